@@ -1,0 +1,53 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tilestyle.errors import OutputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a new file that takes the place of ``path`` when the block ends without an exception.
+
+    It is written beside the destination, because a rename is atomic only within a file system, and
+    reaches the disk before the rename. On any exception it is removed and the destination is untouched.
+    Raises OSError as the system does.
+    """
+    path = Path(os.path.realpath(path))  # as open() would, follow a link instead of replacing it
+    # A short name of its own, since the name of the destination may be as long as names can be.
+    beside = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"
+    try:
+        # Not tempfile: its files are private (0600), and the mode would survive the rename.
+        with beside.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            beside.chmod(stat.S_IMODE(path.stat().st_mode))
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def check_place(path: Path) -> None:
+    """Raise OutputError unless a file could be written at ``path``, as far as can be known without."""
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", hint="name a file inside it")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not an ordinary file", hint="choose another name")
+    if not folder.exists():
+        raise OutputError(f"there is no folder {folder}", hint="create it first")
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder", hint="choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {folder} cannot be written to", hint="choose another folder")

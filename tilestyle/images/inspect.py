@@ -1,0 +1,77 @@
+"""What a picture file says about itself, without decoding its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from tilestyle.images import pillow, png, tiff
+from tilestyle.images.border import decoding
+from tilestyle.images.colour import profile_name
+from tilestyle.images.orientation import swaps_sides
+from tilestyle.images.read import PathLike, existing_file, is_tiff
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInfo:
+    """Facts of a picture file; height and width in pixels, the right way up.
+
+    ``depth`` counts bits per channel (8, 16 or 32), ``mode`` names the kind of channels ("RGB + alpha"),
+    ``profile`` describes the embedded profile ("sRGB" for none), ``dpi`` is (across, down), ``format``
+    is a short name such as "PNG", ``file_bytes`` the size of the file, ``name`` its name without folders.
+    """
+
+    name: str
+    height: int
+    width: int
+    depth: int
+    mode: str
+    profile: str
+    dpi: tuple[float, float] | None
+    format: str
+    file_bytes: int
+
+
+def inspect_picture(path: PathLike) -> PictureInfo:
+    """Read the facts of a picture file. Raises PictureError when it is missing, broken or unknown."""
+    path = existing_file(path)
+    with decoding(path.name):
+        return _tiff_info(path) if is_tiff(path) else _pillow_info(path)
+
+
+def _tiff_info(path: Path) -> PictureInfo:
+    with tiff.main_page(path) as page:
+        sides = (page.imagelength, page.imagewidth)
+        height, width = sides[::-1] if swaps_sides(tiff.page_orientation(page)) else sides
+        return PictureInfo(
+            name=path.name,
+            height=height,
+            width=width,
+            depth=tiff.page_depth(page),
+            mode=tiff.mode_description(page),
+            profile=profile_name(tiff.page_profile(page)),
+            dpi=tiff.page_dots_per_inch(page),
+            format="TIFF",
+            file_bytes=path.stat().st_size,
+        )
+
+
+def _pillow_info(path: Path) -> PictureInfo:
+    with Image.open(path) as image:
+        sides = (image.height, image.width)
+        orientation = pillow.stored_orientation(path, image)
+        height, width = sides[::-1] if swaps_sides(orientation) else sides
+        is_png = image.format == "PNG"
+        return PictureInfo(
+            name=path.name,
+            height=height,
+            width=width,
+            depth=png.bits_per_channel(path) if is_png else pillow.mode_depth(image),
+            mode=pillow.mode_description(image),
+            profile=profile_name(image.info.get("icc_profile") or None),
+            dpi=pillow.dots_per_inch(image),
+            format=image.format or "unknown",
+            file_bytes=path.stat().st_size,
+        )

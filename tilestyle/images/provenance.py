@@ -1,0 +1,82 @@
+"""The settings that made a picture, kept inside its file.
+
+They are one JSON object, written with ASCII characters only (others as \\u escapes) because the EXIF and
+TIFF fields it lives in allow no more. PNG keeps it in an iTXt chunk of the keyword "tilestyle"; JPEG,
+WebP and TIFF in the ImageDescription tag, with the Software tag beside it. EXIF and not XMP: it is one
+tag, the same one in three formats, needs no XML, and programs that copy any metadata copy EXIF.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from PIL import Image
+
+from tilestyle import __version__
+from tilestyle.errors import SettingError
+from tilestyle.images import tiff
+from tilestyle.images.border import decoding
+from tilestyle.images.read import PathLike, existing_file, is_tiff
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+KEYWORD = "tilestyle"
+"""Keyword of the PNG chunk, and the key around the settings that tells them from other descriptions."""
+
+_IMAGE_DESCRIPTION, _SOFTWARE = 0x010E, 0x0131
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _INCH = 0x011A, 0x011B, 0x0128, 2
+
+
+def read_provenance(path: PathLike) -> dict[str, Json] | None:
+    """Return the settings stored in a picture file, or None when there are none.
+
+    Raises PictureError when the file is missing, broken or unknown.
+    """
+    path = existing_file(path)
+    with decoding(path.name):
+        if is_tiff(path):
+            with tiff.main_page(path) as page:
+                return _settings(page.description)
+        with Image.open(path) as image:
+            # Of the base class: that of PNG would decode the pixels.
+            stored = image.info.get(KEYWORD) or Image.Image.getexif(image).get(_IMAGE_DESCRIPTION)
+            return _settings(stored)
+
+
+def provenance_text(settings: Mapping[str, Json]) -> str:
+    """Encode settings as ASCII JSON. Raises SettingError when they hold something JSON has not."""
+    try:
+        return json.dumps({KEYWORD: dict(settings)}, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingError(
+            f"the settings to store are not JSON ({error})", hint="use numbers, texts, lists and dicts"
+        ) from error
+
+
+def provenance_exif(text: str | None, dpi: float | None) -> bytes:
+    """Return EXIF with encoded settings, software, and dots per inch, which WebP keeps nowhere else."""
+    exif = Image.Exif()
+    if text is not None:
+        exif[_IMAGE_DESCRIPTION] = text
+    exif[_SOFTWARE] = software()
+    if dpi is not None:
+        exif[_X_RESOLUTION] = exif[_Y_RESOLUTION] = dpi
+        exif[_RESOLUTION_UNIT] = _INCH
+    return exif.tobytes()
+
+
+def software() -> str:
+    """Return "tilestyle VERSION"."""
+    return f"tilestyle {__version__}"
+
+
+def _settings(text: object) -> dict[str, Json] | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    settings = stored.get(KEYWORD) if isinstance(stored, dict) else None
+    return settings if isinstance(settings, dict) else None
