@@ -1,0 +1,47 @@
+"""What several tests share: small pictures, small networks, and jobs made of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tilestyle.api import prepare
+from tilestyle.config import RenderConfig
+from tilestyle.job import Job
+
+
+@pytest.fixture(autouse=True)
+def _quiet_torch() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def assets() -> Path:
+    """The folder of optional material, where there is one."""
+    folder = os.environ.get("TILESTYLE_ASSETS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("TILESTYLE_ASSETS is not set")
+    return Path(folder)
+
+
+def waves(height: int, width: int, seed: int = 0) -> Tensor:
+    """A smooth colourful picture [3, height, width], different for every seed."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(float)
+    picture = np.full((3, height, width), 0.5)
+    for channel in range(3):
+        for _ in range(6):
+            frequency = random.uniform(-0.4, 0.4, 2)
+            picture[channel] += 0.1 * np.sin(frequency[0] * y + frequency[1] * x + random.uniform(0, 6))
+    return torch.from_numpy(picture.clip(0, 1)).float()
+
+
+def job(content: Tensor | None = None, style: Tensor | None = None, **settings: Any) -> Job:
+    """A small job on the built-in network."""
+    return prepare(waves(70, 90, 1) if style is None else style, RenderConfig(**settings), content)

@@ -1,0 +1,91 @@
+"""Moments add; the linear cotangent is the gradient of the distance."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tilestyle.moments import GramTarget, Moments, MomentSum, WassersteinTarget, combined, merged
+from tilestyle.reference import gram, wasserstein
+
+
+def features(channels: int = 5, height: int = 6, width: int = 7, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
+    noise = torch.randn(1, channels, height, width, generator=generator, dtype=torch.float64)
+    return torch.einsum("cd,bdhw->bchw", mix, noise).add(0.5).relu()
+
+
+def moments_of(response: Tensor) -> Moments:
+    total = MomentSum()
+    total.add(response)
+    return total.moments()
+
+
+def test_moments_are_what_they_are_called() -> None:
+    response = features()
+    flat = response[0].flatten(1)
+    found = moments_of(response)
+    assert found.count == 42
+    torch.testing.assert_close(found.mean, flat.mean(1))
+    torch.testing.assert_close(found.covariance, torch.cov(flat, correction=0))
+
+
+@given(st.lists(st.integers(0, 5), min_size=0, max_size=4), st.integers(0, 99))
+def test_moments_over_any_partition_are_the_global_ones(cuts: list[int], seed: int) -> None:
+    response = features(seed=seed)
+    edges = [0, *sorted(set(cuts) - {0}), 6]
+    strips = [response[:, :, a:b] for a, b in pairwise(edges) if a < b]
+    parts = [part for strip in strips for part in (strip[..., :3], strip[..., 3:])]
+    whole = moments_of(response)
+    total = MomentSum()
+    for part in parts:
+        total.add(part)
+    for found in (merged([moments_of(part) for part in parts]), total.moments()):
+        assert found.count == whole.count
+        torch.testing.assert_close(found.mean, whole.mean)
+        torch.testing.assert_close(found.second, whole.second)
+
+
+def test_a_mixture_weighs_its_parts() -> None:
+    one, two = moments_of(features(seed=1)), moments_of(features(seed=2))
+    torch.testing.assert_close(combined([one, two], [5, 0]).second, one.second)
+    torch.testing.assert_close(combined([one, two], [1, 3]).mean, 0.25 * one.mean + 0.75 * two.mean)
+
+
+@pytest.mark.parametrize(("target", "distance"), [(WassersteinTarget, wasserstein), (GramTarget, gram)])
+@pytest.mark.parametrize("channels", [3, 60])  # 60: fewer cells than channels, singular covariances
+def test_the_linear_cotangent_is_autograds(target: type, distance: object, channels: int) -> None:
+    goal = moments_of(features(channels, 9, 9, seed=1))
+    response = features(channels, seed=2).requires_grad_()
+    flat = response[0].flatten(1)
+    count = flat.shape[1]
+    found = Moments(count, flat.mean(1), flat @ flat.mT / count)
+    value = distance(found, goal)  # type: ignore[operator]
+    (gradient,) = torch.autograd.grad(value, response)
+    cotangent = target(goal).cotangent(moments_of(response.detach()))
+    assert cotangent.value == pytest.approx(value.item(), rel=1e-9)
+    torch.testing.assert_close(cotangent.at(response.detach()) / count, gradient, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("target", [WassersteinTarget, GramTarget])
+def test_the_distance_to_itself_is_nothing(target: type) -> None:
+    found = moments_of(features())
+    cotangent = target(found).cotangent(found)
+    assert cotangent.value == pytest.approx(0, abs=1e-9)
+    assert cotangent.at(features()).abs().max() < 1e-6
+
+
+def test_the_distance_of_black_is_one() -> None:
+    goal = moments_of(features())
+    black = Moments(42, torch.zeros(5), torch.zeros(5, 5))
+    assert GramTarget(goal).cotangent(black).value == pytest.approx(1)
+    assert WassersteinTarget(goal).cotangent(black).value == pytest.approx(1, abs=0.1)  # but for the ridge
+
+
+def test_nothing_added_is_no_moment() -> None:
+    with pytest.raises(ValueError, match="no features"):
+        MomentSum().moments()

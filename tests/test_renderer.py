@@ -1,0 +1,220 @@
+"""The tiled renderer against the untiled reference, where equality is true."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import job, waves
+from tilestyle import renderer
+from tilestyle.canvas import Canvas, framed
+from tilestyle.config import Init, Sampler, StyleLoss
+from tilestyle.content import Content
+from tilestyle.errors import DivergedError
+from tilestyle.geometry import Draw, covering
+from tilestyle.job import Job
+from tilestyle.moments import Moments
+from tilestyle.objective import Objective, Terms
+from tilestyle.plan import Level
+from tilestyle.reference import content_loss, render_untiled, wasserstein, whole_moments
+from tilestyle.renderer import optimise
+from tilestyle.tv import total_variation, total_variation_gradient
+
+CONTENT = waves(60, 80)
+SMALL: dict[str, Any] = {"size": 80, "sweeps": 6, "margin": 8, "coarsest": 64}
+
+
+def finished(task: Job) -> Canvas:
+    canvas, complete = optimise(task, lambda level: None, lambda *event: None, lambda: False)
+    assert complete
+    return canvas
+
+
+def terms_of(task: Job) -> list[Terms]:
+    seen: list[Terms] = []
+    optimise(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
+    return seen
+
+
+@pytest.mark.parametrize("loss", list(StyleLoss))
+def test_one_canvas_sized_patch_is_the_reference_step_for_step(loss: StyleLoss) -> None:
+    task = job(CONTENT, patch=128, style_loss=loss, content_weight=0.1, tv_weight=0.5, **SMALL)
+    assert len(task.levels) == 2
+    tiled = finished(task)
+    # Gram takes fresh moments, W2 those of the step before.
+    untiled = render_untiled(task, lag=0 if loss is StyleLoss.GRAM else 1)
+    assert (tiled.pixels - CONTENT.mean()).abs().max() > 0.1
+    difference = (tiled.pixels - untiled.pixels).abs()
+    # Where a gradient is near zero Adam's first steps take its sign, and the sign takes rounding's.
+    assert difference.mean() < 1e-4
+    assert difference.quantile(0.99) < 1e-3
+    torch.testing.assert_close(tiled.steps, untiled.steps)
+
+
+def test_a_patchs_gradient_is_autograds_in_float64() -> None:
+    task = job(CONTENT, patch=128, content_weight=0.3, tv_weight=0.7, **SMALL)
+    network = task.network.to(torch.device("cpu"), torch.float64)
+    task = Job(**{**vars(task), "network": network})
+    level = task.levels[0]
+    plane = task.content_plane(level)
+    assert plane is not None
+    objective = task.objective(level, 1, plane.double())
+    start = task.start(level).double()
+    pixels = (0.8 * start + 0.1).requires_grad_()
+    (whole,) = covering(level.extent, task.side, task.unit, 0, Draw(0, 0, 0))
+    objective.measure(pixels.detach(), whole)
+    objective.turn()
+    found = objective.gradient(pixels.detach(), whole)
+    goal = {layer: moments.double() for layer, moments in task.style_moments(level).items()}
+    moments = whole_moments(task, pixels)
+    loss = sum(w * wasserstein(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
+    loss = loss + 0.3 * content_loss(task, pixels, plane.double()) + 0.7 * total_variation(pixels)
+    (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_of_total_variation_is_autograds() -> None:
+    pixels = torch.rand(3, 9, 7, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(total_variation(pixels), pixels)
+    found = total_variation_gradient(pixels.detach())
+    torch.testing.assert_close(found / (9 * 7), expected)
+
+
+def tiled_objective(task: Job, scale: int = 1) -> tuple[Objective, Tensor, Level]:
+    level = task.levels[-1]
+    objective = task.objective(level, scale, task.content_plane(level))
+    picture = level.extent.picture
+    return objective, framed(waves(picture.height, picture.width, 5), level.extent), level
+
+
+def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
+    task = job(
+        CONTENT, patch=64, overlap=8, style_layers={"first_1": 1}, content_layers={"first_1": 1}, **SMALL
+    )
+    objective, pixels, level = tiled_objective(task)
+    patches = covering(level.extent, 64, task.unit, task.halo, Draw(0, 0, 3))
+    assert len(patches) > 3
+    canvas = Canvas(level.extent, pixels)
+    for patch in patches:
+        objective.gradient(canvas.read(patch.read), patch)
+    terms = objective.turn()
+    moments, goal = whole_moments(task, pixels)["first_1"], task.style_moments(level)["first_1"].double()
+    # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
+    assert terms.style == pytest.approx(wasserstein(moments, goal).item(), rel=0.1)
+    assert terms.content == pytest.approx(content_loss(task, pixels, task.content_plane(level)).item(), rel=0.1)
+
+
+def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
+    task = job(CONTENT, patch=112, style_layers={"first_1": 1, "first_2": 1}, content_weight=0.0, **SMALL)
+    objective, pixels, level = tiled_objective(task)
+    halo = 28
+    assert halo >= task.network.layers["first_2"].receptive_field
+    canvas = Canvas(level.extent, pixels)
+    exact: dict[str, Moments] = {}
+    shifted: dict[str, Moments] = {}
+    for found, sweep in ((exact, 1), (shifted, 2)):
+        for patch in covering(level.extent, 112, 4, halo, Draw(0, 0, sweep)):
+            objective.measure(canvas.read(patch.read), patch)
+        objective.turn()
+        found.update(objective._moments)
+    for layer, moments in exact.items():
+        torch.testing.assert_close(moments.second, shifted[layer].second, rtol=1e-4, atol=1e-6)
+
+
+def test_the_same_seed_makes_the_same_bytes() -> None:
+    settings = {**SMALL, "patch": 64, "init": Init.NOISE}
+    one, two = finished(job(CONTENT, **settings)), finished(job(CONTENT, **settings))
+    other = finished(job(CONTENT, seed=1, **settings))
+    assert torch.equal(one.pixels, two.pixels)
+    assert not torch.equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"patch": 128, "overlap": 8}, {"sampler": Sampler.WINDOWS}, {"scale_odds": (0.5, 0.5)}]
+)
+def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(CONTENT, **{**SMALL, "patch": 64, "sweeps": 2, "size": 200, **settings})
+    forwards = finished(task)
+    sampled = renderer.sampled
+    monkeypatch.setattr(renderer, "sampled", lambda *key: sampled(*key)[::-1])
+    # Sums of moments round differently in another order.
+    assert (forwards.pixels - finished(task).pixels).abs().quantile(0.99) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patch": 64},
+        {"patch": 128, "overlap": 8},
+        {"patch": 64, "sampler": Sampler.WINDOWS},
+        {"patch": 64, "scale_odds": (0.8, 0.2)},
+        {"patch": 64, "sampler": Sampler.WINDOWS, "scale_odds": (0.8, 0.2)},
+        {"patch": 64, "style_loss": StyleLoss.GRAM},
+    ],
+)
+def test_every_way_of_covering_descends(settings: dict[str, Any]) -> None:
+    terms = terms_of(job(CONTENT, **{**SMALL, "size": 150, "coarsest": 150, "sweeps": 20, **settings}))
+    assert len(terms) == 20
+    assert sum(t.style for t in terms[-3:]) < 0.75 * sum(t.style for t in terms[:3])
+
+
+def test_windows_count_the_steps_of_every_pixel() -> None:
+    canvas = finished(
+        job(CONTENT, patch=64, sampler=Sampler.WINDOWS, **{**SMALL, "coarsest": 120, "size": 120})
+    )
+    assert canvas.steps.max() <= 6
+    assert canvas.steps.min() < canvas.steps.max()
+
+
+def test_identity_leaves_the_content() -> None:
+    task = job(CONTENT, style=CONTENT, style_weight=0.0, patch=64, **SMALL)
+    canvas = finished(task)
+    plane = task.content_plane(task.levels[-1])
+    assert plane is not None
+    assert (canvas.pixels - plane).abs().mean() < 0.03
+
+
+def test_stopping_answers_the_canvas_so_far() -> None:
+    calls = []
+
+    def stop() -> bool:
+        calls.append(1)
+        return len(calls) == 9
+
+    canvas, complete = optimise(job(CONTENT, patch=64, **SMALL), lambda level: None, lambda *e: None, stop)
+    assert not complete
+    assert 0 < canvas.steps.max() <= 6
+
+
+def test_values_that_leave_the_finite_are_reported() -> None:
+    task = job(CONTENT, patch=128, **SMALL)
+    objective, pixels, level = tiled_objective(task)
+    (patch,) = covering(level.extent, 128, task.unit, 0, Draw(0, 0, 0))
+    objective.measure(pixels * float("nan"), patch)
+    with pytest.raises(DivergedError, match="not finite"):
+        objective.turn()
+
+
+def test_the_content_of_the_content_is_no_loss() -> None:
+    task = job(CONTENT, patch=64, **SMALL)
+    level = task.levels[-1]
+    plane = task.content_plane(level)
+    assert plane is not None
+    objective = task.objective(level, 1, plane)
+    for patch in covering(level.extent, 64, task.unit, 0, Draw(0, 0, 0)):
+        objective.gradient(Canvas(level.extent, plane).read(patch.read), patch)
+    assert objective.turn().content == pytest.approx(0, abs=1e-9)
+
+
+def test_content_is_weighed_over_the_whole_canvas() -> None:
+    task = job(CONTENT, patch=64, **SMALL)
+    level = task.levels[-1]
+    plane = task.content_plane(level)
+    assert plane is not None
+    content = Content(plane, task.network, task.weights.content_layers, 1)
+    content.measure(level.extent, 128, task.unit)
+    features = task.network.features(plane[None], task.weights.content_layers)
+    for layer, response in features.items():
+        spread = response.var((2, 3), correction=0).mean().item()
+        assert content.energy[layer] == pytest.approx(spread, rel=1e-3)

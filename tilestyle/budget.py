@@ -1,0 +1,78 @@
+"""Devices, their memory, and the patch that fits it: arithmetic on shapes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Collection
+
+import psutil
+import torch
+
+from tilestyle.config import Precision
+from tilestyle.errors import MemoryLimit, SettingError
+from tilestyle.networks.network import FeatureNetwork
+
+# Patch sides to choose from. The largest on a CPU is modest, so that nearly every machine chooses the same
+# and the same command makes the same picture; cost a pixel and quality hardly depend on it.
+SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 128), "mps": (512, 384, 256, 128)}
+# Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
+SHARE = 0.5
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name; `auto` is the first of CUDA, Apple's MPS and the CPU that is there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in SIDES:
+        raise SettingError(f"device {name!r} is not known", hint="give auto, cpu, cuda, cuda:1 or mps")
+    count = torch.cuda.device_count() if device.type == "cuda" else int(torch.backends.mps.is_available())
+    if device.type != "cpu" and (device.index or 0) >= count:
+        raise SettingError(f"device {name!r} is not in this machine", hint="give --device auto or cpu")
+    return device
+
+
+def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """Arithmetic of the network: bfloat16 where the device multiplies matrices in it, unless told otherwise."""
+    if precision is Precision.AUTO:
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision is Precision.BF16 else torch.float32
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of the device that nobody uses now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory in use so far, by CUDA's or the operating system's account."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else usage * 1024
+
+
+def patch_side(
+    network: FeatureNetwork, layers: Collection[str], device: torch.device, dtype: torch.dtype, unit: int
+) -> int:
+    """The largest patch side whose forward and backward pass fits; a multiple of the deepest stride."""
+    free = free_bytes(device) * SHARE
+    need = network.bytes_per_pixel(layers, dtype)
+    for side in SIDES[device.type]:
+        if side * side * need <= free:
+            return side // unit * unit
+    least = SIDES[device.type][-1]
+    raise MemoryLimit(
+        f"a patch of {least} pixels needs {least * least * need / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of "
+        f"{device.type} memory is to be had",
+        hint="close other programs, choose fewer or shallower layers, or give a smaller --patch",
+    )

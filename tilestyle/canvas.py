@@ -1,0 +1,125 @@
+"""The picture being made: pixels and optimiser state side by side, one level at a time.
+
+All planes live on the host, in float32 [C, H, W]. Patches read and write them through boxes on the torus
+(geometry.py), so nothing else depends on how the planes are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tilestyle.geometry import Box, Extent, mirrored, pieces
+
+
+class Canvas:
+    """Pixels in [0, 1] with Adam's first and second moments and step counts, pixel for pixel."""
+
+    def __init__(self, extent: Extent, pixels: Tensor) -> None:
+        """A canvas at the start of its optimisation; `pixels` [3, H, W] of the whole extent."""
+        if pixels.shape != (3, extent.height, extent.width):
+            raise ValueError(f"pixels {tuple(pixels.shape)} do not fill {extent}")
+        self.extent = extent
+        self.pixels = pixels.float().contiguous()
+        self.first = torch.zeros_like(self.pixels)
+        self.second = torch.zeros_like(self.pixels)
+        self.steps = torch.zeros(1, extent.height, extent.width)
+
+    @property
+    def planes(self) -> dict[str, Tensor]:
+        """Every plane by its name."""
+        return {"pixels": self.pixels, "first": self.first, "second": self.second, "steps": self.steps}
+
+    def read(self, box: Box, scale: int = 1) -> Tensor:
+        """Pixels of the box averaged over scale x scale: [3, height / scale, width / scale]."""
+        return read(self.pixels, box, scale)
+
+    def views(self, box: Box) -> Iterator[tuple[dict[str, Tensor], int, int]]:
+        """Writable views of all planes under the box, one for each part of it, with the part's corner."""
+        for part, row, column in pieces(box, self.extent.height, self.extent.width):
+            yield {name: _view(plane, part) for name, plane in self.planes.items()}, row, column
+
+    def picture(self) -> Tensor:
+        """The picture without its margin: a view [3, h, w]."""
+        return _view(self.pixels, self.extent.picture)
+
+    def enlarged(self, extent: Extent) -> Canvas:
+        """The canvas at the next level; the optimiser's state travels along.
+
+        Pixels and first moments by bicubic interpolation, second moments by bilinear, which cannot leave
+        the positive numbers; the margin is mirrored anew.
+        """
+        canvas = Canvas(extent, framed(resized(self.picture(), extent.picture).clamp(0, 1), extent))
+        box = self.extent.picture
+        canvas.first = framed(resized(_view(self.first, box), extent.picture), extent)
+        canvas.second = framed(resized(_view(self.second, box), extent.picture, "bilinear"), extent)
+        canvas.steps = framed(resized(_view(self.steps, box), extent.picture, "nearest-exact"), extent)
+        return canvas
+
+
+def read(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
+    """A box of a [C, H, W] torus, averaged over scale x scale pixels: [C, height / scale, width / scale]."""
+    _, height, width = plane.shape
+    parts = list(pieces(box, height, width))
+    if len(parts) == 1:
+        window = _view(plane, parts[0][0])
+    else:
+        window = plane.new_empty(plane.shape[0], box.height, box.width)
+        for part, row, column in parts:
+            window[:, row : row + part.height, column : column + part.width] = _view(plane, part)
+    return window if scale == 1 else F.avg_pool2d(window.float(), scale)
+
+
+def spread(patch: Tensor, scale: int) -> Tensor:
+    """The adjoint of averaging: [C, h, w] shared out evenly over scale x scale pixels each."""
+    if scale == 1:
+        return patch
+    return patch.repeat_interleave(scale, 1).repeat_interleave(scale, 2) / scale**2
+
+
+def add(plane: Tensor, box: Box, window: Tensor) -> None:
+    """Add a window [C, height, width] to a box of a [C, H, W] torus: the adjoint of `read` at scale 1."""
+    for part, row, column in pieces(box, plane.shape[1], plane.shape[2]):
+        _view(plane, part).add_(window[:, row : row + part.height, column : column + part.width])
+
+
+def resized(picture: Tensor, size: Box, mode: str = "bicubic") -> Tensor:
+    """A [C, h, w] picture resampled to the height and width of `size`, without aliasing when it shrinks."""
+    if picture.shape[1:] == (size.height, size.width):
+        return picture.clone()
+    smooth = mode in ("bicubic", "bilinear")
+    options = {"antialias": True, "align_corners": False} if smooth else {}
+    return F.interpolate(picture[None], (size.height, size.width), mode=mode, **options)[0]
+
+
+def framed(picture: Tensor, extent: Extent) -> Tensor:
+    """The picture with its margin, [C, h, w] -> [C, H, W]: reflections that fade into one another.
+
+    Going out over one edge and round the torus, the reflection at that edge turns into the one at the
+    opposite edge. So the torus has no seam: patches that lie over it see nothing that is not in the picture.
+    """
+    box = extent.picture
+    rows = _faded(picture, 1, box.top, extent.height)
+    return _faded(rows, 2, box.left, extent.width).contiguous()
+
+
+def _faded(picture: Tensor, axis: int, before: int, length: int) -> Tensor:
+    """One axis of `framed`: continued to `length`, beginning `before` pixels ahead of the picture."""
+    size = picture.shape[axis]
+    beyond = length - size
+    near, far = mirrored(size, 0, beyond), mirrored(size, beyond, 0)
+    position = (torch.arange(length) - before) % length
+    share = ((position - size + 0.5) / max(beyond, 1)).clamp(min=0)
+    share = (share * share * (3 - 2 * share)).reshape([-1 if k == axis else 1 for k in range(3)])
+    one = picture.index_select(axis, torch.from_numpy(near)[position])
+    # Beyond the end, `far` runs backwards from the other edge; within, its share is nought.
+    other = picture.index_select(axis, torch.from_numpy(far)[(position - size).clamp(min=0)])
+    return torch.lerp(one, other, share.to(picture.dtype))
+
+
+def _view(plane: Tensor, box: Box) -> Tensor:
+    """The part of a plane under a box that does not cross its edges."""
+    return plane[:, box.top : box.top + box.height, box.left : box.left + box.width]

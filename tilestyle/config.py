@@ -1,0 +1,139 @@
+"""Settings: frozen dataclasses, and the only home of every default."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+
+from tilestyle.errors import SettingError
+
+
+class NetworkName(StrEnum):
+    """Feature networks."""
+
+    WAVELET = "wavelet"
+    VGG16 = "vgg16"
+    VGG19 = "vgg19"
+
+
+class Pooling(StrEnum):
+    """How a VGG halves its features."""
+
+    MAX = "max"
+    AVERAGE = "average"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the network; canvas, moments and optimiser are float32 always."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class StyleLoss(StrEnum):
+    """Distance between the moments of canvas and style."""
+
+    W2 = "w2"
+    GRAM = "gram"
+
+
+class Sampler(StrEnum):
+    """How patches cover the canvas: a random grid, or independent random windows."""
+
+    SWEEP = "sweep"
+    WINDOWS = "windows"
+
+
+class Quality(StrEnum):
+    """How many sweeps."""
+
+    DRAFT = "draft"
+    NORMAL = "normal"
+    BEST = "best"
+
+
+class Init(StrEnum):
+    """What the coarsest canvas starts from, unless it is a picture file."""
+
+    CONTENT = "content"
+    NOISE = "noise"
+    STYLE = "style"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Sweeps of the levels: `first` at the coarsest, each next `ratio` times as many, never under `least`."""
+
+    first: int
+    ratio: float
+    least: int
+
+    def sweeps(self, level: int) -> int:
+        """Sweeps of the level with this index, 0 the coarsest."""
+        return max(self.least, round(self.first * self.ratio**level))
+
+
+SCHEDULES = {
+    Quality.DRAFT: Schedule(first=80, ratio=0.75, least=12),
+    Quality.NORMAL: Schedule(first=200, ratio=0.8, least=40),
+    Quality.BEST: Schedule(first=300, ratio=0.9, least=120),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """Everything that decides a picture, besides the pictures it is made from.
+
+    Weights are relative to the canvas and free of its size: the same numbers at any resolution.
+    """
+
+    size: int | tuple[int, int] | None = None  # long side, or (height, width); None: as the content
+    network: NetworkName = NetworkName.WAVELET
+    weights: str | os.PathLike[str] | None = None
+    pooling: Pooling = Pooling.MAX
+    device: str = "auto"
+    precision: Precision = Precision.AUTO
+    style_loss: StyleLoss = StyleLoss.W2
+    style_weight: float = 1.0
+    content_weight: float = 0.03
+    tv_weight: float = 0.0
+    style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
+    content_layers: dict[str, float] = field(default_factory=dict)
+    style_scale: float = 1.0
+    patch: int | None = None  # None: from the memory there is
+    overlap: int = 0
+    sampler: Sampler = Sampler.SWEEP
+    scale_odds: tuple[float, ...] = (1.0,)  # of scales 1, 2, 4, ...
+    sweeps: int | None = None  # of every level; None: by quality
+    quality: Quality = Quality.NORMAL
+    init: Init | str | os.PathLike[str] | None = None  # None: content where there is one, else noise
+    seed: int = 0
+    learning_rate: float = 0.02
+    margin: int = 32  # pixels rendered around the picture and cropped, at every level
+    coarsest: int = 128  # long side of the first level, pixels
+    level_ratio: float = 2**0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for name in ("style_weight", "content_weight", "tv_weight"):
+            _require(self, name, 0 <= getattr(self, name) < inf, "a number from 0 up")
+        for name in ("style_scale", "learning_rate"):
+            _require(self, name, 0 < getattr(self, name) < inf, "a number above 0")
+        for name in ("overlap", "margin"):
+            _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
+        for name in ("patch", "sweeps"):
+            _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
+        _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
+        odds = self.scale_odds
+        _require(self, "scale_odds", bool(odds) and min(odds) >= 0 < odds[0], "shares, the first above 0")
+
+
+def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:
+    """Refuse a setting that is not `good`, saying what is wanted."""
+    if not good:
+        shown = name.replace("_", "-")
+        raise SettingError(f"{shown} cannot be {getattr(config, name)}", hint=f"give {wanted}")

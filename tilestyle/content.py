@@ -1,0 +1,52 @@
+"""Content targets: the features of the content picture at the place of any patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tilestyle.canvas import read
+from tilestyle.geometry import Box, Extent, Patch, tiling
+from tilestyle.moments import MomentSum
+from tilestyle.networks.network import FeatureNetwork
+
+
+class Content:
+    """Content features of one level at one scale, and the energy that makes layers comparable.
+
+    Computed anew for every patch, over exactly the pixels the patch sees: so the network's padding at the
+    edge of a patch is the same in the target as in the canvas, and cancels.
+    """
+
+    def __init__(self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], scale: int) -> None:
+        """`plane` [3, H, W] is the content with its margin, at the size of the canvas."""
+        self._plane = plane
+        self._network = network
+        self.layers = layers
+        self.scale = scale
+        self.energy: dict[str, float] = {}
+
+    def measure(self, extent: Extent, side: int, unit: int) -> None:
+        """One forward pass over the whole canvas: the mean variance of each layer's channels.
+
+        A normaliser per patch would leave flat patches bound to the photograph: seen, and ugly.
+        """
+        sums = {layer: MomentSum() for layer in self.layers}
+        scale = self.scale
+        for box in tiling(extent.height // scale, extent.width // scale, side, unit):
+            grown = Box(box.top * scale, box.left * scale, box.height * scale, box.width * scale)
+            for layer, features in self.features(Patch(grown, grown, scale)).items():
+                sums[layer].add(features)
+        for layer, total in sums.items():
+            variance = float(total.moments().covariance.diagonal().mean())
+            self.energy[layer] = max(variance, 1e-6)
+
+    def features(self, patch: Patch) -> dict[str, Tensor]:
+        """Features [1, C, h, w] of each layer over what the patch sees."""
+        window = read(self._plane, patch.read, patch.scale)
+        with torch.no_grad():
+            return self._network.features(
+                window[None].to(self._network.device, self._network.dtype), self.layers
+            )

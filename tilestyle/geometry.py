@@ -1,0 +1,223 @@
+"""Boxes, the torus they live on, and the patches that cover it: integers only, no torch.
+
+The canvas is a torus: a box may reach over the bottom or right edge and goes on at the top or left.
+So a covering may start anywhere, and all its patches keep their full size; the seam where opposite
+edges meet lies in the margin, which is cropped from the finished picture.
+
+Random choices are a function of (seed, level, sweep) through a counter-based generator (Philox,
+Salmon et al. 2011): resuming a job or sharing it out does not change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.random import Philox
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Half-open rectangle in canvas pixels of one level; may reach over the torus's edges."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def area(self) -> int:
+        """Pixels inside."""
+        return self.height * self.width
+
+    def widened(self, halo: int) -> Box:
+        """The box grown by `halo` pixels on every side."""
+        return Box(self.top - halo, self.left - halo, self.height + 2 * halo, self.width + 2 * halo)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What the network is shown at once.
+
+    `owned` is the box this patch answers for in the moments, `read` the box it sees: `owned` widened by
+    the halo. Both in canvas pixels and multiples of `scale`, which is canvas pixels per patch pixel.
+    """
+
+    owned: Box
+    read: Box
+    scale: int
+
+    @property
+    def inside(self) -> Box:
+        """Where `owned` lies in `read`, in patch pixels."""
+        return Box(
+            (self.owned.top - self.read.top) // self.scale,
+            (self.owned.left - self.read.left) // self.scale,
+            self.owned.height // self.scale,
+            self.owned.width // self.scale,
+        )
+
+    def cells(self, stride: int) -> Box:
+        """Cells that the patch answers for, in a layer of this stride."""
+        box = self.inside
+        return Box(box.top // stride, box.left // stride, box.height // stride, box.width // stride)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Size of a canvas and where the picture lies in it, canvas pixels of one level."""
+
+    height: int
+    width: int
+    picture: Box
+
+    @property
+    def area(self) -> int:
+        """Pixels of the whole canvas, margin included."""
+        return self.height * self.width
+
+
+def extent(height: int, width: int, margin: int, unit: int) -> Extent:
+    """Canvas for a picture of `height` x `width` with at least `margin` around, sides multiples of `unit`."""
+    full_height = rounded_up(height + 2 * margin, unit)
+    full_width = rounded_up(width + 2 * margin, unit)
+    picture = Box((full_height - height) // 2, (full_width - width) // 2, height, width)
+    return Extent(full_height, full_width, picture)
+
+
+def pieces(box: Box, height: int, width: int) -> Iterator[tuple[Box, int, int]]:
+    """Cut a box at the edges of a `height` x `width` torus.
+
+    Yields (part, row, column): a box that lies wholly inside the canvas, and where its corner is in the
+    given box. The box must not be larger than the torus, or it would meet itself.
+    """
+    if box.height > height or box.width > width:
+        raise ValueError(f"{box} is larger than its {height} x {width} torus")
+    for row, top, rows in _spans(box.top, box.height, height):
+        for column, left, columns in _spans(box.left, box.width, width):
+            yield Box(top, left, rows, columns), row, column
+
+
+def _spans(start: int, length: int, period: int) -> Iterator[tuple[int, int, int]]:
+    """(offset in the span, position on the circle, length) of the parts of a span on a circle."""
+    start %= period
+    first = min(length, period - start)
+    yield 0, start, first
+    if first < length:
+        yield first, 0, length - first
+
+
+def mirrored(size: int, before: int, after: int) -> np.ndarray:
+    """Indices in [0, size) that continue an axis by reflection, edge repeated, as far as asked."""
+    position = np.arange(-before, size + after) % (2 * size)
+    return np.minimum(position, 2 * size - 1 - position)
+
+
+def partition(length: int, largest: int, unit: int) -> list[int]:
+    """Cut `length` into the fewest parts of at most `largest`, multiples of `unit`, as equal as can be."""
+    if length % unit or largest < unit:
+        raise ValueError(f"cannot cut {length} into parts of at most {largest} that are multiples of {unit}")
+    cells = length // unit
+    count = ceil(cells / (largest // unit))
+    return [unit * (cells * (k + 1) // count - cells * k // count) for k in range(count)]
+
+
+def tiling(height: int, width: int, side: int, unit: int) -> list[Box]:
+    """Boxes of at most `side` on a fixed grid over a plane whose sides are multiples of `unit`."""
+    boxes, top = [], 0
+    for rows in partition(height, side, unit):
+        left = 0
+        for columns in partition(width, side, unit):
+            boxes.append(Box(top, left, rows, columns))
+            left += columns
+        top += rows
+    return boxes
+
+
+def rounded_up(length: int, unit: int) -> int:
+    """The least multiple of `unit` that is not less than `length`."""
+    return -(-length // unit) * unit
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Random numbers of one sweep, keyed by (seed, level, sweep): the same wherever they are drawn."""
+
+    seed: int
+    level: int
+    sweep: int
+
+    def integers(self, count: int, stream: int = 0) -> np.ndarray:
+        """`count` uniform 64-bit integers of the given stream, uint64."""
+        key = np.array([self.seed, (self.level << 32) | self.sweep], dtype=np.uint64)
+        generator = Philox(key=key, counter=np.array([0, 0, stream, 0], dtype=np.uint64))
+        return np.atleast_1d(generator.random_raw(count))
+
+    def choice(self, odds: Sequence[float], stream: int) -> int:
+        """An index drawn with probabilities proportional to `odds`."""
+        point = int(self.integers(1, stream)[0]) / 2**64 * sum(odds)
+        for index, share in enumerate(odds):
+            point -= share
+            if point < 0:
+                return index
+        return len(odds) - 1
+
+
+def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale: int = 1) -> list[Patch]:
+    """One sweep: a grid of patches from a random corner that owns every pixel of the torus exactly once.
+
+    `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
+    sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, unshifted and
+    without halo: there the patch is the untiled method. At scale 1 corners are multiples of `unit`, so that
+    cells computed for one sweep line up with those of any other; at larger scales they are any pixel,
+    so that no grid of averages shows.
+    """
+    random = draw.integers(2, stream=1).tolist()
+    rows = _axis(canvas.height, side, unit, halo, scale, random[0])
+    columns = _axis(canvas.width, side, unit, halo, scale, random[1])
+    return [
+        Patch(
+            Box(top, left, height, width),
+            Box(top - above, left - before, height + 2 * above, width + 2 * before),
+            scale,
+        )
+        for top, height, above in rows
+        for left, width, before in columns
+    ]
+
+
+def _axis(length: int, side: int, unit: int, halo: int, scale: int, random: int) -> list[tuple[int, int, int]]:
+    """(start, length, halo) of every part of one axis of a covering, canvas pixels."""
+    if length // scale <= side:
+        return [(random % scale, length, 0)]
+    step = unit if scale == 1 else 1
+    start = random % (length // step) * step
+    parts = []
+    for part in partition(length // scale, side - 2 * halo, unit):
+        parts.append((start, part * scale, halo * scale))
+        start += part * scale
+    return parts
+
+
+def scattered(canvas: Extent, side: int, unit: int, odds: Sequence[float], draw: Draw) -> list[Patch]:
+    """Independent windows at uniformly random places and scales 2^k, k drawn by `odds`.
+
+    As many as it takes for their areas to sum to the canvas's: some pixels are seen twice, some not at all.
+    """
+    patches: list[Patch] = []
+    remaining = canvas.area
+    while remaining > 0:
+        stream = 2 + 2 * len(patches)
+        scale = 2 ** draw.choice(odds, stream)
+        rows, columns = draw.integers(2, stream + 1).tolist()
+        step = unit if scale == 1 else 1
+        height = min(side * scale, canvas.height)
+        width = min(side * scale, canvas.width)
+        top = rows % (canvas.height // step) * step if height < canvas.height else 0
+        left = columns % (canvas.width // step) * step if width < canvas.width else 0
+        box = Box(top, left, height, width)
+        patches.append(Patch(box, box, scale))
+        remaining -= box.area
+    return patches

@@ -1,0 +1,173 @@
+"""Moments of features, and the distances between them.
+
+Style is compared through three numbers a layer: how many cells, their mean mu = E[F] and their second raw
+moment S = E[F F^T]. Unlike covariances these add: over patches, processes, pictures and styles. Covariance
+K = S - mu mu^T is derived at the last moment.
+
+A distance answers its value together with the two matrices of the linear cotangent: with the moments
+taken over N cells, the gradient at every cell is dL/dF = (2 A F + b) / N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Ridge on covariances, as a share of the target's mean variance. It bounds the gradient where the canvas
+# has no variance in a direction that the style has: dL/dK grows there like the root of its inverse.
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean [C] and second raw moment [C, C] of the features of one layer."""
+
+    count: float
+    mean: Tensor
+    second: Tensor
+
+    @property
+    def covariance(self) -> Tensor:
+        """Covariance [C, C]."""
+        return self.second - torch.outer(self.mean, self.mean)
+
+    def detached(self) -> Moments:
+        """A copy outside any graph."""
+        return Moments(self.count, self.mean.detach().clone(), self.second.detach().clone())
+
+    def double(self) -> Moments:
+        """The same on the host in float64, where distances are computed."""
+        return Moments(self.count, self.mean.double().cpu(), self.second.double().cpu())
+
+
+class MomentSum:
+    """Running sum of features and of their products; becomes `Moments` when asked.
+
+    Sums are float32 on the device of the features (float64 for float64 features).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum: Tensor | None = None
+        self._products: Tensor | None = None
+
+    def add(self, features: Tensor) -> None:
+        """Count every cell of [B, C, h, w] features in."""
+        flat = features.transpose(0, 1).flatten(1)  # [C, B*h*w]
+        if flat.dtype not in (torch.float32, torch.float64):
+            flat = flat.float()
+        total, products = flat.sum(1), flat @ flat.mT
+        if self._sum is None or self._products is None:
+            self._sum, self._products = total, products
+        else:
+            self._sum += total
+            self._products += products
+        self.count += flat.shape[1]
+
+    def moments(self) -> Moments:
+        """The moments of everything added so far."""
+        if self._sum is None or self._products is None:
+            raise ValueError("no features were added")
+        return Moments(float(self.count), self._sum / self.count, self._products / self.count)
+
+
+def combined(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Moments of a mixture of the parts with the given weights, which need not sum to one."""
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    mean = torch.stack([share * part.mean for share, part in zip(shares, parts, strict=True)]).sum(0)
+    second = torch.stack([share * part.second for share, part in zip(shares, parts, strict=True)]).sum(0)
+    return Moments(sum(part.count for part in parts), mean, second)
+
+
+def merged(parts: Sequence[Moments]) -> Moments:
+    """Moments of the union of the parts' cells."""
+    return combined(parts, [part.count for part in parts])
+
+
+@dataclass(frozen=True)
+class Cotangent:
+    """A distance of moments, and its gradient at every cell: dL/dF = (2 A F + b) / N."""
+
+    value: float
+    matrix: Tensor  # A [C, C], symmetric
+    offset: Tensor  # b [C]
+
+    def scaled(self, factor: float) -> Cotangent:
+        """The same for `factor` times the distance."""
+        return Cotangent(self.value * factor, self.matrix * factor, self.offset * factor)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Cotangent:
+        """The same with its matrices on `device` in `dtype`."""
+        return Cotangent(
+            self.value, self.matrix.to(device=device, dtype=dtype), self.offset.to(device=device, dtype=dtype)
+        )
+
+    def at(self, features: Tensor) -> Tensor:
+        """2 A F + b for [B, C, h, w] features: N times the gradient at every cell."""
+        weight = (2 * self.matrix)[:, :, None, None].to(features.dtype)
+        return torch.nn.functional.conv2d(features, weight, self.offset.to(features.dtype))
+
+
+class WassersteinTarget:
+    """Squared Wasserstein-2 distance of Gaussians to a fixed target, relative to the target's energy.
+
+    L = (|mu - mu*|^2 + tr(K + K* - 2 (K*^1/2 K K*^1/2)^1/2)) / (tr K* + |mu*|^2)   (Dowson and Landau 1982)
+
+    dL/dK = I - K*^1/2 (K*^1/2 K K*^1/2)^-1/2 K*^1/2, the optimal transport map less one (Bhatia, Jain and Lim
+    2019, section 2). The energy makes layers and networks comparable: 1 is the distance of black features.
+    """
+
+    def __init__(self, target: Moments) -> None:
+        target = target.double()
+        self._mean = target.mean
+        variance = target.covariance.diagonal().mean().clamp(min=1e-12)
+        self._ridge = RIDGE * float(variance) * torch.eye(len(target.mean), dtype=torch.float64)
+        self._covariance = target.covariance + self._ridge
+        self._root = _root(self._covariance)
+        self._energy = float(target.second.trace())
+
+    def cotangent(self, moments: Moments) -> Cotangent:
+        """Distance of `moments` to the target and its cotangent, float64 on the host."""
+        moments = moments.double()
+        covariance = moments.covariance + self._ridge
+        shift = moments.mean - self._mean
+        values, vectors = torch.linalg.eigh(self._root @ covariance @ self._root)
+        # Below the ridge's own square there is only rounding.
+        values = values.clamp(min=float(self._ridge[0, 0]) ** 2)
+        bures = covariance.trace() + self._covariance.trace() - 2 * values.sqrt().sum()
+        half = self._root @ vectors  # K*^1/2 V
+        transport = (half / values.sqrt()) @ half.mT
+        matrix = torch.eye(len(shift), dtype=torch.float64) - transport
+        # K = S - mu mu^T: what is taken from S by the mean comes back through mu.
+        offset = 2 * shift - 2 * matrix @ moments.mean
+        value = float(shift.square().sum() + bures)
+        return Cotangent(value, matrix, offset).scaled(1 / self._energy)
+
+
+class GramTarget:
+    """Squared Frobenius distance of second raw moments, relative to the target's: |S - S*|^2 / |S*|^2.
+
+    Gatys et al. 2016, equations 3 to 5, divide |G - G*|^2 by 4 N^2 M^2 instead. Ours does not depend on the
+    network's scale of activations, so one style weight serves every network.
+    """
+
+    def __init__(self, target: Moments) -> None:
+        self._second = target.double().second
+        self._energy = float(self._second.square().sum())
+
+    def cotangent(self, moments: Moments) -> Cotangent:
+        """Distance of `moments` to the target and its cotangent, float64 on the host."""
+        difference = moments.double().second - self._second
+        offset = torch.zeros(len(difference), dtype=torch.float64)
+        return Cotangent(float(difference.square().sum()), 2 * difference, offset).scaled(1 / self._energy)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """Symmetric square root of a positive semi-definite matrix."""
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
+    return root

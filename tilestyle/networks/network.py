@@ -1,0 +1,96 @@
+"""What the renderer asks of a feature network."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tilestyle.errors import LayerError
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer, described in arithmetic.
+
+    `stride` and `receptive_field` are in input pixels and hold for both axes: a cell of the layer
+    depends on at most `receptive_field` x `receptive_field` pixels, and neighbouring cells see
+    windows `stride` pixels apart. Away from padding, exactly so.
+    """
+
+    name: str
+    channels: int
+    stride: int
+    receptive_field: int
+
+
+class FeatureNetwork(Protocol):
+    """A fixed map from pictures to layers of features.
+
+    Pictures are [B, 3, H, W], sRGB values in [0, 1], with H and W multiples of the deepest stride
+    in use. A layer of stride k answers [B, C, H/k, W/k]: cell (i, j) belongs to the pixels
+    [k i, k i + k) x [k j, k j + k).
+    """
+
+    @property
+    def name(self) -> str:
+        """Name under which the registry knows the network."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its constants are, and pictures must be."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Arithmetic of its constants, and of the pictures it takes."""
+        ...
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """Every layer by its name, shallow to deep."""
+        ...
+
+    @property
+    def style_layers(self) -> Mapping[str, float]:
+        """Layers and relative weights that style is compared at unless told otherwise."""
+        ...
+
+    @property
+    def content_layers(self) -> Mapping[str, float]:
+        """Layers and relative weights that content is compared at unless told otherwise."""
+        ...
+
+    def canonical(self, name: str) -> str:
+        """The network's own name of a layer; raises LayerError, suggesting the nearest."""
+        ...
+
+    def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """Responses of the named layers, in the precision of `pixels`, differentiable in it."""
+        ...
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> FeatureNetwork:
+        """The same network with its constants on `device` in `dtype`."""
+        ...
+
+    def bytes_per_pixel(self, layers: Collection[str], dtype: torch.dtype) -> float:
+        """Memory of one forward and backward pass to the named layers, bytes per input pixel."""
+        ...
+
+    def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
+        """Multiply-adds of one forward pass to the deepest of the named layers, per pixel."""
+        ...
+
+
+def unknown_layer(network: str, name: str, known: Collection[str]) -> LayerError:
+    """The error for a layer `network` does not have, naming the nearest of the `known`."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return LayerError(
+        f"network {network} has no layer {name!r}",
+        hint=f"did you mean {nearest[0]!r}? the layers are {', '.join(known)}",
+    )

@@ -1,0 +1,248 @@
+"""Weights of the VGG networks: read from a file, had from torchvision, or made up for a test."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import pickle
+import struct
+import sys
+import urllib.error
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from tilestyle.config import NetworkName, Pooling
+from tilestyle.errors import NetworkError
+from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys
+
+# What torchvision's weights take their input to: (sRGB - mean) / deviation, of ImageNet.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+WIDTHS = (64, 128, 256, 512, 512)  # channels of the blocks, at full width
+# torchvision's files; a name ends in the beginning of the SHA-256 of what is in it.
+FILES = {NetworkName.VGG16: "vgg16-397923af.pth", NetworkName.VGG19: "vgg19-dcbb9e9d.pth"}
+# What readers raise over a file that is cut off, or something else altogether.
+BROKEN = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+# What a download raises when there is no network. URLError is an OSError, as is a full disk.
+OFFLINE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+
+
+def load_vgg(
+    name: NetworkName, weights: str | os.PathLike[str] | None = None, pooling: Pooling = Pooling.MAX
+) -> Vgg:
+    """The network with these weights, on the CPU in float32.
+
+    `weights` is a .safetensors or .pth file with torchvision's keys, as wide and as deep as it likes;
+    None means torchvision's ImageNet weights, downloaded when first used. Raises NetworkError when
+    there are none, or when they do not fit.
+    """
+    if weights is None:
+        file = cached_file(name)
+        tensors = _torchvision_tensors(name, file)
+    else:
+        file = Path(weights)
+        tensors = _stored_tensors(file, "give a .safetensors or .pth file")
+    return Vgg(name, _from_imagenet(_convolutions(name, tensors, file)), pooling)
+
+
+def cached_file(name: NetworkName) -> Path:
+    """Where torchvision keeps, or would put, its weights of this network."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILES[name]
+
+
+def weights_here(name: NetworkName) -> Path | None:
+    """The file of torchvision's weights if it has been downloaded before; downloads nothing."""
+    file = cached_file(name)
+    return file if file.is_file() else None
+
+
+def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1) -> Vgg:
+    """A network of random weights (He et al. 2015), for tests and benchmarks: not for pictures.
+
+    What it paints is mottled noise. `width_divisor` divides the channels of every block.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    convolutions = {}
+    channels = 3
+    for layer in convolution_keys(name):
+        width = WIDTHS[int(layer[len("conv")]) - 1] // width_divisor
+        weight = torch.randn(width, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
+        convolutions[layer] = Convolution(weight, torch.zeros(width))
+        channels = width
+    return Vgg(name, _from_imagenet(convolutions))
+
+
+def widened(network: Vgg, factor: int) -> Vgg:
+    """The network with every channel `factor` times over: real features at the cost of wider ones.
+
+    Each layer answers the channels of the narrow one repeated in order, [0..C) then [0..C) again.
+    """
+    wide = {}
+    for layer, part in network.convolutions.items():
+        inputs = 1 if layer == "conv1_1" else factor
+        weight = part.weight.repeat(factor, inputs, 1, 1) / inputs
+        wide[layer] = Convolution(weight, part.bias.repeat(factor))
+    return Vgg(network.name, wide, network.pooling)
+
+
+def _from_imagenet(convolutions: Mapping[str, Convolution]) -> dict[str, Convolution]:
+    """The same network for pictures in [0, 1]: the normalisation folded into the first convolution.
+
+    Exact at the edge too, since that convolution pads by replication: what is outside is a pixel like
+    any other. (Zeros there would be black after folding, and ImageNet's mean before.)
+    """
+    first = convolutions["conv1_1"]
+    mean, deviation = torch.tensor([MEAN, DEVIATION], dtype=torch.float64)
+    weight = first.weight.double() / deviation[:, None, None]
+    bias = first.bias.double() - (weight * mean[:, None, None]).sum((1, 2, 3))
+    folded = Convolution(weight.to(first.weight.dtype), bias.to(first.bias.dtype))
+    return {**convolutions, "conv1_1": folded}
+
+
+def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
+    """torchvision's weights: from its cache, else from the network into it."""
+    if file.is_file():
+        return _stored_tensors(file, "delete this file, and it will be downloaded again")
+    from torchvision.models import VGG16_Weights, VGG19_Weights  # takes a second to import
+
+    source = {NetworkName.VGG16: VGG16_Weights, NetworkName.VGG19: VGG19_Weights}[name].IMAGENET1K_V1
+    ways = "or give --weights FILE, or use --network wavelet, which needs no weights"
+    try:
+        # torch.hub announces a download on the standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            found = source.get_state_dict(
+                progress=True, check_hash=True, map_location="cpu", weights_only=True
+            )
+    except OFFLINE as error:
+        raise NetworkError(
+            f"cannot download the weights of {name} ({_one_line(error)})",
+            hint=f"connect once, or bring the file {source.url} to {file}, {ways}",
+        ) from error
+    except OSError as error:
+        raise NetworkError(
+            f"cannot keep the weights of {name} in {file.parent} ({_one_line(error)})",
+            hint=f"make room there, or set TORCH_HOME to another folder, {ways}",
+        ) from error
+    except BROKEN as error:
+        raise NetworkError(
+            f"the weights of {name} arrived damaged ({_one_line(error)})", hint=f"try again, {ways}"
+        ) from error
+    return _features(found)
+
+
+def _stored_tensors(file: Path, hint: str) -> dict[str, Tensor]:
+    """What a weights file holds under `features.`; of a safetensors file nothing else is read."""
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as stored:
+                return {key: stored.get_tensor(key) for key in stored.keys() if key.startswith("features.")}  # noqa: SIM118
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise NetworkError(f"there is no weights file {file}", hint=hint) from error
+    except OSError as error:
+        raise NetworkError(
+            f"cannot read the weights file {file} ({_one_line(error)})", hint=hint
+        ) from error
+    except BROKEN as error:
+        raise NetworkError(
+            f"the weights file {file} is damaged or holds no weights ({_one_line(error)})", hint=hint
+        ) from error
+    # Trainers keep the weights one level down, beside what else they need.
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    return _features(found)
+
+
+def _features(found: object) -> dict[str, Tensor]:
+    """The tensors under `features.` of what should be a state dict; none if it is none."""
+    if not isinstance(found, Mapping):
+        return {}
+    return {
+        key: value
+        for key, value in found.items()
+        if isinstance(key, str) and key.startswith("features.") and isinstance(value, Tensor)
+    }
+
+
+def _convolutions(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) -> dict[str, Convolution]:
+    """The tensors as convolutions by name, in float32, to where they end; raises where one does not fit."""
+    _check_depth(name, tensors, file)
+    convolutions = {}
+    channels = 3
+    for layer, key in convolution_keys(name).items():
+        if f"{key}.weight" not in tensors:
+            break
+        weight, bias = tensors[f"{key}.weight"], tensors[f"{key}.bias"]
+        width = len(weight) if weight.ndim else 0
+        _check_tensor(f"{key}.weight", weight, [width or 1, channels, 3, 3], file)
+        _check_tensor(f"{key}.bias", bias, [width], file)
+        convolutions[layer] = Convolution(weight.float(), bias.float())
+        channels = width
+    return convolutions
+
+
+def _check_depth(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Refuse a file whose layers are not this network's first ones, without a gap."""
+    if not tensors:
+        raise NetworkError(
+            f"{file} holds no 'features.0.weight'", hint="give a file with the keys torchvision's VGGs have"
+        )
+    wanted = {other: _tensor_keys(other) for other in BLOCKS}
+    strange = [key for key in tensors if key not in wanted[name]]
+    for other in BLOCKS:
+        if strange and set(tensors) <= set(wanted[other]):
+            raise NetworkError(f"{file} holds {other}, not {name}", hint=f"use --network {other} with it")
+    if strange:
+        raise NetworkError(
+            f"{file} has {strange[0]!r}, where {name} has no convolution",
+            hint="give a plain VGG, without batch normalisation",
+        )
+    last = max(wanted[name].index(key) for key in tensors)
+    for key in wanted[name][: last - last % 2 + 2]:
+        if key not in tensors:
+            raise NetworkError(
+                f"{file} lacks {key!r}", hint=f"give a whole {name}, or one cut after a layer"
+            )
+
+
+def _tensor_keys(name: NetworkName) -> list[str]:
+    """Keys of every weight and bias of the full network, shallow to deep."""
+    return [f"{key}.{part}" for key in convolution_keys(name).values() for part in ("weight", "bias")]
+
+
+def _check_tensor(key: str, tensor: Tensor, shape: list[int], file: Path) -> None:
+    """Refuse weights of another shape, that are no floats, or not finite."""
+    if list(tensor.shape) != shape:
+        raise NetworkError(
+            f"{file} has {key!r} of shape {list(tensor.shape)}, which should be {shape}",
+            hint="the network is one of 3 x 3 convolutions, each as deep as the one before is wide",
+        )
+    if not tensor.is_floating_point():
+        raise NetworkError(
+            f"{file} has {key!r} in {tensor.dtype}", hint="give weights that are not quantised"
+        )
+    if not tensor.isfinite().all():
+        raise NetworkError(f"{file} has {key!r} with values that are not finite", hint="give other weights")
+
+
+def _one_line(error: BaseException) -> str:
+    """What an exception says, in its first line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

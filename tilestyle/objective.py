@@ -1,0 +1,153 @@
+"""The loss of one level at one scale, as the gradient of a patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tilestyle.content import Content
+from tilestyle.errors import DivergedError
+from tilestyle.geometry import Extent, Patch
+from tilestyle.moments import Cotangent, Moments, MomentSum, combined
+from tilestyle.networks.network import FeatureNetwork
+from tilestyle.style import Target, inner
+from tilestyle.tv import total_variation, total_variation_gradient
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The parts of the loss, each relative: 1 is the distance of a canvas that has none of it."""
+
+    style: float
+    content: float
+    tv: float
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms, and of the layers within style and content; layers' sum to one."""
+
+    style: float
+    content: float
+    tv: float
+    style_layers: Mapping[str, float]
+    content_layers: Mapping[str, float]
+
+
+class Objective:
+    """Style against the moments of the whole canvas one sweep ago, content and smoothness here and now.
+
+    Gradients are those of the loss times the number of canvas pixels: of order one at any resolution,
+    so that the optimiser's state means the same on every level.
+    """
+
+    def __init__(
+        self,
+        network: FeatureNetwork,
+        targets: Mapping[str, Target],
+        content: Content | None,
+        weights: Weights,
+        extent: Extent,
+        scale: int = 1,
+    ) -> None:
+        self._network = network
+        self._targets = targets
+        self._content = content
+        self._weights = weights
+        self._extent = extent
+        self._scale = scale
+        self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
+        self._cotangents: dict[str, Cotangent] = {}
+        self._moments: dict[str, Moments] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._sums = {layer: MomentSum() for layer in self._targets}
+        self._losses = torch.zeros(2, device=self._network.device)  # content, tv
+        self._pixels = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are moments of an earlier sweep to work with."""
+        return bool(self._moments)
+
+    def measure(self, window: Tensor, patch: Patch) -> None:
+        """Count the moments of a patch in, without a gradient; `window` [3, h, w]."""
+        with torch.no_grad():
+            self._count(self._network.features(self._shown(window), self._targets), patch)
+
+    def gradient(self, window: Tensor, patch: Patch) -> Tensor:
+        """Gradient of the loss [3, h, w] in the patch's pixels, on the host; `window` likewise.
+
+        Summed over the canvas pixels that each patch pixel averages.
+        """
+        pixels = self._shown(window).requires_grad_()
+        features = self._network.features(pixels, self._layers)
+        with torch.no_grad():
+            self._count(features, patch)
+            wanted = self._content.features(patch) if self._content else {}
+            cotangents = [
+                self._cotangent(layer, features[layer], wanted.get(layer), patch) for layer in features
+            ]
+        (gradient,) = torch.autograd.grad(list(features.values()), pixels, cotangents)
+        gradient = gradient[0].float()
+        if self._weights.tv:
+            values = pixels.detach()[0].float()
+            self._losses[1] += total_variation(values) * (patch.owned.area / self._extent.area)
+            gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values)
+        return gradient.cpu()
+
+    def _cotangent(self, layer: str, features: Tensor, wanted: Tensor | None, patch: Patch) -> Tensor:
+        """Gradient of the loss, times the canvas's pixels, at every cell of a layer."""
+        density = self._density(layer)
+        if layer in self._cotangents:
+            gradient = self._cotangents[layer].at(features)
+        else:
+            gradient = torch.zeros_like(features)
+        if wanted is not None and self._content is not None:
+            share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energy[layer])
+            difference = features - wanted
+            owned = inner(difference, patch.cells(self._network.layers[layer].stride))
+            self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
+            gradient = gradient.add_(difference, alpha=2 * self._weights.content * share * density)
+        return gradient
+
+    def _density(self, layer: str) -> int:
+        """Canvas pixels for every cell of a layer: what turns a mean over cells into one over pixels."""
+        return (self._network.layers[layer].stride * self._scale) ** 2
+
+    def _shown(self, window: Tensor) -> Tensor:
+        return window[None].to(self._network.device, self._network.dtype)
+
+    def _count(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        for layer, total in self._sums.items():
+            total.add(inner(features[layer].detach(), patch.cells(self._network.layers[layer].stride)))
+        self._pixels += patch.owned.area
+
+    def turn(self, memory: float = 0.0) -> Terms:
+        """End a sweep: its moments make the cotangents of the next; answers the sweep's terms.
+
+        `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel.
+        """
+        style = 0.0
+        for layer, total in self._sums.items():
+            moments = total.moments()
+            if not torch.isfinite(moments.second).all():
+                raise DivergedError(
+                    f"the features of {layer} are not finite any more",
+                    hint="lower the learning rate or the weights, or use --precision fp32",
+                )
+            if memory and self.ready:
+                moments = combined([self._moments[layer], moments], [memory, 1 - memory])
+            self._moments[layer] = moments
+            weight = self._weights.style_layers[layer]
+            cotangent = self._targets[layer].cotangent(moments)
+            style += weight * cotangent.value
+            factor = self._weights.style * weight * self._density(layer)
+            self._cotangents[layer] = cotangent.scaled(factor).to(self._network.device, self._network.dtype)
+        content, tv = self._losses.tolist()
+        self._begin()
+        return Terms(style, content, tv)

@@ -1,0 +1,65 @@
+"""What a render will do, decided before anything is allocated: levels, sizes, sweeps. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log
+
+from tilestyle.config import SCHEDULES, RenderConfig
+from tilestyle.errors import SettingError
+from tilestyle.geometry import Extent, extent
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution of the pyramid."""
+
+    index: int
+    extent: Extent
+    sweeps: int
+    share: float  # long side of its picture over that of the finished one
+    scale_odds: tuple[float, ...]  # of patches at scales 1, 2, 4, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pyramid:
+    """Where levels begin and how patches see them."""
+
+    coarsest: float  # long side of the first picture, pixels
+    side: int  # largest patch side
+    unit: int  # deepest stride in use
+
+
+def picture_size(size: int | tuple[int, int] | None, content: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the finished picture; a single `size` is its long side."""
+    if isinstance(size, tuple):
+        height, width = size
+    elif content is None:
+        height = width = size or 512
+    else:
+        factor = size / max(content) if size else 1
+        height, width = (max(1, round(side * factor)) for side in content)
+    if min(height, width) < 1:
+        raise SettingError(f"size {width}x{height} is no picture", hint="give a long side or WIDTHxHEIGHT")
+    return height, width
+
+
+def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> tuple[Level, ...]:
+    """Coarse to fine, in equal ratios near `level_ratio`, the last of the full size."""
+    long_side = max(height, width)
+    steps = max(0, ceil(log(long_side / pyramid.coarsest, config.level_ratio) - 1e-9))
+    result = []
+    for index in range(steps + 1):
+        share = (pyramid.coarsest / long_side) ** (1 - index / steps) if steps else 1.0
+        size = max(1, round(height * share)), max(1, round(width * share))
+        odds = _odds(config.scale_odds, max(size) + 2 * config.margin, pyramid.side)
+        around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1))
+        sweeps = config.sweeps or SCHEDULES[config.quality].sweeps(index)
+        result.append(Level(index, around, sweeps, share, odds))
+    return tuple(result)
+
+
+def _odds(odds: tuple[float, ...], long_side: int, side: int) -> tuple[float, ...]:
+    """Odds of the scales that show a canvas's patch more than a finer scale does."""
+    useful = [share for scale, share in enumerate(odds) if scale == 0 or long_side > side * 2 ** (scale - 1)]
+    return tuple(useful)

@@ -1,0 +1,116 @@
+"""What a render tells while it runs: events for an observer, and an honest time left. Displays nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tilestyle.images import Picture
+    from tilestyle.plan import Level
+
+
+@dataclass(frozen=True, slots=True)
+class LevelStarted:
+    """A level of the pyramid begins."""
+
+    level: Level
+    levels: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDone:
+    """Every pixel of a level has been stepped once more."""
+
+    level: Level
+    levels: int
+    sweep: int  # from 0
+    style: float
+    content: float
+    tv: float
+    seconds: float  # since the render began
+    seconds_left: float
+    megapixels_per_second: float  # of this sweep
+    picture: Callable[[], Picture]  # the picture as it is now, at the level's size
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The render ended: `complete` unless it was asked to stop."""
+
+    complete: bool
+    seconds: float
+
+
+Event = LevelStarted | SweepDone | Finished
+
+
+class Observer(Protocol):
+    """Anything that wants to know."""
+
+    def __call__(self, event: Event) -> None:
+        """Called between sweeps; the render waits for it."""
+        ...
+
+
+class Clock:
+    """Time left, from a cost a + b x megapixels for every sweep fitted to those done so far.
+
+    The work of a job is known in advance, so is where it stands; only two unknowns are fitted: the constant
+    cost of a sweep (its eigendecompositions) and the cost of a megapixel.
+    """
+
+    def __init__(self, work: Sequence[tuple[float, int]]) -> None:
+        """`work`: megapixels and sweeps of every level."""
+        self._work = list(work)
+        self._start = self._last = time.monotonic()
+        self._medians: list[tuple[float, float]] = []  # megapixels, seconds a sweep, of each level so far
+        self._times: list[float] = []  # sweeps of the level at work
+
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return time.monotonic() - self._start
+
+    def level(self) -> None:
+        """A level begins: what came since the last sweep was not a sweep."""
+        if self._times:
+            self._medians.append((self._work[len(self._medians)][0], _median(self._times)))
+        self._times = []
+        self._last = time.monotonic()
+
+    def sweep(self) -> float:
+        """A sweep is done; answers how long it took, seconds."""
+        now = time.monotonic()
+        taken, self._last = now - self._last, now
+        self._times.append(taken)
+        return taken
+
+    def left(self) -> float:
+        """Seconds that the rest will take."""
+        index = len(self._medians)
+        here = _median(self._times)
+        seen = [*self._medians, (self._work[index][0], here)]
+        fixed, slope = _line(seen)
+        rest = here * (self._work[index][1] - len(self._times))
+        return rest + sum(sweeps * (fixed + slope * size) for size, sweeps in self._work[index + 1 :])
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]
+
+
+def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Intercept and slope, neither negative, through the last point and the least squares of the others.
+
+    The last point counts most: what is left is nearer to it in size than to any other.
+    """
+    size, cost = points[-1]
+    others = [(size - x, cost - y) for x, y in points[:-1]]
+    spread = sum(dx * dx for dx, _ in others)
+    slope = sum(dx * dy for dx, dy in others) / spread if spread else cost / size
+    slope = min(max(slope, 0.0), cost / size)
+    return cost - slope * size, slope

@@ -1,0 +1,142 @@
+"""The loop: coarse to fine, sweep by sweep, patch by patch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import cos, pi
+
+from torch import Tensor
+
+from tilestyle.adam import Adam
+from tilestyle.blend import Blend
+from tilestyle.canvas import Canvas, spread
+from tilestyle.config import Sampler, StyleLoss
+from tilestyle.geometry import Draw, Patch, covering, scattered
+from tilestyle.job import Job
+from tilestyle.objective import Objective, Terms
+from tilestyle.plan import Level
+
+# Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
+MEMORY = 0.5
+
+LevelObserver = Callable[[Level], None]
+SweepObserver = Callable[[Level, int, Terms, Canvas], None]
+
+
+def optimise(
+    job: Job, begin: LevelObserver, observe: SweepObserver, stop: Callable[[], bool]
+) -> tuple[Canvas, bool]:
+    """Run the job; answers the finest canvas reached, and whether that was the end.
+
+    `begin` is called before every level, `observe` after every sweep, `stop` after every patch.
+    """
+    canvas: Canvas | None = None
+    for level in job.levels:
+        begin(level)
+        canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
+        sight = Sight(job, level)
+        for sweep in range(level.sweeps):
+            draw = Draw(job.config.seed, level.index, sweep)
+            patches = sampled(job, level, draw)
+            sight.prepare(canvas, patches)
+            step = Stepper(job, canvas, rate(job, level, sweep))
+            for patch in patches:
+                window = canvas.read(patch.read, patch.scale)
+                gradient = sight.objective(patch.scale).gradient(window, patch)
+                step.take(patch, spread(gradient, patch.scale))
+                if stop():
+                    return canvas, False
+            step.finish()
+            observe(level, sweep, sight.turn(patches), canvas)
+    if canvas is None:
+        raise ValueError("a job has at least one level")
+    return canvas, True
+
+
+def sampled(job: Job, level: Level, draw: Draw) -> list[Patch]:
+    """The patches of one sweep."""
+    if job.config.sampler is Sampler.WINDOWS:
+        return scattered(level.extent, job.side, job.unit, level.scale_odds, draw)
+    scale = 2 ** draw.choice(level.scale_odds, stream=0)
+    return covering(level.extent, job.side, job.unit, job.halo, draw, scale)
+
+
+def rate(job: Job, level: Level, sweep: int) -> float:
+    """Step size: constant for the first half of a level, then falling to a tenth along a half cosine."""
+    done = sweep / level.sweeps
+    fall = 0.5 + 0.5 * cos(pi * max(0.0, 2 * done - 1))
+    return job.config.learning_rate * (0.1 + 0.9 * fall)
+
+
+class Sight:
+    """The objectives of one level, one for each scale that patches have been drawn at."""
+
+    def __init__(self, job: Job, level: Level) -> None:
+        self._job = job
+        self._level = level
+        self._content = job.content_plane(level)
+        self._objectives: dict[int, Objective] = {}
+
+    def objective(self, scale: int) -> Objective:
+        """The objective of patches at this scale."""
+        if scale not in self._objectives:
+            self._objectives[scale] = self._job.objective(self._level, scale, self._content)
+        return self._objectives[scale]
+
+    def prepare(self, canvas: Canvas, patches: list[Patch]) -> None:
+        """See to it that every scale has the moments of a recent sweep; a forward pass where there are none.
+
+        One sweep old is recent for W2, where the delay costs nothing. Gram overshoots with it, and at a
+        rarer scale than 1 the last sweep is long ago: there the moments are taken anew.
+        """
+        for scale in {patch.scale for patch in patches}:
+            objective = self.objective(scale)
+            windows = self._job.config.sampler is Sampler.WINDOWS
+            anew = self._job.config.style_loss is StyleLoss.GRAM or scale > 1
+            if objective.ready and (windows or not anew):
+                continue
+            draw = Draw(self._job.config.seed, self._level.index, 0)
+            whole = covering(self._level.extent, self._job.side, self._job.unit, 0, draw, scale)
+            for patch in whole if windows else patches:
+                objective.measure(canvas.read(patch.read, scale), patch)
+            objective.turn()
+
+    def turn(self, patches: list[Patch]) -> Terms:
+        """End a sweep; answers the terms of its finest scale."""
+        windows = self._job.config.sampler is Sampler.WINDOWS
+        terms = [
+            self._objectives[scale].turn(MEMORY if windows else 0.0)
+            for scale in sorted({patch.scale for patch in patches})
+        ]
+        return terms[0]
+
+
+class Stepper:
+    """Turns the patches' gradients of one sweep into steps of the canvas.
+
+    Patches that do not overlap step at once; where they do, one step is taken from their blend at the end
+    of the sweep, so that no patch is the last to write.
+    """
+
+    def __init__(self, job: Job, canvas: Canvas, rate: float) -> None:
+        self._adam = Adam()
+        self._canvas = canvas
+        self._rate = rate
+        overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
+        self._blend = Blend(canvas.extent) if overlapping else None
+
+    def take(self, patch: Patch, gradient: Tensor) -> None:
+        """Take in the gradient [3, height, width] of a patch's read box."""
+        if self._blend:
+            self._blend.add(patch, gradient)
+            return
+        for views, row, column in self._canvas.views(patch.read):
+            height, width = views["pixels"].shape[1:]
+            part = gradient[:, row : row + height, column : column + width]
+            self._adam.update(views, part, self._rate)
+
+    def finish(self) -> None:
+        """Take the step of the blend, if there is one."""
+        if self._blend:
+            gradient, seen = self._blend.mean()
+            self._adam.update(self._canvas.planes, gradient, self._rate, seen)

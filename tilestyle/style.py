@@ -1,0 +1,62 @@
+"""Style targets: the moments of style pictures, as the network sees them at a level."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from tilestyle.canvas import framed, read, resized
+from tilestyle.config import StyleLoss
+from tilestyle.geometry import Box, Extent, rounded_up, tiling
+from tilestyle.moments import GramTarget, Moments, MomentSum, WassersteinTarget
+from tilestyle.networks.network import FeatureNetwork
+
+# Cells near the edge of what a network is shown feel its padding, and would speak for that rather than for
+# the style: mirrored surroundings of this many pixels keep them out.
+SURROUNDINGS = 64
+
+Target = WassersteinTarget | GramTarget
+
+
+def target(moments: Moments, loss: StyleLoss) -> Target:
+    """The distance to these moments."""
+    return WassersteinTarget(moments) if loss is StyleLoss.W2 else GramTarget(moments)
+
+
+def style_moments(
+    picture: Tensor, long_side: float, network: FeatureNetwork, layers: Collection[str], side: int
+) -> dict[str, Moments]:
+    """Moments of each layer for a [3, h, w] picture shrunk to `long_side` pixels, never enlarged.
+
+    Shown to the network in patches of at most `side` pixels, so that the picture's size costs no device memory.
+    """
+    unit = max(network.layers[layer].stride for layer in layers)
+    picture = resized(picture, shrunk(picture.shape[1], picture.shape[2], long_side)).clamp(0, 1)
+    height, width = picture.shape[1:]
+    halo = rounded_up(min(SURROUNDINGS, side // 4), unit)
+    # The last row and column of cells are filled up by reflection: at most one cell is partly the mirror's.
+    rows, columns = rounded_up(height, unit), rounded_up(width, unit)
+    plane = framed(picture, Extent(rows + 2 * halo, columns + 2 * halo, Box(halo, halo, height, width)))
+    sums = {layer: MomentSum() for layer in layers}
+    for box in tiling(rows, columns, max(side - 2 * halo, unit), unit):
+        window = read(plane, Box(box.top, box.left, box.height + 2 * halo, box.width + 2 * halo))
+        with torch.no_grad():
+            features = network.features(window[None].to(network.device, network.dtype), layers)
+        for layer, total in sums.items():
+            stride = network.layers[layer].stride
+            cells = Box(halo // stride, halo // stride, box.height // stride, box.width // stride)
+            total.add(inner(features[layer], cells))
+    return {layer: total.moments() for layer, total in sums.items()}
+
+
+def shrunk(height: int, width: int, long_side: float) -> Box:
+    """Height and width of a picture scaled to have this long side, but never above its own."""
+    factor = min(1.0, long_side / max(height, width))
+    return Box(0, 0, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def inner(features: Tensor, cells: Box) -> Tensor:
+    """The given cells of [B, C, h, w] features: a view."""
+    return features[:, :, cells.top : cells.top + cells.height, cells.left : cells.left + cells.width]
