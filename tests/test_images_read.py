@@ -257,9 +257,7 @@ def test_white_is_zero(tmp_path: Path, dtype: str) -> None:
 @pytest.mark.parametrize("bits", [1, 2, 4, 12])
 def test_odd_bit_depths_reach_white(tmp_path: Path, bits: int) -> None:
     top = 2**bits - 1
-    values = (np.arange(HEIGHT * WIDTH).reshape(SHAPE) % (top + 1)).astype(
-        "uint16" if bits > 8 else "uint8"
-    )
+    values = (np.arange(HEIGHT * WIDTH).reshape(SHAPE) % (top + 1)).astype("uint16" if bits > 8 else "uint8")
     values[0, 0] = top
     tifffile.imwrite(tmp_path / "b.tif", values, bitspersample=bits, photometric="minisblack")
     picture = read_picture(tmp_path / "b.tif")
@@ -411,9 +409,7 @@ def ink_profile() -> bytes:
         lightness = max(0, 100 - 45 * cyan - 50 * magenta - 10 * yellow - 80 * black) / 100
         a, b = -35 * cyan + 70 * magenta, -45 * cyan + 85 * yellow
         faded = 0.1 if black else 1.0
-        nodes.append(
-            (round(lightness * 65280), round((a * faded + 128) * 256), round((b * faded + 128) * 256))
-        )
+        nodes.append((round(lightness * 65280), round((a * faded + 128) * 256), round((b * faded + 128) * 256)))
     description = b"press"
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", 6) + description + bytes(1 + 8 + 3 + 67),
@@ -746,9 +742,7 @@ def test_one_pixel_is_no_picture(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "two.png").width == 2
 
 
-def test_limit_is_ours_while_reading_and_theirs_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_limit_is_ours_while_reading_and_theirs_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert read_picture(tmp_path / "a.png").width == 20

@@ -208,9 +208,7 @@ def test_big_tiff_beyond_four_gigabytes(tmp_path: Path, monkeypatch: pytest.Monk
     write_picture(tmp_path / "big.tif", noise(), options=WriteOptions(provenance=SETTINGS))
     assert (tmp_path / "small.tif").read_bytes()[:4] == b"II*\0"
     assert (tmp_path / "big.tif").read_bytes()[:4] == b"II+\0"
-    assert_array_equal(
-        read_picture(tmp_path / "big.tif").pixels, read_picture(tmp_path / "small.tif").pixels
-    )
+    assert_array_equal(read_picture(tmp_path / "big.tif").pixels, read_picture(tmp_path / "small.tif").pixels)
     assert read_provenance(tmp_path / "big.tif") == SETTINGS
 
 

@@ -1,5 +1,60 @@
-"""Rendering style at any resolution: style transfer and texture synthesis by patches."""
+"""Rendering style at any resolution: style transfer and texture synthesis by patches.
+
+`render` and `texture` need torch, which takes a while to import: they are looked up when first used.
+"""
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING, Any
+
+from tilestyle.config import (
+    Init,
+    NetworkName,
+    Pooling,
+    Precision,
+    Quality,
+    RenderConfig,
+    Sampler,
+    StyleLoss,
+)
+from tilestyle.errors import TilestyleError
+from tilestyle.progress import Event, Finished, LevelStarted, Observer, SweepDone
+from tilestyle.version import __version__
+
+if TYPE_CHECKING:
+    from tilestyle.api import render, texture
+    from tilestyle.images import Picture
+
+__all__ = [
+    "Event",
+    "Finished",
+    "Init",
+    "LevelStarted",
+    "NetworkName",
+    "Observer",
+    "Picture",
+    "Pooling",
+    "Precision",
+    "Quality",
+    "RenderConfig",
+    "Sampler",
+    "StyleLoss",
+    "SweepDone",
+    "TilestyleError",
+    "__version__",
+    "render",
+    "texture",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what computes only when it is asked for."""
+    if name in ("render", "texture"):
+        from tilestyle import api
+
+        return getattr(api, name)
+    if name == "Picture":
+        from tilestyle.images import Picture
+
+        return Picture
+    raise AttributeError(f"module 'tilestyle' has no attribute {name!r}")

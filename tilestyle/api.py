@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from tilestyle.budget import find_device, find_dtype, patch_side
 from tilestyle.canvas import Canvas, resized
 from tilestyle.config import Init, RenderConfig
-from tilestyle.errors import PictureError, SettingError
+from tilestyle.errors import MemoryLimit, PictureError, SettingError
 from tilestyle.geometry import Box, rounded_up
 from tilestyle.images import Picture, picture_from
 from tilestyle.job import Job
@@ -67,42 +68,60 @@ def texture(
     return run(prepare(style, config or RenderConfig()), observer, stop)
 
 
-def prepare(style: Source, config: RenderConfig, content: Source | None = None) -> Job:
-    """Resolve pictures and settings into a job."""
+@dataclass(frozen=True)
+class Resolved:
+    """What settings come to on this machine, before any picture is looked at."""
+
+    network: FeatureNetwork
+    weights: Weights
+    layers: frozenset[str]  # all in use
+    unit: int  # deepest stride in use, pixels
+    side: int  # largest patch side, pixels
+    halo: int  # pixels
+
+
+def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
+    """Find device, network, layers and patch; raises what cannot be had."""
     device = find_device(config.device)
     dtype = find_dtype(config.precision, device)
     network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
-    weights = layer_weights(network, config, with_content=content is not None)
-    used = {**weights.style_layers, **weights.content_layers}
-    unit = max(network.layers[layer].stride for layer in used)
-    side = config.patch or patch_side(network, used, device, dtype, unit)
+    weights = layer_weights(network, config, with_content=with_content)
+    layers = frozenset(weights.style_layers) | frozenset(weights.content_layers)
+    unit = max(network.layers[layer].stride for layer in layers)
+    side = (config.patch or patch_side(network, layers, device, dtype)) // unit * unit
     halo = rounded_up(config.overlap, unit)
     least = 2 * (unit + halo)
     if side < least:
         raise SettingError(
-            f"patch {side} is too small for layers of stride {unit} and an overlap of {config.overlap}",
+            f"patch {config.patch or side} is too small for layers of stride {unit} and an overlap of {halo}",
             hint=f"give at least {least}",
         )
-    style_pixels = _pixels(picture_from(style), unit, "style")
-    content_pixels = None if content is None else _pixels(picture_from(content), unit, "content")
+    return Resolved(network, weights, layers, unit, side, halo)
+
+
+def prepare(style: Source, config: RenderConfig, content: Source | None = None) -> Job:
+    """Resolve pictures and settings into a job."""
+    seen = resolve(config, with_content=content is not None)
+    style_pixels = _pixels(picture_from(style), seen.unit, "style")
+    content_pixels = None if content is None else _pixels(picture_from(content), seen.unit, "content")
     shape = None if content_pixels is None else (content_pixels.shape[1], content_pixels.shape[2])
     size = picture_size(config.size, shape)
     coarsest = float(config.coarsest)
     if content_pixels is None:
         shown = config.style_scale * max(style_pixels.shape[1:])
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / shown))
-    pyramid = Pyramid(min(coarsest, max(size)), side // unit * unit, unit)
+    steps = levels(*size, config, Pyramid(min(coarsest, max(size)), seen.side, seen.unit))
     return Job(
-        config,
-        network,
-        weights,
-        levels(*size, config, pyramid),
-        pyramid.side,
-        unit,
-        halo,
-        style_pixels,
-        content_pixels,
-        _init(config, content_pixels is not None, unit),
+        config=config,
+        network=seen.network,
+        weights=seen.weights,
+        levels=steps,
+        side=seen.side,
+        unit=seen.unit,
+        halo=seen.halo,
+        style=style_pixels,
+        content=content_pixels,
+        init=_init(config, seen.unit, with_content=content_pixels is not None),
     )
 
 
@@ -137,7 +156,13 @@ def run(
             )
         )
 
-    canvas, complete = optimise(job, begin, done, stop or (lambda: False))
+    try:
+        canvas, complete = optimise(job, begin, done, stop or (lambda: False))
+    except torch.OutOfMemoryError as error:
+        raise MemoryLimit(
+            f"{job.network.device} has no room for a patch of {job.side} pixels",
+            hint=f"give --patch {job.side // 2} or less",
+        ) from error
     finest = job.levels[-1].extent.picture
     picture = as_picture(resized(canvas.picture(), finest).clamp(0, 1), content)
     tell(Finished(complete, clock.seconds))
@@ -148,9 +173,10 @@ def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content
     """The layers in use with their weights, shares of one within style and within content."""
     style = _shares(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
-    if with_content and config.content_weight:
+    weight = network.content_weight if config.content_weight is None else config.content_weight
+    if with_content and weight:
         content = _shares(network, config.content_layers or network.content_layers, "content")
-    return Weights(config.style_weight, config.content_weight, config.tv_weight, style, content)
+    return Weights(config.style_weight, weight, config.tv_weight, style, content)
 
 
 def as_picture(pixels: Tensor, content: Picture | None = None) -> Picture:
@@ -187,7 +213,7 @@ def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> 
     return {name: weight / total for name, weight in named.items() if weight}
 
 
-def _init(config: RenderConfig, with_content: bool, unit: int) -> Tensor | Init:
+def _init(config: RenderConfig, unit: int, *, with_content: bool) -> Tensor | Init:
     init = config.init
     if init is None:
         return Init.CONTENT if with_content else Init.NOISE

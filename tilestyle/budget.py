@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Collection
 
@@ -11,6 +10,7 @@ import torch
 
 from tilestyle.config import Precision
 from tilestyle.errors import MemoryLimit, SettingError
+from tilestyle.geometry import Extent
 from tilestyle.networks.network import FeatureNetwork
 
 # Patch sides to choose from. The largest on a CPU is modest, so that nearly every machine chooses the same
@@ -57,19 +57,28 @@ def peak_bytes(device: torch.device) -> int:
     """Most memory in use so far, by CUDA's or the operating system's account."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # not on Windows
+
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage if sys.platform == "darwin" else usage * 1024
 
 
+def canvas_bytes(extent: Extent) -> int:
+    """Memory of a canvas and its content on the host: four planes of three floats, and the step counts."""
+    return extent.area * 4 * (3 * 4 + 1)
+
+
 def patch_side(
-    network: FeatureNetwork, layers: Collection[str], device: torch.device, dtype: torch.dtype, unit: int
+    network: FeatureNetwork, layers: Collection[str], device: torch.device, dtype: torch.dtype
 ) -> int:
-    """The largest patch side whose forward and backward pass fits; a multiple of the deepest stride."""
+    """The largest patch side whose forward and backward pass fits, pixels."""
     free = free_bytes(device) * SHARE
     need = network.bytes_per_pixel(layers, dtype)
     for side in SIDES[device.type]:
         if side * side * need <= free:
-            return side // unit * unit
+            return side
     least = SIDES[device.type][-1]
     raise MemoryLimit(
         f"a patch of {least} pixels needs {least * least * need / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of "

@@ -98,7 +98,7 @@ class RenderConfig:
     precision: Precision = Precision.AUTO
     style_loss: StyleLoss = StyleLoss.W2
     style_weight: float = 1.0
-    content_weight: float = 0.03
+    content_weight: float | None = None  # None: the network's own
     tv_weight: float = 0.0
     style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
     content_layers: dict[str, float] = field(default_factory=dict)
@@ -119,7 +119,8 @@ class RenderConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         for name in ("style_weight", "content_weight", "tv_weight"):
-            _require(self, name, 0 <= getattr(self, name) < inf, "a number from 0 up")
+            value = getattr(self, name)
+            _require(self, name, value is None or 0 <= value < inf, "a number from 0 up")
         for name in ("style_scale", "learning_rate"):
             _require(self, name, 0 < getattr(self, name) < inf, "a number above 0")
         for name in ("overlap", "margin"):

@@ -32,6 +32,10 @@ class Box:
         """Pixels inside."""
         return self.height * self.width
 
+    def over(self, stride: int) -> Box:
+        """The same place in a plane of cells, `stride` pixels a side; the box begins and ends on cells."""
+        return Box(self.top // stride, self.left // stride, self.height // stride, self.width // stride)
+
     def widened(self, halo: int) -> Box:
         """The box grown by `halo` pixels on every side."""
         return Box(self.top - halo, self.left - halo, self.height + 2 * halo, self.width + 2 * halo)
@@ -61,8 +65,7 @@ class Patch:
 
     def cells(self, stride: int) -> Box:
         """Cells that the patch answers for, in a layer of this stride."""
-        box = self.inside
-        return Box(box.top // stride, box.left // stride, box.height // stride, box.width // stride)
+        return self.inside.over(stride)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ class Objective:
             cotangents = [
                 self._cotangent(layer, features[layer], wanted.get(layer), patch) for layer in features
             ]
-        (gradient,) = torch.autograd.grad(list(features.values()), pixels, cotangents)
+        (gradient,) = torch.autograd.grad(_Pull.apply(cotangents, *features.values()), pixels)
         gradient = gradient[0].float()
         if self._weights.tv:
             values = pixels.detach()[0].float()
@@ -151,3 +152,19 @@ class Objective:
         content, tv = self._losses.tolist()
         self._begin()
         return Terms(style, content, tv)
+
+
+class _Pull(torch.autograd.Function):
+    """A scalar whose gradient in the features is the given cotangents.
+
+    What `grad_outputs` is for; but torch checks those with the help of sympy, whose import takes a second.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, cotangents: list[Tensor], *features: Tensor) -> Tensor:
+        ctx.cotangents = cotangents
+        return features[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *ones: Tensor) -> Any:
+        return None, *ctx.cotangents

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, cos, log, pi
 
 from tilestyle.config import SCHEDULES, RenderConfig
 from tilestyle.errors import SettingError
@@ -57,6 +57,17 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
         sweeps = config.sweeps or SCHEDULES[config.quality].sweeps(index)
         result.append(Level(index, around, sweeps, share, odds))
     return tuple(result)
+
+
+def step_size(config: RenderConfig, level: Level, sweep: int) -> float:
+    """Step size of a sweep: constant for half a level, then falling to a tenth on a half cosine."""
+    fall = 0.5 + 0.5 * cos(pi * max(0.0, 2 * sweep / level.sweeps - 1))
+    return config.learning_rate * (0.1 + 0.9 * fall)
+
+
+def patches_of(canvas: Extent, side: int) -> int:
+    """Patches in one sweep of a canvas at scale 1."""
+    return ceil(canvas.height / side) * ceil(canvas.width / side)
 
 
 def _odds(odds: tuple[float, ...], long_side: int, side: int) -> tuple[float, ...]:

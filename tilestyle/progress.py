@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tilestyle.images import Picture
@@ -47,12 +47,8 @@ class Finished:
 Event = LevelStarted | SweepDone | Finished
 
 
-class Observer(Protocol):
-    """Anything that wants to know."""
-
-    def __call__(self, event: Event) -> None:
-        """Called between sweeps; the render waits for it."""
-        ...
+# Called between sweeps; the render waits for it.
+Observer = Callable[[Event], None]
 
 
 class Clock:

@@ -16,7 +16,7 @@ from tilestyle.canvas import Canvas
 from tilestyle.config import StyleLoss
 from tilestyle.job import Job
 from tilestyle.moments import RIDGE, Moments
-from tilestyle.renderer import rate
+from tilestyle.plan import step_size
 from tilestyle.tv import total_variation
 
 
@@ -31,7 +31,7 @@ def render_untiled(job: Job, lag: int = 1) -> Canvas:
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
         goal, content, before = job.style_moments(level), job.content_plane(level), None
         for sweep in range(level.sweeps):
-            adam.param_groups[0]["lr"] = rate(job, level, sweep)
+            adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             moments = whole_moments(job, pixels)
             now = {layer: found.detached() for layer, found in moments.items()}
             point, before = (before if lag and before else now), now

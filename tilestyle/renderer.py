@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import cos, pi
 
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from tilestyle.config import Sampler, StyleLoss
 from tilestyle.geometry import Draw, Patch, covering, scattered
 from tilestyle.job import Job
 from tilestyle.objective import Objective, Terms
-from tilestyle.plan import Level
+from tilestyle.plan import Level, step_size
 
 # Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
 MEMORY = 0.5
@@ -39,7 +38,7 @@ def optimise(
             draw = Draw(job.config.seed, level.index, sweep)
             patches = sampled(job, level, draw)
             sight.prepare(canvas, patches)
-            step = Stepper(job, canvas, rate(job, level, sweep))
+            step = Stepper(job, canvas, step_size(job.config, level, sweep))
             for patch in patches:
                 window = canvas.read(patch.read, patch.scale)
                 gradient = sight.objective(patch.scale).gradient(window, patch)
@@ -59,13 +58,6 @@ def sampled(job: Job, level: Level, draw: Draw) -> list[Patch]:
         return scattered(level.extent, job.side, job.unit, level.scale_odds, draw)
     scale = 2 ** draw.choice(level.scale_odds, stream=0)
     return covering(level.extent, job.side, job.unit, job.halo, draw, scale)
-
-
-def rate(job: Job, level: Level, sweep: int) -> float:
-    """Step size: constant for the first half of a level, then falling to a tenth along a half cosine."""
-    done = sweep / level.sweeps
-    fall = 0.5 + 0.5 * cos(pi * max(0.0, 2 * done - 1))
-    return job.config.learning_rate * (0.1 + 0.9 * fall)
 
 
 class Sight:

@@ -32,9 +32,7 @@ def samples_from_array(array: NDArray[Any]) -> Samples:
     and shapes; whole numbers of other types do not say where white is.
     """
     if array.dtype.name not in _DEPTHS:
-        raise PictureError(
-            f"the array is of type {array.dtype}", hint="use uint8, uint16, or floats in [0, 1]"
-        )
+        raise PictureError(f"the array is of type {array.dtype}", hint="use uint8, uint16, or floats in [0, 1]")
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):

@@ -129,9 +129,7 @@ def encoding(label: str) -> Iterator[None]:
         hint = _ENCODE_HINTS.get(error.errno or 0, "try another folder or format")
         raise OutputError(f"cannot write {label} ({_one_line(error)})", hint=hint) from error
     except _FOREIGN as error:
-        raise OutputError(
-            f"cannot encode {label} ({_one_line(error)})", hint="try another format"
-        ) from error
+        raise OutputError(f"cannot encode {label} ({_one_line(error)})", hint="try another format") from error
 
 
 def check_size(label: str, height: int, width: int) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from tilestyle import __version__
 from tilestyle.errors import SettingError
 from tilestyle.images import tiff
 from tilestyle.images.border import decoding
 from tilestyle.images.read import PathLike, existing_file, is_tiff
+from tilestyle.version import __version__
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

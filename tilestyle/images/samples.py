@@ -78,9 +78,7 @@ def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:
         return
     low, high = float(values.min()), float(values.max())  # NaN anywhere makes both NaN
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise PictureError(
-            f"{label} holds values that are not finite", hint="replace NaN and infinity before"
-        )
+        raise PictureError(f"{label} holds values that are not finite", hint="replace NaN and infinity before")
     if not bounded or (low >= 0.0 and high <= 1.0):
         return
     outside = np.count_nonzero((values < 0.0) | (values > 1.0))

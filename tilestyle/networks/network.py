@@ -66,6 +66,11 @@ class FeatureNetwork(Protocol):
         """Layers and relative weights that content is compared at unless told otherwise."""
         ...
 
+    @property
+    def content_weight(self) -> float:
+        """Weight of content against style, 1, that keeps a picture recognisable and leaves it the style."""
+        ...
+
     def canonical(self, name: str) -> str:
         """The network's own name of a layer; raises LayerError, suggesting the nearest."""
         ...

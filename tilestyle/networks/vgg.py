@@ -91,12 +91,11 @@ class Vgg:
             for layer, part in convolutions.items()
         }
         self.layers: Mapping[str, Layer] = _described(operations(name), self.convolutions)
-        self.style_layers: Mapping[str, float] = {
-            layer: 1.0 for layer in STYLE_LAYERS if layer in self.layers
-        }
+        self.style_layers: Mapping[str, float] = {layer: 1.0 for layer in STYLE_LAYERS if layer in self.layers}
         rectified = [layer for layer in self.layers if layer.startswith("relu")]
         content = CONTENT_LAYER if CONTENT_LAYER in self.layers else rectified[-1]
         self.content_layers: Mapping[str, float] = {content: 1.0}
+        self.content_weight = 0.03
 
     @property
     def device(self) -> torch.device:

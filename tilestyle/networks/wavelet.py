@@ -1,104 +1,117 @@
 """The built-in feature network: two orders of rectified wavelets, no weights.
 
-Opponent colours go down a pyramid, scale 1 the finest. On each scale pairs of Gabor filters look for
-edges and lines (first order), and again over the energies of what they found (second order: how
-strokes curve, end and repeat), as the scattering transform does (Bruna and Mallat 2013). Statistics
-of rectified wavelets describe textures about as well as those of trained networks (Zhang and Mallat
-2021; Brochard, Zhang and Mallat 2022).
+Opponent colours go down a pyramid of five scales, scale 1 the finest. On each scale Gabor filters look
+for edges and lines (first order), and filters in place and angle look over the energies of what they
+found (second order: how strokes repeat, end and turn), as the scattering transform does (Bruna and
+Mallat 2013). Statistics of rectified wavelets describe textures about as well as those of trained
+networks (Zhang and Mallat 2021), given that neighbouring scales are seen together (Portilla and
+Simoncelli 2000; Brochard, Zhang and Mallat 2022): what makes a blurred edge differ from a sharp one.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.networks.filters import binomial, gabor_pairs
+from tilestyle.networks.filters import (
+    binomial,
+    centred,
+    details,
+    gabor_pairs,
+    in_channel,
+    stroke_pairs,
+)
 from tilestyle.networks.network import Layer, unknown_layer
 
 SCALES = 5
-LUMINANCE_ORIENTATIONS = 8
-CHROMA_ORIENTATIONS = 4
-ENERGY_ORIENTATIONS = 4
-SIZE = 8  # pixels across a filter: even, so that a filter of stride 2 is centred on its cell
+ORIENTATIONS = 8  # of luminance
+CHROMA_ORIENTATIONS = 4  # of each chroma channel
+SIZE = 12  # cells across a first-order filter; even, so that a filter of stride 2 is centred on its cell
+STROKE_SIZE = 8  # across a second-order filter
 WAVELENGTH = 4.5
 ENVELOPE = 2.0
-CHROMA_GAIN = 2.0
+SLANT = 0.6
+STROKE_GAIN = 0.4  # else second-order waves, 20 times the energy of the rest, would drown it
 SMALLEST_ENERGY = 1e-3  # rounds off the modulus at zero, where it has no gradient
+FAINT = 0.03  # contrast below which content counts as flat
 
-# Rows: luminance, red against green, blue against yellow; orthonormal before the gain.
+CHROMA_GAIN = 2.0
+# Rows: luminance, red against green, yellow against blue; orthonormal before the gain.
 OPPONENT = (
     (3**-0.5, 3**-0.5, 3**-0.5),
     (CHROMA_GAIN * 2**-0.5, -CHROMA_GAIN * 2**-0.5, 0.0),
     (CHROMA_GAIN * 6**-0.5, CHROMA_GAIN * 6**-0.5, -2 * CHROMA_GAIN * 6**-0.5),
 )
+MIDDLE_GREY = 0.85  # in that luminance
+GREYS = (0.35, 0.6, 0.85, 1.1, 1.35)
+HUES = 6
+SATURATIONS = (0.1, 0.4)
+
+COLOUR_CHANNELS = 3 + len(GREYS) + HUES * len(SATURATIONS) + 2 * 6
+WAVES = 2 * (ORIENTATIONS + 2 * CHROMA_ORIENTATIONS)
+ENERGIES = ORIENTATIONS + 2 * CHROMA_ORIENTATIONS
+STROKES = 8 * ORIENTATIONS
 
 
 def _layers() -> dict[str, Layer]:
-    """Strides and receptive fields of every layer, shallow to deep."""
-    waves = 2 * (LUMINANCE_ORIENTATIONS + 2 * CHROMA_ORIENTATIONS)
-    energy_waves = 2 * LUMINANCE_ORIENTATIONS * ENERGY_ORIENTATIONS
-    first, second = {}, {}
-    field = 1
+    """Strides and receptive fields of every layer, by kind and then shallow to deep."""
+    kinds: dict[str, list[Layer]] = {kind: [] for kind in ("colour", "first", "second", "contour", "shape")}
+    field = 1  # of a pixel of this scale's picture
     for scale in range(1, SCALES + 1):
         step = 2 ** (scale - 1)
         reach = field + (SIZE - 1) * step
-        name = f"first_{scale}"
-        first[name] = Layer(name, 3 + 2 * waves, 2 * step, reach)
+        finer = ENERGIES if scale > 1 else 0
+        kinds["first"].append(Layer(f"first_{scale}", 3 + 2 * WAVES + finer, 2 * step, reach))
+        kinds["shape"].append(Layer(f"shape_{scale}", 2 * ORIENTATIONS, 2 * step, reach + 8 * step))
         if scale < SCALES:
-            name = f"second_{scale}"
-            channels = LUMINANCE_ORIENTATIONS + 2 * energy_waves
-            second[name] = Layer(name, channels, 4 * step, reach + (SIZE - 1) * 2 * step)
+            channels = 3 + WAVES + 2 * ORIENTATIONS + 2 * STROKES
+            strokes = reach + 2 * (STROKE_SIZE - 1) * step
+            coarser = field + 3 * step + 2 * (SIZE - 1) * step
+            kinds["colour"].append(Layer(f"colour_{scale}", COLOUR_CHANNELS, step, field + 2 * step))
+            kinds["second"].append(Layer(f"second_{scale}", channels, 4 * step, max(strokes, coarser)))
+            kinds["contour"].append(Layer(f"contour_{scale}", ORIENTATIONS, 4 * step, reach + 10 * step))
         field += 3 * step
-    return first | second
+    return {layer.name: layer for kind in kinds.values() for layer in kind}
 
 
 class WaveletNetwork:
-    """Layers `first_1` to `first_5` and `second_1` to `second_4`, 1 the finest scale.
+    """Five kinds of layers, on scales from 1, the finest.
 
-    A first-order layer holds the low-pass colour and each wavelet response with its modulus, a
-    second-order layer the blurred energies and the wavelet responses over them with their modulus.
-    (A response and its modulus span what its two rectified halves span, at the same distance.)
+    colour_1 to colour_4   colours, how far they lie beyond some greys and hues (a palette), 3 x 3 details
+    first_1 to first_5     low-pass colour, waves and their modulus, energies of the next finer scale
+    second_1 to second_4   energies, waves over them and their modulus, all of the next coarser scale
+    contour_1 to contour_4 energies over those of the neighbourhood: where edges run, not how strong
+    shape_1 to shape_5     waves over the energy of the neighbourhood: which side of an edge is lighter
+
+    The first three are for style; contour and shape, which ignore contrast and colour, for content.
+    A wave and its modulus stand for its two rectified halves: the pair is the same up to a rotation,
+    which no moment distance sees.
     """
 
     name = "wavelet"
 
     def __init__(self) -> None:
         self.layers: Mapping[str, Layer] = _layers()
-        self.style_layers: Mapping[str, float] = dict.fromkeys(self.layers, 1.0)
-        self.content_layers: Mapping[str, float] = {"second_1": 1.0, "second_2": 1.0}
-        luminance = gabor_pairs(LUMINANCE_ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE)
-        chroma = gabor_pairs(CHROMA_ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE)
-        low_pass = F.pad(binomial(), [(SIZE - 4) // 2] * 4)
-        rows = [(low_pass[None], channel) for channel in range(3)]
-        rows += [(luminance, 0), (chroma, 1), (chroma, 2)]
-        first = torch.zeros(0, 3, SIZE, SIZE, dtype=torch.float64)
-        for bank, channel in rows:
-            block = torch.zeros(len(bank), 3, SIZE, SIZE, dtype=torch.float64)
-            block[:, channel] = bank
-            first = torch.cat([first, block])
-        energy = gabor_pairs(ENERGY_ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE)
-        energy = torch.cat([low_pass[None], energy])  # [M, SIZE, SIZE]
-        count = LUMINANCE_ORIENTATIONS
-        second = torch.zeros(len(energy), count, count, SIZE, SIZE, dtype=torch.float64)
-        for channel in range(count):
-            second[:, channel, channel] = energy
-        self._opponent = torch.tensor(OPPONENT, dtype=torch.float64)[:, :, None, None]
-        self._halving = torch.stack([binomial()] * 3)[:, None]
-        self._first = first
-        self._second = second.flatten(0, 1)
+        style = [name for name in self.layers if name.startswith(("colour", "first", "second"))]
+        self.style_layers: Mapping[str, float] = dict.fromkeys(style, 1.0)
+        content = ("contour_2", "shape_3", "shape_4", "shape_5")
+        self.content_layers: Mapping[str, float] = dict.fromkeys(content, 1.0)
+        self.content_weight = 0.1
+        self._constants = _constants()
 
     @property
     def device(self) -> torch.device:
         """Where the filters are, and pictures must be."""
-        return self._first.device
+        return self._constants["opponent"].device
 
     @property
     def dtype(self) -> torch.dtype:
         """Arithmetic of the filters, and of the pictures it takes."""
-        return self._first.dtype
+        return self._constants["opponent"].dtype
 
     def canonical(self, name: str) -> str:
         """The name itself, where there is such a layer."""
@@ -109,59 +122,172 @@ class WaveletNetwork:
     def to(self, device: torch.device, dtype: torch.dtype) -> WaveletNetwork:
         """The same network with its filters on `device` in `dtype`."""
         network = WaveletNetwork()
-        for constant in ("_opponent", "_halving", "_first", "_second"):
-            tensor = getattr(self, constant).to(device, dtype)
-            setattr(network, constant, tensor.contiguous(memory_format=torch.channels_last))
+        for name, constant in network._constants.items():
+            network._constants[name] = constant.to(device, dtype)
         return network
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Responses of the named layers; only the scales they need are computed."""
-        found: dict[str, Tensor] = {}
-        deepest = max(int(name[-1]) for name in layers)
-        picture = F.conv2d(pixels.contiguous(memory_format=torch.channels_last), self._opponent)
-        for scale in range(1, deepest + 1):
-            first, second = f"first_{scale}", f"second_{scale}"
-            if first in layers or second in layers:
-                responses = F.conv2d(_padded(picture, SIZE // 2 - 1), self._first, stride=2)
-                if first in layers:
-                    found[first] = torch.cat([responses, responses[:, 3:].abs()], 1)
-                if second in layers:
-                    found[second] = self._second_order(responses)
-            if scale < deepest:
-                picture = F.conv2d(_padded(picture, 1), self._halving, stride=2, groups=3)
-        return {name: found[name] for name in layers}
-
-    def _second_order(self, responses: Tensor) -> Tensor:
-        """Blurred energies of the luminance, and the wavelet responses over them."""
-        count = LUMINANCE_ORIENTATIONS
-        even, odd = responses[:, 3 : 3 + count], responses[:, 3 + count : 3 + 2 * count]
-        energy = (even.square() + odd.square() + SMALLEST_ENERGY**2).sqrt()
-        waves = F.conv2d(_padded(energy, SIZE // 2 - 1), self._second, stride=2)
-        return torch.cat([waves, waves[:, count:].abs()], 1)
+        responses = _Responses(pixels, self._constants)
+        return {name: getattr(responses, kind)(scale) for name, kind, scale in map(_parsed, layers)}
 
     def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
         """Multiply-adds of the convolutions that a forward pass to the named layers runs."""
-        deepest = max(int(name[-1]) for name in layers)
-        total = 9.0
-        for scale in range(1, deepest + 1):
-            cells = 4.0**-scale
-            if f"first_{scale}" in layers or f"second_{scale}" in layers:
-                total += cells * self._first.numel()
-            if f"second_{scale}" in layers:
-                total += cells / 4 * self._second.numel()
-            if scale < deepest:
-                total += cells * self._halving.numel()
-        return total
+        size = {name: constant.numel() for name, constant in self._constants.items()}
+        done: set[tuple[str, int]] = set()
+        for name in layers:
+            _, kind, scale = _parsed(name)
+            if kind == "colour":
+                done |= {("palette", scale), ("details", scale)}
+            else:
+                done |= {("waves", scale)}
+            if kind == "first" and scale > 1:
+                done |= {("waves", scale - 1)}
+            if kind == "second":
+                done |= {("waves", scale + 1), ("strokes", scale)}
+        deepest = max((scale for _, scale in done), default=1)
+        done |= {("opponent", 1)} | {("halving", scale) for scale in range(1, deepest)}
+        stride = {"waves": 2, "halving": 2, "strokes": 4}
+        return sum(size[bank] / (stride.get(bank, 1) * 2.0 ** (scale - 1)) ** 2 for bank, scale in sorted(done))
 
     def bytes_per_pixel(self, layers: Collection[str], dtype: torch.dtype) -> float:
         """Memory of one forward and backward pass to the named layers, bytes per input pixel."""
-        values = 12.0
-        for name in layers:
-            layer = self.layers[name]
-            values += 3.0 * layer.channels / layer.stride**2
-        return values * dtype.itemsize
+        cells = sum(self.layers[name].channels / self.layers[name].stride ** 2 for name in layers)
+        return dtype.itemsize * (BASE_VALUES + VALUES_PER_CELL * cells)
 
 
-def _padded(picture: Tensor, reach: int) -> Tensor:
+BASE_VALUES = 56.0  # values kept per pixel whatever the layers: pictures, shuffled for convolution, energies
+VALUES_PER_CELL = 3.0  # values kept per feature: itself, its gradient, and what led to it
+
+
+class _Responses:
+    """What one picture answers, scale by scale, each intermediate computed at most once."""
+
+    def __init__(self, pixels: Tensor, constants: Mapping[str, Tensor]) -> None:
+        self._constants = constants
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        self._pictures = [F.conv2d(pixels, constants["opponent"])]
+        self._waves: dict[int, Tensor] = {}
+        self._energies: dict[int, Tensor] = {}
+
+    def colour(self, scale: int) -> Tensor:  # [B, 32, h, w]
+        """Layer `colour_*`: hinges beyond greys and hues, so that moments see a palette."""
+        constants = self._constants
+        picture = self.picture(scale)
+        palette = F.conv2d(picture, constants["palette"], constants["hinges"]).relu()
+        detail = F.conv2d(_continued(picture[:, :1], 1), constants["details"])
+        return torch.cat([picture - constants["middle"], palette, detail, detail.abs()], 1)
+
+    def first(self, scale: int) -> Tensor:  # [B, 67 or 83, h, w]
+        """Layer `first_*`."""
+        waves = self.waves(scale)
+        parts = [waves, waves[:, 3:].abs()]
+        if scale > 1:
+            parts += [F.avg_pool2d(self.energies(scale - 1), 2), F.avg_pool2d(self.chroma(scale - 1), 2)]
+        return torch.cat(parts, 1)
+
+    def second(self, scale: int) -> Tensor:  # [B, 179, h, w]
+        """Layer `second_*`: strokes of this scale beside the waves of the next coarser."""
+        strokes = _halved(self.energies(scale), self._constants["strokes"])
+        modulus = strokes[:, ORIENTATIONS:].abs()
+        return torch.cat([strokes, modulus, self.energies(scale + 1), self.waves(scale + 1)], 1)
+
+    def contour(self, scale: int) -> Tensor:  # [B, 8, h, w]
+        """Layer `contour_*`: divisive normalisation (Heeger 1992) of the energies, averaged 2 x 2."""
+        energies = F.avg_pool2d(self.energies(scale), 2)
+        return energies * _reciprocal_contrast(energies, 1)
+
+    def shape(self, scale: int) -> Tensor:  # [B, 16, h, w]
+        """Layer `shape_*`: divisive normalisation of the luminance waves, signs kept."""
+        waves = self.waves(scale)[:, 3 : 3 + 2 * ORIENTATIONS]
+        return waves * _reciprocal_contrast(self.energies(scale), 2)
+
+    def picture(self, scale: int) -> Tensor:  # [B, 3, H / 2^(scale-1), W / 2^(scale-1)]
+        """Opponent colours, halved scale - 1 times."""
+        while len(self._pictures) < scale:
+            self._pictures.append(_halved(self._pictures[-1], self._constants["halving"]))
+        return self._pictures[scale - 1]
+
+    def waves(self, scale: int) -> Tensor:  # [B, 3 + 32, h, w]
+        """Low-pass colour, then the waves of luminance and of both chroma channels."""
+        if scale not in self._waves:
+            self._waves[scale] = _halved(self.picture(scale), self._constants["waves"])
+        return self._waves[scale]
+
+    def energies(self, scale: int) -> Tensor:  # [B, 8, h, w]
+        """Energy of each orientation of luminance."""
+        if scale not in self._energies:
+            self._energies[scale] = _modulus(self.waves(scale)[:, 3 : 3 + 2 * ORIENTATIONS])
+        return self._energies[scale]
+
+    def chroma(self, scale: int) -> Tensor:  # [B, 8, h, w]
+        """Energy of each orientation of red-green, then of yellow-blue."""
+        red_green, yellow_blue = self.waves(scale)[:, 3 + 2 * ORIENTATIONS :].chunk(2, 1)
+        return torch.cat([_modulus(red_green), _modulus(yellow_blue)], 1)
+
+
+def _parsed(name: str) -> tuple[str, str, int]:
+    kind, scale = name.split("_")
+    return name, kind, int(scale)
+
+
+def _constants() -> dict[str, Tensor]:
+    """Every filter bank and bias, in double precision."""
+    opponent = torch.tensor(OPPONENT, dtype=torch.float64)[:, :, None, None]
+    luminance = gabor_pairs(ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE, SLANT)
+    chroma = gabor_pairs(CHROMA_ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE, SLANT)
+    low_pass = centred(binomial(), SIZE)[None]
+    waves = [in_channel(low_pass, channel, 3) for channel in range(3)]
+    waves += [in_channel(bank, channel, 3) for channel, bank in enumerate((luminance, chroma, chroma))]
+    low_pass = centred(binomial(), STROKE_SIZE)[None]
+    strokes = [in_channel(low_pass, channel, ORIENTATIONS) for channel in range(ORIENTATIONS)]
+    strokes.append(STROKE_GAIN * stroke_pairs(ORIENTATIONS, STROKE_SIZE, WAVELENGTH, ENVELOPE))
+    halving = [in_channel(binomial()[None], channel, 3) for channel in range(3)]
+    angles = [2 * math.pi * hue / HUES for hue in range(HUES)]
+    axes = [(1.0, 0.0, 0.0)] * len(GREYS)
+    axes += [(0.0, math.cos(angle), math.sin(angle)) for angle in angles] * len(SATURATIONS)
+    hinges = [-grey for grey in GREYS] + [-saturation for saturation in SATURATIONS for _ in angles]
+    banks = {
+        "opponent": opponent,
+        "palette": torch.tensor(axes, dtype=torch.float64)[:, :, None, None],
+        "details": details()[:, None],
+        "halving": _shuffled(torch.cat(halving)),
+        "waves": _shuffled(torch.cat(waves)),
+        "strokes": _shuffled(torch.cat(strokes)),
+    }
+    constants = {name: bank.contiguous(memory_format=torch.channels_last) for name, bank in banks.items()}
+    constants["hinges"] = torch.tensor(hinges, dtype=torch.float64)
+    constants["middle"] = torch.tensor([MIDDLE_GREY, 0.0, 0.0], dtype=torch.float64)[:, None, None]
+    return constants
+
+
+def _shuffled(bank: Tensor) -> Tensor:
+    """A bank of even size for stride 2, as one for stride 1 over 2 x 2 pixels made channels.
+
+    The same sums; but with few channels and a stride, the backward pass is many times slower.
+    """
+    return F.pixel_unshuffle(bank, 2)
+
+
+def _halved(picture: Tensor, bank: Tensor) -> Tensor:
+    """Responses to a `_shuffled` bank on every second row and column."""
+    shuffled = F.pixel_unshuffle(_continued(picture, bank.shape[-1] - 1), 2)
+    return F.conv2d(shuffled.contiguous(memory_format=torch.channels_last), bank)
+
+
+def _continued(picture: Tensor, reach: int) -> Tensor:
     """The picture continued by its outermost pixels: zeros would be an edge that is not there."""
     return F.pad(picture, [reach] * 4, mode="replicate")
+
+
+def _modulus(pair: Tensor) -> Tensor:
+    """sqrt(even^2 + odd^2) of channels that hold the even responses and then the odd ones."""
+    even, odd = pair.chunk(2, 1)
+    return (even.square() + odd.square() + SMALLEST_ENERGY**2).sqrt()
+
+
+def _reciprocal_contrast(energies: Tensor, reach: int) -> Tensor:  # [B, C, h, w] -> [B, 1, h, w]
+    """One over the root of the mean squared energy within `reach` cells; at most 1 / FAINT."""
+    power = energies.square().mean(1, keepdim=True)
+    power = F.avg_pool2d(_continued(power, reach), 2 * reach + 1, stride=1)
+    return (power + FAINT**2).rsqrt()

@@ -119,7 +119,7 @@ def _from_imagenet(convolutions: Mapping[str, Convolution]) -> dict[str, Convolu
 def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
     """torchvision's weights: from its cache, else from the network into it."""
     if file.is_file():
-        return _stored_tensors(file, "delete this file, and it will be downloaded again")
+        return _stored_tensors(file, f"delete {file}, and it will be downloaded again")
     from torchvision.models import VGG16_Weights, VGG19_Weights  # takes a second to import
 
     source = {NetworkName.VGG16: VGG16_Weights, NetworkName.VGG19: VGG19_Weights}[name].IMAGENET1K_V1
@@ -127,9 +127,7 @@ def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
     try:
         # torch.hub announces a download on the standard output, which is for results.
         with contextlib.redirect_stdout(sys.stderr):
-            found = source.get_state_dict(
-                progress=True, check_hash=True, map_location="cpu", weights_only=True
-            )
+            found = source.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
     except OFFLINE as error:
         raise NetworkError(
             f"cannot download the weights of {name} ({_one_line(error)})",
@@ -157,9 +155,7 @@ def _stored_tensors(file: Path, hint: str) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise NetworkError(f"there is no weights file {file}", hint=hint) from error
     except OSError as error:
-        raise NetworkError(
-            f"cannot read the weights file {file} ({_one_line(error)})", hint=hint
-        ) from error
+        raise NetworkError(f"cannot read the weights file {file} ({_one_line(error)})", hint=hint) from error
     except BROKEN as error:
         raise NetworkError(
             f"the weights file {file} is damaged or holds no weights ({_one_line(error)})", hint=hint
@@ -218,9 +214,7 @@ def _check_depth(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) -
     last = max(wanted[name].index(key) for key in tensors)
     for key in wanted[name][: last - last % 2 + 2]:
         if key not in tensors:
-            raise NetworkError(
-                f"{file} lacks {key!r}", hint=f"give a whole {name}, or one cut after a layer"
-            )
+            raise NetworkError(f"{file} lacks {key!r}", hint=f"give a whole {name}, or one cut after a layer")
 
 
 def _tensor_keys(name: NetworkName) -> list[str]:
@@ -236,13 +230,15 @@ def _check_tensor(key: str, tensor: Tensor, shape: list[int], file: Path) -> Non
             hint="the network is one of 3 x 3 convolutions, each as deep as the one before is wide",
         )
     if not tensor.is_floating_point():
-        raise NetworkError(
-            f"{file} has {key!r} in {tensor.dtype}", hint="give weights that are not quantised"
-        )
+        raise NetworkError(f"{file} has {key!r} in {tensor.dtype}", hint="give weights that are not quantised")
     if not tensor.isfinite().all():
         raise NetworkError(f"{file} has {key!r} with values that are not finite", hint="give other weights")
 
 
 def _one_line(error: BaseException) -> str:
     """What an exception says, in its first line."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "no plain tensors"  # torch itself recommends to run whatever the file says
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
     return (str(error).strip() or type(error).__name__).splitlines()[0]

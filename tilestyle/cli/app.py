@@ -1,0 +1,53 @@
+"""The commands together, and the one place where errors become messages."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tilestyle.cli import demo, info, render, texture
+from tilestyle.errors import TilestyleError
+from tilestyle.version import __version__
+
+app = typer.Typer(
+    help="Render style at any resolution: pictures in the style of others, textures of any size.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("render")(render.render)
+app.command("texture")(texture.texture)
+app.command("demo")(demo.demo)
+app.command("info")(info.info)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tilestyle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the user's mistakes end in one line and exit code 2."""
+    try:
+        app()
+    except TilestyleError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"tilestyle: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("tilestyle: interrupted, nothing was written", err=True)
+        sys.exit(130)

@@ -1,0 +1,44 @@
+"""`tilestyle demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilestyle.cli import options as option
+from tilestyle.cli.job import Output, produce
+from tilestyle.config import Quality, RenderConfig
+from tilestyle.errors import OutputError
+
+DEFAULT = RenderConfig()
+SIZE = 384  # long side of the renders, pixels: what two cores finish in a minute
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; made if it is not there.")] = Path("demo"),
+    size: Annotated[int, typer.Option(help="Long side of the renders, pixels.")] = SIZE,
+    quality: option.QualityOption = Quality.DRAFT,
+    device: option.Device = DEFAULT.device,
+    quiet: option.Quiet = False,
+    debug: option.Debug = False,
+) -> None:
+    """Render and synthesise with the pictures that come along: nothing is downloaded."""
+    from tilestyle.pictures import path_of
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {out}: {error.strerror}", hint="give another --out") from error
+    content = path_of(CONTENT)
+    config = RenderConfig(size=size, quality=quality, device=device)
+    for style in RENDERED:
+        produce(path_of(style), config, Output(out / f"{CONTENT}-{style}.png", quiet=quiet), content)
+    config = RenderConfig(size=(size, size), quality=quality, device=device)
+    produce(path_of(SYNTHESISED), config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet))
+
+
+CONTENT = "coffee"
+RENDERED = ("swirls", "woodcut")
+SYNTHESISED = "facets"

@@ -1,0 +1,133 @@
+"""`tilestyle info`."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tilestyle.cli import options as option
+from tilestyle.config import NetworkName, RenderConfig
+from tilestyle.version import __version__
+
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
+DEFAULT = RenderConfig()
+
+
+def info(
+    file: Annotated[
+        Path | None, typer.Argument(help="Picture to describe, and to plan a render of.", show_default=False)
+    ] = None,
+    size: option.Size = None,
+    network: option.Network = DEFAULT.network,
+    weights: option.WeightsFile = None,
+    quality: option.QualityOption = DEFAULT.quality,
+    device: option.Device = DEFAULT.device,
+    precision: option.PrecisionOption = DEFAULT.precision,
+    patch: option.Patch = DEFAULT.patch,
+    debug: option.Debug = False,
+) -> None:
+    """Describe this machine; or a picture: what it is, what made it, what a render of it would need."""
+    if file is None:
+        machine()
+        return
+    config = RenderConfig(
+        size=option.parsed_size(size),
+        network=network,
+        weights=weights,
+        quality=quality,
+        device=device,
+        precision=precision,
+        patch=patch,
+    )
+    picture(file, config)
+
+
+def machine() -> None:
+    """Print device, memory, versions and networks."""
+    from tilestyle.budget import find_device, find_dtype, free_bytes
+    from tilestyle.config import Precision
+    from tilestyle.networks.weights import weights_here
+
+    device = find_device("auto")
+    table = _table()
+    table.add_row("tilestyle", __version__)
+    table.add_row("python", platform.python_version())
+    for library in LIBRARIES:
+        table.add_row(library, version(library))
+    table.add_row("device", f"{device}, {free_bytes(device) / 2**30:.1f} GiB free")
+    table.add_row("precision", str(find_dtype(Precision.AUTO, device)).removeprefix("torch."))
+    table.add_row("network wavelet", "built in")
+    for name in (NetworkName.VGG16, NetworkName.VGG19):
+        file = weights_here(name)
+        table.add_row(
+            f"network {name}", f"weights in {file}" if file else "weights not here: downloaded when used"
+        )
+    Console().print(table)
+
+
+def picture(file: Path, config: RenderConfig) -> None:
+    """Print what a picture is, the settings that made it, and what a render of it would need."""
+    from tilestyle.images import inspect_picture, read_provenance
+
+    found = inspect_picture(file)
+    table = _table()
+    table.add_row("picture", f"{found.name}, {found.format}, {found.file_bytes / 1e6:.2f} MB")
+    table.add_row("size", f"{found.width} x {found.height}, {found.width * found.height / 1e6:.1f} MP")
+    table.add_row("pixels", f"{found.mode}, {found.depth} bits a channel")
+    table.add_row("profile", found.profile)
+    if found.dpi:
+        table.add_row("dpi", f"{found.dpi[0]:g} x {found.dpi[1]:g}")
+    made = read_provenance(file)
+    for key, value in (made or {}).items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        table.add_row(f"made: {key}", shown)
+    console = Console()
+    console.print(table)
+    console.print(plan(found.height, found.width, config))
+
+
+def plan(height: int, width: int, config: RenderConfig) -> Table:
+    """Levels, patches, memory and network passes of a render of a picture of this size."""
+    from tilestyle.api import resolve
+    from tilestyle.budget import canvas_bytes
+    from tilestyle.plan import Pyramid, levels, patches_of, picture_size
+
+    seen = resolve(config, with_content=True)
+    size = picture_size(config.size, (height, width))
+    table = Table("level", "picture", "canvas", "sweeps", "patches a sweep", title="a render would need")
+    passes = 0
+    pixels = 0
+    steps = levels(*size, config, Pyramid(min(config.coarsest, max(size)), seen.side, seen.unit))
+    for level in steps:
+        box, count = level.extent.picture, patches_of(level.extent, seen.side)
+        passes += count * level.sweeps
+        pixels += level.extent.area * level.sweeps
+        table.add_row(
+            str(level.index + 1),
+            f"{box.width} x {box.height}",
+            f"{level.extent.width} x {level.extent.height}",
+            str(level.sweeps),
+            str(count),
+        )
+    patch = seen.side**2 * seen.network.bytes_per_pixel(seen.layers, seen.network.dtype)
+    work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
+    table.caption = (
+        f"patch {seen.side}, {patch / 2**30:.2f} GiB on {seen.network.device}; canvas "
+        f"{canvas_bytes(steps[-1].extent) / 2**30:.2f} GiB in RAM; {passes} patch passes over "
+        f"{pixels / 1e6:.0f} MP, {work / 1e12:.1f} Tflop in convolutions"
+    )
+    return table
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

@@ -1,0 +1,89 @@
+"""From settings to a written picture: what `render`, `texture` and `demo` have in common."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilestyle.config import RenderConfig
+from tilestyle.version import __version__
+
+if TYPE_CHECKING:
+    from tilestyle.images import Json
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the picture goes and how."""
+
+    path: Path
+    depth: int = 8
+    quality: int = 95
+    preview: Path | None = None
+    quiet: bool = False
+
+
+def produce(style: Path, config: RenderConfig, output: Output, content: Path | None = None) -> None:
+    """Render, show progress, write the picture with its settings, say what was done."""
+    from tilestyle.api import prepare, run
+    from tilestyle.budget import peak_bytes
+    from tilestyle.cli.display import clock, stop_on_interrupt, watcher
+    from tilestyle.images import WriteOptions, check_writable, picture_from, write_picture
+    from tilestyle.progress import Event, Finished
+
+    options = WriteOptions(
+        depth=output.depth, quality=output.quality, provenance=provenance(style, config, content)
+    )
+    seen = None if content is None else picture_from(content)
+    job = prepare(style, config, seen)
+    size = job.levels[-1].extent.picture
+    check_writable(output.path, size.height, size.width, output.depth)
+    if output.preview:
+        check_writable(output.preview, size.height, size.width)
+    ends: list[Finished] = []
+    watch = watcher(quiet=output.quiet, preview=output.preview, peak=lambda: peak_bytes(job.network.device))
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Finished):
+            ends.append(event)
+        watch(event)
+
+    with stop_on_interrupt() as stop:
+        picture = run(job, observe, stop, seen)
+        write_picture(output.path, picture, options=options)
+    if not output.quiet:
+        end = ends[-1]
+        stopped = "" if end.complete else "stopped early, "
+        peak = peak_bytes(job.network.device) / 2**30
+        print(
+            f"wrote {output.path}: {size.width} x {size.height}, {stopped}"
+            f"{clock(end.seconds)} min, peak {peak:.2f} GiB",
+            file=sys.stderr,
+        )
+
+
+def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[str, Json]:
+    """What made a picture: version, command and settings; file names without their folders."""
+    defaults = RenderConfig()
+    settings = {
+        field.name: _plain(getattr(config, field.name))
+        for field in fields(config)
+        if getattr(config, field.name) != getattr(defaults, field.name) or field.name == "seed"
+    }
+    return {
+        "version": __version__,
+        "command": " ".join(["tilestyle", *(Path(word).name or word for word in sys.argv[1:])]),
+        "content": None if content is None else content.name,
+        "style": style.name,
+        "settings": settings,
+    }
+
+
+def _plain(value: Any) -> Json:
+    """A setting as JSON has it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return Path(value).name if isinstance(value, PathLike) else value

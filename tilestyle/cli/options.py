@@ -1,0 +1,167 @@
+"""Options that commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilestyle.config import Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
+from tilestyle.errors import SettingError
+
+LOOK, COMPUTATION, OUTPUT = "Look", "Computation", "Output"
+
+Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Picture to write: .png .jpg .webp .tif.", show_default=False)
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Long side in pixels, or WIDTHxHEIGHT.", show_default=False, rich_help_panel=OUTPUT),
+]
+Depth = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 (PNG, TIFF).", rich_help_panel=OUTPUT)]
+JpegQuality = Annotated[
+    int, typer.Option("--jpeg-quality", help="1 to 100, JPEG and WebP.", rich_help_panel=OUTPUT)
+]
+Preview = Annotated[
+    Path | None,
+    typer.Option(
+        help="Picture kept fresh while it runs: open it to watch.", show_default=False, rich_help_panel=OUTPUT
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=OUTPUT)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.", rich_help_panel=OUTPUT)]
+
+ContentWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="How much of the content is kept.", show_default="the network's own", rich_help_panel=LOOK
+    ),
+]
+StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
+TvWeight = Annotated[float, typer.Option(help="Weight of total variation: smooths.", rich_help_panel=LOOK)]
+ContentLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--content-layer",
+        help="Layer that content is compared at, NAME or NAME=WEIGHT; repeatable.",
+        show_default="the network's own",
+        rich_help_panel=LOOK,
+    ),
+]
+StyleLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--style-layer",
+        help="Layer that style is compared at, NAME or NAME=WEIGHT; repeatable.",
+        show_default="the network's own",
+        rich_help_panel=LOOK,
+    ),
+]
+StyleLossOption = Annotated[
+    StyleLoss,
+    typer.Option("--style-loss", help="Distance of moments: w2 or gram.", rich_help_panel=LOOK),
+]
+StyleScale = Annotated[
+    float,
+    typer.Option(
+        help="Size of the style's forms: 1 shows the style as large as the picture (a texture's at its own "
+        "size), 0.5 half as large. Never enlarged beyond its own pixels.",
+        rich_help_panel=LOOK,
+    ),
+]
+InitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--init",
+        help="What to begin with: content, noise, style, or a picture file.",
+        show_default="content if there is one",
+        rich_help_panel=LOOK,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.", rich_help_panel=LOOK)]
+QualityOption = Annotated[
+    Quality, typer.Option("--quality", help="How many sweeps.", rich_help_panel=COMPUTATION)
+]
+Sweeps = Annotated[
+    int | None,
+    typer.Option(help="Sweeps of every level.", show_default="by quality", rich_help_panel=COMPUTATION),
+]
+Network = Annotated[NetworkName, typer.Option(help="Feature network.", rich_help_panel=COMPUTATION)]
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="VGG weights, .safetensors or .pth.",
+        show_default="torchvision's, downloaded once",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+PoolingOption = Annotated[
+    Pooling, typer.Option("--pooling", help="How a VGG halves its features.", rich_help_panel=COMPUTATION)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=COMPUTATION)]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="Arithmetic of the network.", rich_help_panel=COMPUTATION)
+]
+Patch = Annotated[
+    int | None,
+    typer.Option(help="Largest patch side, pixels.", show_default="from memory", rich_help_panel=COMPUTATION),
+]
+Overlap = Annotated[
+    int,
+    typer.Option(
+        help="Pixels by which patches of a sweep see more than they change.", rich_help_panel=COMPUTATION
+    ),
+]
+SamplerOption = Annotated[
+    Sampler,
+    typer.Option(
+        "--sampler",
+        help="Patches on a random grid (sweep) or independent ones (windows).",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+ScaleOdds = Annotated[
+    str,
+    typer.Option(
+        help="Shares of the sweeps (or windows) at scales 1, 2, 4, ..., such as 0.9,0.1.",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+
+
+def parsed_size(text: str | None) -> int | tuple[int, int] | None:
+    """A long side, or (height, width) of WIDTHxHEIGHT; pixels."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise SettingError(f"size {text!r} is no size", hint="give a long side like 2048, or 3000x2000")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[1]), int(parts[0]))
+
+
+def parsed_layers(texts: list[str] | None) -> dict[str, float]:
+    """Layer names with their weights, from NAME or NAME=WEIGHT."""
+    layers: dict[str, float] = {}
+    for text in texts or []:
+        name, _, weight = text.partition("=")
+        try:
+            layers[name.strip()] = float(weight) if weight else 1.0
+        except ValueError:
+            raise SettingError(f"layer {text!r} has no number for a weight", hint="give NAME=0.5") from None
+    return layers
+
+
+def parsed_odds(text: str) -> tuple[float, ...]:
+    """Shares of scales 1, 2, 4, ..."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise SettingError(f"scale-odds {text!r} are no numbers", hint="give 1 or 0.9,0.1") from None
+
+
+def parsed_init(text: str | None) -> Init | str | None:
+    """A way to begin, or the name of a picture file."""
+    return Init(text) if text in set(Init) else text

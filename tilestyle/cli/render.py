@@ -1,0 +1,73 @@
+"""`tilestyle render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilestyle.cli import options as option
+from tilestyle.cli.job import Output, produce
+from tilestyle.config import RenderConfig
+
+DEFAULT = RenderConfig()
+SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
+
+
+def render(
+    content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
+    style: option.Style,
+    out: option.Out,
+    size: option.Size = None,
+    content_weight: option.ContentWeight = DEFAULT.content_weight,
+    style_weight: option.StyleWeight = DEFAULT.style_weight,
+    tv_weight: option.TvWeight = DEFAULT.tv_weight,
+    content_layer: option.ContentLayers = None,
+    style_layer: option.StyleLayers = None,
+    style_loss: option.StyleLossOption = DEFAULT.style_loss,
+    style_scale: option.StyleScale = DEFAULT.style_scale,
+    init: option.InitOption = None,
+    seed: option.Seed = DEFAULT.seed,
+    quality: option.QualityOption = DEFAULT.quality,
+    sweeps: option.Sweeps = DEFAULT.sweeps,
+    network: option.Network = DEFAULT.network,
+    weights: option.WeightsFile = None,
+    pooling: option.PoolingOption = DEFAULT.pooling,
+    device: option.Device = DEFAULT.device,
+    precision: option.PrecisionOption = DEFAULT.precision,
+    patch: option.Patch = DEFAULT.patch,
+    overlap: option.Overlap = DEFAULT.overlap,
+    sampler: option.SamplerOption = DEFAULT.sampler,
+    scale_odds: option.ScaleOdds = SCALE_ODDS,
+    depth: option.Depth = 8,
+    jpeg_quality: option.JpegQuality = 95,
+    preview: option.Preview = None,
+    quiet: option.Quiet = False,
+    debug: option.Debug = False,
+) -> None:
+    """Render a picture in the style of another."""
+    config = RenderConfig(
+        size=option.parsed_size(size),
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        content_layers=option.parsed_layers(content_layer),
+        style_layers=option.parsed_layers(style_layer),
+        style_loss=style_loss,
+        style_scale=style_scale,
+        init=option.parsed_init(init),
+        seed=seed,
+        quality=quality,
+        sweeps=sweeps,
+        network=network,
+        weights=weights,
+        pooling=pooling,
+        device=device,
+        precision=precision,
+        patch=patch,
+        overlap=overlap,
+        sampler=sampler,
+        scale_odds=option.parsed_odds(scale_odds),
+    )
+    produce(style, config, Output(out, depth, jpeg_quality, preview, quiet), content)
