@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from tilestyle.api import prepare
 from tilestyle.config import RenderConfig
 from tilestyle.job import Job
+
+# Tests do not time: how long an example takes is the machine's business.
+settings.register_profile("tilestyle", deadline=None)
+settings.load_profile("tilestyle")
 
 
 @pytest.fixture(autouse=True)

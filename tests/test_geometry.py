@@ -62,18 +62,18 @@ def test_one_patch_is_the_whole_canvas_in_place() -> None:
 
 def test_borders_fall_everywhere_over_many_sweeps() -> None:
     canvas = extent(64, 256, 0, 16)
-    starts = {p.owned.left % 256 for k in range(200) for p in covering(canvas, 64, 16, 0, Draw(0, 0, k))}
-    assert starts == set(range(0, 256, 16))
+    starts = {p.owned.left % 256 for k in range(400) for p in covering(canvas, 64, 16, 0, Draw(0, 0, k))}
+    assert len(starts) > 250
 
 
 @given(draws)
 def test_scattered_windows_fit_and_add_up(draw: Draw) -> None:
     canvas = extent(200, 330, 0, 32)
-    patches = scattered(canvas, 64, 16, (1.0, 1.0), draw)
+    patches = scattered(canvas, 64, (1.0, 1.0), draw)
     total = sum(patch.read.area for patch in patches)
     assert canvas.area <= total < canvas.area + 128 * 128
     assert {patch.scale for patch in patches} <= {1, 2}
-    assert scattered(canvas, 64, 16, (1.0, 1.0), draw) == patches
+    assert scattered(canvas, 64, (1.0, 1.0), draw) == patches
 
 
 def test_draws_depend_on_every_part_of_their_key() -> None:

@@ -173,9 +173,10 @@ def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale:
 
     `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
     sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, unshifted and
-    without halo: there the patch is the untiled method. At scale 1 corners are multiples of `unit`, so that
-    cells computed for one sweep line up with those of any other; at larger scales they are any pixel,
-    so that no grid of averages shows.
+    without halo: there the patch is the untiled method.
+
+    The corner is any pixel. Were it a multiple of `unit`, borders would come back to the same few lines sweep
+    after sweep, and a grid would be seen.
     """
     random = draw.integers(2, stream=1).tolist()
     rows = _axis(canvas.height, side, unit, halo, scale, random[0])
@@ -195,8 +196,7 @@ def _axis(length: int, side: int, unit: int, halo: int, scale: int, random: int)
     """(start, length, halo) of every part of one axis of a covering, canvas pixels."""
     if length // scale <= side:
         return [(random % scale, length, 0)]
-    step = unit if scale == 1 else 1
-    start = random % (length // step) * step
+    start = random % length
     parts = []
     for part in partition(length // scale, side - 2 * halo, unit):
         parts.append((start, part * scale, halo * scale))
@@ -204,7 +204,7 @@ def _axis(length: int, side: int, unit: int, halo: int, scale: int, random: int)
     return parts
 
 
-def scattered(canvas: Extent, side: int, unit: int, odds: Sequence[float], draw: Draw) -> list[Patch]:
+def scattered(canvas: Extent, side: int, odds: Sequence[float], draw: Draw) -> list[Patch]:
     """Independent windows at uniformly random places and scales 2^k, k drawn by `odds`.
 
     As many as it takes for their areas to sum to the canvas's: some pixels are seen twice, some not at all.
@@ -215,11 +215,10 @@ def scattered(canvas: Extent, side: int, unit: int, odds: Sequence[float], draw:
         stream = 2 + 2 * len(patches)
         scale = 2 ** draw.choice(odds, stream)
         rows, columns = draw.integers(2, stream + 1).tolist()
-        step = unit if scale == 1 else 1
         height = min(side * scale, canvas.height)
         width = min(side * scale, canvas.width)
-        top = rows % (canvas.height // step) * step if height < canvas.height else 0
-        left = columns % (canvas.width // step) * step if width < canvas.width else 0
+        top = rows % canvas.height if height < canvas.height else 0
+        left = columns % canvas.width if width < canvas.width else 0
         box = Box(top, left, height, width)
         patches.append(Patch(box, box, scale))
         remaining -= box.area

@@ -55,7 +55,7 @@ def optimise(
 def sampled(job: Job, level: Level, draw: Draw) -> list[Patch]:
     """The patches of one sweep."""
     if job.config.sampler is Sampler.WINDOWS:
-        return scattered(level.extent, job.side, job.unit, level.scale_odds, draw)
+        return scattered(level.extent, job.side, level.scale_odds, draw)
     scale = 2 ** draw.choice(level.scale_odds, stream=0)
     return covering(level.extent, job.side, job.unit, job.halo, draw, scale)
 
