@@ -39,6 +39,14 @@ def test_public_names_are_there() -> None:
         _ = tilestyle.nonsense
 
 
+def test_a_picture_saves_itself_and_goes_to_pillow(tmp_path: Path) -> None:
+    picture = render(CONTENT, STYLE, RenderConfig(**QUICK))
+    picture.save(tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(picture.pil()))
+        assert image.size == (80, 60)
+
+
 def test_every_kind_of_source_gives_the_same_picture(tmp_path: Path) -> None:
     content, style = array(CONTENT), array(STYLE)
     Image.fromarray(content).save(tmp_path / "content.png")

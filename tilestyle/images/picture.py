@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from tilestyle.images.write import WriteOptions
 
 FloatArray = NDArray[np.float32]
 
@@ -56,3 +63,15 @@ class Picture:
     def width(self) -> int:
         """Columns."""
         return int(self.pixels.shape[1])
+
+    def save(self, path: str | os.PathLike[str], options: WriteOptions | None = None) -> None:
+        """Write the picture in the format of the suffix; errors as in write_picture."""
+        from tilestyle.images.write import WriteOptions, write_picture  # they know Picture
+
+        write_picture(path, self, options=options or WriteOptions())
+
+    def pil(self) -> Image.Image:
+        """The picture for Pillow, RGB or RGBA at 8 bits."""
+        from tilestyle.images.write import pillow_image
+
+        return pillow_image(self)

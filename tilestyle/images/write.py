@@ -127,7 +127,7 @@ def _write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None
             hint="write PNG, TIFF or WebP",
         )
     extra = {} if options.dpi is None else {"dpi": (options.dpi, options.dpi)}
-    _pillow_image(picture, flatten=True).save(
+    pillow_image(picture, flatten=True).save(
         file,
         format="JPEG",
         quality=options.quality,
@@ -139,7 +139,7 @@ def _write_jpeg(file: BinaryIO, picture: Picture, options: WriteOptions) -> None
 
 
 def _write_webp(file: BinaryIO, picture: Picture, options: WriteOptions) -> None:
-    _pillow_image(picture, flatten=False).save(
+    pillow_image(picture, flatten=False).save(
         file,
         format="WEBP",
         lossless=options.lossless,
@@ -223,7 +223,8 @@ def _quantised(band: FloatArray, depth: int, name: str) -> NDArray[Any]:
     return levels.astype(np.uint8 if depth == 8 else np.uint16)
 
 
-def _pillow_image(picture: Picture, *, flatten: bool) -> Image.Image:
+def pillow_image(picture: Picture, *, flatten: bool = False) -> Image.Image:
+    """The picture for Pillow at 8 bits: RGB, or RGBA where it has alpha, unless laid on white."""
     mode = "RGB" if flatten or picture.alpha is None else "RGBA"
     image = Image.new(mode, (picture.width, picture.height))
     top = 0
