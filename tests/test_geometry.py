@@ -60,6 +60,16 @@ def test_one_patch_is_the_whole_canvas_in_place() -> None:
     assert patches == [Patch(Box(0, 0, 48, 64), Box(0, 0, 48, 64), 1)]
 
 
+def test_one_patch_shifts_within_the_margin() -> None:
+    canvas = extent(48, 64, 10, 4)
+    starts = set()
+    for sweep in range(100):
+        (patch,) = covering(canvas, 128, 16, 0, Draw(5, 1, sweep))
+        assert (visits([patch], canvas.height, canvas.width) == 1).all()
+        starts.add(patch.owned.top)
+    assert starts == set(range(-8, 9))
+
+
 def test_borders_fall_everywhere_over_many_sweeps() -> None:
     canvas = extent(64, 256, 0, 16)
     starts = {p.owned.left % 256 for k in range(400) for p in covering(canvas, 64, 16, 0, Draw(0, 0, k))}

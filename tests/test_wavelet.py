@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from tilestyle.errors import LayerError
-from tilestyle.networks.filters import gabor_pairs
+from tilestyle.networks.filters import details, gabor_pairs, stroke_pairs
 from tilestyle.networks.wavelet import WaveletNetwork
 
 DOUBLE = WaveletNetwork().to(torch.device("cpu"), torch.float64)
@@ -21,7 +22,7 @@ def noise(height: int, width: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("name", DOUBLE.layers)
 def test_stride_and_receptive_field_are_the_declared(name: str) -> None:
     layer = DOUBLE.layers[name]
-    side = 2 * layer.receptive_field + 4 * layer.stride
+    side = layer.receptive_field + 4 * layer.stride
     side += -side % 64
     pixels = noise(side, side).requires_grad_()
     cells = DOUBLE.features(pixels, [name])[name]
@@ -40,7 +41,7 @@ def test_stride_and_receptive_field_are_the_declared(name: str) -> None:
 @pytest.mark.parametrize("name", DOUBLE.layers)
 def test_a_shifted_picture_has_shifted_features(name: str) -> None:
     layer = DOUBLE.layers[name]
-    margin = layer.receptive_field // layer.stride + 1
+    margin = layer.receptive_field // (2 * layer.stride) + 1
     side = (2 * margin + 4) * layer.stride
     side += -side % 64
     pixels = noise(side + 64, side)
@@ -53,10 +54,25 @@ def test_a_shifted_picture_has_shifted_features(name: str) -> None:
     torch.testing.assert_close(whole[:, :, shift:][:, :, inner], lower[:, :, inner])
 
 
-def test_gabor_filters_have_no_mean_and_unit_norm() -> None:
-    filters = gabor_pairs(8, 12, 4.5, 2.0, 0.6).flatten(1)
+BANKS = {
+    "gabor_pairs": gabor_pairs(8, 12, 4.5, 2.0, 0.6),
+    "stroke_pairs": stroke_pairs(8, 8, 4.5, 2.0),
+    "details": details(),
+}
+
+
+@pytest.mark.parametrize("bank", BANKS.values(), ids=BANKS)
+def test_filters_have_no_mean_and_unit_norm(bank: Tensor) -> None:
+    filters = bank.flatten(1)
     torch.testing.assert_close(filters.sum(1), torch.zeros_like(filters[:, 0]))
     torch.testing.assert_close(filters.norm(dim=1), torch.ones_like(filters[:, 0]))
+
+
+@pytest.mark.parametrize("names", [["colour_2"], ["first_3"], ["second_1"], ["contour_2"], list(DOUBLE.layers)])
+def test_the_declared_multiply_adds_are_those_run(names: list[str]) -> None:
+    with FlopCounterMode(display=False) as counter:
+        DOUBLE.features(noise(64, 64), names)
+    assert counter.get_total_flops() / 2 / 64**2 == pytest.approx(DOUBLE.multiply_adds_per_pixel(names))
 
 
 def test_the_gradient_is_the_numerical_one() -> None:

@@ -172,15 +172,28 @@ def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale:
     """One sweep: a grid of patches from a random corner that owns every pixel of the torus exactly once.
 
     `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
-    sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, unshifted and
-    without halo: there the patch is the untiled method.
+    sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole and without halo,
+    and begins anywhere in the margin: there the patch is the untiled method.
 
     The corner is any pixel. Were it a multiple of `unit`, borders would come back to the same few lines sweep
-    after sweep, and a grid would be seen.
+    after sweep, and cells of layers to the same places: both leave a grid that can be seen.
     """
+
+    def axis(length: int, slack: int, random: int) -> list[tuple[int, int, int]]:
+        """(start, length, halo) of every part, canvas pixels; `slack` is the margin on either side."""
+        if length // scale <= side:
+            reach = min(slack, unit * scale // 2)
+            return [(random % (2 * reach + 1) - reach, length, 0)]
+        parts, start = [], random % length
+        for part in partition(length // scale, side - 2 * halo, unit):
+            parts.append((start, part * scale, halo * scale))
+            start += part * scale
+        return parts
+
+    box = canvas.picture
     random = draw.integers(2, stream=1).tolist()
-    rows = _axis(canvas.height, side, unit, halo, scale, random[0])
-    columns = _axis(canvas.width, side, unit, halo, scale, random[1])
+    rows = axis(canvas.height, min(box.top, canvas.height - box.top - box.height), random[0])
+    columns = axis(canvas.width, min(box.left, canvas.width - box.left - box.width), random[1])
     return [
         Patch(
             Box(top, left, height, width),
@@ -190,18 +203,6 @@ def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale:
         for top, height, above in rows
         for left, width, before in columns
     ]
-
-
-def _axis(length: int, side: int, unit: int, halo: int, scale: int, random: int) -> list[tuple[int, int, int]]:
-    """(start, length, halo) of every part of one axis of a covering, canvas pixels."""
-    if length // scale <= side:
-        return [(random % scale, length, 0)]
-    start = random % length
-    parts = []
-    for part in partition(length // scale, side - 2 * halo, unit):
-        parts.append((start, part * scale, halo * scale))
-        start += part * scale
-    return parts
 
 
 def scattered(canvas: Extent, side: int, odds: Sequence[float], draw: Draw) -> list[Patch]:
