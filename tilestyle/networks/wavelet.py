@@ -73,7 +73,7 @@ def _layers() -> dict[str, Layer]:
             coarser = field + 3 * step + 2 * (SIZE - 1) * step
             kinds["colour"].append(Layer(f"colour_{scale}", COLOUR_CHANNELS, step, field + 2 * step))
             kinds["second"].append(Layer(f"second_{scale}", channels, 4 * step, max(strokes, coarser)))
-            kinds["contour"].append(Layer(f"contour_{scale}", ORIENTATIONS, 4 * step, reach + 10 * step))
+            kinds["contour"].append(Layer(f"contour_{scale}", ENERGIES, 4 * step, reach + 10 * step))
         field += 3 * step
     return {layer.name: layer for kind in kinds.values() for layer in kind}
 
@@ -87,7 +87,7 @@ class WaveletNetwork:
     contour_1 to contour_4 energies over those of the neighbourhood: where edges run, not how strong
     shape_1 to shape_5     waves over the energy of the neighbourhood: which side of an edge is lighter
 
-    The first three are for style; contour and shape, which ignore contrast and colour, for content.
+    The first three are for style; contour and shape, which know no strength of contrast, for content.
     A wave and its modulus stand for its two rectified halves: the pair is the same up to a rotation,
     which no moment distance sees.
     """
@@ -192,15 +192,17 @@ class _Responses:
         modulus = strokes[:, ORIENTATIONS:].abs()
         return torch.cat([strokes, modulus, self.energies(scale + 1), self.waves(scale + 1)], 1)
 
-    def contour(self, scale: int) -> Tensor:  # [B, 8, h, w]
+    def contour(self, scale: int) -> Tensor:  # [B, 16, h, w]
         """Layer `contour_*`: divisive normalisation (Heeger 1992) of the energies, averaged 2 x 2."""
-        energies = F.avg_pool2d(self.energies(scale), 2)
-        return energies * _reciprocal_contrast(energies, 1)
+        energies = torch.cat([self.energies(scale), self.chroma(scale)], 1)
+        return _normalised(F.avg_pool2d(energies, 2), 1)
 
     def shape(self, scale: int) -> Tensor:  # [B, 16, h, w]
-        """Layer `shape_*`: divisive normalisation of the luminance waves, signs kept."""
-        waves = self.waves(scale)[:, 3 : 3 + 2 * ORIENTATIONS]
-        return waves * _reciprocal_contrast(self.energies(scale), 2)
+        """Layer `shape_*`: divisive normalisation of the luminance waves, signs kept.
+
+        Not those of chroma: their signs would bind the style's palette to the hues of the content.
+        """
+        return _normalised(self.waves(scale)[:, 3 : 3 + 2 * ORIENTATIONS], 2)
 
     def picture(self, scale: int) -> Tensor:  # [B, 3, H / 2^(scale-1), W / 2^(scale-1)]
         """Opponent colours, halved scale - 1 times."""
@@ -286,8 +288,8 @@ def _modulus(pair: Tensor) -> Tensor:
     return (even.square() + odd.square() + SMALLEST_ENERGY**2).sqrt()
 
 
-def _reciprocal_contrast(energies: Tensor, reach: int) -> Tensor:  # [B, C, h, w] -> [B, 1, h, w]
-    """One over the root of the mean squared energy within `reach` cells; at most 1 / FAINT."""
-    power = energies.square().mean(1, keepdim=True)
+def _normalised(responses: Tensor, reach: int) -> Tensor:
+    """Responses over the root of their mean square, channels and `reach` cells around together."""
+    power = responses.square().mean(1, keepdim=True)
     power = F.avg_pool2d(_continued(power, reach), 2 * reach + 1, stride=1)
-    return (power + FAINT**2).rsqrt()
+    return responses * (power + FAINT**2).rsqrt()
