@@ -20,6 +20,11 @@ from torch import Tensor
 # has no variance in a direction that the style has: dL/dK grows there like the root of its inverse.
 RIDGE = 1e-3
 
+# The same where a bias is taken off: larger, since what has no variance now may have some later.
+CORRECTION_RIDGE = 1e-2
+# No direction is stretched by more than this: where few cells were measured the map is mostly chance.
+LARGEST_CORRECTION = 1.5
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -86,6 +91,36 @@ def combined(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 def merged(parts: Sequence[Moments]) -> Moments:
     """Moments of the union of the parts' cells."""
     return combined(parts, [part.count for part in parts])
+
+
+class Correction:
+    """What takes biased moments to the exact ones of the same canvas, and moments of later canvases alike.
+
+    The mean is shifted; the covariance goes K -> T K T with T the optimal transport map from the biased to
+    the exact Gaussian. (Adding the difference of the covariances instead leaves them indefinite on
+    a later canvas, and the distance's gradient explodes: tried.)
+    """
+
+    def __init__(self, biased: Moments, exact: Moments) -> None:
+        self._device, self._dtype = biased.mean.device, biased.mean.dtype
+        biased, exact = biased.double(), exact.double()
+        self._shift = exact.mean - biased.mean
+        covariance = exact.covariance
+        ridge = (
+            CORRECTION_RIDGE * covariance.diagonal().mean() * torch.eye(len(self._shift), dtype=torch.float64)
+        )
+        values, vectors = torch.linalg.eigh(biased.covariance + ridge)
+        values = values.clamp(min=1e-12).sqrt()
+        root, inverse = (vectors * values) @ vectors.mT, (vectors / values) @ vectors.mT
+        values, vectors = torch.linalg.eigh(inverse @ _root(root @ (covariance + ridge) @ root) @ inverse)
+        self._map = (vectors * values.clamp(1 / LARGEST_CORRECTION, LARGEST_CORRECTION)) @ vectors.mT
+
+    def __call__(self, moments: Moments) -> Moments:
+        """Corrected moments, where these were."""
+        found = moments.double()
+        mean = found.mean + self._shift
+        second = self._map @ found.covariance @ self._map + torch.outer(mean, mean)
+        return Moments(moments.count, mean.to(self._device, self._dtype), second.to(self._device, self._dtype))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from tilestyle.content import Content
 from tilestyle.errors import DivergedError
 from tilestyle.geometry import Extent, Patch
-from tilestyle.moments import Cotangent, Moments, MomentSum, combined
+from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.style import Target, inner
 from tilestyle.tv import total_variation, total_variation_gradient
@@ -63,6 +63,8 @@ class Objective:
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
         self._cotangents: dict[str, Cotangent] = {}
         self._moments: dict[str, Moments] = {}
+        self._exact: dict[str, Moments] = {}
+        self._corrections: dict[str, Correction] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -128,30 +130,52 @@ class Objective:
             total.add(inner(features[layer].detach(), patch.cells(self._network.layers[layer].stride)))
         self._pixels += patch.owned.area
 
+    def correct(self) -> None:
+        """Take what was measured since the last sweep as the exact moments of the canvas.
+
+        They make the cotangents of the coming sweep; what the padded edges of its patches add to them is
+        noted at its end, and taken off the moments of the sweeps after it.
+        """
+        self._exact = {layer: total.moments() for layer, total in self._sums.items()}
+        self._aim(self._exact)
+        self._begin()
+
     def turn(self, memory: float = 0.0) -> Terms:
         """End a sweep: its moments make the cotangents of the next; answers the sweep's terms.
 
         `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel.
         """
+        found = {layer: total.moments() for layer, total in self._sums.items()}
+        # At larger scales moments are taken anew for every sweep: nothing is left to correct.
+        if self._exact and not memory and self._scale == 1:
+            self._corrections = {layer: Correction(found[layer], exact) for layer, exact in self._exact.items()}
+        self._exact = {}
+        for layer, moments in found.items():
+            if memory and self.ready:
+                found[layer] = combined([self._moments[layer], moments], [memory, 1 - memory])
+            elif layer in self._corrections:
+                found[layer] = self._corrections[layer](moments)
+        style = self._aim(found)
+        content, tv = self._losses.tolist()
+        self._begin()
+        return Terms(style, content, tv)
+
+    def _aim(self, found: Mapping[str, Moments]) -> float:
+        """Make the cotangents from these moments; answers the style term."""
         style = 0.0
-        for layer, total in self._sums.items():
-            moments = total.moments()
+        for layer, moments in found.items():
             if not torch.isfinite(moments.second).all():
                 raise DivergedError(
                     f"the features of {layer} are not finite any more",
                     hint="lower the learning rate or the weights, or use --precision fp32",
                 )
-            if memory and self.ready:
-                moments = combined([self._moments[layer], moments], [memory, 1 - memory])
-            self._moments[layer] = moments
             weight = self._weights.style_layers[layer]
             cotangent = self._targets[layer].cotangent(moments)
             style += weight * cotangent.value
             factor = self._weights.style * weight * self._density(layer)
             self._cotangents[layer] = cotangent.scaled(factor).to(self._network.device, self._network.dtype)
-        content, tv = self._losses.tolist()
-        self._begin()
-        return Terms(style, content, tv)
+        self._moments = dict(found)
+        return style
 
 
 class _Pull(torch.autograd.Function):
