@@ -86,14 +86,14 @@ class Sight:
         rarer scale than 1 the last sweep is long ago: there the moments are taken anew. What patches measure
         is bent by the padding at their edges, so now and then a forward pass with a halo sets it right.
         """
+        whole = self._job.config.sampler is Sampler.SWEEP and len(patches) == 1  # nothing to set right
         for scale in {patch.scale for patch in patches}:
             objective = self.objective(scale)
             gram = self._job.config.style_loss is StyleLoss.GRAM
-            tiled = sum(patch.scale == scale for patch in patches) > 1
-            due = gram or scale > 1 or (tiled and sweep % CORRECT_EVERY == 0)
+            due = gram or scale > 1 or (not whole and sweep % CORRECT_EVERY == 0)
             if objective.ready and not due:
                 continue
-            for patch in self._haloed(scale, sweep):
+            for patch in patches if whole else self._haloed(scale, sweep):
                 objective.measure(canvas.read(patch.read, scale), patch)
             objective.correct()
 
