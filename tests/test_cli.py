@@ -14,8 +14,9 @@ from PIL import Image
 from tests.conftest import waves
 from tilestyle.cli.app import main
 from tilestyle.cli.display import clock
+from tilestyle.cli.job import provenance
 from tilestyle.cli.options import parsed_init, parsed_layers, parsed_odds, parsed_size
-from tilestyle.config import Init
+from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
 
@@ -165,11 +166,20 @@ def test_layers_odds_and_beginnings() -> None:
     assert parsed_layers(None) == {}
     assert parsed_odds("0.9,0.1") == (0.9, 0.1)
     assert parsed_init("noise") is Init.NOISE
-    assert parsed_init("noise.png") == "noise.png"
+    assert parsed_init("noise.png") == Path("noise.png")
     with pytest.raises(SettingError, match="no number"):
         parsed_layers(["a=b"])
     with pytest.raises(SettingError, match="no numbers"):
         parsed_odds("some")
+
+
+def test_no_folder_gets_into_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["tilestyle", "render", "home/me/a.png", "--style=home/me/b.png", "--style-layer", "first_1=0.5"]
+    monkeypatch.setattr(sys, "argv", words)
+    config = RenderConfig(init=parsed_init("home/me/start.png"), weights=Path("home/me/w.pth"))
+    made = provenance(Path("home/me/b.png"), config, Path("home/me/a.png"))
+    assert "home" not in str(made)
+    assert made["command"] == "tilestyle render a.png --style=b.png --style-layer first_1=0.5"
 
 
 def test_clock() -> None:

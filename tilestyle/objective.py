@@ -70,7 +70,6 @@ class Objective:
     def _begin(self) -> None:
         self._sums = {layer: MomentSum() for layer in self._targets}
         self._losses = torch.zeros(2, device=self._network.device)  # content, tv
-        self._pixels = 0
 
     @property
     def ready(self) -> bool:
@@ -128,7 +127,6 @@ class Objective:
     def _count(self, features: Mapping[str, Tensor], patch: Patch) -> None:
         for layer, total in self._sums.items():
             total.add(inner(features[layer].detach(), patch.cells(self._network.layers[layer].stride)))
-        self._pixels += patch.owned.area
 
     def correct(self) -> None:
         """Take what was measured since the last sweep as the exact moments of the canvas.

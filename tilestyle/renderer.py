@@ -82,8 +82,8 @@ class Sight:
     def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
         """See to it that every scale has moments to work with: recent, and not bent by padding.
 
-        One sweep old is recent for W2, where the delay costs nothing. Gram overshoots with it, and at a
-        rarer scale than 1 the last sweep is long ago: there the moments are taken anew. What patches measure
+        One sweep old is recent for W2, at a price that docs/algorithm.md tells. Gram overshoots with it, and at
+        a rarer scale than 1 the last sweep is long ago: there the moments are taken anew. What patches measure
         is bent by the padding at their edges, so now and then a forward pass with a halo sets it right.
         """
         whole = self._job.config.sampler is Sampler.SWEEP and len(patches) == 1  # nothing to set right

@@ -75,11 +75,17 @@ def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[
     }
     return {
         "version": __version__,
-        "command": " ".join(["tilestyle", *(Path(word).name or word for word in sys.argv[1:])]),
+        "command": " ".join(["tilestyle", *map(_bare, sys.argv[1:])]),
         "content": None if content is None else content.name,
         "style": style.name,
         "settings": settings,
     }
+
+
+def _bare(word: str) -> str:
+    """A word of the command line without folders, also behind --option=."""
+    option, equals, value = word.rpartition("=")
+    return option + equals + (Path(value).name or value)
 
 
 def _plain(value: Any) -> Json:

@@ -162,6 +162,6 @@ def parsed_odds(text: str) -> tuple[float, ...]:
         raise SettingError(f"scale-odds {text!r} are no numbers", hint="give 1 or 0.9,0.1") from None
 
 
-def parsed_init(text: str | None) -> Init | str | None:
+def parsed_init(text: str | None) -> Init | Path | None:
     """A way to begin, or the name of a picture file."""
-    return Init(text) if text in set(Init) else text
+    return Init(text) if text in set(Init) else Path(text) if text else None
