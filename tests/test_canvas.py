@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import waves
-from tilestyle.canvas import Canvas, add, framed, read, resized, spread
+from tilestyle.canvas import Canvas, add, expanded, framed, read, reduced, resized, spread
 from tilestyle.geometry import Box, extent
 
 
@@ -20,6 +20,18 @@ def test_reading_at_a_scale_is_the_adjoint_of_writing(top: int, left: int, scale
     add(written, box, spread(patch, scale))
     torch.testing.assert_close((seen * patch).sum(), (plane * written).sum())
     torch.testing.assert_close(read(plane, box, scale), seen, check_dtype=False, rtol=1e-5, atol=1e-6)
+
+
+@given(st.integers(-40, 80), st.integers(-40, 80), st.sampled_from([2, 4]), st.booleans())
+def test_expanding_is_the_adjoint_of_reducing(top: int, left: int, factor: int, whole: bool) -> None:
+    plane = torch.rand(3, 32, 40)
+    cells = torch.rand(3, 32 // factor, 40 // factor)
+    seen = reduced(plane, Box(0, 0, 32, 40), factor)
+    box = Box(top, left, 32, 40) if whole else Box(top, left, 13, 22)
+    spread_out = expanded(cells, Box(0, 0, 32, 40), factor)
+    torch.testing.assert_close((seen * cells).sum(), (plane * spread_out).sum())
+    torch.testing.assert_close(expanded(cells, box, factor), read(spread_out, box))
+    assert reduced(torch.ones(1, 32, 40), Box(top, left, 16, 20), factor).sub(1).abs().max() < 1e-6
 
 
 def test_a_read_goes_round_the_torus() -> None:

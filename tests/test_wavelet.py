@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tilestyle.canvas import reduced
 from tilestyle.errors import LayerError
+from tilestyle.geometry import Box
 from tilestyle.networks.filters import details, gabor_pairs, stroke_pairs
 from tilestyle.networks.wavelet import WaveletNetwork
 
@@ -52,6 +54,23 @@ def test_a_shifted_picture_has_shifted_features(name: str) -> None:
     inner = slice(margin, -margin)
     torch.testing.assert_close(whole[:, :, :-shift][:, :, inner], upper[:, :, inner])
     torch.testing.assert_close(whole[:, :, shift:][:, :, inner], lower[:, :, inner])
+
+
+def test_octaves_answer_the_same_on_the_reduced_picture() -> None:
+    picture = noise(640, 704)[0]
+    octaves = DOUBLE.octaves(DOUBLE.layers)
+    assert set(octaves) == {1, 4}
+    assert octaves[1].keys() | octaves[4].keys() == DOUBLE.layers.keys()
+    assert all(layer == name for layer, name in octaves[1].items())
+    from_near = DOUBLE.features(picture[None], octaves[4])
+    small = reduced(picture, Box(0, 0, 640, 704), 4)
+    from_afar = DOUBLE.features(small[None], octaves[4].values())
+    for layer, name in octaves[4].items():
+        rim = DOUBLE.layers[layer].receptive_field // (2 * DOUBLE.layers[layer].stride) + 1
+        inside = (..., slice(rim, -rim), slice(rim, -rim))
+        near, far = from_near[layer][inside], from_afar[name][inside]
+        assert near.shape == far.shape and near.numel()
+        torch.testing.assert_close(near, far)
 
 
 BANKS = {

@@ -6,13 +6,16 @@ All planes live on the host, in float32 [C, H, W]. Patches read and write them t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.geometry import Box, Extent, mirrored, pieces
+
+# How a patch sees a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
+Reader = Callable[[Tensor, Box, int], Tensor]
 
 
 class Canvas:
@@ -62,14 +65,7 @@ class Canvas:
 
 def read(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
     """A box of a [C, H, W] torus, averaged over scale x scale pixels: [C, height / scale, width / scale]."""
-    _, height, width = plane.shape
-    parts = list(pieces(box, height, width))
-    if len(parts) == 1:
-        window = _view(plane, parts[0][0])
-    else:
-        window = plane.new_empty(plane.shape[0], box.height, box.width)
-        for part, row, column in parts:
-            window[:, row : row + part.height, column : column + part.width] = _view(plane, part)
+    window = _window(plane, box)
     return window if scale == 1 else F.avg_pool2d(window.float(), scale)
 
 
@@ -78,6 +74,41 @@ def spread(patch: Tensor, scale: int) -> Tensor:
     if scale == 1:
         return patch
     return patch.repeat_interleave(scale, 1).repeat_interleave(scale, 2) / scale**2
+
+
+def reduced(plane: Tensor, box: Box, factor: int) -> Tensor:
+    """A box of a [C, H, W] torus down a binomial pyramid: [C, height / factor, width / factor].
+
+    Halved with the taps (1, 3, 3, 1)/8 along either axis until `factor`, a power of 2, is reached.
+    """
+    window = _window(plane, box.widened(factor - 1))
+    for _ in range(factor.bit_length() - 1):
+        for axis in (1, 2):
+            count = window.shape[axis] // 2 - 1
+            taps = [_every_other(window, axis, tap, count) for tap in range(4)]
+            window = (taps[0] + taps[3]).add_(taps[1] + taps[2], alpha=3).div_(8)
+    return window
+
+
+def expanded(plane: Tensor, box: Box, factor: int) -> Tensor:
+    """The adjoint of `reduced`, read through a box of the larger torus: [C, height, width].
+
+    `plane` [C, h, w] holds one cell for every factor x factor pixels; the first begins at pixel (0, 0).
+    """
+    reach = factor - 1
+    top, left = ((start - 2 * reach) // factor for start in (box.top, box.left))
+    bottom, right = ((end - 1 + reach) // factor for end in (box.top + box.height, box.left + box.width))
+    window = _window(plane, Box(top, left, bottom + 1 - top, right + 1 - left))
+    for _ in range(factor.bit_length() - 1):
+        for axis in (2, 1):
+            count = window.shape[axis]
+            shape = [2 * count + 2 if k == axis else side for k, side in enumerate(window.shape)]
+            finer = window.new_zeros(shape)
+            for tap, weight in enumerate((1, 3, 3, 1)):
+                _every_other(finer, axis, tap, count).add_(window, alpha=weight / 8)
+            window = finer
+    row, column = box.top - factor * top + reach, box.left - factor * left + reach
+    return window[:, row : row + box.height, column : column + box.width]
 
 
 def add(plane: Tensor, box: Box, window: Tensor) -> None:
@@ -123,3 +154,28 @@ def _faded(picture: Tensor, axis: int, before: int, length: int) -> Tensor:
 def _view(plane: Tensor, box: Box) -> Tensor:
     """The part of a plane under a box that does not cross its edges."""
     return plane[:, box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def _window(plane: Tensor, box: Box) -> Tensor:
+    """What a box of a [C, H, W] torus shows; a view where it crosses no edge."""
+    _, height, width = plane.shape
+    if box.height > height or box.width > width:  # the box meets itself
+        rows = torch.arange(box.top, box.top + box.height) % height
+        columns = torch.arange(box.left, box.left + box.width) % width
+        return plane[:, rows][:, :, columns]
+    parts = list(pieces(box, height, width))
+    if len(parts) == 1:
+        return _view(plane, parts[0][0])
+    window = plane.new_empty(plane.shape[0], box.height, box.width)
+    for part, row, column in parts:
+        window[:, row : row + part.height, column : column + part.width] = _view(plane, part)
+    return window
+
+
+def _every_other(plane: Tensor, axis: int, first: int, count: int) -> Tensor:
+    """Every second row (axis 1) or column (axis 2) of a plane, `count` of them from `first` on: a view."""
+    return (
+        plane[:, first : first + 2 * count - 1 : 2]
+        if axis == 1
+        else plane[:, :, first : first + 2 * count - 1 : 2]
+    )

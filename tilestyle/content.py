@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tilestyle.canvas import read
+from tilestyle.canvas import Reader, read
 from tilestyle.geometry import Box, Extent, Patch, tiling
 from tilestyle.moments import MomentSum
 from tilestyle.networks.network import FeatureNetwork
@@ -20,9 +20,17 @@ class Content:
     edge of a patch is the same in the target as in the canvas, and cancels.
     """
 
-    def __init__(self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], scale: int) -> None:
-        """`plane` [3, H, W] is the content with its margin, at the size of the canvas."""
+    def __init__(
+        self,
+        plane: Tensor,
+        network: FeatureNetwork,
+        layers: Mapping[str, float],
+        scale: int,
+        reader: Reader = read,
+    ) -> None:
+        """`plane` [3, H, W] is the content with its margin, at the canvas's size, seen through `reader`."""
         self._plane = plane
+        self._reader = reader
         self._network = network
         self.layers = layers
         self.scale = scale
@@ -45,7 +53,7 @@ class Content:
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
         """Features [1, C, h, w] of each layer over what the patch sees."""
-        window = read(self._plane, patch.read, patch.scale)
+        window = self._reader(self._plane, patch.read, patch.scale)
         with torch.no_grad():
             return self._network.features(
                 window[None].to(self._network.device, self._network.dtype), self.layers

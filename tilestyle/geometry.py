@@ -11,7 +11,7 @@ Salmon et al. 2011): resuming a job or sharing it out does not change them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -35,6 +35,10 @@ class Box:
     def over(self, stride: int) -> Box:
         """The same place in a plane of cells, `stride` pixels a side; the box begins and ends on cells."""
         return Box(self.top // stride, self.left // stride, self.height // stride, self.width // stride)
+
+    def times(self, factor: int) -> Box:
+        """The same place in a plane of pixels `factor` times as fine."""
+        return Box(self.top * factor, self.left * factor, self.height * factor, self.width * factor)
 
     def widened(self, halo: int) -> Box:
         """The box grown by `halo` pixels on every side."""
@@ -151,10 +155,15 @@ class Draw:
     seed: int
     level: int
     sweep: int
+    lane: int = 0
+
+    def other(self) -> Draw:
+        """Numbers of the same sweep that are independent of these."""
+        return replace(self, lane=self.lane + 1)
 
     def integers(self, count: int, stream: int = 0) -> np.ndarray:
         """`count` uniform 64-bit integers of the given stream, uint64."""
-        key = np.array([self.seed, (self.level << 32) | self.sweep], dtype=np.uint64)
+        key = np.array([self.seed, (self.lane << 56) | (self.level << 32) | self.sweep], dtype=np.uint64)
         generator = Philox(key=key, counter=np.array([0, 0, stream, 0], dtype=np.uint64))
         return np.atleast_1d(generator.random_raw(count))
 

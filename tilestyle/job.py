@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +10,20 @@ from torch import Tensor
 
 from tilestyle.canvas import framed, resized
 from tilestyle.config import Init, RenderConfig
-from tilestyle.content import Content
 from tilestyle.geometry import Draw
 from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
-from tilestyle.objective import Objective, Weights
+from tilestyle.objective import Weights
 from tilestyle.plan import Level
-from tilestyle.style import shrunk, style_moments, target
+from tilestyle.style import shrunk, style_moments
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a level is drawn to at a scale."""
+
+    style: Mapping[str, Moments]  # of every style layer
+    content: Tensor | None  # [3, H, W], with its margin
 
 
 @dataclass(frozen=True)
@@ -51,15 +59,16 @@ class Job:
             return None
         return framed(resized(self.content, level.extent.picture).clamp(0, 1), level.extent)
 
-    def objective(self, level: Level, scale: int, plane: Tensor | None) -> Objective:
-        """The loss of a level at a scale; `plane` from `content_plane`."""
-        moments = self.style_moments(level, scale)
-        targets = {layer: target(found, self.config.style_loss) for layer, found in moments.items()}
-        content = None
-        if plane is not None and self.weights.content:
-            content = Content(plane, self.network, self.weights.content_layers, scale)
-            content.measure(level.extent, self.side, self.unit)
-        return Objective(self.network, targets, content, self.weights, level.extent, scale)
+    def octaves(self, level: Level) -> dict[int, dict[str, str]]:
+        """Layers by the factor the level's canvas is reduced by to see them: {factor: {layer: name there}}.
+
+        One octave, of factor 1, where one patch sees all of the canvas anyway.
+        """
+        layers = {**self.weights.style_layers, **self.weights.content_layers}
+        octaves = self.network.octaves(layers)
+        if max(level.extent.height, level.extent.width) <= self.side or 1 not in octaves:
+            return {1: {layer: layer for layer in layers}}
+        return octaves
 
     def start(self, level: Level) -> Tensor:
         """Pixels [3, H, W] that the first level begins with."""

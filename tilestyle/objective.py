@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,10 @@ class Terms:
     content: float
     tv: float
 
+    def __add__(self, other: Terms) -> Terms:
+        """Those of both."""
+        return Terms(self.style + other.style, self.content + other.content, self.tv + other.tv)
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -36,6 +40,14 @@ class Weights:
     tv: float
     style_layers: Mapping[str, float]
     content_layers: Mapping[str, float]
+
+    def of(self, names: Mapping[str, str]) -> Weights:
+        """The share of these layers, under these names."""
+        style, content = (
+            {names[layer]: weight for layer, weight in layers.items() if layer in names}
+            for layers in (self.style_layers, self.content_layers)
+        )
+        return replace(self, style_layers=style, content_layers=content)
 
 
 class Objective:
@@ -70,6 +82,10 @@ class Objective:
     def _begin(self) -> None:
         self._sums = {layer: MomentSum() for layer in self._targets}
         self._losses = torch.zeros(2, device=self._network.device)  # content, tv
+        self._style: float | None = None  # the style term, once it is known
+
+    def _counted(self) -> dict[str, Moments]:
+        return {layer: total.moments() for layer, total in self._sums.items()}
 
     @property
     def ready(self) -> bool:
@@ -81,15 +97,18 @@ class Objective:
         with torch.no_grad():
             self._count(self._network.features(self._shown(window), self._targets), patch)
 
-    def gradient(self, window: Tensor, patch: Patch) -> Tensor:
+    def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False) -> Tensor:
         """Gradient of the loss [3, h, w] in the patch's pixels, on the host; `window` likewise.
 
-        Summed over the canvas pixels that each patch pixel averages.
+        Summed over the canvas pixels that each patch pixel averages. A patch that is the whole canvas,
+        `alone`, has its moments in hand before it needs their cotangents: they are not one sweep old.
         """
         pixels = self._shown(window).requires_grad_()
         features = self._network.features(pixels, self._layers)
         with torch.no_grad():
             self._count(features, patch)
+            if alone:
+                self._style = self._aim(self._counted())
             wanted = self._content.features(patch) if self._content else {}
             cotangents = [
                 self._cotangent(layer, features[layer], wanted.get(layer), patch) for layer in features
@@ -128,14 +147,15 @@ class Objective:
         for layer, total in self._sums.items():
             total.add(inner(features[layer].detach(), patch.cells(self._network.layers[layer].stride)))
 
-    def correct(self) -> None:
+    def correct(self, *, lasting: bool) -> None:
         """Take what was measured since the last sweep as the exact moments of the canvas.
 
-        They make the cotangents of the coming sweep; what the padded edges of its patches add to them is
-        noted at its end, and taken off the moments of the sweeps after it.
+        They make the cotangents of the coming sweep. If `lasting`, what the padded edges of its patches add to
+        them is noted at its end, and taken off the moments of the sweeps after it.
         """
-        self._exact = {layer: total.moments() for layer, total in self._sums.items()}
-        self._aim(self._exact)
+        exact = self._counted()
+        self._aim(exact)
+        self._exact = exact if lasting else {}
         self._begin()
 
     def turn(self, memory: float = 0.0) -> Terms:
@@ -143,9 +163,15 @@ class Objective:
 
         `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel.
         """
-        found = {layer: total.moments() for layer, total in self._sums.items()}
-        # At larger scales moments are taken anew for every sweep: nothing is left to correct.
-        if self._exact and not memory and self._scale == 1:
+        style = self._aim(self._recent(memory)) if self._style is None else self._style
+        content, tv = self._losses.tolist()
+        self._begin()
+        return Terms(style, content, tv)
+
+    def _recent(self, memory: float) -> dict[str, Moments]:
+        """The moments of the sweep that ends, corrected or mixed with earlier ones."""
+        found = self._counted()
+        if self._exact and not memory:
             self._corrections = {layer: Correction(found[layer], exact) for layer, exact in self._exact.items()}
         self._exact = {}
         for layer, moments in found.items():
@@ -153,10 +179,7 @@ class Objective:
                 found[layer] = combined([self._moments[layer], moments], [memory, 1 - memory])
             elif layer in self._corrections:
                 found[layer] = self._corrections[layer](moments)
-        style = self._aim(found)
-        content, tv = self._losses.tolist()
-        self._begin()
-        return Terms(style, content, tv)
+        return found
 
     def _aim(self, found: Mapping[str, Moments]) -> float:
         """Make the cotangents from these moments; answers the style term."""

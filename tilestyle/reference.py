@@ -20,7 +20,7 @@ from tilestyle.plan import step_size
 from tilestyle.tv import total_variation
 
 
-def render_untiled(job: Job, lag: int = 1) -> Canvas:
+def render_untiled(job: Job, lag: int = 0) -> Canvas:
     """The last level's canvas. `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier."""
     canvas = None
     for level in job.levels:

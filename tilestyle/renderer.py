@@ -8,19 +8,13 @@ from torch import Tensor
 
 from tilestyle.adam import Adam
 from tilestyle.blend import Blend
-from tilestyle.canvas import Canvas, spread
-from tilestyle.config import Sampler, StyleLoss
-from tilestyle.geometry import Draw, Patch, covering, rounded_up, scattered
+from tilestyle.canvas import Canvas
+from tilestyle.config import Sampler
+from tilestyle.geometry import Draw, Patch, covering, scattered
 from tilestyle.job import Job
-from tilestyle.objective import Objective, Terms
+from tilestyle.objective import Terms
 from tilestyle.plan import Level, step_size
-
-# Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
-MEMORY = 0.5
-
-# Sweeps between exact measurements of the moments. Each costs a forward pass with a halo, 2.25 times the
-# pixels of a patch of 512: a tenth of the sweeps' cost.
-CORRECT_EVERY = 8
+from tilestyle.sight import Sight
 
 LevelObserver = Callable[[Level], None]
 SweepObserver = Callable[[Level, int, Terms, Canvas], None]
@@ -44,9 +38,7 @@ def optimise(
             sight.prepare(canvas, patches, sweep)
             step = Stepper(job, canvas, step_size(job.config, level, sweep))
             for patch in patches:
-                window = canvas.read(patch.read, patch.scale)
-                gradient = sight.objective(patch.scale).gradient(window, patch)
-                step.take(patch, spread(gradient, patch.scale))
+                step.take(patch, sight.gradient(canvas, patch))
                 if stop():
                     return canvas, False
             step.finish()
@@ -62,57 +54,6 @@ def sampled(job: Job, level: Level, draw: Draw) -> list[Patch]:
         return scattered(level.extent, job.side, level.scale_odds, draw)
     scale = 2 ** draw.choice(level.scale_odds, stream=0)
     return covering(level.extent, job.side, job.unit, job.halo, draw, scale)
-
-
-class Sight:
-    """The objectives of one level, one for each scale that patches have been drawn at."""
-
-    def __init__(self, job: Job, level: Level) -> None:
-        self._job = job
-        self._level = level
-        self._content = job.content_plane(level)
-        self._objectives: dict[int, Objective] = {}
-
-    def objective(self, scale: int) -> Objective:
-        """The objective of patches at this scale."""
-        if scale not in self._objectives:
-            self._objectives[scale] = self._job.objective(self._level, scale, self._content)
-        return self._objectives[scale]
-
-    def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
-        """See to it that every scale has moments to work with: recent, and not bent by padding.
-
-        One sweep old is recent for W2, at a price that docs/algorithm.md tells. Gram overshoots with it, and at
-        a rarer scale than 1 the last sweep is long ago: there the moments are taken anew. What patches measure
-        is bent by the padding at their edges, so now and then a forward pass with a halo sets it right.
-        """
-        whole = self._job.config.sampler is Sampler.SWEEP and len(patches) == 1  # nothing to set right
-        for scale in {patch.scale for patch in patches}:
-            objective = self.objective(scale)
-            gram = self._job.config.style_loss is StyleLoss.GRAM
-            due = gram or scale > 1 or (not whole and sweep % CORRECT_EVERY == 0)
-            if objective.ready and not due:
-                continue
-            for patch in patches if whole else self._haloed(scale, sweep):
-                objective.measure(canvas.read(patch.read, scale), patch)
-            objective.correct()
-
-    def _haloed(self, scale: int, sweep: int) -> list[Patch]:
-        """A covering whose moments are exact: each patch sees what the deepest of its own cells see."""
-        job = self._job
-        field = max(job.network.layers[layer].receptive_field for layer in job.weights.style_layers)
-        halo = rounded_up(field // 2, job.unit)
-        draw = Draw(job.config.seed, self._level.index, sweep)
-        return covering(self._level.extent, job.side + 2 * halo, job.unit, halo, draw, scale)
-
-    def turn(self, patches: list[Patch]) -> Terms:
-        """End a sweep; answers the terms of its finest scale."""
-        windows = self._job.config.sampler is Sampler.WINDOWS
-        terms = [
-            self._objectives[scale].turn(MEMORY if windows else 0.0)
-            for scale in sorted({patch.scale for patch in patches})
-        ]
-        return terms[0]
 
 
 class Stepper:

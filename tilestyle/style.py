@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from tilestyle.canvas import framed, read, resized
+from tilestyle.canvas import framed, reduced, resized
 from tilestyle.config import StyleLoss
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
 from tilestyle.moments import GramTarget, Moments, MomentSum, WassersteinTarget
@@ -32,22 +32,27 @@ def style_moments(
 
     Shown to the network in patches of at most `side` pixels, so that the picture's size costs no device memory.
     """
+    octaves = network.octaves(layers)
     unit = max(network.layers[layer].stride for layer in layers)
     picture = resized(picture, shrunk(picture.shape[1], picture.shape[2], long_side)).clamp(0, 1)
     height, width = picture.shape[1:]
-    halo = rounded_up(min(SURROUNDINGS, side // 4), unit)
     # The last row and column of cells are filled up by reflection: at most one cell is partly the mirror's.
     rows, columns = rounded_up(height, unit), rounded_up(width, unit)
-    plane = framed(picture, Extent(rows + 2 * halo, columns + 2 * halo, Box(halo, halo, height, width)))
+    margin = max(octaves) * SURROUNDINGS
+    plane = framed(picture, Extent(rows + 2 * margin, columns + 2 * margin, Box(margin, margin, height, width)))
     sums = {layer: MomentSum() for layer in layers}
-    for box in tiling(rows, columns, max(side - 2 * halo, unit), unit):
-        window = read(plane, Box(box.top, box.left, box.height + 2 * halo, box.width + 2 * halo))
-        with torch.no_grad():
-            features = network.features(window[None].to(network.device, network.dtype), layers)
-        for layer, total in sums.items():
-            stride = network.layers[layer].stride
-            cells = Box(halo // stride, halo // stride, box.height // stride, box.width // stride)
-            total.add(inner(features[layer], cells))
+    for factor, names in octaves.items():
+        step = unit // factor
+        halo = rounded_up(min(SURROUNDINGS, side // 4), step)
+        for box in tiling(rows // factor, columns // factor, max(side - 2 * halo, step), step):
+            seen = box.widened(halo).times(factor)
+            window = reduced(plane, Box(seen.top + margin, seen.left + margin, seen.height, seen.width), factor)
+            with torch.no_grad():
+                features = network.features(window[None].to(network.device, network.dtype), names.values())
+            for layer, name in names.items():
+                stride = network.layers[name].stride
+                cells = Box(halo, halo, box.height, box.width).over(stride)
+                sums[layer].add(inner(features[name], cells))
     return {layer: total.moments() for layer, total in sums.items()}
 
 

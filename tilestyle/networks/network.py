@@ -79,6 +79,14 @@ class FeatureNetwork(Protocol):
         """Responses of the named layers, in the precision of `pixels`, differentiable in it."""
         ...
 
+    def octaves(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
+        """Reductions at which layers can be seen, the finest first: {factor: {layer: its name there}}.
+
+        A layer answers the same on a picture as the layer of the other name answers on that picture reduced by
+        `factor` (canvas.reduced). From afar a patch of the same pixels shows far more, and padding less.
+        """
+        ...
+
     def to(self, device: torch.device, dtype: torch.dtype) -> FeatureNetwork:
         """The same network with its constants on `device` in `dtype`."""
         ...

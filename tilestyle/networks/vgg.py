@@ -107,6 +107,10 @@ class Vgg:
         """Arithmetic of the weights, and of the pictures it takes."""
         return self.convolutions["conv1_1"].weight.dtype
 
+    def octaves(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
+        """One: trained layers hang together."""
+        return {1: {layer: layer for layer in layers}}
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Vgg:
         """The same network with its weights on `device`, rounded to `dtype` for good."""
         moved = {

@@ -28,6 +28,7 @@ from tilestyle.networks.filters import (
 from tilestyle.networks.network import Layer, unknown_layer
 
 SCALES = 5
+OCTAVE = 2  # halvings after which the coarser scales are seen on a picture of their own
 ORIENTATIONS = 8  # of luminance
 CHROMA_ORIENTATIONS = 4  # of each chroma channel
 SIZE = 12  # cells across a first-order filter; even, so that a filter of stride 2 is centred on its cell
@@ -118,6 +119,19 @@ class WaveletNetwork:
         if name not in self.layers:
             raise unknown_layer(self.name, name, self.layers)
         return name
+
+    def octaves(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
+        """Two: layers that look at nothing finer than scale 3 are layers of the picture reduced by 4.
+
+        There they are two scales finer: the pyramid has the same filters on every scale.
+        """
+        result: dict[int, dict[str, str]] = {}
+        for name in layers:
+            _, kind, scale = _parsed(name)
+            finest = scale - 1 if kind == "first" and scale > 1 else scale
+            away = OCTAVE if finest > OCTAVE else 0
+            result.setdefault(2**away, {})[name] = f"{kind}_{scale - away}"
+        return dict(sorted(result.items()))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> WaveletNetwork:
         """The same network with its filters on `device` in `dtype`."""

@@ -1,0 +1,58 @@
+"""Coarse layers, seen from afar: their gradient for a whole sweep, before its patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tilestyle.canvas import Canvas, add, expanded, reduced
+from tilestyle.geometry import Box, Draw, covering
+from tilestyle.job import Goal, Job
+from tilestyle.objective import Terms
+from tilestyle.plan import Level
+from tilestyle.view import Look, View
+
+
+class Coarse:
+    """The layers that a network can see on the canvas reduced by `factor`.
+
+    A patch of the same pixels shows factor x factor times as much canvas there, so that cells which look far
+    are not mostly looking at padding. The gradient is kept at the reduced size, 12 / factor^2 bytes a canvas
+    pixel on the host, and read through the boxes of ordinary patches.
+    """
+
+    def __init__(self, job: Job, level: Level, goal: Goal, factor: int, names: Mapping[str, str]) -> None:
+        """`names` are the layers, each with its name on the reduced canvas."""
+        self._view = View(job, level, goal, Look(names, factor, reduced, tv=False))
+        self._extent = level.extent
+        self._side = job.side
+        self._factor = factor
+        self._gradient = torch.zeros(3, level.extent.height // factor, level.extent.width // factor)
+        self._corner = 0, 0  # canvas pixel at which the gradient's first cell begins
+
+    def sweep(self, canvas: Canvas, draw: Draw) -> None:
+        """Compute the gradient at the canvas as it is."""
+        objective, factor = self._view.objective, self._factor
+        patches = covering(self._extent, self._side, self._view.unit, 0, draw, factor)
+        alone = len(patches) == 1
+        if not alone:
+            self._view.measure(canvas, draw, lasting=False)
+        self._gradient.zero_()
+        top, left = self._corner = patches[0].owned.top, patches[0].owned.left
+        for patch in patches:
+            gradient = objective.gradient(self._view.window(canvas, patch), patch, alone=alone)
+            box = patch.owned
+            cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
+            add(self._gradient, cells, gradient)
+
+    def gradient(self, box: Box) -> Tensor:
+        """The gradient [3, height, width] of this sweep in the canvas pixels under a box."""
+        top, left = self._corner
+        place = Box(box.top - top, box.left - left, box.height, box.width)
+        return expanded(self._gradient, place, self._factor)
+
+    def turn(self) -> Terms:
+        """End the sweep; answers its terms."""
+        return self._view.objective.turn()

@@ -1,0 +1,86 @@
+"""What one level's patches are drawn to: the views of every scale, and moments recent enough for each."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tilestyle.canvas import Canvas, spread
+from tilestyle.coarse import Coarse
+from tilestyle.config import Sampler, StyleLoss
+from tilestyle.geometry import Draw, Patch
+from tilestyle.job import Goal, Job
+from tilestyle.objective import Terms
+from tilestyle.plan import Level
+from tilestyle.view import Look, View
+
+# Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
+MEMORY = 0.5
+
+# Sweeps between exact measurements of the moments, until the last quarter of a level and in it: there steps are
+# small, and where the canvas settles depends on what is measured. Each costs a forward pass with a halo.
+CORRECT_EVERY, CORRECT_LATE = 16, 3
+
+
+class Sight:
+    """The views of one level: of patches at every scale drawn, and of coarse layers from afar."""
+
+    def __init__(self, job: Job, level: Level) -> None:
+        self._job = job
+        self._level = level
+        self._content = job.content_plane(level)
+        self._views: dict[int, View] = {}
+        self._alone = False
+        goal = Goal(job.style_moments(level), self._content)
+        octaves = job.octaves(level)
+        self._views[1] = View(job, level, goal, Look(octaves[1]))
+        self._coarse = [
+            Coarse(job, level, goal, factor, names) for factor, names in octaves.items() if factor > 1
+        ]
+
+    def view(self, scale: int) -> View:
+        """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""
+        if scale not in self._views:
+            goal = Goal(self._job.style_moments(self._level, scale), self._content)
+            layers = {**self._job.weights.style_layers, **self._job.weights.content_layers}
+            look = Look({layer: layer for layer in layers}, scale)
+            self._views[scale] = View(self._job, self._level, goal, look)
+        return self._views[scale]
+
+    def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
+        """See to it that every scale has moments to work with: recent, and not bent by padding.
+
+        One sweep old is recent for W2, at a price that docs/algorithm.md tells. Gram overshoots with it, and at
+        a rarer scale than 1 the last sweep is long ago: there the moments are taken anew. What patches measure
+        is bent by the padding at their edges, so now and then a forward pass with a halo sets it right.
+        """
+        draw = Draw(self._job.config.seed, self._level.index, sweep)
+        scales = {patch.scale for patch in patches}
+        if 1 in scales:
+            for coarse in self._coarse:
+                coarse.sweep(canvas, draw.other())
+        # One patch is the whole sweep, and its moments are the canvas's.
+        self._alone = self._job.config.sampler is Sampler.SWEEP and len(patches) == 1
+        if self._alone:
+            return
+        every = CORRECT_EVERY if 4 * sweep < 3 * self._level.sweeps else CORRECT_LATE
+        for scale in scales:
+            view = self.view(scale)
+            anew = self._job.config.style_loss is StyleLoss.GRAM or scale > 1
+            if anew or not view.objective.ready or sweep % every == 0:
+                view.measure(canvas, draw, lasting=not anew)
+
+    def gradient(self, canvas: Canvas, patch: Patch) -> Tensor:
+        """Gradient of the loss [3, height, width] in the canvas pixels that a patch reads."""
+        view = self.view(patch.scale)
+        window = view.window(canvas, patch)
+        gradient = spread(view.objective.gradient(window, patch, alone=self._alone), patch.scale)
+        for coarse in self._coarse if patch.scale == 1 else []:
+            gradient = gradient + coarse.gradient(patch.read)
+        return gradient
+
+    def turn(self, patches: list[Patch]) -> Terms:
+        """End a sweep; answers the terms of its finest scale."""
+        windows = self._job.config.sampler is Sampler.WINDOWS
+        scales = sorted({patch.scale for patch in patches})
+        terms = [self._views[scale].objective.turn(MEMORY if windows else 0.0) for scale in scales]
+        return sum((coarse.turn() for coarse in self._coarse if scales[0] == 1), terms[0])

@@ -1,0 +1,65 @@
+"""One way of looking at a level's canvas: through patches of a scale, at some of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from tilestyle.canvas import Canvas, Reader, read
+from tilestyle.content import Content
+from tilestyle.geometry import Draw, Patch, covering, rounded_up
+from tilestyle.job import Goal, Job
+from tilestyle.objective import Objective
+from tilestyle.plan import Level
+from tilestyle.style import target
+
+
+@dataclass(frozen=True)
+class Look:
+    """Layers to look at, each with its name at this scale, and how patches of the scale are read."""
+
+    names: Mapping[str, str]
+    scale: int = 1
+    reader: Reader = read
+    tv: bool = True  # whether total variation is looked at, too
+
+
+class View:
+    """An objective together with the reading of its patches."""
+
+    def __init__(self, job: Job, level: Level, goal: Goal, look: Look) -> None:
+        layers = [job.network.layers[name] for name in look.names.values()]
+        self.unit = max(layer.stride for layer in layers)
+        # Half the widest receptive field: what the outermost of a patch's own cells see around it.
+        self._halo = rounded_up(max(layer.receptive_field for layer in layers) // 2, self.unit)
+        self._side = job.side
+        self._extent = level.extent
+        self._look = look
+        weights = job.weights.of(look.names)
+        weights = weights if look.tv else replace(weights, tv=0.0)
+        content = None
+        if goal.content is not None and weights.content_layers:
+            content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
+            content.measure(level.extent, self._side, self.unit)
+        targets = {
+            name: target(goal.style[layer], job.config.style_loss)
+            for layer, name in look.names.items()
+            if layer in goal.style
+        }
+        self.objective = Objective(job.network, targets, content, weights, level.extent, look.scale)
+
+    def window(self, canvas: Canvas, patch: Patch) -> Tensor:
+        """What a patch shows of the canvas, [3, h, w]."""
+        return self._look.reader(canvas.pixels, patch.read, self._look.scale)
+
+    def measure(self, canvas: Canvas, draw: Draw, *, lasting: bool) -> None:
+        """Take the exact moments of the canvas: by a forward pass whose patches have a halo.
+
+        If `lasting`, sweeps to come are corrected by how far off their own moments are in the next.
+        """
+        side = self._side + 2 * self._halo
+        for patch in covering(self._extent, side, self.unit, self._halo, draw, self._look.scale):
+            self.objective.measure(self.window(canvas, patch), patch)
+        self.objective.correct(lasting=lasting)
