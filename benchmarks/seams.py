@@ -19,7 +19,6 @@ from benchmarks.parity import PAIRS
 from benchmarks.record import assets, report
 from tilestyle.api import prepare
 from tilestyle.config import NetworkName, RenderConfig, Sampler
-from tilestyle.geometry import Draw
 from tilestyle.job import Job
 from tilestyle.pictures import path_of
 from tilestyle.renderer import optimise, sampled
@@ -39,7 +38,7 @@ def ratio(job: Job, pixels: Tensor, sweeps: int) -> float:
     level = job.levels[-1]
     energy = torch.zeros(3, dtype=torch.float64)
     for sweep in range(level.sweeps - sweeps, level.sweeps):
-        for patch in sampled(job, level, Draw(job.config.seed, level.index, sweep)):
+        for patch in sampled(job, level, sweep):
             box = patch.owned
             if box.height < level.extent.height:
                 energy += across(pixels, box.top, box.left, box.width)

@@ -1,5 +1,7 @@
 """Every pixel once, whatever the sizes; the same places for the same key."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,6 +31,16 @@ def visits(patches: list[Patch], height: int, width: int) -> np.ndarray:
         for box, _, _ in pieces(patch.owned, height, width):
             count[box.top : box.top + box.height, box.left : box.left + box.width] += 1
     return count
+
+
+@given(draws, st.integers(0, 40), st.integers(1, 60), st.sampled_from([1, 4, 8]))
+def test_aligned_draws_keep_their_grid_for_a_period(draw: Draw, low: int, count: int, stride: int) -> None:
+    period = [replace(draw, sweep=sweep).aligned(stride, 16) for sweep in range(32)]
+    for axis in (0, 1):
+        starts = [draw.start(axis, low, count) for draw in period]
+        assert all(low <= start < low + max(count, stride) for start in starts)
+        assert len({start % stride for start in starts[:16]}) == 1
+        assert len({start % stride for start in starts[16:]}) == 1
 
 
 @given(st.integers(1, 300), st.integers(1, 300), units, st.integers(1, 8), st.sampled_from([1, 2, 4]), draws)

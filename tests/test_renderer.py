@@ -8,13 +8,16 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import renderer
+from tilestyle.budget import keeps_content
 from tilestyle.canvas import Canvas, framed
-from tilestyle.config import Init, Sampler, StyleLoss
+from tilestyle.config import Init, NetworkName, Sampler, StyleLoss
 from tilestyle.content import Content
+from tilestyle.content_cache import CachedContent
 from tilestyle.errors import DivergedError
 from tilestyle.geometry import Box, Draw, Patch, covering
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments
+from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
 from tilestyle.reference import content_loss, render_untiled, wasserstein, whole_moments
@@ -242,7 +245,7 @@ def test_padding_is_kept_out_of_the_moments() -> None:
     picture = level.extent.picture
     canvas = Canvas(level.extent, framed(waves(picture.height, picture.width, 5), level.extent))
     sight = Sight(task, level)
-    patches = renderer.sampled(task, level, Draw(0, level.index, 0))
+    patches = renderer.sampled(task, level, 0)
     sight.prepare(canvas, patches, 0)
     objective = sight.view(1).objective
     exact = objective._moments["first_2"].covariance
@@ -252,3 +255,49 @@ def test_padding_is_kept_out_of_the_moments() -> None:
     objective.turn()
     corrected = objective._moments["first_2"].covariance
     assert (corrected - exact).norm() < 0.2 * (plain - exact).norm()
+
+
+def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        **SMALL,
+        "size": 200,
+        "coarsest": 200,
+        "style_layers": {"first_1": 1},
+        "content_layers": {"contour_1": 1},
+    }
+    task = job(CONTENT, patch=64, keep_content=True, **settings)
+    level = task.levels[0]
+    assert task.grid(level) == 4
+    plane = task.content_plane(level)
+    assert plane is not None
+    content = CachedContent(plane, task.network, {"contour_1": 1.0}, level.extent, 64)
+    whole = Content(plane, task.network, {"contour_1": 1.0}, 1)
+    passes: list[Patch] = []
+    features = Content.features
+
+    def counted(self: Content, patch: Patch) -> dict[str, Tensor]:
+        passes.append(patch)
+        return features(self, patch)
+
+    monkeypatch.setattr(Content, "features", counted)
+    for sweep in range(2 * renderer.PERIOD):
+        for patch in renderer.sampled(task, level, sweep):
+            found = content.features(patch)["contour_1"]
+            halo = patch.read.widened(24)
+            exact = features(whole, Patch(halo, halo, 1))["contour_1"][:, :, 6:-6, 6:-6]
+            torch.testing.assert_close(found, exact, rtol=2**-7, atol=2e-3)
+    assert len(passes) == 2 * len(content._tiles)
+
+
+def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends() -> None:
+    settings = {**SMALL, "size": 150, "coarsest": 150, "sweeps": 20, "content_layers": {"contour_1": 1}}
+    terms = terms_of(job(CONTENT, patch=64, keep_content=True, **settings))
+    assert sum(t.style for t in terms[-3:]) / 3 < 0.75 * terms[0].style
+
+
+def test_what_content_costs_decides_whether_it_is_kept() -> None:
+    wavelet, vgg = job(CONTENT, patch=64, **SMALL).network, random_vgg(NetworkName.VGG19, width_divisor=16)
+    assert not keeps_content(wavelet, wavelet.style_layers, wavelet.content_layers, 10**6)
+    assert keeps_content(vgg, vgg.style_layers, vgg.content_layers, 10**6)
+    assert not keeps_content(vgg, vgg.style_layers, vgg.content_layers, 10**15)
+    assert not keeps_content(vgg, vgg.style_layers, (), 10**6)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.budget import find_device, find_dtype, patch_side
+from tilestyle.budget import find_device, find_dtype, keeps_content, patch_side
 from tilestyle.canvas import Canvas, resized
 from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import MemoryLimit, PictureError, SettingError
@@ -121,6 +121,7 @@ def prepare(style: Source, config: RenderConfig, content: Source | None = None) 
         halo=seen.halo,
         style=style_pixels,
         content=content_pixels,
+        content_kept=content_pixels is not None and _keeps_content(seen, config, steps[-1]),
         init=_init(config, seen.unit, with_content=content_pixels is not None),
     )
 
@@ -167,6 +168,13 @@ def run(
     picture = as_picture(resized(canvas.picture(), finest).clamp(0, 1), content)
     tell(Finished(complete, clock.seconds))
     return picture
+
+
+def _keeps_content(seen: Resolved, config: RenderConfig, finest: Level) -> bool:
+    if config.keep_content is not None:
+        return config.keep_content
+    weights = seen.weights
+    return keeps_content(seen.network, weights.style_layers, weights.content_layers, finest.extent.area)
 
 
 def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:

@@ -18,6 +18,8 @@ from tilestyle.networks.network import FeatureNetwork
 SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 128), "mps": (512, 384, 256, 128)}
 # Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
 SHARE = 0.5
+# Share of a sweep's multiply-adds that content must cost for its features to be kept.
+WORTH_KEEPING = 0.1
 
 
 def find_device(name: str) -> torch.device:
@@ -68,6 +70,20 @@ def peak_bytes(device: torch.device) -> int:
 def canvas_bytes(extent: Extent) -> int:
     """Memory of a canvas and its content on the host: four planes of three floats, and the step counts."""
     return extent.area * 4 * (3 * 4 + 1)
+
+
+def keeps_content(network: FeatureNetwork, style: Collection[str], content: Collection[str], area: int) -> bool:
+    """Whether content features of a canvas of `area` pixels should be kept on the host, and can be.
+
+    They should where computing them with every patch is a tenth of the cost of a sweep or more.
+    """
+    layers = network.octaves({*style, *content}).get(1, {})
+    near = [name for layer, name in layers.items() if layer in content]
+    if not near:
+        return False
+    share = network.multiply_adds_per_pixel(near) / (2 * network.multiply_adds_per_pixel(layers.values()))
+    values = sum(network.layers[layer].channels / network.layers[layer].stride ** 2 for layer in near)
+    return share >= WORTH_KEEPING and 2 * values * area <= SHARE * psutil.virtual_memory().available
 
 
 def patch_side(

@@ -105,6 +105,7 @@ class RenderConfig:
     style_scale: float = 1.0
     patch: int | None = None  # None: from the memory there is
     overlap: int = 0
+    keep_content: bool | None = None  # content features in memory; None: where that saves much and fits
     sampler: Sampler = Sampler.SWEEP
     scale_odds: tuple[float, ...] = (1.0,)  # of scales 1, 2, 4, ...
     sweeps: int | None = None  # of every level; None: by quality

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import Reader, read
-from tilestyle.geometry import Box, Extent, Patch, tiling
+from tilestyle.geometry import Extent, Patch, tiling
 from tilestyle.moments import MomentSum
 from tilestyle.networks.network import FeatureNetwork
 
@@ -44,7 +44,7 @@ class Content:
         sums = {layer: MomentSum() for layer in self.layers}
         scale = self.scale
         for box in tiling(extent.height // scale, extent.width // scale, side, unit):
-            grown = Box(box.top * scale, box.left * scale, box.height * scale, box.width * scale)
+            grown = box.times(scale)
             for layer, features in self.features(Patch(grown, grown, scale)).items():
                 sums[layer].add(features)
         for layer, total in sums.items():

@@ -156,6 +156,8 @@ class Draw:
     level: int
     sweep: int
     lane: int = 0
+    stride: int = 1  # of the grid that corners of coverings lie on
+    phase: tuple[int, int] = (0, 0)  # of that grid: row, column
 
     def other(self) -> Draw:
         """Numbers of the same sweep that are independent of these."""
@@ -166,6 +168,18 @@ class Draw:
         key = np.array([self.seed, (self.lane << 56) | (self.level << 32) | self.sweep], dtype=np.uint64)
         generator = Philox(key=key, counter=np.array([0, 0, stream, 0], dtype=np.uint64))
         return np.atleast_1d(generator.random_raw(count))
+
+    def aligned(self, stride: int, period: int) -> Draw:
+        """The same with corners on a grid of `stride` pixels, whose random phase lasts for `period` sweeps."""
+        first = replace(self, sweep=self.sweep - self.sweep % period, lane=self.lane + 2)
+        row, column = (first.integers(2, stream=1) % stride).tolist()
+        return replace(self, stride=stride, phase=(row, column))
+
+    def start(self, axis: int, low: int, count: int) -> int:
+        """A random position in [low, low + count) that is on the grid, for the rows (0) or columns (1)."""
+        random = int(self.integers(2, stream=1)[axis])
+        first = low + (self.phase[axis] - low) % self.stride
+        return first + self.stride * (random % max(1, -((first - low - count) // self.stride)))
 
     def choice(self, odds: Sequence[float], stream: int) -> int:
         """An index drawn with probabilities proportional to `odds`."""
@@ -184,25 +198,25 @@ def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale:
     sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole and without halo,
     and begins anywhere in the margin: there the patch is the untiled method.
 
-    The corner is any pixel. Were it a multiple of `unit`, borders would come back to the same few lines sweep
-    after sweep, and cells of layers to the same places: both leave a grid that can be seen.
+    The corner is any pixel, or on the draw's own grid. Were it always a multiple of `unit`, borders would come
+    back to the same few lines sweep after sweep, and cells of layers to the same places: both leave a grid that
+    can be seen.
     """
 
-    def axis(length: int, slack: int, random: int) -> list[tuple[int, int, int]]:
+    def axis(index: int, length: int, slack: int) -> list[tuple[int, int, int]]:
         """(start, length, halo) of every part, canvas pixels; `slack` is the margin on either side."""
         if length // scale <= side:
             reach = min(slack, unit * scale // 2)
-            return [(random % (2 * reach + 1) - reach, length, 0)]
-        parts, start = [], random % length
+            return [(draw.start(index, -reach, 2 * reach + 1), length, 0)]
+        parts, start = [], draw.start(index, 0, length)
         for part in partition(length // scale, side - 2 * halo, unit):
             parts.append((start, part * scale, halo * scale))
             start += part * scale
         return parts
 
     box = canvas.picture
-    random = draw.integers(2, stream=1).tolist()
-    rows = axis(canvas.height, min(box.top, canvas.height - box.top - box.height), random[0])
-    columns = axis(canvas.width, min(box.left, canvas.width - box.left - box.width), random[1])
+    rows = axis(0, canvas.height, min(box.top, canvas.height - box.top - box.height))
+    columns = axis(1, canvas.width, min(box.left, canvas.width - box.left - box.width))
     return [
         Patch(
             Box(top, left, height, width),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import framed, resized
-from tilestyle.config import Init, RenderConfig
+from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.geometry import Draw
 from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
@@ -40,6 +40,7 @@ class Job:
     style: Tensor  # [3, h, w]
     content: Tensor | None  # [3, h, w]
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
+    content_kept: bool = False  # whether content features are kept on the host while patches can use them
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""
@@ -58,6 +59,17 @@ class Job:
         if self.content is None:
             return None
         return framed(resized(self.content, level.extent.picture).clamp(0, 1), level.extent)
+
+    def grid(self, level: Level) -> int:
+        """Stride of the grid that patches' corners lie on for a while: 1, unless content features are kept."""
+        alone = max(level.extent.height, level.extent.width) <= self.side
+        if not self.content_kept or alone or self.config.sampler is Sampler.WINDOWS:
+            return 1
+        near = self.octaves(level)[1]
+        strides = [
+            self.network.layers[near[layer]].stride for layer in self.weights.content_layers if layer in near
+        ]
+        return max(strides, default=1)
 
     def octaves(self, level: Level) -> dict[int, dict[str, str]]:
         """Layers by the factor the level's canvas is reduced by to see them: {factor: {layer: name there}}.

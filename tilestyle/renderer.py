@@ -16,6 +16,9 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level, step_size
 from tilestyle.sight import Sight
 
+# Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
+PERIOD = 16
+
 LevelObserver = Callable[[Level], None]
 SweepObserver = Callable[[Level, int, Terms, Canvas], None]
 
@@ -33,8 +36,7 @@ def optimise(
         canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
         sight = Sight(job, level)
         for sweep in range(level.sweeps):
-            draw = Draw(job.config.seed, level.index, sweep)
-            patches = sampled(job, level, draw)
+            patches = sampled(job, level, sweep)
             sight.prepare(canvas, patches, sweep)
             step = Stepper(job, canvas, step_size(job.config, level, sweep))
             for patch in patches:
@@ -48,8 +50,9 @@ def optimise(
     return canvas, True
 
 
-def sampled(job: Job, level: Level, draw: Draw) -> list[Patch]:
+def sampled(job: Job, level: Level, sweep: int) -> list[Patch]:
     """The patches of one sweep."""
+    draw = Draw(job.config.seed, level.index, sweep).aligned(job.grid(level), PERIOD)
     if job.config.sampler is Sampler.WINDOWS:
         return scattered(level.extent, job.side, level.scale_odds, draw)
     scale = 2 ** draw.choice(level.scale_odds, stream=0)

@@ -19,6 +19,8 @@ MEMORY = 0.5
 # Sweeps between exact measurements of the moments, until the last quarter of a level and in it: there steps are
 # small, and where the canvas settles depends on what is measured. Each costs a forward pass with a halo.
 CORRECT_EVERY, CORRECT_LATE = 16, 3
+# For patches up to twice the widest receptive field; larger ones have fewer cells at their edges, more time.
+FIELDS = 2
 
 
 class Sight:
@@ -62,9 +64,11 @@ class Sight:
         self._alone = self._job.config.sampler is Sampler.SWEEP and len(patches) == 1
         if self._alone:
             return
-        every = CORRECT_EVERY if 4 * sweep < 3 * self._level.sweeps else CORRECT_LATE
+        late = 4 * sweep >= 3 * self._level.sweeps
         for scale in scales:
             view = self.view(scale)
+            stretch = max(1.0, self._job.side / (FIELDS * view.field))
+            every = round((CORRECT_LATE if late else CORRECT_EVERY) * stretch)
             anew = self._job.config.style_loss is StyleLoss.GRAM or scale > 1
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)

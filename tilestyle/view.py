@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tilestyle.canvas import Canvas, Reader, read
 from tilestyle.content import Content
+from tilestyle.content_cache import CachedContent
 from tilestyle.geometry import Draw, Patch, covering, rounded_up
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective
@@ -32,16 +33,22 @@ class View:
     def __init__(self, job: Job, level: Level, goal: Goal, look: Look) -> None:
         layers = [job.network.layers[name] for name in look.names.values()]
         self.unit = max(layer.stride for layer in layers)
-        # Half the widest receptive field: what the outermost of a patch's own cells see around it.
-        self._halo = rounded_up(max(layer.receptive_field for layer in layers) // 2, self.unit)
+        self.field = max(layer.receptive_field for layer in layers)
+        # What the outermost of a patch's own cells see around it.
+        self._halo = rounded_up(self.field // 2, self.unit)
         self._side = job.side
         self._extent = level.extent
         self._look = look
         weights = job.weights.of(look.names)
         weights = weights if look.tv else replace(weights, tv=0.0)
-        content = None
+        content: Content | None = None
         if goal.content is not None and weights.content_layers:
-            content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
+            if look.scale == 1 and job.grid(level) > 1:
+                content = CachedContent(
+                    goal.content, job.network, weights.content_layers, level.extent, job.side
+                )
+            else:
+                content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
             content.measure(level.extent, self._side, self.unit)
         targets = {
             name: target(goal.style[layer], job.config.style_loss)

@@ -115,6 +115,15 @@ Overlap = Annotated[
         help="Pixels by which patches of a sweep see more than they change.", rich_help_panel=COMPUTATION
     ),
 ]
+KeepContent = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-content/--recompute-content",
+        help="Keep content features in memory, or compute them with every patch.",
+        show_default="where it saves much and fits",
+        rich_help_panel=COMPUTATION,
+    ),
+]
 SamplerOption = Annotated[
     Sampler,
     typer.Option(

@@ -38,6 +38,7 @@ def render(
     precision: option.PrecisionOption = DEFAULT.precision,
     patch: option.Patch = DEFAULT.patch,
     overlap: option.Overlap = DEFAULT.overlap,
+    keep_content: option.KeepContent = None,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
     depth: option.Depth = 8,
@@ -67,6 +68,7 @@ def render(
         precision=precision,
         patch=patch,
         overlap=overlap,
+        keep_content=keep_content,
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
     )

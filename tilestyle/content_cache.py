@@ -1,0 +1,83 @@
+"""Content targets kept on the host, for networks whose content costs much to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tilestyle.canvas import read
+from tilestyle.content import Content
+from tilestyle.geometry import Box, Extent, Patch, rounded_up, tiling
+from tilestyle.networks.network import FeatureNetwork
+from tilestyle.style import inner
+
+
+class CachedContent(Content):
+    """Content features of the whole canvas at one phase of the layers' grid, computed where first asked for.
+
+    In bfloat16, and free of any trace of padding: so patches must begin on that grid, and the cells at their
+    edges differ from the target by what padding does to them. Patches at another phase empty the cache.
+    """
+
+    def __init__(
+        self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], extent: Extent, side: int
+    ) -> None:
+        """`plane` [3, H, W] is the content with its margin; `side` as that of the patches."""
+        super().__init__(plane, network, layers, 1)
+        described = [network.layers[layer] for layer in layers]
+        self._unit = max(layer.stride for layer in described)
+        self._halo = rounded_up(max(layer.receptive_field for layer in described) // 2, self._unit)
+        self._extent = extent
+        self._tiles = tiling(extent.height, extent.width, side, self._unit)
+        self._phase = 0, 0
+        self._missing = set(self._tiles)
+        self._kept = {
+            layer.name: torch.zeros(
+                layer.channels,
+                extent.height // layer.stride,
+                extent.width // layer.stride,
+                dtype=torch.bfloat16,
+            )
+            for layer in described
+        }
+
+    def features(self, patch: Patch) -> dict[str, Tensor]:
+        """Features [1, C, h, w] of each layer over what the patch sees."""
+        box = patch.read
+        phase = box.top % self._unit, box.left % self._unit
+        if phase != self._phase:
+            self._phase, self._missing = phase, set(self._tiles)
+        place = Box(box.top - phase[0], box.left - phase[1], box.height, box.width)
+        for tile in [tile for tile in self._missing if self._meet(tile, place)]:
+            self._fill(tile)
+        network = self._network
+        return {
+            layer: read(kept, place.over(network.layers[layer].stride))[None].to(network.device, network.dtype)
+            for layer, kept in self._kept.items()
+        }
+
+    def _fill(self, tile: Box) -> None:
+        moved = Box(tile.top + self._phase[0], tile.left + self._phase[1], tile.height, tile.width)
+        seen = Patch(moved, moved.widened(self._halo), 1)
+        for layer, features in super().features(seen).items():
+            stride = self._network.layers[layer].stride
+            cells = inner(features, seen.cells(stride))[0]
+            self._kept[layer][_cells(tile.over(stride))] = cells.to("cpu", torch.bfloat16)
+        self._missing.remove(tile)
+
+    def _meet(self, one: Box, other: Box) -> bool:
+        """Whether two boxes share pixels of the torus."""
+        height, width = self._extent.height, self._extent.width
+        rows = (other.top - one.top) % height < one.height or (one.top - other.top) % height < other.height
+        columns = (other.left - one.left) % width < one.width or (one.left - other.left) % width < other.width
+        return rows and columns
+
+
+def _shape(extent: Extent, stride: int) -> tuple[int, int]:
+    return extent.height // stride, extent.width // stride
+
+
+def _cells(box: Box) -> tuple[slice, slice, slice]:
+    return slice(None), slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
