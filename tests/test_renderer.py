@@ -297,7 +297,8 @@ def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends(
 
 def test_what_content_costs_decides_whether_it_is_kept() -> None:
     wavelet, vgg = job(CONTENT, patch=64, **SMALL).network, random_vgg(NetworkName.VGG19, width_divisor=16)
-    assert not keeps_content(wavelet, wavelet.style_layers, wavelet.content_layers, 10**6)
-    assert keeps_content(vgg, vgg.style_layers, vgg.content_layers, 10**6)
-    assert not keeps_content(vgg, vgg.style_layers, vgg.content_layers, 10**15)
-    assert not keeps_content(vgg, vgg.style_layers, (), 10**6)
+    assert not keeps_content(wavelet, wavelet.style_layers, wavelet.content_layers, 512, 10**6)
+    assert keeps_content(vgg, vgg.style_layers, vgg.content_layers, 512, 10**6)
+    assert not keeps_content(vgg, vgg.style_layers, vgg.content_layers, 512, 10**15)
+    assert not keeps_content(vgg, vgg.style_layers, vgg.content_layers, 128, 10**6)
+    assert not keeps_content(vgg, vgg.style_layers, (), 512, 10**6)

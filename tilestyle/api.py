@@ -174,7 +174,9 @@ def _keeps_content(seen: Resolved, config: RenderConfig, finest: Level) -> bool:
     if config.keep_content is not None:
         return config.keep_content
     weights = seen.weights
-    return keeps_content(seen.network, weights.style_layers, weights.content_layers, finest.extent.area)
+    return keeps_content(
+        seen.network, weights.style_layers, weights.content_layers, seen.side, finest.extent.area
+    )
 
 
 def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:

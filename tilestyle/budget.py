@@ -20,6 +20,7 @@ SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 12
 SHARE = 0.5
 # Share of a sweep's multiply-adds that content must cost for its features to be kept.
 WORTH_KEEPING = 0.1
+FIELDS = 4  # and receptive fields of it that a patch must be long
 
 
 def find_device(name: str) -> torch.device:
@@ -43,9 +44,17 @@ def find_device(name: str) -> torch.device:
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Arithmetic of the network: bfloat16 where the device multiplies matrices in it, unless told otherwise."""
     if precision is Precision.AUTO:
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else torch.float32
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision is Precision.BF16 else torch.float32
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for products of bfloat16 matrices: else it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Private in older versions of torch, public in no common way.
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and any(bool(test()) for test in tests if test)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -72,14 +81,17 @@ def canvas_bytes(extent: Extent) -> int:
     return extent.area * 4 * (3 * 4 + 1)
 
 
-def keeps_content(network: FeatureNetwork, style: Collection[str], content: Collection[str], area: int) -> bool:
+def keeps_content(
+    network: FeatureNetwork, style: Collection[str], content: Collection[str], side: int, area: int
+) -> bool:
     """Whether content features of a canvas of `area` pixels should be kept on the host, and can be.
 
-    They should where computing them with every patch is a tenth of the cost of a sweep or more.
+    They should where computing them with every patch is a tenth of the cost of a sweep or more, and patches
+    are large enough for most cells not to feel their padding.
     """
     layers = network.octaves({*style, *content}).get(1, {})
     near = [name for layer, name in layers.items() if layer in content]
-    if not near:
+    if not near or side < FIELDS * max(network.layers[layer].receptive_field for layer in near):
         return False
     share = network.multiply_adds_per_pixel(near) / (2 * network.multiply_adds_per_pixel(layers.values()))
     values = sum(network.layers[layer].channels / network.layers[layer].stride ** 2 for layer in near)

@@ -162,7 +162,7 @@ def _window(plane: Tensor, box: Box) -> Tensor:
     if box.height > height or box.width > width:  # the box meets itself
         rows = torch.arange(box.top, box.top + box.height) % height
         columns = torch.arange(box.left, box.left + box.width) % width
-        return plane[:, rows][:, :, columns]
+        return plane.index_select(1, rows).index_select(2, columns)
     parts = list(pieces(box, height, width))
     if len(parts) == 1:
         return _view(plane, parts[0][0])

@@ -25,6 +25,7 @@ from tilestyle.networks.filters import (
     in_channel,
     stroke_pairs,
 )
+from tilestyle.networks.fused import hinges, modulus, stacked
 from tilestyle.networks.network import Layer, unknown_layer
 
 SCALES = 5
@@ -142,27 +143,18 @@ class WaveletNetwork:
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Responses of the named layers; only the scales they need are computed."""
-        responses = _Responses(pixels, self._constants)
+        halvings = {scale for bank, scale in _banks(layers) if bank == "halving"}
+        responses = _Responses(pixels, self._constants, halvings)
         return {name: getattr(responses, kind)(scale) for name, kind, scale in map(_parsed, layers)}
 
     def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
         """Multiply-adds of the convolutions that a forward pass to the named layers runs."""
         size = {name: constant.numel() for name, constant in self._constants.items()}
-        done: set[tuple[str, int]] = set()
-        for name in layers:
-            _, kind, scale = _parsed(name)
-            if kind == "colour":
-                done |= {("palette", scale), ("details", scale)}
-            else:
-                done |= {("waves", scale)}
-            if kind == "first" and scale > 1:
-                done |= {("waves", scale - 1)}
-            if kind == "second":
-                done |= {("waves", scale + 1), ("strokes", scale)}
-        deepest = max((scale for _, scale in done), default=1)
-        done |= {("opponent", 1)} | {("halving", scale) for scale in range(1, deepest)}
         stride = {"waves": 2, "halving": 2, "strokes": 4}
-        return sum(size[bank] / (stride.get(bank, 1) * 2.0 ** (scale - 1)) ** 2 for bank, scale in sorted(done))
+        return sum(
+            size[bank] / (stride.get(bank, 1) * 2.0 ** (scale - 1)) ** 2
+            for bank, scale in sorted(_banks(layers))
+        )
 
     def bytes_per_pixel(self, layers: Collection[str], dtype: torch.dtype) -> float:
         """Memory of one forward and backward pass to the named layers, bytes per input pixel."""
@@ -174,37 +166,53 @@ BASE_VALUES = 56.0  # values kept per pixel whatever the layers: pictures, shuff
 VALUES_PER_CELL = 3.0  # values kept per feature: itself, its gradient, and what led to it
 
 
+def _banks(layers: Collection[str]) -> set[tuple[str, int]]:
+    """Filter banks that the layers need, each with the scale it looks at."""
+    banks: set[tuple[str, int]] = set()
+    for name in layers:
+        _, kind, scale = _parsed(name)
+        banks |= {("palette", scale), ("details", scale)} if kind == "colour" else {("waves", scale)}
+        if kind == "first" and scale > 1:
+            banks.add(("waves", scale - 1))
+        if kind == "second":
+            banks |= {("waves", scale + 1), ("strokes", scale)}
+    deepest = max((scale for _, scale in banks), default=1)
+    # The waves of a scale begin with its low-pass colour, which is the next scale's picture.
+    banks |= {("halving", scale) for scale in range(1, deepest) if ("waves", scale) not in banks}
+    return banks | {("opponent", 1)}
+
+
 class _Responses:
     """What one picture answers, scale by scale, each intermediate computed at most once."""
 
-    def __init__(self, pixels: Tensor, constants: Mapping[str, Tensor]) -> None:
+    def __init__(self, pixels: Tensor, constants: Mapping[str, Tensor], halvings: Collection[int]) -> None:
+        """`halvings` are the scales whose picture is halved for its own sake, and not among its waves."""
         self._constants = constants
+        self._halvings = halvings
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         self._pictures = [F.conv2d(pixels, constants["opponent"])]
-        self._waves: dict[int, Tensor] = {}
+        self._waves: dict[int, tuple[Tensor, ...]] = {}
         self._energies: dict[int, Tensor] = {}
 
     def colour(self, scale: int) -> Tensor:  # [B, 32, h, w]
         """Layer `colour_*`: hinges beyond greys and hues, so that moments see a palette."""
         constants = self._constants
         picture = self.picture(scale)
-        palette = F.conv2d(picture, constants["palette"], constants["hinges"]).relu()
+        palette = hinges(picture, constants["palette"], constants["hinges"])
         detail = F.conv2d(_continued(picture[:, :1], 1), constants["details"])
-        return torch.cat([picture - constants["middle"], palette, detail, detail.abs()], 1)
+        return stacked([picture - constants["middle"], palette], [detail])
 
     def first(self, scale: int) -> Tensor:  # [B, 67 or 83, h, w]
         """Layer `first_*`."""
-        waves = self.waves(scale)
-        parts = [waves, waves[:, 3:].abs()]
-        if scale > 1:
-            parts += [F.avg_pool2d(self.energies(scale - 1), 2), F.avg_pool2d(self.chroma(scale - 1), 2)]
-        return torch.cat(parts, 1)
+        low, *waves = self.waves(scale)
+        finer = [self.energies(scale - 1), self.chroma(scale - 1)] if scale > 1 else []
+        return stacked([low], waves, [F.avg_pool2d(energies, 2) for energies in finer])
 
     def second(self, scale: int) -> Tensor:  # [B, 179, h, w]
         """Layer `second_*`: strokes of this scale beside the waves of the next coarser."""
         strokes = _halved(self.energies(scale), self._constants["strokes"])
-        modulus = strokes[:, ORIENTATIONS:].abs()
-        return torch.cat([strokes, modulus, self.energies(scale + 1), self.waves(scale + 1)], 1)
+        low, waves = torch.split(strokes, [ORIENTATIONS, STROKES], 1)
+        return stacked([low], [waves], [self.energies(scale + 1), *self.waves(scale + 1)])
 
     def contour(self, scale: int) -> Tensor:  # [B, 16, h, w]
         """Layer `contour_*`: divisive normalisation (Heeger 1992) of the energies, averaged 2 x 2."""
@@ -216,30 +224,35 @@ class _Responses:
 
         Not those of chroma: their signs would bind the style's palette to the hues of the content.
         """
-        return _normalised(self.waves(scale)[:, 3 : 3 + 2 * ORIENTATIONS], 2)
+        return _normalised(self.waves(scale)[1], 2)
 
     def picture(self, scale: int) -> Tensor:  # [B, 3, H / 2^(scale-1), W / 2^(scale-1)]
         """Opponent colours, halved scale - 1 times."""
         while len(self._pictures) < scale:
-            self._pictures.append(_halved(self._pictures[-1], self._constants["halving"]))
+            finest = len(self._pictures)
+            if finest in self._halvings:
+                self._pictures.append(_halved(self._pictures[-1], self._constants["halving"]))
+            else:
+                self._pictures.append(self.waves(finest)[0])
         return self._pictures[scale - 1]
 
-    def waves(self, scale: int) -> Tensor:  # [B, 3 + 32, h, w]
-        """Low-pass colour, then the waves of luminance and of both chroma channels."""
+    def waves(self, scale: int) -> tuple[Tensor, ...]:  # [B, 3, h, w], [B, 16, h, w], [B, 16, h, w]
+        """Low-pass colour, the waves of luminance, and those of both chroma channels."""
         if scale not in self._waves:
-            self._waves[scale] = _halved(self.picture(scale), self._constants["waves"])
+            waves = _halved(self.picture(scale), self._constants["waves"])
+            self._waves[scale] = torch.split(waves, [3, 2 * ORIENTATIONS, 4 * CHROMA_ORIENTATIONS], 1)
         return self._waves[scale]
 
     def energies(self, scale: int) -> Tensor:  # [B, 8, h, w]
         """Energy of each orientation of luminance."""
         if scale not in self._energies:
-            self._energies[scale] = _modulus(self.waves(scale)[:, 3 : 3 + 2 * ORIENTATIONS])
+            self._energies[scale] = modulus(self.waves(scale)[1], SMALLEST_ENERGY)
         return self._energies[scale]
 
     def chroma(self, scale: int) -> Tensor:  # [B, 8, h, w]
         """Energy of each orientation of red-green, then of yellow-blue."""
-        red_green, yellow_blue = self.waves(scale)[:, 3 + 2 * ORIENTATIONS :].chunk(2, 1)
-        return torch.cat([_modulus(red_green), _modulus(yellow_blue)], 1)
+        pairs = self.waves(scale)[2].chunk(2, 1)
+        return torch.cat([modulus(pair, SMALLEST_ENERGY) for pair in pairs], 1)
 
 
 def _parsed(name: str) -> tuple[str, str, int]:
@@ -265,13 +278,16 @@ def _constants() -> dict[str, Tensor]:
     hinges = [-grey for grey in GREYS] + [-saturation for saturation in SATURATIONS for _ in angles]
     banks = {
         "opponent": opponent,
-        "palette": torch.tensor(axes, dtype=torch.float64)[:, :, None, None],
+        "palette": torch.tensor(axes, dtype=torch.float64),
         "details": details()[:, None],
         "halving": _shuffled(torch.cat(halving)),
         "waves": _shuffled(torch.cat(waves)),
         "strokes": _shuffled(torch.cat(strokes)),
     }
-    constants = {name: bank.contiguous(memory_format=torch.channels_last) for name, bank in banks.items()}
+    constants = {
+        name: bank.contiguous(memory_format=torch.channels_last) if bank.ndim == 4 else bank
+        for name, bank in banks.items()
+    }
     constants["hinges"] = torch.tensor(hinges, dtype=torch.float64)
     constants["middle"] = torch.tensor([MIDDLE_GREY, 0.0, 0.0], dtype=torch.float64)[:, None, None]
     return constants
@@ -294,12 +310,6 @@ def _halved(picture: Tensor, bank: Tensor) -> Tensor:
 def _continued(picture: Tensor, reach: int) -> Tensor:
     """The picture continued by its outermost pixels: zeros would be an edge that is not there."""
     return F.pad(picture, [reach] * 4, mode="replicate")
-
-
-def _modulus(pair: Tensor) -> Tensor:
-    """sqrt(even^2 + odd^2) of channels that hold the even responses and then the odd ones."""
-    even, odd = pair.chunk(2, 1)
-    return (even.square() + odd.square() + SMALLEST_ENERGY**2).sqrt()
 
 
 def _normalised(responses: Tensor, reach: int) -> Tensor:
