@@ -111,3 +111,15 @@ def test_moments_without_bias_are_left_alone() -> None:
     one, later = moments_of(features(seed=1)), moments_of(features(seed=3))
     corrected = Correction(one, one)(later)
     torch.testing.assert_close(corrected.second, later.second)
+
+
+def test_products_of_bfloat16_are_summed_in_float32() -> None:
+    features = (torch.rand(1, 24, 60, 100) + 1).bfloat16()
+    total = MomentSum()
+    total.add(features)
+    found = total.moments()
+    flat = features.float().flatten(2)[0]
+    assert found.mean.dtype is found.second.dtype is torch.float32
+    torch.testing.assert_close(found.mean, flat.mean(1), rtol=1e-5, atol=0)
+    # bfloat16 alone would be off by 1 in 500.
+    torch.testing.assert_close(found.second, flat @ flat.mT / flat.shape[1], rtol=6e-4, atol=0)
