@@ -13,7 +13,7 @@ from hypothesis import settings
 from torch import Tensor
 
 from tilestyle.api import prepare
-from tilestyle.config import RenderConfig
+from tilestyle.config import Precision, RenderConfig
 from tilestyle.job import Job
 
 # Tests do not time: how long an example takes is the machine's business.
@@ -49,4 +49,5 @@ def waves(height: int, width: int, seed: int = 0) -> Tensor:
 
 def job(content: Tensor | None = None, style: Tensor | None = None, **settings: Any) -> Job:
     """A small job on the built-in network."""
+    settings = {"precision": Precision.FP32, **settings}  # whatever this machine is good at
     return prepare(waves(70, 90, 1) if style is None else style, RenderConfig(**settings), content)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.budget import find_device, find_dtype, keeps_content, patch_side
+from tilestyle.budget import canvas_fits, find_device, find_dtype, keeps_content, patch_side
 from tilestyle.canvas import Canvas, resized
 from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import MemoryLimit, PictureError, SettingError
@@ -121,6 +121,7 @@ def prepare(style: Source, config: RenderConfig, content: Source | None = None) 
         halo=seen.halo,
         style=style_pixels,
         content=content_pixels,
+        home=_home(seen, steps[-1]),
         content_kept=content_pixels is not None and _keeps_content(seen, config, steps[-1]),
         init=_init(config, seen.unit, with_content=content_pixels is not None),
     )
@@ -179,6 +180,12 @@ def _keeps_content(seen: Resolved, config: RenderConfig, finest: Level) -> bool:
     )
 
 
+def _home(seen: Resolved, finest: Level) -> torch.device:
+    """The device, where it is not the host and has room for canvases beside the patches."""
+    device = seen.network.device
+    return device if canvas_fits(device, finest.extent) else torch.device("cpu")
+
+
 def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:
     """The layers in use with their weights, shares of one within style and within content."""
     style = _shares(network, config.style_layers or network.style_layers, "style")
@@ -197,7 +204,7 @@ def as_picture(pixels: Tensor, content: Picture | None = None) -> Picture:
         size = Box(0, 0, pixels.shape[1], pixels.shape[2])
         alpha = resized(plane, size).clamp(0, 1)[0].numpy()
     name = content.name if content is not None else ""
-    return Picture(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()), alpha=alpha, name=name)
+    return Picture(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()), alpha=alpha, name=name)
 
 
 def _pixels(picture: Picture, unit: int, role: str) -> Tensor:

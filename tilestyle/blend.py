@@ -10,15 +10,15 @@ from tilestyle.geometry import Extent, Patch
 
 
 class Blend:
-    """Weighted mean of the patches' gradients over one sweep; costs 16 bytes a canvas pixel on the host."""
+    """Weighted mean of the patches' gradients over one sweep; costs 16 bytes a pixel where the canvas is."""
 
-    def __init__(self, extent: Extent) -> None:
-        self._gradient = torch.zeros(3, extent.height, extent.width)
-        self._weight = torch.zeros(1, extent.height, extent.width)
+    def __init__(self, extent: Extent, device: torch.device) -> None:
+        self._gradient = torch.zeros(3, extent.height, extent.width, device=device)
+        self._weight = torch.zeros(1, extent.height, extent.width, device=device)
 
     def add(self, patch: Patch, gradient: Tensor) -> None:
         """Add what a patch says, [3, height, width] of its read box, fading towards the box's edges."""
-        weight = window(patch)
+        weight = window(patch).to(gradient.device)
         add(self._gradient, patch.read, gradient * weight)
         add(self._weight, patch.read, weight)
 

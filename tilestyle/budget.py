@@ -81,6 +81,11 @@ def canvas_bytes(extent: Extent) -> int:
     return extent.area * 4 * (3 * 4 + 1)
 
 
+def canvas_fits(device: torch.device, extent: Extent) -> bool:
+    """Whether the largest canvas, and what its enlargement needs, fits the device beside patches."""
+    return device.type != "cuda" or 2 * canvas_bytes(extent) <= (1 - SHARE) * free_bytes(device)
+
+
 def keeps_content(
     network: FeatureNetwork, style: Collection[str], content: Collection[str], side: int, area: int
 ) -> bool:

@@ -1,7 +1,7 @@
 """The picture being made: pixels and optimiser state side by side, one level at a time.
 
-All planes live on the host, in float32 [C, H, W]. Patches read and write them through boxes on the torus
-(geometry.py), so nothing else depends on how the planes are stored.
+All planes are float32 [C, H, W], on the host, or on the device where there is room. Patches read and write them
+through boxes on the torus (geometry.py), so nothing else depends on how the planes are stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Canvas:
         self.pixels = pixels.float().contiguous()
         self.first = torch.zeros_like(self.pixels)
         self.second = torch.zeros_like(self.pixels)
-        self.steps = torch.zeros(1, extent.height, extent.width)
+        self.steps = torch.zeros(1, extent.height, extent.width, device=pixels.device)
 
     @property
     def planes(self) -> dict[str, Tensor]:
@@ -145,10 +145,11 @@ def _faded(picture: Tensor, axis: int, before: int, length: int) -> Tensor:
     position = (torch.arange(length) - before) % length
     share = ((position - size + 0.5) / max(beyond, 1)).clamp(min=0)
     share = (share * share * (3 - 2 * share)).reshape([-1 if k == axis else 1 for k in range(3)])
-    one = picture.index_select(axis, torch.from_numpy(near)[position])
+    one = picture.index_select(axis, torch.from_numpy(near)[position].to(picture.device))
     # Beyond the end, `far` runs backwards from the other edge; within, its share is nought.
-    other = picture.index_select(axis, torch.from_numpy(far)[(position - size).clamp(min=0)])
-    return torch.lerp(one, other, share.to(picture.dtype))
+    beyond_end = torch.from_numpy(far)[(position - size).clamp(min=0)]
+    other = picture.index_select(axis, beyond_end.to(picture.device))
+    return torch.lerp(one, other, share.to(picture))
 
 
 def _view(plane: Tensor, box: Box) -> Tensor:
@@ -160,8 +161,8 @@ def _window(plane: Tensor, box: Box) -> Tensor:
     """What a box of a [C, H, W] torus shows; a view where it crosses no edge."""
     _, height, width = plane.shape
     if box.height > height or box.width > width:  # the box meets itself
-        rows = torch.arange(box.top, box.top + box.height) % height
-        columns = torch.arange(box.left, box.left + box.width) % width
+        rows = torch.arange(box.top, box.top + box.height, device=plane.device) % height
+        columns = torch.arange(box.left, box.left + box.width, device=plane.device) % width
         return plane.index_select(1, rows).index_select(2, columns)
     parts = list(pieces(box, height, width))
     if len(parts) == 1:

@@ -20,7 +20,7 @@ class Coarse:
 
     A patch of the same pixels shows factor x factor times as much canvas there, so that cells which look far
     are not mostly looking at padding. The gradient is kept at the reduced size, 12 / factor^2 bytes a canvas
-    pixel on the host, and read through the boxes of ordinary patches.
+    pixel where the canvas is, and read through the boxes of ordinary patches.
     """
 
     def __init__(self, job: Job, level: Level, goal: Goal, factor: int, names: Mapping[str, str]) -> None:
@@ -29,7 +29,8 @@ class Coarse:
         self._extent = level.extent
         self._side = job.side
         self._factor = factor
-        self._gradient = torch.zeros(3, level.extent.height // factor, level.extent.width // factor)
+        shape = 3, level.extent.height // factor, level.extent.width // factor
+        self._gradient = torch.zeros(shape, device=job.home)
         self._corner = 0, 0  # canvas pixel at which the gradient's first cell begins
 
     def sweep(self, canvas: Canvas, draw: Draw) -> None:
@@ -45,7 +46,7 @@ class Coarse:
             gradient = objective.gradient(self._view.window(canvas, patch), patch, alone=alone)
             box = patch.owned
             cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
-            add(self._gradient, cells, gradient)
+            add(self._gradient, cells, gradient.to(self._gradient.device))
 
     def gradient(self, box: Box) -> Tensor:
         """The gradient [3, height, width] of this sweep in the canvas pixels under a box."""

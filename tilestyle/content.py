@@ -11,6 +11,7 @@ from tilestyle.canvas import Reader, read
 from tilestyle.geometry import Extent, Patch, tiling
 from tilestyle.moments import MomentSum
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.transfer import sent
 
 
 class Content:
@@ -56,5 +57,5 @@ class Content:
         window = self._reader(self._plane, patch.read, patch.scale)
         with torch.no_grad():
             return self._network.features(
-                window[None].to(self._network.device, self._network.dtype), self.layers
+                sent(window[None], self._network.device, self._network.dtype), self.layers
             )

@@ -1,4 +1,4 @@
-"""Content targets kept on the host, for networks whose content costs much to see."""
+"""Content targets kept beside the canvas, for networks whose content costs much to see."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tilestyle.content import Content
 from tilestyle.geometry import Box, Extent, Patch, rounded_up, tiling
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.style import inner
+from tilestyle.transfer import sent
 
 
 class CachedContent(Content):
@@ -39,6 +40,7 @@ class CachedContent(Content):
                 extent.height // layer.stride,
                 extent.width // layer.stride,
                 dtype=torch.bfloat16,
+                device=plane.device,
             )
             for layer in described
         }
@@ -54,7 +56,9 @@ class CachedContent(Content):
             self._fill(tile)
         network = self._network
         return {
-            layer: read(kept, place.over(network.layers[layer].stride))[None].to(network.device, network.dtype)
+            layer: sent(
+                read(kept, place.over(network.layers[layer].stride))[None], network.device, network.dtype
+            )
             for layer, kept in self._kept.items()
         }
 
@@ -64,7 +68,7 @@ class CachedContent(Content):
         for layer, features in super().features(seen).items():
             stride = self._network.layers[layer].stride
             cells = inner(features, seen.cells(stride))[0]
-            self._kept[layer][_cells(tile.over(stride))] = cells.to("cpu", torch.bfloat16)
+            self._kept[layer][_cells(tile.over(stride))] = cells.to(self._kept[layer])
         self._missing.remove(tile)
 
     def _meet(self, one: Box, other: Box) -> bool:

@@ -40,6 +40,7 @@ class Job:
     style: Tensor  # [3, h, w]
     content: Tensor | None  # [3, h, w]
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
+    home: torch.device  # where canvases live
     content_kept: bool = False  # whether content features are kept on the host while patches can use them
 
     def style_side(self, level: Level, scale: int) -> float:
@@ -58,7 +59,7 @@ class Job:
         """The content at the level's size with its margin, [3, H, W]."""
         if self.content is None:
             return None
-        return framed(resized(self.content, level.extent.picture).clamp(0, 1), level.extent)
+        return framed(resized(self.content, level.extent.picture).clamp(0, 1), level.extent).to(self.home)
 
     def grid(self, level: Level) -> int:
         """Stride of the grid that patches' corners lie on for a while: 1, unless content features are kept."""
@@ -84,14 +85,14 @@ class Job:
 
     def start(self, level: Level) -> Tensor:
         """Pixels [3, H, W] that the first level begins with."""
-        picture, extent = level.extent.picture, level.extent
-        if isinstance(self.init, Tensor):
-            return framed(resized(self.init, picture).clamp(0, 1), extent)
-        if self.init is Init.CONTENT and self.content is not None:
-            return framed(resized(self.content, picture).clamp(0, 1), extent)
-        if self.init is Init.STYLE:
-            return framed(resized(self.style, picture).clamp(0, 1), extent)
-        return self._noise(level)
+        init = self.init
+        if init is Init.CONTENT:
+            init = self.content if self.content is not None else Init.NOISE
+        elif init is Init.STYLE:
+            init = self.style
+        if not isinstance(init, Tensor):
+            return self._noise(level).to(self.home)
+        return framed(resized(init, level.extent.picture).clamp(0, 1), level.extent).to(self.home)
 
     def _noise(self, level: Level) -> Tensor:
         """Noise in the style's colours: each pixel is one of the style's at this size, at random."""

@@ -90,7 +90,7 @@ def _products(flat: Tensor, total: Tensor) -> Tensor:
 
     On a CPU the product of bfloat16 matrices is bfloat16: there short runs of cells, less their mean, are
     multiplied, and their products summed in float32. Rounding, 1 in 500 at most, averages out over the runs,
-    since without the mean their products differ. (Features made float32 first take three to five times as long.)
+    since without the mean their products differ. (Features made float32 first take three to five times longer.)
     """
     if flat.dtype is not torch.bfloat16:
         return flat @ flat.mT

@@ -15,6 +15,7 @@ from tilestyle.geometry import Extent, Patch
 from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.style import Target, inner
+from tilestyle.transfer import sent
 from tilestyle.tv import total_variation, total_variation_gradient
 
 
@@ -98,7 +99,7 @@ class Objective:
             self._count(self._network.features(self._shown(window), self._targets), patch)
 
     def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False) -> Tensor:
-        """Gradient of the loss [3, h, w] in the patch's pixels, on the host; `window` likewise.
+        """Gradient of the loss [3, h, w] in the patch's pixels, float32 on the device; `window` the same.
 
         Summed over the canvas pixels that each patch pixel averages. A patch that is the whole canvas,
         `alone`, has its moments in hand before it needs their cotangents: they are not one sweep old.
@@ -119,7 +120,7 @@ class Objective:
             values = pixels.detach()[0].float()
             self._losses[1] += total_variation(values) * (patch.owned.area / self._extent.area)
             gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values)
-        return gradient.cpu()
+        return gradient
 
     def _cotangent(self, layer: str, features: Tensor, wanted: Tensor | None, patch: Patch) -> Tensor:
         """Gradient of the loss, times the canvas's pixels, at every cell of a layer."""
@@ -141,7 +142,7 @@ class Objective:
         return (self._network.layers[layer].stride * self._scale) ** 2
 
     def _shown(self, window: Tensor) -> Tensor:
-        return window[None].to(self._network.device, self._network.dtype)
+        return sent(window[None], self._network.device, self._network.dtype)
 
     def _count(self, features: Mapping[str, Tensor], patch: Patch) -> None:
         for layer, total in self._sums.items():

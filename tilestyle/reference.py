@@ -1,8 +1,4 @@
-"""The specification: the same picture without tiles, by autograd through the loss as it is written.
-
-Whole-image features, moments and distances; torch's own Adam. No patches, no closed-form gradients, no bound
-on memory. Tests hold the renderer to it.
-"""
+"""The specification: the picture without tiles or closed forms, by autograd through the loss as it is written."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
         pixels = canvas.pixels.requires_grad_()
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
-        steps = canvas.steps[0, 0, 0].clone()
+        steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
         goal, content, before = job.style_moments(level), job.content_plane(level), None
         for sweep in range(level.sweeps):
@@ -50,7 +46,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
 
 def whole_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
     """Moments of every style layer over the whole canvas [3, H, W], differentiable, float64."""
-    features = job.network.features(pixels[None].to(job.network.dtype), job.weights.style_layers)
+    features = job.network.features(_shown(job, pixels), job.weights.style_layers)
     flat = {layer: response[0].flatten(1).double() for layer, response in features.items()}  # [C, h*w]
     return {k: Moments(f.shape[1], f.mean(1), f @ f.mT / f.shape[1]) for k, f in flat.items()}
 
@@ -59,7 +55,7 @@ def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Mome
     """Weighted sum over the layers of the relative distance of moments."""
     distance = wasserstein if job.config.style_loss is StyleLoss.W2 else gram
     weights = job.weights.style_layers
-    return torch.stack([weights[k] * distance(moments[k], goal[k].double()) for k in weights]).sum()
+    return torch.stack([weights[k] * distance(moments[k].double(), goal[k].double()) for k in weights]).sum()
 
 
 def wasserstein(found: Moments, goal: Moments) -> Tensor:
@@ -67,10 +63,10 @@ def wasserstein(found: Moments, goal: Moments) -> Tensor:
     ridge = RIDGE * goal.covariance.diagonal().mean() * torch.eye(len(goal.mean), dtype=torch.float64)
     values, vectors = torch.linalg.eigh(goal.covariance + ridge)
     root = (vectors * values.sqrt()) @ vectors.mT
-    cross = torch.linalg.eigvalsh(root @ (found.covariance + ridge) @ root).clamp(min=0).sqrt().sum()
+    values = torch.linalg.eigvalsh(root @ (found.covariance + ridge) @ root)
+    cross = values.clamp(min=ridge[0, 0] ** 2).sqrt().sum()
     bures = (found.covariance + goal.covariance + 2 * ridge).trace() - 2 * cross
-    distance: Tensor = ((found.mean - goal.mean).square().sum() + bures) / goal.second.trace()
-    return distance
+    return torch.as_tensor(((found.mean - goal.mean).square().sum() + bures) / goal.second.trace())
 
 
 def gram(found: Moments, goal: Moments) -> Tensor:
@@ -81,13 +77,17 @@ def gram(found: Moments, goal: Moments) -> Tensor:
 def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
     """Weighted sum over the layers of the mean squared difference over the content's mean variance."""
     weights = job.weights.content_layers if content is not None else {}
-    loss = torch.zeros((), device=pixels.device)
-    if content is not None and weights:
-        found, goal = (job.network.features(x[None].to(job.network.dtype), weights) for x in (pixels, content))
+    loss = torch.zeros((), device=job.network.device)
+    if content is not None:
+        found, goal = (job.network.features(_shown(job, x), weights) for x in (pixels, content))
         for k, weight in weights.items():
-            spread = goal[k].float().var((2, 3), correction=0).mean()
-            loss = loss + weight * (found[k] - goal[k]).float().square().mean() / spread
+            error = (found[k] - goal[k]).float().square().mean()
+            loss = loss + weight * error / goal[k].float().var((2, 3), correction=0).mean()
     return loss
+
+
+def _shown(job: Job, pixels: Tensor) -> Tensor:
+    return pixels[None].to(job.network.device, job.network.dtype)
 
 
 def _tangent(job: Job, moments: dict[str, Moments], at: dict[str, Moments], goal: dict[str, Moments]) -> Tensor:

@@ -39,8 +39,8 @@ def optimise(
             patches = sampled(job, level, sweep)
             sight.prepare(canvas, patches, sweep)
             step = Stepper(job, canvas, step_size(job.config, level, sweep))
-            for patch in patches:
-                step.take(patch, sight.gradient(canvas, patch))
+            for patch, gradient in sight.gradients(canvas, patches):
+                step.take(patch, gradient)
                 if stop():
                     return canvas, False
             step.finish()
@@ -71,7 +71,7 @@ class Stepper:
         self._canvas = canvas
         self._rate = rate
         overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
-        self._blend = Blend(canvas.extent) if overlapping else None
+        self._blend = Blend(canvas.extent, canvas.pixels.device) if overlapping else None
 
     def take(self, patch: Patch, gradient: Tensor) -> None:
         """Take in the gradient [3, height, width] of a patch's read box."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+
 from torch import Tensor
 
 from tilestyle.canvas import Canvas, spread
@@ -11,6 +14,7 @@ from tilestyle.geometry import Draw, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
+from tilestyle.transfer import Landing
 from tilestyle.view import Look, View
 
 # Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
@@ -73,14 +77,30 @@ class Sight:
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)
 
-    def gradient(self, canvas: Canvas, patch: Patch) -> Tensor:
-        """Gradient of the loss [3, height, width] in the canvas pixels that a patch reads."""
+    def gradients(self, canvas: Canvas, patches: Iterable[Patch]) -> Iterator[tuple[Patch, Tensor]]:
+        """Every patch with the gradient [3, height, width] of the loss in the canvas pixels it reads.
+
+        The device is at work on the next patch while a caller is at work on one: no patch of a sweep reads
+        what another writes.
+        """
+        pending: deque[tuple[Patch, Landing]] = deque()
+        for patch in patches:
+            pending.append((patch, self._launched(canvas, patch)))
+            if len(pending) > 1:
+                yield self._landed(*pending.popleft())
+        while pending:
+            yield self._landed(*pending.popleft())
+
+    def _launched(self, canvas: Canvas, patch: Patch) -> Landing:
         view = self.view(patch.scale)
-        window = view.window(canvas, patch)
-        gradient = spread(view.objective.gradient(window, patch, alone=self._alone), patch.scale)
+        gradient = view.objective.gradient(view.window(canvas, patch), patch, alone=self._alone)
+        return Landing(gradient, canvas.pixels.device)
+
+    def _landed(self, patch: Patch, landing: Landing) -> tuple[Patch, Tensor]:
+        gradient = spread(landing.get(), patch.scale)
         for coarse in self._coarse if patch.scale == 1 else []:
             gradient = gradient + coarse.gradient(patch.read)
-        return gradient
+        return patch, gradient
 
     def turn(self, patches: list[Patch]) -> Terms:
         """End a sweep; answers the terms of its finest scale."""

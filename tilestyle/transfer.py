@@ -1,0 +1,33 @@
+"""Tensors between the host and a device, without either waiting for the other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sent(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The tensor on the device in `dtype`; from the host to CUDA through pinned memory, without waiting."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device, dtype)
+
+
+class Landing:
+    """A tensor on its way to a device: asked for later, it costs no waiting."""
+
+    def __init__(self, tensor: Tensor, device: torch.device) -> None:
+        self._event: torch.cuda.Event | None = None
+        if tensor.is_cuda and device.type == "cpu":
+            self._tensor = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            self._tensor.copy_(tensor, non_blocking=True)
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event.record()
+        else:
+            self._tensor = tensor.to(device)
+
+    def get(self) -> Tensor:
+        """The tensor, arrived."""
+        if self._event:
+            self._event.synchronize()
+        return self._tensor
