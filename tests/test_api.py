@@ -201,9 +201,9 @@ def test_a_texture_has_no_content_to_begin_with() -> None:
 def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from tilestyle import budget
 
-    automatic = {**QUICK, "patch": None}
+    automatic = {**QUICK, "patch": None, "size": 600}
     roomy = prepare(STYLE, RenderConfig(**automatic), CONTENT)
-    monkeypatch.setattr(budget, "free_bytes", lambda device: 120 * 2**20)
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 300 * 2**20)
     tight = prepare(STYLE, RenderConfig(**automatic), CONTENT)
     assert tight.side < roomy.side == 512
     monkeypatch.setattr(budget, "free_bytes", lambda device: 2**10)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import inf
 
 from tilestyle.errors import SettingError
+from tilestyle.memory_size import bytes_of
 
 
 class NetworkName(StrEnum):
@@ -104,6 +105,8 @@ class RenderConfig:
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
     patch: int | None = None  # None: from the memory there is
+    memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
+    host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
     overlap: int = 0
     sampler: Sampler = Sampler.SWEEP
     scale_odds: tuple[float, ...] = (1.0,)  # of scales 1, 2, 4, ...
@@ -127,6 +130,9 @@ class RenderConfig:
             _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
         for name in ("patch", "sweeps"):
             _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        for amount in (self.memory, self.host_memory):
+            if amount is not None:
+                bytes_of(amount)
         _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
         _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
         odds = self.scale_odds

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.budget import Limits
 from tilestyle.canvas import framed, resized
 from tilestyle.config import Init, RenderConfig
 from tilestyle.content import Content
+from tilestyle.footprint import Footprint
 from tilestyle.geometry import Draw
 from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
@@ -32,6 +34,8 @@ class Job:
     style: Tensor  # [3, h, w]
     content: Tensor | None  # [3, h, w]
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
+    need: Footprint  # at most, by arithmetic
+    limits: Limits
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""
@@ -49,7 +53,7 @@ class Job:
         """The content at the level's size with its margin, [3, H, W]."""
         if self.content is None:
             return None
-        return framed(resized(self.content, level.extent.picture).clamp(0, 1), level.extent)
+        return framed(resized(self.content, level.extent.picture).clamp_(0, 1), level.extent)
 
     def objective(self, level: Level, scale: int, plane: Tensor | None) -> Objective:
         """The loss of a level at a scale; `plane` from `content_plane`."""

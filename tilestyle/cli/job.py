@@ -28,16 +28,16 @@ class Output:
 
 def produce(style: Path, config: RenderConfig, output: Output, content: Path | None = None) -> None:
     """Render, show progress, write the picture with its settings, say what was done."""
-    from tilestyle.api import prepare, run
+    from tilestyle.api import opened, prepare, run
     from tilestyle.budget import peak_bytes
     from tilestyle.cli.display import clock, stop_on_interrupt, watcher
-    from tilestyle.images import WriteOptions, check_writable, picture_from, write_picture
+    from tilestyle.images import WriteOptions, check_writable, write_picture
     from tilestyle.progress import Event, Finished
 
     options = WriteOptions(
         depth=output.depth, quality=output.quality, provenance=provenance(style, config, content)
     )
-    seen = None if content is None else picture_from(content)
+    seen = None if content is None else opened(config, content)[0]
     job = prepare(style, config, seen)
     size = job.levels[-1].extent.picture
     check_writable(output.path, size.height, size.width, output.depth)
