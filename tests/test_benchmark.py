@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from tests.conftest import job, waves
-from tilestyle.benchmark.point import Point, measured
 from tilestyle.benchmark.quality import Counted, curve, exact_loss
 from tilestyle.benchmark.record import circumstances
 from tilestyle.benchmark.scaling import exponent
@@ -130,12 +129,6 @@ def test_without_matplotlib_one_line_says_how_to_get_it(
     with pytest.raises(SystemExit):
         main()
     assert "pip install 'tilestyle[benchmark]'" in capsys.readouterr().err
-
-
-def test_a_point_is_measured_in_a_process_of_its_own() -> None:
-    row = measured(SCENE, Point(96, 2, 64, memory="1GiB"))
-    assert row["method"] == "tiled"
-    assert 0 < row["peak"] <= row["predicted"]
 
 
 def test_content_of_any_size_is_the_photograph_continued() -> None:

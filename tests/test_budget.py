@@ -94,7 +94,7 @@ def test_forward_takes_what_is_answered_and_the_widest_layer() -> None:
 
 def linear(side: int) -> Footprint:
     """A footprint of 1000 bytes a patch pixel, 100 MB of canvas and 10 MB of network."""
-    return Footprint(10**7, 1000 * side**2, 0, 10**8, 0, 0)
+    return Footprint(10**7, 1000 * side**2, 0, 10**8, 0, 0, 0)
 
 
 @pytest.mark.parametrize(

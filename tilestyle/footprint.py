@@ -27,7 +27,7 @@ STEP = 60
 # What libraries set up when first used (kernels, threads, tables), and the interpreter's own growth.
 RUNTIME = 40 * 2**20
 # What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
-FRAGMENTS = 1.3
+FRAGMENTS = 1.4
 # Float64 matrices of every style layer: target and its root, ridge, correction; in float32 sums and cotangents.
 MATRIX = 56
 WORKSPACE = 64  # eigendecomposition of the widest layer
@@ -68,6 +68,7 @@ class Footprint:
     held: int  # host, while patches are at work: canvas, optimiser, pictures
     style: int  # host, besides: the style, while it is looked at
     between: int  # host, when no patch is at work: reading, changing levels, writing
+    loading: int  # host, before all that: the network, while it is made
 
     @property
     def device(self) -> int:
@@ -77,12 +78,13 @@ class Footprint:
     @property
     def host(self) -> int:
         """Beside such a device."""
-        return max(self.held + self.style, self.between)
+        return max(self.held + self.style, self.between, self.loading)
 
     @property
     def together(self) -> int:
         """Where both are one memory."""
-        return self.fixed + max(self.held + max(self.patch, self.style + self.glance), self.between)
+        working = self.held + max(self.patch, self.style + self.glance)
+        return max(self.fixed + max(working, self.between), self.loading)
 
 
 def footprint(
@@ -106,8 +108,8 @@ def footprint(
             READING * sum(pictures.areas),
             sources + _changing_bytes(levels),
             held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
-            _loading_bytes(work.network),
         ),
+        loading=_loading_bytes(work.network),
     )
 
 
@@ -149,8 +151,8 @@ def _fixed_bytes(work: Work) -> int:
 
 
 def _loading_bytes(network: FeatureNetwork) -> int:
-    """A network of trained weights is there twice in float32 while it is made from a file."""
-    return 2 * 4 * _numbers(network)
+    """A network of trained weights is there twice in float32 while it is made from a file, and a bit."""
+    return RUNTIME + round(2.2 * 4 * _numbers(network))
 
 
 def _numbers(network: FeatureNetwork) -> int:

@@ -22,6 +22,7 @@ COMPLAINTS = (
     "can't allocate memory",
     "ALLOC_FAILED",
     "could not create a memory",
+    "could not create a primitive",
 )
 
 HalvingObserver = Callable[[int], None]
@@ -47,8 +48,9 @@ def persist(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
         # Only here, where the exception no longer holds on to the tensors of the frames it passed.
-        job = smaller(job)
+        job = smaller(job, reason)
         resume(standing, job)
         release()
         halved(job.side)
@@ -56,12 +58,12 @@ def persist(
 
 def resume(standing: Standing, job: Job) -> None:
     """Make ready to end the sweep at work with smaller patches; one that has not stepped is drawn anew."""
-    left = [piece for patch in standing.left for piece in cut(patch, job.side, job.unit)]
-    if standing.cut_short or standing.stepped:
-        standing.begin(left, cut_short=True)
-    else:
+    if not (standing.cut_short or standing.stepped):
         standing.begin([], cut_short=False)
-    if standing.cut_short and not left:
+        return
+    left = [piece for patch in standing.left for piece in cut(patch, job.side, job.unit)]
+    standing.begin(left, cut_short=True)
+    if not left:
         standing.turn()
 
 
@@ -73,13 +75,13 @@ def is_out_of_memory(error: Exception) -> bool:
     return known or any(complaint in str(error) for complaint in COMPLAINTS)
 
 
-def smaller(job: Job) -> Job:
+def smaller(job: Job, reason: str) -> Job:
     """The job with patches of half the side, or the least there can be; raises MemoryLimit below that."""
     least = least_side(job.unit, job.halo)
     side = max(job.side // 2 // job.unit * job.unit, least)
     if side >= job.side:
         raise MemoryLimit(
-            f"{job.network.device} has no room for the least patch, {job.side} pixels",
+            f"{job.network.device} has no room for the least patch, {job.side} pixels ({reason})",
             hint="close other programs, or choose a smaller --size or fewer layers",
         )
     return replace(job, side=side)

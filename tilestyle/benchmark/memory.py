@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tilestyle.benchmark.point import Point, measured
@@ -13,14 +14,12 @@ from tilestyle.memory_size import gib
 Told = Callable[[Row], None]
 
 
-def memory(
-    scene: Scene, megapixels: Sequence[float], patch: int, sweeps: int, wall: int | None, told: Told
-) -> Result:
-    """Both methods at every size; `wall`: bytes that either may take; `told` hears every row as it comes."""
+def memory(scene: Scene, megapixels: Sequence[float], tiled: Point, told: Told) -> Result:
+    """Both methods at every size, as `tiled` says but for its side; `told` hears every row as it comes."""
     rows: list[dict[str, Any]] = []
-    for method_patch in (patch, None):
+    for method in (tiled, replace(tiled, patch=None, memory=None)):
         for size in sorted(megapixels):
-            row = measured(scene, Point(square(size), sweeps, method_patch, wall=wall))
+            row = measured(scene, replace(method, side=square(size)))
             rows.append(row)
             told(row)
             if "died" in row:

@@ -35,7 +35,7 @@ class Point:
     side: int  # of the square canvas, pixels
     sweeps: int  # the first is not timed
     patch: int | None  # side, pixels; None: untiled
-    memory: str | None = None  # limit that the renderer is given
+    memory: str | None = None  # limit to choose the patch by, instead
     wall: int | None = None  # bytes after which the process is refused more
 
     @property

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from tilestyle.allocator import keep_nothing_large
+
 
 def put_wall(device: str, limit: int) -> None:
     """Let this process have at most `limit` more bytes of the device from now on.
@@ -20,6 +22,8 @@ def put_wall(device: str, limit: int) -> None:
     elif sys.platform == "linux":
         import resource  # not on Windows
 
+        # The limit counts a heap's gaps too: without them it is nearer to what is in use.
+        keep_nothing_large()
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         now = int(status["VmData"].split()[0]) * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (now + limit, now + limit))

@@ -44,6 +44,9 @@ def memory(
     device: option.Device = "auto",
     megapixels: Megapixels = "0.25,1,4,16",
     patch: Patch = 256,
+    memory: Annotated[
+        str | None, typer.Option(help="Limit to choose this renderer's patch by, instead of --patch.")
+    ] = None,
     sweeps: Sweeps = 3,
     limit: Annotated[
         str | None,
@@ -58,11 +61,13 @@ def memory(
     """Peak memory and time against resolution: this renderer, and the untiled method until it dies."""
     from tilestyle.benchmark import memory as benchmark
     from tilestyle.benchmark.plot import check_plot, plot_memory
+    from tilestyle.benchmark.point import Point
 
     check_plot(plot)
     scene = scene_of(network, weights, precision, device)
     wall = None if limit is None else bytes_of(limit)
-    result = benchmark.memory(scene, parsed_sizes(megapixels), patch, sweeps, wall, tell)
+    tiled = Point(0, sweeps, patch, memory, wall)
+    result = benchmark.memory(scene, parsed_sizes(megapixels), tiled, tell)
     conclude(result, keep)
     if plot:
         plot_memory(result.rows, plot)
