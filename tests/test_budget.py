@@ -144,11 +144,12 @@ def test_a_render_says_what_it_will_take() -> None:
 
 MEASURED = """
 import json, sys
-from tilestyle.benchmark.peak import Peak
+import torch
+from tilestyle.peak import Peak
 from tilestyle.api import prepare, run
 from tilestyle.config import RenderConfig
 from tilestyle.pictures import path_of
-peak = Peak("cpu")
+peak = Peak(torch.device("cpu"))
 settings = dict(size=400, sweeps=2, coarsest=283, device="cpu", memory="192MiB")
 job = prepare(path_of("swirls"), RenderConfig(**settings), path_of("coffee"))
 run(job)

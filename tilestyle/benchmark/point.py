@@ -17,13 +17,13 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from tilestyle.benchmark.peak import Peak
 from tilestyle.benchmark.scene import Scene
 from tilestyle.benchmark.wall import put_wall
 from tilestyle.budget import find_device
 from tilestyle.errors import TilestyleError
 from tilestyle.footprint import CANVAS
 from tilestyle.geometry import rounded_up
+from tilestyle.peak import Peak
 from tilestyle.renderer import optimise
 from tilestyle.rescue import is_out_of_memory
 
@@ -62,7 +62,7 @@ def measured(scene: Scene, point: Point) -> dict[str, Any]:
 
 def measure(scene: Scene, point: Point) -> dict[str, Any]:
     """Measure in this process, which should have done nothing before."""
-    device = str(find_device(scene.device))
+    device = find_device(scene.device)
     peak = Peak(device)
     if point.wall is not None:
         put_wall(device, point.wall)
@@ -82,8 +82,8 @@ def measure(scene: Scene, point: Point) -> dict[str, Any]:
         "seconds_per_megapixel": seconds / (extent.area / 1e6),
         "peak": found,
         "canvas": CANVAS * extent.area,
-        "beyond": found - job.need.held if device.startswith("cpu") else found,
-        "predicted": job.need.together if device.startswith("cpu") else job.need.device,
+        "beyond": found - job.need.held if device.type == "cpu" else found,
+        "predicted": job.need.together if device.type == "cpu" else job.need.device,
     }
 
 

@@ -10,15 +10,14 @@ import torch
 from tilestyle.allocator import keep_nothing_large
 
 
-def put_wall(device: str, limit: int) -> None:
+def put_wall(device: torch.device, limit: int) -> None:
     """Let this process have at most `limit` more bytes of the device from now on.
 
     On a CPU that is Linux's limit of a process's own pages; on other systems, none.
     """
-    found = torch.device(device)
-    if found.type == "cuda":
-        total = torch.cuda.get_device_properties(found).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), found)
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
     elif sys.platform == "linux":
         import resource  # not on Windows
 

@@ -91,7 +91,7 @@ def announced(event: Started | PatchHalved) -> str:
 
 def of(need: int, limit: int | None) -> str:
     """Bytes needed, of those that were given if they were."""
-    return f"{gib(need)} GiB" if limit is None else f"{gib(need)} of {gib(limit)} GiB"
+    return f"about {gib(need)} GiB" if limit is None else f"{gib(need)} of {gib(limit)} GiB"
 
 
 def approximately(seconds: float) -> str:
