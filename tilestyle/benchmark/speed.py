@@ -18,6 +18,7 @@ from tilestyle.canvas import Canvas
 from tilestyle.geometry import Draw, Patch, rounded_up
 from tilestyle.job import Job
 from tilestyle.renderer import optimise, sampled
+from tilestyle.rescue import is_out_of_memory
 
 # Side of the square matrices that measure the machine: large enough to be at its best, done in a second.
 MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}
@@ -30,9 +31,9 @@ def speed(
     rows: list[dict[str, Any]] = []
     for scene in scenes:
         side = square(megapixels)
-        untiled = Timed(scene.job(side, side, sweeps, patch=rounded_up(side, 64)))
+        untiled = _untiled_sweep(scene, side, sweeps)
         for patch in patches:
-            rows.append(_row(scene, Timed(scene.job(side, side, sweeps, patch=patch)), untiled.sweep))
+            rows.append(_row(scene, Timed(scene.job(side, side, sweeps, patch=patch)), untiled))
             told(rows[-1])
     return Result(f"speed on {megapixels:g} MP", rows, {})
 
@@ -98,7 +99,17 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * side**3 / min(seconds_of(product, device) for _ in range(5))
 
 
-def _row(scene: Scene, timed: Timed, untiled: float) -> dict[str, Any]:
+def _untiled_sweep(scene: Scene, side: int, sweeps: int) -> float | None:
+    """Median seconds of a sweep with one patch as large as the canvas; None where memory does not hold it."""
+    try:
+        return Timed(scene.job(side, side, sweeps, patch=rounded_up(side, 64))).sweep
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def _row(scene: Scene, timed: Timed, untiled: float | None) -> dict[str, Any]:
     job, extent = timed.job, timed.job.levels[-1].extent
     network, layers = job.network, [*job.weights.style_layers, *job.weights.content_layers]
     megapixels = extent.area / 1e6
@@ -117,6 +128,6 @@ def _row(scene: Scene, timed: Timed, untiled: float) -> dict[str, Any]:
         "share of matrix peak": operations / timed.sweep / peak,
         "matrix Gflop/s": peak / 1e9,
         "over bare network": median(ratios),
-        "over untiled": timed.sweep / untiled,
+        "over untiled": None if untiled is None else timed.sweep / untiled,
         "seconds per megapixel": {name: seconds / megapixels for name, seconds in items.items()},
     }
