@@ -27,7 +27,7 @@ STEP = 60
 # What libraries set up when first used (kernels, threads, tables), and the interpreter's own growth.
 RUNTIME = 40 * 2**20
 # What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
-FRAGMENTS = 1.4
+FRAGMENTS = 1.5
 # Float64 matrices of every style layer: target and its root, ridge, correction; in float32 sums and cotangents.
 MATRIX = 56
 WORKSPACE = 64  # eigendecomposition of the widest layer
