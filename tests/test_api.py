@@ -11,6 +11,7 @@ from PIL import Image
 import tilestyle
 from tests.conftest import waves
 from tilestyle import (
+from tilestyle.config import Precision, Sampler
     Event,
     Finished,
     Init,
@@ -193,6 +194,15 @@ def test_pictures_that_cannot_be_used_get_one_line(content: Any, message: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_choices_go_by_their_names_too() -> None:
+    config = RenderConfig(precision="bf16", sampler="windows")  # type: ignore[arg-type]
+    assert config.precision is Precision.BF16
+    assert config.sampler is Sampler.WINDOWS
+    with pytest.raises(SettingError, match="precision cannot be fp8") as caught:
+        RenderConfig(precision="fp8")  # type: ignore[arg-type]
+    assert "auto, fp32, bf16" in caught.value.hint
+
+
 def test_a_texture_has_no_content_to_begin_with() -> None:
     with pytest.raises(SettingError, match="no content to start from"):
         texture(STYLE, RenderConfig(init=Init.CONTENT, **QUICK))
@@ -201,9 +211,9 @@ def test_a_texture_has_no_content_to_begin_with() -> None:
 def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from tilestyle import budget
 
-    automatic = {**QUICK, "patch": None}
+    automatic = {**QUICK, "patch": None, "size": 600}
     roomy = prepare(STYLE, RenderConfig(**automatic), CONTENT)
-    monkeypatch.setattr(budget, "free_bytes", lambda device: 120 * 2**20)
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 300 * 2**20)
     tight = prepare(STYLE, RenderConfig(**automatic), CONTENT)
     assert tight.side < roomy.side == 512
     monkeypatch.setattr(budget, "free_bytes", lambda device: 2**10)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import renderer
-from tilestyle.budget import keeps_content
+from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Init, NetworkName, Sampler, StyleLoss
 from tilestyle.content import Content
@@ -297,8 +297,8 @@ def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends(
 
 def test_what_content_costs_decides_whether_it_is_kept() -> None:
     wavelet, vgg = job(CONTENT, patch=64, **SMALL).network, random_vgg(NetworkName.VGG19, width_divisor=16)
-    assert not keeps_content(wavelet, wavelet.style_layers, wavelet.content_layers, 512, 10**6)
-    assert keeps_content(vgg, vgg.style_layers, vgg.content_layers, 512, 10**6)
-    assert not keeps_content(vgg, vgg.style_layers, vgg.content_layers, 512, 10**15)
-    assert not keeps_content(vgg, vgg.style_layers, vgg.content_layers, 128, 10**6)
-    assert not keeps_content(vgg, vgg.style_layers, (), 512, 10**6)
+    assert not worth_keeping(wavelet, wavelet.layers, wavelet.content_layers, 512)
+    layers = {*vgg.style_layers, *vgg.content_layers}
+    assert worth_keeping(vgg, layers, vgg.content_layers, 512)
+    assert not worth_keeping(vgg, layers, vgg.content_layers, 128)
+    assert not worth_keeping(vgg, layers, (), 512)

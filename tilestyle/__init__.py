@@ -18,7 +18,7 @@ from tilestyle.config import (
     StyleLoss,
 )
 from tilestyle.errors import TilestyleError
-from tilestyle.progress import Event, Finished, LevelStarted, Observer, SweepDone
+from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Started, SweepDone
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ __all__ = [
     "LevelStarted",
     "NetworkName",
     "Observer",
+    "PatchHalved",
     "Picture",
     "Pooling",
     "Precision",
     "Quality",
     "RenderConfig",
     "Sampler",
+    "Started",
     "StyleLoss",
     "SweepDone",
     "TilestyleError",

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.budget import canvas_fits, find_device, find_dtype, keeps_content, patch_side
+from tilestyle.allocator import release
+from tilestyle.budget import Limits, find_device, needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.config import Init, RenderConfig
-from tilestyle.errors import MemoryLimit, PictureError, SettingError
-from tilestyle.geometry import Box, rounded_up
-from tilestyle.images import Picture, picture_from
+from tilestyle.errors import PictureError, SettingError
+from tilestyle.estimate import seconds_for
+from tilestyle.footprint import Pictures
+from tilestyle.geometry import Box
+from tilestyle.images import Picture, inspect_picture, picture_from
 from tilestyle.job import Job
-from tilestyle.networks.network import FeatureNetwork
-from tilestyle.networks.registry import load_network
-from tilestyle.objective import Terms, Weights
-from tilestyle.plan import Level, Pyramid, levels, picture_size
-from tilestyle.progress import Clock, Finished, LevelStarted, Observer, SweepDone
-from tilestyle.renderer import optimise
+from tilestyle.objective import Terms
+from tilestyle.plan import Level
+from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Started, SweepDone
+from tilestyle.rescue import persist
+from tilestyle.resolved import planned, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture
-
-# Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
-# the deepest layer sees.
-COARSEST_STYLE = 128
 
 
 def render(
@@ -51,7 +48,9 @@ def render(
 
     Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
     """
-    return run(prepare(style, config or RenderConfig(), content), observer, stop, picture_from(content))
+    config = config or RenderConfig()
+    (seen,) = opened(config, content)
+    return run(prepare(style, config, seen), observer, stop, seen)
 
 
 def texture(
@@ -68,62 +67,41 @@ def texture(
     return run(prepare(style, config or RenderConfig()), observer, stop)
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """What settings come to on this machine, before any picture is looked at."""
-
-    network: FeatureNetwork
-    weights: Weights
-    layers: frozenset[str]  # all in use
-    unit: int  # deepest stride in use, pixels
-    side: int  # largest patch side, pixels
-    halo: int  # pixels
-
-
-def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
-    """Find device, network, layers and patch; raises what cannot be had."""
-    device = find_device(config.device)
-    dtype = find_dtype(config.precision, device)
-    network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
-    weights = layer_weights(network, config, with_content=with_content)
-    layers = frozenset(weights.style_layers) | frozenset(weights.content_layers)
-    unit = max(network.layers[layer].stride for layer in layers)
-    side = (config.patch or patch_side(network, layers, device, dtype)) // unit * unit
-    halo = rounded_up(config.overlap, unit)
-    least = 2 * (unit + halo)
-    if side < least:
-        raise SettingError(
-            f"patch {config.patch or side} is too small for layers of stride {unit} and an overlap of {halo}",
-            hint=f"give at least {least}",
-        )
-    return Resolved(network, weights, layers, unit, side, halo)
+def opened(config: RenderConfig, *sources: Source) -> list[Picture]:
+    """Pictures of the sources, if the limits of the settings leave room to read them; else MemoryLimit."""
+    files = [source for source in sources if isinstance(source, str | os.PathLike)]
+    facts = [inspect_picture(file) for file in files]
+    pixels = sum(fact.height * fact.width for fact in facts)
+    Limits.of(config).check_reading(pixels, find_device(config.device))
+    return [picture_from(source) for source in sources]
 
 
 def prepare(style: Source, config: RenderConfig, content: Source | None = None) -> Job:
     """Resolve pictures and settings into a job."""
     seen = resolve(config, with_content=content is not None)
-    style_pixels = _pixels(picture_from(style), seen.unit, "style")
-    content_pixels = None if content is None else _pixels(picture_from(content), seen.unit, "content")
-    shape = None if content_pixels is None else (content_pixels.shape[1], content_pixels.shape[2])
-    size = picture_size(config.size, shape)
-    coarsest = float(config.coarsest)
-    if content_pixels is None:
-        shown = config.style_scale * max(style_pixels.shape[1:])
-        coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / shown))
-    steps = levels(*size, config, Pyramid(min(coarsest, max(size)), seen.side, seen.unit))
+    init = None if config.init is None or isinstance(config.init, Init) else config.init
+    sources = {"style": style, "content": content, "init": init}
+    given = {role: source for role, source in sources.items() if source is not None}
+    pictures = dict(zip(given, opened(config, *given.values()), strict=True))
+    pixels = {role: _pixels(picture, seen.unit, role) for role, picture in pictures.items()}
+    sizes = {role: (picture.height, picture.width) for role, picture in pictures.items()}
+    plan = planned(config, seen, Pictures(**sizes))
+    release()
     return Job(
         config=config,
         network=seen.network,
         weights=seen.weights,
-        levels=steps,
-        side=seen.side,
+        levels=plan.levels,
+        side=plan.side,
         unit=seen.unit,
         halo=seen.halo,
-        style=style_pixels,
-        content=content_pixels,
-        home=_home(seen, steps[-1]),
-        content_kept=content_pixels is not None and _keeps_content(seen, config, steps[-1]),
-        init=_init(config, seen.unit, with_content=content_pixels is not None),
+        style=pixels["style"],
+        content=pixels.get("content"),
+        init=pixels["init"] if "init" in pixels else _init(config, with_content=content is not None),
+        home=plan.home,
+        content_kept=plan.content_kept,
+        need=plan.need,
+        limits=seen.limits,
     )
 
 
@@ -134,12 +112,18 @@ def run(
     content: Picture | None = None,
 ) -> Picture:
     """Render a job; the content's transparency, if it has any, is kept."""
-    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels])
     tell: Callable[..., None] = observer or (lambda event: None)
+    tell(started(job))
+    release()
+    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels])
 
     def begin(level: Level) -> None:
         clock.level()
         tell(LevelStarted(level, len(job.levels)))
+
+    def look(canvas: Canvas) -> Picture:
+        release()  # what patches used makes room for the copy
+        return as_picture(canvas.picture(), content)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
         taken = clock.sweep()
@@ -154,46 +138,29 @@ def run(
                 clock.seconds,
                 clock.left(),
                 level.extent.area / 1e6 / taken,
-                lambda: as_picture(canvas.picture(), content),
+                lambda: look(canvas),
             )
         )
 
-    try:
-        canvas, complete = optimise(job, begin, done, stop or (lambda: False))
-    except torch.OutOfMemoryError as error:
-        raise MemoryLimit(
-            f"{job.network.device} has no room for a patch of {job.side} pixels",
-            hint=f"give --patch {job.side // 2} or less",
-        ) from error
+    canvas, complete = persist(job, begin, done, stop or (lambda: False), lambda side: tell(PatchHalved(side)))
+    release()
+    pixels = canvas.picture()
+    del canvas  # with the optimiser's state, before the picture is copied
     finest = job.levels[-1].extent.picture
-    picture = as_picture(resized(canvas.picture(), finest).clamp(0, 1), content)
+    if not complete:
+        pixels = resized(pixels, finest).clamp_(0, 1)
+    picture = as_picture(pixels, content)
     tell(Finished(complete, clock.seconds))
     return picture
 
 
-def _keeps_content(seen: Resolved, config: RenderConfig, finest: Level) -> bool:
-    if config.keep_content is not None:
-        return config.keep_content
-    weights = seen.weights
-    return keeps_content(
-        seen.network, weights.style_layers, weights.content_layers, seen.side, finest.extent.area
+def started(job: Job) -> Started:
+    """What a render can say of itself before it begins."""
+    device = job.network.device
+    need, limits = needed(job.need, device, job.home), job.limits
+    return Started(
+        job.side, device.type, need, limits.memory, job.need.held, limits.host, lambda: seconds_for(job)
     )
-
-
-def _home(seen: Resolved, finest: Level) -> torch.device:
-    """The device, where it is not the host and has room for canvases beside the patches."""
-    device = seen.network.device
-    return device if canvas_fits(device, finest.extent) else torch.device("cpu")
-
-
-def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:
-    """The layers in use with their weights, shares of one within style and within content."""
-    style = _shares(network, config.style_layers or network.style_layers, "style")
-    content: dict[str, float] = {}
-    weight = network.content_weight if config.content_weight is None else config.content_weight
-    if with_content and weight:
-        content = _shares(network, config.content_layers or network.content_layers, "content")
-    return Weights(config.style_weight, weight, config.tv_weight, style, content)
 
 
 def as_picture(pixels: Tensor, content: Picture | None = None) -> Picture:
@@ -215,27 +182,13 @@ def _pixels(picture: Picture, unit: int, role: str) -> Tensor:
             f"the layers in use see nothing under {unit}",
             hint="give a larger picture or shallower layers",
         )
-    return torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(picture.pixels).permute(2, 0, 1)  # a view: pictures can be large
 
 
-def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:
-    named: dict[str, float] = {}
-    for name, weight in layers.items():
-        if not 0 <= weight < float("inf"):
-            raise SettingError(f"weight {weight} of {term} layer {name}", hint="give a number from 0 up")
-        named[network.canonical(name)] = weight
-    total = sum(named.values())
-    if not total:
-        raise SettingError(f"no {term} layer has any weight", hint="give one layer a weight above 0")
-    return {name: weight / total for name, weight in named.items() if weight}
-
-
-def _init(config: RenderConfig, unit: int, *, with_content: bool) -> Tensor | Init:
-    init = config.init
-    if init is None:
-        return Init.CONTENT if with_content else Init.NOISE
-    if isinstance(init, Init):
-        if init is Init.CONTENT and not with_content:
-            raise SettingError("a texture has no content to start from", hint="give --init noise or style")
-        return init
-    return _pixels(picture_from(init), unit, "init")
+def _init(config: RenderConfig, *, with_content: bool) -> Init:
+    """What to begin with, where that is no picture."""
+    if config.init is Init.CONTENT and not with_content:
+        raise SettingError("a texture has no content to start from", hint="give --init noise or style")
+    if isinstance(config.init, Init):
+        return config.init
+    return Init.CONTENT if with_content else Init.NOISE

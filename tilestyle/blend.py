@@ -22,10 +22,10 @@ class Blend:
         add(self._gradient, patch.read, gradient * weight)
         add(self._weight, patch.read, weight)
 
-    def mean(self) -> tuple[Tensor, Tensor]:
-        """The mean gradient [3, H, W], and 1 where any patch has been, else 0 [1, H, W]."""
-        seen = (self._weight > 0).float()
-        return self._gradient / self._weight.clamp(min=1e-12), seen
+    def mean(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """Of some rows: the mean gradient [3, h, W], and 1 where any patch has been, else 0 [1, h, W]."""
+        weight = self._weight[:, rows]
+        return self._gradient[:, rows] / weight.clamp(min=1e-12), (weight > 0).float()
 
 
 def window(patch: Patch) -> Tensor:

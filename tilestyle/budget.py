@@ -1,21 +1,24 @@
-"""Devices, their memory, and the patch that fits it: arithmetic on shapes."""
+"""Devices, their memory, and the patch that fits it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from math import inf
 
 import psutil
 import torch
 
-from tilestyle.config import Precision
+from tilestyle.config import Precision, RenderConfig
 from tilestyle.errors import MemoryLimit, SettingError
-from tilestyle.geometry import Extent
+from tilestyle.footprint import READING, Footprint
+from tilestyle.memory_size import bytes_of, gib
 from tilestyle.networks.network import FeatureNetwork
 
 # Patch sides to choose from. The largest on a CPU is modest, so that nearly every machine chooses the same
 # and the same command makes the same picture; cost a pixel and quality hardly depend on it.
 SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 128), "mps": (512, 384, 256, 128)}
+SMALL_SIDES = (448, 320, 224, 160, 96, 64)  # to choose from as well, where a limit was given
 # Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
 SHARE = 0.5
 # Share of a sweep's multiply-adds that content must cost for its features to be kept.
@@ -64,57 +67,101 @@ def free_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def peak_bytes(device: torch.device) -> int:
-    """Most memory in use so far, by CUDA's or the operating system's account."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device)
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource  # not on Windows
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes to stay within; None: none was given."""
 
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage if sys.platform == "darwin" else usage * 1024
+    memory: int | None = None  # of the device, or on a CPU of all
+    host: int | None = None
+
+    @classmethod
+    def of(cls, config: RenderConfig) -> Limits:
+        """The limits of these settings."""
+        memory, host = (None if x is None else bytes_of(x) for x in (config.memory, config.host_memory))
+        return cls(memory, host)
+
+    def check_reading(self, pixels: int, device: torch.device) -> None:
+        """Refuse pictures that cannot be read within the limits, before they are."""
+        limits = [("host-memory", self.host), ("memory", self.memory if device.type == "cpu" else None)]
+        for name, limit in limits:
+            if limit is not None and READING * pixels > limit:
+                raise MemoryLimit(
+                    f"pictures of {pixels / 1e6:.1f} MP need {gib(READING * pixels)} GiB to be read, "
+                    f"--{name} is {gib(limit)} GiB",
+                    hint="give more, or smaller pictures",
+                )
 
 
-def canvas_bytes(extent: Extent) -> int:
-    """Memory of a canvas and its content on the host: four planes of three floats, and the step counts."""
-    return extent.area * 4 * (3 * 4 + 1)
-
-
-def canvas_fits(device: torch.device, extent: Extent) -> bool:
-    """Whether the largest canvas, and what its enlargement needs, fits the device beside patches."""
-    return device.type != "cuda" or 2 * canvas_bytes(extent) <= (1 - SHARE) * free_bytes(device)
-
-
-def keeps_content(
-    network: FeatureNetwork, style: Collection[str], content: Collection[str], side: int, area: int
+def worth_keeping(
+    network: FeatureNetwork, layers: Collection[str], content: Collection[str], side: int
 ) -> bool:
-    """Whether content features of a canvas of `area` pixels should be kept on the host, and can be.
+    """Whether content features should be kept, if there is room.
 
     They should where computing them with every patch is a tenth of the cost of a sweep or more, and patches
     are large enough for most cells not to feel their padding.
     """
-    layers = network.octaves({*style, *content}).get(1, {})
-    near = [name for layer, name in layers.items() if layer in content]
+    names = network.octaves(layers).get(1, {})
+    near = [name for layer, name in names.items() if layer in content]
     if not near or side < FIELDS * max(network.layers[layer].receptive_field for layer in near):
         return False
-    share = network.multiply_adds_per_pixel(near) / (2 * network.multiply_adds_per_pixel(layers.values()))
-    values = sum(network.layers[layer].channels / network.layers[layer].stride ** 2 for layer in near)
-    return share >= WORTH_KEEPING and 2 * values * area <= SHARE * psutil.virtual_memory().available
+    share = network.multiply_adds_per_pixel(near) / (2 * network.multiply_adds_per_pixel(names.values()))
+    return share >= WORTH_KEEPING
 
 
-def patch_side(
-    network: FeatureNetwork, layers: Collection[str], device: torch.device, dtype: torch.dtype
+def fitting_side(
+    device: torch.device, limits: Limits, need: Callable[[int], Footprint], least: int, given: int | None
 ) -> int:
-    """The largest patch side whose forward and backward pass fits, pixels."""
+    """The largest patch side that fits; `given` is the only one to choose from, if the user gave it.
+
+    `need` answers what a render with patches of a side takes. Raises MemoryLimit with what would be enough.
+    """
+    sides = [given] if given else [side for side in SIDES[device.type] if side >= least]
+    if given is None and limits.memory is not None:
+        sides = sorted({*sides, *(side for side in SMALL_SIDES if side >= least), least}, reverse=True)
     free = free_bytes(device) * SHARE
-    need = network.bytes_per_pixel(layers, dtype)
-    for side in SIDES[device.type]:
-        if side * side * need <= free:
+    for side in sides:
+        if fits(device, limits, need(side), free if given is None else inf):
             return side
-    least = SIDES[device.type][-1]
-    raise MemoryLimit(
-        f"a patch of {least} pixels needs {least * least * need / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of "
+    raise _too_small(device, limits, need(sides[-1]), sides[-1], free)
+
+
+def fits(device: torch.device, limits: Limits, found: Footprint, free: float) -> bool:
+    """Whether this much is within the limits, or where there is none, its patch within `free` bytes."""
+    if limits.memory is not None:
+        within = needed(found, device, torch.device("cpu")) <= limits.memory
+    else:
+        within = found.patch <= free
+    return within and found.host <= (limits.host or found.host)
+
+
+def fitting_home(device: torch.device, limits: Limits, found: Footprint) -> torch.device:
+    """Where canvases live: on the device, where it has room for them beside the patches, else on the host."""
+    if device.type == "cpu":
+        return device
+    limit = limits.memory if limits.memory is not None else (1 - SHARE) * free_bytes(device)
+    return device if found.together <= limit else torch.device("cpu")
+
+
+def needed(found: Footprint, device: torch.device, home: torch.device) -> int:
+    """Bytes that `--memory` bounds; `home` is where canvases live."""
+    return found.together if home == device else found.device
+
+
+def _too_small(device: torch.device, limits: Limits, found: Footprint, side: int, free: float) -> MemoryLimit:
+    """What to say when patches of `side`, the smallest, do not fit."""
+    if limits.host is not None and found.host > limits.host:
+        return MemoryLimit(
+            f"canvas and pictures need {gib(found.host)} GiB, --host-memory is {gib(limits.host)} GiB",
+            hint="give more, or a smaller --size",
+        )
+    if limits.memory is not None:
+        need = gib(needed(found, device, torch.device("cpu")))
+        return MemoryLimit(
+            f"patches of {side} pixels need {need} GiB, --memory is {gib(limits.memory)} GiB",
+            hint="give more, or a smaller --size or --patch, or fewer layers",
+        )
+    return MemoryLimit(
+        f"a patch of {side} pixels needs {found.patch / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of "
         f"{device.type} memory is to be had",
         hint="close other programs, choose fewer or shallower layers, or give a smaller --patch",
     )

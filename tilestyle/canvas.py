@@ -21,15 +21,19 @@ Reader = Callable[[Tensor, Box, int], Tensor]
 class Canvas:
     """Pixels in [0, 1] with Adam's first and second moments and step counts, pixel for pixel."""
 
-    def __init__(self, extent: Extent, pixels: Tensor) -> None:
-        """A canvas at the start of its optimisation; `pixels` [3, H, W] of the whole extent."""
+    def __init__(
+        self, extent: Extent, pixels: Tensor, state: tuple[Tensor, Tensor, Tensor] | None = None
+    ) -> None:
+        """`pixels` [3, H, W] of the whole extent; `state`: first, second and steps, else those of a start."""
         if pixels.shape != (3, extent.height, extent.width):
             raise ValueError(f"pixels {tuple(pixels.shape)} do not fill {extent}")
         self.extent = extent
         self.pixels = pixels.float().contiguous()
-        self.first = torch.zeros_like(self.pixels)
-        self.second = torch.zeros_like(self.pixels)
-        self.steps = torch.zeros(1, extent.height, extent.width, device=pixels.device)
+        self.first, self.second, self.steps = state or (
+            torch.zeros_like(self.pixels),
+            torch.zeros_like(self.pixels),
+            torch.zeros(1, extent.height, extent.width, device=pixels.device),
+        )
 
     @property
     def planes(self) -> dict[str, Tensor]:
@@ -55,12 +59,12 @@ class Canvas:
         Pixels and first moments by bicubic interpolation, second moments by bilinear, which cannot leave
         the positive numbers; the margin is mirrored anew.
         """
-        canvas = Canvas(extent, framed(resized(self.picture(), extent.picture).clamp(0, 1), extent))
         box = self.extent.picture
-        canvas.first = framed(resized(_view(self.first, box), extent.picture), extent)
-        canvas.second = framed(resized(_view(self.second, box), extent.picture, "bilinear"), extent)
-        canvas.steps = framed(resized(_view(self.steps, box), extent.picture, "nearest-exact"), extent)
-        return canvas
+        pixels = framed(resized(self.picture(), extent.picture).clamp_(0, 1), extent)
+        first = framed(resized(_view(self.first, box), extent.picture), extent)
+        second = framed(resized(_view(self.second, box), extent.picture, "bilinear"), extent)
+        steps = framed(resized(_view(self.steps, box), extent.picture, "nearest-exact"), extent)
+        return Canvas(extent, pixels, (first, second, steps))
 
 
 def read(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
@@ -133,23 +137,30 @@ def framed(picture: Tensor, extent: Extent) -> Tensor:
     opposite edge. So the torus has no seam: patches that lie over it see nothing that is not in the picture.
     """
     box = extent.picture
-    rows = _faded(picture, 1, box.top, extent.height)
-    return _faded(rows, 2, box.left, extent.width).contiguous()
+    plane = picture.new_empty(picture.shape[0], extent.height, extent.width)
+    _view(plane, box).copy_(picture)
+    _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
+    _continue(plane, 2, box.left, box.width)
+    return plane
 
 
-def _faded(picture: Tensor, axis: int, before: int, length: int) -> Tensor:
-    """One axis of `framed`: continued to `length`, beginning `before` pixels ahead of the picture."""
-    size = picture.shape[axis]
+def _continue(plane: Tensor, axis: int, before: int, size: int) -> None:
+    """One axis of `framed`, in place: what lies at `before` and is `size` long goes on round the torus.
+
+    Only the margin is computed: `framed` needs no more memory than what it answers.
+    """
+    length = plane.shape[axis]
     beyond = length - size
+    picture = plane.narrow(axis, before, size)
     near, far = mirrored(size, 0, beyond), mirrored(size, beyond, 0)
-    position = (torch.arange(length) - before) % length
-    share = ((position - size + 0.5) / max(beyond, 1)).clamp(min=0)
+    position = torch.arange(size, length)  # counted from the start of the picture
+    share = (position - size + 0.5) / max(beyond, 1)
     share = (share * share * (3 - 2 * share)).reshape([-1 if k == axis else 1 for k in range(3)])
-    one = picture.index_select(axis, torch.from_numpy(near)[position].to(picture.device))
-    # Beyond the end, `far` runs backwards from the other edge; within, its share is nought.
-    beyond_end = torch.from_numpy(far)[(position - size).clamp(min=0)]
-    other = picture.index_select(axis, beyond_end.to(picture.device))
-    return torch.lerp(one, other, share.to(picture))
+    one = picture.index_select(axis, torch.from_numpy(near)[position].to(plane.device))
+    # Beyond the end, `far` runs backwards from the other edge.
+    other = picture.index_select(axis, torch.from_numpy(far)[position - size].to(plane.device))
+    margin = torch.lerp(one, other, share.to(plane))
+    plane.index_copy_(axis, ((position + before) % length).to(plane.device), margin)
 
 
 def _view(plane: Tensor, box: Box) -> Tensor:

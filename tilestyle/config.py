@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import inf
 
 from tilestyle.errors import SettingError
+from tilestyle.memory_size import bytes_of
 
 
 class NetworkName(StrEnum):
@@ -104,6 +105,8 @@ class RenderConfig:
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
     patch: int | None = None  # None: from the memory there is
+    memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
+    host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
     overlap: int = 0
     keep_content: bool | None = None  # content features in memory; None: where that saves much and fits
     sampler: Sampler = Sampler.SWEEP
@@ -118,7 +121,11 @@ class RenderConfig:
     level_ratio: float = 2**0.5
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse what cannot be meant; names of choices become choices."""
+        for name, choice in CHOICES.items():
+            value = getattr(self, name)
+            _require(self, name, value in list(choice), "one of " + ", ".join(choice))
+            object.__setattr__(self, name, choice(value))
         for name in ("style_weight", "content_weight", "tv_weight"):
             value = getattr(self, name)
             _require(self, name, value is None or 0 <= value < inf, "a number from 0 up")
@@ -128,10 +135,23 @@ class RenderConfig:
             _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
         for name in ("patch", "sweeps"):
             _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        for amount in (self.memory, self.host_memory):
+            if amount is not None:
+                bytes_of(amount)
         _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
         _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
         odds = self.scale_odds
         _require(self, "scale_odds", bool(odds) and min(odds) >= 0 < odds[0], "shares, the first above 0")
+
+
+CHOICES: dict[str, type[StrEnum]] = {
+    "network": NetworkName,
+    "pooling": Pooling,
+    "precision": Precision,
+    "style_loss": StyleLoss,
+    "sampler": Sampler,
+    "quality": Quality,
+}
 
 
 def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:

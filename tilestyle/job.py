@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.budget import Limits
 from tilestyle.canvas import framed, resized
 from tilestyle.config import Init, RenderConfig, Sampler
+from tilestyle.footprint import Footprint
 from tilestyle.geometry import Draw
 from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
@@ -41,7 +43,9 @@ class Job:
     content: Tensor | None  # [3, h, w]
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
     home: torch.device  # where canvases live
-    content_kept: bool = False  # whether content features are kept on the host while patches can use them
+    content_kept: bool  # whether content features are kept beside the canvas while patches can use them
+    need: Footprint  # at most, by arithmetic
+    limits: Limits
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""
@@ -59,7 +63,7 @@ class Job:
         """The content at the level's size with its margin, [3, H, W]."""
         if self.content is None:
             return None
-        return framed(resized(self.content, level.extent.picture).clamp(0, 1), level.extent).to(self.home)
+        return framed(resized(self.content, level.extent.picture).clamp_(0, 1), level.extent).to(self.home)
 
     def grid(self, level: Level) -> int:
         """Stride of the grid that patches' corners lie on for a while: 1, unless content features are kept."""

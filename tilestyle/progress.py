@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The render has been planned. Bytes are the most that arithmetic says it will need."""
+
+    side: int  # of a patch, pixels
+    device: str  # its kind
+    need: int  # bytes of the device; on a CPU, of everything but the libraries
+    limit: int | None  # bytes that were given for it
+    held: int  # bytes of RAM that canvas, optimiser and pictures take while patches are at work
+    host_limit: int | None  # bytes that were given for them
+    seconds: Callable[[], float]  # that it will take: measured when asked, which takes a second or so
+
+
+@dataclass(frozen=True, slots=True)
 class LevelStarted:
     """A level of the pyramid begins."""
 
@@ -37,6 +50,13 @@ class SweepDone:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchHalved:
+    """Memory ran out; the render goes on with smaller patches."""
+
+    side: int  # pixels
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The render ended: `complete` unless it was asked to stop."""
 
@@ -44,8 +64,7 @@ class Finished:
     seconds: float
 
 
-Event = LevelStarted | SweepDone | Finished
-
+Event = Started | LevelStarted | SweepDone | PatchHalved | Finished
 
 # Called between sweeps; the render waits for it.
 Observer = Callable[[Event], None]

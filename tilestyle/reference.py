@@ -1,4 +1,4 @@
-"""The specification: the picture without tiles or closed forms, by autograd through the loss as it is written."""
+"""The specification: the picture without tiles or closed forms, by autograd through the loss as it is."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from tilestyle.adam import Adam
+from tilestyle.allocator import release
 from tilestyle.blend import Blend
 from tilestyle.canvas import Canvas
 from tilestyle.config import Sampler
@@ -15,39 +16,66 @@ from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level, step_size
 from tilestyle.sight import Sight
+from tilestyle.standing import Standing
 
 # Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
 PERIOD = 16
+
+# Rows of the canvas that a blend is stepped by at once: the optimiser's temporaries stay small.
+ROWS = 256
 
 LevelObserver = Callable[[Level], None]
 SweepObserver = Callable[[Level, int, Terms, Canvas], None]
 
 
 def optimise(
-    job: Job, begin: LevelObserver, observe: SweepObserver, stop: Callable[[], bool]
+    job: Job,
+    begin: LevelObserver,
+    observe: SweepObserver,
+    stop: Callable[[], bool],
+    standing: Standing | None = None,
 ) -> tuple[Canvas, bool]:
     """Run the job; answers the finest canvas reached, and whether that was the end.
 
-    `begin` is called before every level, `observe` after every sweep, `stop` after every patch.
+    `begin` is called before every level, `observe` after every sweep, `stop` after every patch. `standing` is
+    kept up to date: given again after an error, the render goes on from there.
     """
-    canvas: Canvas | None = None
-    for level in job.levels:
-        begin(level)
-        canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
-        sight = Sight(job, level)
-        for sweep in range(level.sweeps):
-            patches = sampled(job, level, sweep)
-            sight.prepare(canvas, patches, sweep)
-            step = Stepper(job, canvas, step_size(job.config, level, sweep))
-            for patch, gradient in sight.gradients(canvas, patches):
-                step.take(patch, gradient)
-                if stop():
-                    return canvas, False
-            step.finish()
-            observe(level, sweep, sight.turn(patches), canvas)
-    if canvas is None:
+    at = standing or Standing()
+    for level in job.levels[max(at.level, 0) :]:
+        if level.index > at.level:
+            begin(level)
+            release()
+            start = at.canvas.enlarged(level.extent) if at.canvas else Canvas(level.extent, job.start(level))
+            at.enter(level.index, start)
+        if at.canvas and not refine(job, level, at.canvas, at, observe, stop):
+            return at.canvas, False
+    if at.canvas is None:
         raise ValueError("a job has at least one level")
-    return canvas, True
+    return at.canvas, True
+
+
+def refine(
+    job: Job, level: Level, canvas: Canvas, at: Standing, observe: SweepObserver, stop: Callable[[], bool]
+) -> bool:
+    """The sweeps of one level that are not done yet; answers whether it was let to the end."""
+    sight = Sight(job, level)
+    for sweep in range(at.sweep, level.sweeps):
+        patches = at.left or sampled(job, level, sweep)
+        at.begin(patches, cut_short=at.cut_short)
+        sight.prepare(canvas, patches, sweep)
+        step = Stepper(job, canvas, step_size(job.config, level, sweep))
+        for patch, gradient in sight.gradients(canvas, patches):
+            step.take(patch, gradient)
+            at.stepped += step.at_once
+            if stop():
+                return False
+        step.finish()
+        observe(level, sweep, sight.turn(patches), canvas)
+        if at.cut_short:  # the moments are those of a part of the canvas: they are measured anew
+            del sight
+            sight = Sight(job, level)
+        at.turn()
+    return True
 
 
 def sampled(job: Job, level: Level, sweep: int) -> list[Patch]:
@@ -73,6 +101,11 @@ class Stepper:
         overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
         self._blend = Blend(canvas.extent, canvas.pixels.device) if overlapping else None
 
+    @property
+    def at_once(self) -> bool:
+        """Whether patches step when they are taken, rather than together at the end."""
+        return self._blend is None
+
     def take(self, patch: Patch, gradient: Tensor) -> None:
         """Take in the gradient [3, height, width] of a patch's read box."""
         if self._blend:
@@ -85,6 +118,10 @@ class Stepper:
 
     def finish(self) -> None:
         """Take the step of the blend, if there is one."""
-        if self._blend:
-            gradient, seen = self._blend.mean()
-            self._adam.update(self._canvas.planes, gradient, self._rate, seen)
+        if self._blend is None:
+            return
+        for top in range(0, self._canvas.extent.height, ROWS):
+            rows = slice(top, top + ROWS)
+            gradient, seen = self._blend.mean(rows)
+            views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
+            self._adam.update(views, gradient, self._rate, seen)

@@ -27,6 +27,12 @@ CORRECT_EVERY, CORRECT_LATE = 16, 3
 FIELDS = 2
 
 
+def measured_every(side: int, field: int, *, late: bool) -> int:
+    """Sweeps from one exact measurement of moments to the next, by patch side and widest receptive field."""
+    stretch = max(1.0, side / (FIELDS * field))
+    return round((CORRECT_LATE if late else CORRECT_EVERY) * stretch)
+
+
 class Sight:
     """The views of one level: of patches at every scale drawn, and of coarse layers from afar."""
 
@@ -71,8 +77,7 @@ class Sight:
         late = 4 * sweep >= 3 * self._level.sweeps
         for scale in scales:
             view = self.view(scale)
-            stretch = max(1.0, self._job.side / (FIELDS * view.field))
-            every = round((CORRECT_LATE if late else CORRECT_EVERY) * stretch)
+            every = measured_every(self._job.side, view.field, late=late)
             anew = self._job.config.style_loss is StyleLoss.GRAM or scale > 1
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ def demo(
     size: Annotated[int, typer.Option(help="Long side of the renders, pixels.")] = SIZE,
     quality: option.QualityOption = Quality.DRAFT,
     device: option.Device = DEFAULT.device,
+    memory: option.Memory = None,
+    host_memory: option.HostMemory = None,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -32,10 +35,10 @@ def demo(
     except OSError as error:
         raise OutputError(f"cannot make folder {out}: {error.strerror}", hint="give another --out") from error
     content = path_of(CONTENT)
-    config = RenderConfig(size=size, quality=quality, device=device)
+    config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
     for style in RENDERED:
         produce(path_of(style), config, Output(out / f"{CONTENT}-{style}.png", quiet=quiet), content)
-    config = RenderConfig(size=(size, size), quality=quality, device=device)
+    config = dataclasses.replace(config, size=(size, size))
     produce(path_of(SYNTHESISED), config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet))
 
 

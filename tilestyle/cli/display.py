@@ -13,7 +13,8 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tilestyle.progress import Event, LevelStarted, Observer, SweepDone
+from tilestyle.memory_size import gib
+from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Started, SweepDone
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 2.0
@@ -42,8 +43,10 @@ class Bar:
             done = event.seconds / max(event.seconds + event.seconds_left, 1e-9)
             where, what = described(event, self._peak())
             self._progress.update(self._task, completed=done, where=where, what=what)
-        else:
+        elif isinstance(event, Finished):
             self._progress.stop()
+        else:
+            self._progress.console.print(announced(event), highlight=False)
 
 
 class Lines:
@@ -55,6 +58,8 @@ class Lines:
 
     def __call__(self, event: Event) -> None:
         """Print a line when it is time to."""
+        if isinstance(event, Started | PatchHalved):
+            print(announced(event), file=sys.stderr, flush=True)
         if not isinstance(event, SweepDone):
             return
         now = time.monotonic()
@@ -72,6 +77,29 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
     what += f" {event.megapixels_per_second:.2f} MP/s peak {peak / 2**30:.2f} GiB"
     return where, f"{what} {clock(event.seconds_left)} left"
+
+
+def announced(event: Started | PatchHalved) -> str:
+    """What was planned, or what became of it."""
+    if isinstance(event, PatchHalved):
+        return f"memory ran out: going on with patches of {event.side} pixels"
+    memory = of(event.need, event.limit)
+    memory += "" if event.device == "cpu" else f" on {event.device}"
+    canvas = of(event.held, event.host_limit)
+    return f"patch {event.side}, {memory}, canvas {canvas} in RAM, about {approximately(event.seconds())}"
+
+
+def of(need: int, limit: int | None) -> str:
+    """Bytes needed, of those that were given if they were."""
+    return f"about {gib(need)} GiB" if limit is None else f"{gib(need)} of {gib(limit)} GiB"
+
+
+def approximately(seconds: float) -> str:
+    """A time as one says it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def clock(seconds: float) -> str:

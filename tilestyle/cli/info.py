@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tilestyle.cli import options as option
 from tilestyle.config import NetworkName, RenderConfig
+from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
@@ -31,6 +32,8 @@ def info(
     device: option.Device = DEFAULT.device,
     precision: option.PrecisionOption = DEFAULT.precision,
     patch: option.Patch = DEFAULT.patch,
+    memory: option.Memory = None,
+    host_memory: option.HostMemory = None,
     debug: option.Debug = False,
 ) -> None:
     """Describe this machine; or a picture: what it is, what made it, what a render of it would need."""
@@ -45,6 +48,8 @@ def info(
         device=device,
         precision=precision,
         patch=patch,
+        memory=memory,
+        host_memory=host_memory,
     )
     picture(file, config)
 
@@ -95,18 +100,20 @@ def picture(file: Path, config: RenderConfig) -> None:
 
 def plan(height: int, width: int, config: RenderConfig) -> Table:
     """Levels, patches, memory and network passes of a render of a picture of this size."""
-    from tilestyle.api import resolve
-    from tilestyle.budget import canvas_bytes
-    from tilestyle.plan import Pyramid, levels, patches_of, picture_size
+    from tilestyle.budget import needed
+    from tilestyle.footprint import Pictures
+    from tilestyle.plan import patches_of, picture_size
+    from tilestyle.resolved import planned, resolve
 
     seen = resolve(config, with_content=True)
+    # Of a style nothing is known here: one as large as the render counts.
     size = picture_size(config.size, (height, width))
+    found = planned(config, seen, Pictures(size, (height, width)))
     table = Table("level", "picture", "canvas", "sweeps", "patches a sweep", title="a render would need")
     passes = 0
     pixels = 0
-    steps = levels(*size, config, Pyramid(min(config.coarsest, max(size)), seen.side, seen.unit))
-    for level in steps:
-        box, count = level.extent.picture, patches_of(level.extent, seen.side)
+    for level in found.levels:
+        box, count = level.extent.picture, patches_of(level.extent, found.side)
         passes += count * level.sweeps
         pixels += level.extent.area * level.sweeps
         table.add_row(
@@ -116,11 +123,11 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
             str(level.sweeps),
             str(count),
         )
-    patch = seen.side**2 * seen.network.bytes_per_pixel(seen.layers, seen.network.dtype)
+    device = seen.network.device
     work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
     table.caption = (
-        f"patch {seen.side}, {patch / 2**30:.2f} GiB on {seen.network.device}; canvas "
-        f"{canvas_bytes(steps[-1].extent) / 2**30:.2f} GiB in RAM; {passes} patch passes over "
+        f"patch {found.side}, {gib(needed(found.need, device, found.home))} GiB on {device}; "
+        f"canvas {gib(found.need.held)} GiB in RAM; {passes} patch passes over "
         f"{pixels / 1e6:.0f} MP, {work / 1e12:.1f} Tflop in convolutions"
     )
     return table

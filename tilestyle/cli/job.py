@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.config import RenderConfig
+from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
@@ -28,23 +29,25 @@ class Output:
 
 def produce(style: Path, config: RenderConfig, output: Output, content: Path | None = None) -> None:
     """Render, show progress, write the picture with its settings, say what was done."""
-    from tilestyle.api import prepare, run
-    from tilestyle.budget import peak_bytes
+    from tilestyle.api import opened, prepare, run
+    from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, watcher
-    from tilestyle.images import WriteOptions, check_writable, picture_from, write_picture
+    from tilestyle.images import WriteOptions, check_writable, write_picture
+    from tilestyle.peak import Peak
     from tilestyle.progress import Event, Finished
 
     options = WriteOptions(
         depth=output.depth, quality=output.quality, provenance=provenance(style, config, content)
     )
-    seen = None if content is None else picture_from(content)
+    peak = Peak(find_device(config.device))
+    seen = None if content is None else opened(config, content)[0]
     job = prepare(style, config, seen)
     size = job.levels[-1].extent.picture
     check_writable(output.path, size.height, size.width, output.depth)
     if output.preview:
         check_writable(output.preview, size.height, size.width)
     ends: list[Finished] = []
-    watch = watcher(quiet=output.quiet, preview=output.preview, peak=lambda: peak_bytes(job.network.device))
+    watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
@@ -57,10 +60,9 @@ def produce(style: Path, config: RenderConfig, output: Output, content: Path | N
     if not output.quiet:
         end = ends[-1]
         stopped = "" if end.complete else "stopped early, "
-        peak = peak_bytes(job.network.device) / 2**30
         print(
             f"wrote {output.path}: {size.width} x {size.height}, {stopped}"
-            f"{clock(end.seconds)} min, peak {peak:.2f} GiB",
+            f"{clock(end.seconds)} min, peak {gib(peak.bytes())} GiB",
             file=sys.stderr,
         )
 

@@ -109,6 +109,22 @@ Patch = Annotated[
     int | None,
     typer.Option(help="Largest patch side, pixels.", show_default="from memory", rich_help_panel=COMPUTATION),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="Memory of the device to stay within, such as 2GiB; on a CPU, of all that is not the libraries.",
+        show_default="half of what is free",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+HostMemory = Annotated[
+    str | None,
+    typer.Option(
+        help="RAM for canvas, optimiser and pictures to stay within, such as 4GiB.",
+        show_default="no limit",
+        rich_help_panel=COMPUTATION,
+    ),
+]
 Overlap = Annotated[
     int,
     typer.Option(

@@ -1,0 +1,42 @@
+"""What the C library keeps of memory that was freed, and how to make it give that back.
+
+glibc keeps freed blocks of up to 32 MiB, which is what features of a patch are, for the next patch. That is
+fast, but its heap then holds up to twice what is in use, as blocks of all sizes come and go. Elsewhere than on
+glibc nothing is done here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import torch
+
+MMAP_THRESHOLD = -3  # mallopt's name for it
+# Blocks from this size on are given back at once where memory is bounded. A smaller size is stricter, and
+# slower: every page of a block that was given back is cleared anew when it comes again.
+EXACT = 4 * 2**20
+
+
+def release() -> None:
+    """Return freed memory to the operating system, and cached device memory to the device: milliseconds."""
+    trim = _libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def keep_nothing_large() -> None:
+    """From now on return large blocks to the operating system as soon as they are freed."""
+    set_option = _libc("mallopt")
+    if set_option is not None:
+        set_option(MMAP_THRESHOLD, EXACT)
+
+
+def _libc(name: str) -> ctypes._NamedFuncPointer | None:
+    """A function of glibc, if that is what there is."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None

@@ -1,0 +1,103 @@
+"""One measurement in a process of its own: sweeps of one level, with their time and their peak of memory.
+
+    python -m tilestyle.benchmark.point '{"network": "wavelet", ...}'
+
+prints what was found as JSON. The renderer and the untiled method are the same program: one patch as large as
+the canvas is the untiled method.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from tilestyle.benchmark.scene import Scene
+from tilestyle.benchmark.wall import put_wall
+from tilestyle.budget import find_device
+from tilestyle.errors import TilestyleError
+from tilestyle.footprint import CANVAS
+from tilestyle.geometry import rounded_up
+from tilestyle.peak import Peak
+from tilestyle.renderer import optimise
+from tilestyle.rescue import is_out_of_memory
+
+
+@dataclass(frozen=True)
+class Point:
+    """What to measure."""
+
+    side: int  # of the square canvas, pixels
+    sweeps: int  # the first is not timed
+    patch: int | None  # side, pixels; None: untiled
+    memory: str | None = None  # limit to choose the patch by, instead
+    wall: int | None = None  # bytes after which the process is refused more
+
+    @property
+    def megapixels(self) -> float:
+        """Of the canvas."""
+        return self.side**2 / 1e6
+
+
+def measured(scene: Scene, point: Point) -> dict[str, Any]:
+    """Measure in a fresh process; without `seconds` and `peak` where memory ran out."""
+    plain = json.dumps({"scene": scene.plain(), "point": asdict(point)})
+    command = [sys.executable, "-m", "tilestyle.benchmark.point", plain]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    row = {"megapixels": round(point.megapixels, 3), "method": "untiled" if point.patch is None else "tiled"}
+    if done.returncode == 0:
+        found: dict[str, Any] = json.loads(done.stdout)
+        return row | found
+    # The kernel kills what takes all of a machine's memory; then there is no last word.
+    last = (done.stderr.strip().splitlines() or ["killed"])[-1]
+    if done.returncode > 0 and not last.startswith("memory: "):
+        raise TilestyleError(f"a measurement failed: {last}", hint="try a smaller one to see why")
+    return row | {"died": last.removeprefix("memory: ")[:200]}
+
+
+def measure(scene: Scene, point: Point) -> dict[str, Any]:
+    """Measure in this process, which should have done nothing before."""
+    device = find_device(scene.device)
+    peak = Peak(device)
+    if point.wall is not None:
+        put_wall(device, point.wall)
+    untiled = rounded_up(point.side, 64)
+    patch = untiled if point.patch is None else point.patch
+    chosen = {"memory": point.memory} if point.memory else {"patch": patch}
+    job = scene.job(point.side, point.side, point.sweeps, **chosen)
+    ends: list[float] = []
+    # A sweep ends with numbers that come from the device: it has been waited for.
+    optimise(job, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
+    seconds = median(after - before for before, after in pairwise(ends))
+    extent = job.levels[-1].extent
+    found = peak.bytes()
+    return {
+        "patch": job.side,
+        "seconds": seconds,
+        "seconds_per_megapixel": seconds / (extent.area / 1e6),
+        "peak": found,
+        "canvas": CANVAS * extent.area,
+        "beyond": found - job.need.held if device.type == "cpu" else found,
+        "predicted": job.need.together if device.type == "cpu" else job.need.device,
+    }
+
+
+def main() -> None:
+    """Measure what the command line says."""
+    plain = json.loads(sys.argv[1])
+    try:
+        found = measure(Scene.read(plain["scene"]), Point(**plain["point"]))
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not is_out_of_memory(error):
+            raise
+        sys.exit("memory: " + (str(error).splitlines() or ["refused"])[0])
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

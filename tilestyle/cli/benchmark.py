@@ -1,0 +1,210 @@
+"""`tilestyle benchmark`: memory, speed, scaling, quality."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tilestyle.cli import options as option
+from tilestyle.config import NetworkName, Precision
+from tilestyle.errors import SettingError
+from tilestyle.memory_size import bytes_of
+
+if TYPE_CHECKING:
+    from tilestyle.benchmark.record import Result, Row
+    from tilestyle.benchmark.scene import Scene
+
+app = typer.Typer(help="Measure memory, speed, scaling and quality on this machine.", no_args_is_help=True)
+
+WEIGHTS_HELP = "VGG weights, .safetensors or .pth; random: made up, for time and memory alone."
+Weights = Annotated[str | None, typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's")]
+Networks = Annotated[list[NetworkName], typer.Option("--network", help="Feature network; repeatable.")]
+Precisions = Annotated[list[Precision], typer.Option("--precision", help="Arithmetic; repeatable.")]
+Patches = Annotated[list[int], typer.Option("--patch", help="Patch side, pixels; repeatable.")]
+Patch = Annotated[int, typer.Option("--patch", help="Patch side, pixels.")]
+Megapixels = Annotated[str, typer.Option(help="Sizes of the square canvas, such as 1,4,16.")]
+Sweeps = Annotated[int, typer.Option(min=2, help="Sweeps of each; the first is not timed.")]
+Keep = Annotated[Path | None, typer.Option(help="JSON file for the result.", show_default=False)]
+Plot = Annotated[
+    Path | None, typer.Option(help="Picture of the result, written as .png and .svg.", show_default=False)
+]
+
+
+@app.command()
+def memory(
+    network: option.Network = NetworkName.WAVELET,
+    weights: Weights = None,
+    precision: option.PrecisionOption = Precision.AUTO,
+    device: option.Device = "auto",
+    megapixels: Megapixels = "0.25,1,4,16",
+    patch: Patch = 256,
+    memory: Annotated[
+        str | None, typer.Option(help="Limit to choose this renderer's patch by, instead of --patch.")
+    ] = None,
+    sweeps: Sweeps = 3,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory that a method may take before it dies, such as 4GiB.", show_default="all there is"
+        ),
+    ] = None,
+    keep: Keep = None,
+    plot: Plot = None,
+    debug: option.Debug = False,
+) -> None:
+    """Peak memory and time against resolution: this renderer, and the untiled method until it dies."""
+    from tilestyle.benchmark import memory as benchmark
+    from tilestyle.benchmark.plot import check_plot, plot_memory
+    from tilestyle.benchmark.point import Point
+
+    check_plot(plot)
+    scene = scene_of(network, weights, precision, device)
+    wall = None if limit is None else bytes_of(limit)
+    tiled = Point(0, sweeps, patch, memory, wall)
+    result = benchmark.memory(scene, parsed_sizes(megapixels), tiled, tell)
+    conclude(result, keep)
+    if plot:
+        plot_memory(result.rows, plot)
+
+
+@app.command()
+def speed(
+    network: Networks = [NetworkName.WAVELET],  # noqa: B006 - typer reads it, nobody changes it
+    weights: Weights = None,
+    precision: Precisions = [Precision.AUTO],  # noqa: B006
+    device: option.Device = "auto",
+    patch: Patches = [512],  # noqa: B006
+    megapixels: Annotated[float, typer.Option(help="Size of the square canvas.")] = 1.0,
+    sweeps: Sweeps = 6,
+    keep: Keep = None,
+    debug: option.Debug = False,
+) -> None:
+    """Megapixels a second, beside the bare network, the untiled step and the machine's matrix products."""
+    from tilestyle.benchmark import speed as benchmark
+
+    scenes = [scene_of(each, weights, kind, device) for each in network for kind in precision]
+    conclude(benchmark.speed(scenes, patch, megapixels, sweeps, tell), keep)
+
+
+@app.command()
+def scaling(
+    network: option.Network = NetworkName.WAVELET,
+    weights: Weights = None,
+    precision: option.PrecisionOption = Precision.AUTO,
+    device: option.Device = "auto",
+    megapixels: Megapixels = "1,4,16,64",
+    patch: Patch = 512,
+    sweeps: Sweeps = 3,
+    keep: Keep = None,
+    debug: option.Debug = False,
+) -> None:
+    """Cost and memory of a sweep against resolution, and the exponent of the cost: 1 is linear."""
+    from tilestyle.benchmark import scaling as benchmark
+
+    scene = scene_of(network, weights, precision, device)
+    conclude(benchmark.scaling(scene, parsed_sizes(megapixels), patch, sweeps, tell), keep)
+
+
+@app.command()
+def quality(
+    network: option.Network = NetworkName.WAVELET,
+    weights: Weights = None,
+    device: option.Device = "auto",
+    size: Annotated[int, typer.Option(help="Long side of the picture, pixels.")] = 512,
+    patch: Patch = 128,
+    sweeps: option.Sweeps = None,
+    keep: Keep = None,
+    plot: Plot = None,
+    debug: option.Debug = False,
+) -> None:
+    """Exact loss of the whole canvas against passes of the network: tiled, untiled, halos, windows, bf16."""
+    from tilestyle.benchmark import quality as benchmark
+    from tilestyle.benchmark.plot import check_plot, plot_quality
+
+    check_plot(plot)
+    scene = scene_of(network, weights, Precision.FP32, device)
+    result = benchmark.quality(scene, size, patch, sweeps, tell)
+    conclude(result, keep)
+    if plot:
+        plot_quality(result.rows, plot)
+
+
+def scene_of(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Scene:
+    """What is rendered with; the built-in network has no use for weights."""
+    from tilestyle.benchmark.scene import Scene
+
+    return Scene(network, None if network is NetworkName.WAVELET else weights, precision, device)
+
+
+def parsed_sizes(text: str) -> list[float]:
+    """Megapixels, from numbers with commas between them."""
+    try:
+        sizes = [float(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(0 < size < 1e6 for size in sizes):
+        raise SettingError(f"megapixels {text!r} are no sizes", hint="give numbers above 0, such as 1,4,16")
+    return sizes
+
+
+def tell(row: Row) -> None:
+    """One line a measurement, while the next is on its way."""
+    print(", ".join(f"{key} {shown(value)}" for key, value in row.items()), file=sys.stderr, flush=True)
+
+
+def conclude(result: Result, keep: Path | None) -> None:
+    """Print the result, and keep it."""
+    command = ["tilestyle", *sys.argv[1:]]
+    show(result, command)
+    if keep:
+        result.keep(keep, command)
+
+
+def show(result: Result, command: Sequence[str]) -> None:
+    """Print a result as a table, with its figures and circumstances under it."""
+    from tilestyle.benchmark.record import circumstances
+
+    flat = [flattened(row) for row in result.rows]
+    columns = list(dict.fromkeys(column for row in flat for column in row))
+    # Rows with many columns are easier read as columns.
+    wide = len(columns) > 12
+    table = Table(*([""] * (len(flat) + 1) if wide else columns), title=result.title, show_header=not wide)
+    if wide:
+        for column in columns:
+            table.add_row(column, *(shown(row.get(column)) for row in flat))
+    else:
+        for row in flat:
+            table.add_row(*(shown(row.get(column)) for column in columns))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    for key, value in {**result.figures, **circumstances(command)}.items():
+        console.print(f"{key}: {shown(value)}", highlight=False, markup=False)
+
+
+def flattened(row: Row) -> dict[str, Any]:
+    """A row whose tables are columns of their own."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        flat |= (
+            {f"{key}: {name}": part for name, part in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
+    return flat
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it: counts of bytes in MiB."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and abs(value) >= 2**20:
+        return f"{value / 2**20:.0f} MiB"
+    return "" if value is None else str(value)

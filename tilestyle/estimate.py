@@ -1,0 +1,42 @@
+"""How long a render will take, from its smallest level."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+from tilestyle.job import Job
+from tilestyle.plan import patches_of
+from tilestyle.rescue import persist
+from tilestyle.style import target
+
+SWEEPS = 3  # the first of which also pays for what libraries do once
+# Share of a sweep that the exact moments of a canvas of many patches cost besides: now and then a forward pass
+# over more pixels than the canvas's.
+MEASURING = 0.05
+
+
+def seconds_for(job: Job) -> float:
+    """Seconds that the sweeps of a job will take: measured on its coarsest level, which takes a second or so.
+
+    Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, however many
+    pixels there are. Rough: small levels are not large ones. The time left that is shown later is better.
+    """
+    first = job.levels[0]
+    moments = job.style_moments(first)
+    goals = {layer: target(found, job.config.style_loss) for layer, found in moments.items()}
+    began = time.perf_counter()
+    for layer, goal in goals.items():
+        goal.cotangent(moments[layer])
+    fixed = time.perf_counter() - began
+    ends = [time.perf_counter()]
+    few = replace(job, levels=(replace(first, sweeps=SWEEPS),))
+    persist(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
+    sweep = min(after - before for before, after in pairwise(ends[1:]))
+    pixel = max(sweep - fixed, 0.0) / first.extent.area
+    seconds = 0.0
+    for level in job.levels:
+        tiled = patches_of(level.extent, job.side) > 1
+        seconds += level.sweeps * (fixed + pixel * level.extent.area * (1 + MEASURING * tiled))
+    return seconds

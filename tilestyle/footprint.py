@@ -1,0 +1,194 @@
+"""Bytes that a render needs at most: arithmetic on shapes, held to measured peaks by benchmarks/footprints.py.
+
+Beyond the libraries themselves, on the device that has the network and on the host that has the canvas. On a
+CPU the two are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+
+from tilestyle.geometry import Extent, rounded_up
+from tilestyle.networks.network import FeatureNetwork
+from tilestyle.networks.vgg import Vgg
+from tilestyle.plan import Level
+
+PIXEL = 3 * 4  # bytes of a pixel in float32
+CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
+BLEND = PIXEL + 4
+# Decoding holds the samples as stored beside the floats; 17 where there is a colour profile.
+READING = 17
+# Temporaries of a step of the optimiser, and the gradient, under one patch.
+STEP = 60
+# What libraries set up when first used (kernels, threads, tables), and the interpreter's own growth. oneDNN's
+# kernels for bfloat16 are many.
+RUNTIME = {torch.float32: 48 * 2**20, torch.bfloat16: 112 * 2**20}
+# What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
+FRAGMENTS = 1.5
+# Float64 matrices of every style layer: target and its root, ridge, correction; in float32 sums and cotangents.
+MATRIX = 56
+WORKSPACE = 64  # eigendecomposition of the widest layer
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Height and width of the pictures that come in, pixels."""
+
+    style: tuple[int, int]
+    content: tuple[int, int] | None = None
+    init: tuple[int, int] | None = None
+
+    @property
+    def areas(self) -> list[int]:
+        """Pixels of each."""
+        given = (self.style, self.content, self.init)
+        return [height * width for height, width in filter(None, given)]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the network is asked for."""
+
+    network: FeatureNetwork
+    style_layers: Collection[str]
+    content_layers: Collection[str]
+    blended: bool  # whether patches may overlap
+    kept: bool = False  # whether content features are kept beside the canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes needed at most, by where and when."""
+
+    fixed: int  # device: network and moments
+    patch: int  # device: one patch forward and backward, or a larger one forward with its halo
+    glance: int  # device: one patch of the style, forward
+    held: int  # host, while patches are at work: canvas, optimiser, pictures
+    style: int  # host, besides: the style, while it is looked at
+    between: int  # host, when no patch is at work: reading, changing levels, writing
+    loading: int  # host, before all that: the network, while it is made
+
+    @property
+    def device(self) -> int:
+        """On a device that has memory of its own."""
+        return self.fixed + max(self.patch, self.glance)
+
+    @property
+    def host(self) -> int:
+        """Beside such a device."""
+        return max(self.held + self.style, self.between, self.loading)
+
+    @property
+    def together(self) -> int:
+        """Where both are one memory."""
+        working = self.held + max(self.patch, self.style + self.glance)
+        return max(self.fixed + max(working, self.between), self.loading)
+
+
+def footprint(
+    work: Work, levels: tuple[Level, ...], side: int, pictures: Pictures, style_side: float
+) -> Footprint:
+    """What a render of these levels needs, the last most; `style_side` is how long the style is shown."""
+    extent = levels[-1].extent
+    scale = 2 ** (len(levels[-1].scale_odds) - 1)
+    window = _seen(extent, side * scale)
+    sources = PIXEL * sum(pictures.areas)
+    canvas = CANVAS + BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
+    held = sources + round(canvas * extent.area)
+    style = pictures.areas[0]
+    shown = min(style, style * (style_side / max(pictures.style)) ** 2)
+    return Footprint(
+        fixed=_fixed_bytes(work),
+        patch=round(_patch_bytes(work, extent, side, scaled=scale > 1) + STEP * window),
+        glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
+        held=held,
+        style=round(PIXEL * (2 * shown + sqrt(shown * style))),
+        between=max(
+            READING * sum(pictures.areas),
+            sources + _changing_bytes(levels),
+            held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
+        ),
+        loading=_loading_bytes(work.network),
+    )
+
+
+def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
+    """Memory of one forward pass to the named layers and of their moments, bytes per input pixel.
+
+    Either the answers so far and the widest layer on its way, or all answers and the widest once more: moments
+    are sums in float32 over a copy with the channels first.
+    """
+    item = network.dtype.itemsize
+    values = {name: layer.channels / layer.stride**2 for name, layer in network.layers.items()}
+    answers = sum(values[name] for name in layers)
+    copied = item if network.dtype is torch.float32 else item + 4
+    widest = max(values[name] for name in layers)
+    return max(item * (answers + max(values.values())), item * answers + copied * widest)
+
+
+def _beside(work: Work) -> float:
+    """Bytes a canvas pixel of what grows with the canvas besides: coarse layers' gradients, kept content."""
+    network = work.network
+    octaves = network.octaves({*work.style_layers, *work.content_layers})
+    near = [network.layers[name] for layer, name in octaves.get(1, {}).items() if layer in work.content_layers]
+    kept = 2 * work.kept * sum(layer.channels / layer.stride**2 for layer in near)
+    return kept + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
+
+
+def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:
+    """A patch forward and backward; or forward only, with the halo that makes its moments exact.
+
+    Where the canvas is larger than a patch, coarse octaves are seen apart; at scales above 1 all together.
+    """
+    network = work.network
+    layers = {*work.style_layers, *work.content_layers}
+    octaves = {1: {layer: layer for layer in layers}} if scaled else network.octaves(layers)
+    both = _seen(extent, side) * network.bytes_per_pixel(layers, network.dtype)
+    most = both
+    for names in octaves.values():
+        described = [network.layers[name] for name in names.values()]
+        unit = max(layer.stride for layer in described)
+        halo = rounded_up(max(layer.receptive_field for layer in described) // 2, unit)
+        style = [name for layer, name in names.items() if layer in work.style_layers]
+        if style:
+            most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
+    return FRAGMENTS * most
+
+
+def _seen(extent: Extent, side: int) -> int:
+    """Pixels of a canvas that a patch of this side sees."""
+    return min(side, extent.height) * min(side, extent.width)
+
+
+def _fixed_bytes(work: Work) -> int:
+    channels = [work.network.layers[layer].channels for layer in work.style_layers]
+    matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * max(channels) ** 2
+    return RUNTIME[work.network.dtype] + matrices + _numbers(work.network) * work.network.dtype.itemsize
+
+
+def _loading_bytes(network: FeatureNetwork) -> int:
+    """A network of trained weights is there twice in float32 while it is made from a file, and a bit."""
+    return RUNTIME[torch.float32] + round(2.2 * 4 * _numbers(network))
+
+
+def _numbers(network: FeatureNetwork) -> int:
+    """Trained numbers of a network."""
+    if not isinstance(network, Vgg):
+        return 0
+    return sum(part.weight.numel() + part.bias.numel() for part in network.convolutions.values())
+
+
+def _changing_bytes(levels: tuple[Level, ...]) -> int:
+    """The last level's canvas made from the one before: both, and a plane on its way."""
+    extent = levels[-1].extent
+    picture = extent.picture.area
+    before = levels[-2].extent if len(levels) > 1 else None
+    resampled = PIXEL * picture
+    if before is None:
+        return CANVAS * extent.area + 2 * resampled
+    resampled += round(PIXEL * sqrt(picture * before.picture.area))  # along one axis, then the other
+    return CANVAS * (before.area + extent.area) + resampled

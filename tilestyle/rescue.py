@@ -1,0 +1,102 @@
+"""When memory runs out after all: the same render with smaller patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from tilestyle.allocator import release
+from tilestyle.canvas import Canvas
+from tilestyle.errors import MemoryLimit, TilestyleError
+from tilestyle.geometry import Box, Patch, tiling
+from tilestyle.job import Job
+from tilestyle.renderer import LevelObserver, SweepObserver, optimise
+from tilestyle.standing import Standing
+
+# What torch, oneDNN, cuBLAS and cuDNN say; only CUDA's allocator has an exception of its own.
+COMPLAINTS = (
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "could not create a memory",
+    "could not create a primitive",
+)
+
+HalvingObserver = Callable[[int], None]
+
+
+def persist(
+    job: Job,
+    begin: LevelObserver,
+    observe: SweepObserver,
+    stop: Callable[[], bool],
+    halved: HalvingObserver = lambda side: None,
+) -> tuple[Canvas, bool]:
+    """As `optimise`, but when memory runs out patches are halved and the render goes on.
+
+    `halved` is told the new side, pixels. Nothing finished is lost, and every pixel is stepped once a sweep all
+    the same: of the sweep at work only the patches that had not been stepped are cut up and taken. Raises
+    MemoryLimit when patches cannot be smaller.
+    """
+    standing = Standing()
+    while True:
+        try:
+            return optimise(job, begin, observe, stop, standing)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+        # Only here, where the exception no longer holds on to the tensors of the frames it passed.
+        job = smaller(job, reason)
+        resume(standing, job)
+        release()
+        halved(job.side)
+
+
+def resume(standing: Standing, job: Job) -> None:
+    """Make ready to end the sweep at work with smaller patches; one that has not stepped is drawn anew."""
+    if not (standing.cut_short or standing.stepped):
+        standing.begin([], cut_short=False)
+        return
+    left = [piece for patch in standing.left for piece in cut(patch, job.side, job.unit)]
+    standing.begin(left, cut_short=True)
+    if not left:
+        standing.turn()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception of a library means that it was refused memory."""
+    if isinstance(error, TilestyleError):
+        return False
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(complaint in str(error) for complaint in COMPLAINTS)
+
+
+def smaller(job: Job, reason: str) -> Job:
+    """The job with patches of half the side, or the least there can be; raises MemoryLimit below that."""
+    least = least_side(job.unit, job.halo)
+    side = max(job.side // 2 // job.unit * job.unit, least)
+    if side >= job.side:
+        raise MemoryLimit(
+            f"{job.network.device} has no room for the least patch, {job.side} pixels ({reason})",
+            hint="close other programs, or choose a smaller --size or fewer layers",
+        )
+    return replace(job, side=side)
+
+
+def least_side(unit: int, halo: int) -> int:
+    """The smallest patch that still owns something: two units and a halo on either side, pixels."""
+    return 2 * (unit + halo)
+
+
+def cut(patch: Patch, side: int, unit: int) -> list[Patch]:
+    """Patches of at most `side` patch pixels that own what this one owns; it steps at once, so has no halo."""
+    pieces = []
+    for part in tiling(patch.owned.height // patch.scale, patch.owned.width // patch.scale, side, unit):
+        top, left = patch.owned.top + part.top * patch.scale, patch.owned.left + part.left * patch.scale
+        box = Box(top, left, part.height * patch.scale, part.width * patch.scale)
+        pieces.append(Patch(box, box, patch.scale))
+    return pieces

@@ -1,0 +1,125 @@
+"""What settings come to on this machine: device, network, layers, levels, and the patch that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+
+import torch
+
+from tilestyle.allocator import keep_nothing_large
+from tilestyle.budget import Limits, find_device, find_dtype, fits, fitting_home, fitting_side, worth_keeping
+from tilestyle.config import RenderConfig, Sampler
+from tilestyle.errors import SettingError
+from tilestyle.footprint import Footprint, Pictures, Work, footprint
+from tilestyle.geometry import rounded_up
+from tilestyle.networks.network import FeatureNetwork
+from tilestyle.networks.registry import load_network
+from tilestyle.objective import Weights
+from tilestyle.plan import Level, Pyramid, levels, picture_size
+
+# Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
+# the deepest layer sees.
+COARSEST_STYLE = 128
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What can be said before any picture is looked at."""
+
+    network: FeatureNetwork
+    weights: Weights
+    unit: int  # deepest stride in use, pixels
+    halo: int  # by which patches overlap, pixels
+    limits: Limits
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """All in use."""
+        return frozenset(self.weights.style_layers) | frozenset(self.weights.content_layers)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What can be said once the sizes of the pictures are known."""
+
+    levels: tuple[Level, ...]
+    side: int  # largest patch side, pixels
+    home: torch.device  # where canvases live
+    content_kept: bool
+    need: Footprint
+
+
+def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
+    """Find device, network and layers; raises what cannot be had."""
+    device = find_device(config.device)
+    limits = Limits.of(config)
+    if limits.memory is not None and device.type == "cpu":
+        keep_nothing_large()
+    dtype = find_dtype(config.precision, device)
+    network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
+    weights = layer_weights(network, config, with_content=with_content)
+    strides = [network.layers[layer].stride for layer in (*weights.style_layers, *weights.content_layers)]
+    unit = max(strides)
+    return Resolved(network, weights, unit, rounded_up(config.overlap, unit), limits)
+
+
+def planned(config: RenderConfig, seen: Resolved, pictures: Pictures) -> Planned:
+    """Choose the patch and the levels; raises SettingError or MemoryLimit where there are none."""
+    size = picture_size(config.size, pictures.content)
+    coarsest, style_side = float(config.coarsest), config.style_scale * max(pictures.style)
+    if pictures.content is None:
+        coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
+    else:
+        style_side = config.style_scale * max(size)
+    work = Work(
+        seen.network,
+        seen.weights.style_layers,
+        seen.weights.content_layers,
+        blended=bool(seen.halo) or config.sampler is Sampler.WINDOWS,
+    )
+
+    def steps(side: int) -> tuple[Level, ...]:
+        return levels(*size, config, Pyramid(min(coarsest, max(size)), side, seen.unit))
+
+    def need(side: int, *, kept: bool = False) -> Footprint:
+        return footprint(replace(work, kept=kept), steps(side), side, pictures, style_side)
+
+    least = 2 * (seen.unit + seen.halo)
+    given = config.patch // seen.unit * seen.unit if config.patch else None
+    if given is not None and given < least:
+        raise SettingError(
+            f"patch {config.patch} is too small for layers of stride {seen.unit} and an overlap of {seen.halo}",
+            hint=f"give at least {least}",
+        )
+    device = seen.network.device
+    side = fitting_side(device, seen.limits, need, least, given)
+    kept = config.keep_content
+    if kept is None:
+        worth = worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
+        kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
+    found = need(side, kept=kept)
+    return Planned(steps(side), side, fitting_home(device, seen.limits, found), kept, found)
+
+
+def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:
+    """The layers in use with their weights, shares of one within style and within content."""
+    style = _shares(network, config.style_layers or network.style_layers, "style")
+    content: dict[str, float] = {}
+    weight = network.content_weight if config.content_weight is None else config.content_weight
+    if with_content and weight:
+        content = _shares(network, config.content_layers or network.content_layers, "content")
+    return Weights(config.style_weight, weight, config.tv_weight, style, content)
+
+
+def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:
+    named: dict[str, float] = {}
+    for name, weight in layers.items():
+        if not 0 <= weight < float("inf"):
+            raise SettingError(f"weight {weight} of {term} layer {name}", hint="give a number from 0 up")
+        named[network.canonical(name)] = weight
+    total = sum(named.values())
+    if not total:
+        raise SettingError(f"no {term} layer has any weight", hint="give one layer a weight above 0")
+    return {name: weight / total for name, weight in named.items() if weight}
