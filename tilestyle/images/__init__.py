@@ -1,25 +1,33 @@
 """Picture files to arrays and back.
 
-The only package that speaks Pillow, tifffile and imagecodecs. Everything inside tilestyle sees a Picture:
-float32 sRGB, the right way up.
+The only package that speaks Pillow, tifffile, imagecodecs and libvips. Everything inside tilestyle sees a
+Picture: float32 sRGB, the right way up; or a Source, which is one read by windows.
 """
 
+from tilestyle.images.formats import OUTPUT_SUFFIXES, Format, check_writable, disk_bytes
 from tilestyle.images.inspect import PictureInfo, inspect_picture
+from tilestyle.images.options import Compression, WriteOptions
 from tilestyle.images.picture import Picture
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
-from tilestyle.images.write import OUTPUT_SUFFIXES, WriteOptions, check_writable, write_picture
+from tilestyle.images.strips import strips_of
+from tilestyle.images.write import write_picture, write_stream
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "Compression",
+    "Format",
     "Json",
     "Picture",
     "PictureInfo",
     "WriteOptions",
     "check_writable",
+    "disk_bytes",
     "inspect_picture",
     "picture_from",
     "read_picture",
     "read_provenance",
+    "strips_of",
     "write_picture",
+    "write_stream",
 ]

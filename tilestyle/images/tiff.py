@@ -60,21 +60,25 @@ def samples_from_tiff(path: Path) -> Samples:
     """
     with main_page(path) as page:
         check_size(path.name, page.imagelength, page.imagewidth)
-        if _needs_libtiff(page):
+        if needs_libtiff(page):
             with Image.open(path) as image:
                 return samples_from_pillow(image)
-        _check_page(page, path)
-        stored = _channels_last(page)
-        model = _MODELS[PHOTOMETRIC(page.photometric)]
-        if page.photometric == PHOTOMETRIC.PALETTE:
-            return _samples(page, _palette_colours(page, stored), None, ColourModel.RGB)
-        if model is ColourModel.LAB:
-            return _samples(page, _lab_values(page, stored[..., :3]), None, model)
-        stored = _full_range(stored, page.bitspersample)
-        values = stored[..., : CHANNELS[model]]
-        if page.photometric == PHOTOMETRIC.MINISWHITE:
-            values = (1 if values.dtype == np.float32 else np.iinfo(values.dtype).max) - values
-        return _with_alpha(page, stored, values, model)
+        check_page(page, path)
+        return samples_of_page(page, _channels_last(page))
+
+
+def samples_of_page(page: tifffile.TiffPage, stored: NDArray[Any]) -> Samples:
+    """What decoded samples [h, w, C] of a page, or of a window of it, mean."""
+    model = _MODELS[PHOTOMETRIC(page.photometric)]
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return _samples(page, _palette_colours(page, stored), None, ColourModel.RGB)
+    if model is ColourModel.LAB:
+        return _samples(page, _lab_values(page, stored[..., :3]), None, model)
+    stored = _full_range(stored, page.bitspersample)
+    values = stored[..., : CHANNELS[model]]
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        values = (1 if values.dtype == np.float32 else np.iinfo(values.dtype).max) - values
+    return _with_alpha(page, stored, values, model)
 
 
 def mode_description(page: tifffile.TiffPage) -> str:
@@ -113,12 +117,13 @@ def page_dots_per_inch(page: tifffile.TiffPage) -> tuple[float, float] | None:
     return across, down
 
 
-def _needs_libtiff(page: tifffile.TiffPage) -> bool:
-    """tifffile reads YCbCr only where a JPEG codec turns it into RGB; Pillow has libtiff do it."""
+def needs_libtiff(page: tifffile.TiffPage) -> bool:
+    """Whether libtiff has to decode: tifffile reads YCbCr only where a JPEG codec turns it into RGB."""
     return page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG
 
 
-def _check_page(page: tifffile.TiffPage, path: Path) -> None:
+def check_page(page: tifffile.TiffPage, path: Path) -> None:
+    """Raise PictureError for volumes, unknown channels, signed numbers and files that end too early."""
     if page.photometric not in _MODELS:
         kind = getattr(page.photometric, "name", page.photometric)
         raise PictureError(
