@@ -10,6 +10,7 @@ from tilestyle.images.options import Compression, WriteOptions
 from tilestyle.images.picture import Picture
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
+from tilestyle.images.source import Source, open_source
 from tilestyle.images.strips import strips_of
 from tilestyle.images.write import write_picture, write_stream
 
@@ -20,10 +21,12 @@ __all__ = [
     "Json",
     "Picture",
     "PictureInfo",
+    "Source",
     "WriteOptions",
     "check_writable",
     "disk_bytes",
     "inspect_picture",
+    "open_source",
     "picture_from",
     "read_picture",
     "read_provenance",

@@ -134,10 +134,20 @@ def encoding(label: str) -> Iterator[None]:
         hint = _ENCODE_HINTS.get(error.errno or 0, "try another folder or format")
         raise OutputError(f"cannot write {label} ({_one_line(error)})", hint=hint) from error
     except _FOREIGN as error:
-        # libvips knows errors of the system by their text only.
-        full = os.strerror(errno.ENOSPC) in str(error)
-        hint = _ENCODE_HINTS[errno.ENOSPC] if full else "try another format"
-        raise OutputError(f"cannot encode {label} ({_one_line(error)})", hint=hint) from error
+        if is_disk_full(error):
+            raise disk_full(label) from error
+        raise OutputError(f"cannot encode {label} ({_one_line(error)})", hint="try another format") from error
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of libvips, which knows those of the system by their text only, is a full disk."""
+    return os.strerror(errno.ENOSPC) in str(error)
+
+
+def disk_full(label: str) -> OutputError:
+    """What to raise then."""
+    what = os.strerror(errno.ENOSPC)
+    return OutputError(f"cannot write {label} ({what})", hint=_ENCODE_HINTS[errno.ENOSPC])
 
 
 def check_honest(label: str, height: int, width: int, file_bytes: int) -> None:

@@ -35,9 +35,8 @@ def strips_of_picture(picture: Picture) -> Iterator[FloatArray]:
 
 
 def strip_rows(width: int) -> int:
-    """Rows of a strip of about 8 MiB as float32, a multiple of 2 from two on."""
-    rows = max(1, _STRIP_SAMPLES // (4 * width))
-    return rows - rows % 2 if rows > 1 else 1
+    """Rows of a strip of about 8 MiB as float32, but no more than 256."""
+    return min(256, max(1, _STRIP_SAMPLES // (4 * width)))
 
 
 def regrouped(strips: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:

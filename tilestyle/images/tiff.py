@@ -45,12 +45,35 @@ _CENTIMETRE = 3
 def main_page(path: Path) -> Iterator[tifffile.TiffPage]:
     """Open the first page that is neither a reduced copy nor a mask, or else the first page."""
     with tifffile.TiffFile(path) as file:
-        chosen = file.pages.first
-        for page in file.pages:
-            if isinstance(page, tifffile.TiffPage) and not page.subfiletype & (_REDUCED | _MASK):
-                chosen = page
-                break
-        yield chosen
+        yield main_page_of(file)
+
+
+def main_page_of(file: tifffile.TiffFile) -> tifffile.TiffPage:
+    """The first page that is neither a reduced copy nor a mask, or else the first page."""
+    for page in file.pages:
+        if isinstance(page, tifffile.TiffPage) and not page.subfiletype & (_REDUCED | _MASK):
+            return page
+    return file.pages.first
+
+
+def reduced_pages(file: tifffile.TiffFile, main: tifffile.TiffPage) -> list[tifffile.TiffPage]:
+    """Smaller copies of the main page, from among the pages of the file and those under the main page."""
+    others = [*file.pages, *(main.pages or ())]
+    return [page for page in others if isinstance(page, tifffile.TiffPage) and _is_copy(page, main)]
+
+
+def _is_copy(page: tifffile.TiffPage, main: tifffile.TiffPage) -> bool:
+    """Whether a page says it is reduced, and has the kind of samples and the shape of the main page."""
+    skew = page.imagelength * main.imagewidth - page.imagewidth * main.imagelength
+    return (
+        bool(page.subfiletype & _REDUCED)
+        and _kind_of_samples(page) == _kind_of_samples(main)
+        and abs(skew) <= max(main.imagelength, main.imagewidth)
+    )
+
+
+def _kind_of_samples(page: tifffile.TiffPage) -> tuple[object, ...]:
+    return page.photometric, page.dtype, page.samplesperpixel, page.bitspersample, page.extrasamples
 
 
 def samples_from_tiff(path: Path) -> Samples:
