@@ -18,6 +18,7 @@ SIDE_LIMIT = 10_000_000
 """Largest height or width that libvips takes."""
 
 _TILE, _OVERLAP = 254, 1  # with what they share, 256 pixels
+_DATED_NAME = "vips-properties.xml"  # of libvips, with the time of writing
 _SETTINGS_NAME = "tilestyle.json"  # beside the tiles, where viewers pass over what they do not know
 
 
@@ -49,6 +50,7 @@ def write_deep_zoom(
 
     try:
         save_strips(bands, shape, encode)
+        (beside / "new_files" / _DATED_NAME).unlink(missing_ok=True)
         if text is not None:
             (beside / "new_files" / _SETTINGS_NAME).write_text(text, encoding="ascii")
         _move(beside, path)

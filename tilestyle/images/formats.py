@@ -95,11 +95,12 @@ def format_of(path: Path) -> Format:
 def disk_bytes(path: PathLike, height: int, width: int, channels: int, depth: int = 8) -> int:
     """The most disk that writing can take while it goes on, bytes: as if nothing could be packed.
 
-    TIFF counts its reduced pages twice, in the file and while they wait.
+    TIFF counts its reduced pages twice, in the file and while they wait. JPEG of the highest quality is
+    larger than its samples when they are noise.
     """
     shape = (height, width, channels)
     unpacked = tiff_tiles.unpacked_bytes(shape, depth // 8)
     form = format_of(Path(path))
     if form is Format.TIFF:
         return unpacked + 2 * tiff_tiles.spooled_bytes(shape, depth // 8)
-    return unpacked * 4 // 3 if form is Format.DEEP_ZOOM else unpacked
+    return {Format.DEEP_ZOOM: 2 * unpacked, Format.JPEG: unpacked * 3 // 2}.get(form, unpacked)

@@ -105,7 +105,7 @@ def _reduced_shapes(shape: Shape) -> Iterator[Shape]:
 def _page_arguments(channels: int, tags: TiffTags, *, first: bool) -> dict[str, Any]:
     jpeg = tags.compression is Compression.JPEG
     arguments: dict[str, Any] = {
-        "photometric": "ycbcr" if jpeg else "rgb",
+        "photometric": "rgb",  # with JPEG tifffile makes YCbCr of it
         "extrasamples": ["unassalpha"] if channels == 4 else None,
         "tile": (TILE, TILE),
         "compression": _CODECS[tags.compression],

@@ -22,7 +22,7 @@ from tilestyle.images.options import Compression, WriteOptions
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.provenance import KEYWORD, provenance_exif, software
 from tilestyle.images.read import PathLike, picture_from
-from tilestyle.images.strips import on_white, quantised, strips_of_picture
+from tilestyle.images.strips import on_white, quantised, regrouped, strip_rows, strips_of_picture
 
 _DEFAULT = WriteOptions()
 
@@ -89,7 +89,8 @@ def _write_png(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions
     text = options.text()
     if text is not None:
         chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + text.encode()))
-    file.writelines(png.encoded(bands, shape, chunks))
+    rows = regrouped(bands, strip_rows(shape[1]))  # what is packed together shows in the bytes
+    file.writelines(png.encoded(rows, shape, chunks))
 
 
 def _write_tiff(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
