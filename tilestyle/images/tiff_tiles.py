@@ -125,10 +125,15 @@ def _page_arguments(channels: int, tags: TiffTags, *, first: bool) -> dict[str, 
 
 
 def _tiles(rows: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Cut rows of tiles [TILE, W, C] into tiles; those at the edges are smaller."""
+    """Cut rows of tiles [h, W, C] into tiles [TILE, TILE, C], the edges continued beyond the picture.
+
+    What tifffile would fill in is black, and JPEG would show it inside.
+    """
     for row in rows:
         for left in range(0, row.shape[1], TILE):
-            yield np.ascontiguousarray(row[:, left : left + TILE])
+            tile = row[:, left : left + TILE]
+            beyond = [(0, TILE - tile.shape[0]), (0, TILE - tile.shape[1]), (0, 0)]
+            yield np.pad(tile, beyond, mode="edge")
 
 
 def _spooling(rows: Iterator[NDArray[Any]], spool: IO[bytes]) -> Iterator[NDArray[Any]]:
