@@ -4,12 +4,15 @@ The only package that speaks Pillow, tifffile, imagecodecs and libvips. Everythi
 Picture: float32 sRGB, the right way up; or a Source, which is one read by windows.
 """
 
+from tilestyle.images.alpha import composited, filled
 from tilestyle.images.formats import OUTPUT_SUFFIXES, Format, check_writable, disk_bytes
 from tilestyle.images.inspect import PictureInfo, inspect_picture
 from tilestyle.images.options import Compression, WriteOptions
 from tilestyle.images.picture import Picture
+from tilestyle.images.proof import Intent, Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
+from tilestyle.images.shrink import area_mean
 from tilestyle.images.source import Source, open_source
 from tilestyle.images.strips import strips_of
 from tilestyle.images.write import write_picture, write_stream
@@ -18,14 +21,20 @@ __all__ = [
     "OUTPUT_SUFFIXES",
     "Compression",
     "Format",
+    "Intent",
     "Json",
     "Picture",
     "PictureInfo",
+    "Proof",
     "Source",
     "WriteOptions",
+    "area_mean",
     "check_writable",
+    "composited",
     "disk_bytes",
+    "filled",
     "inspect_picture",
+    "open_proof",
     "open_source",
     "picture_from",
     "read_picture",
