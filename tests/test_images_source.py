@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from PIL import Image
 
-from tilestyle.errors import OutputError, PictureError
-from tilestyle.images import Picture, WriteOptions, open_source, read_picture, write_picture
+from tilestyle.errors import MemoryLimit, OutputError, PictureError
+from tilestyle.images import Picture, WriteOptions, open_source, read_picture, source_from, write_picture
 from tilestyle.images.orientation import stored_window, upright
 from tilestyle.images.shrink import AreaMean, area_mean
 
@@ -153,6 +154,28 @@ def test_small_pictures_are_means(tmp_path: Path, kind: str, size: tuple[int, in
         assert_allclose(small.alpha, expected.alpha, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pictures_in_memory_are_sources_too(channels: int) -> None:
+    values = pattern(channels, "float32")
+    alpha = np.ascontiguousarray(values[..., 3]) if channels == 4 else None
+    picture = Picture(np.ascontiguousarray(values[..., :3]), alpha, depth=16, dpi=(300, 300), name="a")
+    source = source_from(picture)
+    assert (source.height, source.width, source.depth, source.dpi) == (HEIGHT, WIDTH, 16, (300, 300))
+    assert_array_equal(source.read(10, 20, 30, 40), picture.pixels[10:40, 20:60])
+    assert (source.alpha(10, 20, 30, 40) is None) == (channels == 3)
+    assert_array_equal(whole(source.shrunk(50, 60)), whole(area_mean(picture, 50, 60)))
+
+
+def test_threads_share_a_source(tmp_path: Path) -> None:
+    KINDS["tiles"](tmp_path / "a.tif")
+    expected = read_picture(tmp_path / "a.tif").pixels
+    corners = np.random.default_rng(0).integers(0, 200, (60, 2))
+    with open_source(tmp_path / "a.tif") as source, ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda corner: source.read(int(corner[0]), int(corner[1]), 90, 90), corners)
+        for (top, left), pixels in zip(corners, found, strict=True):
+            assert_array_equal(pixels, expected[top : top + 90, left : left + 90])
+
+
 def test_conversion_happens_once_and_anew_when_the_file_changes(tmp_path: Path) -> None:
     path, work = tmp_path / "a.png", tmp_path / "work"
     pillow("PNG")(path)
@@ -269,6 +292,27 @@ def test_truncated_files(tmp_path: Path, kind: str, part: float) -> None:
             source.shrunk(40, 40)
         one_line(caught.value)
     assert not list(tmp_path.glob("work/*"))
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff"])
+def test_damaged_files_are_read_or_refused_but_never_crash(
+    tmp_path: Path, form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, random = tmp_path / "damaged", np.random.default_rng(0)
+    Image.fromarray(pattern()[:60, :50]).save(path, form, icc_profile=b"broken" * 20)
+    whole = path.read_bytes()
+    for number in range(60):
+        damaged = bytearray(whole)
+        for position in random.integers(0, len(whole), 4):
+            damaged[position] = random.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            with open_source(path, tmp_path / "work" if number % 2 else None) as source:
+                source.shrunk(1, 1)
+                source.read(0, 0, source.height, source.width)
+        except (PictureError, MemoryLimit) as error:
+            one_line(error)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_empty_missing_and_no_picture(tmp_path: Path) -> None:

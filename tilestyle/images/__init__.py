@@ -13,7 +13,7 @@ from tilestyle.images.proof import Intent, Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
 from tilestyle.images.shrink import area_mean
-from tilestyle.images.source import Source, open_source
+from tilestyle.images.source import Source, open_source, source_from
 from tilestyle.images.strips import strips_of
 from tilestyle.images.write import write_picture, write_stream
 
@@ -39,6 +39,7 @@ __all__ = [
     "picture_from",
     "read_picture",
     "read_provenance",
+    "source_from",
     "strips_of",
     "write_picture",
     "write_stream",

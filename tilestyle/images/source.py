@@ -13,6 +13,7 @@ import numpy as np
 from tilestyle.errors import PictureError
 from tilestyle.images import convert
 from tilestyle.images.border import check_honest, decoding
+from tilestyle.images.colour import ColourModel
 from tilestyle.images.inspect import PictureInfo, inspect_picture
 from tilestyle.images.orientation import UPRIGHT, stored_window, swaps_sides, upright
 from tilestyle.images.picture import FloatArray, Picture
@@ -30,12 +31,10 @@ class Source:
     ``dpi``, and ``has_alpha``. To be closed, or used in a `with` block.
     """
 
-    def __init__(self, path: Path, facts: PictureInfo, convert_into: Path | None) -> None:
-        self._path, self._facts, self._convert_into = path, facts, convert_into
-        self._opened: Windows | None = None
-        if is_tiff(path):
-            with decoding(path.name):
-                self._opened = open_tiff(path)
+    def __init__(
+        self, facts: PictureInfo, path: Path, convert_into: Path | None, opened: Windows | None
+    ) -> None:
+        self._facts, self._path, self._convert_into, self._opened = facts, path, convert_into, opened
         self.name = facts.name
         self.height, self.width = facts.height, facts.width
         self.depth, self.profile, self.dpi = facts.depth, facts.profile, facts.dpi
@@ -139,9 +138,31 @@ def open_source(path: PathLike, convert_into: Path | None = None) -> Source:
 
     Raises PictureError when the file is missing, broken, unknown, or claims more pixels than it can hold.
     """
+    path = Path(path)
     facts = inspect_picture(path)
     check_honest(facts.name, facts.height, facts.width, facts.file_bytes)
-    return Source(Path(path), facts, convert_into)
+    with decoding(facts.name):
+        opened = open_tiff(path) if is_tiff(path) else None
+    return Source(facts, path, convert_into, opened)
+
+
+def source_from(picture: Picture) -> Source:
+    """A picture in memory, or mapped from a file, to be read as one that is not."""
+    facts = PictureInfo(
+        name=picture.name,
+        height=picture.height,
+        width=picture.width,
+        depth=picture.depth,
+        mode="RGB" if picture.alpha is None else "RGB + alpha",
+        has_alpha=picture.alpha is not None,
+        orientation=UPRIGHT,
+        profile=picture.profile,
+        dpi=picture.dpi,
+        format="memory",
+        file_bytes=0,
+    )
+    samples = Samples(picture.pixels, ColourModel.RGB, picture.depth, picture.alpha)
+    return Source(facts, Path(picture.name), None, SampleWindows(samples))
 
 
 def _strips(windows: Windows) -> Iterator[Samples]:

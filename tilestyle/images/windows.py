@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,7 @@ class SampleWindows:
 class TiffWindows:
     """Windows of a TIFF page: only the tiles or strips under them are decoded, and the last ones kept.
 
+    One thread reads at a time, others wait: the file has one place where it is read.
     ``meaning`` is the page that says what the samples mean: reduced copies often lack profile and
     orientation.
     """
@@ -89,11 +91,13 @@ class TiffWindows:
         self._tile = segment_sides(page)
         self._cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._cached = 0
+        self._lock = threading.Lock()
 
     def samples(self, top: int, left: int, height: int, width: int) -> Samples:
         """Decode the tiles or strips under a window."""
         mapped = self._page.is_memmappable and not self._page.is_tiled
-        stored = (self._mapped if mapped else self._assembled)(top, left, height, width)
+        with self._lock:
+            stored = (self._mapped if mapped else self._assembled)(top, left, height, width)
         return tiff.samples_of_page(self._meaning, stored)
 
     def reduced(self, height: int, width: int) -> Windows:
