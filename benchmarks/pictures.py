@@ -29,7 +29,7 @@ from tilestyle.images.strips import quantised
 from tilestyle.images.vips import save_strips
 
 SIDES = (1000, 4000, 16000, 32768)
-LARGE = 20000  # from this side on without the cases below
+LARGE = 10000  # from this side on without the cases below
 ROWS = 64
 SMALL = 1024
 Case = Callable[[Path, int], None]
@@ -219,6 +219,8 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(json.dumps({"seconds": seconds, "peak MiB": peak}))
         return
+    from benchmarks.record import report  # here, or torch would count as memory of the cases
+
     rows = []
     for side in chosen.sides:
         with TemporaryDirectory(dir=chosen.folder) as folder:
@@ -226,11 +228,8 @@ def main() -> None:
                 if side < LARGE or name not in NOT_WHEN_LARGE:
                     rows.append(measured(name, Path(folder), side))
                     print(rows[-1], file=sys.stderr, flush=True)
-
-    from benchmarks.record import report  # torch, which would count as memory of the cases
-
-    threads = os.environ.get("VIPS_CONCURRENCY", "all")
-    report(rows, f"Large pictures in and out, threads of libvips: {threads}", chosen.keep)
+        threads = os.environ.get("VIPS_CONCURRENCY", "all")
+        report(rows, f"Large pictures in and out, threads of libvips: {threads}", chosen.keep)
 
 
 if __name__ == "__main__":
