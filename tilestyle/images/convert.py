@@ -53,9 +53,7 @@ def tiled_copy(path: Path, form: str, folder: Path) -> Path:
     Otherwise the picture is read whole. The name tells the file's place, length and time of change.
     Raises OutputError when it cannot be written, PictureError when it cannot be read.
     """
-    facts = path.stat()
-    identity = f"{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}"
-    copy = folder / f"source-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.tif"
+    copy = copy_of(path, folder)
     if copy.exists():
         return copy
     with encoding(str(folder)):
@@ -78,6 +76,13 @@ def tiled_copy(path: Path, form: str, folder: Path) -> Path:
                 raise disk_full(str(copy)) from error
             raise  # by the picture, then
     return copy
+
+
+def copy_of(path: Path, folder: Path) -> Path:
+    """Where the tiled copy of a file lies, or will."""
+    facts = path.stat()
+    identity = f"{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}"
+    return folder / f"source-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.tif"
 
 
 def is_streamed(form: str) -> bool:

@@ -92,6 +92,15 @@ class Source:
             name=self.name,
         )
 
+    def conversion_bytes(self) -> int:
+        """The disk that the first window will take in the folder of conversions, at the most; 0 for none."""
+        if self._opened is not None or self._convert_into is None:
+            return 0
+        if convert.copy_of(self._path, self._convert_into).exists():
+            return 0
+        channels = 4  # inks, or colours and alpha
+        return self.height * self.width * channels * 2 * 2  # 16 bits where a profile asks; smaller copies
+
     def close(self) -> None:
         """Let go of the file."""
         if self._opened is not None:
