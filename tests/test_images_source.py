@@ -182,8 +182,11 @@ def test_conversion_happens_once_and_anew_when_the_file_changes(tmp_path: Path) 
     with open_source(path, work) as source:
         source.shrunk(30, 40)
         assert not work.exists()
+        foreseen = source.conversion_bytes()
         source.read(0, 0, 9, 9)
+        assert source.conversion_bytes() == 0
     (copy,) = work.iterdir()
+    assert copy.stat().st_size <= foreseen
     made = copy.stat().st_mtime_ns
     with open_source(path, work) as source:
         source.read(0, 0, 9, 9)
