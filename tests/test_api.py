@@ -11,7 +11,6 @@ from PIL import Image
 import tilestyle
 from tests.conftest import waves
 from tilestyle import (
-from tilestyle.config import Precision, Sampler
     Event,
     Finished,
     Init,
@@ -24,6 +23,7 @@ from tilestyle.config import Precision, Sampler
     texture,
 )
 from tilestyle.api import prepare
+from tilestyle.config import Precision, Sampler
 from tilestyle.errors import LayerError, PictureError, SettingError
 
 CONTENT, STYLE = waves(60, 80), waves(90, 70, 1)

@@ -129,8 +129,7 @@ def test_bands_meet_without_a_seam(tmp_path: Path, suffix: str, monkeypatch: pyt
     pixels = np.ascontiguousarray(np.broadcast_to(np.linspace(0, 1, 40)[:, None, None], (40, 30, 3)), "f4")
     whole, parts = tmp_path / f"whole.{suffix}", tmp_path / f"parts.{suffix}"
     write_picture(whole, pixels)
-    monkeypatch.setattr("tilestyle.images.write._BAND_SAMPLES", 1000)
-    monkeypatch.setattr("tilestyle.images.tiff_strips._STRIP_BYTES", 1000)
+    monkeypatch.setattr("tilestyle.images.strips._STRIP_SAMPLES", 1000)
     write_picture(parts, pixels)
     assert_array_equal(read_picture(parts).pixels, read_picture(whole).pixels)
 
@@ -204,7 +203,7 @@ def test_dots_per_inch_are_stored(tmp_path: Path, suffix: str, dpi: float | None
 
 def test_big_tiff_beyond_four_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_picture(tmp_path / "small.tif", noise())
-    monkeypatch.setattr("tilestyle.images.tiff_strips._CLASSIC_LIMIT", 100)
+    monkeypatch.setattr("tilestyle.images.tiff_tiles._CLASSIC_LIMIT", 100)
     write_picture(tmp_path / "big.tif", noise(), options=WriteOptions(provenance=SETTINGS))
     assert (tmp_path / "small.tif").read_bytes()[:4] == b"II*\0"
     assert (tmp_path / "big.tif").read_bytes()[:4] == b"II+\0"
@@ -363,8 +362,7 @@ def test_failure_leaves_no_trace(
         path.write_bytes(b"an older picture")
     pixels = noise(height=60)
     pixels[50, 3, 1] = np.nan
-    monkeypatch.setattr("tilestyle.images.write._BAND_SAMPLES", 1000)
-    monkeypatch.setattr("tilestyle.images.tiff_strips._STRIP_BYTES", 1000)
+    monkeypatch.setattr("tilestyle.images.strips._STRIP_SAMPLES", 1000)
     with pytest.raises(PictureError, match="not finite"):
         write_picture(path, pixels)
     assert [entry.name for entry in tmp_path.iterdir()] == ([path.name] if there else [])

@@ -1,25 +1,46 @@
 """Picture files to arrays and back.
 
-The only package that speaks Pillow, tifffile and imagecodecs. Everything inside tilestyle sees a Picture:
-float32 sRGB, the right way up.
+The only package that speaks Pillow, tifffile, imagecodecs and libvips. Everything inside tilestyle sees a
+Picture: float32 sRGB, the right way up; or a Source, which is one read by windows.
 """
 
+from tilestyle.images.alpha import composited, filled
+from tilestyle.images.formats import OUTPUT_SUFFIXES, Format, check_writable, disk_bytes
 from tilestyle.images.inspect import PictureInfo, inspect_picture
+from tilestyle.images.options import Compression, WriteOptions
 from tilestyle.images.picture import Picture
+from tilestyle.images.proof import Intent, Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
-from tilestyle.images.write import OUTPUT_SUFFIXES, WriteOptions, check_writable, write_picture
+from tilestyle.images.shrink import area_mean
+from tilestyle.images.source import Source, open_source, source_from
+from tilestyle.images.strips import strips_of
+from tilestyle.images.write import write_picture, write_stream
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "Compression",
+    "Format",
+    "Intent",
     "Json",
     "Picture",
     "PictureInfo",
+    "Proof",
+    "Source",
     "WriteOptions",
+    "area_mean",
     "check_writable",
+    "composited",
+    "disk_bytes",
+    "filled",
     "inspect_picture",
+    "open_proof",
+    "open_source",
     "picture_from",
     "read_picture",
     "read_provenance",
+    "source_from",
+    "strips_of",
     "write_picture",
+    "write_stream",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
 import threading
 import warnings
@@ -10,12 +11,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pyvips
 from PIL import Image, UnidentifiedImageError
 
 from tilestyle.errors import MemoryLimit, OutputError, PictureError, TilestyleError
 
 PIXEL_LIMIT = 2**31
 """Pixels of the largest picture that is read; 24 GiB as float32 [H, W, 3]."""
+
+_HARMLESS_PIXELS, _PIXELS_PER_BYTE = 2**28, 2**14
 
 # Parsers of image files meet a broken file with whatever their next statement raises, so the list is
 # long. It does not include Exception: an interrupt or an exit passes, and the cause stays chained.
@@ -33,6 +37,7 @@ _FOREIGN = (
     SystemError,
     struct.error,
     zlib.error,
+    pyvips.Error,
 )
 
 _ENCODE_HINTS = {
@@ -129,7 +134,34 @@ def encoding(label: str) -> Iterator[None]:
         hint = _ENCODE_HINTS.get(error.errno or 0, "try another folder or format")
         raise OutputError(f"cannot write {label} ({_one_line(error)})", hint=hint) from error
     except _FOREIGN as error:
+        if is_disk_full(error):
+            raise disk_full(label) from error
         raise OutputError(f"cannot encode {label} ({_one_line(error)})", hint="try another format") from error
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of libvips, which knows those of the system by their text only, is a full disk."""
+    return os.strerror(errno.ENOSPC) in str(error)
+
+
+def disk_full(label: str) -> OutputError:
+    """What to raise then."""
+    what = os.strerror(errno.ENOSPC)
+    return OutputError(f"cannot write {label} ({what})", hint=_ENCODE_HINTS[errno.ENOSPC])
+
+
+def check_honest(label: str, height: int, width: int, file_bytes: int) -> None:
+    """Raise PictureError for pictures without content, or far larger than their file can hold.
+
+    No bound on honest pictures: what is read by windows costs no more for being large. Deflate packs a
+    bilevel picture to 8,258 pixels a byte at the most, and blank JPEG is ten times as long.
+    """
+    if height * width <= 1:
+        check_size(label, height, width)
+    if height * width > max(_HARMLESS_PIXELS, _PIXELS_PER_BYTE * file_bytes):
+        raise PictureError(
+            f"{label} claims {width} x {height} pixels in {file_bytes} bytes", hint="fetch or export it again"
+        )
 
 
 def check_size(label: str, height: int, width: int) -> None:

@@ -19,6 +19,7 @@ class PictureInfo:
     """Facts of a picture file; height and width in pixels, the right way up.
 
     ``depth`` counts bits per channel (8, 16 or 32), ``mode`` names the kind of channels ("RGB + alpha"),
+    ``has_alpha`` whether they include transparency, ``orientation`` is how the picture is stored (1 to 8),
     ``profile`` describes the embedded profile ("sRGB" for none), ``dpi`` is (across, down), ``format``
     is a short name such as "PNG", ``file_bytes`` the size of the file, ``name`` its name without folders.
     """
@@ -28,6 +29,8 @@ class PictureInfo:
     width: int
     depth: int
     mode: str
+    has_alpha: bool
+    orientation: int
     profile: str
     dpi: tuple[float, float] | None
     format: str
@@ -44,13 +47,17 @@ def inspect_picture(path: PathLike) -> PictureInfo:
 def _tiff_info(path: Path) -> PictureInfo:
     with tiff.main_page(path) as page:
         sides = (page.imagelength, page.imagewidth)
-        height, width = sides[::-1] if swaps_sides(tiff.page_orientation(page)) else sides
+        orientation = tiff.page_orientation(page)
+        height, width = sides[::-1] if swaps_sides(orientation) else sides
+        mode = tiff.mode_description(page)
         return PictureInfo(
             name=path.name,
             height=height,
             width=width,
             depth=tiff.page_depth(page),
-            mode=tiff.mode_description(page),
+            mode=mode,
+            has_alpha="alpha" in mode,
+            orientation=orientation,
             profile=profile_name(tiff.page_profile(page)),
             dpi=tiff.page_dots_per_inch(page),
             format="TIFF",
@@ -63,13 +70,16 @@ def _pillow_info(path: Path) -> PictureInfo:
         sides = (image.height, image.width)
         orientation = pillow.stored_orientation(path, image)
         height, width = sides[::-1] if swaps_sides(orientation) else sides
+        mode = pillow.mode_description(image)
         is_png = image.format == "PNG"
         return PictureInfo(
             name=path.name,
             height=height,
             width=width,
             depth=png.bits_per_channel(path) if is_png else pillow.mode_depth(image),
-            mode=pillow.mode_description(image),
+            mode=mode,
+            has_alpha="alpha" in mode,
+            orientation=orientation,
             profile=profile_name(image.info.get("icc_profile") or None),
             dpi=pillow.dots_per_inch(image),
             format=image.format or "unknown",

@@ -42,3 +42,19 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     if flip_columns:
         values = values[:, ::-1]
     return np.ascontiguousarray(values)
+
+
+def stored_window(
+    window: tuple[int, int, int, int], sides: tuple[int, int], orientation: int
+) -> tuple[int, int, int, int]:
+    """Where a window (top, left, height, width) of the upright picture lies in the stored one.
+
+    ``sides`` are (height, width) of the upright picture, pixels.
+    """
+    swap, flip_rows, flip_columns = _MOVES[orientation]
+    top, left, height, width = window
+    if flip_rows:
+        top = sides[0] - top - height
+    if flip_columns:
+        left = sides[1] - left - width
+    return (left, top, width, height) if swap else (top, left, height, width)

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -21,7 +21,7 @@ Chunk = tuple[bytes, bytes]
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _COLOUR_TYPE_PALETTE = 3
-_PAETH = 4
+_UNFILTERED, _PAETH = 0, 4
 _CONTENT_LIMIT = 1 << 26  # no ancillary chunk of a picture needs 64 MiB: a longer one is damage
 
 
@@ -62,42 +62,54 @@ def read_deep(path: Path) -> NDArray[Any]:
     return values[..., None] if values.ndim == 2 else values
 
 
-def write_bands(
-    file: BinaryIO, bands: Iterable[NDArray[Any]], shape: tuple[int, int, int], chunks: Iterable[Chunk]
-) -> None:
-    """Write bands of uint8 or uint16 [h, W, C] one below the other as a PNG of ``shape`` [H, W, C].
+def encoded(
+    bands: Iterable[NDArray[Any]],
+    shape: tuple[int, int, int],
+    chunks: Iterable[Chunk] = (),
+    *,
+    compress: bool = True,
+) -> Iterator[bytes]:
+    """Encode bands of uint8 or uint16 [h, W, C] one below the other as a PNG of ``shape`` [H, W, C].
 
     ``chunks`` go between header and image data. Band by band, because libraries want the encoded
     picture, and often the samples too, in memory at once. Every row gets the Paeth filter: choosing among
     the five filters for every row costs far more in numpy than it saves. After it, zlib's run-length
-    strategy is both smaller and several times faster than its default on rendered pictures.
+    strategy is both smaller and several times faster than its default on rendered pictures (and than
+    libvips, docs/decisions/images.md). Without ``compress``, rows are stored as they are: a stream that
+    another library is to read at once.
     """
     height, width, channels = shape
-    compressor = zlib.compressobj(6, strategy=zlib.Z_RLE)
+    compressor = zlib.compressobj(6, strategy=zlib.Z_RLE) if compress else zlib.compressobj(0)
     above: NDArray[np.uint8] | None = None
-    file.write(SIGNATURE)
+    yield SIGNATURE
     for band in bands:
         sample_bytes = band.dtype.itemsize
         if above is None:
             header = (width, height, 8 * sample_bytes, _COLOUR_TYPES[channels], 0, 0, 0)
-            _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", *header))
-            for kind, content in chunks:
-                _write_chunk(file, kind, content)
+            yield _chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
+            yield from (_chunk(kind, content) for kind, content in chunks)
             above = np.zeros(width * channels * sample_bytes, dtype=np.uint8)
         big_endian = np.ascontiguousarray(band, dtype=band.dtype.newbyteorder(">"))
         rows = big_endian.view(np.uint8).reshape(band.shape[0], -1)
-        filtered = _paeth_filtered(rows, above, step=channels * sample_bytes)
-        _write_image_data(file, compressor.compress(filtered))
+        step = channels * sample_bytes if compress else 0
+        yield _chunk(b"IDAT", compressor.compress(_filtered(rows, above, step)))
         above = rows[-1]
-    _write_image_data(file, compressor.flush())
-    _write_chunk(file, b"IEND", b"")
+    yield _chunk(b"IDAT", compressor.flush())
+    yield _chunk(b"IEND", b"")
 
 
-def _paeth_filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> bytes:
-    """Rows of bytes [h, n] with each byte less its prediction, a filter byte before every row.
+def _filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> bytes:
+    """Rows of bytes [h, n] with a filter byte before every row: Paeth's, or none where ``step`` is 0."""
+    filtered = np.empty((rows.shape[0], rows.shape[1] + 1), dtype=np.uint8)
+    filtered[:, 0] = _PAETH if step else _UNFILTERED
+    filtered[:, 1:] = rows - _predicted(rows, above, step) if step else rows
+    return filtered.tobytes()
 
-    PNG specification, section 9.4: predict by whichever of left (a), up (b) and upper left (c) is
-    nearest to a + b - c.
+
+def _predicted(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """PNG specification, section 9.4: what left (a), up (b) and upper left (c) foretell.
+
+    Whichever of the three is nearest to a + b - c.
     """
     up_rows = np.vstack([above[None], rows[:-1]]).astype(np.int16)
     values = rows.astype(np.int16)
@@ -106,19 +118,9 @@ def _paeth_filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int
     c[:, step:] = up_rows[:, :-step]
     to_a, to_b, to_c = np.abs(up_rows - c), np.abs(a - c), np.abs(a + up_rows - 2 * c)
     nearest = np.where((to_a <= to_b) & (to_a <= to_c), a, np.where(to_b <= to_c, up_rows, c))
-    filtered = np.empty((rows.shape[0], rows.shape[1] + 1), dtype=np.uint8)
-    filtered[:, 0] = _PAETH
-    filtered[:, 1:] = rows - nearest.astype(np.uint8)
-    return filtered.tobytes()
+    return nearest.astype(np.uint8)
 
 
-def _write_image_data(file: BinaryIO, content: bytes) -> None:
-    if content:
-        _write_chunk(file, b"IDAT", content)
-
-
-def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+def _chunk(kind: bytes, content: bytes) -> bytes:
     check = zlib.crc32(content, zlib.crc32(kind))
-    file.write(struct.pack(">I", len(content)) + kind)
-    file.write(content)
-    file.write(struct.pack(">I", check))
+    return b"".join([struct.pack(">I", len(content)), kind, content, struct.pack(">I", check)])

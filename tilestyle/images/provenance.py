@@ -3,7 +3,8 @@
 They are one JSON object, written with ASCII characters only (others as \\u escapes) because the EXIF and
 TIFF fields it lives in allow no more. PNG keeps it in an iTXt chunk of the keyword "tilestyle"; JPEG,
 WebP and TIFF in the ImageDescription tag, with the Software tag beside it. EXIF and not XMP: it is one
-tag, the same one in three formats, needs no XML, and programs that copy any metadata copy EXIF.
+tag, the same one in three formats, needs no XML, and programs that copy any metadata copy EXIF. Deep Zoom
+keeps it in a file of its own among the tiles.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from tilestyle.errors import SettingError
-from tilestyle.images import tiff
+from tilestyle.images import deepzoom, tiff
 from tilestyle.images.border import decoding
 from tilestyle.images.read import PathLike, existing_file, is_tiff
 from tilestyle.version import __version__
@@ -35,6 +36,8 @@ def read_provenance(path: PathLike) -> dict[str, Json] | None:
     """
     path = existing_file(path)
     with decoding(path.name):
+        if path.suffix.lower() == ".dzi":
+            return _settings(deepzoom.settings_of(path))
         if is_tiff(path):
             with tiff.main_page(path) as page:
                 return _settings(page.description)

@@ -31,7 +31,7 @@ def read_picture(path: PathLike) -> Picture:
     """
     path = existing_file(path)
     with decoding(path.name):
-        samples = _samples_from_file(path)
+        samples = samples_of_file(path)
     return picture_from_samples(samples, path.name)
 
 
@@ -88,7 +88,8 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in tiff.SIGNATURES
 
 
-def _samples_from_file(path: Path) -> Samples:
+def samples_of_file(path: Path) -> Samples:
+    """Decode a file whole."""
     if is_tiff(path):
         return tiff.samples_from_tiff(path)
     with path.open("rb") as file:

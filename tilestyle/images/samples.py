@@ -47,13 +47,27 @@ def picture_from_samples(samples: Samples, name: str) -> Picture:
         return _developed(samples, name, label)
 
 
+def picture_from_window(samples: Samples, name: str) -> Picture:
+    """Develop the samples of a part of a picture, which may be of any size and brightness."""
+    with within_memory(name):
+        for values in (samples.values, samples.alpha):
+            if values is not None and values.dtype == np.float32 and not np.isfinite(values.sum()):
+                raise _not_finite(name)
+        return _upright_srgb(samples, name)
+
+
 def _developed(samples: Samples, name: str, label: str) -> Picture:
     check_size(label, *samples.values.shape[:2])
     _check_floats(samples.values, label, bounded=samples.model is not ColourModel.LAB)
+    if samples.alpha is not None:
+        _check_floats(samples.alpha, label, bounded=True)
+    return _upright_srgb(samples, name)
+
+
+def _upright_srgb(samples: Samples, name: str) -> Picture:
     pixels, profile = srgb_from_samples(samples.values, samples.model, samples.profile)
     alpha: FloatArray | None = None
     if samples.alpha is not None:
-        _check_floats(samples.alpha, label, bounded=True)
         alpha = upright(np.clip(unit_from_stored(samples.alpha), 0.0, 1.0), samples.orientation)
     return Picture(
         pixels=upright(pixels, samples.orientation),
@@ -78,7 +92,7 @@ def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:
         return
     low, high = float(values.min()), float(values.max())  # NaN anywhere makes both NaN
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise PictureError(f"{label} holds values that are not finite", hint="replace NaN and infinity before")
+        raise _not_finite(label)
     if not bounded or (low >= 0.0 and high <= 1.0):
         return
     outside = np.count_nonzero((values < 0.0) | (values > 1.0))
@@ -87,3 +101,7 @@ def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:
             f"{label} holds floats from {low:g} to {high:g} where [0, 1] is meant",
             hint="scale them (divide by 255?), or undo a normalisation",
         )
+
+
+def _not_finite(label: str) -> PictureError:
+    return PictureError(f"{label} holds values that are not finite", hint="replace NaN and infinity before")

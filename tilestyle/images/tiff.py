@@ -45,12 +45,35 @@ _CENTIMETRE = 3
 def main_page(path: Path) -> Iterator[tifffile.TiffPage]:
     """Open the first page that is neither a reduced copy nor a mask, or else the first page."""
     with tifffile.TiffFile(path) as file:
-        chosen = file.pages.first
-        for page in file.pages:
-            if isinstance(page, tifffile.TiffPage) and not page.subfiletype & (_REDUCED | _MASK):
-                chosen = page
-                break
-        yield chosen
+        yield main_page_of(file)
+
+
+def main_page_of(file: tifffile.TiffFile) -> tifffile.TiffPage:
+    """The first page that is neither a reduced copy nor a mask, or else the first page."""
+    for page in file.pages:
+        if isinstance(page, tifffile.TiffPage) and not page.subfiletype & (_REDUCED | _MASK):
+            return page
+    return file.pages.first
+
+
+def reduced_pages(file: tifffile.TiffFile, main: tifffile.TiffPage) -> list[tifffile.TiffPage]:
+    """Smaller copies of the main page, from among the pages of the file and those under the main page."""
+    others = [*file.pages, *(main.pages or ())]
+    return [page for page in others if isinstance(page, tifffile.TiffPage) and _is_copy(page, main)]
+
+
+def _is_copy(page: tifffile.TiffPage, main: tifffile.TiffPage) -> bool:
+    """Whether a page says it is reduced, and has the kind of samples and the shape of the main page."""
+    skew = page.imagelength * main.imagewidth - page.imagewidth * main.imagelength
+    return (
+        bool(page.subfiletype & _REDUCED)
+        and _kind_of_samples(page) == _kind_of_samples(main)
+        and abs(skew) <= max(main.imagelength, main.imagewidth)
+    )
+
+
+def _kind_of_samples(page: tifffile.TiffPage) -> tuple[object, ...]:
+    return page.photometric, page.dtype, page.samplesperpixel, page.bitspersample, page.extrasamples
 
 
 def samples_from_tiff(path: Path) -> Samples:
@@ -60,21 +83,25 @@ def samples_from_tiff(path: Path) -> Samples:
     """
     with main_page(path) as page:
         check_size(path.name, page.imagelength, page.imagewidth)
-        if _needs_libtiff(page):
+        if needs_libtiff(page):
             with Image.open(path) as image:
                 return samples_from_pillow(image)
-        _check_page(page, path)
-        stored = _channels_last(page)
-        model = _MODELS[PHOTOMETRIC(page.photometric)]
-        if page.photometric == PHOTOMETRIC.PALETTE:
-            return _samples(page, _palette_colours(page, stored), None, ColourModel.RGB)
-        if model is ColourModel.LAB:
-            return _samples(page, _lab_values(page, stored[..., :3]), None, model)
-        stored = _full_range(stored, page.bitspersample)
-        values = stored[..., : CHANNELS[model]]
-        if page.photometric == PHOTOMETRIC.MINISWHITE:
-            values = (1 if values.dtype == np.float32 else np.iinfo(values.dtype).max) - values
-        return _with_alpha(page, stored, values, model)
+        check_page(page, path)
+        return samples_of_page(page, _channels_last(page))
+
+
+def samples_of_page(page: tifffile.TiffPage, stored: NDArray[Any]) -> Samples:
+    """What decoded samples [h, w, C] of a page, or of a window of it, mean."""
+    model = _MODELS[PHOTOMETRIC(page.photometric)]
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return _samples(page, _palette_colours(page, stored), None, ColourModel.RGB)
+    if model is ColourModel.LAB:
+        return _samples(page, _lab_values(page, stored[..., :3]), None, model)
+    stored = _full_range(stored, page.bitspersample)
+    values = stored[..., : CHANNELS[model]]
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        values = (1 if values.dtype == np.float32 else np.iinfo(values.dtype).max) - values
+    return _with_alpha(page, stored, values, model)
 
 
 def mode_description(page: tifffile.TiffPage) -> str:
@@ -113,12 +140,13 @@ def page_dots_per_inch(page: tifffile.TiffPage) -> tuple[float, float] | None:
     return across, down
 
 
-def _needs_libtiff(page: tifffile.TiffPage) -> bool:
-    """tifffile reads YCbCr only where a JPEG codec turns it into RGB; Pillow has libtiff do it."""
+def needs_libtiff(page: tifffile.TiffPage) -> bool:
+    """Whether libtiff has to decode: tifffile reads YCbCr only where a JPEG codec turns it into RGB."""
     return page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG
 
 
-def _check_page(page: tifffile.TiffPage, path: Path) -> None:
+def check_page(page: tifffile.TiffPage, path: Path) -> None:
+    """Raise PictureError for volumes, unknown channels, signed numbers and files that end too early."""
     if page.photometric not in _MODELS:
         kind = getattr(page.photometric, "name", page.photometric)
         raise PictureError(

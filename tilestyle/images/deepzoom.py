@@ -1,0 +1,72 @@
+"""Deep Zoom: a descriptor, and a folder of tiles of every size down to one pixel, for the web."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyvips
+from numpy.typing import NDArray
+
+from tilestyle.images.vips import save_strips
+
+SIDE_LIMIT = 10_000_000
+"""Largest height or width that libvips takes."""
+
+_TILE, _OVERLAP = 254, 1  # with what they share, 256 pixels
+_DATED_NAME = "vips-properties.xml"  # of libvips, with the time of writing
+_SETTINGS_NAME = "tilestyle.json"  # beside the tiles, where viewers pass over what they do not know
+
+
+def tiles_folder(path: Path) -> Path:
+    """Where the tiles of a descriptor lie: ``a_files`` beside ``a.dzi``."""
+    return path.with_name(f"{path.stem}_files")
+
+
+def write_deep_zoom(
+    path: Path,
+    bands: Iterable[NDArray[Any]],
+    shape: tuple[int, int, int],
+    quality: int,
+    text: str | None,
+) -> None:
+    """Write uint8 bands of ``shape`` [H, W, 3 or 4] as ``path`` (.dzi) and its folder of tiles.
+
+    Tiles are JPEG, or PNG where there is alpha. Everything is made in a folder beside and then moved:
+    tiles first, the descriptor last, so that a descriptor never stands without its tiles.
+    Raises OSError and pyvips.Error as they come.
+    """
+    path = Path(os.path.realpath(path))
+    suffix = ".png" if shape[2] == 4 else f".jpg[Q={quality},subsample_mode=off]"
+    beside = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"
+    beside.mkdir()
+
+    def encode(image: pyvips.Image) -> None:
+        image.dzsave(str(beside / "new"), suffix=suffix, tile_size=_TILE, overlap=_OVERLAP, keep="none")
+
+    try:
+        save_strips(bands, shape, encode)
+        (beside / "new_files" / _DATED_NAME).unlink(missing_ok=True)
+        if text is not None:
+            (beside / "new_files" / _SETTINGS_NAME).write_text(text, encoding="ascii")
+        _move(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def settings_of(path: Path) -> str | None:
+    """The text stored beside the tiles of a descriptor."""
+    file = tiles_folder(path) / _SETTINGS_NAME
+    return file.read_text(encoding="ascii") if file.is_file() else None
+
+
+def _move(beside: Path, path: Path) -> None:
+    folder = tiles_folder(path)
+    if folder.exists():
+        os.replace(folder, beside / "old_files")
+    os.replace(beside / "new_files", folder)
+    os.replace(beside / "new.dzi", path)

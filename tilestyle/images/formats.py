@@ -1,0 +1,106 @@
+"""What the formats that can be written hold, and whether a picture fits before it is made."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from tilestyle.errors import OutputError
+from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
+from tilestyle.images.atomic import check_place
+from tilestyle.images.border import encoding
+from tilestyle.images.options import Compression
+
+PathLike = str | os.PathLike[str]
+
+
+class Format(StrEnum):
+    """A format of written pictures, as messages name it."""
+
+    PNG = "PNG"
+    JPEG = "JPEG"
+    WEBP = "WebP"
+    TIFF = "TIFF"
+    DEEP_ZOOM = "Deep Zoom"
+
+
+_SUFFIXES = {
+    ".png": Format.PNG,
+    ".jpg": Format.JPEG,
+    ".jpeg": Format.JPEG,
+    ".webp": Format.WEBP,
+    ".tif": Format.TIFF,
+    ".tiff": Format.TIFF,
+    ".dzi": Format.DEEP_ZOOM,
+}
+_SIDE_LIMITS = {
+    Format.PNG: png.SIDE_LIMIT,
+    Format.JPEG: jpeg.SIDE_LIMIT,
+    Format.WEBP: 16383,
+    Format.TIFF: tiff_tiles.SIDE_LIMIT,
+    Format.DEEP_ZOOM: deepzoom.SIDE_LIMIT,
+}
+
+OUTPUT_SUFFIXES = tuple(_SUFFIXES)
+"""File name endings of the formats that can be written, in lower case."""
+
+
+def check_writable(
+    path: PathLike,
+    height: int,
+    width: int,
+    depth: int = 8,
+    compression: Compression = Compression.DEFLATE,
+) -> Format:
+    """Check all that can be known before the hours of rendering; sides in pixels, depth in bits.
+
+    Raises OutputError when the suffix is unknown, its format cannot hold the size or depth, or the
+    folder is missing or not writable.
+    """
+    path = Path(path)
+    form = format_of(path)
+    if depth != 8 and form not in (Format.PNG, Format.TIFF):
+        raise OutputError(f"{form} cannot hold {depth} bits per channel", hint="write PNG or TIFF")
+    if depth != 8 and form is Format.TIFF and compression is Compression.JPEG:
+        raise OutputError(f"JPEG compression cannot hold {depth} bits per channel", hint="use zstd or deflate")
+    limit = _SIDE_LIMITS[form]
+    if max(height, width) > limit:
+        raise OutputError(
+            f"{width} x {height} pixels exceed the {limit} a side of {form}", hint="write PNG or TIFF"
+        )
+    with encoding(str(path)):
+        check_place(path)
+        if form is Format.DEEP_ZOOM:
+            _check_tiles_folder(path)
+    return form
+
+
+def _check_tiles_folder(path: Path) -> None:
+    """Raise OutputError when what is not a folder of tiles stands where one is to be."""
+    folder = deepzoom.tiles_folder(path)
+    if folder.exists() and not path.exists() and any(folder.iterdir()):
+        raise OutputError(f"{folder} is in the way and no tiles of {path.name}", hint="choose another name")
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file name asks for. Raises OutputError when it asks for none that is known."""
+    form = _SUFFIXES.get(path.suffix.lower())
+    if form is None:
+        what = f"unknown format {path.suffix!r}" if path.suffix else "no format"
+        raise OutputError(f"{path.name or path}: {what}", hint=f"use one of {' '.join(OUTPUT_SUFFIXES)}")
+    return form
+
+
+def disk_bytes(path: PathLike, height: int, width: int, channels: int, depth: int = 8) -> int:
+    """The most disk that writing can take while it goes on, bytes: as if nothing could be packed.
+
+    TIFF counts its reduced pages twice, in the file and while they wait. JPEG of the highest quality is
+    larger than its samples when they are noise.
+    """
+    shape = (height, width, channels)
+    unpacked = tiff_tiles.unpacked_bytes(shape, depth // 8)
+    form = format_of(Path(path))
+    if form is Format.TIFF:
+        return unpacked + 2 * tiff_tiles.spooled_bytes(shape, depth // 8)
+    return {Format.DEEP_ZOOM: 2 * unpacked, Format.JPEG: unpacked * 3 // 2}.get(form, unpacked)

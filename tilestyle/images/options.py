@@ -1,0 +1,51 @@
+"""How a picture is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tilestyle.errors import SettingError
+from tilestyle.images.provenance import Json, provenance_text
+
+
+class Compression(StrEnum):
+    """How the tiles of a TIFF are packed. All but JPEG give back what was put in."""
+
+    DEFLATE = "deflate"
+    ZSTD = "zstd"
+    LZW = "lzw"
+    JPEG = "jpeg"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a picture is written.
+
+    ``depth`` is bits per channel, 8 or 16 (PNG and TIFF). ``quality``, 1 to 100, is for JPEG (files, Deep
+    Zoom tiles, and TIFF compressed so) and lossy WebP; ``lossless`` for WebP; ``compression`` for TIFF.
+    ``dpi`` is dots per inch, stored when given, ``provenance`` the settings to store. Raises SettingError
+    for values outside these.
+    """
+
+    depth: int = 8
+    quality: int = 95
+    lossless: bool = False
+    compression: Compression = Compression.DEFLATE
+    dpi: float | None = None
+    provenance: Mapping[str, Json] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no format could take."""
+        if self.depth not in (8, 16):
+            raise SettingError(f"depth {self.depth} cannot be written", hint="use 8 or 16")
+        if not 1 <= self.quality <= 100:
+            raise SettingError(f"quality {self.quality} is out of range", hint="use 1 to 100")
+        if self.dpi is not None and not 0.1 <= self.dpi <= 60000:
+            raise SettingError(f"{self.dpi} dots per inch is out of range", hint="use 0.1 to 60000")
+
+    def text(self) -> str | None:
+        """The provenance as it is stored. Raises SettingError when it is not JSON."""
+        return None if self.provenance is None else provenance_text(self.provenance)

@@ -1,0 +1,125 @@
+"""libvips: streams of strips in and out of formats that are otherwise encoded and decoded whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from tilestyle.images import png
+from tilestyle.images.strips import strip_rows
+
+# Its cache of results goes by file name: a file that has changed since would be read as it was.
+pyvips.cache_set_max(0)
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "uchar": np.dtype(np.uint8),
+    "ushort": np.dtype(np.uint16),
+    "float": np.dtype(np.float32),
+}
+
+
+class Relay:
+    """Calls from libvips into Python whose exceptions arrive where libvips was called.
+
+    libvips itself would print them and go on with an error of its own.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def guarded(self, function: Callable[[Any], Any], on_error: Any) -> Callable[[Any], Any]:
+        """``function`` of one argument; after an exception it gives ``on_error`` instead."""
+
+        def call(argument: Any) -> Any:
+            if self.error is not None:
+                return on_error
+            try:
+                return function(argument)
+            except BaseException as error:  # kept, and raised in `settle`
+                self.error = error
+                return on_error
+
+        return call
+
+    def settle(self, run: Callable[[], Any]) -> Any:
+        """Run what calls libvips, and raise what went wrong inside its calls to us."""
+        try:
+            result = run()
+        except pyvips.Error:
+            if self.error is not None:
+                raise self.error from None
+            raise
+        if self.error is not None:
+            raise self.error
+        return result
+
+
+def save_strips(
+    bands: Iterable[NDArray[Any]], shape: tuple[int, int, int], save: Callable[[pyvips.Image], None]
+) -> None:
+    """Let ``save`` have the picture of uint8 or uint16 bands as an image that is read once, downwards.
+
+    The binary libvips has no loader of raw streams, so they come as PNG without compression.
+    """
+    relay = Relay()
+    source = pyvips.SourceCustom()
+    pieces = _Pieces(png.encoded(bands, shape, compress=False))
+    source.on_read(relay.guarded(pieces.read, b""))
+
+    def run() -> None:
+        save(pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated"))
+
+    relay.settle(run)
+
+
+def save_to(write: Callable[[bytes], object], save: Callable[[pyvips.TargetCustom], None]) -> None:
+    """Let ``save`` write into a target that passes bytes on to ``write``."""
+    relay = Relay()
+    target = pyvips.TargetCustom()
+
+    def pass_on(piece: Any) -> int:
+        write(bytes(piece))
+        return len(piece)
+
+    target.on_write(relay.guarded(pass_on, -1))
+    relay.settle(lambda: save(target))
+
+
+def opened(path: Path, factor: int = 1) -> pyvips.Image:
+    """Open a file to be read once, downwards; JPEG at 1 / ``factor`` of its size (1, 2, 4 or 8)."""
+    arguments = {"shrink": factor} if factor > 1 else {}
+    return pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated", **arguments)
+
+
+def strips(image: pyvips.Image) -> Iterator[NDArray[Any]]:
+    """The samples of an image in strips [h, W, C]."""
+    region = pyvips.Region.new(image)
+    rows = strip_rows(image.width)
+    dtype = _DTYPES[str(image.format)]
+    for top in range(0, image.height, rows):
+        count = min(rows, image.height - top)
+        content = bytes(region.fetch(0, top, image.width, count))
+        yield np.frombuffer(content, dtype).reshape(count, image.width, image.bands)
+
+
+class _Pieces:
+    """A stream of bytes read in whatever portions are asked for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """At the most ``size`` bytes; none at the end."""
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._left = memoryview(piece)
+        taken, self._left = self._left[:size], self._left[size:]
+        return bytes(taken)
