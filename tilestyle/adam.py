@@ -27,9 +27,9 @@ class Adam:
         """One step, in place, of all pixels of a window of the canvas, then back into [0, 1].
 
         `window` are the views `pixels`, `first`, `second` [3, h, w] and `steps` [1, h, w] of Canvas.views;
-        `gradient` [3, h, w]; `rate` in units of the full range of brightness; pixels where `seen` [1, h, w]
-        is 0 rather than 1 are left as they are, state and all. Every pixel's bias is corrected by its own
-        count of steps.
+        `gradient` [3, h, w]; `rate` in units of the full range of brightness; `seen` [1, h, w], 0 to 1, is the
+        share of a step that each pixel takes: where it is 0 it is left as it is, state and all. Every pixel's
+        bias is corrected by its own count of steps.
         """
         pixels, first, second, steps = (window[name] for name in ("pixels", "first", "second", "steps"))
         if seen is None:

@@ -8,6 +8,9 @@ from torch import Tensor
 from tilestyle.canvas import add
 from tilestyle.geometry import Extent, Patch
 
+# Weights rise to 1 at the middle of a window; a step is whole where they are above one eighth.
+FADE = 8
+
 
 class Blend:
     """Weighted mean of the patches' gradients over one sweep; costs 16 bytes a pixel where the canvas is."""
@@ -23,9 +26,13 @@ class Blend:
         add(self._weight, patch.read, weight)
 
     def mean(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """Of some rows: the mean gradient [3, h, W], and 1 where any patch has been, else 0 [1, h, W]."""
+        """Of some rows: the mean gradient [3, h, W], and how far each pixel has been seen, 0 to 1 [1, h, W].
+
+        Less than 1 only near the edge of an independent window that no other covers: were pixels there stepped
+        fully, and their neighbours outside not at all, the edge would show.
+        """
         weight = self._weight[:, rows]
-        return self._gradient[:, rows] / weight.clamp(min=1e-12), (weight > 0).float()
+        return self._gradient[:, rows] / weight.clamp(min=1e-12), (FADE * weight).clamp(max=1)
 
 
 def window(patch: Patch) -> Tensor:
