@@ -120,6 +120,6 @@ def test_products_of_bfloat16_are_summed_in_float32() -> None:
     found = total.moments()
     flat = features.float().flatten(2)[0]
     assert found.mean.dtype is found.second.dtype is torch.float32
-    torch.testing.assert_close(found.mean, flat.mean(1), rtol=1e-5, atol=0)
+    torch.testing.assert_close(found.mean, flat.mean(1), rtol=0, atol=1e-4)
     # bfloat16 alone would be off by 1 in 500.
-    torch.testing.assert_close(found.second, flat @ flat.mT / flat.shape[1], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(found.second, flat @ flat.mT / flat.shape[1], rtol=0, atol=4e-4)
