@@ -36,8 +36,7 @@ def whole_of(level: Level) -> Patch:
 
 
 def objective_of(task: Job, level: Level, content: Tensor | None) -> Objective:
-    layers = {layer: layer for layer in (*task.weights.style_layers, *task.weights.content_layers)}
-    return View(task, level, Goal(task.style_moments(level), content), Look(layers)).objective
+    return View(task, level, Goal(task.style_moments(level), content), Look(task.weights.names)).objective
 
 
 def finished(task: Job) -> Canvas:
@@ -302,3 +301,16 @@ def test_what_content_costs_decides_whether_it_is_kept() -> None:
     assert worth_keeping(vgg, layers, vgg.content_layers, 512)
     assert not worth_keeping(vgg, layers, vgg.content_layers, 128)
     assert not worth_keeping(vgg, layers, (), 512)
+
+
+def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
+    task = job(CONTENT, patch=64, content_weight=0.0, **{**SMALL, "size": 150, "coarsest": 150})
+    level = task.levels[-1]
+    canvas = Canvas(level.extent, task.start(level))
+    sight = Sight(task, level)
+    piece = renderer.sampled(task, level, 0)[:1]
+    sight.prepare(canvas, piece, 0)
+    exact = sight.view(1).objective._moments["first_2"].second.clone()
+    for _ in sight.gradients(canvas, piece):
+        pass
+    assert torch.equal(sight.view(1).objective._moments["first_2"].second, exact)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tilestyle.canvas import read
 from tilestyle.content import Content
-from tilestyle.geometry import Box, Extent, Patch, rounded_up, tiling
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.geometry import Box, Extent, Patch, tiling
+from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.style import inner
 from tilestyle.transfer import sent
 
@@ -29,7 +29,7 @@ class CachedContent(Content):
         super().__init__(plane, network, layers, 1)
         described = [network.layers[layer] for layer in layers]
         self._unit = max(layer.stride for layer in described)
-        self._halo = rounded_up(max(layer.receptive_field for layer in described) // 2, self._unit)
+        self._halo = exact_halo(described)
         self._extent = extent
         self._tiles = tiling(extent.height, extent.width, side, self._unit)
         self._phase = 0, 0

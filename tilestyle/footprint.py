@@ -12,8 +12,8 @@ from math import sqrt
 
 import torch
 
-from tilestyle.geometry import Extent, rounded_up
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.geometry import Extent
+from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 
@@ -150,9 +150,7 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
     both = _seen(extent, side) * network.bytes_per_pixel(layers, network.dtype)
     most = both
     for names in octaves.values():
-        described = [network.layers[name] for name in names.values()]
-        unit = max(layer.stride for layer in described)
-        halo = rounded_up(max(layer.receptive_field for layer in described) // 2, unit)
+        halo = exact_halo([network.layers[name] for name in names.values()])
         style = [name for layer, name in names.items() if layer in work.style_layers]
         if style:
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))

@@ -67,8 +67,7 @@ class Job:
 
     def grid(self, level: Level) -> int:
         """Stride of the grid that patches' corners lie on for a while: 1, unless content features are kept."""
-        alone = max(level.extent.height, level.extent.width) <= self.side
-        if not self.content_kept or alone or self.config.sampler is Sampler.WINDOWS:
+        if not self.content_kept or self._seen_whole(level) or self.config.sampler is Sampler.WINDOWS:
             return 1
         near = self.octaves(level)[1]
         strides = [
@@ -81,11 +80,11 @@ class Job:
 
         One octave, of factor 1, where one patch sees all of the canvas anyway.
         """
-        layers = {**self.weights.style_layers, **self.weights.content_layers}
-        octaves = self.network.octaves(layers)
-        if max(level.extent.height, level.extent.width) <= self.side or 1 not in octaves:
-            return {1: {layer: layer for layer in layers}}
-        return octaves
+        octaves = self.network.octaves(self.weights.names)
+        return {1: self.weights.names} if self._seen_whole(level) or 1 not in octaves else octaves
+
+    def _seen_whole(self, level: Level) -> bool:
+        return max(level.extent.height, level.extent.width) <= self.side
 
     def start(self, level: Level) -> Tensor:
         """Pixels [3, H, W] that the first level begins with."""

@@ -88,7 +88,8 @@ def _summed(flat: Tensor) -> tuple[Tensor, Tensor]:
     if flat.dtype is torch.bfloat16 and flat.device.type == "cpu":
         return _summed_in_runs(flat)
     flat = flat if flat.dtype is torch.float64 else flat.float()
-    return flat @ torch.ones(flat.shape[1]).to(flat), flat @ flat.mT
+    ones = torch.ones(flat.shape[1], dtype=flat.dtype, device=flat.device)
+    return flat @ ones, flat @ flat.mT
 
 
 def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,9 +105,8 @@ def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:
     whole = count // RUN * RUN
     runs = flat[:, :whole].reshape(len(flat), -1, RUN).movedim(1, 0)  # [runs, C, RUN]
     rest = flat[:, whole:].float()
-    total = torch.bmm(runs, torch.ones(len(runs), RUN, 1).to(runs)).sum((0, 2), dtype=torch.float32) + rest.sum(
-        1
-    )
+    ones = torch.ones(len(runs), RUN, 1, dtype=flat.dtype)
+    total = torch.bmm(runs, ones).sum((0, 2), dtype=torch.float32) + rest.sum(1)
     products = torch.bmm(runs, runs.mT).sum(0, dtype=torch.float32).addmm_(rest, rest.mT)
     mean = mean.float()
     total = total + count * mean

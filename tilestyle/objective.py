@@ -42,6 +42,11 @@ class Weights:
     style_layers: Mapping[str, float]
     content_layers: Mapping[str, float]
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Every layer in use, under its own name."""
+        return {layer: layer for layer in (*self.style_layers, *self.content_layers)}
+
     def of(self, names: Mapping[str, str]) -> Weights:
         """The share of these layers, under these names."""
         style, content = (

@@ -37,7 +37,7 @@ class Resolved:
     @property
     def layers(self) -> frozenset[str]:
         """All in use."""
-        return frozenset(self.weights.style_layers) | frozenset(self.weights.content_layers)
+        return frozenset(self.weights.names)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
     dtype = find_dtype(config.precision, device)
     network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
     weights = layer_weights(network, config, with_content=with_content)
-    strides = [network.layers[layer].stride for layer in (*weights.style_layers, *weights.content_layers)]
-    unit = max(strides)
+    unit = max(network.layers[layer].stride for layer in weights.names)
     return Resolved(network, weights, unit, rounded_up(config.overlap, unit), limits)
 
 

@@ -53,9 +53,7 @@ class Sight:
         """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""
         if scale not in self._views:
             goal = Goal(self._job.style_moments(self._level, scale), self._content)
-            layers = {**self._job.weights.style_layers, **self._job.weights.content_layers}
-            look = Look({layer: layer for layer in layers}, scale)
-            self._views[scale] = View(self._job, self._level, goal, look)
+            self._views[scale] = View(self._job, self._level, goal, Look(self._job.weights.names, scale))
         return self._views[scale]
 
     def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
@@ -70,8 +68,10 @@ class Sight:
         if 1 in scales:
             for coarse in self._coarse:
                 coarse.sweep(canvas, draw.other())
-        # One patch is the whole sweep, and its moments are the canvas's.
-        self._alone = self._job.config.sampler is Sampler.SWEEP and len(patches) == 1
+        # A patch that is the whole canvas has the canvas's moments. (The last piece of a sweep that was cut short
+        # is one patch, too.)
+        whole = all(patch.owned.area == self._level.extent.area for patch in patches)
+        self._alone = self._job.config.sampler is Sampler.SWEEP and whole
         if self._alone:
             return
         late = 4 * sweep >= 3 * self._level.sweeps

@@ -10,8 +10,9 @@ from torch import Tensor
 from tilestyle.canvas import Canvas, Reader, read
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
-from tilestyle.geometry import Draw, Patch, covering, rounded_up
+from tilestyle.geometry import Draw, Patch, covering
 from tilestyle.job import Goal, Job
+from tilestyle.networks.network import exact_halo
 from tilestyle.objective import Objective
 from tilestyle.plan import Level
 from tilestyle.style import target
@@ -34,8 +35,7 @@ class View:
         layers = [job.network.layers[name] for name in look.names.values()]
         self.unit = max(layer.stride for layer in layers)
         self.field = max(layer.receptive_field for layer in layers)
-        # What the outermost of a patch's own cells see around it.
-        self._halo = rounded_up(self.field // 2, self.unit)
+        self._halo = exact_halo(layers)
         self._side = job.side
         self._extent = level.extent
         self._look = look

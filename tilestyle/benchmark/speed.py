@@ -73,7 +73,7 @@ class Timed:
 
 def bare(job: Job, canvas: Canvas, patches: list[Patch]) -> tuple[float, float]:
     """Seconds of the network's forward and of its backward passes alone over these patches."""
-    network, layers = job.network, {**job.weights.style_layers, **job.weights.content_layers}
+    network, layers = job.network, job.weights.names
     forward = backward = 0.0
     for patch in patches:
         window = canvas.read(patch.read, patch.scale)
@@ -111,7 +111,7 @@ def _untiled_sweep(scene: Scene, side: int, sweeps: int) -> float | None:
 
 def _row(scene: Scene, timed: Timed, untiled: float | None) -> dict[str, Any]:
     job, extent = timed.job, timed.job.levels[-1].extent
-    network, layers = job.network, [*job.weights.style_layers, *job.weights.content_layers]
+    network, layers = job.network, job.weights.names
     megapixels = extent.area / 1e6
     # All sweeps together: some begin with a measurement of the moments, or with content features to be kept.
     over_bare = sum(timed.sweeps) / (sum(timed.forwards) + sum(timed.backwards))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.errors import LayerError
+from tilestyle.geometry import rounded_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,15 @@ class Layer:
     channels: int
     stride: int
     receptive_field: int
+
+
+def exact_halo(layers: Collection[Layer]) -> int:
+    """Pixels around a patch that its outermost cells see: with that halo no cell it owns feels padding.
+
+    Half the widest receptive field, and a multiple of the deepest stride.
+    """
+    stride = max(layer.stride for layer in layers)
+    return rounded_up(max(layer.receptive_field for layer in layers) // 2, stride)
 
 
 class FeatureNetwork(Protocol):
