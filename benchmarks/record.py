@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tilestyle.benchmark.record import Result, script_command
-from tilestyle.cli.benchmark import show
+from tilestyle.cli.results import show
 
 
 def report(rows: Sequence[Mapping[str, Any]], title: str, keep: Path | None) -> None:

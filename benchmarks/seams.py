@@ -5,27 +5,23 @@ that of the pairs one pixel to either side. 1 is no seam; 0.98 to 1.02 is the pr
 its own: so the same figure is taken at the borders that other seeds would have drawn, where there are none, and
 its mean and standard deviation over those seeds tell what chance makes of it.
 
-    python -m benchmarks.seams [--size 512] [--patch 128] [--network vgg19 --weights vgg19_slim.safetensors]
+    python -m benchmarks.seams [--size 512] [--patch 128] [--networks vgg19 --weights vgg19_slim.safetensors]
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.parity import PAIRS
-from benchmarks.record import assets, report
-from tilestyle.api import prepare
-from tilestyle.config import NetworkName, RenderConfig, Sampler
+from benchmarks.jobs import PAIRS, finished, job, parser, settings
+from benchmarks.record import report
+from tilestyle.config import Sampler
 from tilestyle.job import Job
-from tilestyle.pictures import path_of
-from tilestyle.renderer import optimise, sampled
+from tilestyle.renderer import sampled
 
 OTHERS = 30  # seeds
 
@@ -56,43 +52,26 @@ def ratio(job: Job, pixels: Tensor, sweeps: int, seed: int) -> float:
 
 def main() -> None:
     """Run the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=512, help="long side, pixels")
-    parser.add_argument("--patch", type=int, default=128, help="patch side, pixels")
-    parser.add_argument("--last", type=int, default=10, help="how many last sweeps' borders are looked at")
-    parser.add_argument("--networks", nargs="+", default=["wavelet", "vgg19"])
-    parser.add_argument("--weights", type=Path, help="VGG weights; else those in TILESTYLE_ASSETS")
-    parser.add_argument("--pairs", type=int, default=len(PAIRS))
-    parser.add_argument("--keep", type=Path, help="JSON file for the result")
-    options = parser.parse_args()
-    folder = assets()
-    slim = options.weights or (folder and folder / "weights" / "vgg19_slim.safetensors")
+    arguments = parser(__doc__, 512)
+    arguments.add_argument("--last", type=int, default=10, help="how many last sweeps' borders are looked at")
+    arguments.add_argument("--samplers", nargs="+", type=Sampler, default=list(Sampler))
+    options = arguments.parse_args()
     rows: list[dict[str, Any]] = []
     for name in options.networks:
-        for sampler in Sampler:
-            for content, style in PAIRS[: options.pairs]:
-                config = RenderConfig(
-                    size=options.size,
-                    patch=options.patch,
-                    network=NetworkName(name),
-                    weights=slim if name != "wavelet" else None,
-                    sampler=sampler,
-                )
-                job = prepare(path_of(style), config, path_of(content))
-                canvas, _ = optimise(job, lambda level: None, lambda *sweep: None, lambda: False)
-                pixels = canvas.pixels.double()
-                chance = [ratio(job, pixels, options.last, seed) for seed in range(1, 1 + OTHERS)]
-                rows.append(
-                    {
-                        "network": name,
-                        "sampler": str(sampler),
-                        "content": content,
-                        "style": style,
-                        "ratio": ratio(job, pixels, options.last, config.seed),
-                        "elsewhere": mean(chance),
-                        "deviation": stdev(chance),
-                    }
-                )
+        for sampler in options.samplers:
+            for pair in PAIRS[: options.pairs]:
+                task = job(pair, settings(options, name, sampler=sampler))
+                pixels = finished(task).pixels.double()
+                seeds = range(1 + OTHERS)
+                here, *chance = (ratio(task, pixels, options.last, task.config.seed + seed) for seed in seeds)
+                row = {
+                    "network": name,
+                    "sampler": str(sampler),
+                    "content": pair[0],
+                    "style": pair[1],
+                    "ratio": here,
+                }
+                rows.append({**row, "elsewhere": mean(chance), "deviation": stdev(chance)})
                 print(rows[-1], flush=True)
     report(rows, "difference across patch borders over that beside them", options.keep)
 

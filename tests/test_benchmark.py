@@ -13,14 +13,16 @@ import pytest
 import torch
 
 from tests.conftest import job, waves
-from tilestyle.benchmark.quality import Counted, curve, exact_loss
+from tilestyle.benchmark.loss import exact_loss
+from tilestyle.benchmark.quality import Counted, curve
 from tilestyle.benchmark.record import circumstances
 from tilestyle.benchmark.scaling import exponent
 from tilestyle.benchmark.scene import Scene, content, square
 from tilestyle.benchmark.speed import matrix_peak
 from tilestyle.canvas import Canvas
 from tilestyle.cli.app import main
-from tilestyle.cli.benchmark import flattened, parsed_sizes, shown
+from tilestyle.cli.benchmark import parsed_sizes
+from tilestyle.cli.results import flattened, shown
 from tilestyle.config import NetworkName, Precision, RenderConfig
 from tilestyle.errors import SettingError
 

@@ -68,8 +68,8 @@ class Sight:
         if 1 in scales:
             for coarse in self._coarse:
                 coarse.sweep(canvas, draw.other())
-        # A patch that is the whole canvas has the canvas's moments. (The last piece of a sweep that was cut short
-        # is one patch, too.)
+        # A patch that is the whole canvas has the canvas's moments. (The last piece of a sweep that was cut
+        # short is one patch, too.)
         whole = all(patch.owned.area == self._level.extent.area for patch in patches)
         self._alone = self._job.config.sampler is Sampler.SWEEP and whole
         if self._alone:

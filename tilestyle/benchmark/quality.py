@@ -6,20 +6,18 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
 from tilestyle.api import prepare
+from tilestyle.benchmark.loss import placed_loss
 from tilestyle.benchmark.record import Result, Row
 from tilestyle.benchmark.scene import CONTENT, STYLE, Scene
 from tilestyle.canvas import Canvas
 from tilestyle.config import Precision, RenderConfig, Sampler
 from tilestyle.geometry import rounded_up
-from tilestyle.job import Job
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.pictures import path_of
 from tilestyle.plan import Level
-from tilestyle.reference import content_loss, style_loss, whole_moments
 from tilestyle.renderer import optimise
 
 
@@ -72,22 +70,13 @@ def curve(config: RenderConfig) -> list[dict[str, Any]]:
     def observe(level: Level, sweep: int, terms: object, canvas: Canvas) -> None:
         done = sweep + 1
         if level is last and (done & sweep == 0 or done == level.sweeps):
-            style, content = exact_loss(exact, canvas.pixels)
+            style, content = placed_loss(exact, canvas.pixels)
             passes = counted.pixels / level.extent.area
             loss = style + content
             rows.append({"sweeps": done, "passes": passes, "loss": loss, "style": style, "content": content})
 
     optimise(job, begin, observe, lambda: False)
     return rows
-
-
-def exact_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
-    """Weighted style and content of a canvas [3, H, W] of the last level, all of it seen at once."""
-    level = job.levels[-1]
-    with torch.no_grad():
-        style = style_loss(job, whole_moments(job, pixels), job.style_moments(level))
-        content = content_loss(job, pixels, job.content_plane(level))
-    return job.weights.style * float(style), job.weights.content * float(content)
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""What are the choices worth that the renderer has made for everybody?
+
+Renders pairs of pictures with one choice after the other undone, and prints the exact loss of the whole canvas
+(mean over placements, as parity.py has it) and the seconds it took.
+
+    python -m benchmarks.ablations [--size 320] [--patch 128] [--networks vgg19] [--pairs 1] [--only kept bf16]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from benchmarks.jobs import PAIRS, finished, job, parser, settings
+from benchmarks.record import report
+from tilestyle import renderer, sight
+from tilestyle.benchmark.loss import placed_loss
+from tilestyle.canvas import Canvas
+from tilestyle.config import Precision, RenderConfig
+from tilestyle.job import Job
+from tilestyle.plan import Level
+from tilestyle.reference import render_untiled
+from tilestyle.renderer import optimise
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way to render: other settings, something undone while it runs, another renderer."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    undone: Callable[[], AbstractContextManager[Any]] = nullcontext
+    render: Callable[[Job], Canvas] = finished
+
+
+def measuring(early: int, last: int) -> Callable[[], AbstractContextManager[Any]]:
+    """Exact moments every so many sweeps, `last` in the last quarter of a level."""
+    return lambda: patch.object(sight, "measured_every", lambda side, view, *, late: last if late else early)
+
+
+def all_near() -> AbstractContextManager[Any]:
+    """Coarse layers on ordinary patches, like the others."""
+    return patch.object(Job, "octaves", lambda self, level: {1: self.weights.names})
+
+
+def averaged(task: Job) -> Canvas:
+    """A constant step, and at the end of every level the mean of its last quarter's canvases."""
+    late: list[Tensor] = []
+
+    def observe(level: Level, sweep: int, terms: object, canvas: Canvas) -> None:
+        if 4 * sweep >= 3 * level.sweeps:
+            late.append(canvas.pixels.clone())
+        if sweep + 1 == level.sweeps:
+            canvas.pixels.copy_(torch.stack(late).mean(0))
+            late.clear()
+
+    with patch.object(renderer, "step_size", lambda config, level, sweep: config.learning_rate):
+        return optimise(task, lambda level: None, observe, lambda: False)[0]
+
+
+CHOICES = (
+    Choice("as it is"),
+    Choice("untiled", render=render_untiled),
+    Choice("untiled, moments one sweep old", render=lambda task: render_untiled(task, lag=1)),
+    Choice("one patch", {"patch": 4096}),
+    Choice("coarse layers near", undone=all_near),
+    Choice("exact moments every 8th sweep", undone=measuring(8, 8)),
+    Choice("exact moments every 4th sweep", undone=measuring(4, 4)),
+    Choice("exact moments every 16th, late every 2nd sweep", undone=measuring(16, 2)),
+    Choice("exact moments every sweep", undone=measuring(1, 1)),
+    Choice("averaged, not decayed", render=averaged),
+    Choice("content kept", {"keep_content": True}),
+    Choice("bf16", {"precision": Precision.BF16}),
+)
+
+
+def measured(choice: Choice, pair: tuple[str, str], config: RenderConfig) -> dict[str, Any]:
+    """Loss and seconds of a choice."""
+    start = time.perf_counter()
+    with choice.undone():
+        canvas = choice.render(job(pair, replace(config, **choice.settings)))
+    seconds = time.perf_counter() - start
+    style, content = placed_loss(job(pair, config), canvas.pixels)
+    return {
+        "choice": choice.name,
+        "loss": style + content,
+        "style": style,
+        "content": content,
+        "seconds": seconds,
+    }
+
+
+def main() -> None:
+    """Run the table."""
+    arguments = parser(__doc__, 320)
+    arguments.add_argument("--only", nargs="+", help="parts of the names of choices")
+    options = arguments.parse_args()
+    chosen = [c for c in CHOICES if not options.only or any(part in c.name for part in options.only)]
+    rows: list[dict[str, Any]] = []
+    for network in options.networks:
+        config = settings(options, network, precision=Precision.FP32)
+        for pair in PAIRS[: options.pairs]:
+            for choice in chosen:
+                rows.append({"network": network, "pictures": " ".join(pair), **measured(choice, pair, config)})
+                print(rows[-1], flush=True)
+    report(rows, "exact loss with one choice undone", options.keep)
+
+
+if __name__ == "__main__":
+    main()

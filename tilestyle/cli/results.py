@@ -1,0 +1,57 @@
+"""What a benchmark found, as a person reads it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from tilestyle.benchmark.record import Result, Row
+
+
+def show(result: Result, command: Sequence[str]) -> None:
+    """Print a result as a table, with its figures and circumstances under it."""
+    from tilestyle.benchmark.record import circumstances
+
+    flat = [flattened(row) for row in result.rows]
+    columns = list(dict.fromkeys(column for row in flat for column in row))
+    # Rows with many columns are easier read as columns.
+    wide = len(columns) > 12
+    table = Table(*([""] * (len(flat) + 1) if wide else columns), title=result.title, show_header=not wide)
+    if wide:
+        for column in columns:
+            table.add_row(column, *(shown(row.get(column)) for row in flat))
+    else:
+        for row in flat:
+            table.add_row(*(shown(row.get(column)) for column in columns))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    for key, value in {**result.figures, **circumstances(command)}.items():
+        console.print(f"{key}: {shown(value)}", highlight=False, markup=False)
+
+
+def flattened(row: Row) -> dict[str, Any]:
+    """A row whose tables are columns of their own."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        flat |= (
+            {f"{key}: {name}": part for name, part in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
+    return flat
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it: counts of bytes in MiB."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and abs(value) >= 2**20:
+        return f"{value / 2**20:.0f} MiB"
+    return "" if value is None else str(value)
