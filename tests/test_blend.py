@@ -4,11 +4,12 @@ import torch
 
 from tilestyle.blend import FADE, Blend
 from tilestyle.geometry import Box, Draw, Patch, covering, extent
+from tilestyle.planes import Memory
 
 
 def test_overlapping_patches_of_a_sweep_sum_to_whole_steps() -> None:
     around = extent(80, 112, 8, 8)
-    blend = Blend(around, torch.device("cpu"))
+    blend = Blend(around, Memory())
     truth = torch.rand(3, around.height, around.width)
     for patch in covering(around, 48, 8, 8, Draw(0, 0, 0)):
         rows = torch.arange(patch.read.top, patch.read.top + patch.read.height) % around.height
@@ -21,7 +22,7 @@ def test_overlapping_patches_of_a_sweep_sum_to_whole_steps() -> None:
 
 def test_a_lone_window_fades_out_at_its_edge() -> None:
     around = extent(64, 64, 0, 8)
-    blend = Blend(around, torch.device("cpu"))
+    blend = Blend(around, Memory())
     box = Box(16, 16, 32, 32)
     blend.add(Patch(box, box, 1), torch.ones(3, 32, 32))
     gradient, seen = blend.mean(slice(None))

@@ -128,7 +128,7 @@ def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:
     from PIL import Image
 
     Image.new("RGB", (3000, 2000)).save(tmp_path / "large.png")
-    with pytest.raises(MemoryLimit, match=r"pictures of 6\.0 MP need 0\.09 GiB to be read"):
+    with pytest.raises(MemoryLimit, match=r"pictures of 6\.0 MP need 0\.10 GiB to be read"):
         render(tmp_path / "large.png", CONTENT, RenderConfig(memory="90MB", device="cpu"))
 
 

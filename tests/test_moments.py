@@ -94,7 +94,7 @@ def test_nothing_added_is_no_moment() -> None:
 def test_a_correction_undoes_the_bias_it_was_made_from() -> None:
     response = features(height=30, width=30)
     exact, biased = moments_of(response), moments_of(response * 1.2 + 0.1)
-    corrected = Correction(biased, exact)(biased)
+    corrected = Correction.between(biased, exact)(biased)
     torch.testing.assert_close(corrected.mean, exact.mean)
     # To within the ridge, a hundredth of the variance.
     torch.testing.assert_close(corrected.covariance, exact.covariance, rtol=0.02, atol=0.02)
@@ -103,13 +103,13 @@ def test_a_correction_undoes_the_bias_it_was_made_from() -> None:
 @pytest.mark.parametrize("channels", [5, 60])
 def test_corrected_covariances_stay_positive(channels: int) -> None:
     exact, biased, later = (moments_of(features(channels, seed=seed)) for seed in (1, 2, 3))
-    values = torch.linalg.eigvalsh(Correction(biased, exact)(later).covariance)
+    values = torch.linalg.eigvalsh(Correction.between(biased, exact)(later).covariance)
     assert values.min() > -1e-9 * values.max()
 
 
 def test_moments_without_bias_are_left_alone() -> None:
     one, later = moments_of(features(seed=1)), moments_of(features(seed=3))
-    corrected = Correction(one, one)(later)
+    corrected = Correction.between(one, one)(later)
     torch.testing.assert_close(corrected.second, later.second)
 
 

@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from tilestyle import images
 from tilestyle.allocator import release
-from tilestyle.budget import Limits, find_device, needed
+from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
+from tilestyle.checkpoint import Checkpoints
 from tilestyle.config import Init, RenderConfig
-from tilestyle.errors import PictureError, SettingError
+from tilestyle.errors import SettingError
 from tilestyle.estimate import seconds_for
 from tilestyle.footprint import Pictures
 from tilestyle.geometry import Box
-from tilestyle.images import Picture, inspect_picture, picture_from
+from tilestyle.images import Picture, WriteOptions, write_stream
+from tilestyle.images.picture import FloatArray
+from tilestyle.images.strips import strips_of_picture
 from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
-from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Started, SweepDone
+from tilestyle.planes import Folder, Memory, Store, touched_bytes
+from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
+from tilestyle.sources import check_visible, digest, opened, planes_of
+from tilestyle.work import WorkFolder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture
+    Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture | images.Source
+
+# Long side of the picture that a watcher is shown, pixels.
+WATCHED = 1600
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a render keeps what it has, and how often."""
+
+    path: Path
+    every: float = 600.0  # seconds between checkpoints
+    restart: bool = False  # begin anew, whatever is there
+    keep: bool = False  # do not remove the folder at the end
 
 
 def render(
@@ -39,18 +61,24 @@ def render(
     *,
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
+    work: Work | str | os.PathLike[str] | None = None,
 ) -> Picture:
     """The content in the style: a picture of `config.size`, by default the content's own.
 
     `content` and `style` are paths, PIL images, arrays [H, W(, C)] or tensors [C, H, W] (uint8, or
-    floats in [0, 1]). `observer` is told of every level and sweep (progress.py). `stop` is asked after every
-    patch; once it answers True, the picture is returned as far as it got, at its full size.
+    floats in [0, 1]), or a Source that is read by windows (images). `observer` is told of every level and sweep
+    (progress.py). `stop` is asked after every patch; once it answers True, the picture is returned as far as it
+    got, at its full size.
+
+    With `work`, a folder that is made, the render is kept there every ten minutes: killed, and called again in
+    the same way, it goes on. What memory does not hold is there, too. It is removed at the end.
 
     Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
     """
     config = config or RenderConfig()
-    (seen,) = opened(config, content)
-    return run(prepare(style, config, seen), observer, stop, seen)
+    sources = {"style": style, "content": content}
+    with working(work, identity(config, sources)) as checkpoints:
+        return run(prepare(style, config, content, checkpoints), observer, stop, checkpoints)
 
 
 def texture(
@@ -59,34 +87,86 @@ def texture(
     *,
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
+    work: Work | str | os.PathLike[str] | None = None,
 ) -> Picture:
     """A picture of `config.size` (512 pixels square by default) with the style alone, from noise.
 
     Arguments and errors as in `render`. The style is seen at its own size times `config.style_scale`.
     """
-    return run(prepare(style, config or RenderConfig()), observer, stop)
+    config = config or RenderConfig()
+    with working(work, identity(config, {"style": style})) as checkpoints:
+        return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
 
 
-def opened(config: RenderConfig, *sources: Source) -> list[Picture]:
-    """Pictures of the sources, if the limits of the settings leave room to read them; else MemoryLimit."""
-    files = [source for source in sources if isinstance(source, str | os.PathLike)]
-    facts = [inspect_picture(file) for file in files]
-    pixels = sum(fact.height * fact.width for fact in facts)
-    Limits.of(config).check_reading(pixels, find_device(config.device))
-    return [picture_from(source) for source in sources]
+@contextmanager
+def working(
+    work: Work | str | os.PathLike[str] | None, about: Mapping[str, Any]
+) -> Iterator[Checkpoints | None]:
+    """Checkpoints in a work folder, made or gone on from; None without a folder.
+
+    `about` is what the render is of (`identity`). The folder is removed when the block ends with the render
+    complete, or nothing kept. Raises WorkError when it is in use, damaged, or was left by another render.
+    """
+    if work is None:
+        yield None
+        return
+    work = work if isinstance(work, Work) else Work(Path(work))
+    folder = WorkFolder(work.path)
+    checkpoints = None
+    try:
+        if work.restart:
+            folder.clear()
+        checkpoints = Checkpoints(folder, about, work.every)
+        yield checkpoints
+    finally:
+        if checkpoints is not None:
+            checkpoints.close()
+        idle = checkpoints is not None and (checkpoints.complete or not checkpoints.any)
+        folder.close(remove=idle and not work.keep)
 
 
-def prepare(style: Source, config: RenderConfig, content: Source | None = None) -> Job:
-    """Resolve pictures and settings into a job."""
+def identity(config: RenderConfig, sources: Mapping[str, Source]) -> dict[str, Any]:
+    """What a render is of, as JSON: its settings, and digests of what comes in."""
+    limits = ("memory", "host_memory")  # decide where things are, not what becomes of them
+    settings = {
+        field.name: digest(value) if isinstance(value, os.PathLike) else value
+        for field in fields(config)
+        if field.name not in limits
+        for value in [getattr(config, field.name)]
+    }
+    return {"settings": settings, **{role: digest(source) for role, source in sources.items()}}
+
+
+def prepare(
+    style: Source, config: RenderConfig, content: Source | None = None, checkpoints: Checkpoints | None = None
+) -> Job:
+    """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder."""
     seen = resolve(config, with_content=content is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
-    sources = {"style": style, "content": content, "init": init}
-    given = {role: source for role, source in sources.items() if source is not None}
-    pictures = dict(zip(given, opened(config, *given.values()), strict=True))
-    pixels = {role: _pixels(picture, seen.unit, role) for role, picture in pictures.items()}
-    sizes = {role: (picture.height, picture.width) for role, picture in pictures.items()}
-    plan = planned(config, seen, Pictures(**sizes))
+    given = {"style": style, "content": content, "init": init}
+    given = {role: source for role, source in given.items() if source is not None}
+    sizes: dict[str, tuple[int, int]] = {}
+    with ExitStack() as stack:
+        for role, source in given.items():
+            found = stack.enter_context(opened(source, None))
+            check_visible(found, seen.unit, role)
+            sizes[role] = found.height, found.width
+    left = checkpoints.left if checkpoints else None
+    if not checkpoints:
+        Limits.of(config).check_reading(sum(h * w for h, w in sizes.values()), seen.network.device)
+    plan = planned(
+        config,
+        seen,
+        Pictures(**sizes),
+        files=checkpoints is not None,
+        settled=left.settled if left else None,
+    )
+    if checkpoints:
+        checkpoints.begin(plan.settled, plan.need.disk)
+    store = Folder(checkpoints.path) if checkpoints and plan.mapped else Memory(plan.home)
+    planes = {role: planes_of(source, store) for role, source in given.items()}
     release()
+    pixels, alpha = planes.get("content", (None, None))
     return Job(
         config=config,
         network=seen.network,
@@ -95,10 +175,11 @@ def prepare(style: Source, config: RenderConfig, content: Source | None = None) 
         side=plan.side,
         unit=seen.unit,
         halo=seen.halo,
-        style=pixels["style"],
-        content=pixels.get("content"),
-        init=pixels["init"] if "init" in pixels else _init(config, with_content=content is not None),
-        home=plan.home,
+        style=planes["style"][0],
+        content=pixels,
+        alpha=alpha,
+        init=planes["init"][0] if "init" in planes else _init(config, with_content=content is not None),
+        store=store,
         content_kept=plan.content_kept,
         need=plan.need,
         limits=seen.limits,
@@ -109,13 +190,22 @@ def run(
     job: Job,
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
-    content: Picture | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Picture:
-    """Render a job; the content's transparency, if it has any, is kept."""
+    """Render a job; the content's transparency, if it has any, is kept.
+
+    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
+    """
     tell: Callable[..., None] = observer or (lambda event: None)
     tell(started(job))
     release()
-    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels])
+    left = checkpoints.left if checkpoints else None
+    standing = checkpoints.standing(job) if checkpoints else None
+    done_before = (left.level, left.sweep) if left else (0, 0)
+    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels], done_before)
+    if left:
+        clock.level()
+        tell(Resumed(job.levels[left.level], len(job.levels), left.sweep, left.seconds))
 
     def begin(level: Level) -> None:
         clock.level()
@@ -123,7 +213,7 @@ def run(
 
     def look(canvas: Canvas) -> Picture:
         release()  # what patches used makes room for the copy
-        return as_picture(canvas.picture(), content)
+        return as_picture(glance(canvas.picture()), job.alpha)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
         taken = clock.sweep()
@@ -142,14 +232,17 @@ def run(
             )
         )
 
-    canvas, complete = persist(job, begin, done, stop or (lambda: False), lambda side: tell(PatchHalved(side)))
+    asked = stop or (lambda: False)
+    canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
     release()
     pixels = canvas.picture()
-    del canvas  # with the optimiser's state, before the picture is copied
+    del canvas, standing  # with the optimiser's state, before the picture is copied
     finest = job.levels[-1].extent.picture
     if not complete:
-        pixels = resized(pixels, finest).clamp_(0, 1)
-    picture = as_picture(pixels, content)
+        pixels = resized(pixels, finest, store=job.store).clamp_(0, 1)
+    if checkpoints:
+        checkpoints.complete = complete
+    picture = as_picture(pixels, job.alpha, job.store if isinstance(job.store, Folder) else None)
     tell(Finished(complete, clock.seconds))
     return picture
 
@@ -159,30 +252,42 @@ def started(job: Job) -> Started:
     device = job.network.device
     need, limits = needed(job.need, device, job.home), job.limits
     return Started(
-        job.side, device.type, need, limits.memory, job.need.held, limits.host, lambda: seconds_for(job)
+        job.side,
+        device.type,
+        need,
+        limits.memory,
+        job.need.held,
+        limits.host,
+        job.need.disk if isinstance(job.store, Folder) else 0,
+        lambda: seconds_for(job),
     )
 
 
-def as_picture(pixels: Tensor, content: Picture | None = None) -> Picture:
-    """Host pixels [3, h, w] in [0, 1] as a Picture, with the content's transparency resampled."""
-    alpha = None
-    if content is not None and content.alpha is not None:
-        plane = torch.from_numpy(content.alpha)[None]
-        size = Box(0, 0, pixels.shape[1], pixels.shape[2])
-        alpha = resized(plane, size).clamp(0, 1)[0].numpy()
-    name = content.name if content is not None else ""
-    return Picture(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()), alpha=alpha, name=name)
+def glance(pixels: Tensor) -> Tensor:
+    """Host pixels [3, h, w] of at most `WATCHED` a side."""
+    factor = WATCHED / max(pixels.shape[1:])
+    if factor >= 1:
+        return pixels
+    return resized(pixels, Box(0, 0, *(max(1, round(side * factor)) for side in pixels.shape[1:])))
 
 
-def _pixels(picture: Picture, unit: int, role: str) -> Tensor:
-    """[3, h, w] pixels of a picture the network can see."""
-    if min(picture.height, picture.width) < unit:
-        raise PictureError(
-            f"{role} {picture.name or 'picture'} is {picture.width} x {picture.height} pixels, "
-            f"the layers in use see nothing under {unit}",
-            hint="give a larger picture or shallower layers",
-        )
-    return torch.from_numpy(picture.pixels).permute(2, 0, 1)  # a view: pictures can be large
+def save(picture: Picture, path: str | os.PathLike[str], options: WriteOptions) -> None:
+    """Write a picture, also one whose canvas is in files, in memory that does not grow with it."""
+
+    def strips() -> Iterator[FloatArray]:
+        for strip in strips_of_picture(picture):
+            yield strip
+            touched_bytes(strip.nbytes)
+
+    write_stream(path, picture.height, picture.width, strips(), options=options, name=picture.name)
+
+
+def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None = None) -> Picture:
+    """Pixels [3, h, w] as a Picture, a view if they are on the host, with alpha [1, h, w] resampled."""
+    plane = None
+    if alpha is not None:
+        plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
+    return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
 
 
 def _init(config: RenderConfig, *, with_content: bool) -> Init:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tilestyle.canvas import add
 from tilestyle.geometry import Extent, Patch
+from tilestyle.planes import Store, touched
 
 # Weights rise to 1 at the middle of a window; a step is whole where they are above one eighth.
 FADE = 8
@@ -15,15 +16,16 @@ FADE = 8
 class Blend:
     """Weighted mean of the patches' gradients over one sweep; costs 16 bytes a pixel where the canvas is."""
 
-    def __init__(self, extent: Extent, device: torch.device) -> None:
-        self._gradient = torch.zeros(3, extent.height, extent.width, device=device)
-        self._weight = torch.zeros(1, extent.height, extent.width, device=device)
+    def __init__(self, extent: Extent, store: Store) -> None:
+        self._gradient = store.zeros(3, extent.height, extent.width)
+        self._weight = store.zeros(1, extent.height, extent.width)
 
     def add(self, patch: Patch, gradient: Tensor) -> None:
         """Add what a patch says, [3, height, width] of its read box, fading towards the box's edges."""
         weight = window(patch).to(gradient.device)
         add(self._gradient, patch.read, gradient * weight)
         add(self._weight, patch.read, weight)
+        touched(gradient, weight)
 
     def mean(self, rows: slice) -> tuple[Tensor, Tensor]:
         """Of some rows: the mean gradient [3, h, W], and how far each pixel has been seen, 0 to 1 [1, h, W].

@@ -21,6 +21,8 @@ SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 12
 SMALL_SIDES = (448, 320, 224, 160, 96, 64)  # to choose from as well, where a limit was given
 # Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
 SHARE = 0.5
+# Share of the free RAM that canvas, optimiser and pictures may take.
+HELD = 0.7
 # Share of a sweep's multiply-adds that content must cost for its features to be kept.
 WORTH_KEEPING = 0.1
 FIELDS = 4  # and receptive fields of it that a patch must be long
@@ -132,6 +134,16 @@ def fits(device: torch.device, limits: Limits, found: Footprint, free: float) ->
     else:
         within = found.patch <= free
     return within and found.host <= (limits.host or found.host)
+
+
+def belongs_in_files(device: torch.device, limits: Limits, found: Footprint) -> bool:
+    """Whether what grows with the picture should be in files, since RAM, or what may be used, is too small."""
+    limit = limits.host
+    if device.type == "cpu":
+        limit = min((x for x in (limits.host, limits.memory) if x is not None), default=None)
+    if limit is None:
+        return max(found.held + found.style, found.between) > HELD * psutil.virtual_memory().available
+    return (found.together if device.type == "cpu" else found.host) > limit
 
 
 def fitting_home(device: torch.device, limits: Limits, found: Footprint) -> torch.device:

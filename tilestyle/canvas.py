@@ -1,7 +1,8 @@
 """The picture being made: pixels and optimiser state side by side, one level at a time.
 
-All planes are float32 [C, H, W], on the host, or on the device where there is room. Patches read and write them
-through boxes on the torus (geometry.py), so nothing else depends on how the planes are stored.
+All planes are float32 [C, H, W], on the host, on the device where there is room, or in mapped files
+(planes.py). Patches read and write them through boxes on the torus (geometry.py), so nothing else depends on
+how they are stored; whatever goes over a whole plane does so a few rows at a time.
 """
 
 from __future__ import annotations
@@ -13,26 +14,41 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.geometry import Box, Extent, mirrored, pieces
+from tilestyle.planes import Memory, Store, touched
+from tilestyle.resample import Filter, strips
 
 # How a patch sees a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
 Reader = Callable[[Tensor, Box, int], Tensor]
+
+# Channels of a canvas's planes, and how each is resampled: second moments must not leave the positive numbers.
+PLANES = {
+    "pixels": (3, Filter.CUBIC),
+    "first": (3, Filter.CUBIC),
+    "second": (3, Filter.LINEAR),
+    "steps": (1, Filter.NEAREST),
+}
+ROWS = 256  # that are gone through at once
 
 
 class Canvas:
     """Pixels in [0, 1] with Adam's first and second moments and step counts, pixel for pixel."""
 
     def __init__(
-        self, extent: Extent, pixels: Tensor, state: tuple[Tensor, Tensor, Tensor] | None = None
+        self,
+        extent: Extent,
+        pixels: Tensor,
+        state: tuple[Tensor, Tensor, Tensor] | None = None,
+        store: Store | None = None,
     ) -> None:
         """`pixels` [3, H, W] of the whole extent; `state`: first, second and steps, else those of a start."""
         if pixels.shape != (3, extent.height, extent.width):
             raise ValueError(f"pixels {tuple(pixels.shape)} do not fill {extent}")
         self.extent = extent
         self.pixels = pixels.float().contiguous()
+        store = store or Memory(pixels.device)
         self.first, self.second, self.steps = state or (
-            torch.zeros_like(self.pixels),
-            torch.zeros_like(self.pixels),
-            torch.zeros(1, extent.height, extent.width, device=pixels.device),
+            store.zeros(PLANES[name][0], extent.height, extent.width, name)
+            for name in ("first", "second", "steps")
         )
 
     @property
@@ -53,18 +69,16 @@ class Canvas:
         """The picture without its margin: a view [3, h, w]."""
         return _view(self.pixels, self.extent.picture)
 
-    def enlarged(self, extent: Extent) -> Canvas:
-        """The canvas at the next level; the optimiser's state travels along.
-
-        Pixels and first moments by bicubic interpolation, second moments by bilinear, which cannot leave
-        the positive numbers; the margin is mirrored anew.
-        """
-        box = self.extent.picture
-        pixels = framed(resized(self.picture(), extent.picture).clamp_(0, 1), extent)
-        first = framed(resized(_view(self.first, box), extent.picture), extent)
-        second = framed(resized(_view(self.second, box), extent.picture, "bilinear"), extent)
-        steps = framed(resized(_view(self.steps, box), extent.picture, "nearest-exact"), extent)
-        return Canvas(extent, pixels, (first, second, steps))
+    def enlarged(self, extent: Extent, store: Store | None = None) -> Canvas:
+        """The canvas at the next level; the optimiser's state travels along, the margin is mirrored anew."""
+        store = store or Memory(self.pixels.device)
+        larger = {}
+        for name, plane in self.planes.items():
+            channels, kind = PLANES[name]
+            larger[name] = store.zeros(channels, extent.height, extent.width, name)
+            fill(larger[name], extent, _view(plane, self.extent.picture), kind, clamped=name == "pixels")
+        pixels, *state = larger.values()
+        return Canvas(extent, pixels, (state[0], state[1], state[2]))
 
 
 def read(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
@@ -121,33 +135,65 @@ def add(plane: Tensor, box: Box, window: Tensor) -> None:
         _view(plane, part).add_(window[:, row : row + part.height, column : column + part.width])
 
 
-def resized(picture: Tensor, size: Box, mode: str = "bicubic") -> Tensor:
+def put(plane: Tensor, box: Box, window: Tensor) -> None:
+    """Write a window [C, height, width] to a box of a [C, H, W] torus."""
+    for part, row, column in pieces(box, plane.shape[1], plane.shape[2]):
+        _view(plane, part).copy_(window[:, row : row + part.height, column : column + part.width])
+
+
+def resized(picture: Tensor, size: Box, kind: Filter = Filter.CUBIC, store: Store | None = None) -> Tensor:
     """A [C, h, w] picture resampled to the height and width of `size`, without aliasing when it shrinks."""
     if picture.shape[1:] == (size.height, size.width):
         return picture.clone()
-    smooth = mode in ("bicubic", "bilinear")
-    options = {"antialias": True, "align_corners": False} if smooth else {}
-    return F.interpolate(picture[None], (size.height, size.width), mode=mode, **options)[0]
+    store = store or Memory(picture.device)
+    return _resampled(picture, store.empty(picture.shape[0], size.height, size.width), kind)
 
 
-def framed(picture: Tensor, extent: Extent) -> Tensor:
-    """The picture with its margin, [C, h, w] -> [C, H, W]: reflections that fade into one another.
-
-    Going out over one edge and round the torus, the reflection at that edge turns into the one at the
-    opposite edge. So the torus has no seam: patches that lie over it see nothing that is not in the picture.
-    """
-    box = extent.picture
-    plane = picture.new_empty(picture.shape[0], extent.height, extent.width)
-    _view(plane, box).copy_(picture)
-    _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
-    _continue(plane, 2, box.left, box.width)
+def framed(picture: Tensor, extent: Extent, store: Store | None = None) -> Tensor:
+    """The picture at its place in a plane, with its margin: [C, h, w] -> [C, H, W]."""
+    store = store or Memory(picture.device)
+    plane = store.empty(picture.shape[0], extent.height, extent.width)
+    fill(plane, extent, picture)
     return plane
 
 
-def _continue(plane: Tensor, axis: int, before: int, size: int) -> None:
-    """One axis of `framed`, in place: what lies at `before` and is `size` long goes on round the torus.
+def fill(
+    plane: Tensor, extent: Extent, picture: Tensor, kind: Filter = Filter.CUBIC, *, clamped: bool = False
+) -> None:
+    """Fill a plane [C, H, W] with a picture [C, h, w], resampled to its place, and with its margin.
 
-    Only the margin is computed: `framed` needs no more memory than what it answers.
+    The margin is reflections that fade into one another: going out over one edge and round the torus, the
+    reflection at that edge turns into the one at the opposite edge. So the torus has no seam: patches that lie
+    over it see nothing that is not in the picture. `clamped` keeps the picture in [0, 1].
+    """
+    box = extent.picture
+    _resampled(picture, _view(plane, box), kind, clamped=clamped)
+    _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
+    for top in range(0, extent.height, ROWS):
+        _continue(plane[:, top : top + ROWS], 2, box.left, box.width)
+        touched(plane[:, top : top + ROWS])
+
+
+def _resampled(picture: Tensor, place: Tensor, kind: Filter, *, clamped: bool = False) -> Tensor:
+    """Fill `place` [C, H, W] with the picture [C, h, w] at its size; answers it."""
+    _, height, width = place.shape
+    if picture.shape == place.shape:
+        parts: Iterator[tuple[int, Tensor]] = (
+            (top, picture[:, top : top + ROWS]) for top in range(0, height, ROWS)
+        )
+    else:
+        parts = strips(picture, height, width, kind)
+    for top, strip in parts:
+        into = place[:, top : top + strip.shape[1]]
+        into.copy_(strip.clamp(0, 1) if clamped else strip)
+        touched(into, strip)
+    return place
+
+
+def _continue(plane: Tensor, axis: int, before: int, size: int) -> None:
+    """One axis of `fill`, in place: what lies at `before` and is `size` long goes on round the torus.
+
+    Only the margin is computed.
     """
     length = plane.shape[axis]
     beyond = length - size

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tilestyle.canvas import Canvas, add, expanded, reduced
+from tilestyle.canvas import Canvas, expanded, put, reduced
 from tilestyle.geometry import Box, Draw, covering
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
+from tilestyle.planes import touched
 from tilestyle.view import Look, View
 
 
@@ -29,8 +30,7 @@ class Coarse:
         self._extent = level.extent
         self._side = job.side
         self._factor = factor
-        shape = 3, level.extent.height // factor, level.extent.width // factor
-        self._gradient = torch.zeros(shape, device=job.home)
+        self._gradient = job.store.zeros(3, level.extent.height // factor, level.extent.width // factor)
         self._corner = 0, 0  # canvas pixel at which the gradient's first cell begins
 
     def sweep(self, canvas: Canvas, draw: Draw) -> None:
@@ -40,19 +40,34 @@ class Coarse:
         alone = len(patches) == 1
         if not alone:
             self._view.measure(canvas, draw, lasting=False)
-        self._gradient.zero_()
         top, left = self._corner = patches[0].owned.top, patches[0].owned.left
         for patch in patches:
             gradient = objective.gradient(self._view.window(canvas, patch), patch, alone=alone)
             box = patch.owned
             cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
-            add(self._gradient, cells, gradient.to(self._gradient.device))
+            put(self._gradient, cells, gradient)
+            touched(gradient)
 
     def gradient(self, box: Box) -> Tensor:
         """The gradient [3, height, width] of this sweep in the canvas pixels under a box."""
         top, left = self._corner
         place = Box(box.top - top, box.left - left, box.height, box.width)
-        return expanded(self._gradient, place, self._factor)
+        gradient = expanded(self._gradient, place, self._factor)
+        touched(gradient)
+        return gradient
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """All that it has seen of the canvas, as tensors by name, to be stored."""
+        kept = {"gradient": self._gradient, "corner": torch.tensor(self._corner)}
+        return self._view.objective.state | kept
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from such a state."""
+        self._view.objective.restore(state)
+        top, left = state["corner"].tolist()
+        self._corner = top, left
+        self._gradient.copy_(state["gradient"])
 
     def turn(self) -> Terms:
         """End the sweep; answers its terms."""

@@ -11,6 +11,7 @@ from tilestyle.canvas import Reader, read
 from tilestyle.geometry import Extent, Patch, tiling
 from tilestyle.moments import MomentSum
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.planes import touched
 from tilestyle.transfer import sent
 
 
@@ -55,6 +56,7 @@ class Content:
     def features(self, patch: Patch) -> dict[str, Tensor]:
         """Features [1, C, h, w] of each layer over what the patch sees."""
         window = self._reader(self._plane, patch.read, patch.scale)
+        touched(window, times=patch.scale**2)
         with torch.no_grad():
             return self._network.features(
                 sent(window[None], self._network.device, self._network.dtype), self.layers

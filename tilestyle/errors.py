@@ -3,6 +3,8 @@
 TilestyleError
 ├── PictureError (ValueError)       a picture file or array that cannot be used
 ├── OutputError (OSError)           a place or format that cannot be written
+│   └── DiskError                   a disk that is full
+├── WorkError (ValueError)          a work folder that cannot be gone on from
 ├── NetworkError (ValueError)       weights that are missing or do not fit
 ├── LayerError (ValueError)         a layer the network does not have
 ├── SettingError (ValueError)       a setting or device that makes no sense
@@ -30,6 +32,14 @@ class PictureError(TilestyleError, ValueError):
 
 class OutputError(TilestyleError, OSError):
     """A file that cannot be written, or a format that cannot hold the picture."""
+
+
+class DiskError(OutputError):
+    """A disk that has no room."""
+
+
+class WorkError(TilestyleError, ValueError):
+    """A work folder that is damaged, another render's, or in use."""
 
 
 class NetworkError(TilestyleError, ValueError):

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from tilestyle.job import Job
 from tilestyle.plan import patches_of
+from tilestyle.planes import Memory
 from tilestyle.rescue import persist
 from tilestyle.style import target
 
@@ -31,7 +32,7 @@ def seconds_for(job: Job) -> float:
         goal.cotangent(moments[layer])
     fixed = time.perf_counter() - began
     ends = [time.perf_counter()]
-    few = replace(job, levels=(replace(first, sweeps=SWEEPS),))
+    few = replace(job, levels=(replace(first, sweeps=SWEEPS),), store=Memory(job.home))
     persist(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
     sweep = min(after - before for before, after in pairwise(ends[1:]))
     pixel = max(sweep - fixed, 0.0) / first.extent.area

@@ -16,6 +16,7 @@ from tilestyle.geometry import Extent
 from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
+from tilestyle.planes import RESIDENT, SMALL
 
 PIXEL = 3 * 4  # bytes of a pixel in float32
 CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
@@ -29,6 +30,10 @@ STEP = 60
 RUNTIME = {torch.float32: 48 * 2**20, torch.bfloat16: 152 * 2**20}
 # What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
 FRAGMENTS = 1.5
+# Reading or writing a picture too large for memory: a row of its tiles, what libraries have on the way.
+STREAM = 192 * 2**20
+# Share of a mapped canvas that a journal may take.
+JOURNAL = 1 / 4
 # Float64 matrices of every style layer: target and its root, ridge, correction; in float32 sums and cotangents.
 MATRIX = 56
 WORKSPACE = 64  # eigendecomposition of the widest layer
@@ -58,6 +63,7 @@ class Work:
     content_layers: Collection[str]
     blended: bool  # whether patches may overlap
     kept: bool = False  # whether content features are kept beside the canvas
+    mapped: bool = False  # whether what grows with the picture is in files
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Footprint:
     style: int  # host, besides: the style, while it is looked at
     between: int  # host, when no patch is at work: reading, changing levels, writing
     loading: int  # host, before all that: the network, while it is made
+    disk: int = 0  # in the work folder
 
     @property
     def device(self) -> int:
@@ -97,10 +104,13 @@ def footprint(
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
     window = _seen(extent, side * scale)
     sources = PIXEL * sum(pictures.areas)
-    canvas = CANVAS + BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
+    beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
+    canvas = CANVAS + beside
     held = sources + round(canvas * extent.area)
     style = pictures.areas[0]
     shown = min(style, style * (style_side / max(pictures.style)) ** 2)
+    if work.mapped:
+        return _mapped(work, levels, pictures, window, side, canvas)
     return Footprint(
         fixed=_fixed_bytes(work),
         patch=round(_patch_bytes(work, extent, side, scaled=scale > 1) + STEP * window),
@@ -113,6 +123,29 @@ def footprint(
             held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
         ),
         loading=_loading_bytes(work.network),
+        disk=2 * CANVAS * extent.area,  # a checkpoint, and the one before it
+    )
+
+
+def _mapped(
+    work: Work, levels: tuple[Level, ...], pictures: Pictures, window: int, side: int, canvas: float
+) -> Footprint:
+    """What a render needs whose canvas, and what else grows with it, is in files; `canvas` is bytes a pixel."""
+    extent, scaled = levels[-1].extent, len(levels[-1].scale_odds) > 1
+    small = round(canvas * SMALL) + PIXEL * sum(min(area, SMALL) for area in pictures.areas)
+    before = levels[-2].extent.area if len(levels) > 1 else 0
+    largest = max(pictures.areas[0], extent.area) if pictures.areas[0] > SMALL else 0
+    changing = CANVAS * (before + extent.area)
+    working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
+    return Footprint(
+        fixed=_fixed_bytes(work),
+        patch=round(_patch_bytes(work, extent, side, scaled=scaled) + STEP * window),
+        glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
+        held=RESIDENT + small,
+        style=3 * PIXEL * min(pictures.areas[0], SMALL),
+        between=RESIDENT + 2 * small + STREAM,
+        loading=_loading_bytes(work.network),
+        disk=round(max(changing, working)) + PIXEL * sum(area for area in pictures.areas if area > SMALL),
     )
 
 

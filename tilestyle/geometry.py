@@ -17,6 +17,8 @@ from math import ceil
 import numpy as np
 from numpy.random import Philox
 
+ROWS = 64  # of random numbers drawn at once
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -165,9 +167,18 @@ class Draw:
 
     def integers(self, count: int, stream: int = 0) -> np.ndarray:
         """`count` uniform 64-bit integers of the given stream, uint64."""
+        return np.atleast_1d(self._generator(stream).random_raw(count))
+
+    def rows(self, height: int, width: int, stream: int) -> Iterator[tuple[int, np.ndarray]]:
+        """The integers of `height` x `width` places, uint64, as (top, [n, width]) from top to bottom."""
+        generator = self._generator(stream)
+        for top in range(0, height, ROWS):
+            count = min(ROWS, height - top)
+            yield top, generator.random_raw(count * width).reshape(count, width)
+
+    def _generator(self, stream: int) -> Philox:
         key = np.array([self.seed, (self.lane << 56) | (self.level << 32) | self.sweep], dtype=np.uint64)
-        generator = Philox(key=key, counter=np.array([0, 0, stream, 0], dtype=np.uint64))
-        return np.atleast_1d(generator.random_raw(count))
+        return Philox(key=key, counter=np.array([0, 0, stream, 0], dtype=np.uint64))
 
     def aligned(self, stride: int, period: int) -> Draw:
         """The same with corners on a grid of `stride` pixels, whose random phase lasts for `period` sweeps."""

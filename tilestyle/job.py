@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.budget import Limits
-from tilestyle.canvas import framed, resized
+from tilestyle.canvas import fill, resized
 from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Draw
@@ -17,6 +17,7 @@ from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.objective import Weights
 from tilestyle.plan import Level
+from tilestyle.planes import Folder, Memory, Store, touched
 from tilestyle.style import shrunk, style_moments
 
 
@@ -41,11 +42,22 @@ class Job:
     halo: int  # by which patches see more than they answer for, pixels; a multiple of `unit`
     style: Tensor  # [3, h, w]
     content: Tensor | None  # [3, h, w]
+    alpha: Tensor | None  # [1, h, w] of the content
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
-    home: torch.device  # where canvases live
+    store: Store  # where canvases live
     content_kept: bool  # whether content features are kept beside the canvas while patches can use them
     need: Footprint  # at most, by arithmetic
     limits: Limits
+
+    @property
+    def home(self) -> torch.device:
+        """What computes on canvases where they live."""
+        return self.store.device
+
+    @property
+    def _beside(self) -> Store:
+        """Where planes are while they are looked at: the host, in any case."""
+        return self.store if isinstance(self.store, Folder) else Memory()
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""
@@ -57,13 +69,14 @@ class Job:
     def style_moments(self, level: Level, scale: int = 1) -> dict[str, Moments]:
         """Moments of the style as seen from a level at a scale."""
         side = self.style_side(level, scale)
-        return style_moments(self.style, side, self.network, self.weights.style_layers, self.side)
+        layers = self.weights.style_layers
+        return style_moments(self.style, side, self.network, layers, self.side, self._beside)
 
     def content_plane(self, level: Level) -> Tensor | None:
         """The content at the level's size with its margin, [3, H, W]."""
         if self.content is None:
             return None
-        return framed(resized(self.content, level.extent.picture).clamp_(0, 1), level.extent).to(self.home)
+        return self._plane(self.content, level)
 
     def grid(self, level: Level) -> int:
         """Stride of the grid that patches' corners lie on for a while: 1, unless content features are kept."""
@@ -94,14 +107,23 @@ class Job:
         elif init is Init.STYLE:
             init = self.style
         if not isinstance(init, Tensor):
-            return self._noise(level).to(self.home)
-        return framed(resized(init, level.extent.picture).clamp(0, 1), level.extent).to(self.home)
+            return self._noise(level)
+        return self._plane(init, level, "pixels")
+
+    def _plane(self, picture: Tensor, level: Level, name: str = "") -> Tensor:
+        """A picture [3, h, w] at a level's size with its margin, [3, H, W]."""
+        plane = self.store.zeros(3, level.extent.height, level.extent.width, name)
+        fill(plane, level.extent, picture, clamped=True)
+        return plane
 
     def _noise(self, level: Level) -> Tensor:
         """Noise in the style's colours: each pixel is one of the style's at this size, at random."""
         size = shrunk(self.style.shape[1], self.style.shape[2], self.style_side(level, 1))
         colours = resized(self.style, size).clamp(0, 1).flatten(1)  # [3, n]
-        count = level.extent.area
-        drawn = Draw(self.config.seed, level.index, 0).integers(count, stream=1 << 32)
-        index = torch.from_numpy((drawn % colours.shape[1]).astype("int64"))
-        return colours[:, index].reshape(3, level.extent.height, level.extent.width)
+        key = Draw(self.config.seed, level.index, 0)
+        plane = self.store.zeros(3, level.extent.height, level.extent.width, "pixels")
+        for top, drawn in key.rows(level.extent.height, level.extent.width, stream=1 << 32):
+            index = torch.from_numpy((drawn % colours.shape[1]).astype("int64"))
+            plane[:, top : top + len(drawn)] = colours[:, index.flatten()].reshape(3, *index.shape)
+            touched(plane[:, top : top + len(drawn)])
+        return plane

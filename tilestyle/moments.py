@@ -10,7 +10,7 @@ taken over N cells, the gradient at every cell is dL/dF = (2 A F + b) / N.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +42,20 @@ class Moments:
         """Covariance [C, C]."""
         return self.second - torch.outer(self.mean, self.mean)
 
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """As tensors by name, to be stored."""
+        return {
+            "count": torch.tensor(self.count, dtype=torch.float64),
+            "mean": self.mean,
+            "second": self.second,
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Tensor]) -> Moments:
+        """The moments that `state` was of."""
+        return cls(float(state["count"]), state["mean"], state["second"])
+
     def detached(self) -> Moments:
         """A copy outside any graph."""
         return Moments(self.count, self.mean.detach().clone(), self.second.detach().clone())
@@ -72,6 +86,20 @@ class MomentSum:
             self._sum += total
             self._products += products
         self.count += flat.shape[1]
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """As tensors by name, to be stored; none if nothing was added."""
+        if self._sum is None or self._products is None:
+            return {}
+        return {"count": torch.tensor(self.count), "sum": self._sum, "products": self._products}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Tensor]) -> MomentSum:
+        """The sums that `state` was of."""
+        total = cls()
+        total.count, total._sum, total._products = int(state["count"]), state["sum"], state["products"]
+        return total
 
     def moments(self) -> Moments:
         """The moments of everything added so far."""
@@ -136,26 +164,41 @@ class Correction:
     a later canvas, and the distance's gradient explodes: tried.)
     """
 
-    def __init__(self, biased: Moments, exact: Moments) -> None:
-        self._device, self._dtype = biased.mean.device, biased.mean.dtype
+    def __init__(self, shift: Tensor, transport: Tensor) -> None:
+        """`shift` [C] of means and `transport` [C, C] of covariances, float64 on the host."""
+        self._shift, self._map = shift, transport
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """As tensors by name, to be stored."""
+        return {"shift": self._shift, "map": self._map}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Tensor]) -> Correction:
+        """The correction that `state` was of."""
+        return cls(state["shift"], state["map"])
+
+    @classmethod
+    def between(cls, biased: Moments, exact: Moments) -> Correction:
+        """From these moments to those of the same canvas."""
         biased, exact = biased.double(), exact.double()
-        self._shift = exact.mean - biased.mean
         covariance = exact.covariance
         ridge = (
-            CORRECTION_RIDGE * covariance.diagonal().mean() * torch.eye(len(self._shift), dtype=torch.float64)
+            CORRECTION_RIDGE * covariance.diagonal().mean() * torch.eye(len(exact.mean), dtype=torch.float64)
         )
         values, vectors = torch.linalg.eigh(biased.covariance + ridge)
         values = values.clamp(min=1e-12).sqrt()
         root, inverse = (vectors * values) @ vectors.mT, (vectors / values) @ vectors.mT
         values, vectors = torch.linalg.eigh(inverse @ _root(root @ (covariance + ridge) @ root) @ inverse)
-        self._map = (vectors * values.clamp(1 / LARGEST_CORRECTION, LARGEST_CORRECTION)) @ vectors.mT
+        transport = (vectors * values.clamp(1 / LARGEST_CORRECTION, LARGEST_CORRECTION)) @ vectors.mT
+        return cls(exact.mean - biased.mean, transport)
 
     def __call__(self, moments: Moments) -> Moments:
         """Corrected moments, where these were."""
         found = moments.double()
         mean = found.mean + self._shift
         second = self._map @ found.covariance @ self._map + torch.outer(mean, mean)
-        return Moments(moments.count, mean.to(self._device, self._dtype), second.to(self._device, self._dtype))
+        return Moments(moments.count, mean.to(moments.mean), second.to(moments.mean))
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,43 @@ class Objective:
         return {layer: total.moments() for layer, total in self._sums.items()}
 
     @property
+    def state(self) -> dict[str, Tensor]:
+        """All that it has seen of the canvas, as tensors by name, to be stored."""
+        parts: dict[str, Mapping[str, Moments | Correction | MomentSum]] = {
+            "moments": self._moments,
+            "exact": self._exact,
+            "corrections": self._corrections,
+            "sums": self._sums,
+        }
+        state = {"losses": self._losses} | {
+            f"{part} {layer} {name}": tensor
+            for part, layers in parts.items()
+            for layer, seen in layers.items()
+            for name, tensor in seen.state.items()
+        }
+        if self._style is not None:
+            state["style"] = torch.tensor(self._style, dtype=torch.float64)
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from such a state."""
+        parts: dict[str, dict[str, dict[str, Tensor]]] = {}
+        device = self._network.device
+        for key, tensor in state.items():
+            part, *names = key.split(" ")
+            if names:
+                home = "cpu" if part == "corrections" else device
+                parts.setdefault(part, {}).setdefault(names[0], {})[names[1]] = tensor.to(home)
+        self._aim({layer: Moments.of_state(seen) for layer, seen in parts.get("moments", {}).items()})
+        self._exact = {layer: Moments.of_state(seen) for layer, seen in parts.get("exact", {}).items()}
+        self._corrections = {
+            layer: Correction.of_state(seen) for layer, seen in parts.get("corrections", {}).items()
+        }
+        self._sums |= {layer: MomentSum.of_state(seen) for layer, seen in parts.get("sums", {}).items()}
+        self._losses = state["losses"].to(device)
+        self._style = float(state["style"]) if "style" in state else None
+
+    @property
     def ready(self) -> bool:
         """Whether there are moments of an earlier sweep to work with."""
         return bool(self._moments)
@@ -178,7 +215,9 @@ class Objective:
         """The moments of the sweep that ends, corrected or mixed with earlier ones."""
         found = self._counted()
         if self._exact and not memory:
-            self._corrections = {layer: Correction(found[layer], exact) for layer, exact in self._exact.items()}
+            self._corrections = {
+                layer: Correction.between(found[layer], exact) for layer, exact in self._exact.items()
+            }
         self._exact = {}
         for layer, moments in found.items():
             if memory and self.ready:

@@ -22,7 +22,18 @@ class Started:
     limit: int | None  # bytes that were given for it
     held: int  # bytes of RAM that canvas, optimiser and pictures take while patches are at work
     host_limit: int | None  # bytes that were given for them
+    disk: int  # bytes of files that canvas, optimiser and pictures take, if they are in files
     seconds: Callable[[], float]  # that it will take: measured when asked, which takes a second or so
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The render goes on from where an earlier run was kept."""
+
+    level: Level
+    levels: int
+    sweep: int  # from 0, the next to be done
+    seconds: float  # that the earlier run took
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ class Finished:
     seconds: float
 
 
-Event = Started | LevelStarted | SweepDone | PatchHalved | Finished
+Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Finished
 
 # Called between sweeps; the render waits for it.
 Observer = Callable[[Event], None]
@@ -77,9 +88,11 @@ class Clock:
     cost of a sweep (its eigendecompositions) and the cost of a megapixel.
     """
 
-    def __init__(self, work: Sequence[tuple[float, int]]) -> None:
-        """`work`: megapixels and sweeps of every level."""
+    def __init__(self, work: Sequence[tuple[float, int]], done: tuple[int, int] = (0, 0)) -> None:
+        """`work`: megapixels and sweeps of every level; `done`: levels, and sweeps of the next, before now."""
         self._work = list(work)
+        self._index, self._done = done[0] - 1, 0
+        self._before = done[1]
         self._start = self._last = time.monotonic()
         self._medians: list[tuple[float, float]] = []  # megapixels, seconds a sweep, of each level so far
         self._times: list[float] = []  # sweeps of the level at work
@@ -92,7 +105,8 @@ class Clock:
     def level(self) -> None:
         """A level begins: what came since the last sweep was not a sweep."""
         if self._times:
-            self._medians.append((self._work[len(self._medians)][0], _median(self._times)))
+            self._medians.append((self._work[self._index][0], _median(self._times)))
+        self._index, self._done, self._before = self._index + 1, self._before, 0
         self._times = []
         self._last = time.monotonic()
 
@@ -101,15 +115,16 @@ class Clock:
         now = time.monotonic()
         taken, self._last = now - self._last, now
         self._times.append(taken)
+        self._done += 1
         return taken
 
     def left(self) -> float:
         """Seconds that the rest will take."""
-        index = len(self._medians)
+        index = self._index
         here = _median(self._times)
         seen = [*self._medians, (self._work[index][0], here)]
         fixed, slope = _line(seen)
-        rest = here * (self._work[index][1] - len(self._times))
+        rest = here * (self._work[index][1] - self._done)
         return rest + sum(sweeps * (fixed + slope * size) for size, sweeps in self._work[index + 1 :])
 
 

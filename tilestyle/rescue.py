@@ -34,6 +34,7 @@ def persist(
     observe: SweepObserver,
     stop: Callable[[], bool],
     halved: HalvingObserver = lambda side: None,
+    standing: Standing | None = None,
 ) -> tuple[Canvas, bool]:
     """As `optimise`, but when memory runs out patches are halved and the render goes on.
 
@@ -41,7 +42,7 @@ def persist(
     the same: of the sweep at work only the patches that had not been stepped are cut up and taken. Raises
     MemoryLimit when patches cannot be smaller.
     """
-    standing = Standing()
+    standing = standing or Standing()
     while True:
         try:
             return optimise(job, begin, observe, stop, standing)
@@ -59,7 +60,7 @@ def persist(
 def resume(standing: Standing, job: Job) -> None:
     """Make ready to end the sweep at work with smaller patches; one that has not stepped is drawn anew."""
     if not (standing.cut_short or standing.stepped):
-        standing.begin([], cut_short=False)
+        standing.begin([])
         return
     left = [piece for patch in standing.left for piece in cut(patch, job.side, job.unit)]
     standing.begin(left, cut_short=True)

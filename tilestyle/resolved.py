@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 
 import torch
 
 from tilestyle.allocator import keep_nothing_large
-from tilestyle.budget import Limits, find_device, find_dtype, fits, fitting_home, fitting_side, worth_keeping
+from tilestyle.budget import (
+    Limits,
+    belongs_in_files,
+    find_device,
+    find_dtype,
+    fits,
+    fitting_home,
+    fitting_side,
+    worth_keeping,
+)
 from tilestyle.config import RenderConfig, Sampler
 from tilestyle.errors import SettingError
 from tilestyle.footprint import Footprint, Pictures, Work, footprint
@@ -47,8 +57,23 @@ class Planned:
     levels: tuple[Level, ...]
     side: int  # largest patch side, pixels
     home: torch.device  # where canvases live
+    mapped: bool  # whether in files, then
     content_kept: bool
     need: Footprint
+
+    @property
+    def settled(self) -> Settled:
+        """What decides the picture, but may be decided otherwise on another day."""
+        return Settled(self.side, self.mapped, self.content_kept)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was chosen by the memory that was free when a render began, and is kept to when it goes on."""
+
+    side: int
+    mapped: bool
+    content_kept: bool
 
 
 def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
@@ -64,8 +89,18 @@ def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
     return Resolved(network, weights, unit, rounded_up(config.overlap, unit), limits)
 
 
-def planned(config: RenderConfig, seen: Resolved, pictures: Pictures) -> Planned:
-    """Choose the patch and the levels; raises SettingError or MemoryLimit where there are none."""
+def planned(
+    config: RenderConfig,
+    seen: Resolved,
+    pictures: Pictures,
+    *,
+    files: bool = False,
+    settled: Settled | None = None,
+) -> Planned:
+    """Choose the patch and the levels; raises SettingError or MemoryLimit where there are none.
+
+    `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before.
+    """
     size = picture_size(config.size, pictures.content)
     coarsest, style_side = float(config.coarsest), config.style_scale * max(pictures.style)
     if pictures.content is None:
@@ -82,8 +117,9 @@ def planned(config: RenderConfig, seen: Resolved, pictures: Pictures) -> Planned
     def steps(side: int) -> tuple[Level, ...]:
         return levels(*size, config, Pyramid(min(coarsest, max(size)), side, seen.unit))
 
-    def need(side: int, *, kept: bool = False) -> Footprint:
-        return footprint(replace(work, kept=kept), steps(side), side, pictures, style_side)
+    def need(side: int, *, kept: bool = False, mapped: bool = False) -> Footprint:
+        task = replace(work, kept=kept, mapped=mapped)
+        return footprint(task, steps(side), side, pictures, style_side)
 
     least = 2 * (seen.unit + seen.halo)
     given = config.patch // seen.unit * seen.unit if config.patch else None
@@ -93,13 +129,17 @@ def planned(config: RenderConfig, seen: Resolved, pictures: Pictures) -> Planned
             hint=f"give at least {least}",
         )
     device = seen.network.device
-    side = fitting_side(device, seen.limits, need, least, given)
-    kept = config.keep_content
-    if kept is None:
-        worth = worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
-        kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
-    found = need(side, kept=kept)
-    return Planned(steps(side), side, fitting_home(device, seen.limits, found), kept, found)
+    if settled is None:
+        mapped = files and belongs_in_files(device, seen.limits, need(given or least))
+        side = fitting_side(device, seen.limits, partial(need, mapped=mapped), least, given)
+        kept = config.keep_content
+        if kept is None:
+            worth = not mapped and worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
+            kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
+        settled = Settled(side, mapped, kept)
+    found = need(settled.side, kept=settled.content_kept, mapped=settled.mapped)
+    home = torch.device("cpu") if settled.mapped else fitting_home(device, seen.limits, found)
+    return Planned(steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, found)
 
 
 def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:

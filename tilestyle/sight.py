@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from tilestyle.canvas import Canvas, spread
@@ -36,7 +37,8 @@ def measured_every(side: int, field: int, *, late: bool) -> int:
 class Sight:
     """The views of one level: of patches at every scale drawn, and of coarse layers from afar."""
 
-    def __init__(self, job: Job, level: Level) -> None:
+    def __init__(self, job: Job, level: Level, state: Mapping[str, Tensor] | None = None) -> None:
+        """`state` is what an earlier one had seen of this level."""
         self._job = job
         self._level = level
         self._content = job.content_plane(level)
@@ -48,6 +50,28 @@ class Sight:
         self._coarse = [
             Coarse(job, level, goal, factor, names) for factor, names in octaves.items() if factor > 1
         ]
+        if state:
+            self._restore(state)
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """All that has been seen of the canvas, as tensors by name, to be stored between two patches."""
+        seen = {f"view {scale}": view.objective.state for scale, view in self._views.items()}
+        seen |= {f"coarse {index}": coarse.state for index, coarse in enumerate(self._coarse)}
+        seen["sweep 0"] = {"alone": torch.tensor(self._alone)}
+        return {f"{part} {name}": tensor for part, state in seen.items() for name, tensor in state.items()}
+
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        parts: dict[tuple[str, int], dict[str, Tensor]] = {}
+        for key, tensor in state.items():
+            part, number, name = key.split(" ", 2)
+            parts.setdefault((part, int(number)), {})[name] = tensor
+        self._alone = bool(parts.pop(("sweep", 0))["alone"])
+        for (part, index), seen in parts.items():
+            if part == "view":
+                self.view(index).objective.restore(seen)
+            else:
+                self._coarse[index].restore(seen)
 
     def view(self, scale: int) -> View:
         """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""

@@ -1,11 +1,54 @@
-"""How far a render has come: what another attempt goes on from."""
+"""How far a render has come: what another attempt, or another day, goes on from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
 
 from tilestyle.canvas import Canvas
-from tilestyle.geometry import Patch
+from tilestyle.geometry import Box, Patch
+
+
+class Keeper(Protocol):
+    """Who sees to it that little is lost when the program is killed."""
+
+    def guard(self, canvas: Canvas, box: Box) -> None:
+        """Pixels under this box are going to be stepped."""
+
+    def settle(self) -> None:
+        """All pixels that are guarded are stepped now."""
+
+    def due(self) -> bool:
+        """Whether it is time to keep what there is."""
+
+    def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
+        """Keep what there is between two patches; `sight` is what has been seen of the level."""
+
+    def enter(self, at: Standing) -> None:
+        """A level begins, with its canvas."""
+
+
+class Careless:
+    """Keeps nothing."""
+
+    def guard(self, canvas: Canvas, box: Box) -> None:
+        """Nothing."""
+
+    def settle(self) -> None:
+        """Nothing."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
+        """Nothing."""
+
+    def enter(self, at: Standing) -> None:
+        """Nothing."""
 
 
 @dataclass
@@ -17,7 +60,12 @@ class Standing:
     canvas: Canvas | None = None
     patches: list[Patch] = field(default_factory=list)  # of the sweep; none before it is drawn
     stepped: int = 0  # of those, from the first on
+    prepared: bool = False  # whether the sweep's moments are at hand
     cut_short: bool = False  # whether these are what an attempt before this one had left of the sweep
+    keeper: Keeper = field(default_factory=Careless)
+    sight: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # what an earlier run had seen of the level (sight.py)
 
     @property
     def left(self) -> list[Patch]:
@@ -26,13 +74,13 @@ class Standing:
 
     def enter(self, level: int, canvas: Canvas) -> None:
         """Begin a level with its canvas."""
-        self.level, self.canvas, self.sweep = level, canvas, 0
+        self.level, self.canvas, self.sweep, self.sight = level, canvas, 0, {}
 
-    def begin(self, patches: list[Patch], *, cut_short: bool) -> None:
+    def begin(self, patches: list[Patch], *, cut_short: bool = False) -> None:
         """Begin the sweep, or the rest of it."""
-        self.patches, self.stepped, self.cut_short = patches, 0, cut_short
+        self.patches, self.stepped, self.prepared, self.cut_short = patches, 0, False, cut_short
 
     def turn(self) -> None:
         """End the sweep."""
         self.sweep += 1
-        self.begin([], cut_short=False)
+        self.begin([])

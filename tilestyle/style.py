@@ -7,11 +7,12 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from tilestyle.canvas import framed, reduced, resized
+from tilestyle.canvas import fill, reduced
 from tilestyle.config import StyleLoss
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
 from tilestyle.moments import GramTarget, Moments, MomentSum, WassersteinTarget
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.planes import Memory, Store, touched
 
 # Cells near the edge of what a network is shown feel its padding, and would speak for that rather than for
 # the style: mirrored surroundings of this many pixels keep them out.
@@ -26,7 +27,12 @@ def target(moments: Moments, loss: StyleLoss) -> Target:
 
 
 def style_moments(
-    picture: Tensor, long_side: float, network: FeatureNetwork, layers: Collection[str], side: int
+    picture: Tensor,
+    long_side: float,
+    network: FeatureNetwork,
+    layers: Collection[str],
+    side: int,
+    store: Store | None = None,
 ) -> dict[str, Moments]:
     """Moments of each layer for a [3, h, w] picture shrunk to `long_side` pixels, never enlarged.
 
@@ -34,12 +40,14 @@ def style_moments(
     """
     octaves = network.octaves(layers)
     unit = max(network.layers[layer].stride for layer in layers)
-    picture = resized(picture, shrunk(picture.shape[1], picture.shape[2], long_side)).clamp(0, 1)
-    height, width = picture.shape[1:]
+    size = shrunk(picture.shape[1], picture.shape[2], long_side)
     # The last row and column of cells are filled up by reflection: at most one cell is partly the mirror's.
-    rows, columns = rounded_up(height, unit), rounded_up(width, unit)
+    rows, columns = rounded_up(size.height, unit), rounded_up(size.width, unit)
     margin = max(octaves) * SURROUNDINGS
-    plane = framed(picture, Extent(rows + 2 * margin, columns + 2 * margin, Box(margin, margin, height, width)))
+    place = Box(margin, margin, size.height, size.width)
+    around = Extent(rows + 2 * margin, columns + 2 * margin, place)
+    plane = (store or Memory()).empty(3, around.height, around.width)
+    fill(plane, around, picture, clamped=True)
     sums = {layer: MomentSum() for layer in layers}
     for factor, names in octaves.items():
         step = unit // factor
@@ -47,6 +55,7 @@ def style_moments(
         for box in tiling(rows // factor, columns // factor, max(side - 2 * halo, step), step):
             seen = box.widened(halo).times(factor)
             window = reduced(plane, Box(seen.top + margin, seen.left + margin, seen.height, seen.width), factor)
+            touched(window)
             with torch.no_grad():
                 features = network.features(window[None].to(network.device, network.dtype), names.values())
             for layer, name in names.items():

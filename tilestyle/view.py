@@ -15,6 +15,7 @@ from tilestyle.job import Goal, Job
 from tilestyle.networks.network import exact_halo
 from tilestyle.objective import Objective
 from tilestyle.plan import Level
+from tilestyle.planes import touched
 from tilestyle.style import target
 
 
@@ -59,7 +60,9 @@ class View:
 
     def window(self, canvas: Canvas, patch: Patch) -> Tensor:
         """What a patch shows of the canvas, [3, h, w]."""
-        return self._look.reader(canvas.pixels, patch.read, self._look.scale)
+        window = self._look.reader(canvas.pixels, patch.read, self._look.scale)
+        touched(window, times=self._look.scale**2)
+        return window
 
     def measure(self, canvas: Canvas, draw: Draw, *, lasting: bool) -> None:
         """Take the exact moments of the canvas: by a forward pass whose patches have a halo.

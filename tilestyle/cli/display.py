@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from tilestyle.memory_size import gib
-from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Started, SweepDone
+from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 2.0
@@ -58,7 +58,7 @@ class Lines:
 
     def __call__(self, event: Event) -> None:
         """Print a line when it is time to."""
-        if isinstance(event, Started | PatchHalved):
+        if isinstance(event, Started | Resumed | PatchHalved):
             print(announced(event), file=sys.stderr, flush=True)
         if not isinstance(event, SweepDone):
             return
@@ -79,14 +79,21 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     return where, f"{what} {clock(event.seconds_left)} left"
 
 
-def announced(event: Started | PatchHalved) -> str:
+def announced(event: Started | Resumed | PatchHalved) -> str:
     """What was planned, or what became of it."""
     if isinstance(event, PatchHalved):
         return f"memory ran out: going on with patches of {event.side} pixels"
+    if isinstance(event, Resumed):
+        box = event.level.extent.picture
+        where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height}"
+        return f"going on at {where} sweep {event.sweep + 1}, after {clock(event.seconds)}"
     memory = of(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = of(event.held, event.host_limit)
-    return f"patch {event.side}, {memory}, canvas {canvas} in RAM, about {approximately(event.seconds())}"
+    files = f" and {gib(event.disk)} GiB on disk" if event.disk else ""
+    return (
+        f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, about {approximately(event.seconds())}"
+    )
 
 
 def of(need: int, limit: int | None) -> str:

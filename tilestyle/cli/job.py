@@ -29,10 +29,10 @@ class Output:
 
 def produce(style: Path, config: RenderConfig, output: Output, content: Path | None = None) -> None:
     """Render, show progress, write the picture with its settings, say what was done."""
-    from tilestyle.api import opened, prepare, run
+    from tilestyle.api import prepare, run, save
     from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, watcher
-    from tilestyle.images import WriteOptions, check_writable, write_picture
+    from tilestyle.images import WriteOptions, check_writable
     from tilestyle.peak import Peak
     from tilestyle.progress import Event, Finished
 
@@ -40,8 +40,7 @@ def produce(style: Path, config: RenderConfig, output: Output, content: Path | N
         depth=output.depth, quality=output.quality, provenance=provenance(style, config, content)
     )
     peak = Peak(find_device(config.device))
-    seen = None if content is None else opened(config, content)[0]
-    job = prepare(style, config, seen)
+    job = prepare(style, config, content)
     size = job.levels[-1].extent.picture
     check_writable(output.path, size.height, size.width, output.depth)
     if output.preview:
@@ -55,8 +54,8 @@ def produce(style: Path, config: RenderConfig, output: Output, content: Path | N
         watch(event)
 
     with stop_on_interrupt() as stop:
-        picture = run(job, observe, stop, seen)
-        write_picture(output.path, picture, options=options)
+        picture = run(job, observe, stop)
+        save(picture, output.path, options)
     if not output.quiet:
         end = ends[-1]
         stopped = "" if end.complete else "stopped early, "

@@ -1,0 +1,174 @@
+"""Where planes [C, H, W] live: in memory, on a device, or in files that are mapped into memory.
+
+A mapped plane is a tensor like any other. What has been touched of it counts as this process's memory until the
+system takes it back, which it does late; so whoever goes through planes says how much has been `touched`, and
+now and then all of it is handed back. It stays in the system's cache of files as long as there is room.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tilestyle.errors import DiskError
+from tilestyle.memory_size import gib
+
+CPU = torch.device("cpu")
+# Bytes of mapped planes that may be in memory at once.
+RESIDENT = 256 * 2**20
+# Pixels of a plane that is not worth a file.
+SMALL = 2 * 2**20
+
+
+class Store(Protocol):
+    """A place for planes."""
+
+    @property
+    def device(self) -> torch.device:
+        """What computes on planes that live here."""
+
+    def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
+        """A float32 plane of zeros; kept under its name, if it has one and the place keeps anything."""
+
+    def empty(self, channels: int, height: int, width: int) -> Tensor:
+        """A float32 plane to be filled."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """On a device, or in the RAM of the host."""
+
+    device: torch.device = CPU
+
+    def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
+        """In new memory."""
+        return torch.zeros(channels, height, width, device=self.device)
+
+    def empty(self, channels: int, height: int, width: int) -> Tensor:
+        """In new memory."""
+        return torch.empty(channels, height, width, device=self.device)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """In files of a folder; small ones in memory. A plane without a name is gone when nobody has it."""
+
+    path: Path
+    device: torch.device = CPU
+
+    def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
+        """In a new file, whose blocks are taken at once: a full disk shows here, not later."""
+        if height * width <= SMALL:
+            return torch.zeros(channels, height, width)
+        count = channels * height * width
+        file = self.file(name or f"nameless-{os.urandom(6).hex()}", height, width)
+        with file.open("w+b") as handle:
+            try:
+                _allocate(handle.fileno(), 4 * count)
+            except OSError as error:
+                file.unlink()
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+                raise DiskError(
+                    f"the disk of {self.path} has no room for {gib(4 * count)} GiB more",
+                    hint="make room and run it again: what is done is kept; or give another --work-dir",
+                ) from error
+            plane = _mapped(handle.fileno(), channels, height, width)
+        if not name:
+            file.unlink()  # the blocks stay until the last mapping goes
+        return plane
+
+    def empty(self, channels: int, height: int, width: int) -> Tensor:
+        """As `zeros`: what a new file holds."""
+        return self.zeros(channels, height, width)
+
+    def opened(self, name: str, channels: int, height: int, width: int) -> Tensor:
+        """The plane that an earlier run kept under this name."""
+        with self.file(name, height, width).open("r+b") as handle:
+            return _mapped(handle.fileno(), channels, height, width)
+
+    def file(self, name: str, height: int, width: int) -> Path:
+        """Where a plane lies."""
+        return self.path / f"{name}-{width}x{height}.plane"
+
+
+def _allocate(descriptor: int, count: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, count)
+    else:
+        os.ftruncate(descriptor, count)
+
+
+class _Residents:
+    """The mappings of this process, and how much of them has been touched since they were last handed back."""
+
+    def __init__(self) -> None:
+        self._maps: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
+        self._starts: dict[int, int] = {}
+        self._touched = 0
+
+    def add(self, start: int, mapping: mmap.mmap) -> None:
+        self._maps[start] = mapping
+
+    def touch(self, count: int) -> None:
+        if not self._maps:
+            return
+        self._touched += count
+        if self._touched > RESIDENT // 2:
+            self.hand_back()
+
+    def hand_back(self) -> None:
+        self._touched = 0
+        if hasattr(mmap, "MADV_DONTNEED"):  # of a shared mapping, nothing written is lost
+            for mapping in list(self._maps.values()):
+                with contextlib.suppress(ValueError):  # closed meanwhile
+                    mapping.madvise(mmap.MADV_DONTNEED)
+
+    def holder(self, tensor: Tensor) -> mmap.mmap | None:
+        return self._maps.get(tensor.untyped_storage().data_ptr())
+
+
+_residents = _Residents()
+
+
+def _mapped(descriptor: int, channels: int, height: int, width: int) -> Tensor:
+    mapping = mmap.mmap(descriptor, 4 * channels * height * width)
+    plane = torch.frombuffer(mapping, dtype=torch.float32).view(channels, height, width)
+    _residents.add(plane.data_ptr(), mapping)
+    return plane
+
+
+def is_mapped(plane: Tensor) -> bool:
+    """Whether a plane lies in a file."""
+    return _residents.holder(plane) is not None
+
+
+def touched(*views: Tensor, times: int = 1) -> None:
+    """Say that these parts of planes, or so many as large, have been read or written."""
+    _residents.touch(times * sum(view.numel() * view.element_size() for view in views))
+
+
+def touched_bytes(count: int) -> None:
+    """Say the same of so many bytes."""
+    _residents.touch(count)
+
+
+def hand_back() -> None:
+    """Hand the memory of all mapped planes back to the system, which writes what is new to their files."""
+    _residents.hand_back()
+
+
+def synchronise(plane: Tensor) -> None:
+    """Wait until all of a mapped plane is on the disk."""
+    mapping = _residents.holder(plane)
+    if mapping is not None:
+        mapping.flush()

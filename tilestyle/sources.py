@@ -1,0 +1,78 @@
+"""Pictures that come in, as planes: in memory, or in a mapped file where they are large."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tilestyle.errors import PictureError
+from tilestyle.images import Picture, Source, gathered, open_source, picture_from, source_from
+from tilestyle.planes import SMALL, Folder, Store, touched
+
+
+@contextmanager
+def opened(given: object, convert_into: Path | None) -> Iterator[Source]:
+    """Whatever holds a picture, to be read by windows; a Source is not closed."""
+    if isinstance(given, Source):
+        yield given
+    elif isinstance(given, str | os.PathLike):
+        with open_source(given, convert_into) as source:
+            yield source
+    else:
+        yield source_from(picture_from(given))
+
+
+def planes_of(given: object, store: Store) -> tuple[Tensor, Tensor | None]:
+    """Pixels [3, h, w] and alpha [1, h, w], if it has any, of a picture: views of memory, or mapped."""
+    folder = store.path if isinstance(store, Folder) else None
+    if folder is None and not isinstance(given, Source):
+        return _viewed(picture_from(given))
+    with opened(given, folder) as source:
+        if folder is None or source.height * source.width <= SMALL:
+            return _viewed(gathered(source))
+        pixels = store.empty(3, source.height, source.width)
+        alpha = store.empty(1, source.height, source.width) if source.has_alpha else None
+        top = 0
+        for strip in source.strips():
+            values = torch.from_numpy(strip).permute(2, 0, 1)
+            rows = slice(top, top + values.shape[1])
+            pixels[:, rows] = values[:3]
+            if alpha is not None:
+                alpha[:, rows] = values[3:]
+            touched(values)
+            top = rows.stop
+        return pixels, alpha
+
+
+def _viewed(picture: Picture) -> tuple[Tensor, Tensor | None]:
+    alpha = None if picture.alpha is None else torch.from_numpy(picture.alpha)[None]
+    return torch.from_numpy(picture.pixels).permute(2, 0, 1), alpha
+
+
+def check_visible(source: Source, unit: int, role: str) -> None:
+    """Raise PictureError for what a network sees nothing of."""
+    if min(source.height, source.width) < unit:
+        raise PictureError(
+            f"{role} {source.name or 'picture'} is {source.width} x {source.height} pixels, "
+            f"the layers in use see nothing under {unit}",
+            hint="give a larger picture or shallower layers",
+        )
+
+
+def digest(given: object) -> str:
+    """SHA-256 of what holds a picture: of a file's bytes, or of the pixels."""
+    if isinstance(given, str | os.PathLike):
+        with Path(given).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    sums = hashlib.sha256()
+    with opened(given, None) as source:
+        for strip in source.strips():
+            sums.update(np.ascontiguousarray(strip).data)
+    return sums.hexdigest()
