@@ -31,7 +31,7 @@ from tilestyle.images import (
     strips_of,
     write_stream,
 )
-from tilestyle.images.alpha import composited, filled, halved, premultiplied, straight
+from tilestyle.images.alpha import composited, filled_pixels, halved, premultiplied, straight
 from tilestyle.images.colour import srgb_profile
 
 HEIGHT, WIDTH = 2100, 1333
@@ -372,12 +372,12 @@ def test_hidden_pixels_take_colours_from_around() -> None:
     pixels[:, :30], pixels[:, 40:] = (1, 0.5, 0), (0, 0.5, 1)
     alpha = np.ones((50, 70), np.float32)
     alpha[:, 30:40] = 0
-    full = filled(pixels, alpha)
+    full = filled_pixels(pixels, alpha)
     assert_array_equal(full[:, :30], pixels[:, :30])
     assert_array_equal(full[:, 40:], pixels[:, 40:])
     assert_allclose(full[:, 30:40, 1], 0.5, atol=1e-6)
     assert full[:, 30:33, 0].mean() > full[:, 37:40, 0].mean()
-    assert_array_equal(filled(pixels, np.zeros_like(alpha)), 0.5)
+    assert_array_equal(filled_pixels(pixels, np.zeros_like(alpha)), 0.5)
 
 
 def test_provenance_of_deep_zoom_without_settings(tmp_path: Path) -> None:

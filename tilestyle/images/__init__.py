@@ -4,7 +4,10 @@ The only package that speaks Pillow, tifffile, imagecodecs and libvips. Everythi
 Picture: float32 sRGB, the right way up; or a Source, which is one read by windows.
 """
 
-from tilestyle.images.alpha import composited, filled
+from tilestyle.images.alpha import composited
+from tilestyle.images.derived import cropped, filled, proofed
+from tilestyle.images.enlarge import enlarged
+from tilestyle.images.file_source import open_source, source_from
 from tilestyle.images.formats import OUTPUT_SUFFIXES, Format, check_writable, disk_bytes
 from tilestyle.images.inspect import PictureInfo, inspect_picture
 from tilestyle.images.options import Compression, WriteOptions
@@ -13,7 +16,7 @@ from tilestyle.images.proof import Intent, Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
 from tilestyle.images.shrink import area_mean
-from tilestyle.images.source import Source, open_source, source_from
+from tilestyle.images.source import Source, gathered
 from tilestyle.images.strips import strips_of
 from tilestyle.images.write import write_picture, write_stream
 
@@ -31,12 +34,16 @@ __all__ = [
     "area_mean",
     "check_writable",
     "composited",
+    "cropped",
     "disk_bytes",
+    "enlarged",
     "filled",
+    "gathered",
     "inspect_picture",
     "open_proof",
     "open_source",
     "picture_from",
+    "proofed",
     "read_picture",
     "read_provenance",
     "source_from",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tilestyle.images.enlarge import enlarged
 from tilestyle.images.picture import FloatArray
 
 _SEEN = np.float32(1e-6)
@@ -50,7 +51,7 @@ def composited(over: FloatArray, under: FloatArray, cover: FloatArray) -> FloatA
     return np.where(share <= 0, under, np.where(share >= 1, over, mixed))
 
 
-def filled(pixels: FloatArray, alpha: FloatArray) -> FloatArray:
+def filled_pixels(pixels: FloatArray, alpha: FloatArray) -> FloatArray:
     """Give what is hidden the colours of what is seen around it: [H, W, 3], [H, W] -> [H, W, 3].
 
     What lies under transparent pixels is arbitrary, often black, and a network would take its edge for
@@ -64,6 +65,7 @@ def filled(pixels: FloatArray, alpha: FloatArray) -> FloatArray:
         return np.full_like(pixels, 0.5)
     colours = straight(sizes.pop())[..., :3]
     for size in reversed(sizes):
-        doubled = colours.repeat(2, axis=0).repeat(2, axis=1)[: size.shape[0], : size.shape[1]]
+        height, width = colours.shape[:2]
+        doubled = enlarged(colours, 2 * height, 2 * width, (0, 0, *size.shape[:2]))
         colours = size[..., :3] + doubled * (np.float32(1.0) - size[..., 3:])
     return np.where(alpha[..., None] > 0, pixels, colours)

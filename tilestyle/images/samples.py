@@ -58,9 +58,7 @@ def picture_from_window(samples: Samples, name: str) -> Picture:
 
 def _developed(samples: Samples, name: str, label: str) -> Picture:
     check_size(label, *samples.values.shape[:2])
-    _check_floats(samples.values, label, bounded=samples.model is not ColourModel.LAB)
-    if samples.alpha is not None:
-        _check_floats(samples.alpha, label, bounded=True)
+    check_floats(samples, label)
     return _upright_srgb(samples, name)
 
 
@@ -85,6 +83,13 @@ def straight_from_premultiplied(values: NDArray[Any], alpha: NDArray[Any]) -> Fl
     straight = np.zeros_like(unit)
     np.divide(unit, cover, out=straight, where=cover > 0)
     return np.minimum(straight, np.float32(1.0))
+
+
+def check_floats(samples: Samples, label: str) -> None:
+    """Raise PictureError for floats that are not finite, or mostly beyond [0, 1]."""
+    _check_floats(samples.values, label, bounded=samples.model is not ColourModel.LAB)
+    if samples.alpha is not None:
+        _check_floats(samples.alpha, label, bounded=True)
 
 
 def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:

@@ -1,110 +1,71 @@
-"""Pictures read by windows, in memory that does not grow with them."""
+"""What a picture is that is read by windows, in memory that does not grow with it."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from tilestyle.errors import PictureError
-from tilestyle.images import convert
-from tilestyle.images.border import check_honest, decoding
-from tilestyle.images.colour import ColourModel
-from tilestyle.images.inspect import PictureInfo, inspect_picture
-from tilestyle.images.orientation import UPRIGHT, stored_window, swaps_sides, upright
+from tilestyle.images.border import within_memory
 from tilestyle.images.picture import FloatArray, Picture
-from tilestyle.images.read import PathLike, is_tiff, samples_of_file
-from tilestyle.images.samples import Samples, picture_from_window
-from tilestyle.images.shrink import AreaMean
 from tilestyle.images.strips import strip_rows
-from tilestyle.images.windows import SampleWindows, Windows, open_tiff
 
 
-class Source:
+class Source(ABC):
     """A picture that may be larger than memory: float32 sRGB in [0, 1], the right way up, by windows.
 
     Facts as in PictureInfo: ``name``, ``height``, ``width`` (after orientation), ``depth``, ``profile``,
     ``dpi``, and ``has_alpha``. To be closed, or used in a `with` block.
     """
 
-    def __init__(
-        self, facts: PictureInfo, path: Path, convert_into: Path | None, opened: Windows | None
-    ) -> None:
-        self._facts, self._path, self._convert_into, self._opened = facts, path, convert_into, opened
-        self.name = facts.name
-        self.height, self.width = facts.height, facts.width
-        self.depth, self.profile, self.dpi = facts.depth, facts.profile, facts.dpi
-        self.has_alpha = facts.has_alpha
+    name: str
+    height: int
+    width: int
+    depth: int
+    profile: str
+    dpi: tuple[float, float] | None
+    has_alpha: bool
 
-    def read(self, top: int, left: int, height: int, width: int) -> FloatArray:
-        """The pixels of a window, [height, width, 3]. The window lies inside the picture.
+    @abstractmethod
+    def window(self, top: int, left: int, height: int, width: int) -> Picture:
+        """The pixels of a window, and their alpha if there is any. The window lies inside the picture.
 
         The first call may convert the file, as open_source says. Raises PictureError when the file is
         broken there.
         """
-        return self._window(top, left, height, width).pixels
+
+    @abstractmethod
+    def shrunk(self, height: int, width: int) -> Picture:
+        """The whole picture at a smaller size (or its own), by means over areas; with alpha if it has any.
+
+        Raises PictureError for a larger size.
+        """
+
+    @abstractmethod
+    def conversion_bytes(self) -> int:
+        """The disk that the first window will take in the folder of conversions, at the most; 0 for none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def read(self, top: int, left: int, height: int, width: int) -> FloatArray:
+        """The pixels of a window, [height, width, 3]; errors as in ``window``."""
+        return self.window(top, left, height, width).pixels
 
     def alpha(self, top: int, left: int, height: int, width: int) -> FloatArray | None:
         """Straight alpha of a window, [height, width]; None for a picture without."""
-        return self._window(top, left, height, width).alpha if self.has_alpha else None
+        return self.window(top, left, height, width).alpha if self.has_alpha else None
 
     def strips(self) -> Iterator[FloatArray]:
         """The picture from top to bottom, [h, width, 3], or [h, width, 4] with straight alpha."""
         rows = strip_rows(self.width)
         for top in range(0, self.height, rows):
-            strip = self._window(top, 0, min(rows, self.height - top), self.width)
-            yield _channels(strip)
-
-    def shrunk(self, height: int, width: int) -> Picture:
-        """The whole picture at a smaller size (or its own), by means over areas; with alpha if it has any.
-
-        Read once in strips and never whole; from a smaller copy where the file has one, and JPEG at the
-        smaller size it decodes to, both at least twice the size asked for.
-        """
-        if height > self.height or width > self.width:
-            raise PictureError(
-                f"{self.name} is {self.width} x {self.height} pixels, smaller than {width} x {height}",
-                hint="shrink it to its own size at the most",
-            )
-        with decoding(self.name):
-            opened, facts = self._opened, self._facts
-            orientation = facts.orientation if opened is None else opened.orientation
-            # Strips run along stored rows: what lies on its side is averaged so, and turned when small.
-            target = (width, height) if swaps_sides(orientation) else (height, width)
-            if opened is None and convert.is_streamed(facts.format):
-                sides, strips = convert.strips_for(self._path, facts.format, *target)
-            else:
-                smaller = self._windows().reduced(*target)
-                sides, strips = smaller.extent(), _strips(smaller)
-            mean = AreaMean(sides, target)
-            for samples in strips:
-                mean.add(_channels(picture_from_window(replace(samples, orientation=UPRIGHT), self.name)))
-            small = mean.picture()
-        return Picture(
-            pixels=upright(small.pixels, orientation),
-            alpha=None if small.alpha is None else upright(small.alpha, orientation),
-            depth=self.depth,
-            profile=self.profile,
-            name=self.name,
-        )
-
-    def conversion_bytes(self) -> int:
-        """The disk that the first window will take in the folder of conversions, at the most; 0 for none."""
-        if self._opened is not None or self._convert_into is None:
-            return 0
-        if convert.copy_of(self._path, self._convert_into).exists():
-            return 0
-        channels = 4  # inks, or colours and alpha
-        return self.height * self.width * channels * 2 * 2  # 16 bits where a profile asks; smaller copies
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._opened is not None:
-            self._opened.close()
+            yield channels(self.window(top, 0, min(rows, self.height - top), self.width))
 
     def __enter__(self) -> Self:
         """The source itself."""
@@ -116,70 +77,37 @@ class Source:
         """Close it."""
         self.close()
 
-    def _windows(self) -> Windows:
-        """What windows are read from, opened at the first need."""
-        if self._opened is None:
-            if self._convert_into is None:
-                self._opened = SampleWindows(samples_of_file(self._path))
-            else:
-                copy = convert.tiled_copy(self._path, self._facts.format, self._convert_into)
-                self._opened = open_tiff(copy)
-        assert self._opened is not None, "a tiled copy is made to be read by windows"
-        return self._opened
 
-    def _window(self, top: int, left: int, height: int, width: int) -> Picture:
-        inside = 0 <= top < top + height <= self.height and 0 <= left < left + width <= self.width
-        assert inside, f"window {(top, left, height, width)} of {self.height} x {self.width} pixels"
-        with decoding(self.name):
-            windows = self._windows()
-            sides = (self.height, self.width)
-            stored = stored_window((top, left, height, width), sides, windows.orientation)
-            return picture_from_window(windows.samples(*stored), self.name)
+def gathered(source: Source) -> Picture:
+    """All of a source in memory. Raises MemoryLimit where it does not fit, PictureError as ``window`` does."""
+    with within_memory(source.name or "the picture"):
+        pixels = np.empty((source.height, source.width, 3), np.float32)
+        alpha = np.empty((source.height, source.width), np.float32) if source.has_alpha else None
+        top = 0
+        for strip in source.strips():
+            rows = slice(top, top + strip.shape[0])
+            pixels[rows] = strip[..., :3]
+            if alpha is not None:
+                alpha[rows] = strip[..., 3]
+            top = rows.stop
+    return Picture(pixels, alpha, source.depth, source.profile, source.dpi, source.name)
 
 
-def open_source(path: PathLike, convert_into: Path | None = None) -> Source:
-    """Open a picture file to be read by windows, whatever its size.
-
-    TIFF in tiles, in narrow strips or unpacked is read where it lies. Everything else is converted at the
-    first window, once, to an unpacked tiled file in the folder ``convert_into``, which stays there for the
-    next run; PNG, JPEG, WebP and most TIFF as a stream, rarer kinds by way of memory. Without the folder
-    the picture is read into memory. ``shrunk`` needs no conversion where there is a stream.
-
-    Raises PictureError when the file is missing, broken, unknown, or claims more pixels than it can hold.
-    """
-    path = Path(path)
-    facts = inspect_picture(path)
-    check_honest(facts.name, facts.height, facts.width, facts.file_bytes)
-    with decoding(facts.name):
-        opened = open_tiff(path) if is_tiff(path) else None
-    return Source(facts, path, convert_into, opened)
-
-
-def source_from(picture: Picture) -> Source:
-    """A picture in memory, or mapped from a file, to be read as one that is not."""
-    facts = PictureInfo(
-        name=picture.name,
-        height=picture.height,
-        width=picture.width,
-        depth=picture.depth,
-        mode="RGB" if picture.alpha is None else "RGB + alpha",
-        has_alpha=picture.alpha is not None,
-        orientation=UPRIGHT,
-        profile=picture.profile,
-        dpi=picture.dpi,
-        format="memory",
-        file_bytes=0,
-    )
-    samples = Samples(picture.pixels, ColourModel.RGB, picture.depth, picture.alpha)
-    return Source(facts, Path(picture.name), None, SampleWindows(samples))
-
-
-def _strips(windows: Windows) -> Iterator[Samples]:
-    rows = strip_rows(windows.width)
-    for top in range(0, windows.height, rows):
-        yield windows.samples(top, 0, min(rows, windows.height - top), windows.width)
-
-
-def _channels(picture: Picture) -> FloatArray:
+def channels(picture: Picture) -> FloatArray:
     """Pixels, with alpha as a fourth channel if there is any."""
     return picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+
+
+def check_shrinks(source: Source, height: int, width: int) -> None:
+    """Raise PictureError where a size is larger than the picture's own."""
+    if height > source.height or width > source.width:
+        raise PictureError(
+            f"{source.name} is {source.width} x {source.height} pixels, smaller than {width} x {height}",
+            hint="shrink it to its own size at the most",
+        )
+
+
+def check_inside(source: Source, top: int, left: int, height: int, width: int) -> None:
+    """Assert that a window lies inside the picture."""
+    inside = 0 <= top < top + height <= source.height and 0 <= left < left + width <= source.width
+    assert inside, f"window {(top, left, height, width)} of {source.height} x {source.width} pixels"
