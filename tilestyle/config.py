@@ -104,6 +104,7 @@ class RenderConfig:
     style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
+    enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
     host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
