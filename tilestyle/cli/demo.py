@@ -37,7 +37,7 @@ def demo(
     content = path_of(CONTENT)
     config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
     for style in RENDERED:
-        produce(path_of(style), config, Output(out / f"{CONTENT}-{style}.png", quiet=quiet), content)
+        produce(path_of(style), config, Output(out / f"{CONTENT}-{style}.png", quiet=quiet), content=content)
     config = dataclasses.replace(config, size=(size, size))
     produce(path_of(SYNTHESISED), config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet))
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tilestyle.choices import Compression, Format
 from tilestyle.config import RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
-    from tilestyle.images import Json
+    from tilestyle.images import Json, Source
+    from tilestyle.printing import Printing, Ready
 
 
 @dataclass(frozen=True)
@@ -21,31 +25,83 @@ class Output:
     """Where the picture goes and how."""
 
     path: Path
+    form: Format | None = None  # None: as the path says
     depth: int = 8
     quality: int = 95
+    compression: Compression = Compression.DEFLATE
     preview: Path | None = None
     quiet: bool = False
 
+    def write(self, source: Source, dpi: float | None, made: dict[str, Json]) -> None:
+        """Write the finished picture with its settings, in strips."""
+        from tilestyle.images import WriteOptions, write_stream
 
-def produce(style: Path, config: RenderConfig, output: Output, content: Path | None = None) -> None:
+        options = WriteOptions(
+            depth=self.depth,
+            quality=self.quality,
+            compression=self.compression,
+            dpi=dpi,
+            provenance=made,
+        )
+        write_stream(self.file, source.height, source.width, source.strips(), options=options, name=source.name)
+
+    @property
+    def file(self) -> Path:
+        """The file, with the suffix of its format."""
+        from tilestyle.images import named
+
+        return named(self.path, self.form)
+
+    def check(self, ready: Ready) -> None:
+        """Raise what writing the picture would, before it is rendered."""
+        from tilestyle.images import WriteOptions, check_writable
+
+        WriteOptions(depth=self.depth, quality=self.quality, dpi=ready.dpi)
+        check_writable(self.file, ready.height, ready.width, self.depth, self.compression)
+        if self.preview:
+            check_writable(self.preview, ready.height, ready.width)
+
+
+@contextmanager
+def readied(
+    style: Path, config: RenderConfig, printing: Printing | None, content: Path | None
+) -> Iterator[Ready]:
+    """Open the pictures and make them ready for their paper; closed at the end."""
+    from tilestyle.budget import Limits, find_device
+    from tilestyle.images import open_source
+    from tilestyle.printing import ready
+
+    with ExitStack() as opened:
+        sources = {
+            file: opened.enter_context(open_source(file)) for file in (content, style) if file is not None
+        }
+        pixels = sum(source.height * source.width for source in sources.values())
+        Limits.of(config).check_reading(pixels, find_device(config.device))
+        yield ready(config, sources[style], None if content is None else sources[content], printing)
+
+
+def produce(
+    style: Path,
+    config: RenderConfig,
+    output: Output,
+    printing: Printing | None = None,
+    content: Path | None = None,
+) -> None:
     """Render, show progress, write the picture with its settings, say what was done."""
-    from tilestyle.api import opened, prepare, run
+    from tilestyle.api import prepare, run
     from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, watcher
-    from tilestyle.images import WriteOptions, check_writable, write_picture
+    from tilestyle.images import gathered, source_from
     from tilestyle.peak import Peak
     from tilestyle.progress import Event, Finished
 
-    options = WriteOptions(
-        depth=output.depth, quality=output.quality, provenance=provenance(style, config, content)
-    )
     peak = Peak(find_device(config.device))
-    seen = None if content is None else opened(config, content)[0]
-    job = prepare(style, config, seen)
-    size = job.levels[-1].extent.picture
-    check_writable(output.path, size.height, size.width, output.depth)
-    if output.preview:
-        check_writable(output.preview, size.height, size.width)
+    with readied(style, config, printing, content) as found:
+        output.check(found)
+        seen = None if found.content is None else gathered(found.content)
+        job = prepare(gathered(found.style), found.config, seen)
+    if not output.quiet:
+        tell_strokes(found, printing)
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
 
@@ -56,15 +112,24 @@ def produce(style: Path, config: RenderConfig, output: Output, content: Path | N
 
     with stop_on_interrupt() as stop:
         picture = run(job, observe, stop, seen)
-        write_picture(output.path, picture, options=options)
+        made = provenance(style, found.config, content)
+        output.write(found.printed(source_from(picture)), found.dpi, made)
     if not output.quiet:
         end = ends[-1]
         stopped = "" if end.complete else "stopped early, "
         print(
-            f"wrote {output.path}: {size.width} x {size.height}, {stopped}"
+            f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
             f"{clock(end.seconds)} min, peak {gib(peak.bytes())} GiB",
             file=sys.stderr,
         )
+
+
+def tell_strokes(found: Ready, printing: Printing | None) -> None:
+    """Say what a width of strokes came to."""
+    if printing is not None and printing.stroke is not None:
+        shown = f"strokes of {printing.stroke}: style scale {found.config.style_scale:.3g}"
+        shown += f", {found.enlarged:.1f} times the style's own pixels" if found.enlarged > 1 else ""
+        print(shown, file=sys.stderr)
 
 
 def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[str, Json]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tilestyle.choices import SUFFIXES, Compression, Format, Intent
 from tilestyle.config import Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
 from tilestyle.errors import SettingError
+from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
-LOOK, COMPUTATION, OUTPUT = "Look", "Computation", "Output"
+if TYPE_CHECKING:
+    from tilestyle.printing import Printing
+
+LOOK, COMPUTATION, OUTPUT, PRINT = "Look", "Computation", "Output", "Print"
 
 Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", help="Picture to write: .png .jpg .webp .tif.", show_default=False)
+    Path,
+    typer.Option("--out", "-o", help=f"Picture to write: {' '.join(SUFFIXES)}.", show_default=False),
 ]
 Size = Annotated[
     str | None,
@@ -22,7 +28,15 @@ Size = Annotated[
 ]
 Depth = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 (PNG, TIFF).", rich_help_panel=OUTPUT)]
 JpegQuality = Annotated[
-    int, typer.Option("--jpeg-quality", help="1 to 100, JPEG and WebP.", rich_help_panel=OUTPUT)
+    int,
+    typer.Option("--jpeg-quality", help="1 to 100: JPEG, WebP, and tiles of .dzi.", rich_help_panel=OUTPUT),
+]
+CompressionOption = Annotated[
+    Compression, typer.Option("--compression", help="How a TIFF is packed.", rich_help_panel=OUTPUT)
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="Format of --out.", show_default="by its ending", rich_help_panel=OUTPUT),
 ]
 Preview = Annotated[
     Path | None,
@@ -32,6 +46,50 @@ Preview = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=OUTPUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.", rich_help_panel=OUTPUT)]
+
+Print = Annotated[
+    str | None,
+    typer.Option(
+        "--print",
+        help="Paper, width by height: 24x36in, 100x200cm, 594x841mm or A0 to A6; in place of --size.",
+        show_default=False,
+        rich_help_panel=PRINT,
+    ),
+]
+Dpi = Annotated[
+    float | None,
+    typer.Option(help="Dots per inch.", show_default=f"{DPI:g} with --print", rich_help_panel=PRINT),
+]
+FitOption = Annotated[
+    Fit,
+    typer.Option(
+        "--fit", help="Cover the paper, be contained in it, or stretch to it exactly.", rich_help_panel=PRINT
+    ),
+]
+Bleed = Annotated[
+    str, typer.Option(help="What is printed beyond every edge and cut off: 3mm.", rich_help_panel=PRINT)
+]
+Stroke = Annotated[
+    str | None,
+    typer.Option(
+        help="Width of the style's strokes: 4mm on paper, or 0.5% of the long side; in place of --style-scale.",
+        show_default=False,
+        rich_help_panel=PRINT,
+    ),
+]
+ProofOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--proof",
+        help="ICC profile of the press: only colours that it can print are used.",
+        show_default=False,
+        rich_help_panel=PRINT,
+    ),
+]
+IntentOption = Annotated[
+    Intent,
+    typer.Option("--intent", help="How colours beyond the press are replaced.", rich_help_panel=PRINT),
+]
 
 ContentWeight = Annotated[
     float | None,
@@ -67,7 +125,7 @@ StyleScale = Annotated[
     float,
     typer.Option(
         help="Size of the style's forms: 1 shows the style as large as the picture (a texture's at its own "
-        "size), 0.5 half as large. Never enlarged beyond its own pixels.",
+        "size), 0.5 half as large. Enlarged beyond its own pixels by --stroke only.",
         rich_help_panel=LOOK,
     ),
 ]
@@ -165,6 +223,29 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise SettingError(f"size {text!r} is no size", hint="give a long side like 2048, or 3000x2000")
     return int(parts[0]) if len(parts) == 1 else (int(parts[1]), int(parts[0]))
+
+
+def parsed_printing(
+    paper: str | None,
+    dpi: float | None,
+    fit: Fit,
+    bleed: str,
+    stroke: str | None,
+    proof: Path | None,
+    intent: Intent,
+) -> Printing:
+    """What is asked for of paper and ink."""
+    from tilestyle.images import open_proof
+    from tilestyle.printing import Printing
+
+    return Printing(
+        paper=None if paper is None else parsed_paper(paper),
+        dpi=dpi,
+        fit=fit,
+        bleed=parsed_length(bleed),
+        stroke=stroke,
+        proof=None if proof is None else open_proof(proof, intent),
+    )
 
 
 def parsed_layers(texts: list[str] | None) -> dict[str, float]:

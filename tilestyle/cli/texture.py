@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli.job import Output, produce
 from tilestyle.config import RenderConfig
+from tilestyle.paper import Fit
 
 DEFAULT = RenderConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
@@ -39,7 +41,15 @@ def texture(
     overlap: option.Overlap = DEFAULT.overlap,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    paper: option.Print = None,
+    dpi: option.Dpi = None,
+    bleed: option.Bleed = "0mm",
+    stroke: option.Stroke = None,
+    proof: option.ProofOption = None,
+    intent: option.IntentOption = Intent.RELATIVE,
     depth: option.Depth = 8,
+    compression: option.CompressionOption = Compression.DEFLATE,
+    form: option.FormatOption = None,
     jpeg_quality: option.JpegQuality = 95,
     preview: option.Preview = None,
     quiet: option.Quiet = False,
@@ -69,4 +79,6 @@ def texture(
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
     )
-    produce(style, config, Output(out, depth, jpeg_quality, preview, quiet))
+    printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    produce(style, config, output, printing)
