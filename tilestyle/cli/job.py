@@ -52,14 +52,14 @@ class Output:
 
         return named(self.path, self.form)
 
-    def check(self, ready: Ready) -> None:
-        """Raise what writing the picture would, before it is rendered."""
+    def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
+        """Raise what writing a picture of this size would, before it is rendered."""
         from tilestyle.images import WriteOptions, check_writable
 
-        WriteOptions(depth=self.depth, quality=self.quality, dpi=ready.dpi)
-        check_writable(self.file, ready.height, ready.width, self.depth, self.compression)
+        WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
+        check_writable(file, height, width, self.depth, self.compression)
         if self.preview:
-            check_writable(self.preview, ready.height, ready.width)
+            check_writable(self.preview, height, width)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def produce(
 
     peak = Peak(find_device(config.device))
     with readied(style, config, printing, content) as found:
-        output.check(found)
+        output.check(output.file, found.height, found.width, found.dpi)
         seen = None if found.content is None else gathered(found.content)
         job = prepare(gathered(found.style), found.config, seen)
     if not output.quiet:

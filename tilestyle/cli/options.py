@@ -15,7 +15,7 @@ from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 if TYPE_CHECKING:
     from tilestyle.printing import Printing
 
-LOOK, COMPUTATION, OUTPUT, PRINT = "Look", "Computation", "Output", "Print"
+LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
 
 Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
 Out = Annotated[
@@ -266,6 +266,18 @@ def parsed_odds(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise SettingError(f"scale-odds {text!r} are no numbers", hint="give 1 or 0.9,0.1") from None
+
+
+def parsed_places(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
+    """Places X,Y as shares of a picture: (down, across)."""
+    found = []
+    for text in texts or []:
+        try:
+            across, down = (float(part) for part in text.split(","))
+        except ValueError:
+            raise SettingError(f"place {text!r} is no X,Y", hint="give shares like 0.5,0.25") from None
+        found.append((down, across))
+    return tuple(found)
 
 
 def parsed_init(text: str | None) -> Init | Path | None:

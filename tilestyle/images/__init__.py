@@ -16,6 +16,7 @@ from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.proof import Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
+from tilestyle.images.sheet import contact_sheet
 from tilestyle.images.shrink import area_mean
 from tilestyle.images.source import Source, gathered
 from tilestyle.images.strips import strips_of
@@ -36,6 +37,7 @@ __all__ = [
     "area_mean",
     "check_writable",
     "composited",
+    "contact_sheet",
     "cropped",
     "disk_bytes",
     "enlarged",
