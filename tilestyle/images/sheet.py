@@ -12,12 +12,15 @@ from tilestyle.images.strips import on_white, quantised
 
 _GAP = 12  # pixels between pictures
 _TAB = 14  # side of the square that holds a number, pixels
+_WIDER = 1.6  # times the picture that a row of parts may be, so as not to be broken
 Frame = tuple[float, float, float, float]  # top, left, height, width: pixels of the picture
 
 
 def contact_sheet(picture: Picture, frames: Sequence[Frame], parts: Sequence[Picture]) -> Picture:
     """A picture with numbered frames, and the parts with their numbers in rows below; on white."""
-    across = max(picture.width, *(part.width for part in parts)) if parts else picture.width
+    row = sum(part.width + _GAP for part in parts) - _GAP
+    widest = max((part.width for part in parts), default=0)
+    across = max(picture.width, widest, min(row, round(_WIDER * picture.width)))
     spots: list[tuple[int, int]] = []
     top, left, tallest = picture.height + _GAP, 0, 0
     for part in parts:
