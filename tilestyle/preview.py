@@ -115,7 +115,7 @@ def preview(
     begin(Step(0, 0, height, width))
     style = gathered(ready.style)
     small = _rendered(ready, style, _small(ready, (height, width)), None, stop)
-    finer = [] if share == 1.0 else [level for level in _ladder(ready) if level.share > 1.02 * share]
+    finer = _finer(ready, share)
     crops = []
     known: dict[tuple[int, Box], Window] = {}  # windows that crops share
     for number, place in enumerate(wanted.at, 1):
@@ -197,14 +197,17 @@ def _small(ready: Ready, size: tuple[int, int]) -> RenderConfig:
     return replace(ready.config, size=size, style_scale=scale)
 
 
-def _ladder(ready: Ready) -> tuple[Level, ...]:
-    """The levels that the full render will have; only their sizes and sweeps count here."""
+def _finer(ready: Ready, share: float) -> list[Level]:
+    """The levels of the full render that are well above a share of its size; size and sweeps count."""
     config, long_side = ready.config, max(ready.height, ready.width)
     coarsest = float(config.coarsest)
     if ready.content is None:
         shown = config.style_scale * max(ready.style.height, ready.style.width)
         coarsest = max(coarsest, long_side * min(1.0, COARSEST_STYLE / shown))
-    return levels(ready.height, ready.width, config, Pyramid(min(coarsest, long_side), long_side, 1))
+    pyramid = Pyramid(min(coarsest, long_side), long_side, 1)
+    worth = share * config.level_ratio**0.5
+    ladder = levels(ready.height, ready.width, config, pyramid)
+    return [level for level in ladder if share < level.share and (worth < level.share or level.share == 1.0)]
 
 
 def _refined(
