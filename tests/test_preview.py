@@ -109,7 +109,7 @@ def test_transparency_reaches_the_crops() -> None:
 @pytest.mark.parametrize("wrong", [{"side": 9}, {"crop": 3}, {"at": ((0.5, 1.2),)}])
 def test_what_cannot_be_shown(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
-        Wanted(**wrong)
+        Wanted(**{"side": 100, "crop": 50, "at": places(1), **wrong})
     with pytest.raises(SettingError, match="cannot be placed"):
         places(99)
 

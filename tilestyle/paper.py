@@ -26,7 +26,7 @@ _A_SIZES = {
     "A6": (105, 148),
 }
 DPI = 300.0
-"""Dots per inch of a print where none are asked for: what a viewer at arm's length can just see."""
+"""Dots per inch of a print where none are asked for: what can just be seen at reading distance."""
 
 _NUMBER, _UNIT, _WAY = r"\d+(?:\.\d+)?", "|".join(MILLIMETRES), r"(?:[ -](landscape|portrait))?"
 _LENGTH = re.compile(rf"({_NUMBER})\s*({_UNIT})")

@@ -40,9 +40,9 @@ _PLACES = ((0.5, 0.5), (0.25, 0.3), (0.75, 0.7), (0.75, 0.25), (0.25, 0.75), (0.
 class Wanted:
     """What to show: sides in pixels, ``at`` the centres of crops as shares (down, across) of the picture."""
 
-    side: int = 1024
-    crop: int = 512
-    at: tuple[tuple[float, float], ...] = _PLACES[:3]
+    side: int
+    crop: int
+    at: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown."""
