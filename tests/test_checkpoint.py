@@ -14,12 +14,11 @@ import pytest
 
 from tests.conftest import waves
 from tilestyle import RenderConfig, archive, checkpoint, planes, render, resolved
-from tilestyle.api import Work
 from tilestyle.config import Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.journal import Journal
 from tilestyle.progress import Event, Resumed, SweepDone
-from tilestyle.work import WorkFolder
+from tilestyle.work import Work, WorkFolder
 
 CONTENT, STYLE = waves(90, 150, 1), waves(70, 90, 2)
 # Three levels, the last of six patches.

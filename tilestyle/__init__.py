@@ -18,12 +18,13 @@ from tilestyle.config import (
     StyleLoss,
 )
 from tilestyle.errors import TilestyleError
-from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Started, SweepDone
+from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
     from tilestyle.api import render, texture
     from tilestyle.images import Picture
+    from tilestyle.work import Work
 
 __all__ = [
     "Event",
@@ -38,11 +39,13 @@ __all__ = [
     "Precision",
     "Quality",
     "RenderConfig",
+    "Resumed",
     "Sampler",
     "Started",
     "StyleLoss",
     "SweepDone",
     "TilestyleError",
+    "Work",
     "__version__",
     "render",
     "texture",
@@ -55,6 +58,10 @@ def __getattr__(name: str) -> Any:
         from tilestyle import api
 
         return getattr(api, name)
+    if name == "Work":
+        from tilestyle.work import Work
+
+        return Work
     if name == "Picture":
         from tilestyle.images import Picture
 

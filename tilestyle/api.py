@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,42 +16,32 @@ from tilestyle import images
 from tilestyle.allocator import release
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
-from tilestyle.checkpoint import Checkpoints
+from tilestyle.checkpoint import Checkpoints, Left
 from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.estimate import seconds_for
 from tilestyle.footprint import Pictures
 from tilestyle.geometry import Box
-from tilestyle.images import Picture, WriteOptions, write_stream
-from tilestyle.images.picture import FloatArray
-from tilestyle.images.strips import strips_of_picture
+from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
-from tilestyle.planes import Folder, Memory, Store, touched_bytes
+from tilestyle.planes import Folder, Memory, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
 from tilestyle.sources import check_visible, digest, opened, planes_of
-from tilestyle.work import WorkFolder
+from tilestyle.work import Work, WorkFolder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture | images.Source
 
+# Settings that JSON holds; the others are files and pictures.
+PLAIN = (bool, int, float, str, tuple, dict)
 # Long side of the picture that a watcher is shown, pixels.
 WATCHED = 1600
-
-
-@dataclass(frozen=True)
-class Work:
-    """Where a render keeps what it has, and how often."""
-
-    path: Path
-    every: float = 600.0  # seconds between checkpoints
-    restart: bool = False  # begin anew, whatever is there
-    keep: bool = False  # do not remove the folder at the end
 
 
 def render(
@@ -77,7 +67,7 @@ def render(
     """
     config = config or RenderConfig()
     sources = {"style": style, "content": content}
-    with working(work, identity(config, sources)) as checkpoints:
+    with working(work, lambda: identity(config, sources)) as checkpoints:
         return run(prepare(style, config, content, checkpoints), observer, stop, checkpoints)
 
 
@@ -94,18 +84,21 @@ def texture(
     Arguments and errors as in `render`. The style is seen at its own size times `config.style_scale`.
     """
     config = config or RenderConfig()
-    with working(work, identity(config, {"style": style})) as checkpoints:
+    with working(work, lambda: identity(config, {"style": style})) as checkpoints:
         return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
 
 
 @contextmanager
 def working(
-    work: Work | str | os.PathLike[str] | None, about: Mapping[str, Any]
+    work: Work | str | os.PathLike[str] | None,
+    about: Callable[[], Mapping[str, Any]],
+    agree: Callable[[Left], bool] = lambda left: True,
 ) -> Iterator[Checkpoints | None]:
     """Checkpoints in a work folder, made or gone on from; None without a folder.
 
-    `about` is what the render is of (`identity`). The folder is removed when the block ends with the render
-    complete, or nothing kept. Raises WorkError when it is in use, damaged, or was left by another render.
+    `about` says what the render is of (`identity`), `agree` is asked whether to go on, else it begins anew.
+    The folder is removed when the block ends with the render complete, or nothing kept. Raises WorkError when
+    it is in use, damaged, or was left by another render.
     """
     if work is None:
         yield None
@@ -116,7 +109,10 @@ def working(
     try:
         if work.restart:
             folder.clear()
-        checkpoints = Checkpoints(folder, about, work.every)
+        checkpoints = Checkpoints(folder, about(), work)
+        if checkpoints.left and not agree(checkpoints.left):
+            folder.clear()
+            checkpoints = Checkpoints(folder, about(), work)
         yield checkpoints
     finally:
         if checkpoints is not None:
@@ -129,7 +125,7 @@ def identity(config: RenderConfig, sources: Mapping[str, Source]) -> dict[str, A
     """What a render is of, as JSON: its settings, and digests of what comes in."""
     limits = ("memory", "host_memory")  # decide where things are, not what becomes of them
     settings = {
-        field.name: digest(value) if isinstance(value, os.PathLike) else value
+        field.name: value if value is None or isinstance(value, PLAIN) else digest(value)
         for field in fields(config)
         if field.name not in limits
         for value in [getattr(config, field.name)]
@@ -269,17 +265,6 @@ def glance(pixels: Tensor) -> Tensor:
     if factor >= 1:
         return pixels
     return resized(pixels, Box(0, 0, *(max(1, round(side * factor)) for side in pixels.shape[1:])))
-
-
-def save(picture: Picture, path: str | os.PathLike[str], options: WriteOptions) -> None:
-    """Write a picture, also one whose canvas is in files, in memory that does not grow with it."""
-
-    def strips() -> Iterator[FloatArray]:
-        for strip in strips_of_picture(picture):
-            yield strip
-            touched_bytes(strip.nbytes)
-
-    write_stream(path, picture.height, picture.width, strips(), options=options, name=picture.name)
 
 
 def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None = None) -> Picture:

@@ -28,7 +28,7 @@ from tilestyle.journal import Journal, undo
 from tilestyle.planes import Folder, hand_back, is_mapped, synchronise
 from tilestyle.resolved import Settled
 from tilestyle.standing import Standing
-from tilestyle.work import WorkFolder
+from tilestyle.work import Work, WorkFolder
 
 # A level begins with a checkpoint if the last is older than this, seconds.
 LEVEL = 30.0
@@ -51,14 +51,14 @@ class Left:
 class Checkpoints:
     """Keeps a render in its work folder (the Keeper of renderer.py)."""
 
-    def __init__(self, folder: WorkFolder, about: Mapping[str, Any], every: float = 600.0) -> None:
-        """`about` is what the render is of, as JSON; `every` is seconds between checkpoints.
+    def __init__(self, folder: WorkFolder, about: Mapping[str, Any], work: Work) -> None:
+        """`about` is what the render is of, as JSON.
 
         Raises WorkError when the folder was left by another render, or is damaged.
         """
         self._folder = folder
         self._about = json.loads(json.dumps(about))
-        self._every = every
+        self._work = work
         self._left = folder.manifest()
         if self._left and self._left.get("about") != self._about:
             differences = _differences(self._left.get("about"), self._about)
@@ -120,12 +120,12 @@ class Checkpoints:
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
         long = self._journal is not None and self._journal.bytes > max(LEAST, SHARE * self._canvas_bytes)
-        return long or time.monotonic() - self._last >= self._every
+        return long or time.monotonic() - self._last >= self._work.every
 
     def enter(self, at: Standing) -> None:
         """A level begins, or all is done. A mapped canvas is kept at once: then the one before it can go."""
         mapped = at.canvas is not None and is_mapped(at.canvas.pixels)
-        if mapped or self._journal or time.monotonic() - self._last >= min(LEVEL, self._every):
+        if mapped or self._journal or time.monotonic() - self._last >= min(LEVEL, self._work.every):
             self.keep(at, {})
 
     def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
@@ -147,6 +147,7 @@ class Checkpoints:
             begun = Journal(self._folder.path / journal) if mapped else None
             manifest = {
                 "about": self._about,
+                "command": dict(self._work.command),
                 "settled": asdict(self._settled) if self._settled else None,
                 "number": number,
                 "archive": archived,

@@ -104,6 +104,7 @@ class RenderConfig:
     style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
+    enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
     host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
@@ -111,7 +112,7 @@ class RenderConfig:
     keep_content: bool | None = None  # content features in memory; None: where that saves much and fits
     sampler: Sampler = Sampler.SWEEP
     scale_odds: tuple[float, ...] = (1.0,)  # of scales 1, 2, 4, ...
-    sweeps: int | None = None  # of every level; None: by quality
+    sweeps: int | tuple[int, ...] | None = None  # of every level, or from the coarsest on; None: by quality
     quality: Quality = Quality.NORMAL
     init: Init | str | os.PathLike[str] | None = None  # None: content where there is one, else noise
     seed: int = 0
@@ -133,8 +134,9 @@ class RenderConfig:
             _require(self, name, 0 < getattr(self, name) < inf, "a number above 0")
         for name in ("overlap", "margin"):
             _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
-        for name in ("patch", "sweeps"):
-            _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
+        counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)
+        _require(self, "sweeps", self.sweeps != 0 and bool(counts) and min(counts) >= 1, "1 or more")
         for amount in (self.memory, self.host_memory):
             if amount is not None:
                 bytes_of(amount)

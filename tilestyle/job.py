@@ -12,13 +12,16 @@ from tilestyle.budget import Limits
 from tilestyle.canvas import fill, resized
 from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.footprint import Footprint
-from tilestyle.geometry import Draw
+from tilestyle.geometry import Box, Draw
 from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.objective import Weights
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Memory, Store, touched
 from tilestyle.style import shrunk, style_moments
+
+# Strides of the layers that an enlarged style is shown to, over the enlargement.
+COARSE = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,26 @@ class Job:
 
     def style_moments(self, level: Level, scale: int = 1) -> dict[str, Moments]:
         """Moments of the style as seen from a level at a scale."""
-        side = self.style_side(level, scale)
-        layers = self.weights.style_layers
-        return style_moments(self.style, side, self.network, layers, self.side, self._beside)
+        found: dict[str, Moments] = {}
+        for size, layers in self._style_sizes(self.style_side(level, scale)):
+            found |= style_moments(self.style, size, self.network, layers, self.side, self._beside)
+        return found
+
+    def _style_sizes(self, side: float) -> list[tuple[Box, list[str]]]:
+        """Sizes at which the style is shown, for a long side that is asked for, and the layers that see each.
+
+        A style enlarged has nothing to show to layers finer than its own pixels have become: they see it as it
+        is. So its forms are as large as they are to be, and the paint within them as fine as it was.
+        """
+        height, width = self.style.shape[1:]
+        own, layers = shrunk(height, width, side), list(self.weights.style_layers)
+        factor = side / max(height, width)
+        if factor <= 1 or not self.config.enlarge_style:
+            return [(own, layers)]
+        large = Box(0, 0, round(height * factor), round(width * factor))
+        coarse = [layer for layer in layers if self.network.layers[layer].stride >= COARSE * factor]
+        fine = [layer for layer in layers if layer not in coarse]
+        return [(size, seen) for size, seen in ((large, coarse), (own, fine)) if seen]
 
     def content_plane(self, level: Level) -> Tensor | None:
         """The content at the level's size with its margin, [3, H, W]."""

@@ -25,10 +25,14 @@ _A_SIZES = {
     "A5": (148, 210),
     "A6": (105, 148),
 }
+DPI = 300.0
+"""Dots per inch of a print where none are asked for: what can just be seen at reading distance."""
+
 _NUMBER, _UNIT, _WAY = r"\d+(?:\.\d+)?", "|".join(MILLIMETRES), r"(?:[ -](landscape|portrait))?"
 _LENGTH = re.compile(rf"({_NUMBER})\s*({_UNIT})")
 _SIDES = re.compile(rf"({_NUMBER})\s*[x×]\s*({_NUMBER})\s*({_UNIT}){_WAY}")
 _NAME = re.compile(rf"({'|'.join(_A_SIZES)}){_WAY}", re.IGNORECASE)
+_SHARE = re.compile(rf"({_NUMBER})\s*%")
 _LONGEST = 100_000.0  # a hundred metres
 
 
@@ -108,6 +112,28 @@ def parsed_length(text: str) -> float:
     if found is None:
         raise SettingError(f"length {text!r} has no number and unit", hint="give 3mm, 0.3cm or 0.125in")
     return float(found[1]) * MILLIMETRES[found[2]]
+
+
+def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
+    """The width in pixels of a stroke of `4mm` on paper, or `0.5%` of a picture's long side in pixels.
+
+    Raises SettingError for anything else, for nothing, and for a length where no paper is known.
+    """
+    if share := _SHARE.fullmatch(text.strip()):
+        width = float(share[1]) / 100 * long_side
+    elif _LENGTH.fullmatch(text.strip().lower()) is None:
+        raise SettingError(f"stroke {text!r} is no width", hint="give 4mm on paper, or 0.5% of the long side")
+    elif dpi is None:
+        raise SettingError(
+            f"stroke {text!r} is a length on paper", hint="give --print or --dpi, or a share like 0.5%"
+        )
+    else:
+        width = parsed_length(text) / MILLIMETRES["in"] * dpi
+    if not 0 < width <= long_side:
+        raise SettingError(
+            f"stroke {text!r} is {width:.4g} pixels of {long_side}", hint="give a width within the picture"
+        )
+    return width
 
 
 def pixels_from_millimetres(length: float, dpi: float) -> int:

@@ -54,9 +54,15 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
         size = max(1, round(height * share)), max(1, round(width * share))
         odds = _odds(config.scale_odds, max(size) + 2 * config.margin, pyramid.side)
         around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1))
-        sweeps = config.sweeps or SCHEDULES[config.quality].sweeps(index)
-        result.append(Level(index, around, sweeps, share, odds))
+        result.append(Level(index, around, _sweeps(config, index), share, odds))
     return tuple(result)
+
+
+def _sweeps(config: RenderConfig, index: int) -> int:
+    """Sweeps of a level; where some are given, the last of them goes for all finer levels."""
+    if isinstance(config.sweeps, tuple):
+        return config.sweeps[min(index, len(config.sweeps) - 1)]
+    return config.sweeps or SCHEDULES[config.quality].sweeps(index)
 
 
 def step_size(config: RenderConfig, level: Level, sweep: int) -> float:

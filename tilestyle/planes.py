@@ -12,11 +12,14 @@ import errno
 import mmap
 import os
 import weakref
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tilestyle.errors import DiskError
@@ -160,6 +163,13 @@ def touched(*views: Tensor, times: int = 1) -> None:
 def touched_bytes(count: int) -> None:
     """Say the same of so many bytes."""
     _residents.touch(count)
+
+
+def relieved(strips: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Strips of a picture whose planes may be mapped: what has been read is handed back."""
+    for strip in strips:
+        yield strip
+        touched_bytes(strip.nbytes)
 
 
 def hand_back() -> None:

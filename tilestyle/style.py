@@ -28,19 +28,18 @@ def target(moments: Moments, loss: StyleLoss) -> Target:
 
 def style_moments(
     picture: Tensor,
-    long_side: float,
+    size: Box,
     network: FeatureNetwork,
     layers: Collection[str],
     side: int,
     store: Store | None = None,
 ) -> dict[str, Moments]:
-    """Moments of each layer for a [3, h, w] picture shrunk to `long_side` pixels, never enlarged.
+    """Moments of each layer for a [3, h, w] picture at the height and width of `size`.
 
     Shown to the network in patches of at most `side` pixels, so that the picture's size costs no device memory.
     """
     octaves = network.octaves(layers)
     unit = max(network.layers[layer].stride for layer in layers)
-    size = shrunk(picture.shape[1], picture.shape[2], long_side)
     # The last row and column of cells are filled up by reflection: at most one cell is partly the mirror's.
     rows, columns = rounded_up(size.height, unit), rounded_up(size.width, unit)
     margin = max(octaves) * SURROUNDINGS

@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,19 @@ from tilestyle.version import __version__
 FORMAT = 1
 MANIFEST = "manifest.json"
 LOCK, OWNER = "lock", "owner.json"
-OURS = (MANIFEST, LOCK, OWNER, "*.npz", "*.journal", "*.plane", ".tilestyle-*.part")
+CONVERTED = "source-*"  # pictures made fit to be read by windows (images)
+OURS = (MANIFEST, LOCK, OWNER, CONVERTED, "*.npz", "*.journal", "*.plane", ".tilestyle-*.part")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a render keeps what it has, and how often."""
+
+    path: Path
+    every: float = 600.0  # seconds between checkpoints
+    restart: bool = False  # begin anew, whatever is there
+    keep: bool = False  # do not remove the folder at the end
+    command: Mapping[str, Any] = field(default_factory=dict)  # what would go on, as JSON
 
 
 class WorkFolder:
@@ -72,12 +85,20 @@ class WorkFolder:
             )
         return dict(found)
 
+    @property
+    def command(self) -> dict[str, Any]:
+        """What would go on with the render that was kept. Raises WorkError when nothing was."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise WorkError(f"{self.path} keeps no render", hint="give the folder of one that was stopped")
+        return dict(manifest.get("command", {}))
+
     def write(self, manifest: Mapping[str, Any], files: Collection[str]) -> None:
         """Make this the manifest, and remove what is not among the files that it speaks of."""
         with replacing(self.path / MANIFEST) as file:
             file.write(json.dumps({"format": FORMAT, "version": __version__, **manifest}, indent=1).encode())
         for path in self._files():
-            if path.name not in {*files, MANIFEST, LOCK, OWNER}:
+            if path.name not in {*files, MANIFEST, LOCK, OWNER} and not path.match(CONVERTED):
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:

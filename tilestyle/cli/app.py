@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, render, texture
+from tilestyle.cli import benchmark, demo, info, preview, render, resume, texture
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.command("render")(render.render)
 app.command("texture")(texture.texture)
+app.command("resume")(resume.resume)
+app.command("preview")(preview.preview)
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
 app.add_typer(benchmark.app, name="benchmark")

@@ -116,7 +116,9 @@ def quality(
     device: option.Device = "auto",
     size: Annotated[int, typer.Option(help="Long side of the picture, pixels.")] = 512,
     patch: Patch = 128,
-    sweeps: option.Sweeps = None,
+    sweeps: Annotated[
+        int | None, typer.Option(help="Sweeps of every level.", show_default="by quality")
+    ] = None,
     keep: Keep = None,
     plot: Plot = None,
     debug: option.Debug = False,

@@ -10,10 +10,12 @@ import typer
 
 from tilestyle.cli import options as option
 from tilestyle.cli.job import Output, produce
+from tilestyle.cli.keeping import Keeping
 from tilestyle.config import Quality, RenderConfig
 from tilestyle.errors import OutputError
 
 DEFAULT = RenderConfig()
+NOTHING = Keeping(none=True)
 SIZE = 384  # long side of the renders, pixels: what two cores finish in a minute
 
 
@@ -37,9 +39,15 @@ def demo(
     content = path_of(CONTENT)
     config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
     for style in RENDERED:
-        produce(path_of(style), config, Output(out / f"{CONTENT}-{style}.png", quiet=quiet), content)
+        produce(
+            path_of(style),
+            config,
+            Output(out / f"{CONTENT}-{style}.png", quiet=quiet),
+            NOTHING,
+            content=content,
+        )
     config = dataclasses.replace(config, size=(size, size))
-    produce(path_of(SYNTHESISED), config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet))
+    produce(path_of(SYNTHESISED), config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
 
 
 CONTENT = "coffee"

@@ -12,12 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tilestyle.choices import Format
 from tilestyle.cli import options as option
 from tilestyle.config import NetworkName, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
+MEASURED = 100_000_000  # pixels of a picture whose strokes are measured without being asked: some seconds
 DEFAULT = RenderConfig()
 
 
@@ -94,8 +96,29 @@ def picture(file: Path, config: RenderConfig) -> None:
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         table.add_row(f"made: {key}", shown)
     console = Console()
+    if found.format == Format.DEEP_ZOOM.label:
+        console.print(table)
+        return
+    table.add_row("strokes", strokes(file, found.height * found.width))
     console.print(table)
     console.print(plan(found.height, found.width, config))
+
+
+def strokes(file: Path, pixels: int) -> str:
+    """How wide the strokes of a picture are, were it a style."""
+    from tilestyle.errors import PictureError
+    from tilestyle.images import open_source
+    from tilestyle.stroke import stroke_width
+
+    if pixels > MEASURED:
+        return "not measured, which would take a while"
+    try:
+        with open_source(file) as source:
+            width = stroke_width(source)
+            share = 100 * width / max(source.height, source.width)
+    except PictureError:  # that the pixels cannot be had is no reason not to say the rest
+        return "not to be measured"
+    return f"about {width:.1f} pixels wide, {share:.2f} % of the long side"
 
 
 def plan(height: int, width: int, config: RenderConfig) -> Table:

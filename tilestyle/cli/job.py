@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tilestyle.choices import Compression, Format
+from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
-    from tilestyle.images import Json
+    from tilestyle.images import Json, Source
+    from tilestyle.printing import Printing, Ready
 
 
 @dataclass(frozen=True)
@@ -21,30 +27,85 @@ class Output:
     """Where the picture goes and how."""
 
     path: Path
+    form: Format | None = None  # None: as the path says
     depth: int = 8
     quality: int = 95
+    compression: Compression = Compression.DEFLATE
     preview: Path | None = None
     quiet: bool = False
 
+    def write(self, source: Source, dpi: float | None, made: dict[str, Json]) -> None:
+        """Write the finished picture with its settings, in strips."""
+        from tilestyle.images import WriteOptions, write_stream
+        from tilestyle.planes import relieved
 
-def produce(style: Path, config: RenderConfig, output: Output, content: Path | None = None) -> None:
+        options = WriteOptions(
+            depth=self.depth,
+            quality=self.quality,
+            compression=self.compression,
+            dpi=dpi,
+            provenance=made,
+        )
+        strips = relieved(source.strips())
+        write_stream(self.file, source.height, source.width, strips, options=options, name=source.name)
+
+    @property
+    def file(self) -> Path:
+        """The file, with the suffix of its format."""
+        from tilestyle.images import named
+
+        return named(self.path, self.form)
+
+    def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
+        """Raise what writing a picture of this size would, before it is rendered."""
+        from tilestyle.images import WriteOptions, check_writable
+
+        WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
+        check_writable(file, height, width, self.depth, self.compression)
+        if self.preview:
+            check_writable(self.preview, height, width)
+
+
+@contextmanager
+def readied(
+    style: Path,
+    config: RenderConfig,
+    printing: Printing | None,
+    content: Path | None,
+    convert_into: Path | None = None,
+) -> Iterator[Ready]:
+    """Open the pictures and make them ready for their paper; closed at the end.
+
+    With a folder to convert them into, they may be larger than memory.
+    """
+    from tilestyle.images import open_source
+    from tilestyle.printing import ready
+
+    with ExitStack() as opened:
+        files = [file for file in (content, style) if file is not None]
+        sources = {file: opened.enter_context(open_source(file, convert_into)) for file in files}
+        yield ready(config, sources[style], None if content is None else sources[content], printing)
+
+
+def produce(
+    style: Path,
+    config: RenderConfig,
+    output: Output,
+    keeping: Keeping,
+    printing: Printing | None = None,
+    content: Path | None = None,
+) -> None:
     """Render, show progress, write the picture with its settings, say what was done."""
-    from tilestyle.api import prepare, run, save
+    from tilestyle.api import prepare, run, working
     from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, watcher
-    from tilestyle.images import WriteOptions, check_writable
+    from tilestyle.images import source_from
     from tilestyle.peak import Peak
     from tilestyle.progress import Event, Finished
 
-    options = WriteOptions(
-        depth=output.depth, quality=output.quality, provenance=provenance(style, config, content)
-    )
     peak = Peak(find_device(config.device))
-    job = prepare(style, config, content)
-    size = job.levels[-1].extent.picture
-    check_writable(output.path, size.height, size.width, output.depth)
-    if output.preview:
-        check_writable(output.preview, size.height, size.width)
+    with readied(style, config, printing, content) as found:  # refuse what cannot be, before a folder is made
+        output.check(output.file, found.height, found.width, found.dpi)
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
 
@@ -53,17 +114,54 @@ def produce(style: Path, config: RenderConfig, output: Output, content: Path | N
             ends.append(event)
         watch(event)
 
-    with stop_on_interrupt() as stop:
-        picture = run(job, observe, stop)
-        save(picture, output.path, options)
+    work = keeping.work(output.file)
+    with (
+        working(work, lambda: identity(style, config, content, printing), keeping.agree) as checkpoints,
+        readied(style, config, printing, content, checkpoints.path if checkpoints else None) as found,
+        stop_on_interrupt() as stop,
+    ):
+        if not output.quiet:
+            tell_strokes(found, printing)
+        job = prepare(found.style, found.config, found.content, checkpoints)
+        picture = run(job, observe, stop, checkpoints)
+        made = provenance(style, found.config, content)
+        output.write(found.printed(source_from(picture)), found.dpi, made)
+        left = checkpoints is not None and checkpoints.any and not checkpoints.complete
     if not output.quiet:
         end = ends[-1]
         stopped = "" if end.complete else "stopped early, "
         print(
-            f"wrote {output.path}: {size.width} x {size.height}, {stopped}"
+            f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
             f"{clock(end.seconds)} min, peak {gib(peak.bytes())} GiB",
             file=sys.stderr,
         )
+        if left and work:
+            print(f"tilestyle resume {work.path} goes on", file=sys.stderr)
+
+
+def identity(
+    style: Path, config: RenderConfig, content: Path | None, printing: Printing | None
+) -> dict[str, Any]:
+    """What a render is of: settings, paper and ink, and what is in the files."""
+    from tilestyle import api
+
+    files = {"style": style} | ({} if content is None else {"content": content})
+    asked = (
+        {} if printing is None else {field.name: getattr(printing, field.name) for field in fields(printing)}
+    )
+    if printing is not None and printing.proof is not None:
+        asked["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
+    if printing is not None and printing.paper is not None:
+        asked["paper"] = asdict(printing.paper)
+    return {**api.identity(config, files), **asked}
+
+
+def tell_strokes(found: Ready, printing: Printing | None) -> None:
+    """Say what a width of strokes came to."""
+    if printing is not None and printing.stroke is not None:
+        shown = f"strokes of {printing.stroke}: style scale {found.config.style_scale:.3g}"
+        shown += f", {found.enlarged:.1f} times the style's own pixels" if found.enlarged > 1 else ""
+        print(shown, file=sys.stderr)
 
 
 def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[str, Json]:

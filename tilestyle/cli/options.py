@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tilestyle.choices import SUFFIXES, Compression, Format, Intent
 from tilestyle.config import Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
 from tilestyle.errors import SettingError
+from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
-LOOK, COMPUTATION, OUTPUT = "Look", "Computation", "Output"
+if TYPE_CHECKING:
+    from tilestyle.printing import Printing
+
+LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
+KEEPING = "Keeping"
 
 Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", help="Picture to write: .png .jpg .webp .tif.", show_default=False)
+    Path,
+    typer.Option("--out", "-o", help=f"Picture to write: {' '.join(SUFFIXES)}.", show_default=False),
 ]
 Size = Annotated[
     str | None,
@@ -22,7 +29,15 @@ Size = Annotated[
 ]
 Depth = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 (PNG, TIFF).", rich_help_panel=OUTPUT)]
 JpegQuality = Annotated[
-    int, typer.Option("--jpeg-quality", help="1 to 100, JPEG and WebP.", rich_help_panel=OUTPUT)
+    int,
+    typer.Option("--jpeg-quality", help="1 to 100: JPEG, WebP, and tiles of .dzi.", rich_help_panel=OUTPUT),
+]
+CompressionOption = Annotated[
+    Compression, typer.Option("--compression", help="How a TIFF is packed.", rich_help_panel=OUTPUT)
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="Format of --out.", show_default="by its ending", rich_help_panel=OUTPUT),
 ]
 Preview = Annotated[
     Path | None,
@@ -32,6 +47,50 @@ Preview = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=OUTPUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.", rich_help_panel=OUTPUT)]
+
+Print = Annotated[
+    str | None,
+    typer.Option(
+        "--print",
+        help="Paper, width by height: 24x36in, 100x200cm, 594x841mm or A0 to A6; in place of --size.",
+        show_default=False,
+        rich_help_panel=PRINT,
+    ),
+]
+Dpi = Annotated[
+    float | None,
+    typer.Option(help="Dots per inch.", show_default=f"{DPI:g} with --print", rich_help_panel=PRINT),
+]
+FitOption = Annotated[
+    Fit,
+    typer.Option(
+        "--fit", help="Cover the paper, be contained in it, or stretch to it exactly.", rich_help_panel=PRINT
+    ),
+]
+Bleed = Annotated[
+    str, typer.Option(help="What is printed beyond every edge and cut off: 3mm.", rich_help_panel=PRINT)
+]
+Stroke = Annotated[
+    str | None,
+    typer.Option(
+        help="Width of the style's strokes: 4mm on paper, or 0.5% of the long side; in place of --style-scale.",
+        show_default=False,
+        rich_help_panel=PRINT,
+    ),
+]
+ProofOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--proof",
+        help="ICC profile of the press: only colours that it can print are used.",
+        show_default=False,
+        rich_help_panel=PRINT,
+    ),
+]
+IntentOption = Annotated[
+    Intent,
+    typer.Option("--intent", help="How colours beyond the press are replaced.", rich_help_panel=PRINT),
+]
 
 ContentWeight = Annotated[
     float | None,
@@ -67,7 +126,7 @@ StyleScale = Annotated[
     float,
     typer.Option(
         help="Size of the style's forms: 1 shows the style as large as the picture (a texture's at its own "
-        "size), 0.5 half as large. Never enlarged beyond its own pixels.",
+        "size), 0.5 half as large. Enlarged beyond its own pixels by --stroke only.",
         rich_help_panel=LOOK,
     ),
 ]
@@ -85,8 +144,12 @@ QualityOption = Annotated[
     Quality, typer.Option("--quality", help="How many sweeps.", rich_help_panel=COMPUTATION)
 ]
 Sweeps = Annotated[
-    int | None,
-    typer.Option(help="Sweeps of every level.", show_default="by quality", rich_help_panel=COMPUTATION),
+    str | None,
+    typer.Option(
+        help="Sweeps of every level; or of each from the coarsest on, such as 40,20,10.",
+        show_default="by quality",
+        rich_help_panel=COMPUTATION,
+    ),
 ]
 Network = Annotated[NetworkName, typer.Option(help="Feature network.", rich_help_panel=COMPUTATION)]
 WeightsFile = Annotated[
@@ -156,6 +219,26 @@ ScaleOdds = Annotated[
     ),
 ]
 
+WorkDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--work-dir",
+        help="Folder for checkpoints and for what memory does not hold; removed at the end.",
+        show_default="OUT.work",
+        rich_help_panel=KEEPING,
+    ),
+]
+CheckpointEvery = Annotated[
+    float, typer.Option("--checkpoint-every", help="Minutes between checkpoints.", rich_help_panel=KEEPING)
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin anew, whatever was kept.", rich_help_panel=KEEPING)
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Do not remove the work folder.", rich_help_panel=KEEPING)]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Go on with what was kept, without asking.", rich_help_panel=KEEPING)
+]
+
 
 def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     """A long side, or (height, width) of WIDTHxHEIGHT; pixels."""
@@ -165,6 +248,40 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise SettingError(f"size {text!r} is no size", hint="give a long side like 2048, or 3000x2000")
     return int(parts[0]) if len(parts) == 1 else (int(parts[1]), int(parts[0]))
+
+
+def parsed_printing(
+    paper: str | None,
+    dpi: float | None,
+    fit: Fit,
+    bleed: str,
+    stroke: str | None,
+    proof: Path | None,
+    intent: Intent,
+) -> Printing:
+    """What is asked for of paper and ink."""
+    from tilestyle.images import open_proof
+    from tilestyle.printing import Printing
+
+    return Printing(
+        paper=None if paper is None else parsed_paper(paper),
+        dpi=dpi,
+        fit=fit,
+        bleed=parsed_length(bleed),
+        stroke=stroke,
+        proof=None if proof is None else open_proof(proof, intent),
+    )
+
+
+def parsed_sweeps(text: str | None) -> int | tuple[int, ...] | None:
+    """Sweeps of every level, or of each."""
+    if text is None:
+        return None
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise SettingError(f"sweeps {text!r} are no numbers", hint="give 40, or 40,20,10") from None
+    return counts if len(counts) > 1 else counts[0]
 
 
 def parsed_layers(texts: list[str] | None) -> dict[str, float]:
@@ -185,6 +302,18 @@ def parsed_odds(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise SettingError(f"scale-odds {text!r} are no numbers", hint="give 1 or 0.9,0.1") from None
+
+
+def parsed_places(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
+    """Places X,Y as shares of a picture: (down, across)."""
+    found = []
+    for text in texts or []:
+        try:
+            across, down = (float(part) for part in text.split(","))
+        except ValueError:
+            raise SettingError(f"place {text!r} is no X,Y", hint="give shares like 0.5,0.25") from None
+        found.append((down, across))
+    return tuple(found)
 
 
 def parsed_init(text: str | None) -> Init | Path | None:

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli.job import Output, produce
+from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
+from tilestyle.paper import Fit
 
 DEFAULT = RenderConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
@@ -30,7 +33,7 @@ def render(
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
-    sweeps: option.Sweeps = DEFAULT.sweeps,
+    sweeps: option.Sweeps = None,
     network: option.Network = DEFAULT.network,
     weights: option.WeightsFile = None,
     pooling: option.PoolingOption = DEFAULT.pooling,
@@ -43,9 +46,23 @@ def render(
     keep_content: option.KeepContent = None,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    paper: option.Print = None,
+    dpi: option.Dpi = None,
+    fit: option.FitOption = Fit.COVER,
+    bleed: option.Bleed = "0mm",
+    stroke: option.Stroke = None,
+    proof: option.ProofOption = None,
+    intent: option.IntentOption = Intent.RELATIVE,
     depth: option.Depth = 8,
+    compression: option.CompressionOption = Compression.DEFLATE,
+    form: option.FormatOption = None,
     jpeg_quality: option.JpegQuality = 95,
     preview: option.Preview = None,
+    work_dir: option.WorkDir = None,
+    checkpoint_every: option.CheckpointEvery = 10.0,
+    keep: option.Keep = False,
+    restart: option.Restart = False,
+    yes: option.Yes = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -62,7 +79,7 @@ def render(
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
-        sweeps=sweeps,
+        sweeps=option.parsed_sweeps(sweeps),
         network=network,
         weights=weights,
         pooling=pooling,
@@ -76,4 +93,7 @@ def render(
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
     )
-    produce(style, config, Output(out, depth, jpeg_quality, preview, quiet), content)
+    printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
+    produce(style, config, output, keeping, printing, content)

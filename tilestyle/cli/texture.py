@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli.job import Output, produce
+from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
+from tilestyle.paper import Fit
 
 DEFAULT = RenderConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
@@ -27,7 +30,7 @@ def texture(
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
-    sweeps: option.Sweeps = DEFAULT.sweeps,
+    sweeps: option.Sweeps = None,
     network: option.Network = DEFAULT.network,
     weights: option.WeightsFile = None,
     pooling: option.PoolingOption = DEFAULT.pooling,
@@ -39,9 +42,22 @@ def texture(
     overlap: option.Overlap = DEFAULT.overlap,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    paper: option.Print = None,
+    dpi: option.Dpi = None,
+    bleed: option.Bleed = "0mm",
+    stroke: option.Stroke = None,
+    proof: option.ProofOption = None,
+    intent: option.IntentOption = Intent.RELATIVE,
     depth: option.Depth = 8,
+    compression: option.CompressionOption = Compression.DEFLATE,
+    form: option.FormatOption = None,
     jpeg_quality: option.JpegQuality = 95,
     preview: option.Preview = None,
+    work_dir: option.WorkDir = None,
+    checkpoint_every: option.CheckpointEvery = 10.0,
+    keep: option.Keep = False,
+    restart: option.Restart = False,
+    yes: option.Yes = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -56,7 +72,7 @@ def texture(
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
-        sweeps=sweeps,
+        sweeps=option.parsed_sweeps(sweeps),
         network=network,
         weights=weights,
         pooling=pooling,
@@ -69,4 +85,7 @@ def texture(
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
     )
-    produce(style, config, Output(out, depth, jpeg_quality, preview, quiet))
+    printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
+    produce(style, config, output, keeping, printing)

@@ -4,17 +4,19 @@ The only package that speaks Pillow, tifffile, imagecodecs and libvips. Everythi
 Picture: float32 sRGB, the right way up; or a Source, which is one read by windows.
 """
 
+from tilestyle.choices import Compression, Format, Intent
 from tilestyle.images.alpha import composited
 from tilestyle.images.derived import cropped, filled, proofed
 from tilestyle.images.enlarge import enlarged
 from tilestyle.images.file_source import open_source, source_from
-from tilestyle.images.formats import OUTPUT_SUFFIXES, Format, check_writable, disk_bytes
+from tilestyle.images.formats import OUTPUT_SUFFIXES, check_writable, disk_bytes, named
 from tilestyle.images.inspect import PictureInfo, inspect_picture
-from tilestyle.images.options import Compression, WriteOptions
-from tilestyle.images.picture import Picture
-from tilestyle.images.proof import Intent, Proof, open_proof
+from tilestyle.images.options import WriteOptions
+from tilestyle.images.picture import FloatArray, Picture
+from tilestyle.images.proof import Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
+from tilestyle.images.sheet import contact_sheet
 from tilestyle.images.shrink import area_mean
 from tilestyle.images.source import Source, gathered
 from tilestyle.images.strips import strips_of
@@ -23,6 +25,7 @@ from tilestyle.images.write import write_picture, write_stream
 __all__ = [
     "OUTPUT_SUFFIXES",
     "Compression",
+    "FloatArray",
     "Format",
     "Intent",
     "Json",
@@ -34,12 +37,14 @@ __all__ = [
     "area_mean",
     "check_writable",
     "composited",
+    "contact_sheet",
     "cropped",
     "disk_bytes",
     "enlarged",
     "filled",
     "gathered",
     "inspect_picture",
+    "named",
     "open_proof",
     "open_source",
     "picture_from",

@@ -15,11 +15,12 @@ import tifffile
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
+from tilestyle.choices import Compression
 from tilestyle.images import tiff, vips
 from tilestyle.images.atomic import replacing
 from tilestyle.images.border import disk_full, encoding, is_disk_full
 from tilestyle.images.colour import CHANNELS, ColourModel
-from tilestyle.images.options import Compression, WriteOptions
+from tilestyle.images.options import WriteOptions
 from tilestyle.images.orientation import known_orientation
 from tilestyle.images.read import is_tiff, read_picture
 from tilestyle.images.samples import Samples

@@ -6,19 +6,25 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyvips
 from numpy.typing import NDArray
 
+from tilestyle.errors import PictureError
 from tilestyle.images.vips import save_strips
 
 SIDE_LIMIT = 10_000_000
 """Largest height or width that libvips takes."""
 
+SUFFIX = ".dzi"
+
 _TILE, _OVERLAP = 254, 1  # with what they share, 256 pixels
 _DATED_NAME = "vips-properties.xml"  # of libvips, with the time of writing
+_DESCRIPTOR_BYTES = 1 << 16  # many times what one takes
 _SETTINGS_NAME = "tilestyle.json"  # beside the tiles, where viewers pass over what they do not know
 
 
@@ -56,6 +62,50 @@ def write_deep_zoom(
         _move(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a .dzi says: pixels of the picture, sides of its tiles without what they share, and their format."""
+
+    height: int
+    width: int
+    tile: int
+    overlap: int
+    form: str
+
+
+def is_deep_zoom(path: Path) -> bool:
+    """Whether the file is called a descriptor."""
+    return path.suffix.lower() == SUFFIX
+
+
+def descriptor_of(path: Path) -> Descriptor:
+    """Read a descriptor. Raises PictureError when it is none."""
+    try:
+        image = ElementTree.fromstring(path.read_bytes()[:_DESCRIPTOR_BYTES])
+        sides = next(child.attrib for child in image if child.tag.endswith("}Size"))
+        numbers = [sides["Height"], sides["Width"], image.attrib["TileSize"], image.attrib["Overlap"]]
+        height, width, tile, overlap = (int(number) for number in numbers)
+        return Descriptor(height, width, tile, overlap, image.attrib["Format"])
+    except (ElementTree.ParseError, LookupError, ValueError, StopIteration) as error:
+        raise PictureError(f"{path.name} is no Deep Zoom descriptor", hint="fetch it again") from error
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a descriptor and all its tiles."""
+    return path.stat().st_size + sum(
+        file.stat().st_size for file in tiles_folder(path).rglob("*") if file.is_file()
+    )
+
+
+def check_input(path: Path) -> None:
+    """Raise PictureError for a descriptor: its tiles are for looking at."""
+    if is_deep_zoom(path):
+        raise PictureError(
+            f"{path.name} is a Deep Zoom picture, which is written and not read",
+            hint="give the picture as TIFF, PNG or JPEG",
+        )
 
 
 def settings_of(path: Path) -> str | None:

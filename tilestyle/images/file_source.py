@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tilestyle.images import convert
+from tilestyle.images import convert, deepzoom
 from tilestyle.images.border import check_honest, decoding
 from tilestyle.images.colour import ColourModel
 from tilestyle.images.inspect import PictureInfo, inspect_picture
@@ -117,6 +117,7 @@ def open_source(path: PathLike, convert_into: Path | None = None) -> FileSource:
     """
     path = Path(path)
     facts = inspect_picture(path)
+    deepzoom.check_input(path)
     check_honest(facts.name, facts.height, facts.width, facts.file_bytes)
     with decoding(facts.name):
         opened = open_tiff(path) if is_tiff(path) else None

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 
-from tilestyle.errors import OutputError
+from tilestyle.choices import SUFFIXES, Compression, Format
+from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
 from tilestyle.images.atomic import check_place
 from tilestyle.images.border import encoding
-from tilestyle.images.options import Compression
 
 PathLike = str | os.PathLike[str]
 
 
-class Format(StrEnum):
-    """A format of written pictures, as messages name it."""
-
-    PNG = "PNG"
-    JPEG = "JPEG"
-    WEBP = "WebP"
-    TIFF = "TIFF"
-    DEEP_ZOOM = "Deep Zoom"
-
-
-_SUFFIXES = {
-    ".png": Format.PNG,
-    ".jpg": Format.JPEG,
-    ".jpeg": Format.JPEG,
-    ".webp": Format.WEBP,
-    ".tif": Format.TIFF,
-    ".tiff": Format.TIFF,
-    ".dzi": Format.DEEP_ZOOM,
-}
 _SIDE_LIMITS = {
     Format.PNG: png.SIDE_LIMIT,
     Format.JPEG: jpeg.SIDE_LIMIT,
@@ -42,7 +22,7 @@ _SIDE_LIMITS = {
     Format.DEEP_ZOOM: deepzoom.SIDE_LIMIT,
 }
 
-OUTPUT_SUFFIXES = tuple(_SUFFIXES)
+OUTPUT_SUFFIXES = tuple(SUFFIXES)
 """File name endings of the formats that can be written, in lower case."""
 
 
@@ -61,13 +41,13 @@ def check_writable(
     path = Path(path)
     form = format_of(path)
     if depth != 8 and form not in (Format.PNG, Format.TIFF):
-        raise OutputError(f"{form} cannot hold {depth} bits per channel", hint="write PNG or TIFF")
+        raise OutputError(f"{form.label} cannot hold {depth} bits per channel", hint="write PNG or TIFF")
     if depth != 8 and form is Format.TIFF and compression is Compression.JPEG:
         raise OutputError(f"JPEG compression cannot hold {depth} bits per channel", hint="use zstd or deflate")
     limit = _SIDE_LIMITS[form]
     if max(height, width) > limit:
         raise OutputError(
-            f"{width} x {height} pixels exceed the {limit} a side of {form}", hint="write PNG or TIFF"
+            f"{width} x {height} pixels exceed the {limit} a side of {form.label}", hint="write PNG or TIFF"
         )
     with encoding(str(path)):
         check_place(path)
@@ -85,11 +65,28 @@ def _check_tiles_folder(path: Path) -> None:
 
 def format_of(path: Path) -> Format:
     """The format that a file name asks for. Raises OutputError when it asks for none that is known."""
-    form = _SUFFIXES.get(path.suffix.lower())
+    form = SUFFIXES.get(path.suffix.lower())
     if form is None:
         what = f"unknown format {path.suffix!r}" if path.suffix else "no format"
         raise OutputError(f"{path.name or path}: {what}", hint=f"use one of {' '.join(OUTPUT_SUFFIXES)}")
     return form
+
+
+def named(path: PathLike, form: Format | None) -> Path:
+    """The file to write for a name and a format that was asked for: with its suffix, if it has none yet.
+
+    Raises SettingError when the name is one of another format.
+    """
+    path = Path(path)
+    if form is None:
+        return path
+    found = SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        first = next(suffix for suffix, its in SUFFIXES.items() if its is form)
+        return path.with_name(path.name + first)
+    if found is not form:
+        raise SettingError(f"{path.name} is no name for {form.label}", hint="give another suffix or --format")
+    return path
 
 
 def disk_bytes(path: PathLike, height: int, width: int, channels: int, depth: int = 8) -> int:

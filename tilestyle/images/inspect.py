@@ -7,10 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from tilestyle.images import pillow, png, tiff
+from tilestyle.choices import Format
+from tilestyle.images import deepzoom, pillow, png, tiff
 from tilestyle.images.border import decoding
 from tilestyle.images.colour import profile_name
-from tilestyle.images.orientation import swaps_sides
+from tilestyle.images.orientation import UPRIGHT, swaps_sides
 from tilestyle.images.read import PathLike, existing_file, is_tiff
 
 
@@ -21,7 +22,8 @@ class PictureInfo:
     ``depth`` counts bits per channel (8, 16 or 32), ``mode`` names the kind of channels ("RGB + alpha"),
     ``has_alpha`` whether they include transparency, ``orientation`` is how the picture is stored (1 to 8),
     ``profile`` describes the embedded profile ("sRGB" for none), ``dpi`` is (across, down), ``format``
-    is a short name such as "PNG", ``file_bytes`` the size of the file, ``name`` its name without folders.
+    is a short name such as "PNG", ``file_bytes`` the size of the file with its tiles, ``name`` its name without
+    folders.
     """
 
     name: str
@@ -41,7 +43,28 @@ def inspect_picture(path: PathLike) -> PictureInfo:
     """Read the facts of a picture file. Raises PictureError when it is missing, broken or unknown."""
     path = existing_file(path)
     with decoding(path.name):
+        if deepzoom.is_deep_zoom(path):
+            return _deep_zoom_info(path)
         return _tiff_info(path) if is_tiff(path) else _pillow_info(path)
+
+
+def _deep_zoom_info(path: Path) -> PictureInfo:
+    found = deepzoom.descriptor_of(path)
+    has_alpha = found.form == "png"  # as ours are written: opaque ones are JPEG
+    tiles = f"{found.form} tiles of {found.tile} + {found.overlap} pixels"
+    return PictureInfo(
+        name=path.name,
+        height=found.height,
+        width=found.width,
+        depth=8,
+        mode=f"{'RGB + alpha' if has_alpha else 'RGB'} in {tiles}",
+        has_alpha=has_alpha,
+        orientation=UPRIGHT,
+        profile=profile_name(None),
+        dpi=None,
+        format=Format.DEEP_ZOOM.label,
+        file_bytes=deepzoom.stored_bytes(path),
+    )
 
 
 def _tiff_info(path: Path) -> PictureInfo:

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from tilestyle.choices import Compression
 from tilestyle.errors import SettingError
 from tilestyle.images.provenance import Json, provenance_text
-
-
-class Compression(StrEnum):
-    """How the tiles of a TIFF are packed. All but JPEG give back what was put in."""
-
-    DEFLATE = "deflate"
-    ZSTD = "zstd"
-    LZW = "lzw"
-    JPEG = "jpeg"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 import imagecodecs
 import numpy as np
 
+from tilestyle.choices import Intent
 from tilestyle.errors import PictureError
 from tilestyle.images.colour import profile_name, srgb_profile, unit_from_stored
 from tilestyle.images.picture import FloatArray
 from tilestyle.images.read import PathLike, existing_file
-
-
-class Intent(StrEnum):
-    """How colours that ink cannot make are replaced."""
-
-    PERCEPTUAL = "perceptual"
-    RELATIVE = "relative"
-
 
 _INTENTS = {
     Intent.PERCEPTUAL: imagecodecs.CMS.INTENT.PERCEPTUAL,

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tilestyle.errors import PictureError
-from tilestyle.images import png, tiff
+from tilestyle.images import deepzoom, png, tiff
 from tilestyle.images.arrays import Tensorlike, samples_from_array, samples_from_tensor
 from tilestyle.images.border import decoding
 from tilestyle.images.picture import Picture
@@ -90,6 +90,7 @@ def is_tiff(path: Path) -> bool:
 
 def samples_of_file(path: Path) -> Samples:
     """Decode a file whole."""
+    deepzoom.check_input(path)
     if is_tiff(path):
         return tiff.samples_from_tiff(path)
     with path.open("rb") as file:

@@ -15,9 +15,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from tilestyle.choices import Compression
 from tilestyle.images.alpha import halved, premultiplied, straight
 from tilestyle.images.colour import unit_from_stored
-from tilestyle.images.options import Compression
 from tilestyle.images.strips import quantised, regrouped
 
 SIDE_LIMIT = 2**32 - 1

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tilestyle.choices import Compression, Format
 from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
 from tilestyle.images.atomic import replacing
 from tilestyle.images.border import encoding
 from tilestyle.images.colour import srgb_profile
-from tilestyle.images.formats import Format, check_writable
-from tilestyle.images.options import Compression, WriteOptions
+from tilestyle.images.formats import check_writable
+from tilestyle.images.options import WriteOptions
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.provenance import KEYWORD, provenance_exif, software
 from tilestyle.images.read import PathLike, picture_from

@@ -1,0 +1,164 @@
+"""`tilestyle preview`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tilestyle.choices import Compression, Intent
+from tilestyle.cli import options as option
+from tilestyle.cli.job import Output, provenance, readied, tell_strokes
+from tilestyle.config import RenderConfig
+from tilestyle.paper import Fit
+
+if TYPE_CHECKING:
+    from tilestyle.preview import Wanted
+    from tilestyle.printing import Printing
+
+DEFAULT = RenderConfig()
+SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
+
+
+def preview(
+    style: option.Style,
+    out: option.Out,
+    content: Annotated[
+        Path | None,
+        typer.Argument(help="Picture to render; without one, a texture is previewed.", show_default=False),
+    ] = None,
+    preview_size: Annotated[
+        int, typer.Option(help="Long side of the small picture, pixels.", rich_help_panel=option.PREVIEW)
+    ] = 1024,
+    crops: Annotated[int, typer.Option(help="Crops at full size.", rich_help_panel=option.PREVIEW)] = 3,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Centre of a crop, X,Y as shares of the picture such as 0.5,0.25; repeatable.",
+            show_default="spread out",
+            rich_help_panel=option.PREVIEW,
+        ),
+    ] = None,
+    crop_size: Annotated[
+        int, typer.Option(help="Side of the crops, pixels.", rich_help_panel=option.PREVIEW)
+    ] = 512,
+    size: option.Size = None,
+    content_weight: option.ContentWeight = DEFAULT.content_weight,
+    style_weight: option.StyleWeight = DEFAULT.style_weight,
+    tv_weight: option.TvWeight = DEFAULT.tv_weight,
+    content_layer: option.ContentLayers = None,
+    style_layer: option.StyleLayers = None,
+    style_loss: option.StyleLossOption = DEFAULT.style_loss,
+    style_scale: option.StyleScale = DEFAULT.style_scale,
+    init: option.InitOption = None,
+    seed: option.Seed = DEFAULT.seed,
+    quality: option.QualityOption = DEFAULT.quality,
+    sweeps: option.Sweeps = None,
+    network: option.Network = DEFAULT.network,
+    weights: option.WeightsFile = None,
+    pooling: option.PoolingOption = DEFAULT.pooling,
+    device: option.Device = DEFAULT.device,
+    precision: option.PrecisionOption = DEFAULT.precision,
+    patch: option.Patch = DEFAULT.patch,
+    memory: option.Memory = None,
+    host_memory: option.HostMemory = None,
+    overlap: option.Overlap = DEFAULT.overlap,
+    keep_content: option.KeepContent = None,
+    sampler: option.SamplerOption = DEFAULT.sampler,
+    scale_odds: option.ScaleOdds = SCALE_ODDS,
+    paper: option.Print = None,
+    dpi: option.Dpi = None,
+    fit: option.FitOption = Fit.COVER,
+    bleed: option.Bleed = "0mm",
+    stroke: option.Stroke = None,
+    proof: option.ProofOption = None,
+    intent: option.IntentOption = Intent.RELATIVE,
+    depth: option.Depth = 8,
+    compression: option.CompressionOption = Compression.DEFLATE,
+    form: option.FormatOption = None,
+    jpeg_quality: option.JpegQuality = 95,
+    quiet: option.Quiet = False,
+    debug: option.Debug = False,
+) -> None:
+    """Show what a large render will look like: all of it small, and crops at full size, rendered alone.
+
+    Takes the options of the render. Writes one sheet, and every crop beside it.
+    """
+    from tilestyle.preview import Wanted, places
+
+    config = RenderConfig(
+        size=option.parsed_size(size),
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        content_layers=option.parsed_layers(content_layer),
+        style_layers=option.parsed_layers(style_layer),
+        style_loss=style_loss,
+        style_scale=style_scale,
+        init=option.parsed_init(init),
+        seed=seed,
+        quality=quality,
+        sweeps=option.parsed_sweeps(sweeps),
+        network=network,
+        weights=weights,
+        pooling=pooling,
+        device=device,
+        precision=precision,
+        patch=patch,
+        memory=memory,
+        host_memory=host_memory,
+        overlap=overlap,
+        keep_content=keep_content,
+        sampler=sampler,
+        scale_odds=option.parsed_odds(scale_odds),
+    )
+    printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
+    wanted = Wanted(preview_size, crop_size, option.parsed_places(at) or places(crops))
+    output = Output(out, form, depth, jpeg_quality, compression, quiet=quiet)
+    foresee(style, config, output, printing, content, wanted)
+
+
+def foresee(
+    style: Path,
+    config: RenderConfig,
+    output: Output,
+    printing: Printing,
+    content: Path | None,
+    wanted: Wanted,
+) -> None:
+    """Preview, say how it goes, write the sheet and the crops with their settings."""
+    from tilestyle.cli.display import stop_on_interrupt
+    from tilestyle.images import source_from
+    from tilestyle.preview import Step, preview
+
+    def begin(step: Step) -> None:
+        to_go = f", then {step.left} more" if step.left else ""
+        what = f"crop {step.crop}" if step.crop else "all of it"
+        if not output.quiet:
+            print(f"{what}: {step.width} x {step.height}{to_go}", file=sys.stderr, flush=True)
+
+    with readied(style, config, printing, content) as found:
+        files = [beside(output.file, number) for number in range(1, len(wanted.at) + 1)]
+        for file in (output.file, *files):
+            output.check(file, wanted.side, wanted.side, found.dpi)
+        with stop_on_interrupt() as stop:
+            seen = preview(found, wanted, begin, stop)
+        made = provenance(style, found.config, content)
+        if not output.quiet:
+            tell_strokes(found, printing)
+        output.write(found.printed(source_from(seen.sheet())), None, made)
+        for file, crop in zip(files, seen.crops, strict=True):
+            replace(output, path=file).write(found.printed(source_from(crop.picture)), found.dpi, made)
+            if not output.quiet:
+                box = crop.box
+                print(f"wrote {file}: {box.width} x {box.height} at {box.left},{box.top}", file=sys.stderr)
+    if not output.quiet:
+        print(f"wrote {output.file}: of {seen.width} x {seen.height}", file=sys.stderr)
+
+
+def beside(file: Path, number: int) -> Path:
+    """The file of a crop: out-crop-1.png beside out.png."""
+    return file.with_name(f"{file.stem}-crop-{number}{file.suffix}")
