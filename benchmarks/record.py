@@ -11,9 +11,11 @@ from tilestyle.benchmark.record import Result, script_command
 from tilestyle.cli.results import show
 
 
-def report(rows: Sequence[Mapping[str, Any]], title: str, keep: Path | None) -> None:
-    """Print rows as a table; with `keep`, write them there as JSON with the circumstances."""
-    result = Result(title, rows, {})
+def report(
+    rows: Sequence[Mapping[str, Any]], title: str, keep: Path | None, figures: Mapping[str, Any] | None = None
+) -> None:
+    """Print rows as a table, with figures of all; with `keep`, write them there as JSON with the circumstances."""
+    result = Result(title, rows, figures or {})
     show(result, script_command())
     if keep:
         result.keep(keep, script_command())

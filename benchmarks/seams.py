@@ -3,7 +3,8 @@
 Prints the mean squared difference of the two pixels across every border of the last sweeps' patches, over
 that of the pairs one pixel to either side. 1 is no seam; 0.98 to 1.02 is the promise. A picture has lines of
 its own: so the same figure is taken at the borders that other seeds would have drawn, where there are none, and
-its mean and standard deviation over those seeds tell what chance makes of it.
+its mean and standard deviation over those seeds tell what chance makes of it. One picture tells little; the last
+lines have, for each sampler, the mean over all pictures of ratio over that elsewhere, and its standard error.
 
     python -m benchmarks.seams [--size 512] [--patch 128] [--networks vgg19 --weights vgg19_slim.safetensors]
 """
@@ -11,6 +12,7 @@ its mean and standard deviation over those seeds tell what chance makes of it.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import sqrt
 from statistics import mean, stdev
 from typing import Any
 
@@ -73,7 +75,15 @@ def main() -> None:
                 }
                 rows.append({**row, "elsewhere": mean(chance), "deviation": stdev(chance)})
                 print(rows[-1], flush=True)
-    report(rows, "difference across patch borders over that beside them", options.keep)
+    title = "difference across patch borders over that beside them"
+    report(rows, title, options.keep, {f"{sampler}": pooled(rows, sampler) for sampler in options.samplers})
+
+
+def pooled(rows: list[dict[str, Any]], sampler: Sampler) -> dict[str, float]:
+    """Mean over a sampler's pictures of the ratio over that elsewhere, and its standard error."""
+    ours = [row for row in rows if row["sampler"] == sampler]
+    error = sqrt(sum((row["deviation"] / row["elsewhere"]) ** 2 for row in ours)) / len(ours)
+    return {"ratio": mean(row["ratio"] / row["elsewhere"] for row in ours), "error": error}
 
 
 if __name__ == "__main__":

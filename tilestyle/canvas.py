@@ -28,6 +28,7 @@ PLANES = {
     "steps": (1, Filter.NEAREST),
 }
 ROWS = 256  # that are gone through at once
+CELLS = 64  # rows of a reduced window that are made at once
 
 
 class Canvas:
@@ -99,7 +100,17 @@ def reduced(plane: Tensor, box: Box, factor: int) -> Tensor:
 
     Halved with the taps (1, 3, 3, 1)/8 along either axis until `factor`, a power of 2, is reached.
     """
-    window = _window(plane, box.widened(factor - 1))
+    if factor == 1:
+        return _window(plane, box)
+    small = plane.new_empty(plane.shape[0], box.height // factor, box.width // factor)
+    for top in range(0, small.shape[1], CELLS):  # the window itself may be many times a patch
+        rows = min(CELLS, small.shape[1] - top)
+        part = Box(box.top + factor * top, box.left, factor * rows, box.width)
+        small[:, top : top + rows] = _halved(_window(plane, part.widened(factor - 1)), factor)
+    return small
+
+
+def _halved(window: Tensor, factor: int) -> Tensor:
     for _ in range(factor.bit_length() - 1):
         for axis in (1, 2):
             count = window.shape[axis] // 2 - 1
@@ -202,11 +213,23 @@ def _continue(plane: Tensor, axis: int, before: int, size: int) -> None:
     position = torch.arange(size, length)  # counted from the start of the picture
     share = (position - size + 0.5) / max(beyond, 1)
     share = (share * share * (3 - 2 * share)).reshape([-1 if k == axis else 1 for k in range(3)])
-    one = picture.index_select(axis, torch.from_numpy(near)[position].to(plane.device))
+    one = _selected(picture, axis, torch.from_numpy(near)[position])
     # Beyond the end, `far` runs backwards from the other edge.
-    other = picture.index_select(axis, torch.from_numpy(far)[position - size].to(plane.device))
+    other = _selected(picture, axis, torch.from_numpy(far)[position - size])
     margin = torch.lerp(one, other, share.to(plane))
-    plane.index_copy_(axis, ((position + before) % length).to(plane.device), margin)
+    # The margin goes from the end of the picture to its start, in one piece or round the torus.
+    start = (size + before) % length
+    first = min(beyond, length - start)
+    plane.narrow(axis, start, first).copy_(margin.narrow(axis, 0, first))
+    plane.narrow(axis, 0, beyond - first).copy_(margin.narrow(axis, first, beyond - first))
+
+
+def _selected(plane: Tensor, axis: int, index: Tensor) -> Tensor:
+    """Rows (axis 1) or columns (axis 2) of a plane, of which no more is touched than lies between them."""
+    if not len(index):
+        return plane.narrow(axis, 0, 0)
+    low, high = int(index.min()), int(index.max())
+    return plane.narrow(axis, low, high + 1 - low).index_select(axis, (index - low).to(plane.device))
 
 
 def _view(plane: Tensor, box: Box) -> Tensor:

@@ -141,9 +141,9 @@ def _mapped(
         fixed=_fixed_bytes(work),
         patch=round(_patch_bytes(work, extent, side, scaled=scaled) + STEP * window),
         glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
-        held=RESIDENT + small,
+        held=2 * RESIDENT + small,
         style=3 * PIXEL * min(pictures.areas[0], SMALL),
-        between=RESIDENT + 2 * small + STREAM,
+        between=2 * RESIDENT + 2 * small + STREAM,
         loading=_loading_bytes(work.network),
         disk=round(max(changing, working)) + PIXEL * sum(area for area in pictures.areas if area > SMALL),
     )

@@ -28,6 +28,8 @@ from tilestyle.memory_size import gib
 CPU = torch.device("cpu")
 # Bytes of mapped planes that may be in memory at once.
 RESIDENT = 256 * 2**20
+# Bytes that the system maps around one that is read, where it has them at hand.
+AROUND = 2**16
 # Pixels of a plane that is not worth a file.
 SMALL = 2 * 2**20
 
@@ -157,7 +159,16 @@ def is_mapped(plane: Tensor) -> bool:
 
 def touched(*views: Tensor, times: int = 1) -> None:
     """Say that these parts of planes, or so many as large, have been read or written."""
-    _residents.touch(times * sum(view.numel() * view.element_size() for view in views))
+    _residents.touch(times * sum(map(_mapped_bytes, views)))
+
+
+def _mapped_bytes(view: Tensor) -> int:
+    """Bytes that come into memory with a part of a plane: a piece of a row brings its surroundings along."""
+    size = view.element_size()
+    if view.ndim < 3 or view.is_contiguous():
+        return view.numel() * size
+    row, pitch = view.shape[-1] * size, view.stride(-2) * size
+    return view.shape[0] * view.shape[1] * min(pitch, row + AROUND)
 
 
 def touched_bytes(count: int) -> None:
