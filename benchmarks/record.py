@@ -14,7 +14,7 @@ from tilestyle.cli.results import show
 def report(
     rows: Sequence[Mapping[str, Any]], title: str, keep: Path | None, figures: Mapping[str, Any] | None = None
 ) -> None:
-    """Print rows as a table, with figures of all; with `keep`, write them there as JSON with the circumstances."""
+    """Print rows as a table, with figures of all; with `keep`, write it all there as JSON."""
     result = Result(title, rows, figures or {})
     show(result, script_command())
     if keep:

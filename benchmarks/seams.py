@@ -3,8 +3,8 @@
 Prints the mean squared difference of the two pixels across every border of the last sweeps' patches, over
 that of the pairs one pixel to either side. 1 is no seam; 0.98 to 1.02 is the promise. A picture has lines of
 its own: so the same figure is taken at the borders that other seeds would have drawn, where there are none, and
-its mean and standard deviation over those seeds tell what chance makes of it. One picture tells little; the last
-lines have, for each sampler, the mean over all pictures of ratio over that elsewhere, and its standard error.
+its mean and standard deviation over those seeds tell what chance makes of it. One picture tells little: for
+each sampler, the mean over all pictures of the ratio over that elsewhere is given, with its standard error.
 
     python -m benchmarks.seams [--size 512] [--patch 128] [--networks vgg19 --weights vgg19_slim.safetensors]
 """

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from tilestyle.printing import Printing, Ready
 
 
+# Options that say how a render is kept and watched.
+WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview")
+WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
+
+
 @dataclass(frozen=True)
 class Output:
     """Where the picture goes and how."""
@@ -174,11 +179,23 @@ def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[
     }
     return {
         "version": __version__,
-        "command": " ".join(["tilestyle", *map(_bare, sys.argv[1:])]),
+        "command": " ".join(["tilestyle", *map(_bare, deciding(sys.argv[1:]))]),
         "content": None if content is None else content.name,
         "style": style.name,
         "settings": settings,
     }
+
+
+def deciding(words: list[str]) -> list[str]:
+    """The words of a command that decide the picture, not how it is kept and watched."""
+    found, rest = [], iter(words)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name in WITH_VALUE and not equals:
+            next(rest, None)
+        elif name not in (*WITH_VALUE, *WITHOUT_VALUE):
+            found.append(word)
+    return found
 
 
 def _bare(word: str) -> str:
