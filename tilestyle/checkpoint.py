@@ -28,7 +28,7 @@ from tilestyle.journal import Journal, undo
 from tilestyle.planes import Folder, hand_back, is_mapped, synchronise
 from tilestyle.resolved import Settled
 from tilestyle.standing import Standing
-from tilestyle.work import Work, WorkFolder
+from tilestyle.work import Work, WorkFolder, check_disk
 
 # A level begins with a checkpoint if the last is older than this, seconds.
 LEVEL = 30.0
@@ -104,7 +104,7 @@ class Checkpoints:
         """Say what was settled; raises DiskError when `disk` bytes are not to be had, for what is new."""
         self._settled = settled
         if self._left is None:
-            self._folder.check_disk(disk)
+            check_disk(self.path, disk, "the render")
 
     def guard(self, canvas: Canvas, box: Box) -> None:
         """Begin to write down what is under a box that is going to be stepped."""

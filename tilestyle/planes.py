@@ -118,7 +118,6 @@ class _Residents:
 
     def __init__(self) -> None:
         self._maps: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
-        self._starts: dict[int, int] = {}
         self._touched = 0
 
     def add(self, start: int, mapping: mmap.mmap) -> None:

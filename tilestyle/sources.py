@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.errors import PictureError
-from tilestyle.images import Picture, Source, gathered, open_source, picture_from, source_from
+from tilestyle.images import Picture, Source, filled, gathered, open_source, picture_from, source_from
 from tilestyle.planes import SMALL, Folder, Store, touched
 
 
@@ -30,11 +30,16 @@ def opened(given: object, convert_into: Path | None) -> Iterator[Source]:
 
 
 def planes_of(given: object, store: Store) -> tuple[Tensor, Tensor | None]:
-    """Pixels [3, h, w] and alpha [1, h, w], if it has any, of a picture: views of memory, or mapped."""
+    """Pixels [3, h, w] and alpha [1, h, w], if it has any, of a picture: views of memory, or mapped.
+
+    What is transparent has the colours around it; a Source is taken as it is.
+    """
     folder = store.path if isinstance(store, Folder) else None
     if folder is None and not isinstance(given, Source):
-        return _viewed(picture_from(given))
+        picture = picture_from(given)
+        return _viewed(picture if picture.alpha is None else gathered(filled(source_from(picture))))
     with opened(given, folder) as source:
+        source = source if isinstance(given, Source) else filled(source)
         if folder is None or source.height * source.width <= SMALL:
             return _viewed(gathered(source))
         pixels = store.empty(3, source.height, source.width)

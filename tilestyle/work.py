@@ -37,6 +37,16 @@ class Work:
     command: Mapping[str, Any] = field(default_factory=dict)  # what would go on, as JSON
 
 
+def check_disk(folder: Path, need: int, what: str) -> None:
+    """Raise DiskError unless there is room for so many bytes more in a folder."""
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise DiskError(
+            f"{what} needs {gib(need)} GiB of disk in {folder}, {gib(free)} GiB is free",
+            hint="make room, or give another folder",
+        )
+
+
 class WorkFolder:
     """A locked folder; nobody else's while this process lives, however it dies."""
 
@@ -106,15 +116,6 @@ class WorkFolder:
         for path in self._files():
             if path.name not in (LOCK, OWNER):
                 path.unlink(missing_ok=True)
-
-    def check_disk(self, need: int) -> None:
-        """Raise DiskError unless there is room for so many bytes more."""
-        free = shutil.disk_usage(self.path).free
-        if need > free:
-            raise DiskError(
-                f"the render needs {gib(need)} GiB of disk in {self.path}, {gib(free)} GiB is free",
-                hint="make room, or give another --work-dir",
-            )
 
     def close(self, *, remove: bool) -> None:
         """Unlock it; remove it, but for files that are not ours."""

@@ -131,7 +131,7 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
     seen = resolve(config, with_content=True)
     # Of a style nothing is known here: one as large as the render counts.
     size = picture_size(config.size, (height, width))
-    found = planned(config, seen, Pictures(size, (height, width)))
+    found = planned(config, seen, Pictures(size, (height, width)), files=True)
     table = Table("level", "picture", "canvas", "sweeps", "patches a sweep", title="a render would need")
     passes = 0
     pixels = 0
@@ -148,9 +148,10 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
         )
     device = seen.network.device
     work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
+    files = f" and {gib(found.need.disk)} GiB on disk" if found.mapped else ""
     table.caption = (
         f"patch {found.side}, {gib(needed(found.need, device, found.home))} GiB on {device}; "
-        f"canvas {gib(found.need.held)} GiB in RAM; {passes} patch passes over "
+        f"canvas {gib(found.need.held)} GiB in RAM{files}; {passes} patch passes over "
         f"{pixels / 1e6:.0f} MP, {work / 1e12:.1f} Tflop in convolutions"
     )
     return table

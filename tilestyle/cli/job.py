@@ -63,10 +63,12 @@ class Output:
 
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
-        from tilestyle.images import WriteOptions, check_writable
+        from tilestyle.images import WriteOptions, check_writable, disk_bytes
+        from tilestyle.work import check_disk
 
         WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
         check_writable(file, height, width, self.depth, self.compression)
+        check_disk(file.parent, disk_bytes(file, height, width, 3, self.depth), "the picture")
         if self.preview:
             check_writable(self.preview, height, width)
 
