@@ -97,11 +97,8 @@ class WorkFolder:
 
     @property
     def command(self) -> dict[str, Any]:
-        """What would go on with the render that was kept. Raises WorkError when nothing was."""
-        manifest = self.manifest()
-        if manifest is None:
-            raise WorkError(f"{self.path} keeps no render", hint="give the folder of one that was stopped")
-        return dict(manifest.get("command", {}))
+        """What would go on with the render that was kept; nothing if none was, or a program kept it."""
+        return dict((self.manifest() or {}).get("command", {}))
 
     def write(self, manifest: Mapping[str, Any], files: Collection[str]) -> None:
         """Make this the manifest, and remove what is not among the files that it speaks of."""

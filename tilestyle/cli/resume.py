@@ -22,10 +22,12 @@ def resume(
 ) -> None:
     """Go on with a render that was stopped or killed, as its own command would."""
     from tilestyle.cli.app import main
-    from tilestyle.work import WorkFolder
+    from tilestyle.work import MANIFEST, WorkFolder
 
     if not folder.is_dir():
         raise WorkError(f"there is no folder {folder}", hint="give the work folder of a render")
+    if not (folder / MANIFEST).exists():
+        raise WorkError(f"{folder} keeps no render", hint="give the work folder of one that was stopped")
     opened = WorkFolder(folder)
     try:
         command = opened.command
