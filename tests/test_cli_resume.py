@@ -39,7 +39,8 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def ended(folder: Path, number: int, *words: str) -> str:
     """Begin a command, and send it a signal once it has been kept a few times; what it said."""
     with subprocess.Popen([*TILESTYLE, *words], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        manifest, seen = folder / "out.tif.work" / "manifest.json", set()
+        manifest = folder / "out.tif.work" / "manifest.json"
+        seen: set[int] = set()
         while len(seen) < 6 and process.poll() is None:
             if manifest.exists():
                 seen.add(manifest.stat().st_ino)
