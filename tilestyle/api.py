@@ -230,6 +230,8 @@ def run(
 
     asked = stop or (lambda: False)
     canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
+    if checkpoints and standing and complete:
+        checkpoints.enter(standing)  # writing takes a while, too
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied

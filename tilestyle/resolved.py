@@ -34,6 +34,10 @@ from tilestyle.plan import Level, Pyramid, levels, picture_size
 COARSEST_STYLE = 128
 
 
+# Of a patch's bytes, those that glibc keeps besides when it may: its heap holds up to twice what is in use.
+LOOSE = 1 / 2
+
+
 @dataclass(frozen=True)
 class Resolved:
     """What can be said before any picture is looked at."""
@@ -80,8 +84,6 @@ def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
     """Find device, network and layers; raises what cannot be had."""
     device = find_device(config.device)
     limits = Limits.of(config)
-    if limits.memory is not None and device.type == "cpu":
-        keep_nothing_large()
     dtype = find_dtype(config.precision, device)
     network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
     weights = layer_weights(network, config, with_content=with_content)
@@ -138,6 +140,9 @@ def planned(
             kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
         settled = Settled(side, mapped, kept)
     found = need(settled.side, kept=settled.content_kept, mapped=settled.mapped)
+    limit = seen.limits.memory
+    if device.type == "cpu" and limit is not None and found.together + LOOSE * found.patch > limit:
+        keep_nothing_large()
     home = torch.device("cpu") if settled.mapped else fitting_home(device, seen.limits, found)
     return Planned(steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, found)
 

@@ -28,7 +28,7 @@ class Keeper(Protocol):
         """Keep what there is between two patches; `sight` is what has been seen of the level."""
 
     def enter(self, at: Standing) -> None:
-        """A level begins, with its canvas."""
+        """A level begins, with its canvas; or all of them are done."""
 
 
 class Careless:
