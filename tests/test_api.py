@@ -23,8 +23,10 @@ from tilestyle import (
     texture,
 )
 from tilestyle.api import prepare
+from tilestyle.canvas import resized
 from tilestyle.config import Precision, Sampler
 from tilestyle.errors import LayerError, PictureError, SettingError
+from tilestyle.geometry import Box
 
 CONTENT, STYLE = waves(60, 80), waves(90, 70, 1)
 QUICK: dict[str, Any] = {"sweeps": 2, "margin": 8, "coarsest": 64, "patch": 128}
@@ -219,3 +221,21 @@ def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(budget, "free_bytes", lambda device: 2**10)
     with pytest.raises(MemoryError, match="give a smaller --patch"):
         prepare(STYLE, RenderConfig(**automatic), CONTENT)
+
+
+def test_an_enlarged_style_is_seen_large_by_coarse_layers_alone() -> None:
+    """A coarse layer sees the style as if it had been enlarged before; a fine one, as it is."""
+    style = waves(96, 96, 4)
+    large = resized(style, Box(0, 0, 384, 384)).clamp(0, 1)
+    layers = {"first_1": 1.0, "first_3": 1.0}
+    known: dict[str, Any] = {
+        "style_layers": layers,
+        "size": (384, 384),
+        "precision": Precision.FP32,
+        "sweeps": 1,
+    }
+    ours = prepare(style, RenderConfig(style_scale=4, enlarge_style=True, **known))
+    plain, enlarged = prepare(style, RenderConfig(**known)), prepare(large, RenderConfig(**known))
+    found, fine, coarse = (job.style_moments(job.levels[-1]) for job in (ours, plain, enlarged))
+    torch.testing.assert_close(found["first_1"].second, fine["first_1"].second)
+    torch.testing.assert_close(found["first_3"].second, coarse["first_3"].second, rtol=1e-3, atol=1e-5)

@@ -115,6 +115,19 @@ def whole(picture: Picture) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_strips_are_the_whole_and_streams_are_not_converted(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "picture"
+    KINDS[kind](path)
+    expected = read_picture(path)
+    with open_source(path, tmp_path / "work") as source:
+        strips = list(source.strips())
+    atol = 2.01 / 255 if "JPEG" in kind else 1e-6
+    assert_allclose(np.concatenate(strips), whole(expected), atol=atol)
+    if kind.startswith(("PNG", "JPEG, ", "WebP")) and "turned" not in kind:
+        assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("converted", [False, True])
 def test_windows_are_those_of_the_whole(tmp_path: Path, kind: str, converted: bool) -> None:
     path = tmp_path / "ä picture"

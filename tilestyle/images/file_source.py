@@ -13,7 +13,7 @@ from tilestyle.images.border import check_honest, decoding
 from tilestyle.images.colour import ColourModel
 from tilestyle.images.inspect import PictureInfo, inspect_picture
 from tilestyle.images.orientation import UPRIGHT, stored_window, swaps_sides, upright
-from tilestyle.images.picture import Picture
+from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.read import PathLike, is_tiff, samples_of_file
 from tilestyle.images.samples import Samples, check_floats, picture_from_window
 from tilestyle.images.shrink import AreaMean
@@ -46,6 +46,17 @@ class FileSource(Source):
             sides = (self.height, self.width)
             stored = stored_window((top, left, height, width), sides, windows.orientation)
             return picture_from_window(windows.samples(*stored), self.name)
+
+    def strips(self) -> Iterator[FloatArray]:
+        """The picture from top to bottom; of a file that is streamed, without converting it."""
+        upright_stream = convert.is_streamed(self._facts.format) and self._facts.orientation == UPRIGHT
+        if self._opened is not None or self._convert_into is None or not upright_stream:
+            yield from super().strips()
+            return
+        with decoding(self.name):
+            _, strips = convert.strips_for(self._path, self._facts.format, self.height, self.width)
+            for samples in strips:
+                yield channels(picture_from_window(samples, self.name))
 
     def shrunk(self, height: int, width: int) -> Picture:
         """The whole picture at a smaller size (or its own), by means over areas; with alpha if it has any.
