@@ -19,6 +19,7 @@ from tilestyle.budget import Limits, fitting_side
 from tilestyle.canvas import Canvas
 from tilestyle.config import NetworkName, Sampler
 from tilestyle.errors import MemoryLimit, SettingError
+from tilestyle.estimate import measurements
 from tilestyle.footprint import Footprint, Pictures, Work, footprint, forward_bytes
 from tilestyle.geometry import Box, Patch
 from tilestyle.memory_size import bytes_of, gib
@@ -26,6 +27,7 @@ from tilestyle.networks.weights import random_vgg
 from tilestyle.plan import Pyramid, levels
 from tilestyle.progress import Event, PatchHalved, Started
 from tilestyle.renderer import Stepper
+from tilestyle.view import View
 
 CPU = torch.device("cpu")
 CONTENT = waves(60, 80)
@@ -272,3 +274,19 @@ def test_a_canvas_enlarged_is_one_of_its_planes_enlarged() -> None:
     assert larger.pixels.shape[1:] == larger.steps.shape[1:] == (second.extent.height, second.extent.width)
     torch.testing.assert_close(larger.second, torch.full_like(larger.second, 0.5))
     assert renderer.optimise(task, *quiet())[1]
+
+
+@pytest.mark.parametrize("loss", ["w2", "gram"])
+def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    measure = View.measure
+
+    def counted(view: View, *arguments: Any, **options: Any) -> None:
+        made.append(1)
+        measure(view, *arguments, **options)
+
+    monkeypatch.setattr(View, "measure", counted)
+    layers = {"colour_1": 1.0, "first_1": 1.0}  # none that is seen from afar
+    task = job(style_layers=layers, style_loss=loss, patch=64, size=128, margin=8, coarsest=128, sweeps=20)
+    renderer.optimise(task, lambda level: None, lambda *sweep: None, lambda: False)
+    assert len(made) == measurements(task, task.levels[-1]) > 1
