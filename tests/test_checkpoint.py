@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import waves
-from tilestyle import RenderConfig, archive, checkpoint, planes, render, resolved
+from tilestyle import RenderConfig, archive, checkpoint, planes, render, renderer, resolved
 from tilestyle.config import Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.journal import Journal
 from tilestyle.progress import Event, Resumed, SweepDone
+from tilestyle.sight import Sight
 from tilestyle.work import Work, WorkFolder
 
 CONTENT, STYLE = waves(90, 150, 1), waves(70, 90, 2)
@@ -135,6 +136,30 @@ def test_a_kill_between_any_two_writes_loses_nothing(
             pixels(CONFIG, work)
         left = 0
         assert pixels(CONFIG, work) == expected
+
+
+def test_memory_that_runs_out_after_going_on_does_not_bring_back_what_was_kept(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    class Watched(Sight):
+        def __init__(self, job: Any, level: Any, state: Any = None) -> None:
+            seen.append(bool(state))
+            super().__init__(job, level, state)
+
+    take = renderer.Stepper.take
+
+    def short(self: renderer.Stepper, patch: Any, gradient: Any) -> None:
+        monkeypatch.setattr(renderer.Stepper, "take", take)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(renderer, "Sight", Watched)
+    monkeypatch.setattr(renderer.Stepper, "take", short)
+    pixels(CONFIG, stopped)
+    assert seen[0]
+    assert len(seen) > 1
+    assert not any(seen[1:])
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(

@@ -29,9 +29,7 @@ def save(file: IO[bytes], tensors: Mapping[str, Tensor]) -> None:
         for name, tensor in tensors.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 header = {
-                    "descr": np.lib.format.dtype_to_descr(tensor[:0].numpy(force=True).dtype)
-                    if tensor.ndim
-                    else np.lib.format.dtype_to_descr(tensor.numpy(force=True).dtype),
+                    "descr": np.lib.format.dtype_to_descr(tensor.new_empty(0).numpy(force=True).dtype),
                     "fortran_order": False,
                     "shape": tuple(tensor.shape),
                 }

@@ -73,6 +73,7 @@ def refine(
 ) -> bool:
     """The sweeps of one level that are not done yet; answers whether it was let to the end."""
     keeper, sight = at.keeper, Sight(job, level, at.sight)
+    at.sight = {}  # another attempt at this level begins with what it sees itself
     stopped = False
 
     def pause() -> bool:
