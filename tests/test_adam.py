@@ -17,7 +17,7 @@ def test_windows_that_cover_everything_are_torchs_adam() -> None:
         gradient = torch.randn(3, 40, 56)
         whole.grad = gradient.clone()
         reference.step()
-        for patch in covering(around, 16, 8, 0, Draw(0, 0, sweep)):
+        for patch in covering(around, 16, 8, Draw(0, 0, sweep)):
             for views, row, column in canvas.views(patch.owned):
                 h, w = views["pixels"].shape[1:]
                 rows = (torch.arange(patch.owned.top + row, patch.owned.top + row + h)) % 40

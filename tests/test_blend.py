@@ -3,7 +3,7 @@
 import torch
 
 from tilestyle.blend import FADE, Blend
-from tilestyle.geometry import Box, Draw, Patch, covering, extent
+from tilestyle.geometry import Around, Box, Draw, Patch, covering, extent
 from tilestyle.planes import Memory
 
 
@@ -11,7 +11,7 @@ def test_overlapping_patches_of_a_sweep_sum_to_whole_steps() -> None:
     around = extent(80, 112, 8, 8)
     blend = Blend(around, Memory())
     truth = torch.rand(3, around.height, around.width)
-    for patch in covering(around, 48, 8, 8, Draw(0, 0, 0)):
+    for patch in covering(around, 48, 8, Draw(0, 0, 0), around=Around(halo=8)):
         rows = torch.arange(patch.read.top, patch.read.top + patch.read.height) % around.height
         columns = torch.arange(patch.read.left, patch.read.left + patch.read.width) % around.width
         blend.add(patch, truth[:, rows][:, :, columns])

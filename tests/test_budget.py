@@ -26,7 +26,7 @@ from tilestyle.memory_size import bytes_of, gib
 from tilestyle.networks.weights import random_vgg
 from tilestyle.plan import Pyramid, levels
 from tilestyle.progress import Event, PatchHalved, Started
-from tilestyle.renderer import Stepper
+from tilestyle.stepper import Stepper
 from tilestyle.view import View
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import waves
-from tilestyle import RenderConfig, archive, checkpoint, planes, render, renderer, resolved
+from tilestyle import RenderConfig, archive, checkpoint, planes, render, renderer, resolved, stepper
 from tilestyle.config import Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.journal import Journal
@@ -148,14 +148,14 @@ def test_memory_that_runs_out_after_going_on_does_not_bring_back_what_was_kept(
             seen.append(bool(state))
             super().__init__(job, level, state)
 
-    take = renderer.Stepper.take
+    take = stepper.Stepper.take
 
-    def short(self: renderer.Stepper, patch: Any, gradient: Any) -> None:
-        monkeypatch.setattr(renderer.Stepper, "take", take)
+    def short(self: stepper.Stepper, patch: Any, gradient: Any) -> None:
+        monkeypatch.setattr(stepper.Stepper, "take", take)
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(renderer, "Sight", Watched)
-    monkeypatch.setattr(renderer.Stepper, "take", short)
+    monkeypatch.setattr(stepper.Stepper, "take", short)
     pixels(CONFIG, stopped)
     assert seen[0]
     assert len(seen) > 1

@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilestyle.geometry import (
+    Around,
     Box,
     Draw,
     Patch,
+    corners,
     covering,
     extent,
+    meeting,
     mirrored,
     partition,
     pieces,
@@ -48,7 +51,7 @@ def test_a_covering_owns_every_pixel_once(
     height: int, width: int, unit: int, cells: int, scale: int, draw: Draw
 ) -> None:
     canvas = extent(height, width, 0, unit * scale)
-    patches = covering(canvas, cells * unit, unit, 0, draw, scale)
+    patches = covering(canvas, cells * unit, unit, draw, scale)
     assert (visits(patches, canvas.height, canvas.width) == 1).all()
     assert all(max(p.read.height, p.read.width) <= cells * unit * scale for p in patches)
 
@@ -58,7 +61,7 @@ def test_a_halo_widens_what_is_read_and_not_what_is_owned(
     height: int, width: int, halo: int, draw: Draw
 ) -> None:
     canvas = extent(height, width, 0, 4)
-    patches = covering(canvas, 64, 4, halo, draw)
+    patches = covering(canvas, 64, 4, draw, around=Around(halo))
     assert (visits(patches, canvas.height, canvas.width) == 1).all()
     for patch in patches:
         assert patch.read.height <= 64
@@ -67,8 +70,51 @@ def test_a_halo_widens_what_is_read_and_not_what_is_owned(
         assert patch.read.width == patch.owned.width == canvas.width
 
 
+@given(
+    st.integers(65, 300),
+    st.integers(65, 300),
+    st.sampled_from([1, 4, 16]),
+    st.sampled_from([1, 2]),
+    st.integers(1, 4),
+    st.sampled_from([1, 4]),
+    draws,
+)
+def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbours(
+    height: int, width: int, unit: int, scale: int, lap: int, stride: int, draw: Draw
+) -> None:
+    canvas = extent(height, width, 0, unit * scale)
+    draw = draw if unit % stride else draw.aligned(stride, 16)
+    patches = covering(canvas, 64, unit, draw, scale, Around(lap=lap))
+    full = canvas.height, canvas.width
+    assert (visits(patches, *full) == 1).all()
+    for index, patch in enumerate(patches):
+        own, read = patch.owned, patch.read
+        for start, length, first, count, whole, phase in (
+            (own.top, own.height, read.top, read.height, full[0], draw.phase[0]),
+            (own.left, own.width, read.left, read.width, full[1], draw.phase[1]),
+        ):
+            assert count % (unit * scale) == 0
+            assert count <= 64 * scale
+            assert length == whole or min(start - first, first + count - start - length) >= lap * scale
+            assert length == whole or scale > 1 or first % draw.stride == phase
+        others = corners(other.read for other in patches[:index] + patches[index + 1 :])
+        inner, strips = patch.parts
+        assert not inner.area or not meeting(inner, others, *full)
+        parts = [Patch(box, box, 1) for box in (inner, *strips) if box.area]
+        assert (visits(parts, *full) == visits([patch], *full)).all()
+
+
+def test_boxes_meet_round_the_torus() -> None:
+    others = corners([Box(95, 10, 10, 10)])
+    assert meeting(Box(0, 0, 1, 11), others, 100, 100)
+    assert meeting(Box(4, -85, 1, 1), others, 100, 100)
+    assert not meeting(Box(5, 10, 10, 10), others, 100, 100)
+    assert not meeting(Box(95, 0, 10, 10), others, 100, 100)
+    assert not meeting(Box(0, 0, 100, 100), corners([]), 100, 100)
+
+
 def test_one_patch_is_the_whole_canvas_in_place() -> None:
-    patches = covering(extent(48, 64, 0, 16), 64, 16, 0, Draw(5, 1, 2))
+    patches = covering(extent(48, 64, 0, 16), 64, 16, Draw(5, 1, 2))
     assert patches == [Patch(Box(0, 0, 48, 64), Box(0, 0, 48, 64), 1)]
 
 
@@ -76,7 +122,7 @@ def test_one_patch_shifts_within_the_margin() -> None:
     canvas = extent(48, 64, 10, 4)
     starts = set()
     for sweep in range(100):
-        (patch,) = covering(canvas, 128, 16, 0, Draw(5, 1, sweep))
+        (patch,) = covering(canvas, 128, 16, Draw(5, 1, sweep))
         assert (visits([patch], canvas.height, canvas.width) == 1).all()
         starts.add(patch.owned.top)
     assert starts == set(range(-8, 9))
@@ -84,7 +130,7 @@ def test_one_patch_shifts_within_the_margin() -> None:
 
 def test_borders_fall_everywhere_over_many_sweeps() -> None:
     canvas = extent(64, 256, 0, 16)
-    starts = {p.owned.left % 256 for k in range(400) for p in covering(canvas, 64, 16, 0, Draw(0, 0, k))}
+    starts = {p.owned.left % 256 for k in range(400) for p in covering(canvas, 64, 16, Draw(0, 0, k))}
     assert len(starts) > 250
 
 

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from tests.conftest import job, waves
-from tilestyle import renderer
+from tilestyle import renderer, stepper
 from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Init, NetworkName, Sampler, StyleLoss
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.errors import DivergedError
-from tilestyle.geometry import Box, Draw, Patch, covering
+from tilestyle.geometry import Around, Box, Draw, Patch, covering
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments
 from tilestyle.networks.weights import random_vgg
@@ -23,6 +23,7 @@ from tilestyle.plan import Level
 from tilestyle.reference import content_loss, render_untiled, wasserstein, whole_moments
 from tilestyle.renderer import optimise
 from tilestyle.sight import Sight
+from tilestyle.standing import Standing
 from tilestyle.tv import total_variation, total_variation_gradient
 from tilestyle.view import Look, View
 
@@ -110,7 +111,7 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
         CONTENT, patch=64, overlap=8, style_layers={"first_1": 1}, content_layers={"first_1": 1}, **SMALL
     )
     objective, pixels, level = tiled_objective(task)
-    patches = covering(level.extent, 64, task.unit, task.halo, Draw(0, 0, 3))
+    patches = covering(level.extent, 64, task.unit, Draw(0, 0, 3), around=Around(task.halo))
     assert len(patches) > 3
     canvas = Canvas(level.extent, pixels)
     for patch in patches:
@@ -132,7 +133,7 @@ def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
     coarse: dict[str, Moments] = {}
     fine: dict[str, Moments] = {}
     for found, side in ((coarse, 112), (fine, 80)):
-        for patch in covering(level.extent, side, 4, halo, Draw(0, 0, 1)):
+        for patch in covering(level.extent, side, 4, Draw(0, 0, 1), around=Around(halo)):
             objective.measure(canvas.read(patch.read), patch)
         objective.turn()
         found.update(objective._moments)
@@ -158,6 +159,26 @@ def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: 
     monkeypatch.setattr(renderer, "sampled", lambda *key: sampled(*key)[::-1])
     # Sums of moments round differently in another order.
     assert (forwards.pixels - finished(task).pixels).abs().quantile(0.99) < 1e-3
+
+
+def test_strips_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(CONTENT, **{**SMALL, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
+    held: dict[int, list[int]] = {}
+
+    def waiting(many: int) -> Canvas:
+        monkeypatch.setattr(stepper, "MANY", many)
+        at = Standing()
+        counts = held.setdefault(many, [])
+
+        def stop() -> bool:
+            counts.append(at.strip_bytes)
+            return False
+
+        return optimise(task, lambda level: None, lambda *sweep: None, stop, at)[0]
+
+    late, early = waiting(2**40), waiting(0)
+    assert torch.equal(late.pixels, early.pixels)
+    assert 0 < max(held[0]) < 0.8 * max(held[2**40])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +229,7 @@ def test_stopping_answers_the_canvas_so_far() -> None:
 def test_values_that_leave_the_finite_are_reported() -> None:
     task = job(CONTENT, patch=128, **SMALL)
     objective, pixels, level = tiled_objective(task)
-    (patch,) = covering(level.extent, 128, task.unit, 0, Draw(0, 0, 0))
+    (patch,) = covering(level.extent, 128, task.unit, Draw(0, 0, 0))
     objective.measure(pixels * float("nan"), patch)
     with pytest.raises(DivergedError, match="not finite"):
         objective.turn()
@@ -220,7 +241,7 @@ def test_the_content_of_the_content_is_no_loss() -> None:
     plane = task.content_plane(level)
     assert plane is not None
     objective = objective_of(task, level, plane)
-    for patch in covering(level.extent, 64, task.unit, 0, Draw(0, 0, 0)):
+    for patch in covering(level.extent, 64, task.unit, Draw(0, 0, 0)):
         objective.gradient(Canvas(level.extent, plane).read(patch.read), patch)
     assert objective.turn().content == pytest.approx(0, abs=1e-9)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import Canvas, expanded, put, reduced
-from tilestyle.geometry import Box, Draw, covering
+from tilestyle.geometry import LAP, Around, Box, Draw, covering
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
@@ -36,16 +36,18 @@ class Coarse:
     def sweep(self, canvas: Canvas, draw: Draw) -> None:
         """Compute the gradient at the canvas as it is."""
         objective, factor = self._view.objective, self._factor
-        patches = covering(self._extent, self._side, self._view.unit, 0, draw, factor)
+        patches = covering(self._extent, self._side, self._view.unit, draw, factor, Around(lap=LAP))
         alone = len(patches) == 1
         if not alone:
             self._view.measure(canvas, draw, lasting=False)
         top, left = self._corner = patches[0].owned.top, patches[0].owned.left
         for patch in patches:
             gradient = objective.gradient(self._view.window(canvas, patch), patch, alone=alone)
-            box = patch.owned
+            box, inside = patch.owned, patch.inside
             cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
-            put(self._gradient, cells, gradient)
+            rows = slice(inside.top, inside.top + inside.height)
+            columns = slice(inside.left, inside.left + inside.width)
+            put(self._gradient, cells, gradient[:, rows, columns])
             touched(gradient)
 
     def gradient(self, box: Box) -> Tensor:

@@ -10,14 +10,18 @@ Salmon et al. 2011): resuming a job or sharing it out does not change them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from math import ceil
 
 import numpy as np
 from numpy.random import Philox
 
 ROWS = 64  # of random numbers drawn at once
+# By how much patches see more than they step, patch pixels. Without any, nothing acts across a border in the
+# sweep that has it, and the last sweeps' borders come out 1 to 4 % smoother than the pixels beside them.
+LAP = 2
+SMALLEST = 16  # laps that a patch is long, to have any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,13 @@ class Box:
         """The same place in a plane of pixels `factor` times as fine."""
         return Box(self.top * factor, self.left * factor, self.height * factor, self.width * factor)
 
+    def within(self, other: Box) -> Box:
+        """What both have in common; of no area where they do not meet."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom = min(self.top + self.height, other.top + other.height)
+        right = min(self.left + self.width, other.left + other.width)
+        return Box(top, left, max(0, bottom - top), max(0, right - left))
+
     def widened(self, halo: int) -> Box:
         """The box grown by `halo` pixels on every side."""
         return Box(self.top - halo, self.left - halo, self.height + 2 * halo, self.width + 2 * halo)
@@ -51,8 +62,8 @@ class Box:
 class Patch:
     """What the network is shown at once.
 
-    `owned` is the box this patch answers for in the moments, `read` the box it sees: `owned` widened by
-    the halo. Both in canvas pixels and multiples of `scale`, which is canvas pixels per patch pixel.
+    `owned` is the box this patch answers for, `read` the box it sees: `owned` and what it is widened by. Both
+    in canvas pixels and multiples of `scale`, which is canvas pixels per patch pixel.
     """
 
     owned: Box
@@ -70,8 +81,40 @@ class Patch:
         )
 
     def cells(self, stride: int) -> Box:
-        """Cells that the patch answers for, in a layer of this stride."""
-        return self.inside.over(stride)
+        """Cells that the patch answers for, in a layer of this stride: those whose middle it owns."""
+        box = self.inside
+        top, bottom, left, right = (
+            (edge + stride // 2) // stride
+            for edge in (box.top, box.top + box.height, box.left, box.left + box.width)
+        )
+        return Box(top, left, bottom - top, right - left)
+
+    @property
+    def parts(self) -> tuple[Box, list[Box]]:
+        """What is owned, cut: the inner part that no other patch reads, and strips that others may read.
+
+        Neighbours see each other's pixels as far as each is widened, but for one patch pixel where an overlap
+        is odd. Strips and inner part may be empty.
+        """
+        own, seen, one = self.owned, self.read, self.scale
+        laps = (
+            own.top - seen.top,
+            seen.top + seen.height - own.top - own.height,
+            own.left - seen.left,
+            seen.left + seen.width - own.left - own.width,
+        )
+        above, below, before, after = (lap + one if lap else 0 for lap in laps)
+        rows, above = max(0, own.height - above - below), min(above, own.height)
+        columns, before = max(0, own.width - before - after), min(before, own.width)
+        inner = Box(own.top + above, own.left + before, rows, columns)
+        under, beside = inner.top + rows, inner.left + columns
+        strips = [
+            Box(own.top, own.left, above, own.width),
+            Box(under, own.left, own.top + own.height - under, own.width),
+            Box(inner.top, own.left, rows, before),
+            Box(inner.top, beside, rows, own.left + own.width - beside),
+        ]
+        return inner, [strip for strip in strips if strip.area]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +159,19 @@ def _spans(start: int, length: int, period: int) -> Iterator[tuple[int, int, int
     yield 0, start, first
     if first < length:
         yield first, 0, length - first
+
+
+def meeting(box: Box, others: np.ndarray, height: int, width: int) -> bool:
+    """Whether a box shares pixels of the torus with any of the others, [n, 4]: top, left, height, width."""
+    top, left, rows, columns = others.T
+    one = ((top - box.top) % height < box.height) | ((box.top - top) % height < rows)
+    other = ((left - box.left) % width < box.width) | ((box.left - left) % width < columns)
+    return bool((one & other).any())
+
+
+def corners(boxes: Iterable[Box]) -> np.ndarray:
+    """Boxes as `meeting` takes them."""
+    return np.array([astuple(box) for box in boxes], dtype=np.int64).reshape(-1, 4)
 
 
 def mirrored(size: int, before: int, after: int) -> np.ndarray:
@@ -202,28 +258,46 @@ class Draw:
         return len(odds) - 1
 
 
-def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale: int = 1) -> list[Patch]:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """By how much patches see more than they answer for, patch pixels on either side.
+
+    A `halo` is a multiple of the deepest stride and the same for all. A `lap` is the least there is, however
+    small: patches overlap by two laps, and a few pixels more where that makes their sides come out even.
+    """
+
+    halo: int = 0
+    lap: int = 0
+
+
+NOTHING = Around()
+
+
+def covering(
+    canvas: Extent, side: int, unit: int, draw: Draw, scale: int = 1, around: Around = NOTHING
+) -> list[Patch]:
     """One sweep: a grid of patches from a random corner that owns every pixel of the torus exactly once.
 
     `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
-    sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole and without halo,
-    and begins anywhere in the margin: there the patch is the untiled method.
+    sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, with nothing around
+    it, and begins anywhere in the margin: there the patch is the untiled method.
 
     The corner is any pixel, or on the draw's own grid. Were it always a multiple of `unit`, borders would come
     back to the same few lines sweep after sweep, and cells of layers to the same places: both leave a grid that
     can be seen.
     """
 
-    def axis(index: int, length: int, slack: int) -> list[tuple[int, int, int]]:
-        """(start, length, halo) of every part, canvas pixels; `slack` is the margin on either side."""
+    def axis(index: int, length: int, slack: int) -> list[tuple[int, int, int, int]]:
+        """(start, length, more before, more after) of every part; `slack` is the margin on either side."""
         if length // scale <= side:
             reach = min(slack, unit * scale // 2)
-            return [(draw.start(index, -reach, 2 * reach + 1), length, 0)]
-        parts, start = [], draw.start(index, 0, length)
-        for part in partition(length // scale, side - 2 * halo, unit):
-            parts.append((start, part * scale, halo * scale))
-            start += part * scale
-        return parts
+            return [(draw.start(index, -reach, 2 * reach + 1), length, 0, 0)]
+        start = draw.start(index, 0, length)
+        if around.halo:
+            parts = _haloed(length // scale, side, unit, around.halo)
+        else:
+            parts = _lapped(length // scale, side, unit, around.lap, draw.stride)
+        return [(start + a * scale, b * scale, c * scale, d * scale) for a, b, c, d in parts]
 
     box = canvas.picture
     rows = axis(0, canvas.height, min(box.top, canvas.height - box.top - box.height))
@@ -231,12 +305,37 @@ def covering(canvas: Extent, side: int, unit: int, halo: int, draw: Draw, scale:
     return [
         Patch(
             Box(top, left, height, width),
-            Box(top - above, left - before, height + 2 * above, width + 2 * before),
+            Box(top - above, left - before, height + above + below, width + before + after),
             scale,
         )
-        for top, height, above in rows
-        for left, width, before in columns
+        for top, height, above, below in rows
+        for left, width, before, after in columns
     ]
+
+
+def _haloed(length: int, side: int, unit: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
+    """(start, length, halo, halo) of parts that are multiples of `unit`, as is `length`."""
+    start = 0
+    for part in partition(length, side - 2 * halo, unit):
+        yield start, part, halo, halo
+        start += part
+
+
+def _lapped(length: int, side: int, unit: int, lap: int, grid: int) -> Iterator[tuple[int, int, int, int]]:
+    """(start, length, more before, more after) of parts that are read in multiples of `unit`.
+
+    Reading begins on multiples of `grid`. Patches too small for their laps have none.
+    """
+    least = rounded_up(2 * lap, grid) if side >= SMALLEST * lap else 0
+    count = ceil(length / (side - least))
+    reads = partition(rounded_up(length + least * count, unit), side, unit)
+    spare = (sum(reads) - length) // grid
+    overlaps = [grid * (spare * (k + 1) // count - spare * k // count) for k in range(count)]
+    start = 0
+    for read, overlap, last in zip(reads, overlaps, overlaps[-1:] + overlaps[:-1], strict=True):
+        before, after = last - last // 2, overlap // 2
+        yield start + before, read - before - after, before, after
+        start += read - overlap
 
 
 def scattered(canvas: Extent, side: int, odds: Sequence[float], draw: Draw) -> list[Patch]:

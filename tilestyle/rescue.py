@@ -10,10 +10,12 @@ import torch
 from tilestyle.allocator import release
 from tilestyle.canvas import Canvas
 from tilestyle.errors import MemoryLimit, TilestyleError
-from tilestyle.geometry import Box, Patch, tiling
+from tilestyle.geometry import Patch, tiling
 from tilestyle.job import Job
+from tilestyle.plan import step_size
 from tilestyle.renderer import LevelObserver, SweepObserver, optimise
 from tilestyle.standing import Standing
+from tilestyle.stepper import Stepper
 
 # What torch, oneDNN, cuBLAS and cuDNN say; only CUDA's allocator has an exception of its own.
 COMPLAINTS = (
@@ -64,7 +66,9 @@ def resume(standing: Standing, job: Job) -> None:
         return
     left = [piece for patch in standing.left for piece in cut(patch, job.side, job.unit)]
     standing.begin(left, cut_short=True)
-    if not left:
+    if not left and standing.canvas:
+        level = job.levels[standing.level]
+        Stepper(job, standing.canvas, step_size(job.config, level, standing.sweep), standing).finish()
         standing.turn()
 
 
@@ -94,10 +98,12 @@ def least_side(unit: int, halo: int) -> int:
 
 
 def cut(patch: Patch, side: int, unit: int) -> list[Patch]:
-    """Patches of at most `side` patch pixels that own what this one owns; it steps at once, so has no halo."""
+    """Patches of at most `side` patch pixels that together own what this one owns, and see what it sees."""
     pieces = []
-    for part in tiling(patch.owned.height // patch.scale, patch.owned.width // patch.scale, side, unit):
-        top, left = patch.owned.top + part.top * patch.scale, patch.owned.left + part.left * patch.scale
-        box = Box(top, left, part.height * patch.scale, part.width * patch.scale)
-        pieces.append(Patch(box, box, patch.scale))
+    for part in tiling(patch.read.height // patch.scale, patch.read.width // patch.scale, side, unit):
+        seen = part.times(patch.scale)
+        seen = replace(seen, top=seen.top + patch.read.top, left=seen.left + patch.read.left)
+        owned = patch.owned.within(seen)
+        if owned.area:
+            pieces.append(Patch(owned, seen, patch.scale))
     return pieces

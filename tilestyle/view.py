@@ -10,7 +10,7 @@ from torch import Tensor
 from tilestyle.canvas import Canvas, Reader, read
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
-from tilestyle.geometry import Draw, Patch, covering
+from tilestyle.geometry import Around, Draw, Patch, covering
 from tilestyle.job import Goal, Job
 from tilestyle.networks.network import exact_halo
 from tilestyle.objective import Objective
@@ -70,6 +70,7 @@ class View:
         If `lasting`, sweeps to come are corrected by how far off their own moments are in the next.
         """
         side = self._side + 2 * self._halo
-        for patch in covering(self._extent, side, self.unit, self._halo, draw, self._look.scale):
+        around = Around(halo=self._halo)
+        for patch in covering(self._extent, side, self.unit, draw, self._look.scale, around):
             self.objective.measure(self.window(canvas, patch), patch)
         self.objective.correct(lasting=lasting)

@@ -1,0 +1,108 @@
+"""What becomes of the patches' gradients: steps of the canvas."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tilestyle.adam import Adam
+from tilestyle.blend import Blend
+from tilestyle.canvas import Canvas
+from tilestyle.config import Sampler
+from tilestyle.geometry import Box, Patch, corners, meeting
+from tilestyle.job import Job
+from tilestyle.planes import touched
+from tilestyle.standing import Standing
+
+# Bytes of strips that are no matter.
+MANY = 16 * 2**20
+
+# Rows of the canvas that a blend is stepped by at once: the optimiser's temporaries stay small.
+ROWS = 256
+
+
+class Stepper:
+    """Turns the patches' gradients of one sweep into steps of the canvas.
+
+    Patches of a grid step what they own at once, but for the strips that their neighbours see: those wait until
+    they have been seen as they were. Where patches overlap by more, one step is taken from their blend at the
+    end of the sweep, so that no patch is the last to write.
+    """
+
+    def __init__(self, job: Job, canvas: Canvas, rate: float, at: Standing) -> None:
+        self._adam = Adam()
+        self._keeper = at.keeper
+        self._canvas = canvas
+        self._rate = rate
+        self._at = at
+        self._strips = MANY  # bytes of strips that are looked through for those that can be stepped
+        overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
+        self._blend = Blend(canvas.extent, job.store) if overlapping else None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether patches step when they are taken, rather than together at the end."""
+        return self._blend is None
+
+    def announced(self, patch: Patch) -> Patch:
+        """The patch: it is going to be taken."""
+        if self._blend is None:
+            self._keeper.guard(self._canvas, patch.parts[0])
+        return patch
+
+    def take(self, patch: Patch, gradient: Tensor) -> None:
+        """Take in the gradient [3, height, width] of a patch's read box."""
+        if self._blend:
+            self._blend.add(patch, gradient)
+            return
+        self._keeper.settle()
+        inner, strips = patch.parts
+        self._step(inner, _under(inner, patch, gradient))
+        at = self._at
+        at.strips |= {strip: _under(strip, patch, gradient).clone() for strip in strips}
+        at.stepped += 1
+        held = at.strip_bytes
+        if held > self._strips:
+            self._step_strips()
+            self._strips = MANY + 2 * at.strip_bytes
+
+    def _step(self, box: Box, gradient: Tensor) -> None:
+        """Step what is under a box."""
+        if not box.area:
+            return
+        for views, row, column in self._canvas.views(box):
+            height, width = views["pixels"].shape[1:]
+            part = gradient[:, row : row + height, column : column + width]
+            self._adam.update(views, part, self._rate)
+            touched(*views.values())
+
+    def _step_strips(self) -> None:
+        """Step the strips that no patch is still to see."""
+        extent, at = self._canvas.extent, self._at
+        waiting = corners(patch.read for patch in at.left)
+        free = [strip for strip in at.strips if not meeting(strip, waiting, extent.height, extent.width)]
+        for strip in free:
+            self._keeper.guard(self._canvas, strip)
+        self._keeper.settle()
+        for strip in free:
+            self._step(strip, at.strips.pop(strip))
+
+    def finish(self) -> None:
+        """Step what is left of the sweep: strips, or the blend."""
+        if self._blend is None:
+            self._step_strips()
+            return
+        extent = self._canvas.extent
+        for top in range(0, extent.height, ROWS):
+            rows = slice(top, min(top + ROWS, extent.height))
+            self._keeper.guard(self._canvas, Box(top, 0, rows.stop - top, extent.width))
+            self._keeper.settle()
+            gradient, seen = self._blend.mean(rows)
+            views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
+            self._adam.update(views, gradient, self._rate, seen)
+            touched(gradient, seen, *views.values())
+
+
+def _under(box: Box, patch: Patch, gradient: Tensor) -> Tensor:
+    """What a patch's gradient, [3, height, width] of what it reads, says of a box in it: a view."""
+    top, left = box.top - patch.read.top, box.left - patch.read.left
+    return gradient[:, top : top + box.height, left : left + box.width]
