@@ -76,10 +76,11 @@ def needed_by(side: int, size: int = 1000, **work: Any) -> Footprint:
 def test_a_footprint_is_arithmetic() -> None:
     small, large, poster = needed_by(128), needed_by(512), needed_by(512, 4000)
     assert small.patch < large.patch == poster.patch
-    assert small.held == large.held
+    assert large.held < small.held < 1.05 * large.held  # rims
     area = 1072**2  # 1000 pixels with the margin, in units of 16
-    assert large.held == 12 * (300 * 400 + 1000**2) + (40 + 12) * area
-    assert needed_by(512, blended=True).held == large.held + 16 * area
+    without = 12 * (300 * 400 + 1000**2) + (40 + 12) * area
+    assert large.held == without + round(12 * 4 * 5 / 512 * area)
+    assert needed_by(512, blended=True).held > without + 16 * area
     # The device's share does not know how large the canvas is; the host's grows with it.
     assert poster.device == large.device
     assert poster.host == pytest.approx(16 * large.host, rel=0.1)

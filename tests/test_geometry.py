@@ -98,9 +98,9 @@ def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbours(
             assert length == whole or min(start - first, first + count - start - length) >= lap * scale
             assert length == whole or scale > 1 or first % draw.stride == phase
         others = corners(other.read for other in patches[:index] + patches[index + 1 :])
-        inner, strips = patch.parts
+        inner, rims = patch.parts
         assert not inner.area or not meeting(inner, others, *full)
-        parts = [Patch(box, box, 1) for box in (inner, *strips) if box.area]
+        parts = [Patch(box, box, 1) for box in (inner, *rims) if box.area]
         assert (visits(parts, *full) == visits([patch], *full)).all()
 
 

@@ -161,7 +161,7 @@ def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: 
     assert (forwards.pixels - finished(task).pixels).abs().quantile(0.99) < 1e-3
 
 
-def test_strips_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     task = job(CONTENT, **{**SMALL, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
     held: dict[int, list[int]] = {}
 
@@ -171,7 +171,7 @@ def test_strips_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.Monke
         counts = held.setdefault(many, [])
 
         def stop() -> bool:
-            counts.append(at.strip_bytes)
+            counts.append(at.rim_bytes)
             return False
 
         return optimise(task, lambda level: None, lambda *sweep: None, stop, at)[0]

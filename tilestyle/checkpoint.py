@@ -34,7 +34,7 @@ from tilestyle.work import Work, WorkFolder, check_disk
 LEVEL = 30.0
 # A journal ends with a checkpoint when it is longer than this share of the canvas, and this many bytes.
 SHARE, LEAST = 1 / 4, 2**30
-PLANE, STRIP = "plane ", "strip "
+PLANE, RIM = "plane ", "rim "
 ANEW = "begin anew with --restart"
 
 
@@ -137,7 +137,7 @@ class Checkpoints:
         archived, journal = f"checkpoint-{number}.npz", f"checkpoint-{number}.journal"
         with _disk(self._folder.path):
             self._settle_planes(canvas, mapped=mapped)
-            tensors = dict(sight) | {f"{STRIP}{s.top} {s.left}": g for s, g in at.strips.items()}
+            tensors = dict(sight) | {f"{RIM}{s.top} {s.left}": g for s, g in at.rims.items()}
             if not mapped:
                 tensors |= {PLANE + name: plane for name, plane in canvas.planes.items()}
             self._archive(archived, tensors)
@@ -194,11 +194,11 @@ class Checkpoints:
         if set(planes) != set(PLANES):
             raise WorkError(f"{path} is damaged (it lacks planes)", hint=ANEW)
         at.canvas = Canvas(extent, planes["pixels"], (planes["first"], planes["second"], planes["steps"]))
-        at.sight = {name: t for name, t in tensors.items() if not name.startswith((PLANE, STRIP))}
+        at.sight = {name: t for name, t in tensors.items() if not name.startswith((PLANE, RIM))}
         for name, gradient in tensors.items():
-            if name.startswith(STRIP):
-                top, left = map(int, name.removeprefix(STRIP).split())
-                at.strips[Box(top, left, *gradient.shape[1:])] = gradient
+            if name.startswith(RIM):
+                top, left = map(int, name.removeprefix(RIM).split())
+                at.rims[Box(top, left, *gradient.shape[1:])] = gradient
         if journal is not None:
             undo(journal, at.canvas)
             self._settle_planes(at.canvas, mapped=True)

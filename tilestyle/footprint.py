@@ -30,6 +30,8 @@ STEP = 60
 RUNTIME = {torch.float32: 48 * 2**20, torch.bfloat16: 152 * 2**20}
 # What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
 FRAGMENTS = 1.5
+# Rims that wait for their neighbours: pixels wide, and bytes of them besides those of three rows of patches.
+RIM, RIMS = 5, 48 * 2**20
 # Reading or writing a picture too large for memory: a row of its tiles, what libraries have on the way.
 STREAM = 192 * 2**20
 # Share of a mapped canvas that a journal may take.
@@ -106,7 +108,7 @@ def footprint(
     sources = PIXEL * sum(pictures.areas)
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
     canvas = CANVAS + beside
-    held = sources + round(canvas * extent.area)
+    held = sources + round(canvas * extent.area) + _rim_bytes(extent, side)
     style = pictures.areas[0]
     shown = min(style, style * (style_side / max(pictures.style)) ** 2)
     if work.mapped:
@@ -141,7 +143,7 @@ def _mapped(
         fixed=_fixed_bytes(work),
         patch=round(_patch_bytes(work, extent, side, scaled=scaled) + STEP * window),
         glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
-        held=2 * RESIDENT + small,
+        held=2 * RESIDENT + small + _rim_bytes(extent, side),
         style=3 * PIXEL * min(pictures.areas[0], SMALL),
         between=2 * RESIDENT + 2 * small + STREAM,
         loading=_loading_bytes(work.network),
@@ -188,6 +190,12 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
         if style:
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
     return FRAGMENTS * most
+
+
+def _rim_bytes(extent: Extent, side: int) -> int:
+    """Gradients of patches' rims that wait until their neighbours have seen them."""
+    every = 4 * RIM / side * extent.area if side < max(extent.height, extent.width) else 0
+    return round(min(PIXEL * every, RIMS + 3 * 4 * RIM * PIXEL * extent.width))
 
 
 def _seen(extent: Extent, side: int) -> int:

@@ -91,10 +91,10 @@ class Patch:
 
     @property
     def parts(self) -> tuple[Box, list[Box]]:
-        """What is owned, cut: the inner part that no other patch reads, and strips that others may read.
+        """What is owned, cut: the inner part that no other patch reads, and rims that others may read.
 
         Neighbours see each other's pixels as far as each is widened, but for one patch pixel where an overlap
-        is odd. Strips and inner part may be empty.
+        is odd. Rims and inner part may be empty.
         """
         own, seen, one = self.owned, self.read, self.scale
         laps = (
@@ -108,13 +108,13 @@ class Patch:
         columns, before = max(0, own.width - before - after), min(before, own.width)
         inner = Box(own.top + above, own.left + before, rows, columns)
         under, beside = inner.top + rows, inner.left + columns
-        strips = [
+        rims = [
             Box(own.top, own.left, above, own.width),
             Box(under, own.left, own.top + own.height - under, own.width),
             Box(inner.top, own.left, rows, before),
             Box(inner.top, beside, rows, own.left + own.width - beside),
         ]
-        return inner, [strip for strip in strips if strip.area]
+        return inner, [rim for rim in rims if rim.area]
 
 
 @dataclass(frozen=True, slots=True)

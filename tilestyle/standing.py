@@ -60,7 +60,7 @@ class Standing:
     canvas: Canvas | None = None
     patches: list[Patch] = field(default_factory=list)  # of the sweep; none before it is drawn
     stepped: int = 0  # of those, from the first on
-    strips: dict[Box, Tensor] = field(default_factory=dict)  # of those, still to step: gradients [3, h, w]
+    rims: dict[Box, Tensor] = field(default_factory=dict)  # of those, still to step: gradients [3, h, w]
     prepared: bool = False  # whether the sweep's moments are at hand
     cut_short: bool = False  # whether these are what an attempt before this one had left of the sweep
     keeper: Keeper = field(default_factory=Careless)
@@ -74,9 +74,9 @@ class Standing:
         return self.patches[self.stepped :]
 
     @property
-    def strip_bytes(self) -> int:
-        """Bytes of the strips' gradients."""
-        return sum(gradient.nbytes for gradient in self.strips.values())
+    def rim_bytes(self) -> int:
+        """Bytes of the rims' gradients."""
+        return sum(gradient.nbytes for gradient in self.rims.values())
 
     def enter(self, level: int, canvas: Canvas) -> None:
         """Begin a level with its canvas."""

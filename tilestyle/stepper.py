@@ -13,7 +13,7 @@ from tilestyle.job import Job
 from tilestyle.planes import touched
 from tilestyle.standing import Standing
 
-# Bytes of strips that are no matter.
+# Bytes of rims that are no matter.
 MANY = 16 * 2**20
 
 # Rows of the canvas that a blend is stepped by at once: the optimiser's temporaries stay small.
@@ -23,7 +23,7 @@ ROWS = 256
 class Stepper:
     """Turns the patches' gradients of one sweep into steps of the canvas.
 
-    Patches of a grid step what they own at once, but for the strips that their neighbours see: those wait until
+    Patches of a grid step what they own at once, but for the rims that their neighbours see: those wait until
     they have been seen as they were. Where patches overlap by more, one step is taken from their blend at the
     end of the sweep, so that no patch is the last to write.
     """
@@ -34,7 +34,7 @@ class Stepper:
         self._canvas = canvas
         self._rate = rate
         self._at = at
-        self._strips = MANY  # bytes of strips that are looked through for those that can be stepped
+        self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
         overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
         self._blend = Blend(canvas.extent, job.store) if overlapping else None
 
@@ -55,15 +55,15 @@ class Stepper:
             self._blend.add(patch, gradient)
             return
         self._keeper.settle()
-        inner, strips = patch.parts
+        inner, rims = patch.parts
         self._step(inner, _under(inner, patch, gradient))
         at = self._at
-        at.strips |= {strip: _under(strip, patch, gradient).clone() for strip in strips}
+        at.rims |= {rim: _under(rim, patch, gradient).clone() for rim in rims}
         at.stepped += 1
-        held = at.strip_bytes
-        if held > self._strips:
-            self._step_strips()
-            self._strips = MANY + 2 * at.strip_bytes
+        held = at.rim_bytes
+        if held > self._limit:
+            self._step_rims()
+            self._limit = MANY + 2 * at.rim_bytes
 
     def _step(self, box: Box, gradient: Tensor) -> None:
         """Step what is under a box."""
@@ -75,21 +75,21 @@ class Stepper:
             self._adam.update(views, part, self._rate)
             touched(*views.values())
 
-    def _step_strips(self) -> None:
-        """Step the strips that no patch is still to see."""
+    def _step_rims(self) -> None:
+        """Step the rims that no patch is still to see."""
         extent, at = self._canvas.extent, self._at
         waiting = corners(patch.read for patch in at.left)
-        free = [strip for strip in at.strips if not meeting(strip, waiting, extent.height, extent.width)]
-        for strip in free:
-            self._keeper.guard(self._canvas, strip)
+        free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
+        for rim in free:
+            self._keeper.guard(self._canvas, rim)
         self._keeper.settle()
-        for strip in free:
-            self._step(strip, at.strips.pop(strip))
+        for rim in free:
+            self._step(rim, at.rims.pop(rim))
 
     def finish(self) -> None:
-        """Step what is left of the sweep: strips, or the blend."""
+        """Step what is left of the sweep: rims, or the blend."""
         if self._blend is None:
-            self._step_strips()
+            self._step_rims()
             return
         extent = self._canvas.extent
         for top in range(0, extent.height, ROWS):
