@@ -46,6 +46,16 @@ def test_a_flat_picture_stays_flat() -> None:
         assert torch.allclose(resampled(flat, 100, 20, kind), torch.tensor(0.25))
 
 
+def test_the_spline_keeps_the_range_and_loses_what_alternates() -> None:
+    alternating = (torch.arange(400).reshape(1, 1, -1) % 2).float().expand(3, 6, -1)
+    for width in (530, 565):
+        found = resampled(alternating, 6, width, Filter.SPLINE)[..., 20:-20]
+        assert found.min() > 0.3
+        assert found.max() < 0.7
+        # The sharper one does not, where new pixels fall on old ones.
+        assert resampled(alternating, 6, width, Filter.CUBIC)[..., 20:-20].max() > 0.9
+
+
 @pytest.mark.parametrize("read", [1, 2**24])
 def test_how_much_is_read_at_once_does_not_matter(read: int, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = waves(90, 70)

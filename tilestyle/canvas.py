@@ -20,11 +20,13 @@ from tilestyle.resample import Filter, strips
 # How a patch sees a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
 Reader = Callable[[Tensor, Box, int], Tensor]
 
-# Channels of a canvas's planes, and how each is resampled: second moments must not leave the positive numbers.
+# Channels of a canvas's planes, and how each is resampled. The spline takes away what alternates from pixel to
+# pixel: a sharper filter keeps it where new pixels fall on old ones, and loses it between, and levels of a few
+# sweeps leave that as lines across the picture. And it keeps second moments positive.
 PLANES = {
-    "pixels": (3, Filter.CUBIC),
-    "first": (3, Filter.CUBIC),
-    "second": (3, Filter.LINEAR),
+    "pixels": (3, Filter.SPLINE),
+    "first": (3, Filter.SPLINE),
+    "second": (3, Filter.SPLINE),
     "steps": (1, Filter.NEAREST),
 }
 ROWS = 256  # that are gone through at once

@@ -27,11 +27,17 @@ class Filter(StrEnum):
     """How a pixel comes from those around it."""
 
     CUBIC = "cubic"  # Keys 1981 with a = -1/2
-    LINEAR = "linear"  # cannot leave the range of what it is given
+    SPLINE = "spline"  # the cubic B-spline: soft, and cannot leave the range of what it is given
+    LINEAR = "linear"
     NEAREST = "nearest"
 
 
-REACH = {Filter.CUBIC: 2.0, Filter.LINEAR: 1.0, Filter.NEAREST: 0.5}  # pixels to either side
+REACH = {
+    Filter.CUBIC: 2.0,
+    Filter.SPLINE: 2.0,
+    Filter.LINEAR: 1.0,
+    Filter.NEAREST: 0.5,
+}  # pixels to either side
 
 
 def strips(
@@ -84,6 +90,8 @@ def _kernel(kind: Filter, distance: Tensor) -> Tensor:
     away = distance.abs()
     if kind is Filter.LINEAR:
         return (1 - away).clamp(min=0)
+    if kind is Filter.SPLINE:
+        return torch.where(away < 1, (0.5 * away - 1) * away**2 + 2 / 3, (2 - away).clamp(min=0) ** 3 / 6)
     near = (1.5 * away - 2.5) * away**2 + 1
     far = ((-0.5 * away + 2.5) * away - 4) * away + 2
     return torch.where(away < 1, near, torch.where(away < 2, far, torch.zeros_like(away)))
