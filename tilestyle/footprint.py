@@ -21,8 +21,9 @@ from tilestyle.planes import RESIDENT, SMALL
 PIXEL = 3 * 4  # bytes of a pixel in float32
 CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
 BLEND = PIXEL + 4
-# Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search.
-VECTORS = 11
+# Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search;
+# measured.
+VECTORS = 28
 # Decoding holds the samples as stored beside the floats; 17 where there is a colour profile.
 READING = 17
 # Temporaries of a step of the optimiser, and the gradient, under one patch.

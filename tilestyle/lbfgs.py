@@ -23,6 +23,7 @@ from tilestyle.plan import Level
 from tilestyle.standing import Standing, StopAsker, SweepObserver
 
 EVALUATIONS = 25  # of one iteration, at most
+LEAST = 1e-30  # mean slope of a canvas that is not at rest
 # Numbers of torch's state that are one each.
 NUMBERS = ("t", "H_diag", "prev_loss", "n_iter", "func_evals")
 VECTORS = ("d", "prev_flat_grad")
@@ -63,8 +64,11 @@ class Descent:
         # The first step of a round, along the gradient, changes a pixel by the learning rate on average.
         self._first = job.config.learning_rate * canvas.pixels.numel()
         self._seen: tuple[bytes, Terms] | None = None  # what the last evaluation was of, and its terms
+        # Factor of the loss, of any size in absolute units, for thresholds of torch's: slopes of 1 on average.
+        self._scale = 0.0
         self._optimiser = self._begun()
         if state:
+            self._scale = float(state["scale"])
             self._memory.update(restored(state))
 
     def step(self) -> Terms:
@@ -84,11 +88,14 @@ class Descent:
         """Clamp the pixels and forget what was remembered: it was of other pixels."""
         self._canvas.pixels.clamp_(0, 1)
         self._optimiser = self._begun()
+        self._seen, self._scale = None, 0.0
 
     @property
     def state(self) -> dict[str, Tensor]:
         """All that is remembered, as tensors by name, to be stored between two iterations."""
-        return stored(self._memory) if self._memory.get("n_iter") else {}
+        if not self._memory.get("n_iter"):
+            return {}
+        return {**stored(self._memory), "scale": torch.tensor(self._scale, dtype=torch.float64)}
 
     @property
     def _memory(self) -> dict[str, Any]:
@@ -114,9 +121,11 @@ class Descent:
         mark = hashlib.blake2b(pixels.detach().numpy().data, digest_size=16).digest()
         if self._seen is None or self._seen[0] != mark:
             terms, gradient = self._exact(self._canvas)
-            pixels.grad = gradient
+            if not self._scale:
+                self._scale = 1 / max(float(gradient.abs().mean(dtype=torch.float64)), LEAST)
+            pixels.grad = gradient.mul_(self._scale)
             self._seen = mark, terms
-        return self._exact.loss(self._seen[1]), self._seen[1]
+        return self._scale * self._exact.loss(self._seen[1]), self._seen[1]
 
 
 def stored(memory: Mapping[str, Any]) -> dict[str, Tensor]:
