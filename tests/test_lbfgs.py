@@ -147,11 +147,12 @@ def test_the_history_is_what_there_is_memory_for() -> None:
         return prepare(STYLE, RenderConfig(**{**large, **more}), CONTENT)
 
     assert job(CONTENT, STYLE, **SETTINGS).history == 10
-    roomy, tight = prepared(host_memory="2GiB"), prepared(host_memory="1150MiB")
+    roomy = prepared(host_memory="4GiB")
+    tight = prepared(host_memory=roomy.need.together - 1)
     assert roomy.history == 10
     assert 3 <= tight.history < 10
-    assert tight.need.together < 1150 * 2**20 < roomy.need.together
+    assert tight.need.together < roomy.need.together
     with pytest.raises(MemoryLimit, match="history of 3 needs"):
         prepared(host_memory="200MiB")
     with pytest.raises(MemoryLimit, match="history of 90 needs"):
-        prepared(host_memory="2GiB", history=90)
+        prepared(host_memory="4GiB", history=90)
