@@ -1,6 +1,8 @@
 """Moments add; the linear cotangent is the gradient of the distance."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -8,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tilestyle.moments import Correction, GramTarget, Moments, MomentSum, WassersteinTarget, combined, merged
-from tilestyle.reference import gram, wasserstein
+from tilestyle.moments import (
+    Correction,
+    GramTarget,
+    Moments,
+    MomentSum,
+    StatisticsTarget,
+    WassersteinTarget,
+    combined,
+    merged,
+)
+from tilestyle.reference import gram, statistics, wasserstein
 
 
 def features(channels: int = 5, height: int = 6, width: int = 7, seed: int = 0) -> Tensor:
@@ -56,17 +67,31 @@ def test_a_mixture_weighs_its_parts() -> None:
     torch.testing.assert_close(combined([one, two], [1, 3]).mean, 0.25 * one.mean + 0.75 * two.mean)
 
 
-@pytest.mark.parametrize(("target", "distance"), [(WassersteinTarget, wasserstein), (GramTarget, gram)])
+def with_statistics(goal: Moments, *, absolute: bool) -> StatisticsTarget:
+    return StatisticsTarget(goal, 0.7, absolute=absolute)
+
+
+def gram_and_statistics(found: Moments, goal: Moments, *, absolute: bool) -> torch.Tensor:
+    return gram(found, goal, absolute=absolute) + 0.7 * statistics(found, goal, absolute=absolute)
+
+
+@pytest.mark.parametrize(
+    ("target", "distance"),
+    [(WassersteinTarget, wasserstein), (GramTarget, gram), (with_statistics, gram_and_statistics)],
+)
 @pytest.mark.parametrize("channels", [3, 60])  # 60: fewer cells than channels, singular covariances
-def test_the_linear_cotangent_is_autograds(target: type, distance: object, channels: int) -> None:
+@pytest.mark.parametrize("absolute", [False, True])
+def test_the_linear_cotangent_is_autograds(
+    target: Callable[..., Any], distance: Callable[..., Any], channels: int, absolute: bool
+) -> None:
     goal = moments_of(features(channels, 9, 9, seed=1))
     response = features(channels, seed=2).requires_grad_()
     flat = response[0].flatten(1)
     count = flat.shape[1]
     found = Moments(count, flat.mean(1), flat @ flat.mT / count)
-    value = distance(found, goal)  # type: ignore[operator]
+    value = distance(found, goal, absolute=absolute)
     (gradient,) = torch.autograd.grad(value, response)
-    cotangent = target(goal).cotangent(moments_of(response.detach()))
+    cotangent = target(goal, absolute=absolute).cotangent(moments_of(response.detach()))
     assert cotangent.value == pytest.approx(value.item(), rel=1e-9)
     torch.testing.assert_close(cotangent.at(response.detach()) / count, gradient, rtol=1e-5, atol=1e-8)
 

@@ -179,6 +179,7 @@ def prepare(
         content_kept=plan.content_kept,
         need=plan.need,
         limits=seen.limits,
+        history=plan.history,
     )
 
 

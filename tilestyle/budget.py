@@ -25,6 +25,8 @@ SHARE = 0.5
 HELD = 0.7
 # Share of a sweep's multiply-adds that content must cost for its features to be kept.
 WORTH_KEEPING = 0.1
+# Histories of L-BFGS to choose from: longer ones hardly help, shorter ones cost iterations.
+HISTORIES = (10, 7, 5, 3)
 FIELDS = 4  # and receptive fields of it that a patch must be long
 
 
@@ -144,6 +146,24 @@ def belongs_in_files(device: torch.device, limits: Limits, found: Footprint) -> 
     if limit is None:
         return max(found.held + found.style, found.between) > HELD * psutil.virtual_memory().available
     return (found.together if device.type == "cpu" else found.host) > limit
+
+
+def fitting_history(
+    device: torch.device, limits: Limits, need: Callable[[int], Footprint], given: int | None
+) -> int:
+    """The longest history of L-BFGS that RAM, or what may be used of it, has room for beside the canvas.
+
+    `need` answers what a render with a history takes. Raises MemoryLimit where even the shortest does not fit.
+    """
+    for history in (given,) if given else HISTORIES:
+        found = need(history)
+        if not belongs_in_files(device, limits, found):
+            return history
+    need_here = found.together if device.type == "cpu" else found.host
+    raise MemoryLimit(
+        f"L-BFGS with a history of {history} needs {gib(need_here)} GiB of RAM, more than it may have",
+        hint="give a smaller --size, or --optimiser adam, whose canvas may lie in files",
+    )
 
 
 def fitting_home(device: torch.device, limits: Limits, found: Footprint) -> torch.device:

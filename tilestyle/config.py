@@ -39,6 +39,36 @@ class StyleLoss(StrEnum):
 
     W2 = "w2"
     GRAM = "gram"
+    STATISTICS = "gram-stats"  # Gram, with means and deviations
+
+
+class Normalise(StrEnum):
+    """What distances are measured in: shares of what there is of the thing, or the network's own units."""
+
+    RELATIVE = "relative"
+    ABSOLUTE = "absolute"
+
+
+class TvForm(StrEnum):
+    """Differences that total variation sums: to two neighbours, both together, or to diagonal ones as well."""
+
+    NEIGHBOURS = "neighbours"
+    GRADIENT = "gradient"
+    NINE_POINT = "nine-point"
+
+
+class InputScaling(StrEnum):
+    """Pixels that the weights of a VGG were trained on."""
+
+    TORCHVISION = "torchvision"  # RGB in [0, 1], less ImageNet's mean, over its deviation
+    CAFFE = "caffe"  # BGR in [0, 255], less ImageNet's mean
+
+
+class Optimiser(StrEnum):
+    """What turns gradients into steps."""
+
+    ADAM = "adam"
+    LBFGS = "lbfgs"
 
 
 class Sampler(StrEnum):
@@ -60,8 +90,10 @@ class Init(StrEnum):
     """What the coarsest canvas starts from, unless it is a picture file."""
 
     CONTENT = "content"
-    NOISE = "noise"
+    NOISE = "noise"  # pixels of the style, shuffled
     STYLE = "style"
+    UNIFORM = "uniform"  # noise of all colours
+    GREY = "grey"  # flat, with noise that cannot be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +127,19 @@ class RenderConfig:
     network: NetworkName = NetworkName.WAVELET
     weights: str | os.PathLike[str] | None = None
     pooling: Pooling = Pooling.MAX
+    pooling_scale: float = 1.0  # factor of what a VGG has halved
+    input_scaling: InputScaling = InputScaling.TORCHVISION
+    feature_scale: float = 1.0  # factor of all features of a VGG
     device: str = "auto"
     precision: Precision = Precision.AUTO
     style_loss: StyleLoss = StyleLoss.W2
+    statistics_weight: float = 1.0  # of means and deviations beside the Gram matrix's, in gram-stats
+    normalise: Normalise = Normalise.RELATIVE
     style_weight: float = 1.0
     content_weight: float | None = None  # None: the network's own
     tv_weight: float = 0.0
+    tv_form: TvForm = TvForm.NEIGHBOURS
+    tv_exponent: float = 2.0  # of differences
     style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
@@ -116,7 +155,10 @@ class RenderConfig:
     quality: Quality = Quality.NORMAL
     init: Init | str | os.PathLike[str] | None = None  # None: content where there is one, else noise
     seed: int = 0
-    learning_rate: float = 0.02
+    optimiser: Optimiser = Optimiser.ADAM
+    learning_rate: float = 0.02  # of Adam; how far L-BFGS goes at first
+    history: int | None = None  # pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for
+    round: int = 20  # iterations of L-BFGS from one clamping of pixels to the next
     margin: int = 32  # pixels rendered around the picture and cropped, at every level
     coarsest: int = 128  # long side of the first level, pixels
     level_ratio: float = 2**0.5
@@ -127,11 +169,13 @@ class RenderConfig:
             value = getattr(self, name)
             _require(self, name, value in list(choice), "one of " + ", ".join(choice))
             object.__setattr__(self, name, choice(value))
-        for name in ("style_weight", "content_weight", "tv_weight"):
+        object.__setattr__(self, "init", _choice_or_file(self.init))
+        for name in ("style_weight", "content_weight", "tv_weight", "statistics_weight"):
             value = getattr(self, name)
             _require(self, name, value is None or 0 <= value < inf, "a number from 0 up")
-        for name in ("style_scale", "learning_rate"):
+        for name in ("style_scale", "learning_rate", "pooling_scale", "feature_scale"):
             _require(self, name, 0 < getattr(self, name) < inf, "a number above 0")
+        _require(self, "tv_exponent", 1 <= self.tv_exponent < inf, "a number from 1 up")
         for name in ("overlap", "margin"):
             _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
         _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
@@ -142,18 +186,61 @@ class RenderConfig:
                 bytes_of(amount)
         _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
         _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
+        _require(self, "round", self.round >= 1, "1 or more")
+        _require(self, "history", self.history is None or self.history >= 1, "1 or more")
         odds = self.scale_odds
         _require(self, "scale_odds", bool(odds) and min(odds) >= 0 < odds[0], "shares, the first above 0")
+        self._require_exact()
+        self._require_plain()
+
+    def _require_exact(self) -> None:
+        """Refuse what L-BFGS cannot take: it lives on exact gradients of one loss."""
+        if self.optimiser is not Optimiser.LBFGS:
+            if self.history is not None:
+                raise SettingError("history is of L-BFGS", hint="give --optimiser lbfgs, too")
+            return
+        wrong = {
+            "sampler": self.sampler is not Sampler.SWEEP,
+            "scale_odds": len(self.scale_odds) > 1,
+            "overlap": self.overlap > 0,
+            "keep_content": self.keep_content is True,
+            "precision": self.precision is Precision.BF16,
+        }
+        for name in [name for name, found in wrong.items() if found]:
+            shown = f"--{name.replace('_', '-')}"
+            raise SettingError(
+                f"L-BFGS needs exact gradients, which {shown} rules out", hint=f"leave {shown} out"
+            )
+
+    def _require_plain(self) -> None:
+        """Refuse what is said of trained networks, of one that is not."""
+        if self.network is not NetworkName.WAVELET:
+            return
+        for name in ("pooling_scale", "input_scaling", "feature_scale"):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                shown = name.replace("_", "-")
+                raise SettingError(
+                    f"network wavelet has no {shown}", hint="leave it out, or choose vgg16 or vgg19"
+                )
 
 
 CHOICES: dict[str, type[StrEnum]] = {
     "network": NetworkName,
     "pooling": Pooling,
     "precision": Precision,
+    "input_scaling": InputScaling,
     "style_loss": StyleLoss,
+    "normalise": Normalise,
+    "tv_form": TvForm,
+    "optimiser": Optimiser,
     "sampler": Sampler,
     "quality": Quality,
 }
+
+
+def _choice_or_file(init: Init | str | os.PathLike[str] | None) -> Init | str | os.PathLike[str] | None:
+    """A way to begin by its name; anything else is a picture."""
+    return Init(init) if isinstance(init, str) and init in list(Init) else init
 
 
 def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:

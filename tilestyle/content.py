@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import Reader, read
-from tilestyle.geometry import Extent, Patch, tiling
+from tilestyle.geometry import Extent, Patch, overlapping
 from tilestyle.moments import MomentSum
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import touched
+from tilestyle.style import inner
 from tilestyle.transfer import sent
 
 
@@ -38,17 +39,16 @@ class Content:
         self.scale = scale
         self.energy: dict[str, float] = {}
 
-    def measure(self, extent: Extent, side: int, unit: int) -> None:
+    def measure(self, extent: Extent, side: int, unit: int, halo: int = 0) -> None:
         """One forward pass over the whole canvas: the mean variance of each layer's channels.
 
+        Exact with a halo of half the receptive field.
         A normaliser per patch would leave flat patches bound to the photograph: seen, and ugly.
         """
         sums = {layer: MomentSum() for layer in self.layers}
-        scale = self.scale
-        for box in tiling(extent.height // scale, extent.width // scale, side, unit):
-            grown = box.times(scale)
-            for layer, features in self.features(Patch(grown, grown, scale)).items():
-                sums[layer].add(features)
+        for patch in overlapping(extent, side, unit, halo, self.scale):
+            for layer, features in self.features(patch).items():
+                sums[layer].add(inner(features, patch.cells(self._network.layers[layer].stride)))
         for layer, total in sums.items():
             variance = float(total.moments().covariance.diagonal().mean())
             self.energy[layer] = max(variance, 1e-6)

@@ -6,8 +6,10 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
-from tilestyle.config import StyleLoss
+from tilestyle.config import Optimiser, StyleLoss
+from tilestyle.geometry import overlapping
 from tilestyle.job import Job
+from tilestyle.networks.network import exact_halo
 from tilestyle.plan import Level, patches_of
 from tilestyle.planes import Memory
 from tilestyle.rescue import persist
@@ -27,7 +29,7 @@ def seconds_for(job: Job) -> float:
     """
     first = job.levels[0]
     moments = job.style_moments(first)
-    goals = {layer: target(found, job.config.style_loss) for layer, found in moments.items()}
+    goals = {layer: target(found, job.config) for layer, found in moments.items()}
     began = time.perf_counter()
     for layer, goal in goals.items():
         goal.cotangent(moments[layer])
@@ -39,16 +41,26 @@ def seconds_for(job: Job) -> float:
     pixel = max(sweep - fixed, 0.0) / first.extent.area
     seconds = 0.0
     for level in job.levels:
-        passes = level.sweeps + MEASURING * measurements(job, level)
-        seconds += level.sweeps * fixed + passes * pixel * level.extent.area
+        seconds += level.sweeps * fixed + passes(job, level) * pixel * level.extent.area
     return seconds
+
+
+def passes(job: Job, level: Level) -> float:
+    """Sweeps of a level of one patch that cost as much, a pixel, as those of this level."""
+    if job.config.optimiser is Optimiser.ADAM:
+        return level.sweeps + MEASURING * measurements(job, level)
+    layers = [job.network.layers[name] for name in job.octaves(level)[1].values()]
+    unit = max(layer.stride for layer in layers)
+    patches = overlapping(level.extent, job.side, unit, exact_halo(layers))
+    seen = sum(patch.read.area for patch in patches) / level.extent.area
+    return level.sweeps * (1.0 if len(patches) == 1 else (1 + MEASURING) * seen)
 
 
 def measurements(job: Job, level: Level) -> int:
     """Sweeps of a level that begin with a forward pass for the exact moments of a canvas of many patches."""
     if patches_of(level.extent, job.side) == 1:
         return 0
-    if job.config.style_loss is StyleLoss.GRAM:
+    if job.config.style_loss is not StyleLoss.W2:
         return level.sweeps
     field = max(job.network.layers[name].receptive_field for name in job.octaves(level)[1].values())
     late = (4 * sweep >= 3 * level.sweeps for sweep in range(level.sweeps))

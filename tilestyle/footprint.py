@@ -21,6 +21,9 @@ from tilestyle.planes import RESIDENT, SMALL
 PIXEL = 3 * 4  # bytes of a pixel in float32
 CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
 BLEND = PIXEL + 4
+# Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search;
+# measured.
+VECTORS = 28
 # Decoding holds the samples as stored beside the floats; 17 where there is a colour profile.
 READING = 17
 # Temporaries of a step of the optimiser, and the gradient, under one patch.
@@ -66,6 +69,7 @@ class Work:
     blended: bool  # whether patches may overlap
     kept: bool = False  # whether content features are kept beside the canvas
     mapped: bool = False  # whether what grows with the picture is in files
+    history: int = 0  # pairs of vectors that L-BFGS remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def footprint(
             held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
         ),
         loading=_loading_bytes(work.network),
-        disk=2 * CANVAS * extent.area,  # a checkpoint, and the one before it
+        disk=2 * (CANVAS + 2 * PIXEL * work.history) * extent.area,  # a checkpoint, and the one before it
     )
 
 
@@ -166,12 +170,13 @@ def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
 
 
 def _beside(work: Work) -> float:
-    """Bytes a canvas pixel of what grows with the canvas besides: coarse layers' gradients, kept content."""
+    """Bytes a canvas pixel of what else grows with it: coarse layers' gradients, content, L-BFGS's history."""
     network = work.network
     octaves = network.octaves({*work.style_layers, *work.content_layers})
     near = [network.layers[name] for layer, name in octaves.get(1, {}).items() if layer in work.content_layers]
     kept = 2 * work.kept * sum(layer.channels / layer.stride**2 for layer in near)
-    return kept + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
+    remembered = PIXEL * (2 * work.history + VECTORS) if work.history else 0
+    return kept + remembered + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
 
 
 def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:

@@ -338,6 +338,31 @@ def _lapped(length: int, side: int, unit: int, lap: int, grid: int) -> Iterator[
         start += read - overlap
 
 
+def overlapping(canvas: Extent, side: int, unit: int, halo: int, scale: int = 1) -> list[Patch]:
+    """A fixed grid of patches that owns every pixel once, each with a halo that ends at the canvas's edges.
+
+    `side`, `unit` and `halo` as in `covering`: with a halo of half the receptive field, cells are those of the
+    whole canvas, its own edges and padding included. An axis that fits one patch is taken whole.
+    """
+
+    def axis(length: int) -> list[tuple[int, int, int, int]]:
+        """(start, length) of what every part owns and of what it reads."""
+        if length <= side:
+            return [(0, length, 0, length)]
+        found, start = [], 0
+        for part in partition(length, side - 2 * halo, unit):
+            first, last = max(start - halo, 0), min(start + part + halo, length)
+            found.append((start, part, first, last - first))
+            start += part
+        return found
+
+    return [
+        Patch(Box(top, left, height, width).times(scale), Box(above, before, rows, columns).times(scale), scale)
+        for top, height, above, rows in axis(canvas.height // scale)
+        for left, width, before, columns in axis(canvas.width // scale)
+    ]
+
+
 def scattered(canvas: Extent, side: int, odds: Sequence[float], draw: Draw) -> list[Patch]:
     """Independent windows at uniformly random places and scales 2^k, k drawn by `odds`.
 

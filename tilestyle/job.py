@@ -23,6 +23,9 @@ from tilestyle.style import shrunk, style_moments
 # Strides of the layers that an enlarged style is shown to, over the enlargement.
 COARSE = 1.0
 
+# Noise of a grey start, of the full range of brightness; that of fast.ai's course, for neural-style's is less.
+FAINT = 0.05 / 255
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -51,6 +54,7 @@ class Job:
     content_kept: bool  # whether content features are kept beside the canvas while patches can use them
     need: Footprint  # at most, by arithmetic
     limits: Limits
+    history: int = 0  # pairs of vectors that L-BFGS remembers
 
     @property
     def home(self) -> torch.device:
@@ -127,13 +131,25 @@ class Job:
         elif init is Init.STYLE:
             init = self.style
         if not isinstance(init, Tensor):
-            return self._noise(level)
+            return self._drawn(level, init) if init in (Init.UNIFORM, Init.GREY) else self._noise(level)
         return self._plane(init, level, "pixels")
 
     def _plane(self, picture: Tensor, level: Level, name: str = "") -> Tensor:
         """A picture [3, h, w] at a level's size with its margin, [3, H, W]."""
         plane = self.store.zeros(3, level.extent.height, level.extent.width, name)
         fill(plane, level.extent, picture, clamped=True)
+        return plane
+
+    def _drawn(self, level: Level, init: Init) -> Tensor:
+        """Noise of all colours, or grey with too little noise to be seen: flat, some networks have no slope."""
+        spread = 1.0 if init is Init.UNIFORM else FAINT
+        plane = self.store.zeros(3, level.extent.height, level.extent.width, "pixels")
+        key = Draw(self.config.seed, level.index, 0)
+        for channel in range(3):
+            for top, drawn in key.rows(level.extent.height, level.extent.width, (2 << 32) + channel):
+                noise = torch.from_numpy(drawn >> 11) * 2.0**-53 - 0.5
+                plane[channel, top : top + len(drawn)] = 0.5 + spread * noise
+            touched(plane[channel : channel + 1])
         return plane
 
     def _noise(self, level: Level) -> Tensor:

@@ -20,6 +20,12 @@ from torch import Tensor
 # has no variance in a direction that the style has: dL/dK grows there like the root of its inverse.
 RIDGE = 1e-3
 
+# The same in absolute distances, where nothing is a share: that of crowsonkb/style-transfer-pytorch.
+ABSOLUTE_RIDGE = 1e-4
+
+# Least variance of a channel, as a share of the target's mean, that a deviation is taken of.
+LEAST_VARIANCE = 1e-6
+
 # Cells whose products are summed in bfloat16, on a CPU.
 RUN = 256
 
@@ -239,14 +245,17 @@ class WassersteinTarget:
     2019, section 2). The energy makes layers and networks comparable: 1 is the distance of black features.
     """
 
-    def __init__(self, target: Moments) -> None:
+    def __init__(self, target: Moments, *, absolute: bool = False) -> None:
+        """If `absolute`, the distance is a mean over the channels instead, and so is its ridge."""
         target = target.double()
+        channels = len(target.mean)
         self._mean = target.mean
         variance = target.covariance.diagonal().mean().clamp(min=1e-12)
-        self._ridge = RIDGE * float(variance) * torch.eye(len(target.mean), dtype=torch.float64)
+        ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
+        self._ridge = ridge * torch.eye(channels, dtype=torch.float64)
         self._covariance = target.covariance + self._ridge
         self._root = _root(self._covariance)
-        self._energy = float(target.second.trace())
+        self.energy = channels if absolute else float(target.second.trace())
 
     def cotangent(self, moments: Moments) -> Cotangent:
         """Distance of `moments` to the target and its cotangent, float64 on the host."""
@@ -263,7 +272,7 @@ class WassersteinTarget:
         # K = S - mu mu^T: what is taken from S by the mean comes back through mu.
         offset = 2 * shift - 2 * matrix @ moments.mean
         value = float(shift.square().sum() + bures)
-        return Cotangent(value, matrix, offset).scaled(1 / self._energy)
+        return Cotangent(value, matrix, offset).scaled(1 / self.energy)
 
 
 class GramTarget:
@@ -273,15 +282,49 @@ class GramTarget:
     network's scale of activations, so one style weight serves every network.
     """
 
-    def __init__(self, target: Moments) -> None:
+    def __init__(self, target: Moments, *, absolute: bool = False) -> None:
+        """If `absolute`, the distance is |S - S*|^2 / C^4: the mean square of Gram matrices over C h w."""
         self._second = target.double().second
-        self._energy = float(self._second.square().sum())
+        self.energy = len(target.mean) ** 4 if absolute else float(self._second.square().sum())
 
     def cotangent(self, moments: Moments) -> Cotangent:
         """Distance of `moments` to the target and its cotangent, float64 on the host."""
         difference = moments.double().second - self._second
         offset = torch.zeros(len(difference), dtype=torch.float64)
-        return Cotangent(float(difference.square().sum()), 2 * difference, offset).scaled(1 / self._energy)
+        return Cotangent(float(difference.square().sum()), 2 * difference, offset).scaled(1 / self.energy)
+
+
+class StatisticsTarget:
+    """That of Gram matrices, and of the means and deviations of channels beside them.
+
+    L = |S - S*|^2 / |S*|^2 + w (|mu - mu*|^2 + |sigma - sigma*|^2) / (tr K* + |mu*|^2)   (Galerne et al. 2024,
+    section 3, relative). Second moments alone leave means free to turn into variance: contrast comes and goes.
+    """
+
+    def __init__(self, target: Moments, weight: float, *, absolute: bool = False) -> None:
+        """`weight` of means and deviations; if `absolute`, these are mean squares over the channels."""
+        target = target.double()
+        self._gram = GramTarget(target, absolute=absolute)
+        self._mean = target.mean
+        variance = target.covariance.diagonal()
+        self._least = LEAST_VARIANCE * float(variance.mean().clamp(min=1e-12))
+        self._deviation = variance.clamp(min=self._least).sqrt()
+        self._weight = weight / (len(target.mean) if absolute else float(target.second.trace()))
+        self.energy = self._gram.energy
+
+    def cotangent(self, moments: Moments) -> Cotangent:
+        """Distance of `moments` to the target and its cotangent, float64 on the host."""
+        gram = self._gram.cotangent(moments)
+        moments = moments.double()
+        shift = moments.mean - self._mean
+        deviation = moments.covariance.diagonal().clamp(min=self._least).sqrt()
+        stretch = deviation - self._deviation
+        value = float(shift.square().sum() + stretch.square().sum())
+        # sigma^2 = S_ii - mu_i^2
+        slope = stretch / deviation
+        matrix, offset = torch.diag(slope), 2 * shift - 2 * slope * moments.mean
+        other = Cotangent(value, matrix, offset).scaled(self._weight)
+        return Cotangent(gram.value + other.value, gram.matrix + other.matrix, gram.offset + other.offset)
 
 
 def _root(matrix: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilestyle.config import TvForm
 from tilestyle.content import Content
 from tilestyle.errors import DivergedError
-from tilestyle.geometry import Extent, Patch
+from tilestyle.geometry import Box, Extent, Patch
 from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.style import Target, inner
@@ -41,6 +42,8 @@ class Weights:
     tv: float
     style_layers: Mapping[str, float]
     content_layers: Mapping[str, float]
+    tv_form: TvForm = TvForm.NEIGHBOURS
+    tv_exponent: float = 2.0
 
     @property
     def names(self) -> dict[str, str]:
@@ -140,11 +143,12 @@ class Objective:
         with torch.no_grad():
             self._count(self._network.features(self._shown(window), self._targets), patch)
 
-    def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False) -> Tensor:
+    def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False, owned: bool = False) -> Tensor:
         """Gradient of the loss [3, h, w] in the patch's pixels, float32 on the device; `window` the same.
 
         Summed over the canvas pixels that each patch pixel averages. A patch that is the whole canvas,
-        `alone`, has its moments in hand before it needs their cotangents: they are not one sweep old.
+        `alone`, has its moments in hand before it needs their cotangents: they are not one sweep old. `owned`
+        is the share of the cells that it owns: those of all patches add up to the gradient of the canvas.
         """
         pixels = self._shown(window).requires_grad_()
         features = self._network.features(pixels, self._layers)
@@ -156,12 +160,18 @@ class Objective:
             cotangents = [
                 self._cotangent(layer, features[layer], wanted.get(layer), patch) for layer in features
             ]
+            if owned:
+                cotangents = [
+                    self._kept(pull, patch.cells(self._network.layers[layer].stride))
+                    for layer, pull in zip(features, cotangents, strict=True)
+                ]
         (gradient,) = torch.autograd.grad(_Pull.apply(cotangents, *features.values()), pixels)
         gradient = gradient[0].float()
         if self._weights.tv:
             values = pixels.detach()[0].float()
-            self._losses[1] += total_variation(values) * (patch.owned.area / self._extent.area)
-            gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values)
+            kind = self._weights.tv_form, self._weights.tv_exponent
+            self._losses[1] += total_variation(values, *kind) * (patch.owned.area / self._extent.area)
+            gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values, *kind)
         return gradient
 
     def _cotangent(self, layer: str, features: Tensor, wanted: Tensor | None, patch: Patch) -> Tensor:
@@ -178,6 +188,13 @@ class Objective:
             self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
             gradient = gradient.add_(difference, alpha=2 * self._weights.content * share * density)
         return gradient
+
+    @staticmethod
+    def _kept(pull: Tensor, cells: Box) -> Tensor:
+        """Zero but for the given cells."""
+        kept = torch.zeros_like(pull)
+        inner(kept, cells).copy_(inner(pull, cells))
+        return kept
 
     def _density(self, layer: str) -> int:
         """Canvas pixels for every cell of a layer: what turns a mean over cells into one over pixels."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
-from tilestyle.config import StyleLoss
+from tilestyle.config import Normalise, StyleLoss
 from tilestyle.job import Job
-from tilestyle.moments import RIDGE, Moments
+from tilestyle.moments import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE, Moments
 from tilestyle.plan import step_size
 from tilestyle.tv import total_variation
 
@@ -33,7 +33,8 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
             point, before = (before if lag and before else now), now
             loss = job.weights.style * _tangent(job, moments, point, goal)
             loss = loss + job.weights.content * content_loss(job, pixels, content)
-            loss = loss + job.weights.tv * total_variation(pixels)
+            kind = job.weights.tv_form, job.weights.tv_exponent
+            loss = loss + job.weights.tv * total_variation(pixels, *kind)
             (pixels.grad,) = torch.autograd.grad(loss * level.extent.area, pixels)
             adam.step()
             pixels.data.clamp_(0, 1)
@@ -52,37 +53,60 @@ def whole_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
 
 
 def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Moments]) -> Tensor:
-    """Weighted sum over the layers of the relative distance of moments."""
-    distance = wasserstein if job.config.style_loss is StyleLoss.W2 else gram
-    weights = job.weights.style_layers
-    return torch.stack([weights[k] * distance(moments[k].double(), goal[k].double()) for k in weights]).sum()
+    """Weighted sum over the layers of the distance of moments."""
+    weights, losses = job.weights.style_layers, []
+    absolute = job.config.normalise is Normalise.ABSOLUTE
+    for k, weight in weights.items():
+        found, wanted = moments[k].double(), goal[k].double()
+        if job.config.style_loss is StyleLoss.W2:
+            losses.append(weight * wasserstein(found, wanted, absolute=absolute))
+            continue
+        losses.append(weight * gram(found, wanted, absolute=absolute))
+        if job.config.style_loss is StyleLoss.STATISTICS:
+            factor = weight * job.config.statistics_weight
+            losses.append(factor * statistics(found, wanted, absolute=absolute))
+    return torch.stack(losses).sum()
 
 
-def wasserstein(found: Moments, goal: Moments) -> Tensor:
-    """Squared W2 of the Gaussians, over |mu*|^2 + tr K*; both covariances with the ridge."""
-    ridge = RIDGE * goal.covariance.diagonal().mean() * torch.eye(len(goal.mean), dtype=torch.float64)
+def wasserstein(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
+    """Squared W2 of the Gaussians, over |mu*|^2 + tr K* or the channels; both covariances with the ridge."""
+    share = ABSOLUTE_RIDGE if absolute else RIDGE * goal.covariance.diagonal().mean()
+    ridge = share * torch.eye(len(goal.mean), dtype=torch.float64)
     values, vectors = torch.linalg.eigh(goal.covariance + ridge)
-    root = (vectors * values.sqrt()) @ vectors.mT
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
     values = torch.linalg.eigvalsh(root @ (found.covariance + ridge) @ root)
     cross = values.clamp(min=ridge[0, 0] ** 2).sqrt().sum()
     bures = (found.covariance + goal.covariance + 2 * ridge).trace() - 2 * cross
-    return torch.as_tensor(((found.mean - goal.mean).square().sum() + bures) / goal.second.trace())
+    energy = len(goal.mean) if absolute else goal.second.trace()
+    return torch.as_tensor(((found.mean - goal.mean).square().sum() + bures) / energy)
 
 
-def gram(found: Moments, goal: Moments) -> Tensor:
-    """Squared distance of second moments over that of the goal's."""
-    return (found.second - goal.second).square().sum() / goal.second.square().sum()
+def gram(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
+    """Squared distance of second moments over that of the goal's, or over C^4."""
+    energy = len(goal.mean) ** 4 if absolute else goal.second.square().sum()
+    return (found.second - goal.second).square().sum() / energy
+
+
+def statistics(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
+    """Squared distances of means and of deviations, over |mu*|^2 + tr K* or the channels."""
+    energy = len(goal.mean) if absolute else goal.second.trace()
+    wanted = goal.covariance.diagonal()
+    least = LEAST_VARIANCE * float(wanted.mean())
+    stretch = found.covariance.diagonal().clamp(min=least).sqrt() - wanted.clamp(min=least).sqrt()
+    return ((found.mean - goal.mean).square().sum() + stretch.square().sum()) / energy
 
 
 def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
-    """Weighted sum over the layers of the mean squared difference over the content's mean variance."""
+    """Weighted sum over the layers of the mean squared difference, over the content's mean variance or 1."""
     weights = job.weights.content_layers if content is not None else {}
     loss = torch.zeros((), device=job.network.device)
     if content is not None:
         found, goal = (job.network.features(_shown(job, x), weights) for x in (pixels, content))
         for k, weight in weights.items():
             error = (found[k] - goal[k]).float().square().mean()
-            loss = loss + weight * error / goal[k].float().var((2, 3), correction=0).mean()
+            relative = job.config.normalise is Normalise.RELATIVE
+            energy = goal[k].float().var((2, 3), correction=0).mean() if relative else 1.0
+            loss = loss + weight * error / energy
     return loss
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from tilestyle import lbfgs
 from tilestyle.allocator import release
 from tilestyle.canvas import Canvas
-from tilestyle.config import Sampler
+from tilestyle.config import Optimiser, Sampler
 from tilestyle.geometry import LAP, Around, Draw, Patch, covering, scattered
 from tilestyle.job import Job
-from tilestyle.objective import Terms
 from tilestyle.plan import Level, step_size
 from tilestyle.sight import Sight
-from tilestyle.standing import Standing
+from tilestyle.standing import Standing, SweepObserver
 from tilestyle.stepper import Stepper
 
 # Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
 PERIOD = 16
 
 LevelObserver = Callable[[Level], None]
-SweepObserver = Callable[[Level, int, Terms, Canvas], None]
 
 
 def optimise(
@@ -36,13 +35,14 @@ def optimise(
     kept up to date: given again after an error, or as its keeper kept it, the render goes on from there.
     """
     at = standing or Standing()
+    improve = lbfgs.refine if job.config.optimiser is Optimiser.LBFGS else refine
     for level in job.levels[max(at.level, 0) :]:
         if level.index > at.level:
             begin(level)
             release()
             at.enter(level.index, started(job, level, at.canvas))
             at.keeper.enter(at)
-        if at.canvas and at.sweep < level.sweeps and not refine(job, level, at.canvas, at, observe, stop):
+        if at.canvas and at.sweep < level.sweeps and not improve(job, level, at.canvas, at, observe, stop):
             return at.canvas, False
     if at.canvas is None:
         raise ValueError("a job has at least one level")

@@ -13,8 +13,8 @@ from tilestyle.errors import MemoryLimit, TilestyleError
 from tilestyle.geometry import Patch, tiling
 from tilestyle.job import Job
 from tilestyle.plan import step_size
-from tilestyle.renderer import LevelObserver, SweepObserver, optimise
-from tilestyle.standing import Standing
+from tilestyle.renderer import LevelObserver, optimise
+from tilestyle.standing import Standing, SweepObserver
 from tilestyle.stepper import Stepper
 
 # What torch, oneDNN, cuBLAS and cuDNN say; only CUDA's allocator has an exception of its own.

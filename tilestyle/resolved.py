@@ -16,15 +16,16 @@ from tilestyle.budget import (
     find_device,
     find_dtype,
     fits,
+    fitting_history,
     fitting_home,
     fitting_side,
     worth_keeping,
 )
-from tilestyle.config import RenderConfig, Sampler
+from tilestyle.config import Optimiser, Precision, RenderConfig, Sampler
 from tilestyle.errors import SettingError
 from tilestyle.footprint import Footprint, Pictures, Work, footprint
 from tilestyle.geometry import rounded_up
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.registry import load_network
 from tilestyle.objective import Weights
 from tilestyle.plan import Level, Pyramid, levels, picture_size
@@ -63,12 +64,13 @@ class Planned:
     home: torch.device  # where canvases live
     mapped: bool  # whether in files, then
     content_kept: bool
+    history: int  # of L-BFGS; 0 for Adam
     need: Footprint
 
     @property
     def settled(self) -> Settled:
         """What decides the picture, but may be decided otherwise on another day."""
-        return Settled(self.side, self.mapped, self.content_kept)
+        return Settled(self.side, self.mapped, self.content_kept, self.history)
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,26 @@ class Settled:
     side: int
     mapped: bool
     content_kept: bool
+    history: int = 0
 
 
 def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
     """Find device, network and layers; raises what cannot be had."""
     device = find_device(config.device)
     limits = Limits.of(config)
-    dtype = find_dtype(config.precision, device)
-    network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
+    exact = config.optimiser is Optimiser.LBFGS
+    dtype = find_dtype(Precision.FP32 if exact else config.precision, device)
+    network = load_network(config).to(device, dtype)
     weights = layer_weights(network, config, with_content=with_content)
     unit = max(network.layers[layer].stride for layer in weights.names)
-    return Resolved(network, weights, unit, rounded_up(config.overlap, unit), limits)
+    halo = widest_halo(network, weights) if exact else config.overlap
+    return Resolved(network, weights, unit, rounded_up(halo, unit), limits)
+
+
+def widest_halo(network: FeatureNetwork, weights: Weights) -> int:
+    """Pixels around a patch with which all its cells are those of the whole canvas."""
+    octaves = network.octaves(weights.names)
+    return max(exact_halo([network.layers[name] for name in names.values()]) for names in octaves.values())
 
 
 def planned(
@@ -119,8 +130,8 @@ def planned(
     def steps(side: int) -> tuple[Level, ...]:
         return levels(*size, config, Pyramid(min(coarsest, max(size)), side, seen.unit))
 
-    def need(side: int, *, kept: bool = False, mapped: bool = False) -> Footprint:
-        task = replace(work, kept=kept, mapped=mapped)
+    def need(side: int, *, kept: bool = False, mapped: bool = False, history: int = 0) -> Footprint:
+        task = replace(work, kept=kept, mapped=mapped, history=history)
         return footprint(task, steps(side), side, pictures, style_side)
 
     least = 2 * (seen.unit + seen.halo)
@@ -131,7 +142,13 @@ def planned(
             hint=f"give at least {least}",
         )
     device = seen.network.device
-    if settled is None:
+    if settled is None and config.optimiser is Optimiser.LBFGS:
+        history = fitting_history(
+            device, seen.limits, lambda length: need(given or least, history=length), config.history
+        )
+        side = fitting_side(device, seen.limits, partial(need, history=history), least, given)
+        settled = Settled(side, mapped=False, content_kept=False, history=history)
+    elif settled is None:
         mapped = files and belongs_in_files(device, seen.limits, need(given or least))
         side = fitting_side(device, seen.limits, partial(need, mapped=mapped), least, given)
         kept = config.keep_content
@@ -139,12 +156,15 @@ def planned(
             worth = not mapped and worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
             kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
         settled = Settled(side, mapped, kept)
-    found = need(settled.side, kept=settled.content_kept, mapped=settled.mapped)
+    found = need(settled.side, kept=settled.content_kept, mapped=settled.mapped, history=settled.history)
     limit = seen.limits.memory
     if device.type == "cpu" and limit is not None and found.together + LOOSE * found.patch > limit:
         keep_nothing_large()
-    home = torch.device("cpu") if settled.mapped else fitting_home(device, seen.limits, found)
-    return Planned(steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, found)
+    hosted = settled.mapped or settled.history > 0
+    home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
+    return Planned(
+        steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, settled.history, found
+    )
 
 
 def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:
@@ -154,7 +174,9 @@ def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content
     weight = network.content_weight if config.content_weight is None else config.content_weight
     if with_content and weight:
         content = _shares(network, config.content_layers or network.content_layers, "content")
-    return Weights(config.style_weight, weight, config.tv_weight, style, content)
+    return Weights(
+        config.style_weight, weight, config.tv_weight, style, content, config.tv_form, config.tv_exponent
+    )
 
 
 def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:

@@ -102,7 +102,7 @@ class Sight:
         for scale in scales:
             view = self.view(scale)
             every = measured_every(self._job.side, view.field, late=late)
-            anew = self._job.config.style_loss is StyleLoss.GRAM or scale > 1
+            anew = self._job.config.style_loss is not StyleLoss.W2 or scale > 1
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)
 

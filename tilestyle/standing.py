@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,11 @@ from torch import Tensor
 
 from tilestyle.canvas import Canvas
 from tilestyle.geometry import Box, Patch
+from tilestyle.objective import Terms
+from tilestyle.plan import Level
+
+SweepObserver = Callable[[Level, int, Terms, Canvas], None]
+StopAsker = Callable[[], bool]
 
 
 class Keeper(Protocol):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import fill, reduced
-from tilestyle.config import StyleLoss
+from tilestyle.config import Normalise, RenderConfig, StyleLoss
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
-from tilestyle.moments import GramTarget, Moments, MomentSum, WassersteinTarget
+from tilestyle.moments import GramTarget, Moments, MomentSum, StatisticsTarget, WassersteinTarget
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import Memory, Store, touched
 
@@ -18,12 +18,17 @@ from tilestyle.planes import Memory, Store, touched
 # the style: mirrored surroundings of this many pixels keep them out.
 SURROUNDINGS = 64
 
-Target = WassersteinTarget | GramTarget
+Target = WassersteinTarget | GramTarget | StatisticsTarget
 
 
-def target(moments: Moments, loss: StyleLoss) -> Target:
-    """The distance to these moments."""
-    return WassersteinTarget(moments) if loss is StyleLoss.W2 else GramTarget(moments)
+def target(moments: Moments, config: RenderConfig) -> Target:
+    """The distance to these moments that the settings ask for."""
+    absolute = config.normalise is Normalise.ABSOLUTE
+    if config.style_loss is StyleLoss.W2:
+        return WassersteinTarget(moments, absolute=absolute)
+    if config.style_loss is StyleLoss.GRAM:
+        return GramTarget(moments, absolute=absolute)
+    return StatisticsTarget(moments, config.statistics_weight, absolute=absolute)
 
 
 def style_moments(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from tilestyle.canvas import Canvas, Reader, read
+from tilestyle.config import Normalise, Optimiser
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.geometry import Around, Draw, Patch, covering
@@ -50,9 +51,13 @@ class View:
                 )
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
-            content.measure(level.extent, self._side, self.unit)
+            if job.config.normalise is Normalise.ABSOLUTE:
+                content.energy = dict.fromkeys(content.layers, 1.0)
+            else:
+                halo = self._halo if job.config.optimiser is Optimiser.LBFGS else 0
+                content.measure(level.extent, self._side, self.unit, halo)
         targets = {
-            name: target(goal.style[layer], job.config.style_loss)
+            name: target(goal.style[layer], job.config)
             for layer, name in look.names.items()
             if layer in goal.style
         }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, preview, render, resume, texture
+from tilestyle.cli import benchmark, demo, info, presets, preview, render, resume, texture
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -24,6 +24,7 @@ app.command("resume")(resume.resume)
 app.command("preview")(preview.preview)
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
+app.command("presets")(presets.presets)
 app.add_typer(benchmark.app, name="benchmark")
 
 

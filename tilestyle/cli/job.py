@@ -5,25 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.choices import Compression, Format
+from tilestyle.cli.chosen import Kept
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import RenderConfig
+from tilestyle.config import Optimiser, Precision, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
     from tilestyle.images import Json, Source
+    from tilestyle.job import Job
     from tilestyle.printing import Printing, Ready
 
 
 # Options that say how a render is kept and watched.
-WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview")
+WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview", "--save-config")
 WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
 
 
@@ -38,6 +40,7 @@ class Output:
     compression: Compression = Compression.DEFLATE
     preview: Path | None = None
     quiet: bool = False
+    settings: Kept | None = None  # where they go
 
     def write(self, source: Source, dpi: float | None, made: dict[str, Json]) -> None:
         """Write the finished picture with its settings, in strips."""
@@ -130,6 +133,8 @@ def produce(
         if not output.quiet:
             tell_strokes(found, printing)
         job = prepare(found.style, found.config, found.content, checkpoints)
+        if output.settings:
+            keep_settings(output.settings, config, job)
         picture = run(job, observe, stop, checkpoints)
         made = provenance(style, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
@@ -144,6 +149,22 @@ def produce(
         )
         if left and work:
             print(f"tilestyle resume {work.path} goes on", file=sys.stderr)
+
+
+def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
+    """Write all settings of the command at work, those too that were left to this machine's memory."""
+
+    from tilestyle.settings import save
+
+    lasting = config.optimiser is Optimiser.LBFGS
+    settled = replace(
+        config,
+        patch=job.side,
+        precision=Precision.BF16 if job.network.dtype.itemsize == 2 else Precision.FP32,
+        keep_content=None if lasting else job.content_kept,
+        history=job.history if lasting else None,
+    )
+    save(kept.file, settled, kept.command, kept.run)
 
 
 def identity(

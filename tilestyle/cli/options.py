@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.choices import SUFFIXES, Compression, Format, Intent
-from tilestyle.config import Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
+from tilestyle.cli.chosen import take_up
+from tilestyle.config import Init, NetworkName, Optimiser, Pooling, Precision, Quality, Sampler, StyleLoss
 from tilestyle.errors import SettingError
 from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
@@ -16,7 +17,36 @@ if TYPE_CHECKING:
     from tilestyle.printing import Printing
 
 LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
-KEEPING = "Keeping"
+KEEPING, SETTINGS = "Keeping", "Settings in files"
+
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Settings of a known recipe; `tilestyle presets` lists them. Options that are given win.",
+        show_default=False,
+        rich_help_panel=SETTINGS,
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="TOML file of settings, over those of a preset. Options that are given win.",
+        is_eager=True,
+        callback=take_up,
+        show_default=False,
+        rich_help_panel=SETTINGS,
+    ),
+]
+SaveConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-config",
+        help="TOML file to write all settings of this run to: --config makes it again.",
+        show_default=False,
+        rich_help_panel=SETTINGS,
+    ),
+]
 
 Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
 Out = Annotated[
@@ -120,7 +150,11 @@ StyleLayers = Annotated[
 ]
 StyleLossOption = Annotated[
     StyleLoss,
-    typer.Option("--style-loss", help="Distance of moments: w2 or gram.", rich_help_panel=LOOK),
+    typer.Option(
+        "--style-loss",
+        help="Distance of moments: w2, gram, or gram-stats with means and deviations.",
+        rich_help_panel=LOOK,
+    ),
 ]
 StyleScale = Annotated[
     float,
@@ -134,9 +168,25 @@ InitOption = Annotated[
     str | None,
     typer.Option(
         "--init",
-        help="What to begin with: content, noise, style, or a picture file.",
+        help="What to begin with: content, noise of the style's colours, style, uniform, grey, or a file.",
         show_default="content if there is one",
         rich_help_panel=LOOK,
+    ),
+]
+OptimiserOption = Annotated[
+    Optimiser,
+    typer.Option(
+        "--optimiser",
+        help="adam, or lbfgs: fewer, dearer iterations with exact gradients; needs RAM for its history.",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+History = Annotated[
+    int | None,
+    typer.Option(
+        help="Pairs of vectors that L-BFGS remembers, 24 bytes a pixel each.",
+        show_default="10, or what fits",
+        rich_help_panel=COMPUTATION,
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", rich_help_panel=LOOK)]

@@ -11,6 +11,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
+from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance, readied, tell_strokes
 from tilestyle.config import RenderConfig
 from tilestyle.paper import Fit
@@ -24,6 +25,7 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 
 def preview(
+    context: typer.Context,
     style: option.Style,
     out: option.Out,
     content: Annotated[
@@ -45,6 +47,8 @@ def preview(
     crop_size: Annotated[
         int, typer.Option(help="Side of the crops, pixels.", rich_help_panel=option.PREVIEW)
     ] = 512,
+    preset: option.Preset = None,
+    config_file: option.ConfigFile = None,
     size: option.Size = None,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
@@ -57,6 +61,8 @@ def preview(
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
     sweeps: option.Sweeps = None,
+    optimiser: option.OptimiserOption = DEFAULT.optimiser,
+    history: option.History = None,
     network: option.Network = DEFAULT.network,
     weights: option.WeightsFile = None,
     pooling: option.PoolingOption = DEFAULT.pooling,
@@ -89,7 +95,8 @@ def preview(
     """
     from tilestyle.preview import Wanted, places
 
-    config = RenderConfig(
+    config = chosen(
+        context,
         size=option.parsed_size(size),
         content_weight=content_weight,
         style_weight=style_weight,
@@ -102,6 +109,8 @@ def preview(
         seed=seed,
         quality=quality,
         sweeps=option.parsed_sweeps(sweeps),
+        optimiser=optimiser,
+        history=history,
         network=network,
         weights=weights,
         pooling=pooling,

@@ -9,6 +9,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
+from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
@@ -19,9 +20,13 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 
 def render(
+    context: typer.Context,
     content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
     style: option.Style,
     out: option.Out,
+    preset: option.Preset = None,
+    config_file: option.ConfigFile = None,
+    save_config: option.SaveConfig = None,
     size: option.Size = None,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
@@ -34,6 +39,8 @@ def render(
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
     sweeps: option.Sweeps = None,
+    optimiser: option.OptimiserOption = DEFAULT.optimiser,
+    history: option.History = None,
     network: option.Network = DEFAULT.network,
     weights: option.WeightsFile = None,
     pooling: option.PoolingOption = DEFAULT.pooling,
@@ -67,7 +74,8 @@ def render(
     debug: option.Debug = False,
 ) -> None:
     """Render a picture in the style of another."""
-    config = RenderConfig(
+    config = chosen(
+        context,
         size=option.parsed_size(size),
         content_weight=content_weight,
         style_weight=style_weight,
@@ -80,6 +88,8 @@ def render(
         seed=seed,
         quality=quality,
         sweeps=option.parsed_sweeps(sweeps),
+        optimiser=optimiser,
+        history=history,
         network=network,
         weights=weights,
         pooling=pooling,
@@ -94,6 +104,6 @@ def render(
         scale_odds=option.parsed_odds(scale_odds),
     )
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
-    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(style, config, output, keeping, printing, content)

@@ -9,6 +9,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
+from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
@@ -19,8 +20,12 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 
 def texture(
+    context: typer.Context,
     style: Annotated[Path, typer.Argument(help="Picture whose style is taken.", show_default=False)],
     out: option.Out,
+    preset: option.Preset = None,
+    config_file: option.ConfigFile = None,
+    save_config: option.SaveConfig = None,
     size: option.Size = None,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
     tv_weight: option.TvWeight = DEFAULT.tv_weight,
@@ -31,6 +36,8 @@ def texture(
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
     sweeps: option.Sweeps = None,
+    optimiser: option.OptimiserOption = DEFAULT.optimiser,
+    history: option.History = None,
     network: option.Network = DEFAULT.network,
     weights: option.WeightsFile = None,
     pooling: option.PoolingOption = DEFAULT.pooling,
@@ -62,7 +69,8 @@ def texture(
     debug: option.Debug = False,
 ) -> None:
     """Make a texture of any size from the style of a picture, with no content."""
-    config = RenderConfig(
+    config = chosen(
+        context,
         size=option.parsed_size(size),
         style_weight=style_weight,
         tv_weight=tv_weight,
@@ -73,6 +81,8 @@ def texture(
         seed=seed,
         quality=quality,
         sweeps=option.parsed_sweeps(sweeps),
+        optimiser=optimiser,
+        history=history,
         network=network,
         weights=weights,
         pooling=pooling,
@@ -86,6 +96,6 @@ def texture(
         scale_odds=option.parsed_odds(scale_odds),
     )
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
-    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(style, config, output, keeping, printing)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
-from tilestyle.config import NetworkName, Pooling
+from tilestyle.config import NetworkName, RenderConfig
 from tilestyle.networks.network import FeatureNetwork
 
 # In place of a weights file: random ones, which cost what trained ones do and paint mottled noise.
 RANDOM = "random"
 
 
-def load_network(
-    name: NetworkName, weights: str | os.PathLike[str] | None = None, pooling: Pooling = Pooling.MAX
-) -> FeatureNetwork:
-    """The network of this name, on the CPU in float32; raises NetworkError when its weights cannot be had."""
-    if name is NetworkName.WAVELET:
+def load_network(config: RenderConfig) -> FeatureNetwork:
+    """The network that settings ask for, on the CPU in float32; raises NetworkError without its weights."""
+    if config.network is NetworkName.WAVELET:
         from tilestyle.networks.wavelet import WaveletNetwork
 
         return WaveletNetwork()
-    from tilestyle.networks.weights import load_vgg, random_vgg
+    from tilestyle.networks.weights import Shape, load_vgg, random_vgg
 
-    if weights == RANDOM:
-        return random_vgg(name)
-    return load_vgg(name, weights, pooling)
+    shape = Shape(config.pooling, config.pooling_scale, config.input_scaling, config.feature_scale)
+    if config.weights == RANDOM:
+        return random_vgg(config.network, shape=shape)
+    return load_vgg(config.network, config.weights, shape)

@@ -83,9 +83,12 @@ class Vgg:
         name: NetworkName,
         convolutions: Mapping[str, Convolution],
         pooling: Pooling = Pooling.MAX,
+        pooling_scale: float = 1.0,
     ) -> None:
+        """`pooling_scale` is a factor of what is halved, as some have it to make up for another pooling."""
         self.name = name
         self.pooling = pooling
+        self.pooling_scale = pooling_scale
         self.convolutions = {
             layer: Convolution(part.weight.contiguous(memory_format=torch.channels_last), part.bias)
             for layer, part in convolutions.items()
@@ -117,7 +120,7 @@ class Vgg:
             layer: Convolution(part.weight.to(device, dtype), part.bias.to(device, dtype))
             for layer, part in self.convolutions.items()
         }
-        return Vgg(self.name, moved, self.pooling)
+        return Vgg(self.name, moved, self.pooling, self.pooling_scale)
 
     def canonical(self, name: str) -> str:
         """The layer meant by a name of ours, of Keras or of torchvision; raises LayerError.
@@ -150,10 +153,8 @@ class Vgg:
                 # A convolution's gradient does not need its output: overwritten, unless asked for.
                 keep = name.replace("relu", "conv") in layers
                 values = F.relu(values, inplace=not keep)
-            elif self.pooling is Pooling.MAX:
-                values = F.max_pool2d(values, 2)
             else:
-                values = F.avg_pool2d(values, 2)
+                values = self._halved(values)
             if name in layers:
                 found[name] = values
         return {name: found[name] for name in layers}
@@ -169,6 +170,11 @@ class Vgg:
         if name != "conv1_1":
             return F.conv2d(values, part.weight, part.bias, padding=1)
         return F.conv2d(F.pad(values, [1] * 4, mode="replicate"), part.weight, part.bias)
+
+    def _halved(self, values: Tensor) -> Tensor:
+        halve = F.max_pool2d if self.pooling is Pooling.MAX else F.avg_pool2d
+        halved: Tensor = halve(values, 2)
+        return halved if self.pooling_scale == 1 else halved * self.pooling_scale
 
     def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
         """Multiply-adds of one forward pass to the deepest of the named layers, per pixel."""

@@ -11,19 +11,22 @@ import sys
 import urllib.error
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tilestyle.config import NetworkName, Pooling
+from tilestyle.config import InputScaling, NetworkName, Pooling
 from tilestyle.errors import NetworkError
 from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys
 
 # What torchvision's weights take their input to: (sRGB - mean) / deviation, of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
+# What Simonyan and Zisserman's own, of the Caffe lineage, take theirs to: [0, 255] less this, blue first.
+CAFFE_MEAN = (123.68, 116.779, 103.939)
 WIDTHS = (64, 128, 256, 512, 512)  # channels of the blocks, at full width
 # torchvision's files; a name ends in the beginning of the SHA-256 of what is in it.
 FILES = {NetworkName.VGG16: "vgg16-397923af.pth", NetworkName.VGG19: "vgg19-dcbb9e9d.pth"}
@@ -44,9 +47,20 @@ BROKEN = (
 OFFLINE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-def load_vgg(
-    name: NetworkName, weights: str | os.PathLike[str] | None = None, pooling: Pooling = Pooling.MAX
-) -> Vgg:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is made of a VGG's weights."""
+
+    pooling: Pooling = Pooling.MAX
+    pooling_scale: float = 1.0
+    input_scaling: InputScaling = InputScaling.TORCHVISION
+    feature_scale: float = 1.0
+
+
+PLAIN = Shape()
+
+
+def load_vgg(name: NetworkName, weights: str | os.PathLike[str] | None = None, shape: Shape = PLAIN) -> Vgg:
     """The network with these weights, on the CPU in float32.
 
     `weights` is a .safetensors or .pth file with torchvision's keys, as wide and as deep as it likes;
@@ -59,7 +73,13 @@ def load_vgg(
     else:
         file = Path(weights)
         tensors = _stored_tensors(file, "give a .safetensors or .pth file")
-    return Vgg(name, _from_imagenet(_convolutions(name, tensors, file)), pooling)
+    return shaped(name, _convolutions(name, tensors, file), shape)
+
+
+def shaped(name: NetworkName, convolutions: Mapping[str, Convolution], shape: Shape) -> Vgg:
+    """The network of these convolutions for pictures in [0, 1], as it is wanted."""
+    folded = _folded(convolutions, shape.input_scaling)
+    return Vgg(name, _scaled(folded, shape.feature_scale), shape.pooling, shape.pooling_scale)
 
 
 def cached_file(name: NetworkName) -> Path:
@@ -73,7 +93,7 @@ def weights_here(name: NetworkName) -> Path | None:
     return file if file.is_file() else None
 
 
-def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1) -> Vgg:
+def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1, shape: Shape = PLAIN) -> Vgg:
     """A network of random weights (He et al. 2015), for tests and benchmarks: not for pictures.
 
     What it paints is mottled noise. `width_divisor` divides the channels of every block.
@@ -86,7 +106,7 @@ def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1) -> Vgg:
         weight = torch.randn(width, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
         convolutions[layer] = Convolution(weight, torch.zeros(width))
         channels = width
-    return Vgg(name, _from_imagenet(convolutions))
+    return shaped(name, convolutions, shape)
 
 
 def widened(network: Vgg, factor: int) -> Vgg:
@@ -102,18 +122,30 @@ def widened(network: Vgg, factor: int) -> Vgg:
     return Vgg(network.name, wide, network.pooling)
 
 
-def _from_imagenet(convolutions: Mapping[str, Convolution]) -> dict[str, Convolution]:
-    """The same network for pictures in [0, 1]: the normalisation folded into the first convolution.
+def _folded(convolutions: Mapping[str, Convolution], scaling: InputScaling) -> dict[str, Convolution]:
+    """The same network for pictures in [0, 1]: what its weights take, folded into the first convolution.
 
     Exact at the edge too, since that convolution pads by replication: what is outside is a pixel like
     any other. (Zeros there would be black after folding, and ImageNet's mean before.)
     """
     first = convolutions["conv1_1"]
+    weight = first.weight.double()
     mean, deviation = torch.tensor([MEAN, DEVIATION], dtype=torch.float64)
-    weight = first.weight.double() / deviation[:, None, None]
+    if scaling is InputScaling.CAFFE:
+        weight = weight.flip(1)  # blue comes first
+        mean, deviation = torch.tensor(CAFFE_MEAN, dtype=torch.float64) / 255, torch.full_like(mean, 1 / 255)
+    weight = weight / deviation[:, None, None]
     bias = first.bias.double() - (weight * mean[:, None, None]).sum((1, 2, 3))
     folded = Convolution(weight.to(first.weight.dtype), bias.to(first.bias.dtype))
     return {**convolutions, "conv1_1": folded}
+
+
+def _scaled(convolutions: Mapping[str, Convolution], factor: float) -> dict[str, Convolution]:
+    """The same network with all features times `factor`: rectifiers let it through."""
+    return {
+        layer: Convolution(part.weight * factor if layer == "conv1_1" else part.weight, part.bias * factor)
+        for layer, part in convolutions.items()
+    }
 
 
 def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:

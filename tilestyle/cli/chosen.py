@@ -1,0 +1,96 @@
+"""What a command was asked for: its options, over a file of settings, over a preset, over the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tilestyle.config import RenderConfig
+from tilestyle.errors import SettingError
+
+# A choice that is given takes the place of what a preset says in another way.
+INSTEAD = {"quality": "sweeps"}
+# Options that say how a render is kept and watched, not what it is of; and those that are kept as settings.
+APART = {
+    *("out", "preset", "config_file", "save_config", "preview", "work_dir", "checkpoint_every"),
+    *("keep", "restart", "yes", "quiet", "debug"),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where the settings of a command go, and what else it was asked for."""
+
+    file: Path
+    command: str
+    run: Mapping[str, Any]
+
+
+def chosen(context: typer.Context, **options: Any) -> RenderConfig:
+    """The settings of a command; `options` are what its own come to, by the fields of RenderConfig."""
+    from tilestyle.settings import load, preset
+
+    settings: dict[str, Any] = {}
+    if context.params.get("preset"):
+        settings |= preset(context.params["preset"]).settings
+    if context.params.get("config_file"):
+        settings |= load(context.params["config_file"]).settings
+    for name, value in options.items():
+        if _given(context, name):
+            settings[name] = value
+            settings.pop(INSTEAD.get(name, ""), None)
+    return RenderConfig(**{**options, **settings})
+
+
+def take_up(context: typer.Context, path: Path | None) -> Path | None:
+    """Let what a file of settings says beside them stand in for options and arguments that are not given."""
+    if path is None or context.resilient_parsing:
+        return path
+    from tilestyle.settings import load, unknown
+
+    stored, command = load(path), context.command.name
+    if stored.command and stored.command != command and stored.run:
+        raise SettingError(f"{path} is of tilestyle {stored.command}", hint="give it to that command")
+    known = [parameter.name or "" for parameter in context.command.params]
+    for name in stored.run:
+        if name not in known:
+            raise unknown("option", name, known, f" under [run] in {path}")
+    context.default_map = {**(context.default_map or {}), **{k: _words(v) for k, v in stored.run.items()}}
+    return path
+
+
+def kept(context: typer.Context, file: Path | None) -> Kept | None:
+    """What a command was asked for besides settings, to be kept with them; None without a file."""
+    if file is None:
+        return None
+    settings = {each.name for each in fields(RenderConfig)}
+    run = {
+        name: _plain(value)
+        for name, value in context.params.items()
+        if name not in APART and not {name, f"{name}s"} & settings and value not in (None, [], ())
+    }
+    return Kept(file, context.command.name or "", run)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    """Whether an option was given; of layers there is one option each."""
+    found = (context.get_parameter_source(each) for each in (name, name.removesuffix("s")))
+    return any(source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT") for source in found)
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _words(value: Any) -> Any:
+    """A value as a command line has it."""
+    if isinstance(value, Mapping):
+        return {name: _words(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_words(each) for each in value]
+    return value if isinstance(value, bool) else str(value)
