@@ -70,7 +70,7 @@ def needed_by(side: int, size: int = 1000, **work: Any) -> Footprint:
     known: dict[str, Any] = {"blended": False, "content_layers": network.content_layers} | work
     steps = levels(size, size, RenderConfig(), Pyramid(128, side, 16))
     task = Work(network, network.style_layers, **known)
-    return footprint(task, steps, side, Pictures((300, 400), (size, size)), size)
+    return footprint(task, steps, side, Pictures(((300, 400),), (size, size)), size)
 
 
 def test_a_footprint_is_arithmetic() -> None:

@@ -17,7 +17,10 @@ from tilestyle.tv import total_variation
 
 
 def render_untiled(job: Job, lag: int = 0) -> Canvas:
-    """The last level's canvas. `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier."""
+    """The last level's canvas, of one region.
+
+    `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier.
+    """
     canvas = None
     for level in job.levels:
         canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
@@ -25,7 +28,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        goal, content, before = job.style_moments(level), job.content_plane(level), None
+        goal, content, before = job.style_moments(level)[0], job.content_plane(level), None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             moments = whole_moments(job, pixels)

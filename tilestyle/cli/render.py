@@ -20,7 +20,7 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 def render(
     content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
-    style: option.Style,
+    style: option.Styles,
     out: option.Out,
     size: option.Size = None,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
@@ -30,6 +30,11 @@ def render(
     style_layer: option.StyleLayers = None,
     style_loss: option.StyleLossOption = DEFAULT.style_loss,
     style_scale: option.StyleScale = DEFAULT.style_scale,
+    style_blend: option.StyleBlend = None,
+    mask: option.Mask = None,
+    blend_map: option.BlendMap = None,
+    locality: option.Locality = DEFAULT.locality,
+    locality_window: option.LocalityWindow = DEFAULT.locality_window,
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
@@ -76,6 +81,11 @@ def render(
         style_layers=option.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
+        style_blend=option.parsed_blend(style_blend),
+        mask=mask,
+        blend_map=blend_map,
+        locality=locality,
+        locality_window=locality_window,
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
@@ -96,4 +106,4 @@ def render(
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce(style, config, output, keeping, printing, content)
+    produce(option.parsed_styles(style), config, output, keeping, printing, content)
