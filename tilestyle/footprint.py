@@ -113,12 +113,13 @@ def footprint(
     """What a render of these levels needs, the last most; `style_side` is how long the style is shown."""
     extent = levels[-1].extent
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
-    window = _seen(extent, side * scale)
+    own = min(side, levels[-1].side)  # of the patches; `side` is what styles are looked at by
+    window = _seen(extent, own * scale)
     sources = PIXEL * sum(pictures.areas) + NUMBER * pictures.guides
     regions = NUMBER * work.regions if pictures.guides else 0  # bytes a pixel that say how much of each it is
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work) + regions
     canvas = CANVAS + beside
-    held = sources + round(canvas * extent.area) + _rim_bytes(extent, min(side, levels[-1].side))
+    held = sources + round(canvas * extent.area) + _rim_bytes(extent, own)
     style = pictures.largest_style
     shown = min(style, style * (style_side / max(map(max, pictures.styles))) ** 2)
     if work.local:  # all styles lie there as they are shown, at every scale
@@ -127,7 +128,7 @@ def footprint(
         return _mapped(work, levels, pictures, window, side, canvas)
     return Footprint(
         fixed=_fixed_bytes(work),
-        patch=round(_patch_bytes(work, extent, side, scaled=scale > 1) + STEP * window),
+        patch=round(_patch_bytes(work, extent, own, scaled=scale > 1) + STEP * window),
         glance=_glance_bytes(work, side),
         held=held,
         style=round(PIXEL * (2 * shown + sqrt(shown * style)) + regions * shown),
@@ -146,6 +147,7 @@ def _mapped(
 ) -> Footprint:
     """What a render needs whose canvas, and what else grows with it, is in files; `canvas` is bytes a pixel."""
     extent, scaled = levels[-1].extent, len(levels[-1].scale_odds) > 1
+    own = min(side, levels[-1].side)
     small = round(canvas * SMALL) + PIXEL * sum(min(area, SMALL) for area in pictures.areas)
     small += NUMBER * min(pictures.guides, 2 * work.regions * SMALL)
     before = levels[-2].extent.area if len(levels) > 1 else 0
@@ -156,9 +158,9 @@ def _mapped(
     working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
     return Footprint(
         fixed=_fixed_bytes(work),
-        patch=round(_patch_bytes(work, extent, side, scaled=scaled) + STEP * window),
+        patch=round(_patch_bytes(work, extent, own, scaled=scaled) + STEP * window),
         glance=_glance_bytes(work, side),
-        held=2 * RESIDENT + small + _rim_bytes(extent, min(side, levels[-1].side)),
+        held=2 * RESIDENT + small + _rim_bytes(extent, own),
         style=3 * PIXEL * min(style, SMALL),
         between=2 * RESIDENT + 2 * small + STREAM,
         loading=_loading_bytes(work.network),

@@ -110,6 +110,11 @@ def preview(
     stop: Callable[[], bool] | None = None,
 ) -> Preview:
     """Predict the render of what is ready; ``begin`` is told of every render. Errors as in api.render."""
+    if ready.config.locality and wanted.at:
+        raise SettingError(
+            "crops cannot be foreseen with locality: rendered alone, they are not where they belong",
+            hint="give --crops 0",
+        )
     long_side = max(ready.height, ready.width)
     share = min(1.0, wanted.side / long_side)
     height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))
