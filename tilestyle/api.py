@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 # Settings that JSON holds; the others are files and pictures.
 PLAIN = (bool, int, float, str, tuple, dict)
+# Settings that are pictures, whatever they are given as.
+GUIDES = ("mask", "blend_map")
 # Long side of the picture that a watcher is shown, pixels.
 WATCHED = 1600
 
@@ -128,7 +130,9 @@ def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, A
     """What a render is of, as JSON: its settings, and digests of what comes in."""
     limits = ("memory", "host_memory")  # decide where things are, not what becomes of them
     settings = {
-        field.name: value if value is None or isinstance(value, PLAIN) else digest(value)
+        field.name: value
+        if value is None or (isinstance(value, PLAIN) and field.name not in GUIDES)
+        else digest(value)
         for field in fields(config)
         if field.name not in limits
         for value in [getattr(config, field.name)]

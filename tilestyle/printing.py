@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.images import Proof, Source, cropped, filled, proofed
+from tilestyle.images import Proof, Source, cropped, filled, picture_from, proofed, source_from
 from tilestyle.paper import DPI, Fit, Paper, lay_out, stroke_pixels
 from tilestyle.plan import picture_size
 from tilestyle.sources import Style, style_list
@@ -125,8 +125,9 @@ def with_guides(config: RenderConfig, box: tuple[int, int, int, int], size: tupl
     """Settings with the part of mask and map under a box (top, left, height, width) of a picture this large."""
     parts: dict[str, Any] = {}
     for name in ("mask", "blend_map"):
-        source = getattr(config, name)
-        if isinstance(source, Source):
+        given = getattr(config, name)
+        if given is not None:
+            source = given if isinstance(given, Source) else source_from(picture_from(given))
             rows = _part(box[0], box[2], size[0], source.height)
             columns = _part(box[1], box[3], size[1], source.width)
             parts[name] = cropped(source, rows[0], columns[0], rows[1], columns[1])
