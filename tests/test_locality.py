@@ -48,9 +48,9 @@ def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
 def test_everything_stays_where_it_is_in_the_style() -> None:
     fast = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "style_layers": {"colour_1": 1.0, "first_2": 1.0}}
     pixels = texture(halves(), RenderConfig(size=(96, 128), locality=1, **fast)).pixels
-    assert float(pixels[:, 96:].mean()) - float(pixels[:, :32].mean()) > 0.4
+    assert float(pixels[:, 96:].mean()) - float(pixels[:, :32].mean()) > 0.2
     apart = texture(halves(), RenderConfig(size=(96, 128), **fast)).pixels
-    assert abs(float(apart[:, 96:].mean()) - float(apart[:, :32].mean())) < 0.25
+    assert abs(float(apart[:, 96:].mean()) - float(apart[:, :32].mean())) < 0.1
 
 
 @pytest.mark.parametrize("share", [0.4, 1.0])
