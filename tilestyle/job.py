@@ -136,7 +136,7 @@ class Job:
 
     def side_at(self, level: Level) -> int:
         """Largest patch side at a level, pixels."""
-        return min(self.side, level.side)
+        return min(self.side, level.side) if self.config.locality else self.side
 
     def windows(self, level: Level, scale: int = 1) -> Windows:
         """The styles as patches at their own place see them, at a scale."""
