@@ -70,7 +70,7 @@ def needed_by(side: int, size: int = 1000, **work: Any) -> Footprint:
     known: dict[str, Any] = {"blended": False, "content_layers": network.content_layers} | work
     steps = levels(size, size, RenderConfig(), Pyramid(128, side, 16))
     task = Work(network, network.style_layers, **known)
-    return footprint(task, steps, side, Pictures((300, 400), (size, size)), size)
+    return footprint(task, steps, side, Pictures(((300, 400),), (size, size)), size)
 
 
 def test_a_footprint_is_arithmetic() -> None:
@@ -85,6 +85,24 @@ def test_a_footprint_is_arithmetic() -> None:
     assert poster.device == large.device
     assert poster.host == pytest.approx(16 * large.host, rel=0.1)
     assert large.together >= max(large.device, large.host)
+
+
+@pytest.mark.parametrize("work", [{"regions": 5}, {"local": True}])
+def test_regions_and_locality_cost_the_device_the_same_on_any_canvas(work: dict[str, Any]) -> None:
+    small, large = needed_by(512, 1000, **work), needed_by(512, 4000, **work)
+    assert small.device == large.device > needed_by(512).device
+    assert large.held <= 16 * small.held
+
+
+def test_what_says_where_regions_are_is_counted() -> None:
+    network = random_vgg(NetworkName.VGG19, width_divisor=8)
+    steps = levels(1000, 1000, RenderConfig(), Pyramid(128, 512, 16))
+    task = Work(network, network.style_layers, network.content_layers, blended=False, regions=3)
+    without, guided = (
+        footprint(task, steps, 512, Pictures(((300, 400),), (1000, 1000), guides=guides), 1000).held
+        for guides in (0, 3 * 10**6)
+    )
+    assert guided == without + 4 * 3 * 10**6 + 4 * 3 * steps[-1].extent.area
 
 
 def test_forward_takes_what_is_answered_and_the_widest_layer() -> None:
@@ -147,6 +165,8 @@ def test_a_render_says_what_it_will_take() -> None:
 
 MEASURED = """
 import json, sys
+import sys
+import numpy as np
 import torch
 from tilestyle.peak import Peak
 from tilestyle.api import prepare, run
@@ -154,15 +174,23 @@ from tilestyle.config import RenderConfig
 from tilestyle.pictures import path_of
 peak = Peak(torch.device("cpu"))
 settings = dict(size=400, sweeps=2, coarsest=283, device="cpu", memory="256MiB")
-job = prepare(path_of("swirls"), RenderConfig(**settings), path_of("coffee"))
+ramp = np.linspace(0, 1, 300, dtype=np.float32)
+more = {
+    "plain": {},
+    "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
+    "local": {"locality": 0.5, "locality_window": 0.5},
+}[sys.argv[1]]
+styles = [path_of("swirls"), path_of("facets")] if more else path_of("swirls")
+job = prepare(styles, RenderConfig(**settings, **more), path_of("coffee"))
 run(job)
 print(json.dumps({"peak": peak.bytes(), "need": job.need.together, "side": job.side}))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
-def test_the_measured_peak_stays_within_the_budget() -> None:
-    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("kind", ["plain", "regions", "local"])
+def test_the_measured_peak_stays_within_the_budget(kind: str) -> None:
+    done = subprocess.run([sys.executable, "-c", MEASURED, kind], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found["peak"] <= found["need"] <= 256 * 2**20
     assert found["side"] < 512

@@ -15,7 +15,7 @@ from tests.conftest import waves
 from tilestyle.cli.app import main
 from tilestyle.cli.display import clock
 from tilestyle.cli.job import provenance
-from tilestyle.cli.options import parsed_init, parsed_layers, parsed_odds, parsed_size
+from tilestyle.cli.options import StyleFile, parsed_init, parsed_layers, parsed_odds, parsed_size
 from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
@@ -177,7 +177,7 @@ def test_no_folder_gets_into_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["tilestyle", "render", "home/me/a.png", "--style=home/me/b.png", "--style-layer", "first_1=0.5"]
     monkeypatch.setattr(sys, "argv", words)
     config = RenderConfig(init=parsed_init("home/me/start.png"), weights=Path("home/me/w.pth"))
-    made = provenance(Path("home/me/b.png"), config, Path("home/me/a.png"))
+    made = provenance([StyleFile(Path("home/me/b.png"))], config, Path("home/me/a.png"))
     assert "home" not in str(made)
     assert made["command"] == "tilestyle render a.png --style=b.png --style-layer first_1=0.5"
 

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from tests.conftest import job, waves
+from tilestyle import RenderConfig, Style
+from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, reduced
-from tilestyle.config import Normalise, Optimiser, StyleLoss, TvForm
+from tilestyle.config import Normalise, Optimiser, Precision, StyleLoss, TvForm
 from tilestyle.exact import Exact
 from tilestyle.geometry import Box, extent, overlapping
 from tilestyle.job import Job
@@ -60,7 +62,7 @@ def test_over_tiles_it_is_the_untiled_loss(loss: StyleLoss, normalise: Normalise
     assert len(overlapping(level.extent, task.side, unit, task.halo)) >= 6
     pixels = canvas.pixels.clone().requires_grad_()
     untiled = {
-        "style": style_loss(task, whole_moments(task, pixels), task.style_moments(level)),
+        "style": style_loss(task, whole_moments(task, pixels), task.style_moments(level)[0]),
         "content": content_loss(task, pixels, task.content_plane(level)),
         "tv": total_variation(pixels, TvForm.NINE_POINT),
     }
@@ -74,7 +76,7 @@ def test_coarse_octaves_are_part_of_it() -> None:
     assert set(octaves) == {1, 4}
     pixels, content = canvas.pixels.clone().requires_grad_(), task.content_plane(level)
     assert content is not None
-    whole, goal = Box(0, 0, level.extent.height, level.extent.width), task.style_moments(level)
+    whole, goal = Box(0, 0, level.extent.height, level.extent.width), task.style_moments(level)[0]
     moments, errors = {}, torch.zeros(())
     for factor, names in octaves.items():
         seen, wanted = (
@@ -119,3 +121,20 @@ def test_the_gradient_of_total_variation_is_autograds(form: TvForm, exponent: fl
     found = total_variation_gradient(pixels.detach(), form, exponent)
     torch.testing.assert_close(found / (9 * 7), expected)
     assert total_variation(pixels, form, exponent).item() > 0
+
+
+def test_what_is_of_no_region_has_no_gradient() -> None:
+    style = Style(waves(70, 90, 1), "#ff0000")
+    mask = torch.zeros(3, 60, 80)
+    mask[0, :, :40] = 1
+    settings = {**NEAR, "optimiser": Optimiser.LBFGS, "patch": 96, "size": 120, "coarsest": 120}
+    config = RenderConfig(precision=Precision.FP32, sweeps=1, mask=mask, **settings)
+    task = prepare(style, config, CONTENT)
+    level = task.levels[0]
+    canvas = Canvas(level.extent, task.start(level))
+    canvas.pixels.add_(0.05 * torch.rand_like(canvas.pixels))
+    _, gradient = Exact(task, level)(canvas)
+    box = level.extent.picture
+    found = gradient[:, box.top : box.top + box.height, box.left : box.left + box.width].abs().sum(0)
+    assert found[:, :50].min() > 0
+    assert found[:, 70:].max() == 0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.moments import (
     Correction,
     GramTarget,
@@ -20,7 +21,6 @@ from tilestyle.moments import (
     combined,
     merged,
 )
-from tilestyle.reference import gram, statistics, wasserstein
 
 
 def features(channels: int = 5, height: int = 6, width: int = 7, seed: int = 0) -> Tensor:

@@ -209,7 +209,7 @@ def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> Non
         for picture in (pixels, waves(SIDE, SIDE, 1).double())
     )
     # Targets as the job has them, by our own names of layers.
-    goal = {task.network.canonical(k): m.double() for k, m in task.style_moments(level).items()}
+    goal = {task.network.canonical(k): m.double() for k, m in task.style_moments(level)[0].items()}
     loss = ORIGINALS[name](pixels, seen, content, goal)
     (expected,) = torch.autograd.grad(loss, pixels)
     assert measure.loss(terms) / level.extent.area == pytest.approx(loss.item(), rel=1e-4)

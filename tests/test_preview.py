@@ -14,9 +14,9 @@ from tilestyle.api import render
 from tilestyle.config import Precision, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
-from tilestyle.images import FloatArray, Picture, area_mean, contact_sheet, source_from
+from tilestyle.images import FloatArray, Picture, area_mean, contact_sheet, gathered, source_from
 from tilestyle.preview import Step, Wanted, places, preview, resampled
-from tilestyle.printing import ready
+from tilestyle.printing import ready, with_guides
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Picture:
@@ -95,6 +95,18 @@ def test_what_is_small_is_shown_as_it_is() -> None:
     found = preview(seen, Wanted(side=500, crop=300, at=places(1)))
     assert found.small.width == 96
     assert np.array_equal(found.crops[0].picture.pixels, found.small.pixels)
+
+
+def test_crops_are_not_foreseen_out_of_their_place() -> None:
+    style = source_from(smooth(90, 120, 1))
+    with pytest.raises(SettingError, match="crops cannot be foreseen with locality"):
+        preview(ready(config(size=200, sweeps=1, locality=1.0), style), Wanted(64, 32, ((0.5, 0.5),)))
+
+
+def test_a_window_has_the_part_of_the_mask_over_it() -> None:
+    mask = source_from(smooth(40, 80))
+    part = with_guides(RenderConfig(mask=mask), (100, 300, 50, 100), (200, 400)).mask
+    assert np.array_equal(gathered(part).pixels, gathered(mask).pixels[20:30, 60:80])
 
 
 def test_transparency_reaches_the_crops() -> None:

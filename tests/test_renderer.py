@@ -14,13 +14,16 @@ from tilestyle.config import Init, NetworkName, Sampler, StyleLoss
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.errors import DivergedError
+from tilestyle.formulas import wasserstein
 from tilestyle.geometry import Around, Box, Draw, Patch, covering
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments
 from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
-from tilestyle.reference import content_loss, render_untiled, wasserstein, whole_moments
+from tilestyle.pull import Pull
+from tilestyle.reference import content_loss, render_untiled, whole_moments
+from tilestyle.regions import Global
 from tilestyle.renderer import optimise
 from tilestyle.sight import Sight
 from tilestyle.standing import Standing
@@ -38,6 +41,16 @@ def whole_of(level: Level) -> Patch:
 
 def objective_of(task: Job, level: Level, content: Tensor | None) -> Objective:
     return View(task, level, Goal(task.style_moments(level), content), Look(task.weights.names)).objective
+
+
+def pull_of(objective: Objective) -> Pull:
+    term = objective._style
+    assert isinstance(term, Global)
+    return term._pulls[0]
+
+
+def moments_of(objective: Objective) -> dict[str, Moments]:
+    return dict(pull_of(objective).moments)
 
 
 def finished(task: Job) -> Canvas:
@@ -84,7 +97,7 @@ def test_a_patchs_gradient_is_autograds_in_float64() -> None:
     objective.measure(pixels.detach(), whole)
     objective.turn()
     found = objective.gradient(pixels.detach(), whole)
-    goal = {layer: moments.double() for layer, moments in task.style_moments(level).items()}
+    goal = {layer: moments.double() for layer, moments in task.style_moments(level)[0].items()}
     moments = whole_moments(task, pixels)
     loss = sum(w * wasserstein(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
     loss = loss + 0.3 * content_loss(task, pixels, plane.double()) + 0.7 * total_variation(pixels)
@@ -117,7 +130,7 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
     for patch in patches:
         objective.gradient(canvas.read(patch.read), patch)
     terms = objective.turn()
-    moments, goal = whole_moments(task, pixels)["first_1"], task.style_moments(level)["first_1"].double()
+    moments, goal = whole_moments(task, pixels)["first_1"], task.style_moments(level)[0]["first_1"].double()
     # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
     assert terms.style == pytest.approx(wasserstein(moments, goal).item(), rel=0.1)
     assert terms.content == pytest.approx(content_loss(task, pixels, task.content_plane(level)).item(), rel=0.1)
@@ -136,7 +149,7 @@ def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
         for patch in covering(level.extent, side, 4, Draw(0, 0, 1), around=Around(halo)):
             objective.measure(canvas.read(patch.read), patch)
         objective.turn()
-        found.update(objective._moments)
+        found.update(moments_of(objective))
     for layer, moments in coarse.items():
         torch.testing.assert_close(moments.second, fine[layer].second, rtol=1e-4, atol=1e-6)
 
@@ -268,12 +281,12 @@ def test_padding_is_kept_out_of_the_moments() -> None:
     patches = renderer.sampled(task, level, 0)
     sight.prepare(canvas, patches, 0)
     objective = sight.view(1).objective
-    exact = objective._moments["first_2"].covariance
+    exact = moments_of(objective)["first_2"].covariance
     for patch in patches:
         objective.measure(canvas.read(patch.read), patch)
-    plain = objective._sums["first_2"].moments().covariance
+    plain = pull_of(objective).counted["first_2"].covariance
     objective.turn()
-    corrected = objective._moments["first_2"].covariance
+    corrected = moments_of(objective)["first_2"].covariance
     assert (corrected - exact).norm() < 0.2 * (plain - exact).norm()
 
 
@@ -331,7 +344,7 @@ def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
     sight = Sight(task, level)
     piece = renderer.sampled(task, level, 0)[:1]
     sight.prepare(canvas, piece, 0)
-    exact = sight.view(1).objective._moments["first_2"].second.clone()
+    exact = moments_of(sight.view(1).objective)["first_2"].second.clone()
     for _ in sight.gradients(canvas, piece):
         pass
-    assert torch.equal(sight.view(1).objective._moments["first_2"].second, exact)
+    assert torch.equal(moments_of(sight.view(1).objective)["first_2"].second, exact)

@@ -30,6 +30,9 @@ EXAMPLES: dict[str, list[Any]] = {
     "size": [700, (300, 400)],
     "sweeps": [7, (9, 4, 1)],
     "scale_odds": [(0.75, 0.25)],
+    "style_blend": [(0.3, 0.7)],
+    "mask": [Path("mask.png")],
+    "blend_map": [Path("map.png")],
     "weights": [Path("weights/vgg.safetensors"), "random"],
     "init": ["noise", Path("start.png")],
     "memory": ["2GiB", 10**9],
@@ -148,6 +151,18 @@ def settings_of(name: str) -> dict[str, Any]:
 
 RENDER = ["render", "content.png", "-s", "style.png", "-q"]
 QUICK = ["--size", "64", "--sweeps", "2"]
+
+
+def test_styles_and_their_masks_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "kept").mkdir()
+    Image.new("RGB", (40, 40), "#ff0000").save("mask.png")
+    words = ["-s", "style.png:mask.png", "-s", "content.png:#ff0000", "--mask", "mask.png", *QUICK]
+    command = ["render", "content.png", "-q", *words, "-o", "one.png"]
+    tilestyle(monkeypatch, *command, "--save-config", "kept/run.toml")
+    monkeypatch.chdir(folder / "kept")
+    tilestyle(monkeypatch, "render", "--config", "run.toml", "-o", "two.png", "-q")
+    one, two = Image.open(folder / "one.png"), Image.open("two.png")
+    assert one.tobytes() == two.tobytes()
 
 
 def test_a_run_that_was_kept_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from tilestyle.version import __version__
 if TYPE_CHECKING:
     from tilestyle.api import render, texture
     from tilestyle.images import Picture
+    from tilestyle.sources import Style
     from tilestyle.work import Work
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Resumed",
     "Sampler",
     "Started",
+    "Style",
     "StyleLoss",
     "SweepDone",
     "TilestyleError",
@@ -62,6 +64,10 @@ def __getattr__(name: str) -> Any:
         from tilestyle.work import Work
 
         return Work
+    if name == "Style":
+        from tilestyle.sources import Style
+
+        return Style
     if name == "Picture":
         from tilestyle.images import Picture
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from tilestyle.errors import SettingError
 from tilestyle.estimate import seconds_for
 from tilestyle.footprint import Pictures
 from tilestyle.geometry import Box
+from tilestyle.guides import guided, roled, roles
 from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.objective import Terms
@@ -30,23 +31,26 @@ from tilestyle.planes import Folder, Memory, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
-from tilestyle.sources import check_visible, digest, opened, planes_of
+from tilestyle.sources import Style, check_visible, digest, opened, planes_of, style_list
 from tilestyle.work import Work, WorkFolder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture | images.Source
+    Styles = Source | Style | Sequence[Source | Style]
 
 # Settings that JSON holds; the others are files and pictures.
 PLAIN = (bool, int, float, str, tuple, dict)
+# Settings that are pictures, whatever they are given as.
+GUIDES = ("mask", "blend_map")
 # Long side of the picture that a watcher is shown, pixels.
 WATCHED = 1600
 
 
 def render(
     content: Source,
-    style: Source,
+    style: Styles,
     config: RenderConfig | None = None,
     *,
     observer: Observer | None = None,
@@ -56,9 +60,10 @@ def render(
     """The content in the style: a picture of `config.size`, by default the content's own.
 
     `content` and `style` are paths, PIL images, arrays [H, W(, C)] or tensors [C, H, W] (uint8, or
-    floats in [0, 1]), or a Source that is read by windows (images). `observer` is told of every level and sweep
-    (progress.py). `stop` is asked after every patch; once it answers True, the picture is returned as far as it
-    got, at its full size.
+    floats in [0, 1]), or a Source that is read by windows (images). A list of styles is blended by
+    `config.style_blend`; a `Style` has a mask, for the regions of `config.mask`. `observer` is told of every
+    level and sweep (progress.py). `stop` is asked after every patch; once it answers True, the picture is
+    returned as far as it got, at its full size.
 
     With `work`, a folder that is made, the render is kept there every ten minutes: killed, and called again in
     the same way, it goes on. What memory does not hold is there, too. It is removed at the end.
@@ -66,13 +71,13 @@ def render(
     Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
     """
     config = config or RenderConfig()
-    sources = {"style": style, "content": content}
+    sources = {**roles(style_list(style)), "content": content}
     with working(work, lambda: identity(config, sources)) as checkpoints:
         return run(prepare(style, config, content, checkpoints), observer, stop, checkpoints)
 
 
 def texture(
-    style: Source,
+    style: Styles,
     config: RenderConfig | None = None,
     *,
     observer: Observer | None = None,
@@ -84,7 +89,7 @@ def texture(
     Arguments and errors as in `render`. The style is seen at its own size times `config.style_scale`.
     """
     config = config or RenderConfig()
-    with working(work, lambda: identity(config, {"style": style})) as checkpoints:
+    with working(work, lambda: identity(config, roles(style_list(style)))) as checkpoints:
         return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
 
 
@@ -121,11 +126,13 @@ def working(
         folder.close(remove=idle and not work.keep)
 
 
-def identity(config: RenderConfig, sources: Mapping[str, Source]) -> dict[str, Any]:
+def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
     """What a render is of, as JSON: its settings, and digests of what comes in."""
     limits = ("memory", "host_memory")  # decide where things are, not what becomes of them
     settings = {
-        field.name: value if value is None or isinstance(value, PLAIN) else digest(value)
+        field.name: value
+        if value is None or (isinstance(value, PLAIN) and field.name not in GUIDES)
+        else digest(value)
         for field in fields(config)
         if field.name not in limits
         for value in [getattr(config, field.name)]
@@ -134,32 +141,33 @@ def identity(config: RenderConfig, sources: Mapping[str, Source]) -> dict[str, A
 
 
 def prepare(
-    style: Source, config: RenderConfig, content: Source | None = None, checkpoints: Checkpoints | None = None
+    style: Styles, config: RenderConfig, content: Source | None = None, checkpoints: Checkpoints | None = None
 ) -> Job:
     """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder."""
     seen = resolve(config, with_content=content is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
-    given = {"style": style, "content": content, "init": init}
+    guides = guided(style_list(style), config, with_content=content is not None)
+    given = {"content": content, "init": init}
     given = {role: source for role, source in given.items() if source is not None}
-    sizes: dict[str, tuple[int, int]] = {}
-    with ExitStack() as stack:
-        for role, source in given.items():
-            found = stack.enter_context(opened(source, None))
-            check_visible(found, seen.unit, role)
-            sizes[role] = found.height, found.width
+    styles = {role: each.picture for role, each in roled(guides.styles)}
+    sizes = {role: _size(source, role, seen.unit) for role, source in (styles | given).items()}
+    pictures = Pictures(
+        tuple(sizes[role] for role in styles), sizes.get("content"), sizes.get("init"), guides.planes
+    )
     left = checkpoints.left if checkpoints else None
     if not checkpoints:
-        Limits.of(config).check_reading(sum(h * w for h, w in sizes.values()), seen.network.device)
+        Limits.of(config).check_reading(sum(pictures.areas), seen.network.device)
     plan = planned(
         config,
-        seen,
-        Pictures(**sizes),
+        replace(seen, regions=guides.count),
+        pictures,
         files=checkpoints is not None,
         settled=left.settled if left else None,
     )
     if checkpoints:
         checkpoints.begin(plan.settled, plan.need.disk)
     store = Folder(checkpoints.path) if checkpoints and plan.mapped else Memory(plan.home)
+    beside = store if isinstance(store, Folder) else Memory()
     planes = {role: planes_of(source, store) for role, source in given.items()}
     release()
     pixels, alpha = planes.get("content", (None, None))
@@ -171,7 +179,8 @@ def prepare(
         side=plan.side,
         unit=seen.unit,
         halo=seen.halo,
-        style=planes["style"][0],
+        styles=guides.exemplars(beside),
+        layout=guides.layout(beside),
         content=pixels,
         alpha=alpha,
         init=planes["init"][0] if "init" in planes else _init(config, with_content=content is not None),
@@ -276,6 +285,13 @@ def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None 
     if alpha is not None:
         plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
     return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
+
+
+def _size(source: object, role: str, unit: int) -> tuple[int, int]:
+    """Height and width of what holds a picture; raises PictureError where a network sees nothing of it."""
+    with opened(source, None) as found:
+        check_visible(found, unit, role)
+        return found.height, found.width
 
 
 def _init(config: RenderConfig, *, with_content: bool) -> Init:

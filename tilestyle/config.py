@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
+from typing import Any
 
 from tilestyle.errors import SettingError
 from tilestyle.memory_size import bytes_of
@@ -143,6 +144,11 @@ class RenderConfig:
     style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
+    style_blend: tuple[float, ...] = ()  # weights of several styles; empty: equal ones
+    mask: Any = None  # a picture of flat colours over the canvas, each a region
+    blend_map: Any = None  # a grey picture over the canvas, from the first style to the last
+    locality: float = 0.0  # how far patches are held to the style at their own place: 0 not, 1 to nothing else
+    locality_window: float = 0.25  # largest patch with locality, as a share of the picture's long side
     enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
@@ -178,6 +184,11 @@ class RenderConfig:
         _require(self, "tv_exponent", 1 <= self.tv_exponent < inf, "a number from 1 up")
         for name in ("overlap", "margin"):
             _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
+        blend = self.style_blend
+        good = not blend or (min(blend) >= 0 < sum(blend) < inf)
+        _require(self, "style_blend", good, "a number from 0 up for each style, one above 0")
+        _require(self, "locality", 0 <= self.locality <= 1, "a number from 0 to 1")
+        _require(self, "locality_window", 0 < self.locality_window <= 1, "a share above 0, 1 at most")
         _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
         counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)
         _require(self, "sweeps", self.sweeps != 0 and bool(counts) and min(counts) >= 1, "1 or more")
@@ -205,6 +216,7 @@ class RenderConfig:
             "overlap": self.overlap > 0,
             "keep_content": self.keep_content is True,
             "precision": self.precision is Precision.BF16,
+            "locality": self.locality > 0,
         }
         for name in [name for name, found in wrong.items() if found]:
             shown = f"--{name.replace('_', '-')}"

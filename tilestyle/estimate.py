@@ -29,10 +29,11 @@ def seconds_for(job: Job) -> float:
     """
     first = job.levels[0]
     moments = job.style_moments(first)
-    goals = {layer: target(found, job.config) for layer, found in moments.items()}
+    goals = [{k: target(m, job.config) for k, m in found.items()} for found in moments]
     began = time.perf_counter()
-    for layer, goal in goals.items():
-        goal.cotangent(moments[layer])
+    for found, goal in zip(moments, goals, strict=True):
+        for layer, distance in goal.items():
+            distance.cotangent(found[layer])
     fixed = time.perf_counter() - began
     ends = [time.perf_counter()]
     few = replace(job, levels=(replace(first, sweeps=SWEEPS),), store=Memory(job.home))
@@ -58,10 +59,14 @@ def passes(job: Job, level: Level) -> float:
 
 def measurements(job: Job, level: Level) -> int:
     """Sweeps of a level that begin with a forward pass for the exact moments of a canvas of many patches."""
-    if patches_of(level.extent, job.side) == 1:
+    if patches_of(level.extent, job.side_at(level)) == 1:
+        return 0
+    if job.config.locality == 1:
         return 0
     if job.config.style_loss is not StyleLoss.W2:
         return level.sweeps
     field = max(job.network.layers[name].receptive_field for name in job.octaves(level)[1].values())
     late = (4 * sweep >= 3 * level.sweeps for sweep in range(level.sweeps))
-    return sum(sweep % measured_every(job.side, field, late=end) == 0 for sweep, end in enumerate(late))
+    return sum(
+        sweep % measured_every(job.side_at(level), field, late=end) == 0 for sweep, end in enumerate(late)
+    )

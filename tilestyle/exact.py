@@ -31,7 +31,8 @@ class Exact:
     def __init__(self, job: Job, level: Level) -> None:
         self._weights = job.weights
         self._extent = level.extent
-        goal = Goal(job.style_moments(level), job.content_plane(level))
+        self._regions = job.regions(level)
+        goal = Goal(job.style_moments(level), job.content_plane(level), self._regions)
         self._octaves = [
             Octave(job, level, goal, factor, names) for factor, names in job.octaves(level).items()
         ]
@@ -41,6 +42,7 @@ class Exact:
         """The terms, and the gradient [3, H, W] of the loss times the canvas's pixels; good until the next."""
         tv = self._smoothness(canvas.pixels)
         terms = [octave.add(canvas, self._gradient) for octave in self._octaves]
+        self._leave()
         return sum(terms, Terms(0.0, 0.0, tv)), self._gradient
 
     def loss(self, terms: Terms) -> float:
@@ -48,6 +50,15 @@ class Exact:
         weights = self._weights
         weighed = weights.style * terms.style + weights.content * terms.content + weights.tv * terms.tv
         return weighed * self._extent.area
+
+    def _leave(self) -> None:
+        """What is of no region is not drawn anywhere."""
+        if not (self._regions and self._regions.partial):
+            return
+        height, width = self._extent.height, self._extent.width
+        for top in range(0, height, ROWS):
+            box = Box(top, 0, min(ROWS, height - top), width)
+            touched(self._gradient[:, top : top + box.height].mul_(self._regions.styled(box)))
 
     def _smoothness(self, pixels: Tensor) -> float:
         """Total variation; its weighted gradient is what the gradient begins with."""

@@ -18,7 +18,8 @@ from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 from tilestyle.planes import RESIDENT, SMALL
 
-PIXEL = 3 * 4  # bytes of a pixel in float32
+NUMBER = 4  # bytes of a float32
+PIXEL = 3 * NUMBER  # of a pixel
 CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
 BLEND = PIXEL + 4
 # Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search;
@@ -48,15 +49,21 @@ WORKSPACE = 64  # eigendecomposition of the widest layer
 class Pictures:
     """Height and width of the pictures that come in, pixels."""
 
-    style: tuple[int, int]
+    styles: tuple[tuple[int, int], ...]
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
+    guides: int = 0  # numbers that say where regions are, in all
 
     @property
     def areas(self) -> list[int]:
         """Pixels of each."""
-        given = (self.style, self.content, self.init)
+        given = (*self.styles, self.content, self.init)
         return [height * width for height, width in filter(None, given)]
+
+    @property
+    def largest_style(self) -> int:
+        """Pixels of the largest style."""
+        return max(height * width for height, width in self.styles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ class Work:
     kept: bool = False  # whether content features are kept beside the canvas
     mapped: bool = False  # whether what grows with the picture is in files
     history: int = 0  # pairs of vectors that L-BFGS remembers
+    regions: int = 1  # that have moments of their own
+    local: bool = False  # whether patches are held to windows of the style
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +117,25 @@ def footprint(
     """What a render of these levels needs, the last most; `style_side` is how long the style is shown."""
     extent = levels[-1].extent
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
-    window = _seen(extent, side * scale)
-    sources = PIXEL * sum(pictures.areas)
-    beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
+    own = min(side, levels[-1].side)  # of the patches; `side` is what styles are looked at by
+    window = _seen(extent, own * scale)
+    sources = PIXEL * sum(pictures.areas) + NUMBER * pictures.guides
+    regions = NUMBER * work.regions if pictures.guides else 0  # bytes a pixel that say how much of each it is
+    beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work) + regions
     canvas = CANVAS + beside
-    held = sources + round(canvas * extent.area) + _rim_bytes(extent, side)
-    style = pictures.areas[0]
-    shown = min(style, style * (style_side / max(pictures.style)) ** 2)
+    held = sources + round(canvas * extent.area) + _rim_bytes(extent, own)
+    style = pictures.largest_style
+    shown = min(style, style * (style_side / max(map(max, pictures.styles))) ** 2)
+    if work.local:  # all styles lie there as they are shown, at every scale
+        held += round(PIXEL * shown * len(pictures.styles) * 4 / 3)
     if work.mapped:
         return _mapped(work, levels, pictures, window, side, canvas)
     return Footprint(
         fixed=_fixed_bytes(work),
-        patch=round(_patch_bytes(work, extent, side, scaled=scale > 1) + STEP * window),
-        glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
+        patch=round(_patch_bytes(work, extent, own, scaled=scale > 1) + STEP * window),
+        glance=_glance_bytes(work, side),
         held=held,
-        style=round(PIXEL * (2 * shown + sqrt(shown * style))),
+        style=round(PIXEL * (2 * shown + sqrt(shown * style)) + regions * shown),
         between=max(
             READING * sum(pictures.areas),
             sources + _changing_bytes(levels),
@@ -138,20 +151,26 @@ def _mapped(
 ) -> Footprint:
     """What a render needs whose canvas, and what else grows with it, is in files; `canvas` is bytes a pixel."""
     extent, scaled = levels[-1].extent, len(levels[-1].scale_odds) > 1
+    own = min(side, levels[-1].side)
     small = round(canvas * SMALL) + PIXEL * sum(min(area, SMALL) for area in pictures.areas)
+    small += NUMBER * min(pictures.guides, 2 * work.regions * SMALL)
     before = levels[-2].extent.area if len(levels) > 1 else 0
-    largest = max(pictures.areas[0], extent.area) if pictures.areas[0] > SMALL else 0
+    style = pictures.largest_style
+    largest = max(style, extent.area) if style > SMALL else 0
+    largest *= len(pictures.styles) if work.local else 1
     changing = CANVAS * (before + extent.area)
     working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
     return Footprint(
         fixed=_fixed_bytes(work),
-        patch=round(_patch_bytes(work, extent, side, scaled=scaled) + STEP * window),
-        glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
-        held=2 * RESIDENT + small + _rim_bytes(extent, side),
-        style=3 * PIXEL * min(pictures.areas[0], SMALL),
+        patch=round(_patch_bytes(work, extent, own, scaled=scaled) + STEP * window),
+        glance=_glance_bytes(work, side),
+        held=2 * RESIDENT + small + _rim_bytes(extent, own),
+        style=3 * PIXEL * min(style, SMALL),
         between=2 * RESIDENT + 2 * small + STREAM,
         loading=_loading_bytes(work.network),
-        disk=round(max(changing, working)) + PIXEL * sum(area for area in pictures.areas if area > SMALL),
+        disk=round(max(changing, working))
+        + PIXEL * sum(area for area in pictures.areas if area > SMALL)
+        + NUMBER * pictures.guides,
     )
 
 
@@ -182,9 +201,11 @@ def _beside(work: Work) -> float:
 def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:
     """A patch forward and backward; or forward only, with the halo that makes its moments exact.
 
-    Where the canvas is larger than a patch, coarse octaves are seen apart; at scales above 1 all together.
+    Where the canvas is larger than a patch, coarse octaves are seen apart; at scales above 1, and with
+    locality, all together. Then a window of the style is looked at while the patch's features wait.
     """
     network = work.network
+    scaled = scaled or work.local
     layers = {*work.style_layers, *work.content_layers}
     octaves = {1: {layer: layer for layer in layers}} if scaled else network.octaves(layers)
     both = _seen(extent, side) * network.bytes_per_pixel(layers, network.dtype)
@@ -194,6 +215,11 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
         style = [name for layer, name in names.items() if layer in work.style_layers]
         if style:
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
+    if work.local:
+        most += side**2 * forward_bytes(network, work.style_layers)
+    if work.regions > 1:  # cells and their roots in float32, times their weights
+        cells = (network.layers[layer] for layer in work.style_layers)
+        most += _seen(extent, side) * 2 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
     return FRAGMENTS * most
 
 
@@ -201,6 +227,10 @@ def _rim_bytes(extent: Extent, side: int) -> int:
     """Gradients of patches' rims that wait until their neighbours have seen them."""
     every = 4 * RIM / side * extent.area if side < max(extent.height, extent.width) else 0
     return round(min(PIXEL * every, RIMS + 3 * 4 * RIM * PIXEL * extent.width))
+
+
+def _glance_bytes(work: Work, side: int) -> int:
+    return round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers))
 
 
 def _seen(extent: Extent, side: int) -> int:
@@ -211,6 +241,7 @@ def _seen(extent: Extent, side: int) -> int:
 def _fixed_bytes(work: Work) -> int:
     channels = [work.network.layers[layer].channels for layer in work.style_layers]
     matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * max(channels) ** 2
+    matrices *= work.regions
     return RUNTIME[work.network.dtype] + matrices + _numbers(work.network) * work.network.dtype.itemsize
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +13,15 @@ from tilestyle.canvas import fill, resized
 from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Box, Draw
-from tilestyle.moments import Moments
+from tilestyle.locality import Windows
+from tilestyle.moments import Moments, combined
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.objective import Weights
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Memory, Store, touched
-from tilestyle.style import shrunk, style_moments
+from tilestyle.regions import Regions
+from tilestyle.resample import Filter
+from tilestyle.style import Exemplar, Exhibit, shrunk
 
 # Strides of the layers that an enlarged style is shown to, over the enlargement.
 COARSE = 1.0
@@ -31,8 +34,9 @@ FAINT = 0.05 / 255
 class Goal:
     """What a level is drawn to at a scale."""
 
-    style: Mapping[str, Moments]  # of every style layer
+    styles: Sequence[Mapping[str, Moments]]  # of every style layer, for each region
     content: Tensor | None  # [3, H, W], with its margin
+    regions: Regions | None = None  # None: all of the canvas is one
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Job:
     side: int  # largest patch side, pixels
     unit: int  # deepest stride in use, pixels
     halo: int  # by which patches see more than they answer for, pixels; a multiple of `unit`
-    style: Tensor  # [3, h, w]
+    styles: tuple[Exemplar, ...]
+    layout: Tensor | None  # [K, h, w], how much of every region the canvas is to be; None: one region
     content: Tensor | None  # [3, h, w]
     alpha: Tensor | None  # [1, h, w] of the content
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
@@ -66,27 +71,40 @@ class Job:
         """Where planes are while they are looked at: the host, in any case."""
         return self.store if isinstance(self.store, Folder) else Memory()
 
-    def style_side(self, level: Level, scale: int) -> float:
-        """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""
+    def style_side(self, style: Exemplar, level: Level, scale: int) -> float:
+        """Long side at which a style is shown: a share of the picture's, or for a texture of its own."""
         if self.content is None:
-            return self.config.style_scale * level.share * max(self.style.shape[1:]) / scale
+            return self.config.style_scale * level.share * max(style.picture.shape[1:]) / scale
         picture = level.extent.picture
         return self.config.style_scale * max(picture.height, picture.width) / scale
 
-    def style_moments(self, level: Level, scale: int = 1) -> dict[str, Moments]:
-        """Moments of the style as seen from a level at a scale."""
-        found: dict[str, Moments] = {}
-        for size, layers in self._style_sizes(self.style_side(level, scale)):
-            found |= style_moments(self.style, size, self.network, layers, self.side, self._beside)
-        return found
+    def style_moments(self, level: Level, scale: int = 1) -> list[dict[str, Moments]]:
+        """Moments of the styles as seen from a level at a scale, mixed for each region."""
+        parts: list[list[tuple[float, Mapping[str, Moments]]]] = [[] for _ in self.styles[0].shares]
+        for style in self.styles:
+            found: list[dict[str, Moments]] = [{} for _ in style.shares]
+            for exhibit in self._exhibits(style, level, scale):
+                seen = exhibit.moments(self.side)
+                for region, moments in enumerate(found):
+                    moments |= seen[region if style.guide is not None else 0]
+            for region, share in enumerate(style.shares):
+                if share:
+                    parts[region].append((share, found[region]))
+        return [mixed(part) for part in parts]
 
-    def _style_sizes(self, side: float) -> list[tuple[Box, list[str]]]:
-        """Sizes at which the style is shown, for a long side that is asked for, and the layers that see each.
+    def _exhibits(self, style: Exemplar, level: Level, scale: int, *, apart: bool = True) -> Iterator[Exhibit]:
+        """A style as it is shown to the layers: the octaves each `apart`, or all at once."""
+        for size, layers in self._style_sizes(style, self.style_side(style, level, scale)):
+            octaves = self.network.octaves(layers) if apart else {1: {layer: layer for layer in layers}}
+            yield Exhibit(style, size, self.network, octaves, self._beside)
+
+    def _style_sizes(self, style: Exemplar, side: float) -> list[tuple[Box, list[str]]]:
+        """Sizes at which a style is shown, for a long side that is asked for, and the layers that see each.
 
         A style enlarged has nothing to show to layers finer than its own pixels have become: they see it as it
         is. So its forms are as large as they are to be, and the paint within them as fine as it was.
         """
-        height, width = self.style.shape[1:]
+        height, width = style.picture.shape[1:]
         own, layers = shrunk(height, width, side), list(self.weights.style_layers)
         factor = side / max(height, width)
         if factor <= 1 or not self.config.enlarge_style:
@@ -95,6 +113,14 @@ class Job:
         coarse = [layer for layer in layers if self.network.layers[layer].stride >= COARSE * factor]
         fine = [layer for layer in layers if layer not in coarse]
         return [(size, seen) for size, seen in ((large, coarse), (own, fine)) if seen]
+
+    def regions(self, level: Level) -> Regions | None:
+        """The regions of a level's canvas; None where all of it is one."""
+        if self.layout is None:
+            return None
+        plane = self.store.zeros(len(self.layout), level.extent.height, level.extent.width)
+        fill(plane, level.extent, self.layout, Filter.LINEAR)
+        return Regions(plane)
 
     def content_plane(self, level: Level) -> Tensor | None:
         """The content at the level's size with its margin, [3, H, W]."""
@@ -112,16 +138,30 @@ class Job:
         ]
         return max(strides, default=1)
 
+    def side_at(self, level: Level) -> int:
+        """Largest patch side at a level, pixels."""
+        return min(self.side, level.side) if self.config.locality else self.side
+
+    def windows(self, level: Level, scale: int = 1) -> Windows:
+        """The styles as patches at their own place see them, at a scale."""
+        shown = [
+            (style.shares[0], list(self._exhibits(style, level, scale, apart=False))) for style in self.styles
+        ]
+        return Windows(shown, level.extent, scale)
+
     def octaves(self, level: Level) -> dict[int, dict[str, str]]:
         """Layers by the factor the level's canvas is reduced by to see them: {factor: {layer: name there}}.
 
-        One octave, of factor 1, where one patch sees all of the canvas anyway.
+        One octave, of factor 1, where one patch sees all of the canvas anyway, and with locality: a patch seen
+        from afar would be another place.
         """
+        if self.config.locality:
+            return {1: self.weights.names}
         octaves = self.network.octaves(self.weights.names)
         return {1: self.weights.names} if self._seen_whole(level) or 1 not in octaves else octaves
 
     def _seen_whole(self, level: Level) -> bool:
-        return max(level.extent.height, level.extent.width) <= self.side
+        return max(level.extent.height, level.extent.width) <= self.side_at(level)
 
     def start(self, level: Level) -> Tensor:
         """Pixels [3, H, W] that the first level begins with."""
@@ -129,7 +169,7 @@ class Job:
         if init is Init.CONTENT:
             init = self.content if self.content is not None else Init.NOISE
         elif init is Init.STYLE:
-            init = self.style
+            init = self.styles[0].picture
         if not isinstance(init, Tensor):
             return self._drawn(level, init) if init in (Init.UNIFORM, Init.GREY) else self._noise(level)
         return self._plane(init, level, "pixels")
@@ -153,13 +193,55 @@ class Job:
         return plane
 
     def _noise(self, level: Level) -> Tensor:
-        """Noise in the style's colours: each pixel is one of the style's at this size, at random."""
-        size = shrunk(self.style.shape[1], self.style.shape[2], self.style_side(level, 1))
-        colours = resized(self.style, size).clamp(0, 1).flatten(1)  # [3, n]
+        """Noise in the styles' colours: each pixel is one of those of its region at this size, at random."""
+        colours = self._colours(level)
+        regions = self.regions(level)
         key = Draw(self.config.seed, level.index, 0)
-        plane = self.store.zeros(3, level.extent.height, level.extent.width, "pixels")
-        for top, drawn in key.rows(level.extent.height, level.extent.width, stream=1 << 32):
-            index = torch.from_numpy((drawn % colours.shape[1]).astype("int64"))
-            plane[:, top : top + len(drawn)] = colours[:, index.flatten()].reshape(3, *index.shape)
+        width = level.extent.width
+        plane = self.store.zeros(3, level.extent.height, width, "pixels")
+        for top, drawn in key.rows(level.extent.height, width, stream=1 << 32):
+            place = Box(top, 0, len(drawn), width)
+            which = torch.zeros(drawn.shape, dtype=torch.int64) if regions is None else regions.largest(place)
+            for region, of_region in enumerate(colours):
+                index = torch.from_numpy((drawn % of_region.shape[1]).astype("int64"))
+                chosen = of_region[:, index.flatten()].reshape(3, *index.shape)
+                rows = plane[:, top : top + len(drawn)]
+                rows.copy_(torch.where(which.to(rows.device) == region, chosen.to(rows.device), rows))
             touched(plane[:, top : top + len(drawn)])
         return plane
+
+    def _colours(self, level: Level) -> list[Tensor]:
+        """Colours [3, n] of each region: pixels of its styles, in proportion to their shares."""
+        found: list[list[tuple[float, Tensor]]] = [[] for _ in self.styles[0].shares]
+        for style in self.styles:
+            height, width = style.picture.shape[1:]
+            size = shrunk(height, width, self.style_side(style, level, 1))
+            pixels = resized(style.picture, size).clamp(0, 1).flatten(1)  # [3, n]
+            guide = None
+            if style.guide is not None:
+                guide = resized(style.guide, size, Filter.LINEAR).flatten(1) > 0.5
+            for region, share in enumerate(style.shares):
+                inside = pixels if guide is None or not guide[region].any() else pixels[:, guide[region]]
+                if share:
+                    found[region].append((share, inside))
+        return [_pooled(parts) for parts in found]
+
+
+def mixed(parts: Sequence[tuple[float, Mapping[str, Moments]]]) -> dict[str, Moments]:
+    """Moments of every layer of a mixture of styles, each with its share."""
+    if len(parts) == 1:
+        return dict(parts[0][1])
+    shares = [share for share, _ in parts]
+    return {layer: combined([moments[layer] for _, moments in parts], shares) for layer in parts[0][1]}
+
+
+def _pooled(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
+    """Columns of [3, n] tensors, so many of each that they are there in proportion to their shares."""
+    if len(parts) == 1:
+        return parts[0][1]
+    count = min(colours.shape[1] / share for share, colours in parts)
+    taken = []
+    for share, colours in parts:
+        wanted = max(1, int(share * count))
+        taken.append(colours[:, torch.arange(wanted) * colours.shape[1] // wanted])
+    return torch.cat(taken, 1)

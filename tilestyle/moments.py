@@ -78,33 +78,38 @@ class MomentSum:
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: float = 0
         self._sum: Tensor | None = None
         self._products: Tensor | None = None
 
-    def add(self, features: Tensor) -> None:
-        """Count every cell of [B, C, h, w] features in."""
+    def add(self, features: Tensor, weights: Tensor | None = None) -> None:
+        """Count every cell of [B, C, h, w] features in; as much of each as `weights` [h, w] say, if B is 1."""
         flat = features.transpose(0, 1).flatten(1)  # [C, B*h*w]
-        total, products = _summed(flat)
+        if weights is None:
+            count: float = flat.shape[1]
+            total, products = _summed(flat)
+        else:
+            count, total, products = _weighed(flat, weights.flatten())
         if self._sum is None or self._products is None:
             self._sum, self._products = total, products
         else:
             self._sum += total
             self._products += products
-        self.count += flat.shape[1]
+        self.count += count
 
     @property
     def state(self) -> dict[str, Tensor]:
         """As tensors by name, to be stored; none if nothing was added."""
         if self._sum is None or self._products is None:
             return {}
-        return {"count": torch.tensor(self.count), "sum": self._sum, "products": self._products}
+        count = torch.tensor(self.count, dtype=torch.float64)
+        return {"count": count, "sum": self._sum, "products": self._products}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> MomentSum:
         """The sums that `state` was of."""
         total = cls()
-        total.count, total._sum, total._products = int(state["count"]), state["sum"], state["products"]
+        total.count, total._sum, total._products = float(state["count"]), state["sum"], state["products"]
         return total
 
     def moments(self) -> Moments:
@@ -124,6 +129,15 @@ def _summed(flat: Tensor) -> tuple[Tensor, Tensor]:
     flat = flat if flat.dtype is torch.float64 else flat.float()
     ones = torch.ones(flat.shape[1], dtype=flat.dtype, device=flat.device)
     return flat @ ones, flat @ flat.mT
+
+
+def _weighed(flat: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
+    """The same of cells with weights [N], from 0 up, and the sum of these. Synchronises host and device."""
+    seen = weights > 0
+    dtype = flat.dtype if flat.dtype is torch.float64 else torch.float32
+    flat, weights = flat[:, seen].to(dtype), weights[seen].to(dtype)
+    root = flat * weights.sqrt()
+    return float(weights.sum(dtype=torch.float64)), flat @ weights, root @ root.mT
 
 
 def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,6 +228,10 @@ class Cotangent:
     value: float
     matrix: Tensor  # A [C, C], symmetric
     offset: Tensor  # b [C]
+
+    def plus(self, other: Cotangent) -> Cotangent:
+        """That of the sum of both distances, if their moments are over the same cells."""
+        return Cotangent(self.value + other.value, self.matrix + other.matrix, self.offset + other.offset)
 
     def scaled(self, factor: float) -> Cotangent:
         """The same for `factor` times the distance."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from tilestyle.config import TvForm
 from tilestyle.content import Content
-from tilestyle.errors import DivergedError
 from tilestyle.geometry import Box, Extent, Patch
-from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined
 from tilestyle.networks.network import FeatureNetwork
-from tilestyle.style import Target, inner
+from tilestyle.style import inner
 from tilestyle.transfer import sent
 from tilestyle.tv import total_variation, total_variation_gradient
 
@@ -59,8 +57,35 @@ class Weights:
         return replace(self, style_layers=style, content_layers=content)
 
 
+class StyleTerm(Protocol):
+    """What draws the features of a level to a style (regions.Global, locality.Local)."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something of an earlier sweep to work with."""
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """All that it has seen of the canvas, as tensors by name, to be stored."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from such a state."""
+
+    def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        """Count the moments of a patch in."""
+
+    def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
+        """Count a patch in; its gradients, times the canvas's pixels, at every cell of each layer."""
+
+    def correct(self, *, lasting: bool) -> None:
+        """Take what was measured since the last sweep as the exact moments of the canvas."""
+
+    def turn(self, memory: float) -> float:
+        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""
+
+
 class Objective:
-    """Style against the moments of the whole canvas one sweep ago, content and smoothness here and now.
+    """Style against moments one sweep old, content and smoothness here and now.
 
     Gradients are those of the loss times the number of canvas pixels: of order one at any resolution,
     so that the optimiser's state means the same on every level.
@@ -69,79 +94,45 @@ class Objective:
     def __init__(
         self,
         network: FeatureNetwork,
-        targets: Mapping[str, Target],
+        style: StyleTerm,
         content: Content | None,
         weights: Weights,
         extent: Extent,
         scale: int = 1,
     ) -> None:
         self._network = network
-        self._targets = targets
+        self._style = style
         self._content = content
         self._weights = weights
         self._extent = extent
         self._scale = scale
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
-        self._cotangents: dict[str, Cotangent] = {}
-        self._moments: dict[str, Moments] = {}
-        self._exact: dict[str, Moments] = {}
-        self._corrections: dict[str, Correction] = {}
         self._begin()
 
     def _begin(self) -> None:
-        self._sums = {layer: MomentSum() for layer in self._targets}
         self._losses = torch.zeros(2, device=self._network.device)  # content, tv
-        self._style: float | None = None  # the style term, once it is known
-
-    def _counted(self) -> dict[str, Moments]:
-        return {layer: total.moments() for layer, total in self._sums.items()}
 
     @property
     def state(self) -> dict[str, Tensor]:
         """All that it has seen of the canvas, as tensors by name, to be stored."""
-        parts: dict[str, Mapping[str, Moments | Correction | MomentSum]] = {
-            "moments": self._moments,
-            "exact": self._exact,
-            "corrections": self._corrections,
-            "sums": self._sums,
-        }
-        state = {"losses": self._losses} | {
-            f"{part} {layer} {name}": tensor
-            for part, layers in parts.items()
-            for layer, seen in layers.items()
-            for name, tensor in seen.state.items()
-        }
-        if self._style is not None:
-            state["style"] = torch.tensor(self._style, dtype=torch.float64)
-        return state
+        return {"losses": self._losses} | {f"style {k}": seen for k, seen in self._style.state.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from such a state."""
-        parts: dict[str, dict[str, dict[str, Tensor]]] = {}
-        device = self._network.device
-        for key, tensor in state.items():
-            part, *names = key.split(" ")
-            if names:
-                home = "cpu" if part == "corrections" else device
-                parts.setdefault(part, {}).setdefault(names[0], {})[names[1]] = tensor.to(home)
-        self._aim({layer: Moments.of_state(seen) for layer, seen in parts.get("moments", {}).items()})
-        self._exact = {layer: Moments.of_state(seen) for layer, seen in parts.get("exact", {}).items()}
-        self._corrections = {
-            layer: Correction.of_state(seen) for layer, seen in parts.get("corrections", {}).items()
-        }
-        self._sums |= {layer: MomentSum.of_state(seen) for layer, seen in parts.get("sums", {}).items()}
-        self._losses = state["losses"].to(device)
-        self._style = float(state["style"]) if "style" in state else None
+        self._losses = state["losses"].to(self._network.device)
+        mark = "style "
+        self._style.restore({k.removeprefix(mark): seen for k, seen in state.items() if k.startswith(mark)})
 
     @property
     def ready(self) -> bool:
         """Whether there are moments of an earlier sweep to work with."""
-        return bool(self._moments)
+        return self._style.ready
 
     def measure(self, window: Tensor, patch: Patch) -> None:
         """Count the moments of a patch in, without a gradient; `window` [3, h, w]."""
         with torch.no_grad():
-            self._count(self._network.features(self._shown(window), self._targets), patch)
+            features = self._network.features(self._shown(window), self._weights.style_layers)
+            self._style.measure(features, patch)
 
     def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False, owned: bool = False) -> Tensor:
         """Gradient of the loss [3, h, w] in the patch's pixels, float32 on the device; `window` the same.
@@ -153,12 +144,11 @@ class Objective:
         pixels = self._shown(window).requires_grad_()
         features = self._network.features(pixels, self._layers)
         with torch.no_grad():
-            self._count(features, patch)
-            if alone:
-                self._style = self._aim(self._counted())
+            pulled = self._style.pull(features, patch, alone=alone)
             wanted = self._content.features(patch) if self._content else {}
             cotangents = [
-                self._cotangent(layer, features[layer], wanted.get(layer), patch) for layer in features
+                self._cotangent(layer, response, pulled.get(layer), (wanted.get(layer), patch))
+                for layer, response in features.items()
             ]
             if owned:
                 cotangents = [
@@ -174,14 +164,14 @@ class Objective:
             gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values, *kind)
         return gradient
 
-    def _cotangent(self, layer: str, features: Tensor, wanted: Tensor | None, patch: Patch) -> Tensor:
+    def _cotangent(
+        self, layer: str, features: Tensor, pulled: Tensor | None, content: tuple[Tensor | None, Patch]
+    ) -> Tensor:
         """Gradient of the loss, times the canvas's pixels, at every cell of a layer."""
-        density = self._density(layer)
-        if layer in self._cotangents:
-            gradient = self._cotangents[layer].at(features)
-        else:
-            gradient = torch.zeros_like(features)
+        gradient = torch.zeros_like(features) if pulled is None else pulled
+        wanted, patch = content
         if wanted is not None and self._content is not None:
+            density = (self._network.layers[layer].stride * self._scale) ** 2
             share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energy[layer])
             difference = features - wanted
             owned = inner(difference, patch.cells(self._network.layers[layer].stride))
@@ -196,16 +186,8 @@ class Objective:
         inner(kept, cells).copy_(inner(pull, cells))
         return kept
 
-    def _density(self, layer: str) -> int:
-        """Canvas pixels for every cell of a layer: what turns a mean over cells into one over pixels."""
-        return (self._network.layers[layer].stride * self._scale) ** 2
-
     def _shown(self, window: Tensor) -> Tensor:
         return sent(window[None], self._network.device, self._network.dtype)
-
-    def _count(self, features: Mapping[str, Tensor], patch: Patch) -> None:
-        for layer, total in self._sums.items():
-            total.add(inner(features[layer].detach(), patch.cells(self._network.layers[layer].stride)))
 
     def correct(self, *, lasting: bool) -> None:
         """Take what was measured since the last sweep as the exact moments of the canvas.
@@ -213,52 +195,17 @@ class Objective:
         They make the cotangents of the coming sweep. If `lasting`, what the padded edges of its patches add to
         them is noted at its end, and taken off the moments of the sweeps after it.
         """
-        exact = self._counted()
-        self._aim(exact)
-        self._exact = exact if lasting else {}
-        self._begin()
+        self._style.correct(lasting=lasting)
 
     def turn(self, memory: float = 0.0) -> Terms:
         """End a sweep: its moments make the cotangents of the next; answers the sweep's terms.
 
         `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel.
         """
-        style = self._aim(self._recent(memory)) if self._style is None else self._style
+        style = self._style.turn(memory)
         content, tv = self._losses.tolist()
         self._begin()
         return Terms(style, content, tv)
-
-    def _recent(self, memory: float) -> dict[str, Moments]:
-        """The moments of the sweep that ends, corrected or mixed with earlier ones."""
-        found = self._counted()
-        if self._exact and not memory:
-            self._corrections = {
-                layer: Correction.between(found[layer], exact) for layer, exact in self._exact.items()
-            }
-        self._exact = {}
-        for layer, moments in found.items():
-            if memory and self.ready:
-                found[layer] = combined([self._moments[layer], moments], [memory, 1 - memory])
-            elif layer in self._corrections:
-                found[layer] = self._corrections[layer](moments)
-        return found
-
-    def _aim(self, found: Mapping[str, Moments]) -> float:
-        """Make the cotangents from these moments; answers the style term."""
-        style = 0.0
-        for layer, moments in found.items():
-            if not torch.isfinite(moments.second).all():
-                raise DivergedError(
-                    f"the features of {layer} are not finite any more",
-                    hint="lower the learning rate or the weights, or use --precision fp32",
-                )
-            weight = self._weights.style_layers[layer]
-            cotangent = self._targets[layer].cotangent(moments)
-            style += weight * cotangent.value
-            factor = self._weights.style * weight * self._density(layer)
-            self._cotangents[layer] = cotangent.scaled(factor).to(self._network.device, self._network.dtype)
-        self._moments = dict(found)
-        return style
 
 
 class _Pull(torch.autograd.Function):

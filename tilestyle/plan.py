@@ -7,7 +7,7 @@ from math import ceil, cos, log, pi
 
 from tilestyle.config import SCHEDULES, RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.geometry import Extent, extent
+from tilestyle.geometry import Extent, extent, rounded_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Level:
     sweeps: int
     share: float  # long side of its picture over that of the finished one
     scale_odds: tuple[float, ...]  # of patches at scales 1, 2, 4, ...
+    side: int  # largest patch side
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Pyramid:
     coarsest: float  # long side of the first picture, pixels
     side: int  # largest patch side
     unit: int  # deepest stride in use
+
+    @property
+    def least(self) -> int:
+        """Smallest patch side worth having: there is something to be compared in it."""
+        return 2 * self.unit
 
 
 def picture_size(size: int | tuple[int, int] | None, content: tuple[int, int] | None) -> tuple[int, int]:
@@ -52,10 +58,20 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
     for index in range(steps + 1):
         share = (pyramid.coarsest / long_side) ** (1 - index / steps) if steps else 1.0
         size = max(1, round(height * share)), max(1, round(width * share))
-        odds = _odds(config.scale_odds, max(size) + 2 * config.margin, pyramid.side)
+        side = _local_side(config, max(size), pyramid)
+        odds = _odds(config.scale_odds, max(size) + 2 * config.margin, side)
         around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1))
-        result.append(Level(index, around, _sweeps(config, index), share, odds))
+        result.append(Level(index, around, _sweeps(config, index), share, odds, side))
     return tuple(result)
+
+
+def _local_side(config: RenderConfig, long_side: int, pyramid: Pyramid) -> int:
+    """Largest patch side of a level: with locality, a share of its picture."""
+    if not config.locality:
+        return pyramid.side
+    share = round(config.locality_window * long_side / pyramid.unit) * pyramid.unit
+    least = pyramid.least + 2 * rounded_up(config.overlap, pyramid.unit)
+    return min(pyramid.side, max(share, least))
 
 
 def _sweeps(config: RenderConfig, index: int) -> int:

@@ -23,8 +23,9 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
 from tilestyle.images import Picture, Source, contact_sheet, cropped, gathered, source_from
 from tilestyle.plan import Level, Pyramid, levels
-from tilestyle.printing import Ready
+from tilestyle.printing import Ready, with_guides
 from tilestyle.resolved import COARSEST_STYLE
+from tilestyle.sources import Style
 
 SURROUNDINGS = 128
 """Pixels rendered around a crop at the least: near its edge a window has no neighbours."""
@@ -109,12 +110,17 @@ def preview(
     stop: Callable[[], bool] | None = None,
 ) -> Preview:
     """Predict the render of what is ready; ``begin`` is told of every render. Errors as in api.render."""
+    if ready.config.locality and wanted.at:
+        raise SettingError(
+            "crops cannot be foreseen with locality: rendered alone, they are not where they belong",
+            hint="give --crops 0",
+        )
     long_side = max(ready.height, ready.width)
     share = min(1.0, wanted.side / long_side)
     height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))
     begin(Step(0, 0, height, width))
-    style = gathered(ready.style)
-    small = _rendered(ready, style, _small(ready, (height, width)), None, stop)
+    styles = [Style(gathered(cast(Source, style.picture)), style.mask) for style in ready.styles]
+    small = _rendered(ready, styles, _small(ready, (height, width)), None, stop)
     finer = _finer(ready, share)
     crops = []
     known: dict[tuple[int, Box], Window] = {}  # windows that crops share
@@ -125,7 +131,7 @@ def preview(
             box = _around(place, size, max(wanted.crop + 2 * SURROUNDINGS, LEAST_WINDOW))
             if (index, box) not in known:
                 begin(Step(number, len(finer) - index - 1, box.height, box.width))
-                known[index, box] = _refined(ready, style, level, window, box, stop)
+                known[index, box] = _refined(ready, styles, level, window, box, stop)
             window = known[index, box]
         box = _around(place, (ready.height, ready.width), wanted.crop)
         crops.append(Crop(box, window.part(box, (ready.height, ready.width))))
@@ -202,7 +208,9 @@ def _finer(ready: Ready, share: float) -> list[Level]:
     config, long_side = ready.config, max(ready.height, ready.width)
     coarsest = float(config.coarsest)
     if ready.content is None:
-        shown = config.style_scale * max(ready.style.height, ready.style.width)
+        shown = config.style_scale * max(
+            max(cast(Source, style.picture).height, cast(Source, style.picture).width) for style in ready.styles
+        )
         coarsest = max(coarsest, long_side * min(1.0, COARSEST_STYLE / shown))
     pyramid = Pyramid(min(coarsest, long_side), long_side, 1)
     worth = share * config.level_ratio**0.5
@@ -211,7 +219,7 @@ def _finer(ready: Ready, share: float) -> list[Level]:
 
 
 def _refined(
-    ready: Ready, style: Picture, level: Level, window: Window, box: Box, stop: Callable[[], bool] | None
+    ready: Ready, styles: list[Style], level: Level, window: Window, box: Box, stop: Callable[[], bool] | None
 ) -> Window:
     """The next window, rendered as a part of this level."""
     size = level.extent.picture.height, level.extent.picture.width
@@ -222,23 +230,27 @@ def _refined(
         content = resampled(ready.content, Box(0, 0, *whole), whole, box, size)
         shown = max(size) / max(box.height, box.width)
     config = replace(
-        ready.config,
+        with_guides(ready.config, (box.top, box.left, box.height, box.width), size),
         size=(box.height, box.width),
         style_scale=ready.config.style_scale * shown,
         init=cast(Any, window.part(box, size)),
         coarsest=max(box.height, box.width),
         sweeps=level.sweeps,
     )
-    return Window(box, size, _rendered(ready, style, config, content, stop))
+    return Window(box, size, _rendered(ready, styles, config, content, stop))
 
 
 def _rendered(
-    ready: Ready, style: Picture, config: RenderConfig, content: Picture | None, stop: Callable[[], bool] | None
+    ready: Ready,
+    styles: list[Style],
+    config: RenderConfig,
+    content: Picture | None,
+    stop: Callable[[], bool] | None,
 ) -> Picture:
     if ready.content is None:
-        return api.texture(style, config, stop=stop)
+        return api.texture(styles, config, stop=stop)
     if content is None:
         height, width = cast(tuple[int, int], config.size)
         smaller = height <= ready.content.height and width <= ready.content.width
         content = ready.content.shrunk(height, width) if smaller else gathered(ready.content)
-    return api.render(content, style, config, stop=stop)
+    return api.render(content, styles, config, stop=stop)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.images import Proof, Source, cropped, filled, proofed
+from tilestyle.images import Proof, Source, cropped, filled, picture_from, proofed, source_from
 from tilestyle.paper import DPI, Fit, Paper, lay_out, stroke_pixels
 from tilestyle.plan import picture_size
+from tilestyle.sources import Style, style_list
 from tilestyle.stroke import stroke_width
 
 
@@ -36,7 +39,7 @@ class Ready:
     """
 
     config: RenderConfig
-    style: Source
+    styles: tuple[Style, ...]
     content: Source | None
     height: int
     width: int
@@ -44,18 +47,26 @@ class Ready:
     proof: Proof | None
     enlarged: float
 
+    @property
+    def style(self) -> Source:
+        """The first."""
+        return cast(Source, self.styles[0].picture)
+
     def printed(self, picture: Source) -> Source:
         """The finished picture in colours that the ink can make."""
         return picture if self.proof is None else proofed(picture, self.proof)
 
 
 def ready(
-    config: RenderConfig, style: Source, content: Source | None = None, printing: Printing | None = None
+    config: RenderConfig,
+    styles: Source | Sequence[Style],
+    content: Source | None = None,
+    printing: Printing | None = None,
 ) -> Ready:
     """Content cropped for its paper, what it hides filled, both in the colours of print, strokes as wide.
 
-    Reads the style once where strokes are asked for, and nothing else. Raises SettingError where settings
-    contradict each other or the paper.
+    The pictures of the styles are sources. Reads the first style once where strokes are asked for, and nothing
+    else. Raises SettingError where settings contradict each other or the paper.
     """
     printing = printing or Printing()
     dpi = printing.dpi
@@ -65,17 +76,20 @@ def ready(
     elif printing.bleed:
         raise SettingError("a bleed goes beyond the edge of a paper", hint="give --print")
     height, width = picture_size(config.size, sides(content))
-    style = filled(style)
-    full = max(style.height, style.width) if content is None else max(height, width)  # what a scale of 1 shows
+    given = style_list(styles)
+    sources = [filled(cast(Source, style.picture)) for style in given]
+    first = sources[0]
+    full = max(first.height, first.width) if content is None else max(height, width)  # what a scale of 1 shows
     if printing.stroke is not None:
         wanted = stroke_pixels(printing.stroke, max(height, width), dpi)
-        config = _stroked(config, style, wanted, full)
-    enlarged = config.style_scale * full / max(style.height, style.width)
+        config = _stroked(config, first, wanted, full)
+    enlarged = config.style_scale * full / max(first.height, first.width)
     content = None if content is None else filled(content)
     if printing.proof is not None:
-        style = proofed(style, printing.proof)
+        sources = [proofed(source, printing.proof) for source in sources]
         content = None if content is None else proofed(content, printing.proof)
-    return Ready(config, style, content, height, width, dpi, printing.proof, enlarged)
+    shown = tuple(Style(source, style.mask) for source, style in zip(sources, given, strict=True))
+    return Ready(config, shown, content, height, width, dpi, printing.proof, enlarged)
 
 
 def sides(source: Source | None) -> tuple[int, int] | None:
@@ -100,5 +114,27 @@ def _on_paper(
     layout = lay_out(paper, dpi, sides(content), printing.fit, printing.bleed)
     if content is not None and layout.crop is not None:
         crop = layout.crop
+        config = with_guides(
+            config, (crop.top, crop.left, crop.height, crop.width), (content.height, content.width)
+        )
         content = cropped(content, crop.top, crop.left, crop.height, crop.width)
     return replace(config, size=(layout.height, layout.width)), content
+
+
+def with_guides(config: RenderConfig, box: tuple[int, int, int, int], size: tuple[int, int]) -> RenderConfig:
+    """Settings with the part of mask and map under a box (top, left, height, width) of a picture this large."""
+    parts: dict[str, Any] = {}
+    for name in ("mask", "blend_map"):
+        given = getattr(config, name)
+        if given is not None:
+            source = given if isinstance(given, Source) else source_from(picture_from(given))
+            rows = _part(box[0], box[2], size[0], source.height)
+            columns = _part(box[1], box[3], size[1], source.width)
+            parts[name] = cropped(source, rows[0], columns[0], rows[1], columns[1])
+    return replace(config, **parts)
+
+
+def _part(start: int, length: int, side: int, whole: int) -> tuple[int, int]:
+    """Start and length of a span of a side in another picture, `whole` pixels long; one pixel at least."""
+    first = min(whole - 1, round(start * whole / side))
+    return first, max(1, min(whole, round((start + length) * whole / side)) - first)

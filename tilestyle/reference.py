@@ -10,14 +10,18 @@ from torch import Tensor
 from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
 from tilestyle.config import Normalise, StyleLoss
+from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.job import Job
-from tilestyle.moments import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE, Moments
+from tilestyle.moments import Moments
 from tilestyle.plan import step_size
 from tilestyle.tv import total_variation
 
 
 def render_untiled(job: Job, lag: int = 0) -> Canvas:
-    """The last level's canvas. `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier."""
+    """The last level's canvas, of one region.
+
+    `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier.
+    """
     canvas = None
     for level in job.levels:
         canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
@@ -25,7 +29,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        goal, content, before = job.style_moments(level), job.content_plane(level), None
+        goal, content, before = job.style_moments(level)[0], job.content_plane(level), None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             moments = whole_moments(job, pixels)
@@ -66,34 +70,6 @@ def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Mome
             factor = weight * job.config.statistics_weight
             losses.append(factor * statistics(found, wanted, absolute=absolute))
     return torch.stack(losses).sum()
-
-
-def wasserstein(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
-    """Squared W2 of the Gaussians, over |mu*|^2 + tr K* or the channels; both covariances with the ridge."""
-    share = ABSOLUTE_RIDGE if absolute else RIDGE * goal.covariance.diagonal().mean()
-    ridge = share * torch.eye(len(goal.mean), dtype=torch.float64)
-    values, vectors = torch.linalg.eigh(goal.covariance + ridge)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
-    values = torch.linalg.eigvalsh(root @ (found.covariance + ridge) @ root)
-    cross = values.clamp(min=ridge[0, 0] ** 2).sqrt().sum()
-    bures = (found.covariance + goal.covariance + 2 * ridge).trace() - 2 * cross
-    energy = len(goal.mean) if absolute else goal.second.trace()
-    return torch.as_tensor(((found.mean - goal.mean).square().sum() + bures) / energy)
-
-
-def gram(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
-    """Squared distance of second moments over that of the goal's, or over C^4."""
-    energy = len(goal.mean) ** 4 if absolute else goal.second.square().sum()
-    return (found.second - goal.second).square().sum() / energy
-
-
-def statistics(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
-    """Squared distances of means and of deviations, over |mu*|^2 + tr K* or the channels."""
-    energy = len(goal.mean) if absolute else goal.second.trace()
-    wanted = goal.covariance.diagonal()
-    least = LEAST_VARIANCE * float(wanted.mean())
-    stretch = found.covariance.diagonal().clamp(min=least).sqrt() - wanted.clamp(min=least).sqrt()
-    return ((found.mean - goal.mean).square().sum() + stretch.square().sum()) / energy
 
 
 def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:

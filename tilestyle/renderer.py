@@ -52,8 +52,15 @@ def optimise(
 def started(job: Job, level: Level, before: Canvas | None) -> Canvas:
     """The canvas that a level begins with."""
     if before:
-        return before.enlarged(level.extent, job.store)
-    return Canvas(level.extent, job.start(level), store=job.store)
+        canvas = before.enlarged(level.extent, job.store)
+    else:
+        canvas = Canvas(level.extent, job.start(level), store=job.store)
+    regions = job.regions(level)
+    if regions and regions.partial:
+        content = job.content_plane(level)
+        assert content is not None, "without a content, all of the canvas is styled"
+        regions.expose(canvas.pixels, content)
+    return canvas
 
 
 def refine(
@@ -79,7 +86,7 @@ def refine(
         if not at.prepared:
             sight.prepare(canvas, at.patches, sweep)
             at.prepared = True
-        step = Stepper(job, canvas, step_size(job.config, level, sweep), at)
+        step = Stepper(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
         for run in runs(at.left, pause):
             for patch, gradient in sight.gradients(canvas, map(step.announced, run)):
                 step.take(patch, gradient)
@@ -115,6 +122,6 @@ def sampled(job: Job, level: Level, sweep: int) -> list[Patch]:
     """The patches of one sweep."""
     draw = Draw(job.config.seed, level.index, sweep).aligned(job.grid(level), PERIOD)
     if job.config.sampler is Sampler.WINDOWS:
-        return scattered(level.extent, job.side, level.scale_odds, draw)
+        return scattered(level.extent, job.side_at(level), level.scale_odds, draw)
     scale = 2 ** draw.choice(level.scale_odds, stream=0)
-    return covering(level.extent, job.side, job.unit, draw, scale, Around(job.halo, LAP))
+    return covering(level.extent, job.side_at(level), job.unit, draw, scale, Around(job.halo, LAP))

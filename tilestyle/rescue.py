@@ -68,7 +68,8 @@ def resume(standing: Standing, job: Job) -> None:
     standing.begin(left, cut_short=True)
     if not left and standing.canvas:
         level = job.levels[standing.level]
-        Stepper(job, standing.canvas, step_size(job.config, level, standing.sweep), standing).finish()
+        rate = step_size(job.config, level, standing.sweep)
+        Stepper(job, standing.canvas, rate, standing, job.regions(level)).finish()
         standing.turn()
 
 

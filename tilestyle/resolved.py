@@ -48,6 +48,7 @@ class Resolved:
     unit: int  # deepest stride in use, pixels
     halo: int  # by which patches overlap, pixels
     limits: Limits
+    regions: int = 1  # that have moments of their own
 
     @property
     def layers(self) -> frozenset[str]:
@@ -115,7 +116,7 @@ def planned(
     `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before.
     """
     size = picture_size(config.size, pictures.content)
-    coarsest, style_side = float(config.coarsest), config.style_scale * max(pictures.style)
+    coarsest, style_side = float(config.coarsest), config.style_scale * max(map(max, pictures.styles))
     if pictures.content is None:
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
     else:
@@ -125,6 +126,8 @@ def planned(
         seen.weights.style_layers,
         seen.weights.content_layers,
         blended=bool(seen.halo) or config.sampler is Sampler.WINDOWS,
+        regions=seen.regions,
+        local=config.locality > 0,
     )
 
     def steps(side: int) -> tuple[Level, ...]:

@@ -100,6 +100,8 @@ def unknown(kind: str, name: str, known: Collection[str], where: str = "") -> Se
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type, as far as types of settings go; names of choices are text."""
     origin, parts = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return isinstance(value, os.PathLike)  # pictures, of which a file has only names
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in parts)
     if origin is tuple:

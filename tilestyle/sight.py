@@ -44,7 +44,8 @@ class Sight:
         self._content = job.content_plane(level)
         self._views: dict[int, View] = {}
         self._alone = False
-        goal = Goal(job.style_moments(level), self._content)
+        self.regions = job.regions(level)
+        goal = Goal(job.style_moments(level), self._content, self.regions)
         octaves = job.octaves(level)
         self._views[1] = View(job, level, goal, Look(octaves[1]))
         self._coarse = [
@@ -76,7 +77,7 @@ class Sight:
     def view(self, scale: int) -> View:
         """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""
         if scale not in self._views:
-            goal = Goal(self._job.style_moments(self._level, scale), self._content)
+            goal = Goal(self._job.style_moments(self._level, scale), self._content, self.regions)
             self._views[scale] = View(self._job, self._level, goal, Look(self._job.weights.names, scale))
         return self._views[scale]
 
@@ -85,7 +86,8 @@ class Sight:
 
         One sweep old is recent for W2, at a price that docs/algorithm.md tells. Gram overshoots with it, and at
         a rarer scale than 1 the last sweep is long ago: there the moments are taken anew. What patches measure
-        is bent by the padding at their edges, so now and then a forward pass with a halo sets it right.
+        is bent by the padding at their edges, so now and then a forward pass with a halo sets it right. What is
+        wholly local needs none.
         """
         draw = Draw(self._job.config.seed, self._level.index, sweep)
         scales = {patch.scale for patch in patches}
@@ -96,12 +98,12 @@ class Sight:
         # short is one patch, too.)
         whole = all(patch.owned.area == self._level.extent.area for patch in patches)
         self._alone = self._job.config.sampler is Sampler.SWEEP and whole
-        if self._alone:
+        if self._alone or self._job.config.locality == 1:
             return
         late = 4 * sweep >= 3 * self._level.sweeps
         for scale in scales:
             view = self.view(scale)
-            every = measured_every(self._job.side, view.field, late=late)
+            every = measured_every(self._job.side_at(self._level), view.field, late=late)
             anew = self._job.config.style_loss is not StyleLoss.W2 or scale > 1
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)

@@ -6,15 +6,40 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.errors import PictureError
+from tilestyle.errors import PictureError, SettingError
 from tilestyle.images import Picture, Source, filled, gathered, open_source, picture_from, source_from
 from tilestyle.planes import SMALL, Folder, Store, touched
+
+
+@dataclass(frozen=True)
+class Style:
+    """A picture whose style is taken; with a mask, for the regions that have the colours of its parts."""
+
+    picture: object  # whatever holds a picture
+    mask: object | None = None  # one of flat colours, or a colour #rrggbb that all of it is for
+
+    @property
+    def name(self) -> str:
+        """Of its file, if it is one."""
+        if isinstance(self.picture, str | os.PathLike):
+            return os.path.basename(os.fspath(self.picture))
+        name = getattr(self.picture, "name", None)
+        return name if isinstance(name, str) else "picture"
+
+
+def style_list(style: object) -> list[Style]:
+    """One style or several, each with the mask it may have."""
+    given = style if isinstance(style, list | tuple) else [style]
+    if not given:
+        raise SettingError("there is no style", hint="give one")
+    return [each if isinstance(each, Style) else Style(each) for each in given]
 
 
 @contextmanager

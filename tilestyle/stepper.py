@@ -11,6 +11,7 @@ from tilestyle.config import Sampler
 from tilestyle.geometry import Box, Patch, corners, meeting
 from tilestyle.job import Job
 from tilestyle.planes import touched
+from tilestyle.regions import Regions
 from tilestyle.standing import Standing
 
 # Bytes of rims that are no matter.
@@ -28,8 +29,12 @@ class Stepper:
     end of the sweep, so that no patch is the last to write.
     """
 
-    def __init__(self, job: Job, canvas: Canvas, rate: float, at: Standing) -> None:
+    def __init__(
+        self, job: Job, canvas: Canvas, rate: float, at: Standing, regions: Regions | None = None
+    ) -> None:
+        """What is of none of the `regions` is left as it is."""
         self._adam = Adam()
+        self._regions = regions if regions and regions.partial else None
         self._keeper = at.keeper
         self._canvas = canvas
         self._rate = rate
@@ -69,10 +74,11 @@ class Stepper:
         """Step what is under a box."""
         if not box.area:
             return
+        styled = self._regions.styled(box) if self._regions else None
         for views, row, column in self._canvas.views(box):
             height, width = views["pixels"].shape[1:]
-            part = gradient[:, row : row + height, column : column + width]
-            self._adam.update(views, part, self._rate)
+            under = slice(None), slice(row, row + height), slice(column, column + width)
+            self._adam.update(views, gradient[under], self._rate, None if styled is None else styled[under])
             touched(*views.values())
 
     def _step_rims(self) -> None:
@@ -97,6 +103,8 @@ class Stepper:
             self._keeper.guard(self._canvas, Box(top, 0, rows.stop - top, extent.width))
             self._keeper.settle()
             gradient, seen = self._blend.mean(rows)
+            if self._regions:
+                seen = seen * self._regions.styled(Box(top, 0, rows.stop - top, extent.width))
             views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
             self._adam.update(views, gradient, self._rate, seen)
             touched(gradient, seen, *views.values())

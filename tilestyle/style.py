@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas import fill, reduced
+from tilestyle.canvas import fill, read, reduced
 from tilestyle.config import Normalise, RenderConfig, StyleLoss
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
 from tilestyle.moments import GramTarget, Moments, MomentSum, StatisticsTarget, WassersteinTarget
 from tilestyle.networks.network import FeatureNetwork
-from tilestyle.planes import Memory, Store, touched
+from tilestyle.planes import Store, touched
+from tilestyle.resample import Filter
 
 # Cells near the edge of what a network is shown feel its padding, and would speak for that rather than for
 # the style: mirrored surroundings of this many pixels keep them out.
@@ -31,41 +34,90 @@ def target(moments: Moments, config: RenderConfig) -> Target:
     return StatisticsTarget(moments, config.statistics_weight, absolute=absolute)
 
 
-def style_moments(
-    picture: Tensor,
-    size: Box,
-    network: FeatureNetwork,
-    layers: Collection[str],
-    side: int,
-    store: Store | None = None,
-) -> dict[str, Moments]:
-    """Moments of each layer for a [3, h, w] picture at the height and width of `size`.
+@dataclass(frozen=True)
+class Exemplar:
+    """A style picture, and which part it has in the targets of the regions."""
 
-    Shown to the network in patches of at most `side` pixels, so that the picture's size costs no device memory.
-    """
-    octaves = network.octaves(layers)
-    unit = max(network.layers[layer].stride for layer in layers)
-    # The last row and column of cells are filled up by reflection: at most one cell is partly the mirror's.
-    rows, columns = rounded_up(size.height, unit), rounded_up(size.width, unit)
-    margin = max(octaves) * SURROUNDINGS
-    place = Box(margin, margin, size.height, size.width)
-    around = Extent(rows + 2 * margin, columns + 2 * margin, place)
-    plane = (store or Memory()).empty(3, around.height, around.width)
-    fill(plane, around, picture, clamped=True)
-    sums = {layer: MomentSum() for layer in layers}
-    for factor, names in octaves.items():
-        step = unit // factor
-        halo = rounded_up(min(SURROUNDINGS, side // 4), step)
-        for box in tiling(rows // factor, columns // factor, max(side - 2 * halo, step), step):
-            seen = box.widened(halo).times(factor)
-            window = reduced(plane, Box(seen.top + margin, seen.left + margin, seen.height, seen.width), factor)
-            touched(window)
-            with torch.no_grad():
-                features = network.features(window[None].to(network.device, network.dtype), names.values())
-            for layer, name in names.items():
-                stride = network.layers[name].stride
-                cells = Box(halo, halo, box.height, box.width).over(stride)
-                sums[layer].add(inner(features[name], cells))
+    picture: Tensor  # [3, h, w]
+    shares: tuple[float, ...] = (1.0,)  # of its moments in the target of each region; 0: no part
+    guide: Tensor | None = None  # [K, h, w], how much of every region each pixel is; None: all of any
+
+
+class Exhibit:
+    """A style at one size, in mirrored surroundings, to be looked at through boxes."""
+
+    def __init__(
+        self,
+        exemplar: Exemplar,
+        size: Box,
+        network: FeatureNetwork,
+        octaves: Mapping[int, Mapping[str, str]],
+        store: Store,
+    ) -> None:
+        """`size` is its height and width, `octaves` are the layers that look at it (FeatureNetwork.octaves)."""
+        self.size = size
+        self._network, self._octaves = network, octaves
+        strides = [f * network.layers[name].stride for f, names in octaves.items() for name in names.values()]
+        self.unit = max(strides)
+        # The last row and column of cells are filled up by reflection: at most one cell is partly the mirror's.
+        self.rows, self.columns = rounded_up(size.height, self.unit), rounded_up(size.width, self.unit)
+        self._margin = margin = max(octaves) * SURROUNDINGS
+        place = Box(margin, margin, size.height, size.width)
+        around = Extent(self.rows + 2 * margin, self.columns + 2 * margin, place)
+        self._plane = store.empty(3, around.height, around.width)
+        fill(self._plane, around, exemplar.picture, clamped=True)
+        self._guide: Tensor | None = None
+        self._wanted = [True]  # whether moments for each row of the guide are
+        if exemplar.guide is not None:
+            self._guide = store.empty(len(exemplar.guide), around.height, around.width)
+            fill(self._guide, around, exemplar.guide, Filter.LINEAR)
+            self._wanted = [share > 0 for share in exemplar.shares]
+
+    def moments(self, side: int) -> list[dict[str, Moments]]:
+        """Moments of every layer over all of it: for each region, if it has a guide.
+
+        Shown to the network in patches of at most `side` pixels: the style's size costs no device memory.
+        """
+        sums: list[dict[str, MomentSum]] = [{} for _ in self._wanted]
+        for factor in self._octaves:
+            step = self.unit // factor
+            halo = rounded_up(min(SURROUNDINGS, side // 4), step)
+            largest = max(side - 2 * halo, step)
+            for box in tiling(self.rows // factor, self.columns // factor, largest, step):
+                self._count(sums, box, halo, factor)
+        return [_moments(found) for found in sums]
+
+    def part(self, box: Box, halo: int) -> dict[str, Moments]:
+        """Moments of every layer over a box, shown with `halo` pixels around: of whole units, one octave."""
+        sums: list[dict[str, MomentSum]] = [{}]
+        self._count(sums, box, halo, 1)
+        return _moments(sums[0])
+
+    def _count(self, sums: list[dict[str, MomentSum]], box: Box, halo: int, factor: int) -> None:
+        """Count in what the layers of an octave answer over a box of the picture reduced by `factor`."""
+        network, names = self._network, self._octaves[factor]
+        window = reduced(self._plane, self._moved(box.widened(halo).times(factor)), factor)
+        touched(window)
+        with torch.no_grad():
+            features = network.features(window[None].to(network.device, network.dtype), names.values())
+        weights: Tensor | None = None
+        if self._guide is not None:
+            weights = read(self._guide, self._moved(box.times(factor))).to(network.device)
+            touched(weights)
+        for layer, name in names.items():
+            stride = network.layers[name].stride
+            seen = inner(features[name], Box(halo, halo, box.height, box.width).over(stride))
+            for region, wanted in enumerate(self._wanted):
+                part = None if weights is None else F.avg_pool2d(weights[region][None], factor * stride)[0]
+                if wanted:
+                    sums[region].setdefault(layer, MomentSum()).add(seen, part)
+
+    def _moved(self, box: Box) -> Box:
+        """A box of the style in its plane."""
+        return Box(box.top + self._margin, box.left + self._margin, box.height, box.width)
+
+
+def _moments(sums: Mapping[str, MomentSum]) -> dict[str, Moments]:
     return {layer: total.moments() for layer, total in sums.items()}
 
 

@@ -13,10 +13,13 @@ from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.geometry import Around, Draw, Patch, covering
 from tilestyle.job import Goal, Job
+from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo
-from tilestyle.objective import Objective
+from tilestyle.objective import Objective, StyleTerm, Weights
 from tilestyle.plan import Level
 from tilestyle.planes import touched
+from tilestyle.pull import Pulled
+from tilestyle.regions import Global
 from tilestyle.style import target
 
 
@@ -38,7 +41,7 @@ class View:
         self.unit = max(layer.stride for layer in layers)
         self.field = max(layer.receptive_field for layer in layers)
         self._halo = exact_halo(layers)
-        self._side = job.side
+        self._side = job.side_at(level)
         self._extent = level.extent
         self._look = look
         weights = job.weights.of(look.names)
@@ -47,7 +50,7 @@ class View:
         if goal.content is not None and weights.content_layers:
             if look.scale == 1 and job.grid(level) > 1:
                 content = CachedContent(
-                    goal.content, job.network, weights.content_layers, level.extent, job.side
+                    goal.content, job.network, weights.content_layers, level.extent, self._side
                 )
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
@@ -56,12 +59,29 @@ class View:
             else:
                 halo = self._halo if job.config.optimiser is Optimiser.LBFGS else 0
                 content.measure(level.extent, self._side, self.unit, halo)
-        targets = {
-            name: target(goal.style[layer], job.config)
-            for layer, name in look.names.items()
-            if layer in goal.style
-        }
-        self.objective = Objective(job.network, targets, content, weights, level.extent, look.scale)
+        self.objective = Objective(
+            job.network, self._style_term(job, level, goal, weights), content, weights, level.extent, look.scale
+        )
+
+    def _style_term(self, job: Job, level: Level, goal: Goal, weights: Weights) -> StyleTerm:
+        """The style term over the moments of the layers that are looked at."""
+        names, scale = self._look.names, self._look.scale
+        strides = {layer: job.network.layers[layer].stride for layer in weights.style_layers}
+        layers = Pulled(
+            job.network,
+            weights.style_layers,
+            {
+                layer: weights.style * share * (strides[layer] * scale) ** 2
+                for layer, share in weights.style_layers.items()
+            },
+        )
+        if job.config.locality:
+            return Local(goal.styles[0], job.windows(level, scale), layers, job.config)
+        targets = [
+            {name: target(style[layer], job.config) for layer, name in names.items() if layer in style}
+            for style in goal.styles
+        ]
+        return Global(targets, layers, goal.regions)
 
     def window(self, canvas: Canvas, patch: Patch) -> Tensor:
         """What a patch shows of the canvas, [3, h, w]."""

@@ -19,7 +19,7 @@ def exact_loss(job: Job, pixels: Tensor, top: int = 0, left: int = 0) -> tuple[f
     box = Box(top, left, level.extent.height, level.extent.width)
     pixels, content = read(pixels, box), job.content_plane(level)
     with torch.no_grad():
-        style = style_loss(job, whole_moments(job, pixels), job.style_moments(level))
+        style = style_loss(job, whole_moments(job, pixels), job.style_moments(level)[0])
         kept = content_loss(job, pixels, None if content is None else read(content, box))
     return job.weights.style * float(style), job.weights.content * float(kept)
 

@@ -32,7 +32,7 @@ def parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, float]:
         return window[None].to(network.device, network.dtype)
 
     features = network.features(shown(), job.weights.style_layers)
-    goals = job.style_moments(level)
+    goals = job.style_moments(level)[0]
     targets = {layer: target(moments, job.config) for layer, moments in goals.items()}
     cotangents = {
         layer: goal.cotangent(goals[layer]).to(network.device, network.dtype) for layer, goal in targets.items()

@@ -70,7 +70,7 @@ def kept(context: typer.Context, file: Path | None) -> Kept | None:
         return None
     settings = {each.name for each in fields(RenderConfig)}
     run = {
-        name: _plain(value)
+        name: _styles(value) if name == "style" else _plain(value)
         for name, value in context.params.items()
         if name not in APART and not {name, f"{name}s"} & settings and value not in (None, [], ())
     }
@@ -87,8 +87,18 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
+def _styles(words: list[str]) -> list[dict[str, Any]]:
+    """Styles with their masks or colours, by their files."""
+    from tilestyle.cli.options import parsed_styles
+
+    found = ({"picture": style.path, "mask": style.mask} for style in parsed_styles(words))
+    return [{name: value for name, value in style.items() if value is not None} for style in found]
+
+
 def _words(value: Any) -> Any:
     """A value as a command line has it."""
+    if isinstance(value, Mapping) and "picture" in value:
+        return ":".join(str(value[name]) for name in ("picture", "mask") if name in value)
     if isinstance(value, Mapping):
         return {name: _words(each) for name, each in value.items()}
     if isinstance(value, tuple):

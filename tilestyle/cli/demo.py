@@ -38,16 +38,17 @@ def demo(
         raise OutputError(f"cannot make folder {out}: {error.strerror}", hint="give another --out") from error
     content = path_of(CONTENT)
     config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
-    for style in RENDERED:
+    for name in RENDERED:
         produce(
-            path_of(style),
+            [option.StyleFile(path_of(name))],
             config,
-            Output(out / f"{CONTENT}-{style}.png", quiet=quiet),
+            Output(out / f"{CONTENT}-{name}.png", quiet=quiet),
             NOTHING,
             content=content,
         )
     config = dataclasses.replace(config, size=(size, size))
-    produce(path_of(SYNTHESISED), config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
+    style = option.StyleFile(path_of(SYNTHESISED))
+    produce([style], config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
 
 
 CONTENT = "coffee"

@@ -131,12 +131,12 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
     seen = resolve(config, with_content=True)
     # Of a style nothing is known here: one as large as the render counts.
     size = picture_size(config.size, (height, width))
-    found = planned(config, seen, Pictures(size, (height, width)), files=True)
+    found = planned(config, seen, Pictures((size,), (height, width)), files=True)
     table = Table("level", "picture", "canvas", "sweeps", "patches a sweep", title="a render would need")
     passes = 0
     pixels = 0
     for level in found.levels:
-        box, count = level.extent.picture, patches_of(level.extent, found.side)
+        box, count = level.extent.picture, patches_of(level.extent, min(found.side, level.side))
         passes += count * level.sweeps
         pixels += level.extent.area * level.sweeps
         table.add_row(

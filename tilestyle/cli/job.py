@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tilestyle.choices import Compression, Format
 from tilestyle.cli.chosen import Kept
 from tilestyle.cli.keeping import Keeping
+from tilestyle.cli.options import StyleFile
 from tilestyle.config import Optimiser, Precision, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tilestyle.printing import Printing, Ready
 
 
+# Settings that are pictures over the canvas.
+GUIDES = ("mask", "blend_map")
 # Options that say how a render is kept and watched.
 WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview", "--save-config")
 WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
@@ -78,7 +81,7 @@ class Output:
 
 @contextmanager
 def readied(
-    style: Path,
+    styles: Sequence[StyleFile],
     config: RenderConfig,
     printing: Printing | None,
     content: Path | None,
@@ -90,15 +93,26 @@ def readied(
     """
     from tilestyle.images import open_source
     from tilestyle.printing import ready
+    from tilestyle.sources import Style
 
     with ExitStack() as opened:
-        files = [file for file in (content, style) if file is not None]
-        sources = {file: opened.enter_context(open_source(file, convert_into)) for file in files}
-        yield ready(config, sources[style], None if content is None else sources[content], printing)
+
+        def source(file: Path) -> Source:
+            return opened.enter_context(open_source(file, convert_into))
+
+        canvas = None if content is None else source(content)
+        given = [
+            Style(source(each.path), source(each.mask) if isinstance(each.mask, Path) else each.mask)
+            for each in styles
+        ]
+        guides: dict[str, Any] = {
+            name: source(file) for name in GUIDES if isinstance(file := getattr(config, name), Path)
+        }
+        yield ready(replace(config, **guides), given, canvas, printing)
 
 
 def produce(
-    style: Path,
+    styles: Sequence[StyleFile],
     config: RenderConfig,
     output: Output,
     keeping: Keeping,
@@ -114,7 +128,7 @@ def produce(
     from tilestyle.progress import Event, Finished
 
     peak = Peak(find_device(config.device))
-    with readied(style, config, printing, content) as found:  # refuse what cannot be, before a folder is made
+    with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made
         output.check(output.file, found.height, found.width, found.dpi)
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
@@ -126,17 +140,17 @@ def produce(
 
     work = keeping.work(output.file)
     with (
-        working(work, lambda: identity(style, config, content, printing), keeping.agree) as checkpoints,
-        readied(style, config, printing, content, checkpoints.path if checkpoints else None) as found,
+        working(work, lambda: identity(styles, config, content, printing), keeping.agree) as checkpoints,
+        readied(styles, config, printing, content, checkpoints.path if checkpoints else None) as found,
         stop_on_interrupt() as stop,
     ):
         if not output.quiet:
             tell_strokes(found, printing)
-        job = prepare(found.style, found.config, found.content, checkpoints)
+        job = prepare(found.styles, found.config, found.content, checkpoints)
         if output.settings:
             keep_settings(output.settings, config, job)
         picture = run(job, observe, stop, checkpoints)
-        made = provenance(style, found.config, content)
+        made = provenance(styles, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete
     if not output.quiet:
@@ -168,12 +182,15 @@ def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
 
 
 def identity(
-    style: Path, config: RenderConfig, content: Path | None, printing: Printing | None
+    styles: Sequence[StyleFile], config: RenderConfig, content: Path | None, printing: Printing | None
 ) -> dict[str, Any]:
     """What a render is of: settings, paper and ink, and what is in the files."""
     from tilestyle import api
+    from tilestyle.guides import roles
+    from tilestyle.sources import Style
 
-    files = {"style": style} | ({} if content is None else {"content": content})
+    files = roles([Style(each.path, each.mask) for each in styles])
+    files |= {} if content is None else {"content": content}
     asked = (
         {} if printing is None else {field.name: getattr(printing, field.name) for field in fields(printing)}
     )
@@ -192,9 +209,10 @@ def tell_strokes(found: Ready, printing: Printing | None) -> None:
         print(shown, file=sys.stderr)
 
 
-def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[str, Json]:
+def provenance(styles: Sequence[StyleFile], config: RenderConfig, content: Path | None) -> dict[str, Json]:
     """What made a picture: version, command and settings; file names without their folders."""
     defaults = RenderConfig()
+    names: list[Json] = [each.path.name for each in styles]
     settings = {
         field.name: _plain(getattr(config, field.name))
         for field in fields(config)
@@ -204,7 +222,7 @@ def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[
         "version": __version__,
         "command": " ".join(["tilestyle", *map(_bare, deciding(sys.argv[1:]))]),
         "content": None if content is None else content.name,
-        "style": style.name,
+        "style": names[0] if len(names) == 1 else names,
         "settings": settings,
     }
 
@@ -224,11 +242,14 @@ def deciding(words: list[str]) -> list[str]:
 def _bare(word: str) -> str:
     """A word of the command line without folders, also behind --option=."""
     option, equals, value = word.rpartition("=")
-    return option + equals + (Path(value).name or value)
+    return option + equals + ":".join(Path(part).name or part for part in value.split(":"))
 
 
 def _plain(value: Any) -> Json:
     """A setting as JSON has it."""
     if isinstance(value, tuple):
         return list(value)
+    from tilestyle.images import Source
+
+    value = Path(value.name) if isinstance(value, Source) else value
     return Path(value).name if isinstance(value, PathLike) else value

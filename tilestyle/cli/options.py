@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,15 @@ from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
 if TYPE_CHECKING:
     from tilestyle.printing import Printing
+
+
+@dataclass(frozen=True)
+class StyleFile:
+    """A style's file, and that of its mask or its colour."""
+
+    path: Path
+    mask: Path | str | None = None
+
 
 LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
 KEEPING, SETTINGS = "Keeping", "Settings in files"
@@ -48,7 +58,51 @@ SaveConfig = Annotated[
     ),
 ]
 
-Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
+Styles = Annotated[
+    list[str],
+    typer.Option(
+        "--style",
+        "-s",
+        help="Picture whose style is taken; repeatable. STYLE:MASK has a mask of its parts, STYLE:#rrggbb the "
+        "colour of its region.",
+        show_default=False,
+    ),
+]
+StyleBlend = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights of several styles, such as 0.3,0.7.", show_default="equal", rich_help_panel=LOOK
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        help="Picture of flat colours over the canvas: each is a region, with the style that has its colour.",
+        show_default=False,
+        rich_help_panel=LOOK,
+    ),
+]
+Locality = Annotated[
+    float,
+    typer.Option(
+        help="0 takes the style as a whole; 1 gives every place what the style is like at its own place.",
+        rich_help_panel=LOOK,
+    ),
+]
+LocalityWindow = Annotated[
+    float,
+    typer.Option(
+        help="With --locality: largest patch, as a share of the picture's long side.", rich_help_panel=LOOK
+    ),
+]
+BlendMap = Annotated[
+    Path | None,
+    typer.Option(
+        help="Grey picture over the canvas: black is the first style, white the last, grey between them.",
+        show_default=False,
+        rich_help_panel=LOOK,
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option("--out", "-o", help=f"Picture to write: {' '.join(SUFFIXES)}.", show_default=False),
@@ -321,6 +375,29 @@ def parsed_printing(
         stroke=stroke,
         proof=None if proof is None else open_proof(proof, intent),
     )
+
+
+def parsed_styles(texts: list[str]) -> list[StyleFile]:
+    """Styles from STYLE, STYLE:MASK or STYLE:#rrggbb; a colon that is part of a name stays one."""
+    found = []
+    for text in texts:
+        name, colon, mask = text.rpartition(":")
+        is_colour = len(mask) == 7 and mask.startswith("#")
+        if not colon or Path(text).is_file() or not (is_colour or Path(mask).is_file() or Path(name).is_file()):
+            found.append(StyleFile(Path(text)))
+        else:
+            found.append(StyleFile(Path(name), mask if is_colour else Path(mask)))
+    return found
+
+
+def parsed_blend(text: str | None) -> tuple[float, ...]:
+    """Weights of styles."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise SettingError(
+            f"style-blend {text!r} are no numbers", hint="give weights such as 0.3,0.7"
+        ) from None
 
 
 def parsed_sweeps(text: str | None) -> int | tuple[int, ...] | None:

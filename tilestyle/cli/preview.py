@@ -26,7 +26,7 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 def preview(
     context: typer.Context,
-    style: option.Style,
+    style: option.Styles,
     out: option.Out,
     content: Annotated[
         Path | None,
@@ -57,6 +57,11 @@ def preview(
     style_layer: option.StyleLayers = None,
     style_loss: option.StyleLossOption = DEFAULT.style_loss,
     style_scale: option.StyleScale = DEFAULT.style_scale,
+    style_blend: option.StyleBlend = None,
+    mask: option.Mask = None,
+    blend_map: option.BlendMap = None,
+    locality: option.Locality = DEFAULT.locality,
+    locality_window: option.LocalityWindow = DEFAULT.locality_window,
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
@@ -105,6 +110,11 @@ def preview(
         style_layers=option.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
+        style_blend=option.parsed_blend(style_blend),
+        mask=mask,
+        blend_map=blend_map,
+        locality=locality,
+        locality_window=locality_window,
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
@@ -127,11 +137,11 @@ def preview(
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
     wanted = Wanted(preview_size, crop_size, option.parsed_places(at) or places(crops))
     output = Output(out, form, depth, jpeg_quality, compression, quiet=quiet)
-    foresee(style, config, output, printing, content, wanted)
+    foresee(option.parsed_styles(style), config, output, printing, content, wanted)
 
 
 def foresee(
-    style: Path,
+    styles: list[option.StyleFile],
     config: RenderConfig,
     output: Output,
     printing: Printing,
@@ -149,13 +159,13 @@ def foresee(
         if not output.quiet:
             print(f"{what}: {step.width} x {step.height}{to_go}", file=sys.stderr, flush=True)
 
-    with readied(style, config, printing, content) as found:
+    with readied(styles, config, printing, content) as found:
         files = [beside(output.file, number) for number in range(1, len(wanted.at) + 1)]
         for file in (output.file, *files):
             output.check(file, wanted.side, wanted.side, found.dpi)
         with stop_on_interrupt() as stop:
             seen = preview(found, wanted, begin, stop)
-        made = provenance(style, found.config, content)
+        made = provenance(styles, found.config, content)
         if not output.quiet:
             tell_strokes(found, printing)
         output.write(found.printed(source_from(seen.sheet())), None, made)

@@ -22,7 +22,7 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 def render(
     context: typer.Context,
     content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
-    style: option.Style,
+    style: option.Styles,
     out: option.Out,
     preset: option.Preset = None,
     config_file: option.ConfigFile = None,
@@ -35,6 +35,11 @@ def render(
     style_layer: option.StyleLayers = None,
     style_loss: option.StyleLossOption = DEFAULT.style_loss,
     style_scale: option.StyleScale = DEFAULT.style_scale,
+    style_blend: option.StyleBlend = None,
+    mask: option.Mask = None,
+    blend_map: option.BlendMap = None,
+    locality: option.Locality = DEFAULT.locality,
+    locality_window: option.LocalityWindow = DEFAULT.locality_window,
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
@@ -84,6 +89,11 @@ def render(
         style_layers=option.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
+        style_blend=option.parsed_blend(style_blend),
+        mask=mask,
+        blend_map=blend_map,
+        locality=locality,
+        locality_window=locality_window,
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
@@ -106,4 +116,4 @@ def render(
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce(style, config, output, keeping, printing, content)
+    produce(option.parsed_styles(style), config, output, keeping, printing, content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +20,12 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 def texture(
     context: typer.Context,
-    style: Annotated[Path, typer.Argument(help="Picture whose style is taken.", show_default=False)],
+    style: Annotated[
+        list[str],
+        typer.Argument(
+            help="Picture whose style is taken, or several; as --style of render.", show_default=False
+        ),
+    ],
     out: option.Out,
     preset: option.Preset = None,
     config_file: option.ConfigFile = None,
@@ -32,6 +36,11 @@ def texture(
     style_layer: option.StyleLayers = None,
     style_loss: option.StyleLossOption = DEFAULT.style_loss,
     style_scale: option.StyleScale = DEFAULT.style_scale,
+    style_blend: option.StyleBlend = None,
+    mask: option.Mask = None,
+    blend_map: option.BlendMap = None,
+    locality: option.Locality = DEFAULT.locality,
+    locality_window: option.LocalityWindow = DEFAULT.locality_window,
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
@@ -77,6 +86,11 @@ def texture(
         style_layers=option.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
+        style_blend=option.parsed_blend(style_blend),
+        mask=mask,
+        blend_map=blend_map,
+        locality=locality,
+        locality_window=locality_window,
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
@@ -98,4 +112,4 @@ def texture(
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce(style, config, output, keeping, printing)
+    produce(option.parsed_styles(style), config, output, keeping, printing)

@@ -1,0 +1,79 @@
+"""Paint the masks and the map of docs/cookbook.md: `python examples/masks.py --out FOLDER`.
+
+A mask is a picture of flat colours, drawn with any program; these are a few ellipses and polygons.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+RED, BLUE, YELLOW = "#ff0000", "#0000ff", "#ffff00"
+
+
+def coffee() -> Image.Image:
+    """Of `coffee`: cup, saucer and spoon are red, the table is blue."""
+    mask = Image.new("RGB", (600, 400), BLUE)
+    draw = ImageDraw.Draw(mask)
+    draw.ellipse((75, 58, 482, 386), RED)
+    draw.ellipse((171, 14, 410, 200), RED)
+    draw.polygon([(398, 60), (424, 68), (418, 110), (385, 190)], RED)
+    return mask
+
+
+def woodcut() -> Image.Image:
+    """Of `woodcut`: the sun is red, the sky yellow, the hills are blue."""
+    mask = Image.new("RGB", (1024, 768), YELLOW)
+    draw = ImageDraw.Draw(mask)
+    edge = [
+        (0, 318),
+        (120, 320),
+        (280, 300),
+        (400, 278),
+        (500, 268),
+        (620, 285),
+        (730, 335),
+        (850, 400),
+        (1024, 425),
+    ]
+    draw.polygon([*edge, (1024, 768), (0, 768)], BLUE)
+    draw.ellipse((540, 92, 778, 330), RED)
+    draw.polygon([(540, 272), (640, 288), (730, 335), (778, 360), (540, 360)], BLUE)
+    return mask
+
+
+def doodle() -> Image.Image:
+    """A landscape that is not there yet: two suns over hills, in the colours of `woodcut`'s mask."""
+    width, height = 1280, 640
+    mask = Image.new("RGB", (width, height), YELLOW)
+    draw = ImageDraw.Draw(mask)
+    for x, y, radius in ((300, 190, 120), (860, 130, 70)):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), RED)
+    across = np.arange(0, width + 1, 8)
+    hill = 70 * np.exp(-(((across - 1080) / 110) ** 2))
+    edge = 430 - 90 * np.sin(across / 150) * np.sin(across / 410 + 0.6) - hill
+    draw.polygon([*zip(across.tolist(), edge.tolist(), strict=True), (width, height), (0, height)], BLUE)
+    return mask
+
+
+def ramp() -> Image.Image:
+    """From black on the left to white on the right."""
+    row = np.linspace(0, 255, 640).astype(np.uint8)
+    return Image.fromarray(np.broadcast_to(row, (64, 640)).copy())
+
+
+def main() -> None:
+    """Write all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("masks"), help="folder to write to")
+    folder = parser.parse_args().out
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in (("coffee", coffee), ("woodcut", woodcut), ("doodle", doodle), ("ramp", ramp)):
+        picture().save(folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Locality: patches held to what the style is at their own place, rather than to what it is on the whole.
+
+With S = (1 - t) S_canvas + t S_patch for mean and second raw moment alike, and targets mixed in the same way,
+the term is the mean over the canvas of the patches' distances. Let A_p, b_p be the cotangent of the distance of
+patch p, at its mixture. A cell of patch q moves the moments of q, and those of the canvas, in every mixture:
+
+    N dL/dF = t (2 A_q F + b_q) + (1 - t) (2 A F + b),    A, b: means of A_p, b_p over the canvas
+
+The means are those of the sweep before, as the moments of the canvas are. With t = 1 nothing is global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tilestyle.config import RenderConfig
+from tilestyle.geometry import Box, Extent, Patch, pieces, rounded_up
+from tilestyle.moments import Cotangent, Moments, MomentSum, combined
+from tilestyle.pull import Pull, Pulled, check_finite
+from tilestyle.style import SURROUNDINGS, Exhibit, inner, target
+
+# Units that a window of the style is long at the least: fewer cells have no covariance to speak of.
+UNITS = 2
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of the styles that belong to the places of a canvas.
+
+    A place of the picture belongs to the proportional one of each style; a window is as large a part of its
+    style as the patch is of the picture. Where a patch goes round the torus, each of its parts has a window.
+    """
+
+    styles: Sequence[tuple[float, Sequence[Exhibit]]]  # share, and the style as its layers see it
+    extent: Extent
+    scale: int
+
+    def moments(self, patch: Patch) -> dict[str, Moments]:
+        """Moments of every layer in the windows of a patch: one forward pass for each, of no more than it."""
+        found: dict[str, list[tuple[float, Moments]]] = {}
+        for part in self._parts(patch.owned):
+            for share, exhibits in self.styles:
+                for exhibit in exhibits:
+                    for layer, moments in exhibit.part(*self._window(part, exhibit)).items():
+                        found.setdefault(layer, []).append((share * part.area, moments))
+        return {
+            layer: combined([moments for _, moments in parts], [weight for weight, _ in parts])
+            for layer, parts in found.items()
+        }
+
+    def _parts(self, box: Box) -> list[Box]:
+        """What a box shows of the picture, from its corner; of margin alone, the pixels nearest to it."""
+        picture = self.extent.picture
+        parts = []
+        for part, _, _ in pieces(box, self.extent.height, self.extent.width):
+            top, height = _clipped(part.top - picture.top, part.height, picture.height)
+            left, width = _clipped(part.left - picture.left, part.width, picture.width)
+            parts.append(Box(top, left, height, width))
+        shown = [part for part in parts if part.area]
+        return shown or [
+            Box(part.top, part.left, max(part.height, 1), max(part.width, 1)) for part in parts[:1]
+        ]
+
+    def _window(self, part: Box, exhibit: Exhibit) -> tuple[Box, int]:
+        """The window of a part of the picture in a style, and how far around it the network looks.
+
+        It is shown with surroundings up to the part's own size: so its cells know padding where a patch's do,
+        and nowhere else.
+        """
+        picture, size, unit = self.extent.picture, exhibit.size, exhibit.unit
+        top, height, above = self._span(part.top, part.height, size.height / picture.height, exhibit.rows, unit)
+        left, width, before = self._span(
+            part.left, part.width, size.width / picture.width, exhibit.columns, unit
+        )
+        return Box(top, left, height, width), min(max(above, before), SURROUNDINGS // unit * unit)
+
+    def _span(self, start: int, length: int, factor: float, whole: int, unit: int) -> tuple[int, int, int]:
+        """One axis of a window: start, length, and by how much the part is longer on either side; pixels."""
+        seen = rounded_up(max(1, length // self.scale), unit)
+        wanted = max(UNITS * unit, round(length * factor / unit) * unit)
+        taken = min(wanted, max(seen, UNITS * unit), whole)
+        first = round((start + length / 2) * factor - taken / 2)
+        return max(0, min(first, whole - taken)), taken, max(0, (seen - taken) // 2 // unit * unit)
+
+
+def _clipped(start: int, length: int, whole: int) -> tuple[int, int]:
+    """The part of a span that lies in [0, whole); at its nearest end, of no length, where none does."""
+    first, last = (min(max(place, 0), whole - 1) for place in (start, start + length))
+    if start + length > whole and start < whole:
+        last = whole
+    return first, last - first
+
+
+class Local:
+    """The style term of patches by themselves, mixed with that of the whole canvas."""
+
+    def __init__(
+        self,
+        goal: Mapping[str, Moments],
+        windows: Windows,
+        layers: Pulled,
+        config: RenderConfig,
+    ) -> None:
+        """`goal` is that of the whole canvas; the setting `locality` is t above."""
+        self._goal, self._windows, self._layers = goal, windows, layers
+        self._config, self._share = config, config.locality
+        targets = {layer: target(moments, config) for layer, moments in goal.items()}
+        # Relative to the whole style: were it to each window, the flat ones would outweigh all others.
+        self._energy = {layer: distance.energy for layer, distance in targets.items()}
+        self._whole = Pull(targets, layers)  # the canvas
+        self._means: dict[str, Cotangent] = {}  # of the last sweep
+        self._begin()
+
+    def _begin(self) -> None:
+        self._sums: dict[str, Cotangent] = {}  # of this one, times the patches' shares of the canvas
+        self._seen = 0.0  # of the canvas
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """All that it has seen of the canvas, as tensors by name, to be stored."""
+        state = {f"whole {name}": tensor for name, tensor in self._whole.state.items()}
+        state["seen"] = torch.tensor(self._seen, dtype=torch.float64)
+        for part, cotangents in (("means", self._means), ("sums", self._sums)):
+            for layer, cotangent in cotangents.items():
+                state[f"{part} {layer} value"] = torch.tensor(cotangent.value, dtype=torch.float64)
+                state[f"{part} {layer} matrix"] = cotangent.matrix
+                state[f"{part} {layer} offset"] = cotangent.offset
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from such a state."""
+        self._seen = float(state["seen"])
+        whole = {
+            key.removeprefix("whole "): tensor for key, tensor in state.items() if key.startswith("whole ")
+        }
+        self._whole.restore(whole)
+        for part, cotangents in (("means", self._means), ("sums", self._sums)):
+            for layer in self._layers.weights:
+                if f"{part} {layer} value" in state:
+                    value, matrix, offset = (
+                        state[f"{part} {layer} {name}"] for name in ("value", "matrix", "offset")
+                    )
+                    cotangents[layer] = Cotangent(float(value), matrix, offset)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something of an earlier sweep to work with, if it is needed."""
+        return self._share == 1 or self._whole.ready
+
+    def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        """Count the moments of a patch in."""
+        for layer, cells in self._owned(features, patch):
+            self._whole.add(layer, cells)
+
+    def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
+        """Count a patch in; its gradients, times the canvas's pixels, at every cell of each layer.
+
+        Synchronises host and device: a patch's cotangents are made of its own moments.
+        """
+        wanted = self._windows.moments(patch)
+        area = patch.owned.area / self._windows.extent.area
+        pulled = {}
+        for layer, cells in self._owned(features, patch):
+            total = MomentSum()
+            total.add(cells)
+            own = total.moments()
+            check_finite(layer, own)
+            if self._share < 1:
+                self._whole.add(layer, cells)
+            drawn = self._cotangent(layer, own, wanted[layer], alone=alone)
+            part = drawn.scaled(area)
+            self._sums[layer] = self._sums[layer].plus(part) if layer in self._sums else part
+            if self._share < 1 and not alone:
+                mean = self._means.get(layer, drawn)
+                drawn = drawn.scaled(self._share).plus(mean.scaled(1 - self._share))
+            pulled[layer] = self._layers.sent(layer, drawn).at(features[layer])
+        self._seen += area
+        return pulled
+
+    def _cotangent(self, layer: str, own: Moments, wanted: Moments, *, alone: bool) -> Cotangent:
+        """Of a patch's distance at its mixture."""
+        whole, share = self._whole.moments.get(layer), self._share
+        goal = combined([self._goal[layer], wanted], [1 - share, share])
+        if whole is not None and not alone:
+            own = combined([whole, own], [1 - share, share])
+        distance = target(goal, self._config)
+        return distance.cotangent(own).scaled(distance.energy / self._energy[layer])
+
+    def _owned(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
+        """The cells of every layer that a patch answers for."""
+        for layer in self._layers.weights:
+            cells = patch.cells(self._layers.network.layers[layer].stride)
+            yield layer, inner(features[layer].detach(), cells)
+
+    def correct(self, *, lasting: bool) -> None:
+        """Take what was measured since the last sweep as the exact moments of the canvas (Pull.correct)."""
+        self._whole.correct(lasting=lasting)
+
+    def turn(self, memory: float) -> float:
+        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""
+        self._means = {layer: total.scaled(1 / self._seen) for layer, total in self._sums.items()}
+        self._whole.turn(memory, aimed=False)
+        self._begin()
+        return sum(self._layers.weights[layer] * mean.value for layer, mean in self._means.items())
