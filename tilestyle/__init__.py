@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.config import (
+    Color,
     Init,
     NetworkName,
     Pooling,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tilestyle.work import Work
 
 __all__ = [
+    "Color",
     "Event",
     "Finished",
     "Init",

@@ -17,7 +17,7 @@ from tilestyle.allocator import release
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints, Left
-from tilestyle.config import Init, RenderConfig
+from tilestyle.config import Color, Init, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.estimate import seconds_for
 from tilestyle.footprint import Pictures
@@ -25,9 +25,11 @@ from tilestyle.geometry import Box
 from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.objective import Terms
+from tilestyle.palette import Palette, palette_of
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Memory, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.recolour import recoloured
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
 from tilestyle.sources import check_visible, digest, opened, planes_of
@@ -134,9 +136,17 @@ def identity(config: RenderConfig, sources: Mapping[str, Source]) -> dict[str, A
 
 
 def prepare(
-    style: Source, config: RenderConfig, content: Source | None = None, checkpoints: Checkpoints | None = None
+    style: Source,
+    config: RenderConfig,
+    content: Source | None = None,
+    checkpoints: Checkpoints | None = None,
+    palette: Palette | None = None,
 ) -> Job:
-    """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder."""
+    """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder.
+
+    `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
+    """
+    _check_colours(config, with_content=content is not None)
     seen = resolve(config, with_content=content is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     given = {"style": style, "content": content, "init": init}
@@ -163,6 +173,11 @@ def prepare(
     planes = {role: planes_of(source, store) for role, source in given.items()}
     release()
     pixels, alpha = planes.get("content", (None, None))
+    pictures = {role: plane for role, (plane, _) in planes.items()}
+    del planes
+    if pixels is not None and config.color is not Color.STYLE:
+        palette = palette or palette_of(pixels, alpha)
+        pictures = recoloured(config.color, pictures, palette, store if plan.mapped else Memory())
     return Job(
         config=config,
         network=seen.network,
@@ -171,10 +186,11 @@ def prepare(
         side=plan.side,
         unit=seen.unit,
         halo=seen.halo,
-        style=planes["style"][0],
-        content=pixels,
+        style=pictures["style"],
+        content=pictures.get("content"),
+        colours=pixels if config.color is Color.LUMINANCE else None,
         alpha=alpha,
-        init=planes["init"][0] if "init" in planes else _init(config, with_content=content is not None),
+        init=pictures.get("init", _init(config, with_content=content is not None)),
         store=store,
         content_kept=plan.content_kept,
         need=plan.need,
@@ -209,7 +225,7 @@ def run(
 
     def look(canvas: Canvas) -> Picture:
         release()  # what patches used makes room for the copy
-        return as_picture(glance(canvas.picture()), job.alpha)
+        return as_picture(job.finished(glance(canvas.picture())), job.alpha)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
         taken = clock.sweep()
@@ -238,6 +254,7 @@ def run(
     finest = job.levels[-1].extent.picture
     if not complete:
         pixels = resized(pixels, finest, store=job.store).clamp_(0, 1)
+    pixels = job.finished(pixels)
     if checkpoints:
         checkpoints.complete = complete
     picture = as_picture(pixels, job.alpha, job.store if isinstance(job.store, Folder) else None)
@@ -275,6 +292,14 @@ def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None 
     if alpha is not None:
         plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
     return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
+
+
+def _check_colours(config: RenderConfig, *, with_content: bool) -> None:
+    """Refuse colours of a content that is not there."""
+    if config.color is not Color.STYLE and not with_content:
+        raise SettingError(
+            f"there is no content whose colours color {config.color} could take", hint="give color style"
+        )
 
 
 def _init(config: RenderConfig, *, with_content: bool) -> Init:

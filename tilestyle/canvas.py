@@ -160,6 +160,13 @@ def resized(picture: Tensor, size: Box, kind: Filter = Filter.CUBIC, store: Stor
     return _resampled(picture, store.empty(picture.shape[0], size.height, size.width), kind)
 
 
+def fitted(picture: Tensor, size: Box, store: Store) -> Tensor:
+    """A [C, h, w] picture at the height and width of `size`, within [0, 1]: a new plane of the store."""
+    return _resampled(
+        picture, store.empty(picture.shape[0], size.height, size.width), Filter.CUBIC, clamped=True
+    )
+
+
 def framed(picture: Tensor, extent: Extent, store: Store | None = None) -> Tensor:
     """The picture at its place in a plane, with its margin: [C, h, w] -> [C, H, W]."""
     store = store or Memory(picture.device)

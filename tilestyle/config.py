@@ -64,6 +64,14 @@ class Init(StrEnum):
     STYLE = "style"
 
 
+class Color(StrEnum):
+    """Whose colours the picture has: the style's, the content's by palette, or the content's at every pixel."""
+
+    STYLE = "style"
+    CONTENT = "content"
+    LUMINANCE = "luminance"
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Sweeps of the levels: `first` at the coarsest, each next `ratio` times as many, never under `least`."""
@@ -104,6 +112,7 @@ class RenderConfig:
     style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
+    color: Color = Color.STYLE
     enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
@@ -153,6 +162,7 @@ CHOICES: dict[str, type[StrEnum]] = {
     "style_loss": StyleLoss,
     "sampler": Sampler,
     "quality": Quality,
+    "color": Color,
 }
 
 

@@ -21,6 +21,7 @@ from tilestyle.planes import RESIDENT, SMALL
 PIXEL = 3 * 4  # bytes of a pixel in float32
 CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
 BLEND = PIXEL + 4
+GREY = 4  # bytes of a pixel of luminance
 # Decoding holds the samples as stored beside the floats; 17 where there is a colour profile.
 READING = 17
 # Temporaries of a step of the optimiser, and the gradient, under one patch.
@@ -64,6 +65,8 @@ class Work:
     style_layers: Collection[str]
     content_layers: Collection[str]
     blended: bool  # whether patches may overlap
+    recoloured: bool = False  # whether the style is shown in other colours
+    retinted: bool = False  # whether the picture is made from luminance and the content
     kept: bool = False  # whether content features are kept beside the canvas
     mapped: bool = False  # whether what grows with the picture is in files
 
@@ -105,7 +108,7 @@ def footprint(
     extent = levels[-1].extent
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
     window = _seen(extent, side * scale)
-    sources = PIXEL * sum(pictures.areas)
+    sources = PIXEL * sum(pictures.areas) + GREY * work.retinted * sum(pictures.areas[1:])
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
     canvas = CANVAS + beside
     held = sources + round(canvas * extent.area) + _rim_bytes(extent, side)
@@ -121,6 +124,7 @@ def footprint(
         style=round(PIXEL * (2 * shown + sqrt(shown * style))),
         between=max(
             READING * sum(pictures.areas),
+            sources + PIXEL * style * (work.recoloured or work.retinted),
             sources + _changing_bytes(levels),
             held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
         ),
@@ -138,6 +142,11 @@ def _mapped(
     before = levels[-2].extent.area if len(levels) > 1 else 0
     largest = max(pictures.areas[0], extent.area) if pictures.areas[0] > SMALL else 0
     changing = CANVAS * (before + extent.area)
+    extra = 0
+    if work.recoloured or work.retinted:
+        extra += PIXEL * pictures.areas[0]
+    if work.retinted:
+        extra += GREY * sum(pictures.areas[1:]) + PIXEL * extent.picture.area
     working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
     return Footprint(
         fixed=_fixed_bytes(work),
@@ -147,7 +156,9 @@ def _mapped(
         style=3 * PIXEL * min(pictures.areas[0], SMALL),
         between=2 * RESIDENT + 2 * small + STREAM,
         loading=_loading_bytes(work.network),
-        disk=round(max(changing, working)) + PIXEL * sum(area for area in pictures.areas if area > SMALL),
+        disk=round(max(changing, working))
+        + PIXEL * sum(area for area in pictures.areas if area > SMALL)
+        + extra,
     )
 
 

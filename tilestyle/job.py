@@ -13,6 +13,7 @@ from tilestyle.canvas import fill, resized
 from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Box, Draw
+from tilestyle.luminance import tinted
 from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.objective import Weights
@@ -45,6 +46,7 @@ class Job:
     halo: int  # by which patches see more than they answer for, pixels; a multiple of `unit`
     style: Tensor  # [3, h, w]
     content: Tensor | None  # [3, h, w]
+    colours: Tensor | None  # [3, h, w], the content's own, where luminance alone is rendered
     alpha: Tensor | None  # [1, h, w] of the content
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
     store: Store  # where canvases live
@@ -61,6 +63,10 @@ class Job:
     def _beside(self) -> Store:
         """Where planes are while they are looked at: the host, in any case."""
         return self.store if isinstance(self.store, Folder) else Memory()
+
+    def finished(self, pixels: Tensor) -> Tensor:
+        """The pixels [3, h, w] of a picture, at any size, as they are to be seen."""
+        return pixels if self.colours is None else tinted(pixels, self.colours, self.store)
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""

@@ -20,7 +20,7 @@ from tilestyle.budget import (
     fitting_side,
     worth_keeping,
 )
-from tilestyle.config import RenderConfig, Sampler
+from tilestyle.config import Color, RenderConfig, Sampler
 from tilestyle.errors import SettingError
 from tilestyle.footprint import Footprint, Pictures, Work, footprint
 from tilestyle.geometry import rounded_up
@@ -114,6 +114,8 @@ def planned(
         seen.weights.style_layers,
         seen.weights.content_layers,
         blended=bool(seen.halo) or config.sampler is Sampler.WINDOWS,
+        recoloured=config.color is Color.CONTENT,
+        retinted=config.color is Color.LUMINANCE,
     )
 
     def steps(side: int) -> tuple[Level, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.choices import SUFFIXES, Compression, Format, Intent
-from tilestyle.config import Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
+from tilestyle.config import Color, Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
 from tilestyle.errors import SettingError
 from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
@@ -127,6 +127,15 @@ StyleScale = Annotated[
     typer.Option(
         help="Size of the style's forms: 1 shows the style as large as the picture (a texture's at its own "
         "size), 0.5 half as large. Enlarged beyond its own pixels by --stroke only.",
+        rich_help_panel=LOOK,
+    ),
+]
+ColorOption = Annotated[
+    Color,
+    typer.Option(
+        "--color",
+        help="Colours of the style; the style's made like the content's; or the content's own, and luminance "
+        "alone rendered.",
         rich_help_panel=LOOK,
     ),
 ]
