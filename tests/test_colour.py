@@ -24,7 +24,9 @@ from tilestyle.printing import ready
 from tilestyle.progress import Event
 
 # Within the gamut, and of other colours.
-CONTENT = waves(60, 80) * torch.tensor([0.6, 0.4, 0.2])[:, None, None] + 0.3
+CONTENT = (
+    waves(60, 80) * torch.tensor([0.6, 0.5, 0.3])[:, None, None] + torch.tensor([0.3, 0.2, 0.1])[:, None, None]
+)
 STYLE = waves(90, 70, 1)
 QUICK: dict[str, Any] = {"sweeps": 3, "margin": 8, "coarsest": 64, "patch": 64, "precision": Precision.FP32}
 

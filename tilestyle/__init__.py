@@ -17,6 +17,7 @@ from tilestyle.config import (
     RenderConfig,
     Sampler,
     StyleLoss,
+    Tileable,
 )
 from tilestyle.errors import TilestyleError
 from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
@@ -46,6 +47,7 @@ __all__ = [
     "Started",
     "StyleLoss",
     "SweepDone",
+    "Tileable",
     "TilestyleError",
     "Work",
     "__version__",

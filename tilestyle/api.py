@@ -182,6 +182,7 @@ def prepare(
         config=config,
         network=seen.network,
         weights=seen.weights,
+        size=plan.size,
         levels=plan.levels,
         side=plan.side,
         unit=seen.unit,
@@ -225,7 +226,7 @@ def run(
 
     def look(canvas: Canvas) -> Picture:
         release()  # what patches used makes room for the copy
-        return as_picture(job.finished(glance(canvas.picture())), job.alpha)
+        return as_picture(job.coloured(glance(canvas.picture())), job.alpha)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
         taken = clock.sweep()
@@ -251,9 +252,6 @@ def run(
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied
-    finest = job.levels[-1].extent.picture
-    if not complete:
-        pixels = resized(pixels, finest, store=job.store).clamp_(0, 1)
     pixels = job.finished(pixels)
     if checkpoints:
         checkpoints.complete = complete

@@ -72,6 +72,14 @@ class Color(StrEnum):
     LUMINANCE = "luminance"
 
 
+class Tileable(StrEnum):
+    """Axes along which a picture repeats without a seam."""
+
+    X = "x"
+    Y = "y"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Sweeps of the levels: `first` at the coarsest, each next `ratio` times as many, never under `least`."""
@@ -113,6 +121,7 @@ class RenderConfig:
     content_layers: dict[str, float] = field(default_factory=dict)
     style_scale: float = 1.0
     color: Color = Color.STYLE
+    tileable: Tileable | None = None  # None: the picture ends at its edges
     enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
@@ -130,10 +139,20 @@ class RenderConfig:
     coarsest: int = 128  # long side of the first level, pixels
     level_ratio: float = 2**0.5
 
+    @property
+    def repeats(self) -> tuple[bool, bool]:
+        """Whether the picture repeats down, and across."""
+        return (
+            self.tileable in (Tileable.Y, Tileable.BOTH),
+            self.tileable in (Tileable.X, Tileable.BOTH),
+        )
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant; names of choices become choices."""
         for name, choice in CHOICES.items():
             value = getattr(self, name)
+            if value is None and name in UNSET:
+                continue
             _require(self, name, value in list(choice), "one of " + ", ".join(choice))
             object.__setattr__(self, name, choice(value))
         for name in ("style_weight", "content_weight", "tv_weight"):
@@ -163,7 +182,9 @@ CHOICES: dict[str, type[StrEnum]] = {
     "sampler": Sampler,
     "quality": Quality,
     "color": Color,
+    "tileable": Tileable,
 }
+UNSET = ("tileable",)  # choices that need not be made
 
 
 def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:

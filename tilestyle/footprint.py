@@ -66,6 +66,7 @@ class Work:
     content_layers: Collection[str]
     blended: bool  # whether patches may overlap
     recoloured: bool = False  # whether the style is shown in other colours
+    resized: bool = False  # whether the picture may be of another size than the canvas
     retinted: bool = False  # whether the picture is made from luminance and the content
     kept: bool = False  # whether content features are kept beside the canvas
     mapped: bool = False  # whether what grows with the picture is in files
@@ -147,6 +148,8 @@ def _mapped(
         extra += PIXEL * pictures.areas[0]
     if work.retinted:
         extra += GREY * sum(pictures.areas[1:]) + PIXEL * extent.picture.area
+    if work.resized:
+        extra += PIXEL * extent.picture.area
     working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
     return Footprint(
         fixed=_fixed_bytes(work),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.budget import Limits
-from tilestyle.canvas import fill, resized
+from tilestyle.canvas import fill, fitted, resized
 from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Box, Draw
@@ -40,6 +40,7 @@ class Job:
     config: RenderConfig
     network: FeatureNetwork
     weights: Weights
+    size: Box  # of the finished picture
     levels: tuple[Level, ...]
     side: int  # largest patch side, pixels
     unit: int  # deepest stride in use, pixels
@@ -65,7 +66,13 @@ class Job:
         return self.store if isinstance(self.store, Folder) else Memory()
 
     def finished(self, pixels: Tensor) -> Tensor:
-        """The pixels [3, h, w] of a picture, at any size, as they are to be seen."""
+        """The picture [3, h, w] of a canvas, of any level, as it is to be seen and at its size."""
+        if pixels.shape[1:] != (self.size.height, self.size.width):
+            pixels = fitted(pixels, self.size, self.store, self.levels[-1].extent.repeats)
+        return self.coloured(pixels)
+
+    def coloured(self, pixels: Tensor) -> Tensor:
+        """The same at the size it has."""
         return pixels if self.colours is None else tinted(pixels, self.colours, self.store)
 
     def style_side(self, level: Level, scale: int) -> float:

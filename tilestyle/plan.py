@@ -53,7 +53,7 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
         share = (pyramid.coarsest / long_side) ** (1 - index / steps) if steps else 1.0
         size = max(1, round(height * share)), max(1, round(width * share))
         odds = _odds(config.scale_odds, max(size) + 2 * config.margin, pyramid.side)
-        around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1))
+        around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1), config.repeats)
         result.append(Level(index, around, _sweeps(config, index), share, odds))
     return tuple(result)
 

@@ -249,6 +249,7 @@ def _refined(
         init=cast(Any, window.part(box, size)),
         coarsest=max(box.height, box.width),
         sweeps=level.sweeps,
+        tileable=None,
     )
     return Window(box, size, _rendered(ready, model, config, content, stop))
 

@@ -23,7 +23,7 @@ from tilestyle.budget import (
 from tilestyle.config import Color, RenderConfig, Sampler
 from tilestyle.errors import SettingError
 from tilestyle.footprint import Footprint, Pictures, Work, footprint
-from tilestyle.geometry import rounded_up
+from tilestyle.geometry import Box, rounded_up
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.networks.registry import load_network
 from tilestyle.objective import Weights
@@ -58,6 +58,7 @@ class Resolved:
 class Planned:
     """What can be said once the sizes of the pictures are known."""
 
+    size: Box  # of the finished picture
     levels: tuple[Level, ...]
     side: int  # largest patch side, pixels
     home: torch.device  # where canvases live
@@ -115,6 +116,7 @@ def planned(
         seen.weights.content_layers,
         blended=bool(seen.halo) or config.sampler is Sampler.WINDOWS,
         recoloured=config.color is Color.CONTENT,
+        resized=any(config.repeats),
         retinted=config.color is Color.LUMINANCE,
     )
 
@@ -146,7 +148,9 @@ def planned(
     if device.type == "cpu" and limit is not None and found.together + LOOSE * found.patch > limit:
         keep_nothing_large()
     home = torch.device("cpu") if settled.mapped else fitting_home(device, seen.limits, found)
-    return Planned(steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, found)
+    return Planned(
+        Box(0, 0, *size), steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, found
+    )
 
 
 def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:

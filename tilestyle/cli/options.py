@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.choices import SUFFIXES, Compression, Format, Intent
-from tilestyle.config import Color, Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss
+from tilestyle.config import Color, Init, NetworkName, Pooling, Precision, Quality, Sampler, StyleLoss, Tileable
 from tilestyle.errors import SettingError
 from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
@@ -136,6 +136,15 @@ ColorOption = Annotated[
         "--color",
         help="Colours of the style; the style's made like the content's; or the content's own, and luminance "
         "alone rendered.",
+        rich_help_panel=LOOK,
+    ),
+]
+TileableOption = Annotated[
+    Tileable | None,
+    typer.Option(
+        "--tileable",
+        help="Repeat across (x), down (y) or both without a seam.",
+        show_default="ends at its edges",
         rich_help_panel=LOOK,
     ),
 ]
