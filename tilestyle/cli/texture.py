@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -12,6 +14,7 @@ from tilestyle.cli import options as option
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
+from tilestyle.errors import SettingError
 from tilestyle.paper import Fit
 
 DEFAULT = RenderConfig()
@@ -19,8 +22,19 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 
 def texture(
-    style: Annotated[Path, typer.Argument(help="Picture whose style is taken.", show_default=False)],
+    context: typer.Context,
     out: option.Out,
+    style: Annotated[
+        Path | None, typer.Argument(help="Picture whose style is taken.", show_default=False)
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of STYLE, a picture made by tilestyle: more of the same, by the settings in it.",
+            show_default=False,
+            rich_help_panel=option.LOOK,
+        ),
+    ] = None,
     size: option.Size = None,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
     tv_weight: option.TvWeight = DEFAULT.tv_weight,
@@ -87,7 +101,37 @@ def texture(
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
     )
+    if like is not None:
+        config = continued(like, config, given(context), quiet=quiet)
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce(style, config, output, keeping, printing)
+    produce(one_of(style, like), config, output, keeping, printing)
+
+
+def one_of(style: Path | None, like: Path | None) -> Path:
+    """The picture that a texture is made from."""
+    if (style is None) == (like is None):
+        raise SettingError("a texture is of one style", hint="give a picture, or --like PICTURE in its place")
+    return cast(Path, style or like)
+
+
+def given(context: typer.Context) -> set[str]:
+    """Options that are on the command line, by the names of their settings."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    # By name: typer brings a click of its own along, or takes another's.
+    names = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    return names | ({"style_layers"} if "style_layer" in names else set())
+
+
+def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
+    """The settings with those stored in a picture, where none were given."""
+    from tilestyle.images import read_provenance
+    from tilestyle.look import look_of
+
+    stored = read_provenance(like)
+    if stored is None:
+        if not quiet:
+            print(f"no settings are stored in {like}: it is a style as any other", file=sys.stderr)
+        return config
+    return replace(config, **look_of(stored, like, given))
