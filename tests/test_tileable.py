@@ -65,14 +65,14 @@ def test_an_axis_that_repeats_has_no_margin() -> None:
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([1, 2]), draws)
 def test_coverings_and_windows_begin_anywhere_on_it(height: int, width: int, scale: int, draw: Draw) -> None:
     canvas = extent(height, width, 9, 4 * scale, BOTH)
-    patches = covering(canvas, 64, 4, 0, draw, scale)
+    patches = covering(canvas, 64, 4, draw, scale)
     assert (visits(patches, canvas.height, canvas.width) == 1).all()
     assert visits(scattered(canvas, 64, (1.0,), draw), canvas.height, canvas.width).sum() >= canvas.area
 
 
 def test_one_patch_begins_everywhere() -> None:
     canvas = extent(64, 64, 0, 4, BOTH)
-    found = [covering(canvas, 64, 4, 0, Draw(1, 0, sweep))[0].owned for sweep in range(300)]
+    found = [covering(canvas, 64, 4, Draw(1, 0, sweep))[0].owned for sweep in range(300)]
     assert len({box.top for box in found}) > 55
     windows = [scattered(canvas, 64, (1.0,), Draw(1, 0, sweep))[0].owned.left for sweep in range(100)]
     assert len(set(windows)) > 40

@@ -24,7 +24,7 @@ from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHal
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
-    from tilestyle.api import render, texture
+    from tilestyle.api import invert, render, texture
     from tilestyle.images import Picture
     from tilestyle.work import Work
 
@@ -51,6 +51,7 @@ __all__ = [
     "TilestyleError",
     "Work",
     "__version__",
+    "invert",
     "render",
     "texture",
 ]
@@ -58,7 +59,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what computes only when it is asked for."""
-    if name in ("render", "texture"):
+    if name in ("invert", "render", "texture"):
         from tilestyle import api
 
         return getattr(api, name)

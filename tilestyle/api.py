@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,37 @@ def texture(
         return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
 
 
+def invert(
+    content: Source,
+    config: RenderConfig | None = None,
+    *,
+    observer: Observer | None = None,
+    stop: Callable[[], bool] | None = None,
+    work: Work | str | os.PathLike[str] | None = None,
+) -> Picture:
+    """The content made anew from its activations in `config.content_layers` alone, from noise.
+
+    Mahendran and Vedaldi 2015 (arXiv 1412.0035): what a layer does not see is not in the picture;
+    `config.tv_weight` smooths it. Arguments and errors as in `render`. The content's weight is 1 unless given.
+    """
+    config = inverting(config or RenderConfig())
+    with working(work, lambda: identity(config, {"content": content})) as checkpoints:
+        return run(prepare(None, config, content, checkpoints), observer, stop, checkpoints)
+
+
+def inverting(config: RenderConfig) -> RenderConfig:
+    """Settings for activations alone; raises SettingError where they speak of a style or show the content."""
+    if config.style_layers or config.init in (Init.CONTENT, Init.STYLE) or config.color is not Color.STYLE:
+        raise SettingError(
+            "an image is made from activations alone: no style, no pixels of the content",
+            hint="leave out style layers, init content or style, and color",
+        )
+    weight = 1.0 if config.content_weight is None else config.content_weight
+    if not weight:
+        raise SettingError("with a content weight of 0 there are no activations", hint="give one above 0")
+    return replace(config, content_weight=weight, init=config.init or Init.NOISE)
+
+
 @contextmanager
 def working(
     work: Work | str | os.PathLike[str] | None,
@@ -136,7 +167,7 @@ def identity(config: RenderConfig, sources: Mapping[str, Source]) -> dict[str, A
 
 
 def prepare(
-    style: Source,
+    style: Source | None,
     config: RenderConfig,
     content: Source | None = None,
     checkpoints: Checkpoints | None = None,
@@ -144,10 +175,11 @@ def prepare(
 ) -> Job:
     """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder.
 
+    Without a style the picture is of the content's activations alone (`invert`).
     `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
     """
     _check_colours(config, with_content=content is not None)
-    seen = resolve(config, with_content=content is not None)
+    seen = resolve(config, with_content=content is not None, with_style=style is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     given = {"style": style, "content": content, "init": init}
     given = {role: source for role, source in given.items() if source is not None}
@@ -187,7 +219,7 @@ def prepare(
         side=plan.side,
         unit=seen.unit,
         halo=seen.halo,
-        style=pictures["style"],
+        style=pictures.get("style"),
         content=pictures.get("content"),
         colours=pixels if config.color is Color.LUMINANCE else None,
         alpha=alpha,

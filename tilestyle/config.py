@@ -162,6 +162,7 @@ class RenderConfig:
             _require(self, name, 0 < getattr(self, name) < inf, "a number above 0")
         for name in ("overlap", "margin"):
             _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
+        _require(self, "coarsest", self.coarsest >= 1, "pixels, 1 or more")
         _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
         counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)
         _require(self, "sweeps", self.sweeps != 0 and bool(counts) and min(counts) >= 1, "1 or more")

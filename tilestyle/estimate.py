@@ -46,7 +46,7 @@ def seconds_for(job: Job) -> float:
 
 def measurements(job: Job, level: Level) -> int:
     """Sweeps of a level that begin with a forward pass for the exact moments of a canvas of many patches."""
-    if patches_of(level.extent, job.side) == 1:
+    if patches_of(level.extent, job.side) == 1 or not job.weights.style_layers:
         return 0
     if job.config.style_loss is StyleLoss.GRAM:
         return level.sweeps

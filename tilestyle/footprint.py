@@ -46,7 +46,7 @@ WORKSPACE = 64  # eigendecomposition of the widest layer
 class Pictures:
     """Height and width of the pictures that come in, pixels."""
 
-    style: tuple[int, int]
+    style: tuple[int, int] | None = None
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
 
@@ -55,6 +55,11 @@ class Pictures:
         """Pixels of each."""
         given = (self.style, self.content, self.init)
         return [height * width for height, width in filter(None, given)]
+
+    @property
+    def style_area(self) -> int:
+        """Pixels of the style; none without one."""
+        return self.style[0] * self.style[1] if self.style else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +114,12 @@ def footprint(
     extent = levels[-1].extent
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
     window = _seen(extent, side * scale)
-    sources = PIXEL * sum(pictures.areas) + GREY * work.retinted * sum(pictures.areas[1:])
+    sources = PIXEL * sum(pictures.areas) + GREY * work.retinted * sum(pictures.areas)
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
     canvas = CANVAS + beside
     held = sources + round(canvas * extent.area) + _rim_bytes(extent, side)
-    style = pictures.areas[0]
-    shown = min(style, style * (style_side / max(pictures.style)) ** 2)
+    style = pictures.style_area
+    shown = min(style, style * (style_side / max(pictures.style or (1, 1))) ** 2)
     if work.mapped:
         return _mapped(work, levels, pictures, window, side, canvas)
     return Footprint(
@@ -141,13 +146,13 @@ def _mapped(
     extent, scaled = levels[-1].extent, len(levels[-1].scale_odds) > 1
     small = round(canvas * SMALL) + PIXEL * sum(min(area, SMALL) for area in pictures.areas)
     before = levels[-2].extent.area if len(levels) > 1 else 0
-    largest = max(pictures.areas[0], extent.area) if pictures.areas[0] > SMALL else 0
+    largest = max(pictures.style_area, extent.area) if pictures.style_area > SMALL else 0
     changing = CANVAS * (before + extent.area)
     extra = 0
     if work.recoloured or work.retinted:
-        extra += PIXEL * pictures.areas[0]
+        extra += PIXEL * pictures.style_area
     if work.retinted:
-        extra += GREY * sum(pictures.areas[1:]) + PIXEL * extent.picture.area
+        extra += GREY * sum(pictures.areas) + PIXEL * extent.picture.area
     if work.resized:
         extra += PIXEL * extent.picture.area
     working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
@@ -156,7 +161,7 @@ def _mapped(
         patch=round(_patch_bytes(work, extent, side, scaled=scaled) + STEP * window),
         glance=round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers)),
         held=2 * RESIDENT + small + _rim_bytes(extent, side),
-        style=3 * PIXEL * min(pictures.areas[0], SMALL),
+        style=3 * PIXEL * min(pictures.style_area, SMALL),
         between=2 * RESIDENT + 2 * small + STREAM,
         loading=_loading_bytes(work.network),
         disk=round(max(changing, working))
@@ -173,6 +178,8 @@ def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
     """
     item = network.dtype.itemsize
     values = {name: layer.channels / layer.stride**2 for name, layer in network.layers.items()}
+    if not layers:
+        return 0.0
     answers = sum(values[name] for name in layers)
     copied = item if network.dtype is torch.float32 else item + 4
     widest = max(values[name] for name in layers)
@@ -219,7 +226,7 @@ def _seen(extent: Extent, side: int) -> int:
 
 def _fixed_bytes(work: Work) -> int:
     channels = [work.network.layers[layer].channels for layer in work.style_layers]
-    matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * max(channels) ** 2
+    matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * max(channels, default=0) ** 2
     return RUNTIME[work.network.dtype] + matrices + _numbers(work.network) * work.network.dtype.itemsize
 
 

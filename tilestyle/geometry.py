@@ -293,7 +293,7 @@ def covering(
 
     `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
     sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, with nothing around
-    it, and begins anywhere in the margin: there the patch is the untiled method. One that repeats begins anywhere.
+    it, and begins anywhere in the margin, or all over where it repeats: there the patch is the untiled method.
 
     The corner is any pixel, or on the draw's own grid. Were it always a multiple of `unit`, borders would come
     back to the same few lines sweep after sweep, and cells of layers to the same places: both leave a grid that

@@ -23,6 +23,8 @@ from tilestyle.style import shrunk, style_moments
 
 # Strides of the layers that an enlarged style is shown to, over the enlargement.
 COARSE = 1.0
+# How far noise without a style leaves the middle grey.
+NOISE = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Job:
     side: int  # largest patch side, pixels
     unit: int  # deepest stride in use, pixels
     halo: int  # by which patches see more than they answer for, pixels; a multiple of `unit`
-    style: Tensor  # [3, h, w]
+    style: Tensor | None  # [3, h, w]; None: the content's activations alone
     content: Tensor | None  # [3, h, w]
     colours: Tensor | None  # [3, h, w], the content's own, where luminance alone is rendered
     alpha: Tensor | None  # [1, h, w] of the content
@@ -77,7 +79,7 @@ class Job:
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""
-        if self.content is None:
+        if self.content is None and self.style is not None:
             return self.config.style_scale * level.share * max(self.style.shape[1:]) / scale
         picture = level.extent.picture
         return self.config.style_scale * max(picture.height, picture.width) / scale
@@ -85,17 +87,19 @@ class Job:
     def style_moments(self, level: Level, scale: int = 1) -> dict[str, Moments]:
         """Moments of the style as seen from a level at a scale."""
         found: dict[str, Moments] = {}
-        for size, layers in self._style_sizes(self.style_side(level, scale)):
+        if self.style is None:
+            return found
+        for size, layers in self._style_sizes(self.style, self.style_side(level, scale)):
             found |= style_moments(self.style, size, self.network, layers, self.side, self._beside)
         return found
 
-    def _style_sizes(self, side: float) -> list[tuple[Box, list[str]]]:
+    def _style_sizes(self, style: Tensor, side: float) -> list[tuple[Box, list[str]]]:
         """Sizes at which the style is shown, for a long side that is asked for, and the layers that see each.
 
         A style enlarged has nothing to show to layers finer than its own pixels have become: they see it as it
         is. So its forms are as large as they are to be, and the paint within them as fine as it was.
         """
-        height, width = self.style.shape[1:]
+        height, width = style.shape[1:]
         own, layers = shrunk(height, width, side), list(self.weights.style_layers)
         factor = side / max(height, width)
         if factor <= 1 or not self.config.enlarge_style:
@@ -138,7 +142,7 @@ class Job:
         if init is Init.CONTENT:
             init = self.content if self.content is not None else Init.NOISE
         elif init is Init.STYLE:
-            init = self.style
+            init = self.style if self.style is not None else Init.NOISE
         if not isinstance(init, Tensor):
             return self._noise(level)
         return self._plane(init, level, "pixels")
@@ -150,9 +154,14 @@ class Job:
         return plane
 
     def _noise(self, level: Level) -> Tensor:
-        """Noise in the style's colours: each pixel is one of the style's at this size, at random."""
-        size = shrunk(self.style.shape[1], self.style.shape[2], self.style_side(level, 1))
-        colours = resized(self.style, size).clamp(0, 1).flatten(1)  # [3, n]
+        """Noise in the style's colours: each pixel is one of the style's at this size, at random.
+
+        Without a style, in all colours alike: nothing of the picture but its activations is to be in it.
+        """
+        colours = _cube()
+        if self.style is not None:
+            size = shrunk(self.style.shape[1], self.style.shape[2], self.style_side(level, 1))
+            colours = resized(self.style, size).clamp(0, 1).flatten(1)  # [3, n]
         key = Draw(self.config.seed, level.index, 0)
         plane = self.store.zeros(3, level.extent.height, level.extent.width, "pixels")
         for top, drawn in key.rows(level.extent.height, level.extent.width, stream=1 << 32):
@@ -160,3 +169,9 @@ class Job:
             plane[:, top : top + len(drawn)] = colours[:, index.flatten()].reshape(3, *index.shape)
             touched(plane[:, top : top + len(drawn)])
         return plane
+
+
+def _cube() -> Tensor:
+    """Colours evenly from all there are around the middle grey, [3, n]."""
+    values = torch.linspace(0.5 - NOISE, 0.5 + NOISE, 16)
+    return torch.cartesian_prod(values, values, values).mT

@@ -131,6 +131,11 @@ class Objective:
         self._style = float(state["style"]) if "style" in state else None
 
     @property
+    def styled(self) -> bool:
+        """Whether there is a style to come near to, whose moments count."""
+        return bool(self._targets)
+
+    @property
     def ready(self) -> bool:
         """Whether there are moments of an earlier sweep to work with."""
         return bool(self._moments)

@@ -113,6 +113,7 @@ def preview(
     stop: Callable[[], bool] | None = None,
 ) -> Preview:
     """Predict the render of what is ready; ``begin`` is told of every render. Errors as in api.render."""
+    assert ready.style is not None, "a preview is of a style"
     long_side = max(ready.height, ready.width)
     share = min(1.0, wanted.side / long_side)
     height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))
@@ -222,7 +223,7 @@ def _finer(ready: Ready, share: float) -> list[Level]:
     """The levels of the full render that are well above a share of its size; size and sweeps count."""
     config, long_side = ready.config, max(ready.height, ready.width)
     coarsest = float(config.coarsest)
-    if ready.content is None:
+    if ready.content is None and ready.style is not None:
         shown = config.style_scale * max(ready.style.height, ready.style.width)
         coarsest = max(coarsest, long_side * min(1.0, COARSEST_STYLE / shown))
     pyramid = Pyramid(min(coarsest, long_side), long_side, 1)

@@ -36,7 +36,7 @@ class Ready:
     """
 
     config: RenderConfig
-    style: Source
+    style: Source | None
     content: Source | None
     height: int
     width: int
@@ -50,7 +50,10 @@ class Ready:
 
 
 def ready(
-    config: RenderConfig, style: Source, content: Source | None = None, printing: Printing | None = None
+    config: RenderConfig,
+    style: Source | None,
+    content: Source | None = None,
+    printing: Printing | None = None,
 ) -> Ready:
     """Content cropped for its paper, what it hides filled, both in the colours of print, strokes as wide.
 
@@ -65,15 +68,18 @@ def ready(
     elif printing.bleed:
         raise SettingError("a bleed goes beyond the edge of a paper", hint="give --print")
     height, width = picture_size(config.size, sides(content))
-    style = filled(style)
-    full = max(style.height, style.width) if content is None else max(height, width)  # what a scale of 1 shows
-    if printing.stroke is not None:
-        wanted = stroke_pixels(printing.stroke, max(height, width), dpi)
-        config = _stroked(config, style, wanted, full)
-    enlarged = config.style_scale * full / max(style.height, style.width)
+    enlarged = 0.0
+    if style is not None:
+        style = filled(style)
+        # What a scale of 1 shows.
+        full = max(style.height, style.width) if content is None else max(height, width)
+        if printing.stroke is not None:
+            wanted = stroke_pixels(printing.stroke, max(height, width), dpi)
+            config = _stroked(config, style, wanted, full)
+        enlarged = config.style_scale * full / max(style.height, style.width)
     content = None if content is None else filled(content)
     if printing.proof is not None:
-        style = proofed(style, printing.proof)
+        style = None if style is None else proofed(style, printing.proof)
         content = None if content is None else proofed(content, printing.proof)
     return Ready(config, style, content, height, width, dpi, printing.proof, enlarged)
 

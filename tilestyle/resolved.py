@@ -81,13 +81,13 @@ class Settled:
     content_kept: bool
 
 
-def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
+def resolve(config: RenderConfig, *, with_content: bool, with_style: bool = True) -> Resolved:
     """Find device, network and layers; raises what cannot be had."""
     device = find_device(config.device)
     limits = Limits.of(config)
     dtype = find_dtype(config.precision, device)
     network = load_network(config.network, config.weights, config.pooling).to(device, dtype)
-    weights = layer_weights(network, config, with_content=with_content)
+    weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.names)
     return Resolved(network, weights, unit, rounded_up(config.overlap, unit), limits)
 
@@ -105,7 +105,7 @@ def planned(
     `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before.
     """
     size = picture_size(config.size, pictures.content)
-    coarsest, style_side = float(config.coarsest), config.style_scale * max(pictures.style)
+    coarsest, style_side = float(config.coarsest), config.style_scale * max(pictures.style or (0,))
     if pictures.content is None:
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
     else:
@@ -153,9 +153,13 @@ def planned(
     )
 
 
-def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:
+def layer_weights(
+    network: FeatureNetwork, config: RenderConfig, *, with_content: bool, with_style: bool = True
+) -> Weights:
     """The layers in use with their weights, shares of one within style and within content."""
-    style = _shares(network, config.style_layers or network.style_layers, "style")
+    style: dict[str, float] = {}
+    if with_style:
+        style = _shares(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
     weight = network.content_weight if config.content_weight is None else config.content_weight
     if with_content and weight:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, preview, render, resume, texture
+from tilestyle.cli import benchmark, demo, info, invert, preview, render, resume, texture
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("render")(render.render)
 app.command("texture")(texture.texture)
+app.command("invert")(invert.invert)
 app.command("resume")(resume.resume)
 app.command("preview")(preview.preview)
 app.command("demo")(demo.demo)

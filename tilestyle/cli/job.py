@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Options that say how a render is kept and watched.
-WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview")
+WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview", "--frames")
 WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
 
 
@@ -37,6 +37,7 @@ class Output:
     quality: int = 95
     compression: Compression = Compression.DEFLATE
     preview: Path | None = None
+    frames: Path | None = None
     quiet: bool = False
 
     def write(self, source: Source, dpi: float | None, made: dict[str, Json]) -> None:
@@ -75,7 +76,7 @@ class Output:
 
 @contextmanager
 def readied(
-    style: Path,
+    style: Path | None,
     config: RenderConfig,
     printing: Printing | None,
     content: Path | None,
@@ -91,11 +92,12 @@ def readied(
     with ExitStack() as opened:
         files = [file for file in (content, style) if file is not None]
         sources = {file: opened.enter_context(open_source(file, convert_into)) for file in files}
-        yield ready(config, sources[style], None if content is None else sources[content], printing)
+        seen, shown = (None if file is None else sources[file] for file in (style, content))
+        yield ready(config, seen, shown, printing)
 
 
 def produce(
-    style: Path,
+    style: Path | None,
     config: RenderConfig,
     output: Output,
     keeping: Keeping,
@@ -105,7 +107,8 @@ def produce(
     """Render, show progress, write the picture with its settings, say what was done."""
     from tilestyle.api import prepare, run, working
     from tilestyle.budget import find_device
-    from tilestyle.cli.display import clock, stop_on_interrupt, watcher
+    from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
+    from tilestyle.frames import Frames
     from tilestyle.images import source_from
     from tilestyle.peak import Peak
     from tilestyle.progress import Event, Finished
@@ -113,8 +116,11 @@ def produce(
     peak = Peak(find_device(config.device))
     with readied(style, config, printing, content) as found:  # refuse what cannot be, before a folder is made
         output.check(output.file, found.height, found.width, found.dpi)
+        size = found.height, found.width
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
+    if output.frames:
+        watch = together([watch, Frames(output.frames, *size)])
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
@@ -147,12 +153,12 @@ def produce(
 
 
 def identity(
-    style: Path, config: RenderConfig, content: Path | None, printing: Printing | None
+    style: Path | None, config: RenderConfig, content: Path | None, printing: Printing | None
 ) -> dict[str, Any]:
     """What a render is of: settings, paper and ink, and what is in the files."""
     from tilestyle import api
 
-    files = {"style": style} | ({} if content is None else {"content": content})
+    files = {role: file for role, file in (("style", style), ("content", content)) if file is not None}
     asked = (
         {} if printing is None else {field.name: getattr(printing, field.name) for field in fields(printing)}
     )
@@ -171,7 +177,7 @@ def tell_strokes(found: Ready, printing: Printing | None) -> None:
         print(shown, file=sys.stderr)
 
 
-def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[str, Json]:
+def provenance(style: Path | None, config: RenderConfig, content: Path | None) -> dict[str, Json]:
     """What made a picture: version, command and settings; file names without their folders."""
     defaults = RenderConfig()
     settings = {
@@ -183,7 +189,7 @@ def provenance(style: Path, config: RenderConfig, content: Path | None) -> dict[
         "version": __version__,
         "command": " ".join(["tilestyle", *map(_bare, deciding(sys.argv[1:]))]),
         "content": None if content is None else content.name,
-        "style": style.name,
+        "style": None if style is None else style.name,
         "settings": settings,
     }
 

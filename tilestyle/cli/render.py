@@ -98,6 +98,6 @@ def render(
         scale_odds=option.parsed_odds(scale_odds),
     )
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
-    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet=quiet)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(style, config, output, keeping, printing, content)

@@ -104,7 +104,7 @@ def texture(
     if like is not None:
         config = continued(like, config, given(context), quiet=quiet)
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
-    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet)
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet=quiet)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(one_of(style, like), config, output, keeping, printing)
 
