@@ -24,7 +24,7 @@ from tilestyle.style import shrunk, style_moments
 # Strides of the layers that an enlarged style is shown to, over the enlargement.
 COARSE = 1.0
 # How far noise without a style leaves the middle grey.
-NOISE = 0.25
+NOISE = 0.1
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, invert, preview, render, resume, texture
+from tilestyle.cli import benchmark, demo, info, invert, preview, render, resume, sheet, texture
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -23,6 +23,7 @@ app.command("texture")(texture.texture)
 app.command("invert")(invert.invert)
 app.command("resume")(resume.resume)
 app.command("preview")(preview.preview)
+app.command("sheet")(sheet.sheet)
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
 app.add_typer(benchmark.app, name="benchmark")
