@@ -82,3 +82,10 @@ def test_weights_are_looked_for_beside_the_picture(tmp_path: Path) -> None:
     assert look_of(stored, tmp_path / "wall.png", {"weights"}) == {"network": "vgg19", "scale_odds": (0.9, 0.1)}
     (tmp_path / "small.safetensors").touch()
     assert look_of(stored, tmp_path / "wall.png")["weights"] == tmp_path / "small.safetensors"
+
+
+def test_what_repeats_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = made(
+        monkeypatch, "style.png", "-o", "tile.png", "--size", "64", "--sweeps", "1", "--tileable", "both"
+    )
+    assert settings["tileable"] == "both"

@@ -70,12 +70,12 @@ class Job:
     def finished(self, pixels: Tensor) -> Tensor:
         """The picture [3, h, w] of a canvas, of any level, as it is to be seen and at its size."""
         if pixels.shape[1:] != (self.size.height, self.size.width):
-            pixels = fitted(pixels, self.size, self.store, self.levels[-1].extent.repeats)
+            pixels = fitted(pixels.cpu(), self.size, self._beside, self.levels[-1].extent.repeats)
         return self.coloured(pixels)
 
     def coloured(self, pixels: Tensor) -> Tensor:
         """The same at the size it has."""
-        return pixels if self.colours is None else tinted(pixels, self.colours, self.store)
+        return pixels if self.colours is None else tinted(pixels.cpu(), self.colours, self._beside)
 
     def style_side(self, level: Level, scale: int) -> float:
         """Long side at which the style is shown: a share of the picture's, or for a texture of its own."""

@@ -40,10 +40,12 @@ def grey(picture: Tensor, store: Store, palette: Palette | None = None) -> Tenso
 def tinted(pixels: Tensor, colours: Tensor, store: Store) -> Tensor:
     """The luminance of [3, h, w] pixels with the chroma of a [3, ...] picture resampled under it: a new plane.
 
+    All on the host, a few rows at a time.
+
     Where that leaves the gamut, the luminance is limited to what the chroma allows.
     """
     _, height, width = pixels.shape
-    plane = fitted(colours.to(store.device), Box(0, 0, height, width), store)
+    plane = fitted(colours, Box(0, 0, height, width), store)
     for rows in row_slices(plane):
         strip = plane[:, rows]
         change = _luminance(pixels[:, rows]) - _luminance(strip)

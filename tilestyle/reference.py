@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
-from tilestyle.config import StyleLoss
+from tilestyle.config import Color, StyleLoss
 from tilestyle.job import Job
 from tilestyle.moments import RIDGE, Moments
 from tilestyle.plan import step_size
@@ -28,13 +28,16 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         goal, content, before = job.style_moments(level), job.content_plane(level), None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
-            moments = whole_moments(job, pixels)
-            now = {layer: found.detached() for layer, found in moments.items()}
-            point, before = (before if lag and before else now), now
-            loss = job.weights.style * _tangent(job, moments, point, goal)
-            loss = loss + job.weights.content * content_loss(job, pixels, content)
+            loss = job.weights.content * content_loss(job, pixels, content)
             loss = loss + job.weights.tv * total_variation(pixels)
+            if goal:
+                moments = whole_moments(job, pixels)
+                now = {layer: found.detached() for layer, found in moments.items()}
+                point, before = (before if lag and before else now), now
+                loss = loss + job.weights.style * _tangent(job, moments, point, goal)
             (pixels.grad,) = torch.autograd.grad(loss * level.extent.area, pixels)
+            if job.config.color is Color.LUMINANCE:
+                pixels.grad = pixels.grad.mean(0, keepdim=True).expand_as(pixels).contiguous()
             adam.step()
             pixels.data.clamp_(0, 1)
         canvas.pixels = pixels.detach()
