@@ -14,7 +14,8 @@ from PIL import Image
 
 from tests.conftest import waves
 from tilestyle import Init, RenderConfig, SweepDone, invert
-from tilestyle.api import inverting, prepare
+from tilestyle.agreement import inverting
+from tilestyle.api import prepare
 from tilestyle.canvas import resized
 from tilestyle.config import NetworkName, Precision
 from tilestyle.errors import SettingError

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import renderer, stepper
-from tilestyle.api import inverting, prepare
+from tilestyle.agreement import inverting
+from tilestyle.api import prepare
 from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle import images
+from tilestyle.agreement import check_colours, inverting
 from tilestyle.allocator import release
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
@@ -108,19 +109,6 @@ def invert(
         return run(prepare(None, config, content, checkpoints), observer, stop, checkpoints)
 
 
-def inverting(config: RenderConfig) -> RenderConfig:
-    """Settings for activations alone; raises SettingError where they speak of a style or show the content."""
-    if config.style_layers or config.init in (Init.CONTENT, Init.STYLE) or config.color is not Color.STYLE:
-        raise SettingError(
-            "an image is made from activations alone: no style, no pixels of the content",
-            hint="leave out style layers, init content or style, and color",
-        )
-    weight = 1.0 if config.content_weight is None else config.content_weight
-    if not weight:
-        raise SettingError("with a content weight of 0 there are no activations", hint="give one above 0")
-    return replace(config, content_weight=weight, init=config.init or Init.NOISE)
-
-
 @contextmanager
 def working(
     work: Work | str | os.PathLike[str] | None,
@@ -178,7 +166,7 @@ def prepare(
     Without a style the picture is of the content's activations alone (`invert`).
     `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
     """
-    _check_colours(config, with_content=content is not None)
+    check_colours(config, with_content=content is not None)
     seen = resolve(config, with_content=content is not None, with_style=style is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     given = {"style": style, "content": content, "init": init}
@@ -322,14 +310,6 @@ def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None 
     if alpha is not None:
         plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
     return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
-
-
-def _check_colours(config: RenderConfig, *, with_content: bool) -> None:
-    """Refuse colours of a content that is not there."""
-    if config.color is not Color.STYLE and not with_content:
-        raise SettingError(
-            f"there is no content whose colours color {config.color} could take", hint="give color style"
-        )
 
 
 def _init(config: RenderConfig, *, with_content: bool) -> Init:

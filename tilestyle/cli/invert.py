@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tilestyle.agreement import inverting
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli.job import Output, produce
@@ -70,8 +71,6 @@ def invert(
     debug: option.Debug = False,
 ) -> None:
     """Make a picture from its activations in some layers of a network alone: what they see of it."""
-    from tilestyle.api import inverting
-
     config = RenderConfig(
         size=option.parsed_size(size),
         content_layers=option.parsed_layers(layer),
