@@ -42,7 +42,7 @@ def test_paper_says_the_size_and_the_crop() -> None:
     paper = parsed_paper("60x40mm")
     found = ready(CONFIG, source(50, 40), source(60, 60), Printing(paper, 254, bleed=1))
     assert (found.height, found.width) == found.config.size == (420, 620)
-    assert found.content is not None
+    assert found.content is not None and found.style is not None
     assert (found.content.height, found.content.width) == (41, 60)
     assert found.dpi == 254
     assert_array_equal(found.content.read(0, 0, 41, 60), source(60, 60).read(9, 0, 41, 60))
@@ -70,7 +70,7 @@ def test_all_is_seen_as_printed() -> None:
     proof = Proof(bytes(pyvips.Operation.call("profile_load", "cmyk")))
     content, style = source(60, 80), source(50, 40, 1)
     found = ready(CONFIG, style, content, Printing(proof=proof))
-    assert found.content is not None
+    assert found.content is not None and found.style is not None
     assert_array_equal(gathered(found.content).pixels, proof(gathered(content).pixels))
     assert_array_equal(gathered(found.style).pixels, proof(gathered(style).pixels))
     assert_array_equal(gathered(found.printed(content)).pixels, proof(gathered(content).pixels))
@@ -85,7 +85,7 @@ def test_what_is_hidden_is_filled_and_stays_hidden() -> None:
     alpha[:, :20] = 1
     hidden = source_from(Picture(pixels, alpha))
     found = ready(CONFIG, hidden, hidden)
-    assert found.content is not None
+    assert found.content is not None and found.style is not None
     for shown in (gathered(found.content), gathered(found.style)):
         assert np.abs(shown.pixels - 0.8).max() < 1e-5
         assert shown.alpha is not None

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import renderer, stepper
+from tilestyle.agreement import inverting
+from tilestyle.api import prepare
 from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
-from tilestyle.config import Init, NetworkName, Sampler, StyleLoss
+from tilestyle.config import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.errors import DivergedError
@@ -70,6 +72,21 @@ def test_one_canvas_sized_patch_is_the_reference_step_for_step(
     loss: StyleLoss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = job(CONTENT, patch=128, style_loss=loss, content_weight=0.1, tv_weight=0.5, **SMALL)
+    assert_is_the_reference(task, monkeypatch)
+
+
+@pytest.mark.parametrize("color", [Color.CONTENT, Color.LUMINANCE])
+def test_so_it_is_in_the_contents_colours(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_is_the_reference(job(CONTENT, patch=128, color=color, **SMALL), monkeypatch)
+
+
+def test_so_it_is_from_activations_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RenderConfig(precision=Precision.FP32, patch=128, tv_weight=0.5, **SMALL)
+    assert_is_the_reference(prepare(None, inverting(config), CONTENT), monkeypatch)
+
+
+def assert_is_the_reference(task: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job's one patch, of two levels, makes the untiled picture."""
     # In place, rather than shifted within the margin.
     monkeypatch.setattr(renderer, "sampled", lambda task, level, draw: [whole_of(level)])
     assert len(task.levels) == 2

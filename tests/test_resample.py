@@ -16,7 +16,7 @@ SIDES = st.integers(3, 150)
 
 def resampled(picture: torch.Tensor, height: int, width: int, kind: Filter) -> torch.Tensor:
     """All strips below one another."""
-    parts = list(strips(picture, height, width, kind))
+    parts = list(strips(picture, (height, width), kind))
     assert [top for top, _ in parts] == [sum(p.shape[1] for _, p in parts[:i]) for i in range(len(parts))]
     return torch.cat([part for _, part in parts], 1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.config import (
+    Color,
     Init,
     NetworkName,
     Pooling,
@@ -16,18 +17,20 @@ from tilestyle.config import (
     RenderConfig,
     Sampler,
     StyleLoss,
+    Tileable,
 )
 from tilestyle.errors import TilestyleError
 from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
-    from tilestyle.api import render, texture
+    from tilestyle.api import invert, render, texture
     from tilestyle.images import Picture
     from tilestyle.sources import Style
     from tilestyle.work import Work
 
 __all__ = [
+    "Color",
     "Event",
     "Finished",
     "Init",
@@ -46,9 +49,11 @@ __all__ = [
     "Style",
     "StyleLoss",
     "SweepDone",
+    "Tileable",
     "TilestyleError",
     "Work",
     "__version__",
+    "invert",
     "render",
     "texture",
 ]
@@ -56,7 +61,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what computes only when it is asked for."""
-    if name in ("render", "texture"):
+    if name in ("invert", "render", "texture"):
         from tilestyle import api
 
         return getattr(api, name)

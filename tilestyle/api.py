@@ -13,11 +13,12 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle import images
+from tilestyle.agreement import check_colours, inverting
 from tilestyle.allocator import release
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints, Left
-from tilestyle.config import Init, RenderConfig
+from tilestyle.config import Color, Init, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.estimate import seconds_for
 from tilestyle.footprint import Pictures
@@ -26,9 +27,11 @@ from tilestyle.guides import guided, roled, roles
 from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.objective import Terms
+from tilestyle.palette import Palette, palette_of
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Memory, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.recolour import recoloured
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
 from tilestyle.sources import Style, check_visible, digest, opened, planes_of, style_list
@@ -93,6 +96,24 @@ def texture(
         return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
 
 
+def invert(
+    content: Source,
+    config: RenderConfig | None = None,
+    *,
+    observer: Observer | None = None,
+    stop: Callable[[], bool] | None = None,
+    work: Work | str | os.PathLike[str] | None = None,
+) -> Picture:
+    """The content made anew from its activations in `config.content_layers` alone, from noise.
+
+    Mahendran and Vedaldi 2015 (arXiv 1412.0035): what a layer does not see is not in the picture;
+    `config.tv_weight` smooths it. Arguments and errors as in `render`. The content's weight is 1 unless given.
+    """
+    config = inverting(config or RenderConfig())
+    with working(work, lambda: identity(config, {"content": content})) as checkpoints:
+        return run(prepare(None, config, content, checkpoints), observer, stop, checkpoints)
+
+
 @contextmanager
 def working(
     work: Work | str | os.PathLike[str] | None,
@@ -141,10 +162,19 @@ def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, A
 
 
 def prepare(
-    style: Styles, config: RenderConfig, content: Source | None = None, checkpoints: Checkpoints | None = None
+    style: Styles | None,
+    config: RenderConfig,
+    content: Source | None = None,
+    checkpoints: Checkpoints | None = None,
+    palette: Palette | None = None,
 ) -> Job:
-    """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder."""
-    seen = resolve(config, with_content=content is not None)
+    """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder.
+
+    Without a style the picture is of the content's activations alone (`invert`).
+    `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
+    """
+    check_colours(config, with_content=content is not None)
+    seen = resolve(config, with_content=content is not None, with_style=style is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
     given = {"content": content, "init": init}
@@ -171,19 +201,31 @@ def prepare(
     planes = {role: planes_of(source, store) for role, source in given.items()}
     release()
     pixels, alpha = planes.get("content", (None, None))
+    shown = {role: plane for role, (plane, _) in planes.items()}
+    del planes
+    exemplars = guides.exemplars(beside)
+    if pixels is not None and config.color is not Color.STYLE:
+        palette = palette or palette_of(pixels, alpha)
+        shown = recoloured(config.color, shown, palette, beside)
+        exemplars = tuple(
+            replace(each, picture=recoloured(config.color, {"": each.picture}, palette, beside)[""])
+            for each in exemplars
+        )
     return Job(
         config=config,
         network=seen.network,
         weights=seen.weights,
+        size=plan.size,
         levels=plan.levels,
         side=plan.side,
         unit=seen.unit,
         halo=seen.halo,
-        styles=guides.exemplars(beside),
+        styles=exemplars,
         layout=guides.layout(beside),
-        content=pixels,
+        content=shown.get("content"),
+        colours=pixels if config.color is Color.LUMINANCE else None,
         alpha=alpha,
-        init=planes["init"][0] if "init" in planes else _init(config, with_content=content is not None),
+        init=shown.get("init", _init(config, with_content=content is not None)),
         store=store,
         content_kept=plan.content_kept,
         need=plan.need,
@@ -219,7 +261,7 @@ def run(
 
     def look(canvas: Canvas) -> Picture:
         release()  # what patches used makes room for the copy
-        return as_picture(glance(canvas.picture()), job.alpha)
+        return as_picture(job.coloured(glance(canvas.picture())), job.alpha)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
         taken = clock.sweep()
@@ -245,9 +287,7 @@ def run(
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied
-    finest = job.levels[-1].extent.picture
-    if not complete:
-        pixels = resized(pixels, finest, store=job.store).clamp_(0, 1)
+    pixels = job.finished(pixels)
     if checkpoints:
         checkpoints.complete = complete
     picture = as_picture(pixels, job.alpha, job.store if isinstance(job.store, Folder) else None)

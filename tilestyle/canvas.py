@@ -162,6 +162,15 @@ def resized(picture: Tensor, size: Box, kind: Filter = Filter.CUBIC, store: Stor
     return _resampled(picture, store.empty(picture.shape[0], size.height, size.width), kind)
 
 
+def fitted(picture: Tensor, size: Box, store: Store, repeats: tuple[bool, bool] = (False, False)) -> Tensor:
+    """A [C, h, w] picture at the height and width of `size`, within [0, 1]: a new plane of the store.
+
+    `repeats` (down, across): whether it goes on beyond its edges.
+    """
+    place = store.empty(picture.shape[0], size.height, size.width)
+    return _resampled(picture, place, repeats=repeats, clamped=True)
+
+
 def framed(picture: Tensor, extent: Extent, store: Store | None = None) -> Tensor:
     """The picture at its place in a plane, with its margin: [C, h, w] -> [C, H, W]."""
     store = store or Memory(picture.device)
@@ -178,16 +187,25 @@ def fill(
     The margin is reflections that fade into one another: going out over one edge and round the torus, the
     reflection at that edge turns into the one at the opposite edge. So the torus has no seam: patches that lie
     over it see nothing that is not in the picture. `clamped` keeps the picture in [0, 1].
+
+    Along an axis that repeats there is no margin: the picture goes on at its opposite edge, as it is.
     """
     box = extent.picture
-    _resampled(picture, _view(plane, box), kind, clamped=clamped)
+    _resampled(picture, _view(plane, box), kind, extent.repeats, clamped=clamped)
     _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
     for top in range(0, extent.height, ROWS):
         _continue(plane[:, top : top + ROWS], 2, box.left, box.width)
         touched(plane[:, top : top + ROWS])
 
 
-def _resampled(picture: Tensor, place: Tensor, kind: Filter, *, clamped: bool = False) -> Tensor:
+def _resampled(
+    picture: Tensor,
+    place: Tensor,
+    kind: Filter = Filter.CUBIC,
+    repeats: tuple[bool, bool] = (False, False),
+    *,
+    clamped: bool = False,
+) -> Tensor:
     """Fill `place` [C, H, W] with the picture [C, h, w] at its size; answers it."""
     _, height, width = place.shape
     if picture.shape == place.shape:
@@ -195,7 +213,7 @@ def _resampled(picture: Tensor, place: Tensor, kind: Filter, *, clamped: bool = 
             (top, picture[:, top : top + ROWS]) for top in range(0, height, ROWS)
         )
     else:
-        parts = strips(picture, height, width, kind)
+        parts = strips(picture, (height, width), kind, repeats)
     for top, strip in parts:
         into = place[:, top : top + strip.shape[1]]
         into.copy_(strip.clamp(0, 1) if clamped else strip)

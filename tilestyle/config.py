@@ -97,6 +97,22 @@ class Init(StrEnum):
     GREY = "grey"  # flat, with noise that cannot be seen
 
 
+class Color(StrEnum):
+    """Whose colours the picture has: the style's, the content's by palette, or the content's at every pixel."""
+
+    STYLE = "style"
+    CONTENT = "content"
+    LUMINANCE = "luminance"
+
+
+class Tileable(StrEnum):
+    """Axes along which a picture repeats without a seam."""
+
+    X = "x"
+    Y = "y"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Sweeps of the levels: `first` at the coarsest, each next `ratio` times as many, never under `least`."""
@@ -149,6 +165,8 @@ class RenderConfig:
     blend_map: Any = None  # a grey picture over the canvas, from the first style to the last
     locality: float = 0.0  # how far patches are held to the style at their own place: 0 not, 1 to nothing else
     locality_window: float = 0.25  # largest patch with locality, as a share of the picture's long side
+    color: Color = Color.STYLE
+    tileable: Tileable | None = None  # None: the picture ends at its edges
     enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
@@ -169,10 +187,20 @@ class RenderConfig:
     coarsest: int = 128  # long side of the first level, pixels
     level_ratio: float = 2**0.5
 
+    @property
+    def repeats(self) -> tuple[bool, bool]:
+        """Whether the picture repeats down, and across."""
+        return (
+            self.tileable in (Tileable.Y, Tileable.BOTH),
+            self.tileable in (Tileable.X, Tileable.BOTH),
+        )
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant; names of choices become choices."""
         for name, choice in CHOICES.items():
             value = getattr(self, name)
+            if value is None and name in UNSET:
+                continue
             _require(self, name, value in list(choice), "one of " + ", ".join(choice))
             object.__setattr__(self, name, choice(value))
         object.__setattr__(self, "init", _choice_or_file(self.init))
@@ -189,6 +217,7 @@ class RenderConfig:
         _require(self, "style_blend", good, "a number from 0 up for each style, one above 0")
         _require(self, "locality", 0 <= self.locality <= 1, "a number from 0 to 1")
         _require(self, "locality_window", 0 < self.locality_window <= 1, "a share above 0, 1 at most")
+        _require(self, "coarsest", self.coarsest >= 1, "pixels, 1 or more")
         _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
         counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)
         _require(self, "sweeps", self.sweeps != 0 and bool(counts) and min(counts) >= 1, "1 or more")
@@ -217,6 +246,8 @@ class RenderConfig:
             "keep_content": self.keep_content is True,
             "precision": self.precision is Precision.BF16,
             "locality": self.locality > 0,
+            "tileable": self.tileable is not None,
+            "color": self.color is Color.LUMINANCE,
         }
         for name in [name for name, found in wrong.items() if found]:
             shown = f"--{name.replace('_', '-')}"
@@ -247,7 +278,10 @@ CHOICES: dict[str, type[StrEnum]] = {
     "optimiser": Optimiser,
     "sampler": Sampler,
     "quality": Quality,
+    "color": Color,
+    "tileable": Tileable,
 }
+UNSET = ("tileable",)  # choices that need not be made
 
 
 def _choice_or_file(init: Init | str | os.PathLike[str] | None) -> Init | str | os.PathLike[str] | None:

@@ -59,7 +59,7 @@ def passes(job: Job, level: Level) -> float:
 
 def measurements(job: Job, level: Level) -> int:
     """Sweeps of a level that begin with a forward pass for the exact moments of a canvas of many patches."""
-    if patches_of(level.extent, job.side_at(level)) == 1:
+    if patches_of(level.extent, job.side_at(level)) == 1 or not job.weights.style_layers:
         return 0
     if job.config.locality == 1:
         return 0

@@ -25,6 +25,7 @@ BLEND = PIXEL + 4
 # Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search;
 # measured.
 VECTORS = 28
+GREY = 4  # bytes of a pixel of luminance
 # Decoding holds the samples as stored beside the floats; 17 where there is a colour profile.
 READING = 17
 # Temporaries of a step of the optimiser, and the gradient, under one patch.
@@ -49,7 +50,7 @@ WORKSPACE = 64  # eigendecomposition of the widest layer
 class Pictures:
     """Height and width of the pictures that come in, pixels."""
 
-    styles: tuple[tuple[int, int], ...]
+    styles: tuple[tuple[int, int], ...] = ()
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
     guides: int = 0  # numbers that say where regions are, in all
@@ -62,8 +63,8 @@ class Pictures:
 
     @property
     def largest_style(self) -> int:
-        """Pixels of the largest style."""
-        return max(height * width for height, width in self.styles)
+        """Pixels of the largest style; none without one."""
+        return max((height * width for height, width in self.styles), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ class Work:
     style_layers: Collection[str]
     content_layers: Collection[str]
     blended: bool  # whether patches may overlap
+    recoloured: bool = False  # whether the style is shown in other colours
+    resized: bool = False  # whether the picture may be of another size than the canvas
+    retinted: bool = False  # whether the picture is made from luminance and the content
     kept: bool = False  # whether content features are kept beside the canvas
     mapped: bool = False  # whether what grows with the picture is in files
     history: int = 0  # pairs of vectors that L-BFGS remembers
@@ -119,13 +123,13 @@ def footprint(
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
     own = min(side, levels[-1].side)  # of the patches; `side` is what styles are looked at by
     window = _seen(extent, own * scale)
-    sources = PIXEL * sum(pictures.areas) + NUMBER * pictures.guides
+    sources = (PIXEL + GREY * work.retinted) * sum(pictures.areas) + NUMBER * pictures.guides
     regions = NUMBER * work.regions if pictures.guides else 0  # bytes a pixel that say how much of each it is
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work) + regions
     canvas = CANVAS + beside
     held = sources + round(canvas * extent.area) + _rim_bytes(extent, own)
     style = pictures.largest_style
-    shown = min(style, style * (style_side / max(map(max, pictures.styles))) ** 2)
+    shown = min(style, style * (style_side / max(map(max, pictures.styles), default=1)) ** 2)
     if work.local:  # all styles lie there as they are shown, at every scale
         held += round(PIXEL * shown * len(pictures.styles) * 4 / 3)
     if work.mapped:
@@ -138,6 +142,7 @@ def footprint(
         style=round(PIXEL * (2 * shown + sqrt(shown * style)) + regions * shown),
         between=max(
             READING * sum(pictures.areas),
+            sources + PIXEL * style * (work.recoloured or work.retinted),
             sources + _changing_bytes(levels),
             held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
         ),
@@ -159,6 +164,13 @@ def _mapped(
     largest = max(style, extent.area) if style > SMALL else 0
     largest *= len(pictures.styles) if work.local else 1
     changing = CANVAS * (before + extent.area)
+    extra = 0
+    if work.recoloured or work.retinted:
+        extra += PIXEL * sum(h * w for h, w in pictures.styles)
+    if work.retinted:
+        extra += GREY * sum(pictures.areas) + PIXEL * extent.picture.area
+    if work.resized:
+        extra += PIXEL * extent.picture.area
     working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
     return Footprint(
         fixed=_fixed_bytes(work),
@@ -170,7 +182,8 @@ def _mapped(
         loading=_loading_bytes(work.network),
         disk=round(max(changing, working))
         + PIXEL * sum(area for area in pictures.areas if area > SMALL)
-        + NUMBER * pictures.guides,
+        + NUMBER * pictures.guides
+        + extra,
     )
 
 
@@ -182,6 +195,8 @@ def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
     """
     item = network.dtype.itemsize
     values = {name: layer.channels / layer.stride**2 for name, layer in network.layers.items()}
+    if not layers:
+        return 0.0
     answers = sum(values[name] for name in layers)
     copied = item if network.dtype is torch.float32 else item + 4
     widest = max(values[name] for name in layers)
@@ -240,7 +255,8 @@ def _seen(extent: Extent, side: int) -> int:
 
 def _fixed_bytes(work: Work) -> int:
     channels = [work.network.layers[layer].channels for layer in work.style_layers]
-    matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * max(channels) ** 2
+    widest = max(channels, default=0)
+    matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * widest**2
     matrices *= work.regions
     return RUNTIME[work.network.dtype] + matrices + _numbers(work.network) * work.network.dtype.itemsize
 

@@ -119,11 +119,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Size of a canvas and where the picture lies in it, canvas pixels of one level."""
+    """Size of a canvas and where the picture lies in it, canvas pixels of one level.
+
+    Along an axis that `repeats`, (down, across), the picture is all of the torus, and has no margin.
+    """
 
     height: int
     width: int
     picture: Box
+    repeats: tuple[bool, bool] = (False, False)
 
     @property
     def area(self) -> int:
@@ -131,12 +135,21 @@ class Extent:
         return self.height * self.width
 
 
-def extent(height: int, width: int, margin: int, unit: int) -> Extent:
-    """Canvas for a picture of `height` x `width` with at least `margin` around, sides multiples of `unit`."""
-    full_height = rounded_up(height + 2 * margin, unit)
-    full_width = rounded_up(width + 2 * margin, unit)
+def extent(
+    height: int, width: int, margin: int, unit: int, repeats: tuple[bool, bool] = (False, False)
+) -> Extent:
+    """Canvas for a picture of `height` x `width` with at least `margin` around, sides multiples of `unit`.
+
+    Along an axis that repeats there is no margin, and the picture's side is rounded up itself.
+    """
+    height, width = (
+        rounded_up(length, unit) if repeat else length
+        for length, repeat in zip((height, width), repeats, strict=True)
+    )
+    full_height = rounded_up(height + 2 * margin * (not repeats[0]), unit)
+    full_width = rounded_up(width + 2 * margin * (not repeats[1]), unit)
     picture = Box((full_height - height) // 2, (full_width - width) // 2, height, width)
-    return Extent(full_height, full_width, picture)
+    return Extent(full_height, full_width, picture, repeats)
 
 
 def pieces(box: Box, height: int, width: int) -> Iterator[tuple[Box, int, int]]:
@@ -280,7 +293,7 @@ def covering(
 
     `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
     sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, with nothing around
-    it, and begins anywhere in the margin: there the patch is the untiled method.
+    it, and begins anywhere in the margin, or all over where it repeats: there the patch is the untiled method.
 
     The corner is any pixel, or on the draw's own grid. Were it always a multiple of `unit`, borders would come
     back to the same few lines sweep after sweep, and cells of layers to the same places: both leave a grid that
@@ -291,7 +304,8 @@ def covering(
         """(start, length, more before, more after) of every part; `slack` is the margin on either side."""
         if length // scale <= side:
             reach = min(slack, unit * scale // 2)
-            return [(draw.start(index, -reach, 2 * reach + 1), length, 0, 0)]
+            low, count = (0, length) if canvas.repeats[index] else (-reach, 2 * reach + 1)
+            return [(draw.start(index, low, count), length, 0, 0)]
         start = draw.start(index, 0, length)
         if around.halo:
             parts = _haloed(length // scale, side, unit, around.halo)
@@ -376,8 +390,8 @@ def scattered(canvas: Extent, side: int, odds: Sequence[float], draw: Draw) -> l
         rows, columns = draw.integers(2, stream + 1).tolist()
         height = min(side * scale, canvas.height)
         width = min(side * scale, canvas.width)
-        top = rows % canvas.height if height < canvas.height else 0
-        left = columns % canvas.width if width < canvas.width else 0
+        top = rows % canvas.height if height < canvas.height or canvas.repeats[0] else 0
+        left = columns % canvas.width if width < canvas.width or canvas.repeats[1] else 0
         box = Box(top, left, height, width)
         patches.append(Patch(box, box, scale))
         remaining -= box.area

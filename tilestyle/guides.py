@@ -30,7 +30,7 @@ class Guides:
     @property
     def count(self) -> int:
         """Regions."""
-        return len(self.shares[0])
+        return len(self.shares[0]) if self.shares else 1
 
     @property
     def planes(self) -> int:

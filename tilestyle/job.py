@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from tilestyle.budget import Limits
-from tilestyle.canvas import fill, resized
+from tilestyle.canvas import fill, fitted, resized
 from tilestyle.config import Init, RenderConfig, Sampler
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Box, Draw
 from tilestyle.locality import Windows
+from tilestyle.luminance import tinted
 from tilestyle.moments import Moments, combined
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.objective import Weights
@@ -25,6 +26,8 @@ from tilestyle.style import Exemplar, Exhibit, shrunk
 
 # Strides of the layers that an enlarged style is shown to, over the enlargement.
 COARSE = 1.0
+# How far noise without a style leaves the middle grey.
+NOISE = 0.1
 
 # Noise of a grey start, of the full range of brightness; that of fast.ai's course, for neural-style's is less.
 FAINT = 0.05 / 255
@@ -46,13 +49,15 @@ class Job:
     config: RenderConfig
     network: FeatureNetwork
     weights: Weights
+    size: Box  # of the finished picture
     levels: tuple[Level, ...]
     side: int  # largest patch side, pixels
     unit: int  # deepest stride in use, pixels
     halo: int  # by which patches see more than they answer for, pixels; a multiple of `unit`
-    styles: tuple[Exemplar, ...]
+    styles: tuple[Exemplar, ...]  # none: the content's activations alone
     layout: Tensor | None  # [K, h, w], how much of every region the canvas is to be; None: one region
     content: Tensor | None  # [3, h, w]
+    colours: Tensor | None  # [3, h, w], the content's own, where luminance alone is rendered
     alpha: Tensor | None  # [1, h, w] of the content
     init: Tensor | Init  # a picture [3, h, w], or what to make one from
     store: Store  # where canvases live
@@ -71,6 +76,16 @@ class Job:
         """Where planes are while they are looked at: the host, in any case."""
         return self.store if isinstance(self.store, Folder) else Memory()
 
+    def finished(self, pixels: Tensor) -> Tensor:
+        """The picture [3, h, w] of a canvas, of any level, as it is to be seen and at its size."""
+        if pixels.shape[1:] != (self.size.height, self.size.width):
+            pixels = fitted(pixels.cpu(), self.size, self._beside, self.levels[-1].extent.repeats)
+        return self.coloured(pixels)
+
+    def coloured(self, pixels: Tensor) -> Tensor:
+        """The same at the size it has."""
+        return pixels if self.colours is None else tinted(pixels.cpu(), self.colours, self._beside)
+
     def style_side(self, style: Exemplar, level: Level, scale: int) -> float:
         """Long side at which a style is shown: a share of the picture's, or for a texture of its own."""
         if self.content is None:
@@ -79,7 +94,9 @@ class Job:
         return self.config.style_scale * max(picture.height, picture.width) / scale
 
     def style_moments(self, level: Level, scale: int = 1) -> list[dict[str, Moments]]:
-        """Moments of the styles as seen from a level at a scale, mixed for each region."""
+        """Moments of the styles as seen from a level at a scale, mixed for each region; of no layer without."""
+        if not self.styles:
+            return [{}]
         parts: list[list[tuple[float, Mapping[str, Moments]]]] = [[] for _ in self.styles[0].shares]
         for style in self.styles:
             found: list[dict[str, Moments]] = [{} for _ in style.shares]
@@ -169,7 +186,7 @@ class Job:
         if init is Init.CONTENT:
             init = self.content if self.content is not None else Init.NOISE
         elif init is Init.STYLE:
-            init = self.styles[0].picture
+            init = self.styles[0].picture if self.styles else Init.NOISE
         if not isinstance(init, Tensor):
             return self._drawn(level, init) if init in (Init.UNIFORM, Init.GREY) else self._noise(level)
         return self._plane(init, level, "pixels")
@@ -211,7 +228,12 @@ class Job:
         return plane
 
     def _colours(self, level: Level) -> list[Tensor]:
-        """Colours [3, n] of each region: pixels of its styles, in proportion to their shares."""
+        """Colours [3, n] of each region: pixels of its styles, in proportion to their shares.
+
+        Without a style, all colours alike: nothing of the picture but its activations is to be in it.
+        """
+        if not self.styles:
+            return [_cube()]
         found: list[list[tuple[float, Tensor]]] = [[] for _ in self.styles[0].shares]
         for style in self.styles:
             height, width = style.picture.shape[1:]
@@ -225,6 +247,12 @@ class Job:
                 if share:
                     found[region].append((share, inside))
         return [_pooled(parts) for parts in found]
+
+
+def _cube() -> Tensor:
+    """Colours evenly from all there are around the middle grey, [3, n]."""
+    values = torch.linspace(0.5 - NOISE, 0.5 + NOISE, 16)
+    return torch.cartesian_prod(values, values, values).mT
 
 
 def mixed(parts: Sequence[tuple[float, Mapping[str, Moments]]]) -> dict[str, Moments]:

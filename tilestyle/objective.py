@@ -124,6 +124,11 @@ class Objective:
         self._style.restore({k.removeprefix(mark): seen for k, seen in state.items() if k.startswith(mark)})
 
     @property
+    def styled(self) -> bool:
+        """Whether there is a style to come near to, whose moments count."""
+        return bool(self._weights.style_layers)
+
+    @property
     def ready(self) -> bool:
         """Whether there are moments of an earlier sweep to work with."""
         return self._style.ready

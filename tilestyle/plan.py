@@ -60,7 +60,7 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
         size = max(1, round(height * share)), max(1, round(width * share))
         side = _local_side(config, max(size), pyramid)
         odds = _odds(config.scale_odds, max(size) + 2 * config.margin, side)
-        around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1))
+        around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1), config.repeats)
         result.append(Level(index, around, _sweeps(config, index), share, odds, side))
     return tuple(result)
 

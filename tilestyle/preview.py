@@ -18,14 +18,16 @@ import torch
 
 from tilestyle import api
 from tilestyle.canvas import resized
-from tilestyle.config import RenderConfig
+from tilestyle.config import Color, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
 from tilestyle.images import Picture, Source, contact_sheet, cropped, gathered, source_from
+from tilestyle.palette import Palette, palette_of
 from tilestyle.plan import Level, Pyramid, levels
+from tilestyle.planes import Memory
 from tilestyle.printing import Ready, with_guides
 from tilestyle.resolved import COARSEST_STYLE
-from tilestyle.sources import Style
+from tilestyle.sources import Style, planes_of
 
 SURROUNDINGS = 128
 """Pixels rendered around a crop at the least: near its edge a window has no neighbours."""
@@ -34,6 +36,7 @@ LEAST_WINDOW = 768
 """Smallest side of a window, pixels: less of a picture is too little to hold the style."""
 
 _AROUND = 8  # pixels of a source beyond a window that resampling looks at
+_SEEN = 1024  # long side at which colours are counted, pixels
 _PLACES = ((0.5, 0.5), (0.25, 0.3), (0.75, 0.7), (0.75, 0.25), (0.25, 0.75), (0.5, 0.15), (0.5, 0.85))
 
 
@@ -120,7 +123,8 @@ def preview(
     height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))
     begin(Step(0, 0, height, width))
     styles = [Style(gathered(cast(Source, style.picture)), style.mask) for style in ready.styles]
-    small = _rendered(ready, styles, _small(ready, (height, width)), None, stop)
+    model = Model(styles, _palette(ready))
+    small = _rendered(ready, model, _small(ready, (height, width)), None, stop)
     finer = _finer(ready, share)
     crops = []
     known: dict[tuple[int, Box], Window] = {}  # windows that crops share
@@ -131,11 +135,19 @@ def preview(
             box = _around(place, size, max(wanted.crop + 2 * SURROUNDINGS, LEAST_WINDOW))
             if (index, box) not in known:
                 begin(Step(number, len(finer) - index - 1, box.height, box.width))
-                known[index, box] = _refined(ready, styles, level, window, box, stop)
+                known[index, box] = _refined(ready, model, level, window, box, stop)
             window = known[index, box]
         box = _around(place, (ready.height, ready.width), wanted.crop)
         crops.append(Crop(box, window.part(box, (ready.height, ready.width))))
     return Preview(small, tuple(crops), ready.height, ready.width)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What every window is rendered after: the styles, and the whole content's colours where they matter."""
+
+    styles: list[Style]
+    palette: Palette | None
 
 
 @dataclass(frozen=True)
@@ -195,6 +207,15 @@ def _around(place: tuple[float, float], size: tuple[int, int], side: int) -> Box
     return Box(top, left, height, width)
 
 
+def _palette(ready: Ready) -> Palette | None:
+    """Colours of the whole content, from a small copy: a window's own are others."""
+    if ready.content is None or ready.config.color is Color.STYLE:
+        return None
+    share = min(1.0, _SEEN / max(ready.content.height, ready.content.width))
+    sides = (max(1, round(side * share)) for side in (ready.content.height, ready.content.width))
+    return palette_of(*planes_of(ready.content.shrunk(*sides), Memory()))
+
+
 def _small(ready: Ready, size: tuple[int, int]) -> RenderConfig:
     """Settings of the whole picture at a smaller size."""
     scale = ready.config.style_scale
@@ -219,7 +240,7 @@ def _finer(ready: Ready, share: float) -> list[Level]:
 
 
 def _refined(
-    ready: Ready, styles: list[Style], level: Level, window: Window, box: Box, stop: Callable[[], bool] | None
+    ready: Ready, model: Model, level: Level, window: Window, box: Box, stop: Callable[[], bool] | None
 ) -> Window:
     """The next window, rendered as a part of this level."""
     size = level.extent.picture.height, level.extent.picture.width
@@ -236,21 +257,18 @@ def _refined(
         init=cast(Any, window.part(box, size)),
         coarsest=max(box.height, box.width),
         sweeps=level.sweeps,
+        tileable=None,
     )
-    return Window(box, size, _rendered(ready, styles, config, content, stop))
+    return Window(box, size, _rendered(ready, model, config, content, stop))
 
 
 def _rendered(
-    ready: Ready,
-    styles: list[Style],
-    config: RenderConfig,
-    content: Picture | None,
-    stop: Callable[[], bool] | None,
+    ready: Ready, model: Model, config: RenderConfig, content: Picture | None, stop: Callable[[], bool] | None
 ) -> Picture:
     if ready.content is None:
-        return api.texture(styles, config, stop=stop)
+        return api.texture(model.styles, config, stop=stop)
     if content is None:
         height, width = cast(tuple[int, int], config.size)
         smaller = height <= ready.content.height and width <= ready.content.width
         content = ready.content.shrunk(height, width) if smaller else gathered(ready.content)
-    return api.render(content, styles, config, stop=stop)
+    return api.run(api.prepare(model.styles, config, content, palette=model.palette), stop=stop)

@@ -59,7 +59,7 @@ class Ready:
 
 def ready(
     config: RenderConfig,
-    styles: Source | Sequence[Style],
+    styles: Source | Sequence[Style] | None,
     content: Source | None = None,
     printing: Printing | None = None,
 ) -> Ready:
@@ -78,12 +78,15 @@ def ready(
     height, width = picture_size(config.size, sides(content))
     given = style_list(styles)
     sources = [filled(cast(Source, style.picture)) for style in given]
-    first = sources[0]
-    full = max(first.height, first.width) if content is None else max(height, width)  # what a scale of 1 shows
-    if printing.stroke is not None:
-        wanted = stroke_pixels(printing.stroke, max(height, width), dpi)
-        config = _stroked(config, first, wanted, full)
-    enlarged = config.style_scale * full / max(first.height, first.width)
+    enlarged = 0.0
+    if sources:
+        first = sources[0]
+        # What a scale of 1 shows.
+        full = max(first.height, first.width) if content is None else max(height, width)
+        if printing.stroke is not None:
+            wanted = stroke_pixels(printing.stroke, max(height, width), dpi)
+            config = _stroked(config, first, wanted, full)
+        enlarged = config.style_scale * full / max(first.height, first.width)
     content = None if content is None else filled(content)
     if printing.proof is not None:
         sources = [proofed(source, printing.proof) for source in sources]

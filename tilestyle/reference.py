@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
-from tilestyle.config import Normalise, StyleLoss
+from tilestyle.config import Color, Normalise, StyleLoss
 from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.job import Job
 from tilestyle.moments import Moments
@@ -32,14 +32,17 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         goal, content, before = job.style_moments(level)[0], job.content_plane(level), None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
-            moments = whole_moments(job, pixels)
-            now = {layer: found.detached() for layer, found in moments.items()}
-            point, before = (before if lag and before else now), now
-            loss = job.weights.style * _tangent(job, moments, point, goal)
-            loss = loss + job.weights.content * content_loss(job, pixels, content)
+            loss = job.weights.content * content_loss(job, pixels, content)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
+            if goal:
+                moments = whole_moments(job, pixels)
+                now = {layer: found.detached() for layer, found in moments.items()}
+                point, before = (before if lag and before else now), now
+                loss = loss + job.weights.style * _tangent(job, moments, point, goal)
             (pixels.grad,) = torch.autograd.grad(loss * level.extent.area, pixels)
+            if job.config.color is Color.LUMINANCE:
+                pixels.grad = pixels.grad.mean(0, keepdim=True).expand_as(pixels).contiguous()
             adam.step()
             pixels.data.clamp_(0, 1)
         canvas.pixels = pixels.detach()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache
-from math import ceil
+from math import ceil, floor
 
 import torch
 from torch import Tensor
@@ -41,44 +41,67 @@ REACH = {
 
 
 def strips(
-    picture: Tensor, height: int, width: int, kind: Filter = Filter.CUBIC
+    picture: Tensor,
+    size: tuple[int, int],
+    kind: Filter = Filter.CUBIC,
+    repeats: tuple[bool, bool] = (False, False),
 ) -> Iterator[tuple[int, Tensor]]:
-    """A [C, h, w] picture at another size, as (top, [C, n, width]) from top to bottom."""
-    for top in range(0, height, ROWS):
-        yield top, _strip(picture, height, width, kind, top)
+    """A [C, h, w] picture at another size (height, width), as (top, [C, n, width]) from top to bottom.
+
+    Along an axis that it `repeats`, (down, across), what lies beyond an edge is what lies at the opposite one.
+    """
+    for top in range(0, size[0], ROWS):
+        yield top, _strip(picture, size, kind, top, repeats)
 
 
-def _strip(picture: Tensor, height: int, width: int, kind: Filter, top: int) -> Tensor:
+def _strip(
+    picture: Tensor, size: tuple[int, int], kind: Filter, top: int, repeats: tuple[bool, bool]
+) -> Tensor:
     channels, rows, columns = picture.shape
-    first, weights = _band(rows, height, kind, top, min(ROWS, height - top))
+    height, width = size
+    first, weights = _band((rows, height), kind, top, min(ROWS, height - top), repeats[0])
     weights = weights.to(picture.device)
     at_once = max(1, READ // (4 * channels * columns))
     strip = picture.new_zeros(channels, len(weights), columns)
     for start in range(0, weights.shape[1], at_once):
         part = weights[:, start : start + at_once]
-        source = picture[:, first + start : first + start + part.shape[1]]
+        source = _span(picture, 1, first + start, part.shape[1])
         strip += part @ source  # [n, m] @ [C, m, w]
         touched(source)
     if columns == width:
         return strip
     result = picture.new_empty(channels, len(weights), width)
     for left in range(0, width, COLUMNS):
-        first, across = _band(columns, width, kind, left, min(COLUMNS, width - left))
-        part = strip[:, :, first : first + across.shape[1]]
+        first, across = _band((columns, width), kind, left, min(COLUMNS, width - left), repeats[1])
+        part = _span(strip, 2, first, across.shape[1])
         result[:, :, left : left + COLUMNS] = part @ across.mT.to(picture.device)
     return result
 
 
+def _span(plane: Tensor, axis: int, first: int, count: int) -> Tensor:
+    """So many rows (axis 1) or columns (axis 2), a view where they do not go round."""
+    length = plane.shape[axis]
+    if first >= 0 and first + count <= length:
+        return plane.narrow(axis, first, count)
+    index = torch.arange(first, first + count, device=plane.device) % length
+    return plane.index_select(axis, index)
+
+
 @lru_cache(maxsize=64)
-def _band(source: int, target: int, kind: Filter, start: int, count: int) -> tuple[int, Tensor]:
-    """The first source pixel, and weights [count, n] of it and the next, of target pixels from `start` on."""
+def _band(sides: tuple[int, int], kind: Filter, start: int, count: int, repeats: bool) -> tuple[int, Tensor]:
+    """The first source pixel, and weights [count, n] of it and the next, of target pixels from `start` on.
+
+    `sides` are those of source and target; one that repeats goes on beyond its edges.
+    """
+    source, target = sides
     ratio = source / target
     # The nearest pixel is not widened: it would be a mean.
     widened = 1.0 if kind is Filter.NEAREST else max(1.0, ratio)
     centres = (torch.arange(start, start + count, dtype=torch.float64) + 0.5) * ratio
     reach = REACH[kind] * widened
-    first = max(0, int(centres[0] - reach - 1))
-    last = min(source, ceil(float(centres[-1]) + reach + 1))
+    first, last = floor(float(centres[0]) - reach - 1), ceil(float(centres[-1]) + reach + 1)
+    if not repeats:
+        first, last = max(0, first), min(source, last)
     positions = torch.arange(first, last, dtype=torch.float64) + 0.5
     weights = _kernel(kind, (positions - centres[:, None]) / widened)
     return first, (weights / weights.sum(1, keepdim=True)).float()

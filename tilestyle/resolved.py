@@ -21,10 +21,10 @@ from tilestyle.budget import (
     fitting_side,
     worth_keeping,
 )
-from tilestyle.config import Optimiser, Precision, RenderConfig, Sampler
+from tilestyle.config import Color, Optimiser, Precision, RenderConfig, Sampler
 from tilestyle.errors import SettingError
 from tilestyle.footprint import Footprint, Pictures, Work, footprint
-from tilestyle.geometry import rounded_up
+from tilestyle.geometry import Box, rounded_up
 from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.registry import load_network
 from tilestyle.objective import Weights
@@ -60,6 +60,7 @@ class Resolved:
 class Planned:
     """What can be said once the sizes of the pictures are known."""
 
+    size: Box  # of the finished picture
     levels: tuple[Level, ...]
     side: int  # largest patch side, pixels
     home: torch.device  # where canvases live
@@ -84,14 +85,14 @@ class Settled:
     history: int = 0
 
 
-def resolve(config: RenderConfig, *, with_content: bool) -> Resolved:
+def resolve(config: RenderConfig, *, with_content: bool, with_style: bool = True) -> Resolved:
     """Find device, network and layers; raises what cannot be had."""
     device = find_device(config.device)
     limits = Limits.of(config)
     exact = config.optimiser is Optimiser.LBFGS
     dtype = find_dtype(Precision.FP32 if exact else config.precision, device)
     network = load_network(config).to(device, dtype)
-    weights = layer_weights(network, config, with_content=with_content)
+    weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.names)
     halo = widest_halo(network, weights) if exact else config.overlap
     return Resolved(network, weights, unit, rounded_up(halo, unit), limits)
@@ -116,7 +117,8 @@ def planned(
     `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before.
     """
     size = picture_size(config.size, pictures.content)
-    coarsest, style_side = float(config.coarsest), config.style_scale * max(map(max, pictures.styles))
+    coarsest = float(config.coarsest)
+    style_side = config.style_scale * max(map(max, pictures.styles), default=0)
     if pictures.content is None:
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
     else:
@@ -128,6 +130,9 @@ def planned(
         blended=bool(seen.halo) or config.sampler is Sampler.WINDOWS,
         regions=seen.regions,
         local=config.locality > 0,
+        recoloured=config.color is Color.CONTENT,
+        resized=any(config.repeats),
+        retinted=config.color is Color.LUMINANCE,
     )
 
     def steps(side: int) -> tuple[Level, ...]:
@@ -166,13 +171,24 @@ def planned(
     hosted = settled.mapped or settled.history > 0
     home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
     return Planned(
-        steps(settled.side), settled.side, home, settled.mapped, settled.content_kept, settled.history, found
+        Box(0, 0, *size),
+        steps(settled.side),
+        settled.side,
+        home,
+        settled.mapped,
+        settled.content_kept,
+        settled.history,
+        found,
     )
 
 
-def layer_weights(network: FeatureNetwork, config: RenderConfig, *, with_content: bool) -> Weights:
+def layer_weights(
+    network: FeatureNetwork, config: RenderConfig, *, with_content: bool, with_style: bool = True
+) -> Weights:
     """The layers in use with their weights, shares of one within style and within content."""
-    style = _shares(network, config.style_layers or network.style_layers, "style")
+    style: dict[str, float] = {}
+    if with_style:
+        style = _shares(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
     weight = network.content_weight if config.content_weight is None else config.content_weight
     if with_content and weight:

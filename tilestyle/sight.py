@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tilestyle.canvas import Canvas, spread
 from tilestyle.coarse import Coarse
-from tilestyle.config import Sampler, StyleLoss
+from tilestyle.config import Color, Sampler, StyleLoss
 from tilestyle.geometry import Draw, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Terms
@@ -131,6 +131,8 @@ class Sight:
         gradient = spread(landing.get(), patch.scale)
         for coarse in self._coarse if patch.scale == 1 else []:
             gradient = gradient + coarse.gradient(patch.read)
+        if self._job.config.color is Color.LUMINANCE:  # a step of all channels alike: the canvas stays grey
+            gradient = gradient.mean(0, keepdim=True).expand_as(gradient)
         return patch, gradient
 
     def turn(self, patches: list[Patch]) -> Terms:

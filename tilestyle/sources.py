@@ -35,8 +35,10 @@ class Style:
 
 
 def style_list(style: object) -> list[Style]:
-    """One style or several, each with the mask it may have."""
+    """One style or several, each with the mask it may have; none of None."""
     given = style if isinstance(style, list | tuple) else [style]
+    if style is None:
+        return []
     if not given:
         raise SettingError("there is no style", hint="give one")
     return [each if isinstance(each, Style) else Style(each) for each in given]

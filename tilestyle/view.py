@@ -94,6 +94,8 @@ class View:
 
         If `lasting`, sweeps to come are corrected by how far off their own moments are in the next.
         """
+        if not self.objective.styled:
+            return
         side = self._side + 2 * self._halo
         around = Around(halo=self._halo)
         for patch in covering(self._extent, side, self.unit, draw, self._look.scale, around):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, presets, preview, render, resume, texture
+from tilestyle.cli import benchmark, demo, info, invert, presets, preview, render, resume, sheet, texture
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -20,8 +20,10 @@ app = typer.Typer(
 )
 app.command("render")(render.render)
 app.command("texture")(texture.texture)
+app.command("invert")(invert.invert)
 app.command("resume")(resume.resume)
 app.command("preview")(preview.preview)
+app.command("sheet")(sheet.sheet)
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
 app.command("presets")(presets.presets)

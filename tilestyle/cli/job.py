@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Settings that are pictures over the canvas.
 GUIDES = ("mask", "blend_map")
 # Options that say how a render is kept and watched.
-WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview", "--save-config")
+WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview", "--frames", "--save-config")
 WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
 
 
@@ -42,6 +42,7 @@ class Output:
     quality: int = 95
     compression: Compression = Compression.DEFLATE
     preview: Path | None = None
+    frames: Path | None = None
     quiet: bool = False
     settings: Kept | None = None  # where they go
 
@@ -108,7 +109,7 @@ def readied(
         guides: dict[str, Any] = {
             name: source(file) for name in GUIDES if isinstance(file := getattr(config, name), Path)
         }
-        yield ready(replace(config, **guides), given, canvas, printing)
+        yield ready(replace(config, **guides), given or None, canvas, printing)
 
 
 def produce(
@@ -122,7 +123,8 @@ def produce(
     """Render, show progress, write the picture with its settings, say what was done."""
     from tilestyle.api import prepare, run, working
     from tilestyle.budget import find_device
-    from tilestyle.cli.display import clock, stop_on_interrupt, watcher
+    from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
+    from tilestyle.frames import Frames
     from tilestyle.images import source_from
     from tilestyle.peak import Peak
     from tilestyle.progress import Event, Finished
@@ -130,8 +132,11 @@ def produce(
     peak = Peak(find_device(config.device))
     with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made
         output.check(output.file, found.height, found.width, found.dpi)
+        size = found.height, found.width
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
+    if output.frames:
+        watch = together([watch, Frames(output.frames, *size)])
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
@@ -146,7 +151,7 @@ def produce(
     ):
         if not output.quiet:
             tell_strokes(found, printing)
-        job = prepare(found.styles, found.config, found.content, checkpoints)
+        job = prepare(found.styles or None, found.config, found.content, checkpoints)
         if output.settings:
             keep_settings(output.settings, config, job)
         picture = run(job, observe, stop, checkpoints)
@@ -222,7 +227,7 @@ def provenance(styles: Sequence[StyleFile], config: RenderConfig, content: Path 
         "version": __version__,
         "command": " ".join(["tilestyle", *map(_bare, deciding(sys.argv[1:]))]),
         "content": None if content is None else content.name,
-        "style": names[0] if len(names) == 1 else names,
+        "style": names[0] if len(names) == 1 else names or None,
         "settings": settings,
     }
 

@@ -10,7 +10,18 @@ import typer
 
 from tilestyle.choices import SUFFIXES, Compression, Format, Intent
 from tilestyle.cli.chosen import take_up
-from tilestyle.config import Init, NetworkName, Optimiser, Pooling, Precision, Quality, Sampler, StyleLoss
+from tilestyle.config import (
+    Color,
+    Init,
+    NetworkName,
+    Optimiser,
+    Pooling,
+    Precision,
+    Quality,
+    Sampler,
+    StyleLoss,
+    Tileable,
+)
 from tilestyle.errors import SettingError
 from tilestyle.paper import DPI, Fit, parsed_length, parsed_paper
 
@@ -58,6 +69,7 @@ SaveConfig = Annotated[
     ),
 ]
 
+Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
 Styles = Annotated[
     list[str],
     typer.Option(
@@ -215,6 +227,24 @@ StyleScale = Annotated[
     typer.Option(
         help="Size of the style's forms: 1 shows the style as large as the picture (a texture's at its own "
         "size), 0.5 half as large. Enlarged beyond its own pixels by --stroke only.",
+        rich_help_panel=LOOK,
+    ),
+]
+ColorOption = Annotated[
+    Color,
+    typer.Option(
+        "--color",
+        help="Colours of the style; the style's made like the content's; or the content's own, and luminance "
+        "alone rendered.",
+        rich_help_panel=LOOK,
+    ),
+]
+TileableOption = Annotated[
+    Tileable | None,
+    typer.Option(
+        "--tileable",
+        help="Repeat across (x), down (y) or both without a seam.",
+        show_default="ends at its edges",
         rich_help_panel=LOOK,
     ),
 ]

@@ -40,6 +40,8 @@ def render(
     blend_map: option.BlendMap = None,
     locality: option.Locality = DEFAULT.locality,
     locality_window: option.LocalityWindow = DEFAULT.locality_window,
+    color: option.ColorOption = DEFAULT.color,
+    tileable: option.TileableOption = None,
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
@@ -94,6 +96,8 @@ def render(
         blend_map=blend_map,
         locality=locality,
         locality_window=locality_window,
+        color=color,
+        tileable=tileable,
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
@@ -114,6 +118,15 @@ def render(
         scale_odds=option.parsed_odds(scale_odds),
     )
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
-    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
+    output = Output(
+        out,
+        form,
+        depth,
+        jpeg_quality,
+        compression,
+        preview,
+        quiet=quiet,
+        settings=kept(context, save_config),
+    )
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(option.parsed_styles(style), config, output, keeping, printing, content)

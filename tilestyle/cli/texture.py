@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +15,7 @@ from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
+from tilestyle.errors import SettingError
 from tilestyle.paper import Fit
 
 DEFAULT = RenderConfig()
@@ -20,13 +24,21 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 def texture(
     context: typer.Context,
+    out: option.Out,
     style: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Picture whose style is taken, or several; as --style of render.", show_default=False
         ),
-    ],
-    out: option.Out,
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of STYLE, a picture made by tilestyle: more of the same, by the settings in it.",
+            show_default=False,
+            rich_help_panel=option.LOOK,
+        ),
+    ] = None,
     preset: option.Preset = None,
     config_file: option.ConfigFile = None,
     save_config: option.SaveConfig = None,
@@ -41,6 +53,7 @@ def texture(
     blend_map: option.BlendMap = None,
     locality: option.Locality = DEFAULT.locality,
     locality_window: option.LocalityWindow = DEFAULT.locality_window,
+    tileable: option.TileableOption = None,
     init: option.InitOption = None,
     seed: option.Seed = DEFAULT.seed,
     quality: option.QualityOption = DEFAULT.quality,
@@ -91,6 +104,7 @@ def texture(
         blend_map=blend_map,
         locality=locality,
         locality_window=locality_window,
+        tileable=tileable,
         init=option.parsed_init(init),
         seed=seed,
         quality=quality,
@@ -109,7 +123,47 @@ def texture(
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
     )
+    styles = taken(style, like)
+    if like is not None:
+        config = continued(like, config, given(context), quiet=quiet)
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
-    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
+    output = Output(
+        out,
+        form,
+        depth,
+        jpeg_quality,
+        compression,
+        preview,
+        quiet=quiet,
+        settings=kept(context, save_config),
+    )
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce(option.parsed_styles(style), config, output, keeping, printing)
+    produce(styles, config, output, keeping, printing)
+
+
+def taken(style: list[str] | None, like: Path | None) -> list[option.StyleFile]:
+    """The pictures that a texture is made from."""
+    if bool(style) == (like is not None):
+        raise SettingError("a texture is of a style", hint="give a picture, or --like PICTURE in its place")
+    return option.parsed_styles(style or []) if like is None else [option.StyleFile(like)]
+
+
+def given(context: typer.Context) -> set[str]:
+    """Options that are on the command line, by the names of their settings."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    # By name: typer brings a click of its own along, or takes another's.
+    names = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    return names | ({"style_layers"} if "style_layer" in names else set())
+
+
+def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
+    """The settings with those stored in a picture, where none were given."""
+    from tilestyle.images import read_provenance
+    from tilestyle.look import look_of
+
+    stored = read_provenance(like)
+    if stored is None:
+        if not quiet:
+            print(f"no settings are stored in {like}: it is a style as any other", file=sys.stderr)
+        return config
+    return replace(config, **look_of(stored, like, given))

@@ -6,6 +6,7 @@ Picture: float32 sRGB, the right way up; or a Source, which is one read by windo
 
 from tilestyle.choices import Compression, Format, Intent
 from tilestyle.images.alpha import composited
+from tilestyle.images.captions import Row, captioned
 from tilestyle.images.derived import cropped, filled, proofed
 from tilestyle.images.enlarge import enlarged
 from tilestyle.images.file_source import open_source, source_from
@@ -32,9 +33,11 @@ __all__ = [
     "Picture",
     "PictureInfo",
     "Proof",
+    "Row",
     "Source",
     "WriteOptions",
     "area_mean",
+    "captioned",
     "check_writable",
     "composited",
     "contact_sheet",

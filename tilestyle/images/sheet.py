@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tilestyle.images.captions import image_on_white
 from tilestyle.images.picture import Picture
-from tilestyle.images.strips import on_white, quantised
 
 _GAP = 12  # pixels between pictures
 _TAB = 14  # side of the square that holds a number, pixels
@@ -29,7 +29,7 @@ def contact_sheet(picture: Picture, frames: Sequence[Frame], parts: Sequence[Pic
         spots.append((left, top))
         left, tallest = left + part.width + _GAP, max(tallest, part.height)
     sheet = Image.new("RGB", (across, top + tallest if parts else picture.height), "white")
-    sheet.paste(_image(picture), (0, 0))
+    sheet.paste(image_on_white(picture), (0, 0))
     draw = ImageDraw.Draw(sheet)
     for number, (y, x, height, width) in enumerate(frames, 1):
         box = round(x), round(y), round(x + width) - 1, round(y + height) - 1
@@ -37,7 +37,7 @@ def contact_sheet(picture: Picture, frames: Sequence[Frame], parts: Sequence[Pic
         draw.rectangle(box, outline="white")
         _number(draw, number, box[0], box[1])
     for number, (part, spot) in enumerate(zip(parts, spots, strict=True), 1):
-        sheet.paste(_image(part), spot)
+        sheet.paste(image_on_white(part), spot)
         _number(draw, number, *spot)
     return Picture(np.asarray(sheet).astype(np.float32) / np.float32(255), name=picture.name)
 
@@ -46,8 +46,3 @@ def _number(draw: ImageDraw.ImageDraw, number: int, x: int, y: int) -> None:
     wide = 4 + 6 * len(str(number))
     draw.rectangle((x, y, x + max(wide, _TAB - 4), y + _TAB), fill="white", outline="black")
     draw.text((x + 3, y + 2), str(number), fill="black")
-
-
-def _image(picture: Picture) -> Image.Image:
-    pixels = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
-    return Image.fromarray(quantised(on_white(pixels), 8, picture.name))

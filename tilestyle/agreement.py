@@ -1,0 +1,29 @@
+"""Whether settings agree with the pictures that there are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tilestyle.config import Color, Init, RenderConfig
+from tilestyle.errors import SettingError
+
+
+def inverting(config: RenderConfig) -> RenderConfig:
+    """Settings for activations alone; raises SettingError where they speak of a style or show the content."""
+    if config.style_layers or config.init in (Init.CONTENT, Init.STYLE) or config.color is not Color.STYLE:
+        raise SettingError(
+            "an image is made from activations alone: no style, no pixels of the content",
+            hint="leave out style layers, init content or style, and color",
+        )
+    weight = 1.0 if config.content_weight is None else config.content_weight
+    if not weight:
+        raise SettingError("with a content weight of 0 there are no activations", hint="give one above 0")
+    return replace(config, content_weight=weight, init=config.init or Init.NOISE)
+
+
+def check_colours(config: RenderConfig, *, with_content: bool) -> None:
+    """Refuse colours of a content that is not there."""
+    if config.color is not Color.STYLE and not with_content:
+        raise SettingError(
+            f"there is no content whose colours color {config.color} could take", hint="give color style"
+        )

@@ -1,0 +1,94 @@
+"""`tilestyle invert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilestyle.agreement import inverting
+from tilestyle.choices import Compression
+from tilestyle.cli import options as option
+from tilestyle.cli.job import Output, produce
+from tilestyle.cli.keeping import Keeping
+from tilestyle.config import RenderConfig
+
+DEFAULT = RenderConfig()
+
+
+def invert(
+    content: Annotated[Path, typer.Argument(help="Picture whose activations are taken.", show_default=False)],
+    out: option.Out,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Layer whose activations the picture is made from, NAME or NAME=WEIGHT; repeatable.",
+            show_default="those that the network compares content at",
+            rich_help_panel=option.LOOK,
+        ),
+    ] = None,
+    size: option.Size = None,
+    tv_weight: option.TvWeight = DEFAULT.tv_weight,
+    seed: option.Seed = DEFAULT.seed,
+    quality: option.QualityOption = DEFAULT.quality,
+    sweeps: option.Sweeps = None,
+    coarsest: Annotated[
+        int,
+        typer.Option(
+            help="Long side of the first level, pixels; as large as the picture, there is one level.",
+            rich_help_panel=option.COMPUTATION,
+        ),
+    ] = DEFAULT.coarsest,
+    network: option.Network = DEFAULT.network,
+    weights: option.WeightsFile = None,
+    pooling: option.PoolingOption = DEFAULT.pooling,
+    device: option.Device = DEFAULT.device,
+    precision: option.PrecisionOption = DEFAULT.precision,
+    patch: option.Patch = DEFAULT.patch,
+    memory: option.Memory = None,
+    host_memory: option.HostMemory = None,
+    overlap: option.Overlap = DEFAULT.overlap,
+    depth: option.Depth = 8,
+    compression: option.CompressionOption = Compression.DEFLATE,
+    form: option.FormatOption = None,
+    jpeg_quality: option.JpegQuality = 95,
+    preview: option.Preview = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for numbered pictures of how it comes about, evenly in what changes.",
+            show_default=False,
+            rich_help_panel=option.OUTPUT,
+        ),
+    ] = None,
+    work_dir: option.WorkDir = None,
+    checkpoint_every: option.CheckpointEvery = 10.0,
+    keep: option.Keep = False,
+    restart: option.Restart = False,
+    yes: option.Yes = False,
+    quiet: option.Quiet = False,
+    debug: option.Debug = False,
+) -> None:
+    """Make a picture from its activations in some layers of a network alone: what they see of it."""
+    config = RenderConfig(
+        size=option.parsed_size(size),
+        content_layers=option.parsed_layers(layer),
+        tv_weight=tv_weight,
+        seed=seed,
+        quality=quality,
+        sweeps=option.parsed_sweeps(sweeps),
+        coarsest=coarsest,
+        network=network,
+        weights=weights,
+        pooling=pooling,
+        device=device,
+        precision=precision,
+        patch=patch,
+        memory=memory,
+        host_memory=host_memory,
+        overlap=overlap,
+    )
+    output = Output(out, form, depth, jpeg_quality, compression, preview, frames, quiet=quiet)
+    keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
+    produce([], inverting(config), output, keeping, content=content)

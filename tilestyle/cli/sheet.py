@@ -1,0 +1,126 @@
+"""`tilestyle sheet`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tilestyle.choices import Compression
+from tilestyle.cli import options as option
+from tilestyle.cli.job import Output, provenance
+from tilestyle.config import RenderConfig
+
+if TYPE_CHECKING:
+    from tilestyle.comparison import Comparison
+
+DEFAULT = RenderConfig()
+SIZE = "384"  # of a cell, long side in pixels: what a grid can be looked at in
+
+
+def sheet(
+    content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
+    style: option.Style,
+    out: option.Out,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Setting to compare, NAME=VALUE,VALUE,... by the names of render's options, such as "
+            "content-weight=0.03,0.3; layers, sweeps and odds that belong to one value are joined by +. The "
+            "first goes across, a second down.",
+            show_default="content, style and result",
+            rich_help_panel=option.LOOK,
+        ),
+    ] = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            help="Size of a cell: long side in pixels, or WIDTHxHEIGHT.", rich_help_panel=option.OUTPUT
+        ),
+    ] = SIZE,
+    content_weight: option.ContentWeight = DEFAULT.content_weight,
+    style_weight: option.StyleWeight = DEFAULT.style_weight,
+    tv_weight: option.TvWeight = DEFAULT.tv_weight,
+    content_layer: option.ContentLayers = None,
+    style_layer: option.StyleLayers = None,
+    style_loss: option.StyleLossOption = DEFAULT.style_loss,
+    style_scale: option.StyleScale = DEFAULT.style_scale,
+    color: option.ColorOption = DEFAULT.color,
+    init: option.InitOption = None,
+    seed: option.Seed = DEFAULT.seed,
+    quality: option.QualityOption = DEFAULT.quality,
+    sweeps: option.Sweeps = None,
+    network: option.Network = DEFAULT.network,
+    weights: option.WeightsFile = None,
+    pooling: option.PoolingOption = DEFAULT.pooling,
+    device: option.Device = DEFAULT.device,
+    precision: option.PrecisionOption = DEFAULT.precision,
+    patch: option.Patch = DEFAULT.patch,
+    memory: option.Memory = None,
+    jpeg_quality: option.JpegQuality = 95,
+    work_dir: option.WorkDir = None,
+    keep: option.Keep = False,
+    restart: option.Restart = False,
+    quiet: option.Quiet = False,
+    debug: option.Debug = False,
+) -> None:
+    """Compare: content, style and result beside one another, or a grid over one or two settings."""
+    from tilestyle.comparison import Comparison, discard
+    from tilestyle.varied import parsed_variation
+
+    config = RenderConfig(
+        size=option.parsed_size(size),
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        content_layers=option.parsed_layers(content_layer),
+        style_layers=option.parsed_layers(style_layer),
+        style_loss=style_loss,
+        style_scale=style_scale,
+        color=color,
+        init=option.parsed_init(init),
+        seed=seed,
+        quality=quality,
+        sweeps=option.parsed_sweeps(sweeps),
+        network=network,
+        weights=weights,
+        pooling=pooling,
+        device=device,
+        precision=precision,
+        patch=patch,
+        memory=memory,
+    )
+    comparison = Comparison(content, style, config, [parsed_variation(text) for text in vary or []])
+    output = Output(out, None, 8, jpeg_quality, Compression.DEFLATE, quiet=quiet)
+    folder = work_dir or output.file.with_name(f"{output.file.name}.work")
+    if restart:
+        discard(folder)
+    compare(comparison, output, folder, keep=keep)
+
+
+def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool) -> None:
+    """Render the cells that are not finished, write the sheet, say what was done."""
+    from tilestyle.cli.display import stop_on_interrupt
+    from tilestyle.comparison import cells, discard
+    from tilestyle.images import check_writable, source_from
+
+    def begin(number: int, count: int) -> None:
+        if not output.quiet:
+            print(f"cell {number} of {count}", file=sys.stderr, flush=True)
+
+    count = len(list(comparison.configs()))
+    check_writable(output.file, 1, 1)
+    with stop_on_interrupt() as stop:
+        found = cells(comparison, folder, begin, stop)
+    if len(found) < count:
+        print(f"{len(found)} of {count} cells are in {folder}: the same command goes on", file=sys.stderr)
+        raise typer.Exit(130)
+    picture = comparison.sheet(found)
+    made = provenance([option.StyleFile(comparison.style)], comparison.config, comparison.content)
+    output.write(source_from(picture), None, made)
+    if not keep:
+        discard(folder)
+    if not output.quiet:
+        print(f"wrote {output.file}: {picture.width} x {picture.height}", file=sys.stderr)
