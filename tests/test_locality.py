@@ -12,7 +12,7 @@ from tests.conftest import waves
 from tilestyle import RenderConfig, render, texture
 from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, framed
-from tilestyle.config import Precision, StyleLoss
+from tilestyle.config import Optimiser, Precision, StyleLoss
 from tilestyle.errors import SettingError
 from tilestyle.formulas import gram, wasserstein
 from tilestyle.geometry import Box, Draw, Patch, covering
@@ -192,3 +192,5 @@ def test_locality_goes_with_content_and_is_a_number_from_0_to_1() -> None:
         RenderConfig(locality=1.5)
     with pytest.raises(SettingError, match="locality-window cannot be"):
         RenderConfig(locality_window=0)
+    with pytest.raises(SettingError, match="exact gradients, which --locality rules out"):
+        RenderConfig(locality=0.5, optimiser=Optimiser.LBFGS)

@@ -13,7 +13,7 @@ from tests.test_cli import run
 from tilestyle import RenderConfig, Style, render, texture
 from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, framed
-from tilestyle.config import Precision, StyleLoss
+from tilestyle.config import Optimiser, Precision, StyleLoss
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.geometry import Box, Draw, Patch, covering
@@ -202,3 +202,37 @@ def test_masks_are_read_whatever_they_were_packed_with(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_refused(styles: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         texture(styles, RenderConfig(**{**QUICK, **settings}))
+
+
+def test_what_has_no_style_stays_the_content_with_exact_gradients() -> None:
+    config = RenderConfig(
+        mask=painted(RED, GREEN), optimiser=Optimiser.LBFGS, **{**QUICK, "patch": None, "sweeps": 2}
+    )
+    found = render(CONTENT, Style(ONE, "#ff0000"), config).pixels
+    content = CONTENT.permute(1, 2, 0).numpy()
+    assert np.array_equal(found[:, 66:], content[:, 66:])
+    assert np.abs(found[:, :60] - content[:, :60]).mean() > 0.01
+
+
+def test_a_run_with_masks_is_made_again_from_its_settings(tmp_path: Path) -> None:
+    for name, pixels in (("content", CONTENT), ("style", ONE)):
+        Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    Image.fromarray(painted(RED, GREEN)).save(tmp_path / "mask.png")
+    Image.fromarray(painted(BLUE, RED)).save(tmp_path / "own.png")
+    words = [
+        "render",
+        "content.png",
+        "-s",
+        "style.png:own.png",
+        "-s",
+        "style.png:#00ff00",
+        "--mask",
+        "mask.png",
+    ]
+    (tmp_path / "kept").mkdir()
+    one = run(tmp_path, *words, "-o", "one.png", "--sweeps", "1", "--save-config", "kept/run.toml")
+    assert one.returncode == 0, one.stderr
+    again = run(tmp_path, "render", "--config", "kept/run.toml", "-o", "again.png")
+    assert again.returncode == 0, again.stderr
+    first, second = (np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "again.png"))
+    assert np.array_equal(first, second)
