@@ -52,13 +52,13 @@ class Exact:
         return weighed * self._extent.area
 
     def _leave(self) -> None:
-        """What is of no region is not drawn anywhere."""
+        """What is of no region is not drawn anywhere: pixels there are no variables. The others' slope is whole."""
         if not (self._regions and self._regions.partial):
             return
         height, width = self._extent.height, self._extent.width
         for top in range(0, height, ROWS):
             box = Box(top, 0, min(ROWS, height - top), width)
-            touched(self._gradient[:, top : top + box.height].mul_(self._regions.styled(box)))
+            touched(self._gradient[:, top : top + box.height].mul_(self._regions.styled(box) > 0))
 
     def _smoothness(self, pixels: Tensor) -> float:
         """Total variation; its weighted gradient is what the gradient begins with."""
