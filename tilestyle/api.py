@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tilestyle import images
 from tilestyle.allocator import release
+from tilestyle.anchor import check_anchor
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints, Left
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 # Settings that JSON holds; the others are files and pictures.
 PLAIN = (bool, int, float, str, tuple, dict)
+Anchor = tuple[Tensor | None, Tensor | None]
 # Long side of the picture that a watcher is shown, pixels.
 WATCHED = 1600
 
@@ -139,13 +141,14 @@ def prepare(
     """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder."""
     seen = resolve(config, with_content=content is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
-    given = {"style": style, "content": content, "init": init}
+    given = {"style": style, "content": content, "init": init, "anchor": config.anchor}
     given = {role: source for role, source in given.items() if source is not None}
     sizes: dict[str, tuple[int, int]] = {}
     with ExitStack() as stack:
         for role, source in given.items():
             found = stack.enter_context(opened(source, None))
-            check_visible(found, seen.unit, role)
+            if role != "anchor":
+                check_visible(found, seen.unit, role)
             sizes[role] = found.height, found.width
     left = checkpoints.left if checkpoints else None
     if not checkpoints:
@@ -161,6 +164,9 @@ def prepare(
         checkpoints.begin(plan.settled, plan.need.disk)
     store = Folder(checkpoints.path) if checkpoints and plan.mapped else Memory(plan.home)
     planes = {role: planes_of(source, store) for role, source in given.items()}
+    anchor, trust = _anchored(config, planes, store)
+    if anchor is not None:
+        check_anchor(anchor, plan.levels[-1].extent.picture)
     release()
     pixels, alpha = planes.get("content", (None, None))
     return Job(
@@ -180,6 +186,8 @@ def prepare(
         need=plan.need,
         limits=seen.limits,
         history=plan.history,
+        anchor=anchor,
+        trust=trust,
     )
 
 
@@ -226,6 +234,7 @@ def run(
                 clock.left(),
                 level.extent.area / 1e6 / taken,
                 lambda: look(canvas),
+                terms.anchor,
             )
         )
 
@@ -276,6 +285,23 @@ def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None 
     if alpha is not None:
         plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
     return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
+
+
+def _anchored(config: RenderConfig, planes: Mapping[str, tuple[Tensor, Tensor | None]], store: Store) -> Anchor:
+    """The anchor [3, h, w] and how far it is trusted [1, h, w]."""
+    if "anchor" not in planes:
+        return None, None
+    anchor = planes["anchor"][0]
+    if config.trust is None:
+        return anchor, None
+    trust = planes_of(config.trust, store)[0][:1]
+    if trust.shape[1:] != anchor.shape[1:]:
+        raise SettingError(
+            f"the trust has {trust.shape[2]} x {trust.shape[1]} pixels, its anchor {anchor.shape[2]} x "
+            f"{anchor.shape[1]}",
+            hint="give one number for every pixel of the anchor",
+        )
+    return anchor, trust
 
 
 def _init(config: RenderConfig, *, with_content: bool) -> Init:

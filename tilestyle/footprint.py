@@ -51,11 +51,12 @@ class Pictures:
     style: tuple[int, int]
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
+    anchor: tuple[int, int] | None = None
 
     @property
     def areas(self) -> list[int]:
         """Pixels of each."""
-        given = (self.style, self.content, self.init)
+        given = (self.style, self.content, self.init, self.anchor)
         return [height * width for height, width in filter(None, given)]
 
 
@@ -111,7 +112,7 @@ def footprint(
     window = _seen(extent, side * scale)
     sources = PIXEL * sum(pictures.areas)
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work)
-    canvas = CANVAS + beside
+    canvas = CANVAS + beside + _anchored(pictures, extent)
     held = sources + round(canvas * extent.area) + _rim_bytes(extent, side)
     style = pictures.areas[0]
     shown = min(style, style * (style_side / max(pictures.style)) ** 2)
@@ -177,6 +178,11 @@ def _beside(work: Work) -> float:
     kept = 2 * work.kept * sum(layer.channels / layer.stride**2 for layer in near)
     remembered = PIXEL * (2 * work.history + VECTORS) if work.history else 0
     return kept + remembered + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
+
+
+def _anchored(pictures: Pictures, extent: Extent) -> float:
+    """Bytes a canvas pixel of what an anchor needs besides itself: its trust, and the canvas's difference."""
+    return 0.0 if pictures.anchor is None else BLEND * pictures.anchor[0] * pictures.anchor[1] / extent.area
 
 
 def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:

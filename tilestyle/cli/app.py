@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, presets, preview, render, resume, texture
+from tilestyle.cli import (
+    benchmark,
+    demo,
+    drift,
+    info,
+    presets,
+    preview,
+    render,
+    resume,
+    texture,
+    upscale,
+    video,
+    zoom,
+)
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -22,6 +35,10 @@ app.command("render")(render.render)
 app.command("texture")(texture.texture)
 app.command("resume")(resume.resume)
 app.command("preview")(preview.preview)
+app.command("drift")(drift.drift)
+app.command("zoom")(zoom.zoom)
+app.command("upscale")(upscale.upscale)
+app.command("video")(video.video)
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
 app.command("presets")(presets.presets)
