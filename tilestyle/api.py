@@ -15,6 +15,7 @@ from torch import Tensor
 from tilestyle import images
 from tilestyle.agreement import check_colours, inverting
 from tilestyle.allocator import release
+from tilestyle.anchor import check_anchor
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints, Left
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 PLAIN = (bool, int, float, str, tuple, dict)
 # Settings that are pictures, whatever they are given as.
 GUIDES = ("mask", "blend_map")
+Anchor = tuple[Tensor | None, Tensor | None]
 # Long side of the picture that a watcher is shown, pixels.
 WATCHED = 1600
 
@@ -177,12 +179,16 @@ def prepare(
     seen = resolve(config, with_content=content is not None, with_style=style is not None)
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
-    given = {"content": content, "init": init}
+    given = {"content": content, "init": init, "anchor": config.anchor}
     given = {role: source for role, source in given.items() if source is not None}
     styles = {role: each.picture for role, each in roled(guides.styles)}
     sizes = {role: _size(source, role, seen.unit) for role, source in (styles | given).items()}
     pictures = Pictures(
-        tuple(sizes[role] for role in styles), sizes.get("content"), sizes.get("init"), guides.planes
+        tuple(sizes[role] for role in styles),
+        sizes.get("content"),
+        sizes.get("init"),
+        guides.planes,
+        sizes.get("anchor"),
     )
     left = checkpoints.left if checkpoints else None
     if not checkpoints:
@@ -199,6 +205,9 @@ def prepare(
     store = Folder(checkpoints.path) if checkpoints and plan.mapped else Memory(plan.home)
     beside = store if isinstance(store, Folder) else Memory()
     planes = {role: planes_of(source, store) for role, source in given.items()}
+    anchor, trust = _anchored(config, planes, store)
+    if anchor is not None:
+        check_anchor(anchor, plan.levels[-1].extent.picture)
     release()
     pixels, alpha = planes.get("content", (None, None))
     shown = {role: plane for role, (plane, _) in planes.items()}
@@ -231,6 +240,8 @@ def prepare(
         need=plan.need,
         limits=seen.limits,
         history=plan.history,
+        anchor=anchor,
+        trust=trust,
     )
 
 
@@ -277,6 +288,7 @@ def run(
                 clock.left(),
                 level.extent.area / 1e6 / taken,
                 lambda: look(canvas),
+                terms.anchor,
             )
         )
 
@@ -330,8 +342,26 @@ def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None 
 def _size(source: object, role: str, unit: int) -> tuple[int, int]:
     """Height and width of what holds a picture; raises PictureError where a network sees nothing of it."""
     with opened(source, None) as found:
-        check_visible(found, unit, role)
+        if role != "anchor":
+            check_visible(found, unit, role)
         return found.height, found.width
+
+
+def _anchored(config: RenderConfig, planes: Mapping[str, tuple[Tensor, Tensor | None]], store: Store) -> Anchor:
+    """The anchor [3, h, w] and how far it is trusted [1, h, w]."""
+    if "anchor" not in planes:
+        return None, None
+    anchor = planes["anchor"][0]
+    if config.trust is None:
+        return anchor, None
+    trust = planes_of(config.trust, store)[0][:1]
+    if trust.shape[1:] != anchor.shape[1:]:
+        raise SettingError(
+            f"the trust has {trust.shape[2]} x {trust.shape[1]} pixels, its anchor {anchor.shape[2]} x "
+            f"{anchor.shape[1]}",
+            hint="give one number for every pixel of the anchor",
+        )
+    return anchor, trust
 
 
 def _init(config: RenderConfig, *, with_content: bool) -> Init:

@@ -61,9 +61,9 @@ class Checkpoints:
         self._work = work
         self._left = folder.manifest()
         if self._left and self._left.get("about") != self._about:
-            differences = _differences(self._left.get("about"), self._about)
+            differing = differences(self._left.get("about"), self._about)
             raise WorkError(
-                f"{folder.path} was left by another render ({differences})",
+                f"{folder.path} was left by another render ({differing})",
                 hint="begin anew with --restart, or give another --work-dir",
             )
         self._settled: Settled | None = None
@@ -252,12 +252,12 @@ def _disk(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _differences(one: Any, other: Any, name: str = "") -> str:
+def differences(one: Any, other: Any, name: str = "") -> str:
     """Which settings differ, by name."""
     if not (isinstance(one, dict) and isinstance(other, dict)):
         return name
     names = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    return ", ".join(_differences(one.get(key), other.get(key), key) for key in names)
+    return ", ".join(differences(one.get(key), other.get(key), key) for key in names)
 
 
 def _described(at: Standing) -> dict[str, Any]:

@@ -42,6 +42,14 @@ class Compression(StrEnum):
     NONE = "none"
 
 
+class Codec(StrEnum):
+    """What a film is encoded with."""
+
+    H264 = "h264"
+    H265 = "h265"
+    AV1 = "av1"
+
+
 class Intent(StrEnum):
     """How colours that ink cannot make are replaced."""
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import inf
 from typing import Any
 
+from tilestyle.choices import Codec
 from tilestyle.errors import SettingError
 from tilestyle.memory_size import bytes_of
 
@@ -85,6 +86,13 @@ class Quality(StrEnum):
     DRAFT = "draft"
     NORMAL = "normal"
     BEST = "best"
+
+
+class FlowName(StrEnum):
+    """Ways to find optical flow."""
+
+    DIS = "dis"
+    RAFT = "raft"
 
 
 class Init(StrEnum):
@@ -178,6 +186,9 @@ class RenderConfig:
     sweeps: int | tuple[int, ...] | None = None  # of every level, or from the coarsest on; None: by quality
     quality: Quality = Quality.NORMAL
     init: Init | str | os.PathLike[str] | None = None  # None: content where there is one, else noise
+    anchor: object | None = None  # a picture that the result, averaged down to its size, is to agree with
+    trust: object | None = None  # how far, for every pixel of the anchor: 0 to 1; None: wholly
+    anchor_weight: float = 10.0
     seed: int = 0
     optimiser: Optimiser = Optimiser.ADAM
     learning_rate: float = 0.02  # of Adam; how far L-BFGS goes at first
@@ -204,7 +215,7 @@ class RenderConfig:
             _require(self, name, value in list(choice), "one of " + ", ".join(choice))
             object.__setattr__(self, name, choice(value))
         object.__setattr__(self, "init", _choice_or_file(self.init))
-        for name in ("style_weight", "content_weight", "tv_weight", "statistics_weight"):
+        for name in ("style_weight", "content_weight", "tv_weight", "statistics_weight", "anchor_weight"):
             value = getattr(self, name)
             _require(self, name, value is None or 0 <= value < inf, "a number from 0 up")
         for name in ("style_scale", "learning_rate", "pooling_scale", "feature_scale"):
@@ -224,6 +235,7 @@ class RenderConfig:
         for amount in (self.memory, self.host_memory):
             if amount is not None:
                 bytes_of(amount)
+        _require(self, "trust", self.trust is None or self.anchor is not None, "an anchor, too")
         _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
         _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
         _require(self, "round", self.round >= 1, "1 or more")
@@ -248,6 +260,7 @@ class RenderConfig:
             "locality": self.locality > 0,
             "tileable": self.tileable is not None,
             "color": self.color is Color.LUMINANCE,
+            "anchor": self.anchor is not None,  # whose gradient is smoothed
         }
         for name in [name for name, found in wrong.items() if found]:
             shown = f"--{name.replace('_', '-')}"
@@ -265,6 +278,50 @@ class RenderConfig:
                 raise SettingError(
                     f"network wavelet has no {shown}", hint="leave it out, or choose vgg16 or vgg19"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmConfig:
+    """How frames become a film."""
+
+    fps: float = 25.0
+    codec: Codec | None = None  # None: by the film's ending
+    step: float = 0.004  # mean absolute change from frame to frame of a film of the optimisation, of 1
+    hold: float = 1.5  # seconds that the last picture stays
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not 1 <= self.fps <= 240:
+            raise SettingError(f"fps cannot be {self.fps}", hint="give a number from 1 to 240")
+        if not 0 < self.step <= 1:
+            raise SettingError(f"film-step cannot be {self.step}", hint="give a number above 0, such as 0.01")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig:
+    """How frames of a video after the first are rendered."""
+
+    sweeps: int = 12
+    learning_rate: float = 0.02
+    anchor_weight: float = 100.0
+    flow: FlowName = FlowName.DIS
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.sweeps < 1:
+            raise SettingError(f"{self.sweeps} sweeps a frame", hint="give 1 or more")
+        if not 0 <= self.anchor_weight < inf:
+            raise SettingError(f"anchor-weight {self.anchor_weight}", hint="give a number from 0 up")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What decides the frames, as JSON."""
+        return {
+            "sweeps after": self.sweeps,
+            "rate after": self.learning_rate,
+            "anchor weight": self.anchor_weight,
+            "flow": self.flow,
+        }
 
 
 CHOICES: dict[str, type[StrEnum]] = {
@@ -294,3 +351,10 @@ def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:
     if not good:
         shown = name.replace("_", "-")
         raise SettingError(f"{shown} cannot be {getattr(config, name)}", hint=f"give {wanted}")
+
+
+# What a drift and a zoom are rendered with: see drift.py and zoom.py; their levels follow from their size.
+DRIFT = RenderConfig(size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, level_ratio=2)
+ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.02)
+# Super-resolution: content is held by its anchor, the style by its own scale.
+UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, anchor_weight=30.0)

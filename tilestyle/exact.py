@@ -52,7 +52,7 @@ class Exact:
         return weighed * self._extent.area
 
     def _leave(self) -> None:
-        """What is of no region is not drawn anywhere: pixels there are no variables. The others' slope is whole."""
+        """What is of no region is not drawn anywhere: no variable. The slope of all other pixels is whole."""
         if not (self._regions and self._regions.partial):
             return
         height, width = self._extent.height, self._extent.width

@@ -54,11 +54,12 @@ class Pictures:
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
     guides: int = 0  # numbers that say where regions are, in all
+    anchor: tuple[int, int] | None = None
 
     @property
     def areas(self) -> list[int]:
         """Pixels of each."""
-        given = (*self.styles, self.content, self.init)
+        given = (*self.styles, self.content, self.init, self.anchor)
         return [height * width for height, width in filter(None, given)]
 
     @property
@@ -126,7 +127,7 @@ def footprint(
     sources = (PIXEL + GREY * work.retinted) * sum(pictures.areas) + NUMBER * pictures.guides
     regions = NUMBER * work.regions if pictures.guides else 0  # bytes a pixel that say how much of each it is
     beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work) + regions
-    canvas = CANVAS + beside
+    canvas = CANVAS + beside + _anchored(pictures, extent)
     held = sources + round(canvas * extent.area) + _rim_bytes(extent, own)
     style = pictures.largest_style
     shown = min(style, style * (style_side / max(map(max, pictures.styles), default=1)) ** 2)
@@ -211,6 +212,11 @@ def _beside(work: Work) -> float:
     kept = 2 * work.kept * sum(layer.channels / layer.stride**2 for layer in near)
     remembered = PIXEL * (2 * work.history + VECTORS) if work.history else 0
     return kept + remembered + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
+
+
+def _anchored(pictures: Pictures, extent: Extent) -> float:
+    """Bytes a canvas pixel of what an anchor needs besides itself: its trust, and the canvas's difference."""
+    return 0.0 if pictures.anchor is None else BLEND * pictures.anchor[0] * pictures.anchor[1] / extent.area
 
 
 def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:

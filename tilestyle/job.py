@@ -65,6 +65,8 @@ class Job:
     need: Footprint  # at most, by arithmetic
     limits: Limits
     history: int = 0  # pairs of vectors that L-BFGS remembers
+    anchor: Tensor | None = None  # [3, h, w]
+    trust: Tensor | None = None  # [1, h, w] of the anchor
 
     @property
     def home(self) -> torch.device:

@@ -25,10 +25,16 @@ class Terms:
     style: float
     content: float
     tv: float
+    anchor: float = 0.0
 
     def __add__(self, other: Terms) -> Terms:
         """Those of both."""
-        return Terms(self.style + other.style, self.content + other.content, self.tv + other.tv)
+        return Terms(
+            self.style + other.style,
+            self.content + other.content,
+            self.tv + other.tv,
+            self.anchor + other.anchor,
+        )
 
 
 @dataclass(frozen=True)

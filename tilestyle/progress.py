@@ -58,6 +58,7 @@ class SweepDone:
     seconds_left: float
     megapixels_per_second: float  # of this sweep
     picture: Callable[[], Picture]  # the picture as it is now, at the level's size
+    anchor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.adam import Adam
+from tilestyle.anchor import Anchored, disagreement
 from tilestyle.canvas import Canvas
 from tilestyle.config import Color, Normalise, StyleLoss
 from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.job import Job
 from tilestyle.moments import Moments
-from tilestyle.plan import step_size
+from tilestyle.plan import Level, step_size
 from tilestyle.tv import total_variation
 
 
@@ -35,6 +37,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
             loss = job.weights.content * content_loss(job, pixels, content)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
+            loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)
             if goal:
                 moments = whole_moments(job, pixels)
                 now = {layer: found.detached() for layer, found in moments.items()}
@@ -87,6 +90,24 @@ def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
             energy = goal[k].float().var((2, 3), correction=0).mean() if relative else 1.0
             loss = loss + weight * error / energy
     return loss
+
+
+def anchor_loss(job: Job, level: Level, canvas: Canvas) -> Tensor:
+    """Mean over the canvas of the trusted squared difference from the anchor.
+
+    Where the anchor is averaged for, a loss whose gradient is that smoothed, in place of it (anchor.py).
+    """
+    if job.anchor is None:
+        return torch.zeros(())
+    anchored = Anchored(job, level, job.anchor)
+    difference = anchored.shown(canvas, slice(0, anchored.goal.shape[1])) - anchored.goal
+    if anchored.factor == 1:
+        return disagreement(difference, anchored.trust, 1) / level.extent.area
+    residual = difference if anchored.trust is None else anchored.trust * difference
+    smooth = F.interpolate(residual.detach()[None], scale_factor=float(anchored.factor), mode="bilinear")[0]
+    box = level.extent.picture
+    place = canvas.pixels[:, box.top : box.top + smooth.shape[1], box.left : box.left + smooth.shape[2]]
+    return (2 / 3) * (smooth * place).sum() / level.extent.area
 
 
 def _shown(job: Job, pixels: Tensor) -> Tensor:

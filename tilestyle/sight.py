@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from tilestyle.anchor import Anchored
 from tilestyle.canvas import Canvas, spread
 from tilestyle.coarse import Coarse
 from tilestyle.config import Color, Sampler, StyleLoss
@@ -51,6 +53,7 @@ class Sight:
         self._coarse = [
             Coarse(job, level, goal, factor, names) for factor, names in octaves.items() if factor > 1
         ]
+        self._anchor = None if job.anchor is None else Anchored(job, level, job.anchor)
         if state:
             self._restore(state)
 
@@ -59,6 +62,8 @@ class Sight:
         """All that has been seen of the canvas, as tensors by name, to be stored between two patches."""
         seen = {f"view {scale}": view.objective.state for scale, view in self._views.items()}
         seen |= {f"coarse {index}": coarse.state for index, coarse in enumerate(self._coarse)}
+        if self._anchor:
+            seen["anchor 0"] = self._anchor.state
         seen["sweep 0"] = {"alone": torch.tensor(self._alone)}
         return {f"{part} {name}": tensor for part, state in seen.items() for name, tensor in state.items()}
 
@@ -68,6 +73,8 @@ class Sight:
             part, number, name = key.split(" ", 2)
             parts.setdefault((part, int(number)), {})[name] = tensor
         self._alone = bool(parts.pop(("sweep", 0))["alone"])
+        if self._anchor:
+            self._anchor.restore(parts.pop(("anchor", 0)))
         for (part, index), seen in parts.items():
             if part == "view":
                 self.view(index).objective.restore(seen)
@@ -91,6 +98,8 @@ class Sight:
         """
         draw = Draw(self._job.config.seed, self._level.index, sweep)
         scales = {patch.scale for patch in patches}
+        if self._anchor:
+            self._anchor.prepare(canvas)
         if 1 in scales:
             for coarse in self._coarse:
                 coarse.sweep(canvas, draw.other())
@@ -118,19 +127,21 @@ class Sight:
         for patch in patches:
             pending.append((patch, self._launched(canvas, patch)))
             if len(pending) > 1:
-                yield self._landed(*pending.popleft())
+                yield self._landed(canvas, *pending.popleft())
         while pending:
-            yield self._landed(*pending.popleft())
+            yield self._landed(canvas, *pending.popleft())
 
     def _launched(self, canvas: Canvas, patch: Patch) -> Landing:
         view = self.view(patch.scale)
         gradient = view.objective.gradient(view.window(canvas, patch), patch, alone=self._alone)
         return Landing(gradient, canvas.pixels.device)
 
-    def _landed(self, patch: Patch, landing: Landing) -> tuple[Patch, Tensor]:
+    def _landed(self, canvas: Canvas, patch: Patch, landing: Landing) -> tuple[Patch, Tensor]:
         gradient = spread(landing.get(), patch.scale)
         for coarse in self._coarse if patch.scale == 1 else []:
             gradient = gradient + coarse.gradient(patch.read)
+        if self._anchor:
+            gradient = gradient + self._anchor.gradient(canvas, patch.read)
         if self._job.config.color is Color.LUMINANCE:  # a step of all channels alike: the canvas stays grey
             gradient = gradient.mean(0, keepdim=True).expand_as(gradient)
         return patch, gradient
@@ -140,4 +151,5 @@ class Sight:
         windows = self._job.config.sampler is Sampler.WINDOWS
         scales = sorted({patch.scale for patch in patches})
         terms = [self._views[scale].objective.turn(MEMORY if windows else 0.0) for scale in scales]
-        return sum((coarse.turn() for coarse in self._coarse if scales[0] == 1), terms[0])
+        found = sum((coarse.turn() for coarse in self._coarse if scales[0] == 1), terms[0])
+        return replace(found, anchor=self._anchor.turn()) if self._anchor else found

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import benchmark, demo, info, invert, presets, preview, render, resume, sheet, texture
+from tilestyle.cli import (
+    benchmark,
+    demo,
+    drift,
+    info,
+    invert,
+    presets,
+    preview,
+    render,
+    resume,
+    sheet,
+    texture,
+    upscale,
+    video,
+    zoom,
+)
 from tilestyle.errors import TilestyleError
 from tilestyle.version import __version__
 
@@ -24,6 +39,10 @@ app.command("invert")(invert.invert)
 app.command("resume")(resume.resume)
 app.command("preview")(preview.preview)
 app.command("sheet")(sheet.sheet)
+app.command("drift")(drift.drift)
+app.command("zoom")(zoom.zoom)
+app.command("upscale")(upscale.upscale)
+app.command("video")(video.video)
 app.command("demo")(demo.demo)
 app.command("info")(info.info)
 app.command("presets")(presets.presets)

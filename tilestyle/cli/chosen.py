@@ -18,7 +18,7 @@ INSTEAD = {"quality": "sweeps"}
 # Options that say how a render is kept and watched, not what it is of; and those that are kept as settings.
 APART = {
     *("out", "preset", "config_file", "save_config", "preview", "work_dir", "checkpoint_every"),
-    *("keep", "restart", "yes", "quiet", "debug"),
+    *("keep", "restart", "yes", "quiet", "debug", "film", "fps", "codec", "film_step"),
 }
 
 

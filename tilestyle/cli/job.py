@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilestyle.choices import Compression, Format
 from tilestyle.cli.chosen import Kept
+from tilestyle.cli.filming import Film
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.options import StyleFile
 from tilestyle.config import Optimiser, Precision, RenderConfig
@@ -28,7 +29,17 @@ if TYPE_CHECKING:
 # Settings that are pictures over the canvas.
 GUIDES = ("mask", "blend_map")
 # Options that say how a render is kept and watched.
-WITH_VALUE = ("--work-dir", "--checkpoint-every", "--preview", "--frames", "--save-config")
+WITH_VALUE = (
+    "--work-dir",
+    "--checkpoint-every",
+    "--preview",
+    "--frames",
+    "--save-config",
+    "--film",
+    "--fps",
+    "--codec",
+    "--film-step",
+)
 WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
 
 
@@ -45,6 +56,7 @@ class Output:
     frames: Path | None = None
     quiet: bool = False
     settings: Kept | None = None  # where they go
+    film: Film | None = None
 
     def write(self, source: Source, dpi: float | None, made: dict[str, Json]) -> None:
         """Write the finished picture with its settings, in strips."""
@@ -78,6 +90,8 @@ class Output:
         check_disk(file.parent, disk_bytes(file, height, width, 3, self.depth), "the picture")
         if self.preview:
             check_writable(self.preview, height, width)
+        if self.film:
+            self.film.check()
 
 
 @contextmanager
@@ -124,6 +138,7 @@ def produce(
     from tilestyle.api import prepare, run, working
     from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
+    from tilestyle.cli.filming import filmed
     from tilestyle.frames import Frames
     from tilestyle.images import source_from
     from tilestyle.peak import Peak
@@ -154,7 +169,10 @@ def produce(
         job = prepare(found.styles or None, found.config, found.content, checkpoints)
         if output.settings:
             keep_settings(output.settings, config, job)
-        picture = run(job, observe, stop, checkpoints)
+        finest = job.levels[-1].extent.picture
+        resumed = checkpoints is not None and checkpoints.left is not None
+        with filmed(output.film, finest.height, finest.width, resumed=resumed) as observers:
+            picture = run(job, together([observe, *observers]), stop, checkpoints)
         made = provenance(styles, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete

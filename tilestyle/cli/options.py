@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilestyle.choices import SUFFIXES, Compression, Format, Intent
+from tilestyle.choices import SUFFIXES, Codec, Compression, Format, Intent
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
     Color,
@@ -38,6 +38,7 @@ class StyleFile:
 
 
 LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
+FILM = "Film"
 KEEPING, SETTINGS = "Keeping", "Settings in files"
 
 Preset = Annotated[
@@ -350,6 +351,48 @@ ScaleOdds = Annotated[
     typer.Option(
         help="Shares of the sweeps (or windows) at scales 1, 2, 4, ..., such as 0.9,0.1.",
         rich_help_panel=COMPUTATION,
+    ),
+]
+
+Film = Annotated[
+    Path | None,
+    typer.Option(
+        help="Film of the making: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.",
+        show_default=False,
+        rich_help_panel=FILM,
+    ),
+]
+SeriesFilm = Annotated[
+    Path | None,
+    typer.Option(
+        "--film",
+        help="Film of all pictures: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.",
+        show_default=False,
+        rich_help_panel=FILM,
+    ),
+]
+Between = Annotated[int, typer.Option(min=0, help="Frames between two pictures.", rich_help_panel=FILM)]
+StepSize = Annotated[
+    str, typer.Option("--size", help="Long side in pixels, or WIDTHxHEIGHT.", rich_help_panel=OUTPUT)
+]
+StepSweeps = Annotated[
+    str,
+    typer.Option(
+        "--sweeps", help="Sweeps of a step at every level; or of each: 10,5.", rich_help_panel=COMPUTATION
+    ),
+]
+OutFolder = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder for the numbered pictures.", show_default=False)
+]
+Fps = Annotated[float, typer.Option(help="Frames a second.", rich_help_panel=FILM)]
+CodecOption = Annotated[
+    Codec | None,
+    typer.Option("--codec", help="h264, h265 or av1.", show_default="by the ending", rich_help_panel=FILM),
+]
+FilmStep = Annotated[
+    float,
+    typer.Option(
+        help="Change of the picture from frame to frame, of 1: less makes a longer film.", rich_help_panel=FILM
     ),
 ]
 

@@ -10,12 +10,13 @@ import typer
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli.chosen import chosen, kept
+from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import RenderConfig
+from tilestyle.config import FilmConfig, RenderConfig
 from tilestyle.paper import Fit
 
-DEFAULT = RenderConfig()
+DEFAULT, FILM = RenderConfig(), FilmConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 
@@ -72,6 +73,10 @@ def render(
     form: option.FormatOption = None,
     jpeg_quality: option.JpegQuality = 95,
     preview: option.Preview = None,
+    film: option.Film = None,
+    fps: option.Fps = FILM.fps,
+    codec: option.CodecOption = FILM.codec,
+    film_step: option.FilmStep = FILM.step,
     work_dir: option.WorkDir = None,
     checkpoint_every: option.CheckpointEvery = 10.0,
     keep: option.Keep = False,
@@ -118,6 +123,7 @@ def render(
         scale_odds=option.parsed_odds(scale_odds),
     )
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
+    filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(
         out,
         form,
@@ -127,6 +133,7 @@ def render(
         preview,
         quiet=quiet,
         settings=kept(context, save_config),
+        film=filmed,
     )
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(option.parsed_styles(style), config, output, keeping, printing, content)

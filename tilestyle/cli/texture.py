@@ -12,13 +12,14 @@ import typer
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli.chosen import chosen, kept
+from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import RenderConfig
+from tilestyle.config import FilmConfig, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.paper import Fit
 
-DEFAULT = RenderConfig()
+DEFAULT, FILM = RenderConfig(), FilmConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 
@@ -82,6 +83,10 @@ def texture(
     form: option.FormatOption = None,
     jpeg_quality: option.JpegQuality = 95,
     preview: option.Preview = None,
+    film: option.Film = None,
+    fps: option.Fps = FILM.fps,
+    codec: option.CodecOption = FILM.codec,
+    film_step: option.FilmStep = FILM.step,
     work_dir: option.WorkDir = None,
     checkpoint_every: option.CheckpointEvery = 10.0,
     keep: option.Keep = False,
@@ -127,6 +132,7 @@ def texture(
     if like is not None:
         config = continued(like, config, given(context), quiet=quiet)
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
+    filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(
         out,
         form,
@@ -136,6 +142,7 @@ def texture(
         preview,
         quiet=quiet,
         settings=kept(context, save_config),
+        film=filmed,
     )
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce(styles, config, output, keeping, printing)

@@ -1,0 +1,132 @@
+"""Films: frames in and out again, evenly spaced in change; appearing whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import waves
+from tests.test_cli import folder, run  # noqa: F401
+from tilestyle import film
+from tilestyle.choices import Codec
+from tilestyle.clips import footage
+from tilestyle.config import FilmConfig
+from tilestyle.errors import OutputError, SettingError
+from tilestyle.film import Frame, check_film, filming, frame_of
+from tilestyle.images import Picture
+from tilestyle.timelapse import Timelapse
+
+
+class Kept:
+    """A writer that keeps the frames."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def add(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+
+def pictures(count: int, height: int = 50, width: int = 70) -> list[Frame]:
+    """Frames that differ, with colour."""
+    mixed = [waves(height, width, 1) * (1 - t) + waves(height, width, 2) * t for t in np.linspace(0, 1, count)]
+    return [frame_of(pixels.permute(1, 2, 0).numpy()) for pixels in mixed]
+
+
+def decoded(path: Path) -> list[Frame]:
+    return [frame_of(frame) for frame in footage(path).frames()]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", None), ("a.mp4", Codec.H265), ("a.mkv", Codec.AV1), ("a.webm", None), ("a.mov", None)],
+)
+def test_a_film_has_the_frames_and_their_colours(tmp_path: Path, name: str, codec: Codec | None) -> None:
+    frames = pictures(12, 96, 128)
+    with filming(tmp_path / name, FilmConfig(fps=12.5, codec=codec)) as writer:
+        for frame in frames:
+            writer.add(frame)
+        assert not (tmp_path / name).exists()
+    found = decoded(tmp_path / name)
+    assert len(found) == 12
+    for frame, shown in zip(frames, found, strict=True):
+        assert np.abs(frame.astype(float) - shown).mean() < 9
+        assert np.abs(frame.mean((0, 1)) - shown.mean((0, 1))).max() < 3
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_frames_in_a_folder_are_exact_and_gone_on_with(tmp_path: Path) -> None:
+    frames = pictures(4)
+    for part in (frames[:2], frames[2:]):
+        with filming(tmp_path / "film", FilmConfig()) as writer:
+            for frame in part:
+                writer.add(frame)
+    files = sorted((tmp_path / "film").iterdir())
+    assert [file.name for file in files] == [f"{number:05}.png" for number in range(1, 5)]
+    for file, frame in zip(files, frames, strict=True):
+        with Image.open(file) as image:
+            assert (np.asarray(image) == frame).all()
+
+
+def test_a_film_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"before")
+    with pytest.raises(ZeroDivisionError), filming(path, FilmConfig()) as writer:
+        writer.add(pictures(1)[0])
+        raise ZeroDivisionError
+    with pytest.raises(OutputError, match="no frames"), filming(path, FilmConfig()):
+        pass
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_filmed_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, codec, message in (
+        ("a.avi", None, "no ending of a film"),
+        ("a.png", None, "no name for many pictures"),
+        ("nowhere/a.mp4", None, "there is no folder"),
+        ("a.webm", Codec.H264, "cannot hold h264"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            check_film(tmp_path / name, FilmConfig(codec=codec))
+    with pytest.raises(SettingError, match="fps"):
+        FilmConfig(fps=0)
+    monkeypatch.setattr(film, "find_spec", lambda name: None)
+    with pytest.raises(SettingError, match=r"pip install 'tilestyle\[video\]'"):
+        check_film(tmp_path / "a.mp4", FilmConfig())
+    check_film(tmp_path / "frames", FilmConfig())  # needs nothing
+
+
+def test_frames_are_evenly_spaced_in_change_and_of_one_size() -> None:
+    kept = Kept()
+    timelapse = Timelapse(kept, FilmConfig(step=0.02), 40, 60)
+    for value in (0.1, 0.105, 0.11, 0.2, 0.5, 0.501):  # slow, then fast
+        side = 20 if value < 0.2 else 40
+        timelapse.see(Picture(np.full((side, side * 3 // 2, 3), value, np.float32)))
+    means = [frame.mean() / 255 for frame in kept.frames]
+    assert {frame.shape for frame in kept.frames} == {(40, 60, 3)}
+    np.testing.assert_allclose(np.diff(means), 0.02, atol=0.005)
+    assert means[-1] == pytest.approx(0.5, abs=0.005)
+    assert len(means) == 21
+
+
+def test_render_films_itself(folder: Path) -> None:  # noqa: F811
+    words = ["render", "content.png", "--style", "style.png", "--size", "80", "--sweeps", "12", "-q"]
+    done = run(folder, *words, "-o", "a.png", "--film", "a.mp4", "--film-step", "0.002")
+    assert done.returncode == 0, done.stderr
+    frames = decoded(folder / "a.mp4")
+    assert len(frames) > 40
+    assert frames[0].shape == (60, 80, 3)
+    with Image.open(folder / "a.png") as image:
+        assert np.abs(np.asarray(image).astype(float) - frames[-1]).mean() < 9
+    assert np.abs(frames[0].astype(float) - frames[-1]).mean() > 12
+    done = run(
+        folder, "texture", "style.png", "--size", "64", "--sweeps", "8", "-q", "-o", "b.png", "--film", "b"
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "b").iterdir())) > 5
+    done = run(folder, *words, "-o", "c.png", "--film", "c.txt")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (folder / "c.png").exists()

@@ -1,0 +1,60 @@
+"""What a person sees of a series, and how it becomes a film: `drift` and `zoom` have it in common."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tilestyle.cli.filming import Film
+    from tilestyle.drift import Watch
+    from tilestyle.film import Frame
+    from tilestyle.series import Series
+
+
+def conduct(work: Callable[[Watch], Series], total: int, folder: Path, *, quiet: bool) -> Series:
+    """Run a series with a line for every step; Ctrl-C stops it, and the same command goes on."""
+    from tilestyle.cli.display import approximately, stop_on_interrupt
+    from tilestyle.drift import Watch
+
+    last = time.monotonic()
+    times: list[float] = []
+
+    def tell(done: Series) -> None:
+        nonlocal last
+        now = time.monotonic()
+        times.append(now - last)
+        last = now
+        if not quiet:
+            row = done.rows[-1]
+            left = approximately((total - done.count) * sorted(times)[len(times) // 2])
+            style = f"{row['style']} " if "style" in row else ""
+            print(
+                f"step {done.count}/{total} {style}style {row['style loss']:.4f}, {left} left", file=sys.stderr
+            )
+
+    with stop_on_interrupt() as stop:
+        done = work(Watch(None, tell, stop))
+    if not quiet:
+        print(f"{folder}: {done.count} of {total} pictures", file=sys.stderr)
+        if done.count < total:
+            print("the same command goes on", file=sys.stderr)
+    return done
+
+
+def shoot(film: Film | None, frames: Iterable[Frame], *, complete: bool, quiet: bool) -> None:
+    """Write the film of a series that is complete."""
+    from tilestyle.film import filming
+
+    if film is None or not complete:
+        return
+    with filming(film.path, film.config) as writer:
+        for frame in frames:
+            writer.add(frame)
+    if not quiet:
+        print(f"wrote {film.path}", file=sys.stderr)

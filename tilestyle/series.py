@@ -1,0 +1,126 @@
+"""A series: numbered pictures in a folder, each made from the one before, and what is said of them.
+
+Every step begins with the file that the one before has written. So a series that was stopped anywhere goes on
+to the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+from torch import Tensor
+
+from tilestyle.checkpoint import differences
+from tilestyle.errors import OutputError, WorkError
+from tilestyle.images import Picture, read_picture, write_picture
+from tilestyle.images.atomic import replacing
+from tilestyle.version import __version__
+
+MANIFEST, STATISTICS, LOCK = "series.json", "statistics.json", ".lock"
+Row = dict[str, Any]
+
+
+class Series:
+    """The pictures 0001.png, 0002.png, ... of a folder, and a row of statistics for each."""
+
+    def __init__(self, path: Path, rows: list[Row]) -> None:
+        self.path = path
+        self.rows = rows
+
+    @property
+    def count(self) -> int:
+        """Pictures that are done."""
+        return len(self.rows)
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them, in order."""
+        return [self.file(number) for number in range(1, self.count + 1)]
+
+    def file(self, number: int) -> Path:
+        """Where a picture is, 1 the first."""
+        return self.path / f"{number:04}.png"
+
+    def last(self) -> Tensor:
+        """Pixels [3, h, w] of the last picture."""
+        return pixels_of(self.file(self.count))
+
+    def add(self, picture: Picture, row: Row) -> None:
+        """The next picture, and what is said of it. It counts once both are there."""
+        write_picture(self.file(self.count + 1), picture)
+        rows = [*self.rows, {"step": self.count + 1, **statistics(picture), **row}]
+        _write(self.path / STATISTICS, rows)
+        self.rows = rows
+
+
+@contextmanager
+def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
+    """A series in a folder, begun or gone on with; `about` is what it is of, as JSON.
+
+    Raises WorkError when the folder holds something else, or is in use.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} is no folder ({error.strerror})", hint="give another --out") from error
+    lock = filelock.FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise WorkError(f"{path} is in use", hint="wait for the other program, or give another --out") from None
+    try:
+        yield Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
+    finally:
+        lock.release()
+
+
+def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
+    """Rows of what an earlier run has done."""
+    manifest = path / MANIFEST
+    if not manifest.exists():
+        foreign = sorted(file.name for file in path.iterdir() if file.name != LOCK)
+        if foreign:
+            raise WorkError(f"{path} holds {foreign[0]}", hint="give an empty folder or a new name")
+        _write(manifest, about)
+        return []
+    found = _read(manifest)
+    if found != about:
+        raise WorkError(
+            f"{path} holds another series ({differences(found, about)})",
+            hint="give the same command to go on, or another folder",
+        )
+    rows: list[Row] = _read(path / STATISTICS) if (path / STATISTICS).exists() else []
+    return rows
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkError(f"{file} is damaged ({error})", hint="begin anew in another folder") from error
+
+
+def _write(file: Path, value: object) -> None:
+    with replacing(file) as handle:
+        handle.write(json.dumps(value, indent=1).encode())
+
+
+def pixels_of(file: Path) -> Tensor:
+    """Pixels [3, h, w] of a picture file."""
+    return torch.from_numpy(np.ascontiguousarray(read_picture(file).pixels.transpose(2, 0, 1)))
+
+
+def statistics(picture: Picture) -> Row:
+    """Mean and standard deviation of every channel."""
+    pixels = picture.pixels.reshape(-1, 3)
+    return {
+        "mean": [round(float(value), 5) for value in pixels.mean(0, dtype=np.float64)],
+        "deviation": [round(float(value), 5) for value in pixels.std(0, dtype=np.float64)],
+    }
