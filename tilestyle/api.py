@@ -17,7 +17,7 @@ from tilestyle.allocator import release
 from tilestyle.budget import Limits, needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints, Left
-from tilestyle.config import Init, RenderConfig
+from tilestyle.config import Init, Optimiser, RenderConfig, Sampler
 from tilestyle.errors import SettingError
 from tilestyle.estimate import seconds_for
 from tilestyle.footprint import Pictures
@@ -27,8 +27,9 @@ from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
-from tilestyle.planes import Folder, Memory, Store
+from tilestyle.planes import Folder, Memory, Shared, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.ranks import ALONE
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
 from tilestyle.sources import Style, check_visible, digest, opened, planes_of, style_list
@@ -66,7 +67,8 @@ def render(
     returned as far as it got, at its full size.
 
     With `work`, a folder that is made, the render is kept there every ten minutes: killed, and called again in
-    the same way, it goes on. What memory does not hold is there, too. It is removed at the end.
+    the same way, it goes on. What memory does not hold is there, too. It is removed at the end. Processes that
+    render together (ranks.py) give the same folder, with their `ranks`; the picture is then the first one's.
 
     Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
     """
@@ -109,15 +111,18 @@ def working(
         yield None
         return
     work = work if isinstance(work, Work) else Work(Path(work))
-    folder = WorkFolder(work.path)
+    ranks = work.ranks
+    folder = WorkFolder(work.path, ranks)
     checkpoints = None
     try:
-        if work.restart:
+        facts = about() if ranks.first else {}
+        if work.restart and ranks.first:
             folder.clear()
-        checkpoints = Checkpoints(folder, about(), work)
-        if checkpoints.left and not agree(checkpoints.left):
-            folder.clear()
-            checkpoints = Checkpoints(folder, about(), work)
+        checkpoints = Checkpoints(folder, facts, work)
+        if checkpoints.left and not ranks.told(ranks.first and agree(checkpoints.left)):
+            if ranks.first:
+                folder.clear()
+            checkpoints = Checkpoints(folder, facts, work)
         yield checkpoints
     finally:
         if checkpoints is not None:
@@ -144,7 +149,16 @@ def prepare(
     style: Styles, config: RenderConfig, content: Source | None = None, checkpoints: Checkpoints | None = None
 ) -> Job:
     """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder."""
+    ranks = checkpoints.ranks if checkpoints else ALONE
     seen = resolve(config, with_content=content is not None)
+    if ranks.count > 1 and config.optimiser is Optimiser.LBFGS:
+        raise SettingError("L-BFGS is for one process", hint="use --optimiser adam, or leave out torchrun")
+    overlapping = bool(seen.halo) or config.sampler is Sampler.WINDOWS
+    if ranks.count > 1 and (overlapping or config.locality) and config.deterministic:
+        raise SettingError(
+            "where patches overlap, and with locality, several ranks add up in an order of their own",
+            hint="leave out --deterministic, or --overlap, --sampler windows and --locality",
+        )
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
     given = {"content": content, "init": init}
@@ -163,11 +177,16 @@ def prepare(
         pictures,
         files=checkpoints is not None,
         settled=left.settled if left else None,
+        ranks=ranks,
     )
+    store: Store = Memory(plan.home)
     if checkpoints:
         checkpoints.begin(plan.settled, plan.need.disk)
-    store = Folder(checkpoints.path) if checkpoints and plan.mapped else Memory(plan.home)
-    beside = store if isinstance(store, Folder) else Memory()
+        if ranks.count > 1:
+            store = Shared(checkpoints.path, company=ranks)
+        elif plan.settled.mapped:
+            store = Folder(checkpoints.path)
+    beside: Store = Folder(store.path) if isinstance(store, Folder) else Memory()
     planes = {role: planes_of(source, store) for role, source in given.items()}
     release()
     pixels, alpha = planes.get("content", (None, None))
@@ -185,10 +204,10 @@ def prepare(
         alpha=alpha,
         init=planes["init"][0] if "init" in planes else _init(config, with_content=content is not None),
         store=store,
-        content_kept=plan.content_kept,
+        content_kept=plan.settled.content_kept,
         need=plan.need,
         limits=seen.limits,
-        history=plan.history,
+        history=plan.settled.history,
     )
 
 
@@ -202,7 +221,8 @@ def run(
 
     A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
     """
-    tell: Callable[..., None] = observer or (lambda event: None)
+    first = job.ranks.first
+    tell: Callable[..., None] = (first and observer) or (lambda event: None)
     tell(started(job))
     release()
     left = checkpoints.left if checkpoints else None
@@ -246,11 +266,11 @@ def run(
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied
     finest = job.levels[-1].extent.picture
-    if not complete:
-        pixels = resized(pixels, finest, store=job.store).clamp_(0, 1)
+    if not complete and first:
+        pixels = resized(pixels, finest, store=job.beside).clamp_(0, 1)
     if checkpoints:
         checkpoints.complete = complete
-    picture = as_picture(pixels, job.alpha, job.store if isinstance(job.store, Folder) else None)
+    picture = as_picture(pixels, job.alpha if first else None, job.beside)
     tell(Finished(complete, clock.seconds))
     return picture
 

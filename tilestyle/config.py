@@ -161,6 +161,7 @@ class RenderConfig:
     quality: Quality = Quality.NORMAL
     init: Init | str | os.PathLike[str] | None = None  # None: content where there is one, else noise
     seed: int = 0
+    deterministic: bool = False  # sums that are the same in whatever order, and by however many ranks
     optimiser: Optimiser = Optimiser.ADAM
     learning_rate: float = 0.02  # of Adam; how far L-BFGS goes at first
     history: int | None = None  # pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for

@@ -41,10 +41,18 @@ REACH = {
 
 
 def strips(
-    picture: Tensor, height: int, width: int, kind: Filter = Filter.CUBIC
+    picture: Tensor,
+    height: int,
+    width: int,
+    kind: Filter = Filter.CUBIC,
+    rows: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """A [C, h, w] picture at another size, as (top, [C, n, width]) from top to bottom."""
-    for top in range(0, height, ROWS):
+    """A [C, h, w] picture at another size, as (top, [C, n, width]) from top to bottom.
+
+    Or only what lies between two `rows`, which are multiples of `ROWS` or the end.
+    """
+    first, last = rows or (0, height)
+    for top in range(first, last, ROWS):
         yield top, _strip(picture, height, width, kind, top)
 
 

@@ -58,6 +58,7 @@ def render(
     keep_content: option.KeepContent = None,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    deterministic: option.Deterministic = DEFAULT.deterministic,
     paper: option.Print = None,
     dpi: option.Dpi = None,
     fit: option.FitOption = Fit.COVER,
@@ -112,6 +113,7 @@ def render(
         keep_content=keep_content,
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
+        deterministic=deterministic,
     )
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))

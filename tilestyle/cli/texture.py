@@ -58,6 +58,7 @@ def texture(
     overlap: option.Overlap = DEFAULT.overlap,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    deterministic: option.Deterministic = DEFAULT.deterministic,
     paper: option.Print = None,
     dpi: option.Dpi = None,
     bleed: option.Bleed = "0mm",
@@ -108,6 +109,7 @@ def texture(
         overlap=overlap,
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
+        deterministic=deterministic,
     )
     printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet, kept(context, save_config))
