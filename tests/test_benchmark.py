@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from tilestyle.benchmark.quality import Counted, curve
 from tilestyle.benchmark.record import circumstances
 from tilestyle.benchmark.scaling import exponent
 from tilestyle.benchmark.scene import Scene, content, square
+from tilestyle.benchmark.shares import border_pixels
 from tilestyle.benchmark.speed import matrix_peak
 from tilestyle.canvas import Canvas
 from tilestyle.cli.app import main
@@ -25,6 +27,8 @@ from tilestyle.cli.benchmark import parsed_sizes
 from tilestyle.cli.results import flattened, shown
 from tilestyle.config import NetworkName, Precision, RenderConfig
 from tilestyle.errors import SettingError
+from tilestyle.geometry import Around, Draw, covering, extent
+from tilestyle.ranks import dealt
 
 SCENE = Scene(precision=Precision.FP32, device="cpu")
 
@@ -91,6 +95,37 @@ def test_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["megapixels"] for row in found["rows"]] == [0.016, 0.05]
     assert found["figures"]["exponent of all"] == pytest.approx(exponent(found["rows"]))
     assert found["figures"]["exponent from 4 MP"] is None
+
+
+def test_many_ranks_are_counted_and_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["distributed", "--ranks", "1", "--measured", "0.01", "--patch", "64", "--sweeps", "2"]
+    found = benchmark(tmp_path, monkeypatch, *words, "--megapixels", "1,4", "--precision", "fp32")
+    rows = {kind: [row for row in found["rows"] if row["what"] == kind] for kind in ("counted", "predicted")}
+    small, large = rows["counted"]
+    # Sums do not know the canvas; borders grow with its width.
+    assert small["sums"] == large["sums"] > 4 * 83 * 84
+    assert large["border pixels"] / small["border pixels"] == pytest.approx(2, rel=0.35)
+    assert 2 <= small["border width"] <= 8
+    for row in rows["predicted"]:
+        assert 0 < row["efficiency"] <= 1.001
+    figures = [row["efficiency"] for row in rows["predicted"] if row["ranks"] == 512]
+    assert figures == sorted(figures)  # a larger canvas is shared better
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_borders_are_what_ranks_read_of_each_other(count: int) -> None:
+    around = extent(200, 96, 4, 8)
+    shares = dealt(covering(around, 48, 8, Draw(3, 0, 1), around=Around(lap=2)), around.height, count)
+    owned, read = (np.zeros((count, around.height, around.width), bool) for _ in range(2))
+    for index, share in enumerate(shares):
+        for patch in share:
+            for plane, box in ((owned, patch.owned), (read, patch.read)):
+                rows = np.arange(box.top, box.top + box.height) % around.height
+                columns = np.arange(box.left, box.left + box.width) % around.width
+                plane[index][np.ix_(rows, columns)] = True
+    # Where two of a rank's patches read the same pixel of another's, it is counted for each.
+    distinct, found = int((read & ~owned).sum()), border_pixels(shares, around)
+    assert distinct <= found <= 1.3 * distinct
 
 
 def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tilestyle.config import Color, Init, RenderConfig
+from tilestyle.config import Color, Init, Optimiser, RenderConfig, Sampler
 from tilestyle.errors import SettingError
 
 
@@ -26,4 +26,18 @@ def check_colours(config: RenderConfig, *, with_content: bool) -> None:
     if config.color is not Color.STYLE and not with_content:
         raise SettingError(
             f"there is no content whose colours color {config.color} could take", hint="give color style"
+        )
+
+
+def check_together(config: RenderConfig, *, overlapping: bool) -> None:
+    """Refuse what several ranks cannot do, or not as they are asked to."""
+    if config.optimiser is Optimiser.LBFGS:
+        raise SettingError("L-BFGS is for one process", hint="use --optimiser adam, or leave out torchrun")
+    if config.anchor is not None:
+        raise SettingError("an anchor is for one process", hint="leave out torchrun")
+    overlapping = overlapping or config.sampler is Sampler.WINDOWS
+    if (overlapping or config.locality) and config.deterministic:
+        raise SettingError(
+            "where patches overlap, and with locality, several ranks add up in an order of their own",
+            hint="leave out --deterministic, or --overlap, --sampler windows and --locality",
         )

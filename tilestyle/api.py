@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle import images
-from tilestyle.agreement import check_colours, inverting
+from tilestyle.agreement import check_colours, check_together, inverting
 from tilestyle.allocator import release
 from tilestyle.anchor import check_anchor
 from tilestyle.budget import Limits, needed
@@ -30,8 +30,9 @@ from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.palette import Palette, palette_of
 from tilestyle.plan import Level
-from tilestyle.planes import Folder, Memory, Store
+from tilestyle.planes import Folder, Memory, Shared, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.ranks import ALONE
 from tilestyle.recolour import recoloured
 from tilestyle.rescue import persist
 from tilestyle.resolved import planned, resolve
@@ -71,7 +72,8 @@ def render(
     returned as far as it got, at its full size.
 
     With `work`, a folder that is made, the render is kept there every ten minutes: killed, and called again in
-    the same way, it goes on. What memory does not hold is there, too. It is removed at the end.
+    the same way, it goes on. What memory does not hold is there, too. It is removed at the end. Processes that
+    render together (ranks.py) give the same folder, with their `ranks`; the picture is then the first one's.
 
     Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
     """
@@ -132,15 +134,18 @@ def working(
         yield None
         return
     work = work if isinstance(work, Work) else Work(Path(work))
-    folder = WorkFolder(work.path)
+    ranks = work.ranks
+    folder = WorkFolder(work.path, ranks)
     checkpoints = None
     try:
-        if work.restart:
+        facts = about() if ranks.first else {}
+        if work.restart and ranks.first:
             folder.clear()
-        checkpoints = Checkpoints(folder, about(), work)
-        if checkpoints.left and not agree(checkpoints.left):
-            folder.clear()
-            checkpoints = Checkpoints(folder, about(), work)
+        checkpoints = Checkpoints(folder, facts, work)
+        if checkpoints.left and not ranks.told(ranks.first and agree(checkpoints.left)):
+            if ranks.first:
+                folder.clear()
+            checkpoints = Checkpoints(folder, facts, work)
         yield checkpoints
     finally:
         if checkpoints is not None:
@@ -175,8 +180,11 @@ def prepare(
     Without a style the picture is of the content's activations alone (`invert`).
     `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
     """
+    ranks = checkpoints.ranks if checkpoints else ALONE
     check_colours(config, with_content=content is not None)
     seen = resolve(config, with_content=content is not None, with_style=style is not None)
+    if ranks.count > 1:
+        check_together(config, overlapping=bool(seen.halo))
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
     given = {"content": content, "init": init, "anchor": config.anchor}
@@ -199,11 +207,16 @@ def prepare(
         pictures,
         files=checkpoints is not None,
         settled=left.settled if left else None,
+        ranks=ranks,
     )
+    store: Store = Memory(plan.home)
     if checkpoints:
         checkpoints.begin(plan.settled, plan.need.disk)
-    store = Folder(checkpoints.path) if checkpoints and plan.mapped else Memory(plan.home)
-    beside = store if isinstance(store, Folder) else Memory()
+        if ranks.count > 1:
+            store = Shared(checkpoints.path, company=ranks)
+        elif plan.settled.mapped:
+            store = Folder(checkpoints.path)
+    beside: Store = Folder(store.path) if isinstance(store, Folder) else Memory()
     planes = {role: planes_of(source, store) for role, source in given.items()}
     anchor, trust = _anchored(config, planes, store)
     if anchor is not None:
@@ -236,10 +249,10 @@ def prepare(
         alpha=alpha,
         init=shown.get("init", _init(config, with_content=content is not None)),
         store=store,
-        content_kept=plan.content_kept,
+        content_kept=plan.settled.content_kept,
         need=plan.need,
         limits=seen.limits,
-        history=plan.history,
+        history=plan.settled.history,
         anchor=anchor,
         trust=trust,
     )
@@ -255,7 +268,8 @@ def run(
 
     A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
     """
-    tell: Callable[..., None] = observer or (lambda event: None)
+    first = job.ranks.first
+    tell: Callable[..., None] = (first and observer) or (lambda event: None)
     tell(started(job))
     release()
     left = checkpoints.left if checkpoints else None
@@ -299,10 +313,11 @@ def run(
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied
-    pixels = job.finished(pixels)
+    if first:
+        pixels = job.finished(pixels)
     if checkpoints:
         checkpoints.complete = complete
-    picture = as_picture(pixels, job.alpha, job.store if isinstance(job.store, Folder) else None)
+    picture = as_picture(pixels, job.alpha if first else None, job.beside)
     tell(Finished(complete, clock.seconds))
     return picture
 

@@ -39,14 +39,20 @@ def save(file: IO[bytes], tensors: Mapping[str, Tensor]) -> None:
                     touched(part)
 
 
-def load(path: Path, place: Place = lambda name, shape: None) -> dict[str, Tensor]:
-    """Read them all. Raises WorkError when the file is not what was written."""
+def load(
+    path: Path,
+    place: Place = lambda name, shape: None,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> dict[str, Tensor]:
+    """Read them all, or those that are wanted. Raises WorkError when the file is not what was written."""
     found = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                if not wanted(name):
+                    continue
                 with archive.open(info) as member:
-                    name = info.filename.removesuffix(".npy")
                     found[name] = _read(member, name, place)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise WorkError(f"{path} is damaged ({error})", hint="begin anew with --restart") from error

@@ -113,16 +113,22 @@ def worth_keeping(
 
 
 def fitting_side(
-    device: torch.device, limits: Limits, need: Callable[[int], Footprint], least: int, given: int | None
+    device: torch.device,
+    limits: Limits,
+    need: Callable[[int], Footprint],
+    least: int,
+    given: int | None,
+    beside: int = 1,
 ) -> int:
     """The largest patch side that fits; `given` is the only one to choose from, if the user gave it.
 
-    `need` answers what a render with patches of a side takes. Raises MemoryLimit with what would be enough.
+    `need` answers what a render with patches of a side takes; `beside` processes like this one share the RAM,
+    while each has a device of its own. Raises MemoryLimit with what would be enough.
     """
     sides = [given] if given else [side for side in SIDES[device.type] if side >= least]
     if given is None and limits.memory is not None:
         sides = sorted({*sides, *(side for side in SMALL_SIDES if side >= least), least}, reverse=True)
-    free = free_bytes(device) * SHARE
+    free = free_bytes(device) * SHARE / (beside if device.type == "cpu" else 1)
     for side in sides:
         if fits(device, limits, need(side), free if given is None else inf):
             return side

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tilestyle.geometry import Box, Extent, mirrored, pieces
 from tilestyle.planes import Memory, Store, touched
+from tilestyle.ranks import ALONE, Ranks
 from tilestyle.resample import Filter, strips
 
 # How a patch sees a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
@@ -79,7 +80,8 @@ class Canvas:
         for name, plane in self.planes.items():
             channels, kind = PLANES[name]
             larger[name] = store.zeros(channels, extent.height, extent.width, name)
-            fill(larger[name], extent, _view(plane, self.extent.picture), kind, clamped=name == "pixels")
+            before = _view(plane, self.extent.picture)
+            fill(larger[name], extent, before, kind, clamped=name == "pixels", ranks=store.ranks)
         pixels, *state = larger.values()
         return Canvas(extent, pixels, (state[0], state[1], state[2]))
 
@@ -180,22 +182,33 @@ def framed(picture: Tensor, extent: Extent, store: Store | None = None) -> Tenso
 
 
 def fill(
-    plane: Tensor, extent: Extent, picture: Tensor, kind: Filter = Filter.CUBIC, *, clamped: bool = False
+    plane: Tensor,
+    extent: Extent,
+    picture: Tensor,
+    kind: Filter = Filter.CUBIC,
+    *,
+    clamped: bool = False,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Fill a plane [C, H, W] with a picture [C, h, w], resampled to its place, and with its margin.
 
     The margin is reflections that fade into one another: going out over one edge and round the torus, the
     reflection at that edge turns into the one at the opposite edge. So the torus has no seam: patches that lie
-    over it see nothing that is not in the picture. `clamped` keeps the picture in [0, 1].
+    over it see nothing that is not in the picture. `clamped` keeps the picture in [0, 1]. Ranks that have the
+    plane together fill it together.
 
     Along an axis that repeats there is no margin: the picture goes on at its opposite edge, as it is.
     """
     box = extent.picture
-    _resampled(picture, _view(plane, box), kind, extent.repeats, clamped=clamped)
-    _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
-    for top in range(0, extent.height, ROWS):
-        _continue(plane[:, top : top + ROWS], 2, box.left, box.width)
-        touched(plane[:, top : top + ROWS])
+    rows = ranks.rows(box.height, ROWS)
+    _resampled(picture, _view(plane, box), kind, extent.repeats, clamped=clamped, rows=rows)
+    ranks.meet()
+    ranks.once(lambda: _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height))
+    first, last = ranks.rows(extent.height, ROWS)
+    for top in range(first, last, ROWS):
+        _continue(plane[:, top : min(top + ROWS, last)], 2, box.left, box.width)
+        touched(plane[:, top : min(top + ROWS, last)])
+    ranks.meet()
 
 
 def _resampled(
@@ -205,15 +218,17 @@ def _resampled(
     repeats: tuple[bool, bool] = (False, False),
     *,
     clamped: bool = False,
+    rows: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Fill `place` [C, H, W] with the picture [C, h, w] at its size; answers it."""
+    """Fill `place` [C, H, W], or from one of its rows to another, with the picture [C, h, w] at its size."""
     _, height, width = place.shape
+    first, last = rows or (0, height)
     if picture.shape == place.shape:
         parts: Iterator[tuple[int, Tensor]] = (
-            (top, picture[:, top : top + ROWS]) for top in range(0, height, ROWS)
+            (top, picture[:, top : min(top + ROWS, last)]) for top in range(first, last, ROWS)
         )
     else:
-        parts = strips(picture, (height, width), kind, repeats)
+        parts = strips(picture, (height, width), kind, repeats, (first, last))
     for top, strip in parts:
         into = place[:, top : top + strip.shape[1]]
         into.copy_(strip.clamp(0, 1) if clamped else strip)

@@ -3,6 +3,9 @@
 A canvas in memory is copied into the work folder, with what has been seen of it. A mapped one is there already:
 its checkpoint is a journal of what it was wherever it is changed afterwards. Either becomes the checkpoint in
 one instant, when the manifest that names it replaces the one before.
+
+Ranks that share a canvas copy it, too, each its rows: what a journal writes down in every sweep would have to
+go through the one file system that they share.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ LEVEL = 30.0
 # A journal ends with a checkpoint when it is longer than this share of the canvas, and this many bytes.
 SHARE, LEAST = 1 / 4, 2**30
 PLANE, RIM = "plane ", "rim "
+SHARED = " gradient"  # what ends the name of a plane that the first rank puts back for all
 ANEW = "begin anew with --restart"
 
 
@@ -59,8 +63,9 @@ class Checkpoints:
         self._folder = folder
         self._about = json.loads(json.dumps(about))
         self._work = work
-        self._left = folder.manifest()
-        if self._left and self._left.get("about") != self._about:
+        self.ranks = work.ranks
+        self._left: dict[str, Any] | None = self.ranks.told(folder.manifest() if self.ranks.first else None)
+        if self.ranks.first and self._left and self._left.get("about") != self._about:
             differing = differences(self._left.get("about"), self._about)
             raise WorkError(
                 f"{folder.path} was left by another render ({differing})",
@@ -103,7 +108,7 @@ class Checkpoints:
     def begin(self, settled: Settled, disk: int) -> None:
         """Say what was settled; raises DiskError when `disk` bytes are not to be had, for what is new."""
         self._settled = settled
-        if self._left is None:
+        if self._left is None and self.ranks.first:
             check_disk(self.path, disk, "the render")
 
     def guard(self, canvas: Canvas, box: Box) -> None:
@@ -124,25 +129,33 @@ class Checkpoints:
 
     def enter(self, at: Standing) -> None:
         """A level begins, or all is done. A mapped canvas is kept at once: then the one before it can go."""
-        mapped = at.canvas is not None and is_mapped(at.canvas.pixels)
-        if mapped or self._journal or time.monotonic() - self._last >= min(LEVEL, self._work.every):
+        mapped = at.canvas is not None and self._stays(at.canvas)
+        late = time.monotonic() - self._last >= min(LEVEL, self._work.every)
+        if self.ranks.told(mapped or self._journal is not None or late):
             self.keep(at, {})
 
     def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
-        """Make a checkpoint of what there is. Raises DiskError; the checkpoint before it stays good."""
-        canvas, number = at.canvas, self._number + 1
+        """Make a checkpoint of what there is. Raises DiskError; the checkpoint before it stays good.
+
+        Every rank keeps the rims that it is still to step and its rows of the canvas; the first one keeps the
+        rest, and makes all of it the checkpoint.
+        """
+        canvas, number, ranks = at.canvas, self._number + 1, self.ranks
         if canvas is None:
             raise ValueError("a checkpoint is of a canvas")
-        mapped = is_mapped(canvas.pixels)
-        archived, journal = f"checkpoint-{number}.npz", f"checkpoint-{number}.journal"
+        mapped, extent = self._stays(canvas), canvas.extent
+        archives, journal = _archives(number, ranks.count), f"checkpoint-{number}.journal"
         with _disk(self._folder.path):
             self._settle_planes(canvas, mapped=mapped)
-            tensors = dict(sight) | {f"{RIM}{s.top} {s.left}": g for s, g in at.rims.items()}
+            tensors = {f"{RIM}{s.top} {s.left}": g for s, g in at.rims.items()}
+            if ranks.first:
+                tensors |= sight
             if not mapped:
-                tensors |= {PLANE + name: plane for name, plane in canvas.planes.items()}
-            self._archive(archived, tensors)
+                rows = slice(*ranks.rows(extent.height))
+                tensors |= {f"{PLANE}{name} {rows.start}": p[:, rows] for name, p in canvas.planes.items()}
+            self._archive(archives[ranks.index], tensors)
+            ranks.meet()
             store = Folder(self._folder.path)
-            extent = canvas.extent
             planes = [store.file(name, extent.height, extent.width).name for name in PLANES] if mapped else []
             begun = Journal(self._folder.path / journal) if mapped else None
             manifest = {
@@ -150,14 +163,15 @@ class Checkpoints:
                 "command": dict(self._work.command),
                 "settled": asdict(self._settled) if self._settled else None,
                 "number": number,
-                "archive": archived,
+                "archives": archives,
                 "journal": journal if mapped else None,
                 "planes": planes,
                 "seconds": self._spent + time.monotonic() - self._start,
                 "standing": _described(at),
             }
             try:
-                self._folder.write(manifest, [archived, journal, *planes])
+                if ranks.first:
+                    self._folder.write(manifest, [*archives, journal, *planes])
             except OSError:
                 if begun:
                     begun.close()
@@ -168,6 +182,10 @@ class Checkpoints:
         self._canvas_bytes = sum(4 * plane.numel() for plane in canvas.planes.values())
         self._last = time.monotonic()
 
+    def _stays(self, canvas: Canvas) -> bool:
+        """Whether a canvas stays where it is, with a journal, rather than being copied."""
+        return self.ranks.count == 1 and is_mapped(canvas.pixels)
+
     def standing(self, job: Job) -> Standing:
         """Where an earlier run left off, or the beginning; raises WorkError where that is damaged."""
         manifest = self._left
@@ -177,34 +195,73 @@ class Checkpoints:
             at = _standing(manifest["standing"])
             at.keeper = self
             extent = job.levels[at.level].extent
-            path = self._folder.path / manifest["archive"]
+            archives = [self._folder.path / name for name in manifest["archives"]]
             journal = None if manifest["journal"] is None else self._folder.path / manifest["journal"]
             self._number, self._spent = int(manifest["number"]), float(manifest["seconds"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise WorkError(f"the manifest of {self._folder.path} is damaged ({error})", hint=ANEW) from error
-        planes: dict[str, Tensor] = {}
+        planes = (
+            {
+                name: job.store.zeros(channels, extent.height, extent.width, name)
+                for name, (channels, _) in PLANES.items()
+            }
+            if journal is None
+            else self._opened(extent.height, extent.width)
+        )
+        at.canvas = Canvas(extent, planes["pixels"], (planes["first"], planes["second"], planes["steps"]))
+        rows = self._load(archives, at)
         if journal is not None:
-            planes = self._opened(extent.height, extent.width)
+            self._put_back(at, journal)
+        elif sum(self.ranks.counts(rows)) != len(PLANES) * extent.height:
+            raise WorkError(f"{archives[0]} is damaged (it lacks planes)", hint=ANEW)
+        return at
+
+    def _put_back(self, at: Standing, journal: Path) -> None:
+        """Bring a canvas in files back to its checkpoint; from there on ranks keep copies of it."""
+        canvas = at.canvas
+        if canvas is None:
+            return
+        if self.ranks.first:
+            undo(journal, canvas)
+        self.ranks.meet()
+        if self.ranks.count > 1:
+            self.keep(at, at.sight)
+            return
+        self._settle_planes(canvas, mapped=True)
+        self._journal = Journal(journal)
+        self._canvas_bytes = sum(4 * plane.numel() for plane in canvas.planes.values())
+
+    def _load(self, archives: list[Path], at: Standing) -> int:
+        """Read what was seen, rims, and rows into the planes; answers how many of these.
+
+        What another rank has kept is read by the one of its number, or whose it would be if there are fewer.
+        """
+        ranks, canvas, rows = self.ranks, at.canvas, 0
+        planes = canvas.planes if canvas else {}
 
         def place(name: str, shape: tuple[int, ...]) -> Tensor | None:
-            return job.store.empty(*shape) if name.startswith(PLANE) else None
+            nonlocal rows
+            if not name.startswith(PLANE):
+                return None
+            plane, top = name.removeprefix(PLANE).split()
+            view = planes[plane][:, int(top) : int(top) + shape[1]]
+            if view.shape != shape:
+                raise ValueError(f"{name} is not of this canvas")
+            rows += shape[1]
+            return view
 
-        tensors = archive.load(path, place)
-        planes |= {name.removeprefix(PLANE): t for name, t in tensors.items() if name.startswith(PLANE)}
-        if set(planes) != set(PLANES):
-            raise WorkError(f"{path} is damaged (it lacks planes)", hint=ANEW)
-        at.canvas = Canvas(extent, planes["pixels"], (planes["first"], planes["second"], planes["steps"]))
-        at.sight = {name: t for name, t in tensors.items() if not name.startswith((PLANE, RIM))}
-        for name, gradient in tensors.items():
+        def wanted(name: str) -> bool:
+            return ranks.first or not (name.startswith((RIM, PLANE)) or name.endswith(SHARED))
+
+        at.sight = archive.load(archives[0], place, wanted)
+        for path in archives[ranks.index or ranks.count :: ranks.count]:
+            at.sight |= archive.load(path, place)
+        for name in [name for name in at.sight if name.startswith((RIM, PLANE))]:
+            tensor = at.sight.pop(name)
             if name.startswith(RIM):
                 top, left = map(int, name.removeprefix(RIM).split())
-                at.rims[Box(top, left, *gradient.shape[1:])] = gradient
-        if journal is not None:
-            undo(journal, at.canvas)
-            self._settle_planes(at.canvas, mapped=True)
-            self._journal = Journal(journal)
-            self._canvas_bytes = sum(4 * plane.numel() for plane in at.canvas.planes.values())
-        return at
+                at.rims[Box(top, left, *tensor.shape[1:])] = tensor
+        return rows
 
     def close(self) -> None:
         """Let go of the files."""
@@ -236,6 +293,11 @@ class Checkpoints:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def _archives(number: int, count: int) -> list[str]:
+    """Files of a checkpoint, one for every rank."""
+    return [f"checkpoint-{number}{f'-{index}' if index else ''}.npz" for index in range(count)]
 
 
 @contextmanager

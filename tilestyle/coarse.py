@@ -10,10 +10,11 @@ from torch import Tensor
 from tilestyle.canvas import Canvas, expanded, put, reduced
 from tilestyle.geometry import LAP, Around, Box, Draw, covering
 from tilestyle.job import Goal, Job
-from tilestyle.objective import Terms
+from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
 from tilestyle.planes import touched
-from tilestyle.view import Look, View
+from tilestyle.ranks import dealt
+from tilestyle.view import Look, View, turned
 
 
 class Coarse:
@@ -30,18 +31,25 @@ class Coarse:
         self._extent = level.extent
         self._side = job.side
         self._factor = factor
+        self._ranks = job.ranks
+        self._alone = False
         self._gradient = job.store.zeros(3, level.extent.height // factor, level.extent.width // factor)
         self._corner = 0, 0  # canvas pixel at which the gradient's first cell begins
+
+    @property
+    def objective(self) -> Objective:
+        """What the coarse layers are drawn to."""
+        return self._view.objective
 
     def sweep(self, canvas: Canvas, draw: Draw) -> None:
         """Compute the gradient at the canvas as it is."""
         objective, factor = self._view.objective, self._factor
         patches = covering(self._extent, self._side, self._view.unit, draw, factor, Around(lap=LAP))
-        alone = len(patches) == 1
+        alone = self._alone = len(patches) == 1
         if not alone:
             self._view.measure(canvas, draw, lasting=False)
         top, left = self._corner = patches[0].owned.top, patches[0].owned.left
-        for patch in patches:
+        for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
             gradient = objective.gradient(self._view.window(canvas, patch), patch, alone=alone)
             box, inside = patch.owned, patch.inside
             cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
@@ -49,6 +57,7 @@ class Coarse:
             columns = slice(inside.left, inside.left + inside.width)
             put(self._gradient, cells, gradient[:, rows, columns])
             touched(gradient)
+        self._ranks.meet()
 
     def gradient(self, box: Box) -> Tensor:
         """The gradient [3, height, width] of this sweep in the canvas pixels under a box."""
@@ -61,7 +70,11 @@ class Coarse:
     @property
     def state(self) -> dict[str, Tensor]:
         """All that it has seen of the canvas, as tensors by name, to be stored."""
-        kept = {"gradient": self._gradient, "corner": torch.tensor(self._corner)}
+        kept = {
+            "gradient": self._gradient,
+            "corner": torch.tensor(self._corner),
+            "alone": torch.tensor(self._alone),
+        }
         return self._view.objective.state | kept
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -69,8 +82,10 @@ class Coarse:
         self._view.objective.restore(state)
         top, left = state["corner"].tolist()
         self._corner = top, left
-        self._gradient.copy_(state["gradient"])
+        self._alone = bool(state["alone"])
+        if self._ranks.first:
+            self._gradient.copy_(state["gradient"])
 
     def turn(self) -> Terms:
         """End the sweep; answers its terms."""
-        return self._view.objective.turn()
+        return turned(self._view.objective, self._ranks, alone=self._alone)

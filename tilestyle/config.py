@@ -190,6 +190,7 @@ class RenderConfig:
     trust: object | None = None  # how far, for every pixel of the anchor: 0 to 1; None: wholly
     anchor_weight: float = 10.0
     seed: int = 0
+    deterministic: bool = False  # sums that are the same in whatever order, and by however many ranks
     optimiser: Optimiser = Optimiser.ADAM
     learning_rate: float = 0.02  # of Adam; how far L-BFGS goes at first
     history: int | None = None  # pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from tilestyle.canvas import Reader, read
 from tilestyle.geometry import Extent, Patch, overlapping
-from tilestyle.moments import MomentSum
+from tilestyle.moments import MomentSum, pooled
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import touched
+from tilestyle.ranks import ALONE, Ranks, dealt
 from tilestyle.style import inner
 from tilestyle.transfer import sent
 
@@ -39,16 +40,26 @@ class Content:
         self.scale = scale
         self.energy: dict[str, float] = {}
 
-    def measure(self, extent: Extent, side: int, unit: int, halo: int = 0) -> None:
+    def measure(
+        self,
+        extent: Extent,
+        side: int,
+        unit: int,
+        halo: int = 0,
+        ranks: Ranks = ALONE,
+        fixed: bool = False,
+    ) -> None:
         """One forward pass over the whole canvas: the mean variance of each layer's channels.
 
         Exact with a halo of half the receptive field.
         A normaliser per patch would leave flat patches bound to the photograph: seen, and ugly.
         """
-        sums = {layer: MomentSum() for layer in self.layers}
-        for patch in overlapping(extent, side, unit, halo, self.scale):
+        sums = {layer: MomentSum(fixed=fixed) for layer in self.layers}
+        network, patches = self._network, overlapping(extent, side, unit, halo, self.scale)
+        for patch in dealt(patches, extent.height, ranks.count)[ranks.index]:
             for layer, features in self.features(patch).items():
-                sums[layer].add(inner(features, patch.cells(self._network.layers[layer].stride)))
+                sums[layer].add(inner(features, patch.cells(network.layers[layer].stride)))
+        pooled(sums, {layer: network.layers[layer].channels for layer in sums}, network.device, ranks)
         for layer, total in sums.items():
             variance = float(total.moments().covariance.diagonal().mean())
             self.energy[layer] = max(variance, 1e-6)

@@ -9,6 +9,7 @@ TilestyleError
 ├── LayerError (ValueError)         a layer the network does not have
 ├── SettingError (ValueError)       a setting or device that makes no sense
 ├── MemoryLimit (MemoryError)       a job that does not fit the memory it is given
+├── RankError (RuntimeError)        a process, of several that make one picture, that is gone
 └── DivergedError (ArithmeticError) an optimisation that left the finite numbers
 
 Each message is one line: what, where, what to do. The command line catches the root, once.
@@ -56,6 +57,10 @@ class SettingError(TilestyleError, ValueError):
 
 class MemoryLimit(TilestyleError, MemoryError):
     """A job that does not fit the memory it is given."""
+
+
+class RankError(TilestyleError, RuntimeError):
+    """One of several processes has ended, or cannot be reached."""
 
 
 class DivergedError(TilestyleError, ArithmeticError):

@@ -27,7 +27,8 @@ def seconds_for(job: Job) -> float:
     Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, however many
     pixels there are. Rough: small levels are not large ones. The time left that is shown later is better.
     """
-    first = job.levels[0]
+    ranks = job.ranks.count
+    first, job = job.levels[0], replace(job, store=Memory(job.home))  # of this process alone
     moments = job.style_moments(first)
     goals = [{k: target(m, job.config) for k, m in found.items()} for found in moments]
     began = time.perf_counter()
@@ -36,13 +37,14 @@ def seconds_for(job: Job) -> float:
             distance.cotangent(found[layer])
     fixed = time.perf_counter() - began
     ends = [time.perf_counter()]
-    few = replace(job, levels=(replace(first, sweeps=SWEEPS),), store=Memory(job.home))
+    few = replace(job, levels=(replace(first, sweeps=SWEEPS),))
     persist(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
     sweep = min(after - before for before, after in pairwise(ends[1:]))
     pixel = max(sweep - fixed, 0.0) / first.extent.area
     seconds = 0.0
     for level in job.levels:
-        seconds += level.sweeps * fixed + passes(job, level) * pixel * level.extent.area
+        sharing = min(ranks, patches_of(level.extent, job.side))
+        seconds += level.sweeps * fixed + passes(job, level) * pixel * level.extent.area / sharing
     return seconds
 
 

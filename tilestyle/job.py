@@ -20,6 +20,7 @@ from tilestyle.networks.network import FeatureNetwork
 from tilestyle.objective import Weights
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Memory, Store, touched
+from tilestyle.ranks import Ranks
 from tilestyle.regions import Regions
 from tilestyle.resample import Filter
 from tilestyle.style import Exemplar, Exhibit, shrunk
@@ -74,19 +75,24 @@ class Job:
         return self.store.device
 
     @property
-    def _beside(self) -> Store:
-        """Where planes are while they are looked at: the host, in any case."""
-        return self.store if isinstance(self.store, Folder) else Memory()
+    def ranks(self) -> Ranks:
+        """Who renders it."""
+        return self.store.ranks
+
+    @property
+    def beside(self) -> Store:
+        """Where planes are that are nobody else's, while they are looked at: the host, in any case."""
+        return Folder(self.store.path) if isinstance(self.store, Folder) else Memory()
 
     def finished(self, pixels: Tensor) -> Tensor:
         """The picture [3, h, w] of a canvas, of any level, as it is to be seen and at its size."""
         if pixels.shape[1:] != (self.size.height, self.size.width):
-            pixels = fitted(pixels.cpu(), self.size, self._beside, self.levels[-1].extent.repeats)
+            pixels = fitted(pixels.cpu(), self.size, self.beside, self.levels[-1].extent.repeats)
         return self.coloured(pixels)
 
     def coloured(self, pixels: Tensor) -> Tensor:
         """The same at the size it has."""
-        return pixels if self.colours is None else tinted(pixels.cpu(), self.colours, self._beside)
+        return pixels if self.colours is None else tinted(pixels.cpu(), self.colours, self.beside)
 
     def style_side(self, style: Exemplar, level: Level, scale: int) -> float:
         """Long side at which a style is shown: a share of the picture's, or for a texture of its own."""
@@ -115,7 +121,7 @@ class Job:
         """A style as it is shown to the layers: the octaves each `apart`, or all at once."""
         for size, layers in self._style_sizes(style, self.style_side(style, level, scale)):
             octaves = self.network.octaves(layers) if apart else {1: {layer: layer for layer in layers}}
-            yield Exhibit(style, size, self.network, octaves, self._beside)
+            yield Exhibit(style, size, self.network, octaves, self.beside)
 
     def _style_sizes(self, style: Exemplar, side: float) -> list[tuple[Box, list[str]]]:
         """Sizes at which a style is shown, for a long side that is asked for, and the layers that see each.
@@ -138,7 +144,7 @@ class Job:
         if self.layout is None:
             return None
         plane = self.store.zeros(len(self.layout), level.extent.height, level.extent.width)
-        fill(plane, level.extent, self.layout, Filter.LINEAR)
+        fill(plane, level.extent, self.layout, Filter.LINEAR, ranks=self.ranks)
         return Regions(plane)
 
     def content_plane(self, level: Level) -> Tensor | None:
@@ -196,7 +202,7 @@ class Job:
     def _plane(self, picture: Tensor, level: Level, name: str = "") -> Tensor:
         """A picture [3, h, w] at a level's size with its margin, [3, H, W]."""
         plane = self.store.zeros(3, level.extent.height, level.extent.width, name)
-        fill(plane, level.extent, picture, clamped=True)
+        fill(plane, level.extent, picture, clamped=True, ranks=self.ranks)
         return plane
 
     def _drawn(self, level: Level, init: Init) -> Tensor:
@@ -204,11 +210,15 @@ class Job:
         spread = 1.0 if init is Init.UNIFORM else FAINT
         plane = self.store.zeros(3, level.extent.height, level.extent.width, "pixels")
         key = Draw(self.config.seed, level.index, 0)
-        for channel in range(3):
-            for top, drawn in key.rows(level.extent.height, level.extent.width, (2 << 32) + channel):
-                noise = torch.from_numpy(drawn >> 11) * 2.0**-53 - 0.5
-                plane[channel, top : top + len(drawn)] = 0.5 + spread * noise
-            touched(plane[channel : channel + 1])
+
+        def scatter() -> None:
+            for channel in range(3):
+                for top, drawn in key.rows(level.extent.height, level.extent.width, (2 << 32) + channel):
+                    noise = torch.from_numpy(drawn >> 11) * 2.0**-53 - 0.5
+                    plane[channel, top : top + len(drawn)] = 0.5 + spread * noise
+                touched(plane[channel : channel + 1])
+
+        self.ranks.once(scatter)
         return plane
 
     def _noise(self, level: Level) -> Tensor:
@@ -218,15 +228,21 @@ class Job:
         key = Draw(self.config.seed, level.index, 0)
         width = level.extent.width
         plane = self.store.zeros(3, level.extent.height, width, "pixels")
-        for top, drawn in key.rows(level.extent.height, width, stream=1 << 32):
-            place = Box(top, 0, len(drawn), width)
-            which = torch.zeros(drawn.shape, dtype=torch.int64) if regions is None else regions.largest(place)
-            for region, of_region in enumerate(colours):
-                index = torch.from_numpy((drawn % of_region.shape[1]).astype("int64"))
-                chosen = of_region[:, index.flatten()].reshape(3, *index.shape)
+
+        def scatter() -> None:
+            for top, drawn in key.rows(level.extent.height, width, stream=1 << 32):
+                place = Box(top, 0, len(drawn), width)
+                which = (
+                    torch.zeros(drawn.shape, dtype=torch.int64) if regions is None else regions.largest(place)
+                )
                 rows = plane[:, top : top + len(drawn)]
-                rows.copy_(torch.where(which.to(rows.device) == region, chosen.to(rows.device), rows))
-            touched(plane[:, top : top + len(drawn)])
+                for region, of_region in enumerate(colours):
+                    index = torch.from_numpy((drawn % of_region.shape[1]).astype("int64"))
+                    chosen = of_region[:, index.flatten()].reshape(3, *index.shape)
+                    rows.copy_(torch.where(which.to(rows.device) == region, chosen.to(rows.device), rows))
+                touched(rows)
+
+        self.ranks.once(scatter)
         return plane
 
     def _colours(self, level: Level) -> list[Tensor]:

@@ -21,6 +21,7 @@ from tilestyle.config import RenderConfig
 from tilestyle.geometry import Box, Extent, Patch, pieces, rounded_up
 from tilestyle.moments import Cotangent, Moments, MomentSum, combined
 from tilestyle.pull import Pull, Pulled, check_finite
+from tilestyle.ranks import Ranks
 from tilestyle.style import SURROUNDINGS, Exhibit, inner, target
 
 # Units that a window of the style is long at the least: fewer cells have no covariance to speak of.
@@ -199,6 +200,30 @@ class Local:
     def correct(self, *, lasting: bool) -> None:
         """Take what was measured since the last sweep as the exact moments of the canvas (Pull.correct)."""
         self._whole.correct(lasting=lasting)
+
+    def pool(self, ranks: Ranks) -> None:
+        """Take in what other ranks have counted."""
+        if ranks.count == 1:
+            return
+        self._whole.pool(ranks)
+        for layer in self._layers.weights:
+            count = self._layers.network.layers[layer].channels
+            flat = torch.zeros(1 + count + count * count, dtype=torch.float64)
+            if layer in self._sums:
+                one = self._sums[layer]
+                flat = torch.cat([torch.tensor([one.value]).to(flat), one.offset, one.matrix.flatten()])
+            ranks.add(flat)
+            self._sums[layer] = Cotangent(
+                float(flat[0]), flat[1 + count :].reshape(count, count), flat[1 : 1 + count]
+            )
+        seen = torch.tensor([self._seen], dtype=torch.float64)
+        ranks.add(seen)
+        self._seen = float(seen)
+
+    def leave(self) -> None:
+        """Leave to another rank what has been counted."""
+        self._whole.leave()
+        self._begin()
 
     def turn(self, memory: float) -> float:
         """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.fixed_point import fixed, floating
+from tilestyle.ranks import Ranks
+
 # Ridge on covariances, as a share of the target's mean variance. It bounds the gradient where the canvas
 # has no variance in a direction that the style has: dL/dK grows there like the root of its inverse.
 RIDGE = 1e-3
@@ -25,6 +28,9 @@ ABSOLUTE_RIDGE = 1e-4
 
 # Least variance of a channel, as a share of the target's mean, that a deviation is taken of.
 LEAST_VARIANCE = 1e-6
+
+# Of a cell, that counts are of where sums are in fixed point.
+PARTS = 2**20
 
 # Cells whose products are summed in bfloat16, on a CPU.
 RUN = 256
@@ -74,11 +80,13 @@ class Moments:
 class MomentSum:
     """Running sum of features and of their products; becomes `Moments` when asked.
 
-    Sums are float32 on the device of the features (float64 for float64 features).
+    Sums are float32 on the device of the features (float64 for float64 features); or in fixed point, and then
+    the same in whatever order features were added, and by whom (fixed_point.py).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fixed: bool = False) -> None:
         self.count: float = 0
+        self._fixed = fixed
         self._sum: Tensor | None = None
         self._products: Tensor | None = None
 
@@ -87,15 +95,32 @@ class MomentSum:
         flat = features.transpose(0, 1).flatten(1)  # [C, B*h*w]
         if weights is None:
             count: float = flat.shape[1]
-            total, products = _summed(flat)
+            parts = _summed(flat)
         else:
-            count, total, products = _weighed(flat, weights.flatten())
+            count, *weighed = _weighed(flat, weights.flatten())
+            parts = weighed[0], weighed[1]
+        total, products = parts
+        if self._fixed:
+            # Counts are float64: multiples of a power of two add up without rounding.
+            count, total, products = round(count * PARTS) / PARTS, fixed(total), fixed(products)
         if self._sum is None or self._products is None:
             self._sum, self._products = total, products
         else:
             self._sum += total
             self._products += products
         self.count += count
+
+    def begin(self, channels: int, device: torch.device) -> None:
+        """Make ready to be added to others, if nothing was counted in."""
+        if self._sum is None:
+            empty = torch.zeros(channels, channels + 1, device=device)
+            parts = empty[:, 0].clone(), empty[:, 1:].clone()
+            self._sum, self._products = (fixed(part) for part in parts) if self._fixed else parts
+
+    @property
+    def parts(self) -> list[Tensor]:
+        """What is to be added to that of others, besides the count."""
+        return [part for part in (self._sum, self._products) if part is not None]
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -108,7 +133,7 @@ class MomentSum:
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> MomentSum:
         """The sums that `state` was of."""
-        total = cls()
+        total = cls(fixed=not state["sum"].is_floating_point())
         total.count, total._sum, total._products = float(state["count"]), state["sum"], state["products"]
         return total
 
@@ -116,7 +141,31 @@ class MomentSum:
         """The moments of everything added so far."""
         if self._sum is None or self._products is None:
             raise ValueError("no features were added")
-        return Moments(float(self.count), self._sum / self.count, self._products / self.count)
+        total, products = (self._sum, self._products)
+        if self._fixed:
+            total, products = floating(total), floating(products)
+        return Moments(float(self.count), total / self.count, products / self.count)
+
+
+def pooled(
+    sums: Mapping[str, MomentSum], channels: Mapping[str, int], device: torch.device, ranks: Ranks
+) -> None:
+    """Make everybody's sums of layers those of all ranks; `channels` and `device` are for who has none."""
+    if ranks.count == 1:
+        return
+    for layer, total in sums.items():
+        total.begin(channels[layer], device)
+    parts = [part for total in sums.values() for part in total.parts]
+    flat = torch.cat([part.flatten() for part in parts])  # one message, not one for every layer
+    ranks.add(flat)
+    start = 0
+    for part in parts:
+        part.copy_(flat[start : start + part.numel()].view_as(part))
+        start += part.numel()
+    counts = torch.tensor([total.count for total in sums.values()], dtype=torch.float64)
+    ranks.add(counts)
+    for total, count in zip(sums.values(), counts.tolist(), strict=True):
+        total.count = count
 
 
 def _summed(flat: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from tilestyle.config import TvForm
 from tilestyle.content import Content
 from tilestyle.geometry import Box, Extent, Patch
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.ranks import Ranks
 from tilestyle.style import inner
 from tilestyle.transfer import sent
 from tilestyle.tv import total_variation, total_variation_gradient
@@ -86,6 +87,12 @@ class StyleTerm(Protocol):
     def correct(self, *, lasting: bool) -> None:
         """Take what was measured since the last sweep as the exact moments of the canvas."""
 
+    def pool(self, ranks: Ranks) -> None:
+        """Take in what other ranks have counted since the last sweep or measurement."""
+
+    def leave(self) -> None:
+        """Leave to another rank what has been counted."""
+
     def turn(self, memory: float) -> float:
         """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""
 
@@ -113,6 +120,16 @@ class Objective:
         self._extent = extent
         self._scale = scale
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
+        self._begin()
+
+    def pool(self, ranks: Ranks) -> None:
+        """Take in what other ranks have counted since the last sweep or measurement: then all have the same."""
+        self._style.pool(ranks)
+        ranks.add(self._losses)
+
+    def leave(self) -> None:
+        """Leave to another rank what has been counted."""
+        self._style.leave()
         self._begin()
 
     def _begin(self) -> None:

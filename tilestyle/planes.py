@@ -24,6 +24,7 @@ from torch import Tensor
 
 from tilestyle.errors import DiskError
 from tilestyle.memory_size import gib
+from tilestyle.ranks import ALONE, Ranks
 
 CPU = torch.device("cpu")
 # Bytes of mapped planes that may be in memory at once.
@@ -41,6 +42,10 @@ class Store(Protocol):
     def device(self) -> torch.device:
         """What computes on planes that live here."""
 
+    @property
+    def ranks(self) -> Ranks:
+        """Who shares them."""
+
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
         """A float32 plane of zeros; kept under its name, if it has one and the place keeps anything."""
 
@@ -53,6 +58,11 @@ class Memory:
     """On a device, or in the RAM of the host."""
 
     device: torch.device = CPU
+
+    @property
+    def ranks(self) -> Ranks:
+        """Nobody else."""
+        return ALONE
 
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
         """In new memory."""
@@ -70,12 +80,23 @@ class Folder:
     path: Path
     device: torch.device = CPU
 
+    @property
+    def ranks(self) -> Ranks:
+        """Nobody else."""
+        return ALONE
+
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
         """In a new file, whose blocks are taken at once: a full disk shows here, not later."""
         if height * width <= SMALL:
             return torch.zeros(channels, height, width)
+        file = self.file(name or _nameless(), height, width)
+        plane = self._made(file, channels, height, width)
+        if not name:
+            file.unlink()  # the blocks stay until the last mapping goes
+        return plane
+
+    def _made(self, file: Path, channels: int, height: int, width: int) -> Tensor:
         count = channels * height * width
-        file = self.file(name or f"nameless-{os.urandom(6).hex()}", height, width)
         with file.open("w+b") as handle:
             try:
                 _allocate(handle.fileno(), 4 * count)
@@ -87,10 +108,7 @@ class Folder:
                     f"the disk of {self.path} has no room for {gib(4 * count)} GiB more",
                     hint="make room and run it again: what is done is kept; or give another --work-dir",
                 ) from error
-            plane = _mapped(handle.fileno(), channels, height, width)
-        if not name:
-            file.unlink()  # the blocks stay until the last mapping goes
-        return plane
+            return _mapped(handle.fileno(), channels, height, width)
 
     def empty(self, channels: int, height: int, width: int) -> Tensor:
         """As `zeros`: what a new file holds."""
@@ -104,6 +122,39 @@ class Folder:
     def file(self, name: str, height: int, width: int) -> Path:
         """Where a plane lies."""
         return self.path / f"{name}-{width}x{height}.plane"
+
+
+@dataclass(frozen=True)
+class Shared(Folder):
+    """In files of a folder, small ones, too: all ranks have the same planes, and make them together.
+
+    No plane has a name there: what is kept is a copy.
+    """
+
+    company: Ranks = ALONE
+
+    @property
+    def ranks(self) -> Ranks:
+        """Those who have the folder."""
+        return self.company
+
+    def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
+        """In a new file, which the first rank makes and the others open; gone when nobody has it."""
+        ranks = self.company
+        kept = ranks.told(_nameless())
+        file = self.file(kept, height, width)
+        plane = self._made(file, channels, height, width) if ranks.first else None
+        ranks.meet()
+        if plane is None:
+            plane = self.opened(kept, channels, height, width)
+        ranks.meet()
+        if ranks.first:
+            file.unlink()
+        return plane
+
+
+def _nameless() -> str:
+    return f"nameless-{os.urandom(6).hex()}"
 
 
 def _allocate(descriptor: int, count: int) -> None:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from tilestyle.errors import DivergedError
-from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined
+from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined, pooled
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.ranks import Ranks
 from tilestyle.style import Target
 
 
@@ -21,6 +22,7 @@ class Pulled:
     network: FeatureNetwork
     weights: Mapping[str, float]  # of the layers: shares of the style term
     factors: Mapping[str, float]  # of their cotangents: weight of the term, canvas pixels a cell
+    fixed: bool = False  # whether sums are in fixed point
 
     def sent(self, layer: str, cotangent: Cotangent) -> Cotangent:
         """A layer's cotangent as it is applied to features."""
@@ -40,7 +42,7 @@ class Pull:
         self._begin()
 
     def _begin(self) -> None:
-        self._sums = {layer: MomentSum() for layer in self._targets}
+        self._sums = {layer: MomentSum(fixed=self._layers.fixed) for layer in self._targets}
 
     @property
     def counted(self) -> dict[str, Moments]:
@@ -95,6 +97,16 @@ class Pull:
     def at(self, layer: str, features: Tensor) -> Tensor | None:
         """Gradient of the term, times the canvas's pixels, at every cell; None before anything is known."""
         return self._cotangents[layer].at(features) if layer in self._cotangents else None
+
+    def pool(self, ranks: Ranks) -> None:
+        """Take in what other ranks have counted."""
+        network = self._layers.network
+        channels = {layer: network.layers[layer].channels for layer in self._sums}
+        pooled(self._sums, channels, network.device, ranks)
+
+    def leave(self) -> None:
+        """Leave to another rank what has been counted."""
+        self._begin()
 
     def correct(self, *, lasting: bool) -> None:
         """Take what was counted since the last sweep as exact.

@@ -18,6 +18,7 @@ from tilestyle.canvas import ROWS, read
 from tilestyle.geometry import Box, Patch
 from tilestyle.planes import touched
 from tilestyle.pull import Pull, Pulled
+from tilestyle.ranks import Ranks
 from tilestyle.style import Target, inner
 from tilestyle.transfer import sent
 
@@ -143,6 +144,17 @@ class Global:
         """Take what was measured since the last sweep as the exact moments of the canvas (Pull.correct)."""
         for pull in self._pulls:
             pull.correct(lasting=lasting)
+
+    def pool(self, ranks: Ranks) -> None:
+        """Take in what other ranks have counted."""
+        for pull in self._pulls:
+            pull.pool(ranks)
+
+    def leave(self) -> None:
+        """Leave to another rank what has been counted."""
+        self._value = None
+        for pull in self._pulls:
+            pull.leave()
 
     def turn(self, memory: float) -> float:
         """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from tilestyle import lbfgs
 from tilestyle.allocator import release
@@ -12,12 +13,16 @@ from tilestyle.config import Optimiser, Sampler
 from tilestyle.geometry import LAP, Around, Draw, Patch, covering, scattered
 from tilestyle.job import Job
 from tilestyle.plan import Level, step_size
+from tilestyle.ranks import Ranks
 from tilestyle.sight import Sight
 from tilestyle.standing import Standing, SweepObserver
 from tilestyle.stepper import Stepper
 
 # Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
 PERIOD = 16
+
+# What ranks say when they meet: the largest counts.
+DONE, PAUSE, STOP = range(3)
 
 LevelObserver = Callable[[Level], None]
 
@@ -59,7 +64,7 @@ def started(job: Job, level: Level, before: Canvas | None) -> Canvas:
     if regions and regions.partial:
         content = job.content_plane(level)
         assert content is not None, "without a content, all of the canvas is styled"
-        regions.expose(canvas.pixels, content)
+        job.ranks.once(partial(regions.expose, canvas.pixels, content))
     return canvas
 
 
@@ -72,50 +77,74 @@ def refine(
     stop: Callable[[], bool],
 ) -> bool:
     """The sweeps of one level that are not done yet; answers whether it was let to the end."""
-    keeper, sight = at.keeper, Sight(job, level, at.sight)
+    keeper, sight, ranks = at.keeper, Sight(job, level, at.sight), job.ranks
     at.sight = {}  # another attempt at this level begins with what it sees itself
-    stopped = False
-
-    def pause() -> bool:
-        nonlocal stopped
-        stopped = stopped or stop()
-        return stopped or keeper.due()
-
     for sweep in range(at.sweep, level.sweeps):
         at.patches = at.patches or sampled(job, level, sweep)
         if not at.prepared:
             sight.prepare(canvas, at.patches, sweep)
             at.prepared = True
         step = Stepper(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
-        for run in runs(at.left, pause):
-            for patch, gradient in sight.gradients(canvas, map(step.announced, run)):
+        pause = Pause(ranks, stop, keeper.due if step.at_once else lambda: False)
+        while True:
+            at.deal(ranks)
+            for patch, gradient in sight.gradients(canvas, map(step.announced, pause.before(at.left))):
                 step.take(patch, gradient)
-            if pause() and step.at_once:
+            said = pause.met()
+            if said == DONE:
+                break
+            at.gather(ranks)
+            if step.at_once:
+                sight.gather()
                 keeper.keep(at, sight.state)
-            if stopped:
+            if said == STOP:
                 return False
+        at.gather(ranks)
         step.finish()
         observe(level, sweep, sight.turn(at.patches), canvas)
         if at.cut_short:  # the moments are those of a part of the canvas: they are measured anew
             del sight
             sight = Sight(job, level)
         at.turn()
-        if keeper.due():
+        if ranks.meet(ranks.first and keeper.due()):
             keeper.keep(at, sight.state)
     return True
 
 
-def runs(patches: list[Patch], pause: Callable[[], bool]) -> Iterator[Iterator[Patch]]:
-    """A sweep, cut where there is to be a pause: patches on their way arrive before it."""
-    waiting = deque(patches)
+@dataclass
+class Pause:
+    """When ranks meet before a sweep is done: the first decides, the others hear of it after every patch."""
 
-    def run() -> Iterator[Patch]:
-        yield waiting.popleft()
-        while waiting and not pause():
-            yield waiting.popleft()
+    ranks: Ranks
+    stop: Callable[[], bool]
+    due: Callable[[], bool]
+    stopped: bool = False
+    unfinished: bool = False  # whether patches were left when there was to be a pause
 
-    while waiting:
-        yield run()
+    def before(self, patches: list[Patch]) -> Iterator[Patch]:
+        """Patches until there is to be a pause, but at least one."""
+        self.unfinished = False
+        for count, patch in enumerate(patches):
+            self.unfinished = bool(count) and self._wanted()
+            if self.unfinished:
+                return
+            yield patch
+
+    def met(self) -> int:
+        """Wait for all; answers what is to be done: DONE when nobody has patches left."""
+        if self.ranks.first:
+            self.stopped = self.stopped or self.stop()
+        return self.ranks.meet(STOP if self.stopped else PAUSE if self.unfinished else DONE)
+
+    def _wanted(self) -> bool:
+        self.ranks.listen()
+        if not self.ranks.first:
+            return self.ranks.paused
+        self.stopped = self.stopped or self.stop()
+        wanted = self.stopped or self.due()
+        if wanted:
+            self.ranks.pause()
+        return wanted
 
 
 def sampled(job: Job, level: Level, sweep: int) -> list[Patch]:

@@ -45,12 +45,15 @@ def strips(
     size: tuple[int, int],
     kind: Filter = Filter.CUBIC,
     repeats: tuple[bool, bool] = (False, False),
+    rows: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """A [C, h, w] picture at another size (height, width), as (top, [C, n, width]) from top to bottom.
 
-    Along an axis that it `repeats`, (down, across), what lies beyond an edge is what lies at the opposite one.
+    Or only what lies between two `rows`, which are multiples of `ROWS` or the end. Along an axis that it
+    `repeats`, (down, across), what lies beyond an edge is what lies at the opposite one.
     """
-    for top in range(0, size[0], ROWS):
+    first, last = rows or (0, size[0])
+    for top in range(first, last, ROWS):
         yield top, _strip(picture, size, kind, top, repeats)
 
 

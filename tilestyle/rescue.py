@@ -13,6 +13,7 @@ from tilestyle.errors import MemoryLimit, TilestyleError
 from tilestyle.geometry import Patch, tiling
 from tilestyle.job import Job
 from tilestyle.plan import step_size
+from tilestyle.ranks import ALONE
 from tilestyle.renderer import LevelObserver, optimise
 from tilestyle.standing import Standing, SweepObserver
 from tilestyle.stepper import Stepper
@@ -52,6 +53,11 @@ def persist(
             if not is_out_of_memory(error):
                 raise
             reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if job.ranks.count > 1:
+            raise MemoryLimit(
+                f"{job.ranks} has no room for patches of {job.side} pixels ({reason})",
+                hint="give a smaller --patch, or fewer ranks a machine: what is done is kept",
+            )
         # Only here, where the exception no longer holds on to the tensors of the frames it passed.
         job = smaller(job, reason)
         resume(standing, job)
@@ -61,6 +67,7 @@ def persist(
 
 def resume(standing: Standing, job: Job) -> None:
     """Make ready to end the sweep at work with smaller patches; one that has not stepped is drawn anew."""
+    standing.gather(ALONE)
     if not (standing.cut_short or standing.stepped):
         standing.begin([])
         return

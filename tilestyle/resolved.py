@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import inf
 
@@ -23,12 +23,13 @@ from tilestyle.budget import (
 )
 from tilestyle.config import Color, Optimiser, Precision, RenderConfig, Sampler
 from tilestyle.errors import SettingError
-from tilestyle.footprint import Footprint, Pictures, Work, footprint
+from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
 from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.registry import load_network
 from tilestyle.objective import Weights
 from tilestyle.plan import Level, Pyramid, levels, picture_size
+from tilestyle.ranks import ALONE, Ranks
 
 # Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
 # the deepest layer sees.
@@ -64,15 +65,8 @@ class Planned:
     levels: tuple[Level, ...]
     side: int  # largest patch side, pixels
     home: torch.device  # where canvases live
-    mapped: bool  # whether in files, then
-    content_kept: bool
-    history: int  # of L-BFGS; 0 for Adam
+    settled: Settled
     need: Footprint
-
-    @property
-    def settled(self) -> Settled:
-        """What decides the picture, but may be decided otherwise on another day."""
-        return Settled(self.side, self.mapped, self.content_kept, self.history)
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class Settled:
     """What was chosen by the memory that was free when a render began, and is kept to when it goes on."""
 
     side: int
-    mapped: bool
+    mapped: bool  # whether canvases are in files; those that ranks share always are
     content_kept: bool
     history: int = 0
 
@@ -111,10 +105,12 @@ def planned(
     *,
     files: bool = False,
     settled: Settled | None = None,
+    ranks: Ranks = ALONE,
 ) -> Planned:
     """Choose the patch and the levels; raises SettingError or MemoryLimit where there are none.
 
-    `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before.
+    `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before. Of
+    several ranks the first one chooses, and all canvases are in files.
     """
     size = picture_size(config.size, pictures.content)
     coarsest = float(config.coarsest)
@@ -158,28 +154,24 @@ def planned(
         settled = Settled(side, mapped=False, content_kept=False, history=history)
     elif settled is None:
         mapped = files and belongs_in_files(device, seen.limits, need(given or least))
-        side = fitting_side(device, seen.limits, partial(need, mapped=mapped), least, given)
+        size_needed = partial(need, mapped=mapped or ranks.count > 1)
+        side = fitting_side(device, seen.limits, size_needed, least, given, ranks.beside)
         kept = config.keep_content
         if kept is None:
             worth = not mapped and worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
             kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
         settled = Settled(side, mapped, kept)
-    found = need(settled.side, kept=settled.content_kept, mapped=settled.mapped, history=settled.history)
+    settled = Settled(**ranks.told(asdict(settled)))
+    mapped = settled.mapped or ranks.count > 1
+    found = need(settled.side, kept=settled.content_kept, mapped=mapped, history=settled.history)
+    if ranks.count > 1:  # a checkpoint, and the one before it
+        found = replace(found, disk=found.disk + 2 * CANVAS * steps(settled.side)[-1].extent.area)
     limit = seen.limits.memory
     if device.type == "cpu" and limit is not None and found.together + LOOSE * found.patch > limit:
         keep_nothing_large()
-    hosted = settled.mapped or settled.history > 0
+    hosted = mapped or settled.history > 0
     home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
-    return Planned(
-        Box(0, 0, *size),
-        steps(settled.side),
-        settled.side,
-        home,
-        settled.mapped,
-        settled.content_kept,
-        settled.history,
-        found,
-    )
+    return Planned(Box(0, 0, *size), steps(settled.side), settled.side, home, settled, found)
 
 
 def layer_weights(

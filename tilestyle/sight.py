@@ -15,10 +15,10 @@ from tilestyle.coarse import Coarse
 from tilestyle.config import Color, Sampler, StyleLoss
 from tilestyle.geometry import Draw, Patch
 from tilestyle.job import Goal, Job
-from tilestyle.objective import Terms
+from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
 from tilestyle.transfer import Landing
-from tilestyle.view import Look, View
+from tilestyle.view import Look, View, turned
 
 # Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
 MEMORY = 0.5
@@ -67,6 +67,19 @@ class Sight:
         seen["sweep 0"] = {"alone": torch.tensor(self._alone)}
         return {f"{part} {name}": tensor for part, state in seen.items() for name, tensor in state.items()}
 
+    def gather(self) -> None:
+        """Let what all ranks have counted in this sweep be the first one's."""
+        ranks = self._job.ranks
+        for objective in self._objectives if ranks.count > 1 else []:
+            objective.pool(ranks)
+            if not ranks.first:
+                objective.leave()
+
+    @property
+    def _objectives(self) -> list[Objective]:
+        views = [self._views[scale].objective for scale in sorted(self._views)]
+        return views + [coarse.objective for coarse in self._coarse]
+
     def _restore(self, state: Mapping[str, Tensor]) -> None:
         parts: dict[tuple[str, int], dict[str, Tensor]] = {}
         for key, tensor in state.items():
@@ -80,6 +93,10 @@ class Sight:
                 self.view(index).objective.restore(seen)
             else:
                 self._coarse[index].restore(seen)
+        if not self._job.ranks.first:  # what has been counted is the first one's
+            for objective in self._objectives:
+                objective.leave()
+        self._job.ranks.meet()
 
     def view(self, scale: int) -> View:
         """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""
@@ -97,7 +114,9 @@ class Sight:
         wholly local needs none.
         """
         draw = Draw(self._job.config.seed, self._level.index, sweep)
-        scales = {patch.scale for patch in patches}
+        scales = sorted({patch.scale for patch in patches})
+        for scale in scales:
+            self.view(scale)  # by all ranks, whoever has the patches
         if self._anchor:
             self._anchor.prepare(canvas)
         if 1 in scales:
@@ -150,6 +169,7 @@ class Sight:
         """End a sweep; answers the terms of its finest scale."""
         windows = self._job.config.sampler is Sampler.WINDOWS
         scales = sorted({patch.scale for patch in patches})
-        terms = [self._views[scale].objective.turn(MEMORY if windows else 0.0) for scale in scales]
+        memory, ranks = MEMORY if windows else 0.0, self._job.ranks
+        terms = [turned(self._views[scale].objective, ranks, memory, alone=self._alone) for scale in scales]
         found = sum((coarse.turn() for coarse in self._coarse if scales[0] == 1), terms[0])
         return replace(found, anchor=self._anchor.turn()) if self._anchor else found

@@ -71,16 +71,21 @@ def planes_of(given: object, store: Store) -> tuple[Tensor, Tensor | None]:
             return _viewed(gathered(source))
         pixels = store.empty(3, source.height, source.width)
         alpha = store.empty(1, source.height, source.width) if source.has_alpha else None
-        top = 0
-        for strip in source.strips():
-            values = torch.from_numpy(strip).permute(2, 0, 1)
-            rows = slice(top, top + values.shape[1])
-            pixels[:, rows] = values[:3]
-            if alpha is not None:
-                alpha[:, rows] = values[3:]
-            touched(values)
-            top = rows.stop
+        store.ranks.once(lambda: _copied(source, pixels, alpha))
         return pixels, alpha
+
+
+def _copied(source: Source, pixels: Tensor, alpha: Tensor | None) -> None:
+    """Copy a source to planes [3, h, w] and [1, h, w]."""
+    top = 0
+    for strip in source.strips():
+        values = torch.from_numpy(strip).permute(2, 0, 1)
+        rows = slice(top, top + values.shape[1])
+        pixels[:, rows] = values[:3]
+        if alpha is not None:
+            alpha[:, rows] = values[3:]
+        touched(values)
+        top = rows.stop
 
 
 def _viewed(picture: Picture) -> tuple[Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ from tilestyle.canvas import Canvas
 from tilestyle.geometry import Box, Patch
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
+from tilestyle.ranks import Ranks, dealt
 
 SweepObserver = Callable[[Level, int, Terms, Canvas], None]
 StopAsker = Callable[[], bool]
@@ -64,7 +65,10 @@ class Standing:
     sweep: int = 0
     canvas: Canvas | None = None
     patches: list[Patch] = field(default_factory=list)  # of the sweep; none before it is drawn
-    stepped: int = 0  # of those, from the first on
+    stepped: int = 0  # of those, from the first on, when they were dealt
+    shares: list[list[Patch]] = field(default_factory=list)  # of the others, as dealt to every rank
+    index: int = 0  # of this rank
+    taken: int = 0  # patches of its share that have stepped
     rims: dict[Box, Tensor] = field(default_factory=dict)  # of those, still to step: gradients [3, h, w]
     prepared: bool = False  # whether the sweep's moments are at hand
     cut_short: bool = False  # whether these are what an attempt before this one had left of the sweep
@@ -75,8 +79,29 @@ class Standing:
 
     @property
     def left(self) -> list[Patch]:
-        """Patches of the sweep that have not stepped."""
-        return self.patches[self.stepped :]
+        """Patches of the sweep that this rank has still to step."""
+        return self.shares[self.index][self.taken :] if self.shares else self.patches[self.stepped :]
+
+    @property
+    def others(self) -> list[Patch]:
+        """Patches that have been dealt to other ranks, whether they have stepped or not."""
+        return [patch for index, share in enumerate(self.shares) if index != self.index for patch in share]
+
+    def deal(self, ranks: Ranks) -> None:
+        """Share out what has not stepped."""
+        shares = dealt(
+            self.patches[self.stepped :], self.canvas.extent.height if self.canvas else 1, ranks.count
+        )
+        self.shares, self.index, self.taken = shares, ranks.index, 0
+
+    def gather(self, ranks: Ranks) -> None:
+        """Note what every rank has stepped, as if it had been the first in the list: nothing is dealt then."""
+        counts = ranks.counts(self.taken) if self.shares else []
+        done = [patch for share, count in zip(self.shares, counts, strict=True) for patch in share[:count]]
+        rest = [patch for share, count in zip(self.shares, counts, strict=True) for patch in share[count:]]
+        if self.shares:
+            self.patches = self.patches[: self.stepped] + done + rest
+        self.stepped, self.shares, self.taken = self.stepped + len(done), [], 0
 
     @property
     def rim_bytes(self) -> int:
@@ -90,6 +115,7 @@ class Standing:
     def begin(self, patches: list[Patch], *, cut_short: bool = False) -> None:
         """Begin the sweep, or the rest of it."""
         self.patches, self.stepped, self.prepared, self.cut_short = patches, 0, False, cut_short
+        self.shares, self.taken = [], 0
 
     def turn(self) -> None:
         """End the sweep."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
 from torch import Tensor
 
 from tilestyle.adam import Adam
@@ -39,6 +42,8 @@ class Stepper:
         self._canvas = canvas
         self._rate = rate
         self._at = at
+        self._ranks = job.ranks
+        self._late: list[tuple[Patch, Tensor]] = []  # of a blend, that other ranks write to as well
         self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
         overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
         self._blend = Blend(canvas.extent, job.store) if overlapping else None
@@ -57,14 +62,17 @@ class Stepper:
     def take(self, patch: Patch, gradient: Tensor) -> None:
         """Take in the gradient [3, height, width] of a patch's read box."""
         if self._blend:
-            self._blend.add(patch, gradient)
+            if meeting(patch.read, self._theirs, self._canvas.extent.height, self._canvas.extent.width):
+                self._late.append((patch, gradient.clone()))
+            else:
+                self._blend.add(patch, gradient)
             return
         self._keeper.settle()
         inner, rims = patch.parts
         self._step(inner, _under(inner, patch, gradient))
         at = self._at
         at.rims |= {rim: _under(rim, patch, gradient).clone() for rim in rims}
-        at.stepped += 1
+        at.taken += 1
         held = at.rim_bytes
         if held > self._limit:
             self._step_rims()
@@ -84,7 +92,7 @@ class Stepper:
     def _step_rims(self) -> None:
         """Step the rims that no patch is still to see."""
         extent, at = self._canvas.extent, self._at
-        waiting = corners(patch.read for patch in at.left)
+        waiting = corners(patch.read for patch in at.left + at.others)
         free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
         for rim in free:
             self._keeper.guard(self._canvas, rim)
@@ -92,14 +100,27 @@ class Stepper:
         for rim in free:
             self._step(rim, at.rims.pop(rim))
 
+    @cached_property
+    def _theirs(self) -> np.ndarray:
+        """What patches of other ranks see."""
+        return corners(patch.read for patch in self._at.others)
+
+    def _add_late(self) -> None:
+        for patch, gradient in self._late:
+            if self._blend:
+                self._blend.add(patch, gradient)
+        self._late = []
+
     def finish(self) -> None:
         """Step what is left of the sweep: rims, or the blend."""
         if self._blend is None:
             self._step_rims()
             return
+        self._ranks.in_turn(self._add_late)
         extent = self._canvas.extent
-        for top in range(0, extent.height, ROWS):
-            rows = slice(top, min(top + ROWS, extent.height))
+        first, last = self._ranks.rows(extent.height, ROWS)
+        for top in range(first, last, ROWS):
+            rows = slice(top, min(top + ROWS, last))
             self._keeper.guard(self._canvas, Box(top, 0, rows.stop - top, extent.width))
             self._keeper.settle()
             gradient, seen = self._blend.mean(rows)

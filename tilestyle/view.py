@@ -15,10 +15,11 @@ from tilestyle.geometry import Around, Draw, Patch, covering
 from tilestyle.job import Goal, Job
 from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo
-from tilestyle.objective import Objective, StyleTerm, Weights
+from tilestyle.objective import Objective, StyleTerm, Terms, Weights
 from tilestyle.plan import Level
 from tilestyle.planes import touched
 from tilestyle.pull import Pulled
+from tilestyle.ranks import Ranks, dealt
 from tilestyle.regions import Global
 from tilestyle.style import target
 
@@ -58,7 +59,9 @@ class View:
                 content.energy = dict.fromkeys(content.layers, 1.0)
             else:
                 halo = self._halo if job.config.optimiser is Optimiser.LBFGS else 0
-                content.measure(level.extent, self._side, self.unit, halo)
+                fixed = job.config.deterministic
+                content.measure(level.extent, self._side, self.unit, halo, job.ranks, fixed)
+        self._ranks = job.ranks
         self.objective = Objective(
             job.network, self._style_term(job, level, goal, weights), content, weights, level.extent, look.scale
         )
@@ -74,6 +77,7 @@ class View:
                 layer: weights.style * share * (strides[layer] * scale) ** 2
                 for layer, share in weights.style_layers.items()
             },
+            job.config.deterministic,
         )
         if job.config.locality:
             return Local(goal.styles[0], job.windows(level, scale), layers, job.config)
@@ -98,6 +102,17 @@ class View:
             return
         side = self._side + 2 * self._halo
         around = Around(halo=self._halo)
-        for patch in covering(self._extent, side, self.unit, draw, self._look.scale, around):
+        patches = covering(self._extent, side, self.unit, draw, self._look.scale, around)
+        for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
             self.objective.measure(self.window(canvas, patch), patch)
+        self.objective.pool(self._ranks)
         self.objective.correct(lasting=lasting)
+
+
+def turned(objective: Objective, ranks: Ranks, memory: float = 0.0, *, alone: bool = False) -> Terms:
+    """End a sweep of an objective for all ranks; what one saw `alone` in one patch, it has turned alone."""
+    if not alone:
+        objective.pool(ranks)
+    elif not ranks.first:
+        return Terms(0.0, 0.0, 0.0)
+    return objective.turn(memory)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tilestyle.api import prepare
+from tilestyle.checkpoint import Checkpoints
 from tilestyle.config import NetworkName, Precision, RenderConfig
 from tilestyle.geometry import mirrored
 from tilestyle.images import Picture, read_picture
@@ -49,7 +50,14 @@ class Scene:
         weights = None if self.weights is None else Path(self.weights).name
         return self.plain() | {"weights": weights}
 
-    def job(self, height: int, width: int, sweeps: int, **settings: Any) -> Job:
+    def job(
+        self,
+        height: int,
+        width: int,
+        sweeps: int,
+        checkpoints: Checkpoints | None = None,
+        **settings: Any,
+    ) -> Job:
         """One level of this size, without margin: the canvas is what is asked for, to the next unit."""
         config = RenderConfig(
             size=(height, width),
@@ -59,7 +67,7 @@ class Scene:
             device=self.device,
             **{"sweeps": sweeps, "coarsest": max(height, width), "margin": 0} | settings,
         )
-        return prepare(path_of(STYLE), config, content(height, width))
+        return prepare(path_of(STYLE), config, content(height, width), checkpoints)
 
 
 def content(height: int, width: int) -> Picture:

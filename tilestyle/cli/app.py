@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -66,6 +67,8 @@ def _common(
 
 def main() -> None:
     """Run the command line; the user's mistakes end in one line and exit code 2."""
+    if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         app()
     except TilestyleError as error:

@@ -1,4 +1,4 @@
-"""`tilestyle benchmark`: memory, speed, scaling, quality."""
+"""`tilestyle benchmark`: memory, speed, scaling, quality, many processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tilestyle.benchmark.record import Result, Row
     from tilestyle.benchmark.scene import Scene
 
-app = typer.Typer(help="Measure memory, speed, scaling and quality on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure memory, speed, scaling, quality and many processes on this machine.", no_args_is_help=True
+)
 
 WEIGHTS_HELP = "VGG weights, .safetensors or .pth; random: made up, for time and memory alone."
 Weights = Annotated[str | None, typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's")]
@@ -133,6 +135,31 @@ def quality(
     conclude(result, keep)
     if plot:
         plot_quality(result.rows, plot)
+
+
+@app.command()
+def distributed(
+    network: option.Network = NetworkName.WAVELET,
+    weights: Weights = None,
+    precision: option.PrecisionOption = Precision.AUTO,
+    device: option.Device = "auto",
+    ranks: Annotated[str, typer.Option(help="Numbers of processes to measure with, the first 1.")] = "1,2",
+    measured: Annotated[float, typer.Option(help="Megapixels of the canvas that they render.")] = 1.0,
+    megapixels: Annotated[str, typer.Option(help="Sizes of canvases that are counted.")] = "4,16,64",
+    patch: Patch = 256,
+    sweeps: Sweeps = 6,
+    keep: Keep = None,
+    debug: option.Debug = False,
+) -> None:
+    """What several processes gain, what they send each other, and a model of both for larger machines."""
+    from tilestyle.benchmark import distributed as benchmark
+
+    scene = scene_of(network, weights, precision, device)
+    counts = [round(number) for number in parsed_sizes(ranks)]
+    if counts[0] != 1:
+        raise SettingError(f"ranks {ranks} do not begin with 1", hint="give what is compared with first: 1,2,4")
+    asked = benchmark.Asked(counts, measured, parsed_sizes(megapixels), patch, sweeps)
+    conclude(benchmark.distributed(scene, asked, tell), keep)
 
 
 def scene_of(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Scene:

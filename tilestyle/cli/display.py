@@ -157,7 +157,7 @@ def watcher(*, quiet: bool, preview: Path | None, peak: Callable[[], int]) -> Ob
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+def stop_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]]:
     """A question that Ctrl-C answers with yes; a second Ctrl-C ends the program as ever."""
     asked = False
 
@@ -165,6 +165,8 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if quiet:
+            return
         print("\nstopping after this patch; once more to give up", file=sys.stderr, flush=True)
 
     before = signal.signal(signal.SIGINT, interrupted)

@@ -148,7 +148,7 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
         )
     device = seen.network.device
     work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
-    files = f" and {gib(found.need.disk)} GiB on disk" if found.mapped else ""
+    files = f" and {gib(found.need.disk)} GiB on disk" if found.settled.mapped else ""
     table.caption = (
         f"patch {found.side}, {gib(needed(found.need, device, found.home))} GiB on {device}; "
         f"canvas {gib(found.need.held)} GiB in RAM{files}; {passes} patch passes over "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tilestyle.images import Json, Source
     from tilestyle.job import Job
     from tilestyle.printing import Printing, Ready
+    from tilestyle.ranks import Ranks
 
 
 # Settings that are pictures over the canvas.
@@ -134,7 +135,27 @@ def produce(
     printing: Printing | None = None,
     content: Path | None = None,
 ) -> None:
-    """Render, show progress, write the picture with its settings, say what was done."""
+    """Render, show progress, write the picture with its settings, say what was done.
+
+    Of several ranks that torchrun has started, the first one speaks and writes.
+    """
+    from tilestyle.ranks import joined
+
+    with joined() as ranks:
+        if not ranks.first:
+            output = replace(output, quiet=True, preview=None, frames=None, settings=None, film=None)
+        _produce(styles, config, output, keeping, printing, content, ranks)
+
+
+def _produce(
+    styles: Sequence[StyleFile],
+    config: RenderConfig,
+    output: Output,
+    keeping: Keeping,
+    printing: Printing | None,
+    content: Path | None,
+    ranks: Ranks,
+) -> None:
     from tilestyle.api import prepare, run, working
     from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
@@ -146,7 +167,8 @@ def produce(
 
     peak = Peak(find_device(config.device))
     with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made
-        output.check(output.file, found.height, found.width, found.dpi)
+        if ranks.first:
+            output.check(output.file, found.height, found.width, found.dpi)
         size = found.height, found.width
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
@@ -158,11 +180,11 @@ def produce(
             ends.append(event)
         watch(event)
 
-    work = keeping.work(output.file)
+    work = keeping.work(output.file, ranks)
     with (
         working(work, lambda: identity(styles, config, content, printing), keeping.agree) as checkpoints,
         readied(styles, config, printing, content, checkpoints.path if checkpoints else None) as found,
-        stop_on_interrupt() as stop,
+        stop_on_interrupt(quiet=not ranks.first) as stop,
     ):
         if not output.quiet:
             tell_strokes(found, printing)
@@ -173,6 +195,8 @@ def produce(
         resumed = checkpoints is not None and checkpoints.left is not None
         with filmed(output.film, finest.height, finest.width, resumed=resumed) as observers:
             picture = run(job, together([observe, *observers]), stop, checkpoints)
+        if not ranks.first:
+            return
         made = provenance(styles, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete

@@ -13,6 +13,7 @@ from tilestyle.errors import SettingError
 
 if TYPE_CHECKING:
     from tilestyle.checkpoint import Left
+    from tilestyle.ranks import Ranks
     from tilestyle.work import Work
 
 
@@ -27,17 +28,19 @@ class Keeping:
     yes: bool = False  # go on without asking
     none: bool = False  # keep nothing
 
-    def work(self, file: Path) -> Work | None:
-        """The work folder of a picture."""
+    def work(self, file: Path, ranks: Ranks) -> Work | None:
+        """The work folder of a picture that these ranks render."""
         from tilestyle.work import Work
 
         if self.none:
+            if ranks.count > 1:
+                raise SettingError("several ranks need a work folder", hint="run this command without torchrun")
             return None
         if not self.minutes >= 0:
             raise SettingError(f"a checkpoint every {self.minutes} minutes", hint="give a number from 0 up")
         path = self.folder or file.with_name(f"{file.name}.work")
         command = {"words": sys.argv[1:], "folder": str(Path.cwd())}
-        return Work(path, self.minutes * 60, self.restart, self.keep, command)
+        return Work(path, self.minutes * 60, self.restart, self.keep, command, ranks)
 
     def agree(self, left: Left) -> bool:
         """Ask the user whether to go on; without a terminal, go on."""

@@ -142,6 +142,14 @@ Preview = Annotated[
         help="Picture kept fresh while it runs: open it to watch.", show_default=False, rich_help_panel=OUTPUT
     ),
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="On CPUs, the same picture to the byte, however many ranks render it.",
+        rich_help_panel=COMPUTATION,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=OUTPUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.", rich_help_panel=OUTPUT)]
 

@@ -61,6 +61,7 @@ def render(
     keep_content: option.KeepContent = None,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    deterministic: option.Deterministic = DEFAULT.deterministic,
     paper: option.Print = None,
     dpi: option.Dpi = None,
     fit: option.FitOption = Fit.COVER,
@@ -121,6 +122,7 @@ def render(
         keep_content=keep_content,
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
+        deterministic=deterministic,
     )
     printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))

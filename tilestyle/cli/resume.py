@@ -22,17 +22,13 @@ def resume(
 ) -> None:
     """Go on with a render that was stopped or killed, as its own command would."""
     from tilestyle.cli.app import main
-    from tilestyle.work import MANIFEST, WorkFolder
+    from tilestyle.work import MANIFEST, command_of
 
     if not folder.is_dir():
         raise WorkError(f"there is no folder {folder}", hint="give the work folder of a render")
     if not (folder / MANIFEST).exists():
         raise WorkError(f"{folder} keeps no render", hint="give the work folder of one that was stopped")
-    opened = WorkFolder(folder)
-    try:
-        command = opened.command
-    finally:
-        opened.close(remove=False)
+    command = command_of(folder)
     path = folder.resolve()
     words = [word for word in command.get("words", []) if word not in ("--restart", "--yes", "--quiet", "-q")]
     if not words:

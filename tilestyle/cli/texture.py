@@ -72,6 +72,7 @@ def texture(
     overlap: option.Overlap = DEFAULT.overlap,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
+    deterministic: option.Deterministic = DEFAULT.deterministic,
     paper: option.Print = None,
     dpi: option.Dpi = None,
     bleed: option.Bleed = "0mm",
@@ -127,6 +128,7 @@ def texture(
         overlap=overlap,
         sampler=sampler,
         scale_odds=option.parsed_odds(scale_odds),
+        deterministic=deterministic,
     )
     styles = taken(style, like)
     if like is not None:

@@ -1,0 +1,95 @@
+"""One rank of a measurement, started by torchrun or alone: sweeps of one level, and what they waited for.
+
+    python -m tilestyle.benchmark.rank '{"scene": ..., "side": 1024, "patch": 256, "sweeps": 4, "folder": ...}'
+
+The first rank prints what was found as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from tilestyle.api import working
+from tilestyle.benchmark.scene import Scene
+from tilestyle.benchmark.shares import sum_bytes
+from tilestyle.job import Job
+from tilestyle.ranks import Ranks, joined
+from tilestyle.renderer import optimise
+from tilestyle.standing import Standing
+from tilestyle.style import target
+from tilestyle.work import Work
+
+REPEATS = 5
+
+
+def measured(ranks: Ranks, asked: dict[str, Any]) -> dict[str, Any]:
+    """Run the sweeps; all ranks together."""
+    scene, side = Scene.read(asked["scene"]), int(asked["side"])
+    work = Work(Path(asked["folder"]), every=float("inf"), ranks=ranks)
+    # Alone there is no folder: that is what several ranks are compared with.
+    with working(work if ranks.count > 1 else None, lambda: asked) as checkpoints:
+        job = scene.job(side, side, asked["sweeps"], checkpoints, patch=asked["patch"])
+        ends: list[tuple[float, float]] = []
+        at = checkpoints.standing(job) if checkpoints else Standing()
+
+        def observe(*sweep: object) -> None:
+            ends.append((time.perf_counter(), time.process_time()))
+
+        optimise(job, lambda level: None, observe, lambda: False, at)
+        before, meetings = ranks.traffic.sums, ranks.traffic.meetings
+        sending = _typical(lambda: ranks.add(torch.zeros(sum_bytes(job) // 4)))
+        ranks.traffic.sums = before
+        seconds = median(after[0] - before[0] for before, after in pairwise(ends))
+        processor = median(after[1] - before[1] for before, after in pairwise(ends))
+        cpu = job.network.device.type == "cpu"
+        return {
+            "seconds": seconds,
+            # What other programs do not disturb: on a CPU, the time that it was at work.
+            "cost": sum(ranks.counts(round(1e6 * (processor if cpu else seconds)))) / 1e6,
+            "distances": _distances(job),
+            "sending": sending,
+            "meeting": _typical(ranks.meet),
+            "meetings": meetings / asked["sweeps"],
+            "sums": ranks.traffic.sums / asked["sweeps"],
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+
+
+def _distances(job: Job) -> float:
+    """Seconds of what every rank computes alike in a sweep, however many there are."""
+    (found,) = job.style_moments(job.levels[0])  # of one region
+    goals = {layer: target(moments, job.config) for layer, moments in found.items()}
+    return _typical(lambda: [goal.cotangent(found[layer]) for layer, goal in goals.items()], time.process_time)
+
+
+def _typical(run: Callable[[], object], now: Callable[[], float] = time.perf_counter) -> float:
+    """Median seconds."""
+    taken = []
+    for _ in range(REPEATS):
+        start = now()
+        run()
+        taken.append(now() - start)
+    return median(taken)
+
+
+def main() -> None:
+    """Measure what the command line says."""
+    asked = json.loads(sys.argv[1])
+    with joined() as ranks:
+        found = measured(ranks, asked)
+    if ranks.first:
+        sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""Processes that make one picture together: what they say to each other, and how they share work out.
+
+The one file that speaks torch.distributed. Whoever renders alone has the same methods, which then do nothing.
+Every method here is called by all ranks in the same order, but for `pause` and `paused`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from tilestyle.errors import RankError, SettingError, TilestyleError
+from tilestyle.geometry import Patch
+
+# The longest that ranks wait for one of them: to read a picture, to put a canvas back. A rank that has died is
+# noticed at once; this is for one that lives and does nothing.
+PATIENCE = timedelta(minutes=30)
+# Seconds between two looks at whether the others are there: at first, and at most.
+SOON, LATE = 2e-5, 2e-3
+ALIVE = 0.25  # and whether one of them has said that it ends
+FAILED = "failed"
+GO_ON = "give the same command again: it goes on from the last checkpoint"
+
+
+@dataclass
+class Traffic:
+    """What has been sent."""
+
+    sums: int = 0  # bytes of sums that every rank has
+    meetings: int = 0
+
+
+@dataclass
+class _Link:
+    """The others."""
+
+    store: Store
+    asked: int = 0  # numbers of what was told, and of meetings
+    met: int = 0
+    seen: float = 0.0  # when the others were last looked for
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process, its number, and how many there are."""
+
+    index: int = 0
+    count: int = 1
+    beside: int = 1  # ranks on this machine
+    traffic: Traffic = field(default_factory=Traffic, compare=False)
+    link: _Link | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that speaks, decides and writes."""
+        return self.index == 0
+
+    def meet(self, code: int = 0) -> int:
+        """Wait for all; answers the largest code that one came with."""
+        if self.link is None:
+            return code
+        self.link.met += 1
+        self.traffic.meetings += 1
+        codes = torch.tensor([code])
+        self._wait(lambda: dist.all_reduce(codes, dist.ReduceOp.MAX, async_op=True))
+        return int(codes)
+
+    def pause(self) -> None:
+        """Ask the others to come to the next meeting before their patches are done."""
+        if self.link is not None:
+            link = self.link
+            self._say(lambda: link.store.set(f"pause {link.met}", "1"))
+
+    @property
+    def paused(self) -> bool:
+        """Whether the first has asked."""
+        if self.link is None:
+            return False
+        link = self.link
+        return bool(self._say(lambda: link.store.check([f"pause {link.met}"])))
+
+    def told(self, value: Any = None) -> Any:
+        """What the first has to say, as JSON holds it."""
+        if self.link is None:
+            return value
+        store, self.link.asked = self.link.store, self.link.asked + 1
+        key = f"told {self.link.asked}"
+        if self.first:
+            self._say(lambda: store.set(key, json.dumps(value)))
+            return value
+        self._until(lambda: bool(self._say(lambda: store.check([key]))))
+        return json.loads(self._say(lambda: store.get(key)))
+
+    def counts(self, value: int) -> list[int]:
+        """Everybody's number, in the order of the ranks."""
+        if self.link is None:
+            return [value]
+        numbers = torch.zeros(self.count, dtype=torch.int64)
+        numbers[self.index] = value
+        self._wait(lambda: dist.all_reduce(numbers, async_op=True))
+        return [int(number) for number in numbers]
+
+    def add(self, tensor: Tensor) -> None:
+        """Make a tensor the sum of everybody's, in place."""
+        if self.link is None:
+            return
+        self.traffic.sums += tensor.nbytes
+        shared = tensor if tensor.is_cuda else tensor.cpu()
+        self._wait(lambda: dist.all_reduce(shared, async_op=True))
+        if shared is not tensor:
+            tensor.copy_(shared)
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Do something one after the other, in the order of the ranks."""
+        for index in range(self.count):
+            if index == self.index:
+                work()
+            self.meet()
+
+    def once(self, work: Callable[[], None]) -> None:
+        """Let the first do something while the others wait."""
+        if self.first:
+            work()
+        self.meet()
+
+    def rows(self, height: int, unit: int = 1) -> tuple[int, int]:
+        """Where this rank's rows begin and end, of `height` that are cut at multiples of `unit`."""
+        strips = -(-height // unit)
+        first, last = (unit * (strips * k // self.count) for k in (self.index, self.index + 1))
+        return min(first, height), min(last, height)
+
+    def _wait(self, begin: Callable[[], Any]) -> None:
+        """Run a collective; the interpreter goes on meanwhile, so that signals and bad news are heard."""
+        work = self._say(begin)
+        self._until(work.is_completed)
+        self._say(work.wait)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        pause, end = SOON, time.monotonic() + PATIENCE.total_seconds()
+        while not done():
+            time.sleep(pause)
+            pause = min(2 * pause, LATE)
+            if time.monotonic() > end:
+                minutes = PATIENCE.total_seconds() / 60
+                raise RankError(f"{self} has waited {minutes:.0f} minutes for the others", hint=GO_ON)
+            self.listen()
+
+    def listen(self) -> None:
+        """Raise what another rank has said of its end."""
+        link, now = self.link, time.monotonic()
+        if link is None or now - link.seen < ALIVE:
+            return
+        link.seen = now
+        if self._say(lambda: link.store.check([FAILED])):
+            said = self._say(lambda: link.store.get(FAILED)).decode()
+            raise RankError(f"{self} ends, since {said}", hint=GO_ON)
+
+    def _say(self, word: Callable[[], Any]) -> Any:
+        try:
+            return word()
+        except RankError:
+            raise
+        except RuntimeError as error:  # torch has no narrower one for all of them
+            raise RankError(f"{self} ends, since another has died ({_reason(error)})", hint=GO_ON) from error
+
+    def __str__(self) -> str:
+        return f"rank {self.index} of {self.count}"
+
+
+ALONE = Ranks()
+
+
+def split(costs: Sequence[int], count: int) -> list[slice]:
+    """Cut a list into `count` runs of about the same cost, in order; runs may be empty."""
+    total, done, cuts = sum(costs), 0, [0]
+    for place, cost in enumerate(costs):
+        # Where the middle of an item lies decides whose it is: so a single one is the first rank's.
+        while len(cuts) < count and (2 * done + cost) * count > 2 * total * len(cuts):
+            cuts.append(place)
+        done += cost
+    cuts += [len(costs)] * (count + 1 - len(cuts))
+    runs = [slice(start, stop) for start, stop in pairwise(cuts)]
+    return sorted(runs, key=lambda run: run.start == run.stop) if len(costs) < count else runs
+
+
+def dealt(patches: Sequence[Patch], height: int, count: int) -> list[list[Patch]]:
+    """Patches of a sweep for every rank: runs of about as many pixels, down a canvas of this height.
+
+    By where their middles lie, whatever corner the sweep begins at: so a rank has nearly the same part of the
+    canvas in every sweep. Alone, they are left in their order.
+    """
+    if count == 1:
+        return [list(patches)]
+
+    def place(patch: Patch) -> tuple[int, int]:
+        return (patch.owned.top + patch.owned.height // 2) % height, patch.owned.left
+
+    placed = sorted(patches, key=place)
+    return [placed[run] for run in split([patch.read.area for patch in placed], count)]
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """The ranks that torchrun has started; alone where it has not.
+
+    Joins them by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, takes the GPU of LOCAL_RANK, and tells the
+    others when the block ends with an error. Raises SettingError where there are fewer GPUs than ranks,
+    RankError when another rank has ended.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield ALONE
+        return
+    ranks = _join()
+    before = signal.signal(signal.SIGTERM, _terminated(ranks))
+    try:
+        yield ranks
+    except BaseException as error:
+        _tell(ranks, error)
+        raise
+    else:
+        dist.destroy_process_group()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _join() -> Ranks:
+    local, beside = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    gpus = torch.cuda.device_count()
+    if gpus and beside > gpus:
+        raise SettingError(
+            f"{beside} ranks on {socket.gethostname()}, which has {gpus} GPUs",
+            hint=f"give torchrun --nproc-per-node {gpus}, or hide the GPUs (CUDA_VISIBLE_DEVICES=) to use CPUs",
+        )
+    if gpus:
+        torch.cuda.set_device(local)
+    # torchrun keeps its store when it starts ranks again: nobody must hear what the last ones said.
+    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {os.environ['WORLD_SIZE']}"
+    try:
+        store, index, count = next(iter(rendezvous("env://", timeout=PATIENCE)))
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpus else "gloo",
+            store=PrefixStore(f"ranks {attempt}", store),
+            rank=index,
+            world_size=count,
+            timeout=PATIENCE,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise RankError(
+            f"the ranks cannot find each other ({_reason(error)})", hint="start them with torchrun"
+        ) from error
+    return Ranks(index, count, beside, link=_Link(PrefixStore(f"tilestyle {attempt}", store)))
+
+
+def _reason(error: Exception) -> str:
+    """What a library said, without where in it, in one line."""
+    return re.sub(r"\[[^]]*/[^]]*\] ", "", str(error)).splitlines()[0][:120]
+
+
+def _terminated(ranks: Ranks) -> Callable[[int, FrameType | None], None]:
+    """What a rank does that is told to end: torchrun tells those that are left, when one has died."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise RankError(f"{ranks} was told to end: another has died, or the job was stopped", hint=GO_ON)
+
+    return end
+
+
+def _tell(ranks: Ranks, error: BaseException) -> None:
+    """Tell the others of the end, unless they have told us."""
+    if ranks.link is None or isinstance(error, RankError):
+        return
+    said = str(error) if isinstance(error, TilestyleError) else type(error).__name__
+    try:
+        ranks.link.store.set(FAILED, f"rank {ranks.index} has ended ({said})")
+    except RuntimeError:
+        return  # whoever keeps the store has gone, which they will have noticed
