@@ -57,6 +57,8 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         "128",
         "--sweeps",
         "2",
+        "--precision",
+        "fp32",
         "--plot",
         str(tmp_path / "p"),
     ]

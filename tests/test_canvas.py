@@ -57,7 +57,7 @@ def test_enlarging_keeps_the_picture_and_its_state() -> None:
     assert bigger.pixels.shape == (3, large.height, large.width)
     assert bigger.picture().shape == (3, 60, 80)
     back = resized(bigger.picture(), Box(0, 0, 30, 40))
-    assert (back - canvas.picture()).abs().max() < 0.02
+    assert (back - canvas.picture()).abs().max() < 0.04  # a spline is soft
     # The interpolations are linear and each knows its plane.
     assert (bigger.first - (bigger.pixels - 0.5)).abs().max() < 1e-3
     assert bigger.second.min() >= 0

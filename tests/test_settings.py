@@ -25,6 +25,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "pooling_scale": {"network": "vgg19"},
     "input_scaling": {"network": "vgg19"},
     "feature_scale": {"network": "vgg19"},
+    "trust": {"anchor": Path("anchor.png").absolute()},
 }
 EXAMPLES: dict[str, list[Any]] = {
     "size": [700, (300, 400)],
@@ -32,6 +33,8 @@ EXAMPLES: dict[str, list[Any]] = {
     "scale_odds": [(0.75, 0.25)],
     "style_blend": [(0.3, 0.7)],
     "mask": [Path("mask.png")],
+    "anchor": [Path("anchor.png")],
+    "trust": [Path("trust.png")],
     "blend_map": [Path("map.png")],
     "weights": [Path("weights/vgg.safetensors"), "random"],
     "init": ["noise", Path("start.png")],
