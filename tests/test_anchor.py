@@ -16,8 +16,9 @@ from tilestyle.config import Optimiser, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box, Draw, Patch, covering
 from tilestyle.progress import Event, SweepDone
-from tilestyle.reference import anchor_loss, render_untiled
+from tilestyle.reference import render_untiled
 from tilestyle.renderer import optimise
+from tilestyle.untiled import anchor_loss
 from tilestyle.work import Work
 
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)

@@ -16,8 +16,8 @@ from tilestyle.geometry import Box, extent, overlapping
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level
-from tilestyle.reference import content_loss, style_loss, whole_moments
 from tilestyle.tv import total_variation, total_variation_gradient
+from tilestyle.untiled import content_loss, style_loss, whole_moments
 
 CONTENT = waves(100, 150)
 SMALL: dict[str, Any] = {

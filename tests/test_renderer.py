@@ -24,12 +24,13 @@ from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
 from tilestyle.pull import Pull
-from tilestyle.reference import content_loss, render_untiled, whole_moments
+from tilestyle.reference import render_untiled
 from tilestyle.regions import Global
 from tilestyle.renderer import optimise
 from tilestyle.sight import Sight
 from tilestyle.standing import Standing
 from tilestyle.tv import total_variation, total_variation_gradient
+from tilestyle.untiled import content_loss, whole_moments
 from tilestyle.view import Look, View
 
 CONTENT = waves(60, 80)

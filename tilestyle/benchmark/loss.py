@@ -8,7 +8,7 @@ from torch import Tensor
 from tilestyle.canvas import read
 from tilestyle.geometry import Box, Draw
 from tilestyle.job import Job
-from tilestyle.reference import content_loss, style_loss, whole_moments
+from tilestyle.untiled import content_loss, style_loss, whole_moments
 
 PLACEMENTS = 12
 
