@@ -17,6 +17,7 @@ import torch
 
 from tests.together import CONFIG, CONTENT, STYLE, TALL, configured
 from tilestyle import planes, render, resolved
+from tilestyle.agreement import check_company
 from tilestyle.errors import RankError, SettingError
 from tilestyle.fixed_point import fixed, floating
 from tilestyle.geometry import Draw, covering, extent
@@ -186,6 +187,13 @@ def test_what_cannot_be_is_refused_on_every_rank(tmp_path: Path) -> None:
         assert done.returncode == 1, done.stderr
         assert done.stderr.count("\n") == 1
         assert index or "in an order of their own" in done.stderr
+
+
+@pytest.mark.parametrize("settings", [{"optimiser": "lbfgs"}, {"anchor": "a.png"}])
+def test_what_is_for_one_process_is_said(settings: dict[str, Any]) -> None:
+    check_company(configured(settings), 1)
+    with pytest.raises(SettingError, match=r"is for one process; leave it out, or leave out torchrun"):
+        check_company(configured(settings), 2)
 
 
 def test_sums_in_fixed_point_have_no_order() -> None:

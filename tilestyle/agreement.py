@@ -29,14 +29,15 @@ def check_colours(config: RenderConfig, *, with_content: bool) -> None:
         )
 
 
-def check_together(config: RenderConfig, *, overlapping: bool) -> None:
-    """Refuse what several ranks cannot do, or not as they are asked to."""
-    if config.optimiser is Optimiser.LBFGS:
-        raise SettingError("L-BFGS is for one process", hint="use --optimiser adam, or leave out torchrun")
-    if config.anchor is not None:
-        raise SettingError("an anchor is for one process", hint="leave out torchrun")
-    overlapping = overlapping or config.sampler is Sampler.WINDOWS
-    if (overlapping or config.locality) and config.deterministic:
+def check_company(config: RenderConfig, ranks: int) -> None:
+    """Refuse what several ranks cannot do together."""
+    if ranks == 1:
+        return
+    if config.optimiser is Optimiser.LBFGS or config.anchor is not None:
+        what = "an anchor" if config.anchor is not None else "L-BFGS"
+        raise SettingError(f"{what} is for one process", hint="leave it out, or leave out torchrun")
+    unordered = config.overlap or config.sampler is Sampler.WINDOWS or config.locality
+    if config.deterministic and unordered:
         raise SettingError(
             "where patches overlap, and with locality, several ranks add up in an order of their own",
             hint="leave out --deterministic, or --overlap, --sampler windows and --locality",

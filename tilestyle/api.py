@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle import images
-from tilestyle.agreement import check_colours, check_together, inverting
+from tilestyle.agreement import check_colours, check_company, inverting
 from tilestyle.allocator import release
 from tilestyle.anchor import check_anchor
 from tilestyle.budget import Limits, needed
@@ -182,9 +182,8 @@ def prepare(
     """
     ranks = checkpoints.ranks if checkpoints else ALONE
     check_colours(config, with_content=content is not None)
+    check_company(config, ranks.count)
     seen = resolve(config, with_content=content is not None, with_style=style is not None)
-    if ranks.count > 1:
-        check_together(config, overlapping=bool(seen.halo))
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
     given = {"content": content, "init": init, "anchor": config.anchor}

@@ -199,9 +199,8 @@ def fill(
 
     Along an axis that repeats there is no margin: the picture goes on at its opposite edge, as it is.
     """
-    box = extent.picture
-    rows = ranks.rows(box.height, ROWS)
-    _resampled(picture, _view(plane, box), kind, extent.repeats, clamped=clamped, rows=rows)
+    box, place = extent.picture, _view(plane, extent.picture)
+    _resampled(picture, place, kind, extent.repeats, clamped=clamped, rows=ranks.rows(box.height, ROWS))
     ranks.meet()
     ranks.once(lambda: _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height))
     first, last = ranks.rows(extent.height, ROWS)

@@ -151,7 +151,7 @@ def pooled(
     sums: Mapping[str, MomentSum], channels: Mapping[str, int], device: torch.device, ranks: Ranks
 ) -> None:
     """Make everybody's sums of layers those of all ranks; `channels` and `device` are for who has none."""
-    if ranks.count == 1:
+    if ranks.count == 1 or not sums:
         return
     for layer, total in sums.items():
         total.begin(channels[layer], device)

@@ -49,8 +49,8 @@ def strips(
 ) -> Iterator[tuple[int, Tensor]]:
     """A [C, h, w] picture at another size (height, width), as (top, [C, n, width]) from top to bottom.
 
-    Or only what lies between two `rows`, which are multiples of `ROWS` or the end. Along an axis that it
-    `repeats`, (down, across), what lies beyond an edge is what lies at the opposite one.
+    Along an axis that it `repeats`, (down, across), what lies beyond an edge is what lies at the opposite one.
+    Or only what lies between two `rows`, which are multiples of `ROWS` or the end.
     """
     first, last = rows or (0, size[0])
     for top in range(first, last, ROWS):

@@ -24,7 +24,7 @@ from tilestyle.cli import (
     video,
     zoom,
 )
-from tilestyle.errors import TilestyleError
+from tilestyle.errors import SettingError, TilestyleError
 from tilestyle.version import __version__
 
 app = typer.Typer(
@@ -56,13 +56,19 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# Commands that processes started by torchrun run together.
+TOGETHER = ("render", "texture", "invert", "resume")
+
+
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in TOGETHER:
+        raise SettingError(f"{context.invoked_subcommand} is for one process", hint="call it without torchrun")
 
 
 def main() -> None:

@@ -143,7 +143,7 @@ def produce(
 
     with joined() as ranks:
         if not ranks.first:
-            output = replace(output, quiet=True, preview=None, frames=None, settings=None, film=None)
+            output = replace(output, quiet=True, preview=None, frames=None, film=None, settings=None)
         _produce(styles, config, output, keeping, printing, content, ranks)
 
 
