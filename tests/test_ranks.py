@@ -53,7 +53,9 @@ def together(count: int, folder: Path, **asked: Any) -> list[subprocess.Complete
             env=os.environ
             | {"RANK": str(index), "WORLD_SIZE": str(count), "LOCAL_RANK": str(index)}
             | {"LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""},
+            # As many threads as here, for the same bytes; more than there are cores must not wait by spinning.
+            | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "OMP_WAIT_POLICY": "passive"}
+            | {"GOMP_SPINCOUNT": "0", "CUDA_VISIBLE_DEVICES": ""},
             cwd=Path(__file__).parent.parent,
             stderr=subprocess.PIPE,
             text=True,
