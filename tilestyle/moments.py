@@ -92,7 +92,8 @@ class MomentSum:
 
     def add(self, features: Tensor, weights: Tensor | None = None) -> None:
         """Count every cell of [B, C, h, w] features in; as much of each as `weights` [h, w] say, if B is 1."""
-        flat = features.transpose(0, 1).flatten(1)  # [C, B*h*w]
+        # By cells, as they lie in memory: taken by channels, those inside of a patch are turned when copied.
+        flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).mT  # [C, B*h*w]
         if weights is None:
             count: float = flat.shape[1]
             parts = _summed(flat)

@@ -16,7 +16,7 @@ from tilestyle.errors import OutputError
 
 DEFAULT = RenderConfig()
 NOTHING = Keeping(none=True)
-SIZE = 384  # long side of the renders, pixels: what two cores finish in a minute
+SIZE = 336  # long side of the renders, pixels: what two slow cores finish in 90 s
 
 
 def demo(
