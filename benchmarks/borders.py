@@ -20,7 +20,9 @@ from benchmarks.jobs import PAIRS, finished, job, parser, settings
 from benchmarks.record import report
 from tilestyle.canvas import Canvas
 from tilestyle.config import Quality
-from tilestyle.geometry import Around, Draw, Patch, covering
+from tilestyle.covering import Around, covering
+from tilestyle.draw import Draw
+from tilestyle.geometry import Patch
 from tilestyle.job import Job
 from tilestyle.networks.network import exact_halo
 from tilestyle.sight import Sight

@@ -4,7 +4,9 @@ import torch
 
 from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
-from tilestyle.geometry import Draw, covering, extent
+from tilestyle.covering import covering
+from tilestyle.draw import Draw
+from tilestyle.geometry import extent
 
 
 def test_windows_that_cover_everything_are_torchs_adam() -> None:

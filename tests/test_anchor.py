@@ -13,8 +13,10 @@ from tilestyle import RenderConfig, planes, render, renderer, resolved
 from tilestyle.anchor import Anchored, averaged
 from tilestyle.canvas import Canvas
 from tilestyle.config import Optimiser, Precision
+from tilestyle.covering import covering
+from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
-from tilestyle.geometry import Box, Draw, Patch, covering
+from tilestyle.geometry import Box, Patch
 from tilestyle.progress import Event, SweepDone
 from tilestyle.reference import render_untiled
 from tilestyle.renderer import optimise

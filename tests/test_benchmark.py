@@ -26,8 +26,10 @@ from tilestyle.cli.app import main
 from tilestyle.cli.benchmark import parsed_sizes
 from tilestyle.cli.results import flattened, shown
 from tilestyle.config import NetworkName, Precision, RenderConfig
+from tilestyle.covering import Around, covering
+from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
-from tilestyle.geometry import Around, Draw, covering, extent
+from tilestyle.geometry import extent
 from tilestyle.ranks import dealt
 
 SCENE = Scene(precision=Precision.FP32, device="cpu")

@@ -3,7 +3,9 @@
 import torch
 
 from tilestyle.blend import FADE, Blend
-from tilestyle.geometry import Around, Box, Draw, Patch, covering, extent
+from tilestyle.covering import Around, covering
+from tilestyle.draw import Draw
+from tilestyle.geometry import Box, Patch, extent
 from tilestyle.planes import Memory
 
 

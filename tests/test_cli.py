@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
 from tilestyle.cli.app import main
 from tilestyle.cli.display import clock
@@ -57,7 +58,7 @@ def test_render_writes_the_picture_and_what_made_it(folder: Path) -> None:
 
 
 def test_texture_makes_sixteen_bits(folder: Path) -> None:
-    done = run(
+    done = called(
         folder,
         "texture",
         "style.png",
@@ -73,13 +74,13 @@ def test_texture_makes_sixteen_bits(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == done.stdout == ""
-    shown = run(folder, "info", "out.tif")
+    shown = called(folder, "info", "out.tif")
     assert "96 x 64" in shown.stdout
     assert "16 bits" in shown.stdout
 
 
 def test_info_describes_the_machine(folder: Path) -> None:
-    done = run(folder, "info")
+    done = called(folder, "info")
     assert done.returncode == 0, done.stderr
     for word in ("torch", "device", "free", "network wavelet", "network vgg19"):
         assert word in done.stdout

@@ -6,7 +6,8 @@ import torch
 from tests.conftest import job, waves
 from tilestyle.canvas import Canvas, framed
 from tilestyle.coarse import Coarse
-from tilestyle.geometry import Box, Draw
+from tilestyle.draw import Draw
+from tilestyle.geometry import Box
 from tilestyle.job import Goal, Job
 
 CONTENT = waves(200, 280)

@@ -11,8 +11,9 @@ from tilestyle import RenderConfig, Style
 from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, reduced
 from tilestyle.config import Normalise, Optimiser, Precision, StyleLoss, TvForm
+from tilestyle.covering import overlapping
 from tilestyle.exact import Exact
-from tilestyle.geometry import Box, extent, overlapping
+from tilestyle.geometry import Box, extent
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level

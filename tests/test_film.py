@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
-from tests.test_cli import folder, run  # noqa: F401
+from tests.test_cli import folder  # noqa: F401
 from tilestyle import film
 from tilestyle.choices import Codec
 from tilestyle.clips import footage
@@ -113,7 +114,7 @@ def test_frames_are_evenly_spaced_in_change_and_of_one_size() -> None:
 
 def test_render_films_itself(folder: Path) -> None:  # noqa: F811
     words = ["render", "content.png", "--style", "style.png", "--size", "80", "--sweeps", "12", "-q"]
-    done = run(folder, *words, "-o", "a.png", "--film", "a.mp4", "--film-step", "0.002")
+    done = called(folder, *words, "-o", "a.png", "--film", "a.mp4", "--film-step", "0.002")
     assert done.returncode == 0, done.stderr
     frames = decoded(folder / "a.mp4")
     assert len(frames) > 40
@@ -121,12 +122,12 @@ def test_render_films_itself(folder: Path) -> None:  # noqa: F811
     with Image.open(folder / "a.png") as image:
         assert np.abs(np.asarray(image).astype(float) - frames[-1]).mean() < 9
     assert np.abs(frames[0].astype(float) - frames[-1]).mean() > 12
-    done = run(
+    done = called(
         folder, "texture", "style.png", "--size", "64", "--sweeps", "8", "-q", "-o", "b.png", "--film", "b"
     )
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "b").iterdir())) > 5
-    done = run(folder, *words, "-o", "c.png", "--film", "c.txt")
+    done = called(folder, *words, "-o", "c.png", "--film", "c.txt")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (folder / "c.png").exists()

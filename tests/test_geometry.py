@@ -7,21 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilestyle.geometry import (
-    Around,
-    Box,
-    Draw,
-    Patch,
-    corners,
-    covering,
-    extent,
-    meeting,
-    mirrored,
-    partition,
-    pieces,
-    scattered,
-    tiling,
-)
+from tilestyle.covering import Around, covering, scattered
+from tilestyle.draw import Draw
+from tilestyle.geometry import Box, Patch, corners, extent, meeting, mirrored, partition, pieces, tiling
 
 units = st.sampled_from([1, 4, 16])
 draws = st.builds(Draw, seed=st.integers(0, 2**63 - 1), level=st.integers(0, 40), sweep=st.integers(0, 999))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
 from tilestyle import Init, RenderConfig, SweepDone, invert
 from tilestyle.agreement import inverting
@@ -130,8 +129,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
     Image.fromarray((WANTED * 255).astype(np.uint8)).save(tmp_path / "content.png")
     words = ["invert", "content.png", "--layer", "colour_1", "--layer", "shape_3=0.5", "-o", "out.png"]
     more = ["--sweeps", "3", "--coarsest", "100", "--frames", "frames", "--size", "100"]
-    command = [sys.executable, "-m", "tilestyle", *words, *more]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    ended = called(tmp_path, *words, *more)
     assert ended.returncode == 0, ended.stderr
     assert "level 1/1" in ended.stderr
     made = read_provenance(tmp_path / "out.png")

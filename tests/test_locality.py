@@ -13,9 +13,11 @@ from tilestyle import RenderConfig, render, texture
 from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Optimiser, Precision, StyleLoss
+from tilestyle.covering import covering
+from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
 from tilestyle.formulas import gram, wasserstein
-from tilestyle.geometry import Box, Draw, Patch, covering
+from tilestyle.geometry import Box, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments, combined
 from tilestyle.objective import Objective

@@ -18,9 +18,11 @@ import torch
 from tests.together import CONFIG, CONTENT, STYLE, TALL, configured
 from tilestyle import planes, render, resolved
 from tilestyle.agreement import check_company
+from tilestyle.covering import covering
+from tilestyle.draw import Draw
 from tilestyle.errors import RankError, SettingError
 from tilestyle.fixed_point import fixed, floating
-from tilestyle.geometry import Draw, covering, extent
+from tilestyle.geometry import extent
 from tilestyle.networks.registry import load_network
 from tilestyle.progress import Event, Resumed
 from tilestyle.ranks import ALONE, Ranks, _terminated, dealt, joined, split

@@ -8,15 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
-from tests.test_cli import run
 from tilestyle import RenderConfig, Style, render, texture
 from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Optimiser, Precision, StyleLoss
+from tilestyle.covering import covering
+from tilestyle.draw import Draw
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.formulas import gram, statistics, wasserstein
-from tilestyle.geometry import Box, Draw, Patch, covering
+from tilestyle.geometry import Box, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.masks import palette
 from tilestyle.moments import Moments, MomentSum
@@ -121,7 +123,7 @@ def test_what_has_no_style_stays_the_content_to_the_byte(tmp_path: Path) -> None
     Image.fromarray((ONE.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / "style.png")
     Image.fromarray(painted(RED, GREEN)).save(tmp_path / "mask.png")
     words = ["render", "content.png", "-s", "style.png:#ff0000", "--mask", "mask.png", "-o", "o.png"]
-    done = run(tmp_path, *words, "--sweeps", "3", "--init", "noise", "--patch", "64")
+    done = called(tmp_path, *words, "--sweeps", "3", "--init", "noise", "--patch", "64")
     assert done.returncode == 0, done.stderr
     found = np.asarray(Image.open(tmp_path / "o.png"))
     assert np.array_equal(found[:, 66:], content[:, 66:])
@@ -230,9 +232,9 @@ def test_a_run_with_masks_is_made_again_from_its_settings(tmp_path: Path) -> Non
         "mask.png",
     ]
     (tmp_path / "kept").mkdir()
-    one = run(tmp_path, *words, "-o", "one.png", "--sweeps", "1", "--save-config", "kept/run.toml")
+    one = called(tmp_path, *words, "-o", "one.png", "--sweeps", "1", "--save-config", "kept/run.toml")
     assert one.returncode == 0, one.stderr
-    again = run(tmp_path, "render", "--config", "kept/run.toml", "-o", "again.png")
+    again = called(tmp_path, "render", "--config", "kept/run.toml", "-o", "again.png")
     assert again.returncode == 0, again.stderr
     first, second = (np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "again.png"))
     assert np.array_equal(first, second)

@@ -15,9 +15,11 @@ from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
+from tilestyle.covering import Around, covering
+from tilestyle.draw import Draw
 from tilestyle.errors import DivergedError
 from tilestyle.formulas import wasserstein
-from tilestyle.geometry import Around, Box, Draw, Patch, covering
+from tilestyle.geometry import Box, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments
 from tilestyle.networks.weights import random_vgg

@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
-from tests.test_cli import folder, run  # noqa: F401
+from tests.test_cli import folder  # noqa: F401
 from tilestyle.clips import footage
 from tilestyle.config import DRIFT, ZOOM, Precision, RenderConfig
 from tilestyle.drift import Watch, drift
@@ -118,18 +119,18 @@ def test_ways_that_cannot_be(way: tuple[int, float]) -> None:
 
 def test_the_commands(folder: Path) -> None:  # noqa: F811
     words = ["--size", "64", "--sweeps", "2", "--out", "d", "--film", "d.mp4"]
-    done = run(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
+    done = called(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
     assert done.returncode == 0, done.stderr
     assert "step 2/2 style.png style" in done.stderr
     assert len(list(footage(folder / "d.mp4").frames())) == 5
     words = ["--size", "64x48", "--sweeps", "2", "-o", "z", "-q", "--steps", "2"]
-    done = run(folder, "zoom", "style.png", *words, "--film", "frames")
+    done = called(folder, "zoom", "style.png", *words, "--film", "frames")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert len(list((folder / "frames").iterdir())) == 4
     with Image.open(folder / "z" / "0002.png") as image:
         assert image.size == (64, 48)
-    done = run(folder, "zoom", "style.png", *words[:-1], "3")
+    done = called(folder, "zoom", "style.png", *words[:-1], "3")
     assert done.returncode == 2
     assert "holds another series (steps)" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
 from tilestyle.comparison import Comparison, cells, discard
 from tilestyle.config import Color, NetworkName, Precision, RenderConfig
@@ -143,8 +142,7 @@ def test_the_command_writes_one_file(files: tuple[Path, Path], tmp_path: Path) -
         "--vary",
         "content-weight=0.1,1",
     ]
-    command = [sys.executable, "-m", "tilestyle", *words, "--size", "64", "--sweeps", "1"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    ended = called(tmp_path, *words, "--size", "64", "--sweeps", "1")
     assert ended.returncode == 0, ended.stderr
     assert "cell 2 of 2" in ended.stderr
     assert sorted(os.listdir(tmp_path)) == ["content.png", "sheet.png", "style.png"]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
-from tests.test_cli import run
 from tilestyle import RenderConfig, render, texture
 from tilestyle.api import prepare
 from tilestyle.cli.options import StyleFile, parsed_styles
@@ -81,14 +81,16 @@ def test_the_command_line_blends(tmp_path: Path) -> None:
         Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / name)
     common = ["--size", "64", "--sweeps", "1"]
     words = ["render", "content.png", "-s", "a.png", "-s", "b.png", "-o", "o.png", "--style-blend", "0.3,0.7"]
-    done = run(tmp_path, *words, *common)
+    done = called(tmp_path, *words, *common)
     assert done.returncode == 0, done.stderr
     made = read_provenance(tmp_path / "o.png")
     assert made is not None
     assert made["style"] == ["a.png", "b.png"]
     assert made["settings"] == {"size": 64, "sweeps": 1, "seed": 0, "style_blend": [0.3, 0.7]}
-    done = run(tmp_path, "texture", "a.png", "b.png", "-o", "t.png", *common)
+    done = called(tmp_path, "texture", "a.png", "b.png", "-o", "t.png", *common)
     assert done.returncode == 0, done.stderr
-    done = run(tmp_path, "render", "content.png", "-s", "a.png", "-o", "o.png", "--style-blend", "1,2", *common)
+    done = called(
+        tmp_path, "render", "content.png", "-s", "a.png", "-o", "o.png", "--style-blend", "1,2", *common
+    )
     assert done.returncode == 2
     assert "2 weights for 1 style" in done.stderr

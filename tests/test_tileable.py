@@ -18,8 +18,10 @@ from tilestyle import Init, RenderConfig, Tileable, planes, render, resolved, te
 from tilestyle.api import prepare
 from tilestyle.canvas import framed, resized
 from tilestyle.config import Precision
+from tilestyle.covering import covering, scattered
+from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
-from tilestyle.geometry import Box, Draw, covering, extent, scattered
+from tilestyle.geometry import Box, extent
 from tilestyle.images import FloatArray
 from tilestyle.resample import Filter, strips
 

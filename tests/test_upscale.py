@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.command import called
 from tests.conftest import waves
-from tests.test_cli import folder, run  # noqa: F401
+from tests.test_cli import folder  # noqa: F401
 from tilestyle.anchor import averaged
 from tilestyle.config import UPSCALE, Precision
 from tilestyle.errors import SettingError
@@ -57,7 +58,7 @@ def test_the_command(folder: Path) -> None:  # noqa: F811
     with Image.open(folder / "content.png") as image:
         image.resize((64, 48)).save(folder / "low.png")
     words = ["upscale", "low.png", "--reference", "style.png", "-o", "high.png", "--factor", "2"]
-    done = run(folder, *words, "--sweeps", "3", "--sheet", "sheet.png")
+    done = called(folder, *words, "--sweeps", "3", "--sheet", "sheet.png")
     assert done.returncode == 0, done.stderr
     assert "wrote high.png: 128 x 96; averaged down, it agrees with low.png to" in done.stderr
     with Image.open(folder / "sheet.png") as image:

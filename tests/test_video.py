@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.test_cli import folder, run  # noqa: F401
+from tests.command import called
+from tests.test_cli import folder  # noqa: F401
 from tilestyle import raft
 from tilestyle.api import render
 from tilestyle.clips import footage
@@ -138,7 +139,7 @@ def test_a_film_keeps_its_sound_and_its_rate(folder: Path) -> None:  # noqa: F81
 
     sounding(folder / "in.mp4", clip("pan")[0])
     words = ["video", "in.mp4", "--style", "style.png", "--size", "64", "--quality", "draft", "--sweeps", "1"]
-    done = run(folder, *words, "-o", "out.mp4")
+    done = called(folder, *words, "-o", "out.mp4")
     assert done.returncode == 0, done.stderr
     assert "step 4/4" in done.stderr
     assert not (folder / "out.mp4.frames").exists()

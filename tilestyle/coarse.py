@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import Canvas, expanded, put, reduced
-from tilestyle.geometry import LAP, Around, Box, Draw, covering
+from tilestyle.covering import LAP, Around, covering
+from tilestyle.draw import Draw
+from tilestyle.geometry import Box
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level

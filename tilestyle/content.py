@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import Reader, read
-from tilestyle.geometry import Extent, Patch, overlapping
+from tilestyle.covering import overlapping
+from tilestyle.geometry import Extent, Patch
 from tilestyle.moments import MomentSum, pooled
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import touched

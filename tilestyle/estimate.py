@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tilestyle.config import Optimiser, StyleLoss
-from tilestyle.geometry import overlapping
+from tilestyle.covering import overlapping
 from tilestyle.job import Job
 from tilestyle.networks.network import exact_halo
 from tilestyle.plan import Level, patches_of

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from tilestyle.canvas import Canvas, add, expanded, read, reduced
-from tilestyle.geometry import Box, overlapping
+from tilestyle.covering import overlapping
+from tilestyle.geometry import Box
 from tilestyle.job import Goal, Job
 from tilestyle.networks.network import exact_halo
 from tilestyle.objective import Terms

@@ -11,8 +11,9 @@ from torch import Tensor
 from tilestyle.budget import Limits
 from tilestyle.canvas import fill, fitted, resized
 from tilestyle.config import Init, RenderConfig, Sampler
+from tilestyle.draw import Draw
 from tilestyle.footprint import Footprint
-from tilestyle.geometry import Box, Draw
+from tilestyle.geometry import Box
 from tilestyle.locality import Windows
 from tilestyle.luminance import tinted
 from tilestyle.moments import Moments, combined

@@ -10,7 +10,9 @@ from tilestyle import lbfgs
 from tilestyle.allocator import release
 from tilestyle.canvas import Canvas
 from tilestyle.config import Optimiser, Sampler
-from tilestyle.geometry import LAP, Around, Draw, Patch, covering, scattered
+from tilestyle.covering import LAP, Around, covering, scattered
+from tilestyle.draw import Draw
+from tilestyle.geometry import Patch
 from tilestyle.job import Job
 from tilestyle.plan import Level, step_size
 from tilestyle.ranks import Ranks

@@ -13,7 +13,8 @@ from tilestyle.anchor import Anchored
 from tilestyle.canvas import Canvas, spread
 from tilestyle.coarse import Coarse
 from tilestyle.config import Color, Sampler, StyleLoss
-from tilestyle.geometry import Draw, Patch
+from tilestyle.draw import Draw
+from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level

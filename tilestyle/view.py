@@ -11,7 +11,9 @@ from tilestyle.canvas import Canvas, Reader, read
 from tilestyle.config import Normalise, Optimiser
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
-from tilestyle.geometry import Around, Draw, Patch, covering
+from tilestyle.covering import Around, covering
+from tilestyle.draw import Draw
+from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas import read
-from tilestyle.geometry import Box, Draw
+from tilestyle.draw import Draw
+from tilestyle.geometry import Box
 from tilestyle.job import Job
 from tilestyle.untiled import content_loss, style_loss, whole_moments
 
