@@ -13,14 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas import Canvas, resized
+from tilestyle.canvas import ROWS, Canvas, resized
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box, pieces
 from tilestyle.job import Job
 from tilestyle.plan import Level
 from tilestyle.planes import touched
-
-ROWS = 256  # of the canvas that are gone through at once
 
 
 def check_anchor(anchor: Tensor, picture: Box) -> None:

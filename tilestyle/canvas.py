@@ -30,7 +30,7 @@ PLANES = {
     "second": (3, Filter.SPLINE),
     "steps": (1, Filter.NEAREST),
 }
-ROWS = 256  # that are gone through at once
+ROWS = 256  # of the canvas that are gone through at once
 CELLS = 64  # rows of a reduced window that are made at once
 
 

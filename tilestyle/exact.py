@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from tilestyle.canvas import Canvas, add, expanded, read, reduced
+from tilestyle.canvas import ROWS, Canvas, add, expanded, read, reduced
 from tilestyle.covering import overlapping
 from tilestyle.geometry import Box
 from tilestyle.job import Goal, Job
@@ -22,8 +22,6 @@ from tilestyle.plan import Level
 from tilestyle.planes import touched
 from tilestyle.tv import total_variation_gradient, variation_sum
 from tilestyle.view import Look, View
-
-ROWS = 256  # of the canvas that are gone through at once
 
 
 class Exact:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tilestyle.adam import Adam
 from tilestyle.blend import Blend
-from tilestyle.canvas import Canvas
+from tilestyle.canvas import ROWS, Canvas
 from tilestyle.config import Sampler
 from tilestyle.geometry import Box, Patch, corners, meeting
 from tilestyle.job import Job
@@ -19,9 +19,6 @@ from tilestyle.standing import Standing
 
 # Bytes of rims that are no matter.
 MANY = 16 * 2**20
-
-# Rows of the canvas that a blend is stepped by at once: the optimiser's temporaries stay small.
-ROWS = 256
 
 
 class Stepper:
@@ -118,6 +115,7 @@ class Stepper:
             return
         self._ranks.in_turn(self._add_late)
         extent = self._canvas.extent
+        # By rows: the optimiser's temporaries stay small.
         first, last = self._ranks.rows(extent.height, ROWS)
         for top in range(first, last, ROWS):
             rows = slice(top, min(top + ROWS, last))

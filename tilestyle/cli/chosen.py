@@ -41,7 +41,7 @@ def chosen(context: typer.Context, **options: Any) -> RenderConfig:
     if context.params.get("config_file"):
         settings |= load(context.params["config_file"]).settings
     for name, value in options.items():
-        if _given(context, name):
+        if name in given(context):
             settings[name] = value
             settings.pop(INSTEAD.get(name, ""), None)
     return RenderConfig(**{**options, **settings})
@@ -77,10 +77,14 @@ def kept(context: typer.Context, file: Path | None) -> Kept | None:
     return Kept(file, context.command.name or "", run)
 
 
-def _given(context: typer.Context, name: str) -> bool:
-    """Whether an option was given; of layers there is one option each."""
-    found = (context.get_parameter_source(each) for each in (name, name.removesuffix("s")))
-    return any(source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT") for source in found)
+def given(context: typer.Context) -> set[str]:
+    """The settings whose options were given, by their names; of layers there is one option each."""
+    # By name: typer brings a click of its own along, or takes another's.
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    names = {
+        name for name, source in sources.items() if source and source.name in ("COMMANDLINE", "ENVIRONMENT")
+    }
+    return names | {f"{name}s" for name in names}
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli.chosen import chosen, kept
+from tilestyle.cli.chosen import chosen, given, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
@@ -155,14 +155,6 @@ def taken(style: list[str] | None, like: Path | None) -> list[option.StyleFile]:
     if bool(style) == (like is not None):
         raise SettingError("a texture is of a style", hint="give a picture, or --like PICTURE in its place")
     return option.parsed_styles(style or []) if like is None else [option.StyleFile(like)]
-
-
-def given(context: typer.Context) -> set[str]:
-    """Options that are on the command line, by the names of their settings."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    # By name: typer brings a click of its own along, or takes another's.
-    names = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
-    return names | ({"style_layers"} if "style_layer" in names else set())
 
 
 def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
