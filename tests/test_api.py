@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import tilestyle
-from tests.conftest import waves
+from tests.conftest import FEW, waves
 from tilestyle import (
     Event,
     Finished,
@@ -29,7 +29,8 @@ from tilestyle.errors import LayerError, PictureError, SettingError
 from tilestyle.geometry import Box
 
 CONTENT, STYLE = waves(60, 80), waves(90, 70, 1)
-QUICK: dict[str, Any] = {"sweeps": 2, "margin": 8, "coarsest": 64, "patch": 128}
+PLAIN: dict[str, Any] = {"sweeps": 2, "margin": 8, "coarsest": 64, "patch": 128}
+QUICK = {**PLAIN, **FEW}
 
 
 def array(pixels: torch.Tensor) -> np.ndarray:
@@ -153,7 +154,7 @@ def test_a_thin_picture_works() -> None:
 )
 def test_settings_that_cannot_be_get_one_line(settings: dict[str, Any], error: type, message: str) -> None:
     with pytest.raises(error, match=message) as caught:
-        render(CONTENT, STYLE, RenderConfig(**{**QUICK, **settings}))
+        render(CONTENT, STYLE, RenderConfig(**{**PLAIN, **settings}))
     assert "\n" not in str(caught.value)
 
 
@@ -192,7 +193,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 )
 def test_pictures_that_cannot_be_used_get_one_line(content: Any, message: str) -> None:
     with pytest.raises(PictureError, match=message) as caught:
-        render(content, STYLE, RenderConfig(**QUICK))
+        render(content, STYLE, RenderConfig(**PLAIN))
     assert "\n" not in str(caught.value)
 
 

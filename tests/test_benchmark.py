@@ -134,7 +134,7 @@ def test_borders_are_what_ranks_read_of_each_other(count: int) -> None:
 
 def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    words = ["quality", "--size", "96", "--patch", "64", "--sweeps", "3", "--plot", str(tmp_path / "p.png")]
+    words = ["quality", "--size", "80", "--patch", "64", "--sweeps", "3", "--plot", str(tmp_path / "p.png")]
     found = benchmark(tmp_path, monkeypatch, *words)
     assert {row["scheme"] for row in found["rows"]} >= {"untiled", "tiled", "windows", "bf16"}
     assert [row["sweeps"] for row in found["rows"][:3]] == [1, 2, 3]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import called
 from tilestyle.pictures import path_of
 
 TILESTYLE = (sys.executable, "-m", "tilestyle")
@@ -17,7 +18,7 @@ RENDER = (
     *("render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--size", "160", "--patch", "64"),
     *(
         "--sweeps",
-        "4,30",
+        "3,16",
         "--style-layer",
         "first_1",
         "--style-layer",
@@ -27,13 +28,6 @@ RENDER = (
     ),
     *("-o", "out.tif", "--checkpoint-every", "0"),
 )
-
-
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A command to its end."""
-    return subprocess.run(
-        [*TILESTYLE, *words], cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def ended(folder: Path, number: int, *words: str) -> str:
@@ -53,7 +47,7 @@ def ended(folder: Path, number: int, *words: str) -> str:
 def peaceful(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The file of a render that nothing happened to."""
     folder = tmp_path_factory.mktemp("peaceful")
-    done = run(folder, *RENDER)
+    done = called(folder, *RENDER)
     assert done.returncode == 0, done.stderr
     assert [file.name for file in folder.iterdir()] == ["out.tif"]
     return (folder / "out.tif").read_bytes()
@@ -62,7 +56,7 @@ def peaceful(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: bytes) -> None:
     ended(tmp_path, signal.SIGKILL, *RENDER)
     assert not (tmp_path / "out.tif").exists()
-    done = run(tmp_path, "resume", "out.tif.work")
+    done = called(tmp_path, "resume", "out.tif.work")
     assert done.returncode == 0, done.stderr
     assert "going on at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
@@ -74,11 +68,11 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
     assert "stopped early" in said
     assert "tilestyle resume out.tif.work goes on" in said
     assert (tmp_path / "out.tif").exists()
-    other = run(tmp_path, *RENDER, "--seed", "3")
+    other = called(tmp_path, *RENDER, "--seed", "3")
     assert other.returncode == 2
     assert other.stderr.startswith("tilestyle: out.tif.work was left by another render (seed); begin anew with")
     assert other.stderr.count("\n") == 1
-    done = run(tmp_path, *RENDER)  # the same command again
+    done = called(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr
     assert "going on at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
@@ -86,7 +80,7 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
 
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
     for folder, message in [("none", "there is no folder none"), (".", "keeps no render")]:
-        done = run(tmp_path, "resume", folder)
+        done = called(tmp_path, "resume", folder)
         assert done.returncode == 2
         assert message in done.stderr
         assert done.stderr.count("\n") == 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import waves
+from tests.conftest import FEW, waves
 from tilestyle import Color, Init, RenderConfig, SweepDone, planes, render, resolved, texture
 from tilestyle.api import prepare
 from tilestyle.config import Precision
@@ -28,7 +28,14 @@ CONTENT = (
     waves(60, 80) * torch.tensor([0.6, 0.5, 0.3])[:, None, None] + torch.tensor([0.3, 0.2, 0.1])[:, None, None]
 )
 STYLE = waves(90, 70, 1)
-QUICK: dict[str, Any] = {"sweeps": 3, "margin": 8, "coarsest": 64, "patch": 64, "precision": Precision.FP32}
+QUICK: dict[str, Any] = {
+    "sweeps": 3,
+    "margin": 8,
+    "coarsest": 64,
+    "patch": 64,
+    "precision": Precision.FP32,
+    **FEW,
+}
 
 
 def chroma(pixels: FloatArray) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import job, waves
+from tests.conftest import FEW, job, waves
 from tilestyle import renderer, stepper
 from tilestyle.agreement import inverting
 from tilestyle.api import prepare
@@ -175,7 +175,7 @@ def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
 
 
 def test_the_same_seed_makes_the_same_bytes() -> None:
-    settings = {**SMALL, "patch": 64, "init": Init.NOISE}
+    settings = {**SMALL, **FEW, "patch": 64, "init": Init.NOISE}
     one, two = finished(job(CONTENT, **settings)), finished(job(CONTENT, **settings))
     other = finished(job(CONTENT, seed=1, **settings))
     assert torch.equal(one.pixels, two.pixels)
@@ -186,7 +186,9 @@ def test_the_same_seed_makes_the_same_bytes() -> None:
     "settings", [{}, {"patch": 128, "overlap": 8}, {"sampler": Sampler.WINDOWS}, {"scale_odds": (0.5, 0.5)}]
 )
 def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    task = job(CONTENT, **{**SMALL, "patch": 64, "sweeps": 2, "size": 200, **settings})
+    layers = {**FEW["style_layers"], "first_4": 1.0}  # the last is seen from afar
+    common = {**SMALL, **FEW, "style_layers": layers, "patch": 64, "sweeps": 2, "size": 200}
+    task = job(CONTENT, **{**common, **settings})
     forwards = finished(task)
     sampled = renderer.sampled
     monkeypatch.setattr(renderer, "sampled", lambda *key: sampled(*key)[::-1])
@@ -195,7 +197,7 @@ def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: 
 
 
 def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = job(CONTENT, **{**SMALL, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
+    task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
     held: dict[int, list[int]] = {}
 
     def waiting(many: int) -> Canvas:
@@ -226,7 +228,7 @@ def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_every_way_of_covering_descends(settings: dict[str, Any]) -> None:
-    terms = terms_of(job(CONTENT, **{**SMALL, "size": 150, "coarsest": 150, "sweeps": 20, **settings}))
+    terms = terms_of(job(CONTENT, **{**SMALL, **FEW, "size": 150, "coarsest": 150, "sweeps": 20, **settings}))
     assert len(terms) == 20
     assert sum(t.style for t in terms[-3:]) / 3 < 0.75 * terms[0].style
 

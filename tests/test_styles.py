@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tests.command import called
-from tests.conftest import waves
+from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render, texture
 from tilestyle.api import prepare
 from tilestyle.cli.options import StyleFile, parsed_styles
@@ -18,7 +18,14 @@ from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
 
 CONTENT, ONE, OTHER = waves(60, 80), waves(70, 90, 1), 0.5 * waves(64, 50, 2)
-QUICK: dict[str, Any] = {"size": 96, "sweeps": 3, "coarsest": 64, "patch": 64, "precision": Precision.FP32}
+QUICK: dict[str, Any] = {
+    "size": 96,
+    "sweeps": 3,
+    "coarsest": 64,
+    "patch": 64,
+    "precision": Precision.FP32,
+    **FEW,
+}
 
 
 def test_one_style_of_several_is_that_style_byte_for_byte() -> None:
