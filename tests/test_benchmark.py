@@ -134,10 +134,10 @@ def test_borders_are_what_ranks_read_of_each_other(count: int) -> None:
 
 def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    words = ["quality", "--size", "80", "--patch", "64", "--sweeps", "3", "--plot", str(tmp_path / "p.png")]
+    words = ["quality", "--size", "80", "--patch", "64", "--sweeps", "2", "--plot", str(tmp_path / "p.png")]
     found = benchmark(tmp_path, monkeypatch, *words)
     assert {row["scheme"] for row in found["rows"]} >= {"untiled", "tiled", "windows", "bf16"}
-    assert [row["sweeps"] for row in found["rows"][:3]] == [1, 2, 3]
+    assert [row["sweeps"] for row in found["rows"][:2]] == [1, 2]
     assert found["figures"]["untiled: loss over untiled"] == 1
     assert (tmp_path / "p.svg").exists()
 
@@ -201,8 +201,8 @@ def test_passes_are_counted_by_the_pixel() -> None:
 
 
 def test_losses_of_a_curve_fall() -> None:
-    rows = curve(RenderConfig(size=96, patch=64, sweeps=8))
-    assert [row["sweeps"] for row in rows] == [1, 2, 4, 8]
+    rows = curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6))
+    assert [row["sweeps"] for row in rows] == [1, 2, 4, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(before["passes"] < after["passes"] for before, after in pairwise(rows))
 

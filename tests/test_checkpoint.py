@@ -53,6 +53,16 @@ def pixels(config: RenderConfig, work: Any = None, **options: Any) -> bytes:
     return np.ascontiguousarray(render(CONTENT, STYLE, config, work=work, **options).pixels).tobytes()
 
 
+PEACEFUL: dict[str, bytes] = {}
+
+
+def peaceful(config: RenderConfig) -> bytes:
+    """The same of a render that nothing happens to: made once, since it is compared with again and again."""
+    if repr(config) not in PEACEFUL:
+        PEACEFUL[repr(config)] = pixels(config)
+    return PEACEFUL[repr(config)]
+
+
 def after(patches: int) -> Callable[[], bool]:
     """A stop after so many patches."""
     asked = iter(range(1_000_000))
@@ -60,7 +70,7 @@ def after(patches: int) -> Callable[[], bool]:
 
 
 def test_a_canvas_in_files_makes_the_same_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = pixels(CONFIG)
+    expected = peaceful(CONFIG)
     monkeypatch.setattr(planes, "SMALL", 0)
     monkeypatch.setattr(planes, "RESIDENT", 2**16)
     monkeypatch.setattr(resolved, "belongs_in_files", lambda *facts: True)
@@ -74,7 +84,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     tmp_path: Path, home: str, patches: int, settings: dict[str, Any]
 ) -> None:
     config = replace(CONFIG, **settings)
-    expected = pixels(config)
+    expected = peaceful(config)
     assert pixels(config, tmp_path / "work", stop=after(patches)) != expected
     events: list[Event] = []
     assert pixels(config, Work(tmp_path / "work", every=0.0), observer=events.append) == expected
@@ -89,7 +99,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
 def test_what_was_killed_goes_on_to_the_same_bytes(
     tmp_path: Path, home: str, sweeps: int, every: float
 ) -> None:
-    expected = pixels(CONFIG)
+    expected = peaceful(CONFIG)
     seen: list[Event] = []
 
     def kill(event: Event) -> None:
@@ -107,7 +117,7 @@ def test_a_kill_between_any_two_writes_loses_nothing(
     tmp_path: Path, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every file operation of a checkpoint is made the last one, in turn."""
-    expected = pixels(CONFIG)
+    expected = peaceful(CONFIG)
     left = 0
 
     def dying(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,7 +175,7 @@ def test_memory_that_runs_out_after_going_on_does_not_bring_back_what_was_kept(
 def test_a_full_disk_keeps_the_last_checkpoint(
     tmp_path: Path, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = pixels(CONFIG)
+    expected = peaceful(CONFIG)
     work = Work(tmp_path / "work", every=0.0)
     written = 0
     save = archive.save

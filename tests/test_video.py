@@ -24,7 +24,10 @@ from tilestyle.remux import check_sound
 from tilestyle.series import pixels_of
 from tilestyle.video import flicker, stylise
 
-CONFIG = RenderConfig(sweeps=(50, 30), size=(80, 104), coarsest=74, margin=8, precision=Precision.FP32)
+LAYERS = {"colour_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
+CONFIG = RenderConfig(
+    sweeps=(40, 30), size=(80, 104), coarsest=74, margin=8, precision=Precision.FP32, style_layers=LAYERS
+)
 SMALL = replace(CONFIG, style_layers={"colour_2": 1, "first_2": 1}, content_layers={"contour_2": 1}, sweeps=3)
 
 
