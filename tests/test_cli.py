@@ -16,7 +16,7 @@ from tests.conftest import waves
 from tilestyle.cli.app import main
 from tilestyle.cli.display import clock
 from tilestyle.cli.job import provenance
-from tilestyle.cli.options import StyleFile, parsed_init, parsed_layers, parsed_odds, parsed_size
+from tilestyle.cli.parsing import StyleFile, parsed_init, parsed_layers, parsed_odds, parsed_size
 from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.images import read_provenance

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.conftest import waves
 from tilestyle.choices import SUFFIXES, Format
 from tilestyle.cli.app import main
-from tilestyle.cli.options import parsed_places
+from tilestyle.cli.parsing import parsed_places
 from tilestyle.errors import SettingError
 from tilestyle.images import inspect_picture, named, open_proof, read_picture, read_provenance
 from tilestyle.images.colour import srgb_profile

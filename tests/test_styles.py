@@ -12,7 +12,7 @@ from tests.command import called
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render, texture
 from tilestyle.api import prepare
-from tilestyle.cli.options import StyleFile, parsed_styles
+from tilestyle.cli.parsing import StyleFile, parsed_styles
 from tilestyle.config import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance

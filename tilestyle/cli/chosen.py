@@ -93,7 +93,7 @@ def _plain(value: Any) -> Any:
 
 def _styles(words: list[str]) -> list[dict[str, Any]]:
     """Styles with their masks or colours, by their files."""
-    from tilestyle.cli.options import parsed_styles
+    from tilestyle.cli.parsing import parsed_styles
 
     found = ({"picture": style.path, "mask": style.mask} for style in parsed_styles(words))
     return [{name: value for name, value in style.items() if value is not None} for style in found]

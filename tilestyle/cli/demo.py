@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import Quality, RenderConfig
@@ -40,14 +41,14 @@ def demo(
     config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
     for name in RENDERED:
         produce(
-            [option.StyleFile(path_of(name))],
+            [parsing.StyleFile(path_of(name))],
             config,
             Output(out / f"{CONTENT}-{name}.png", quiet=quiet),
             NOTHING,
             content=content,
         )
     config = dataclasses.replace(config, size=(size, size))
-    style = option.StyleFile(path_of(SYNTHESISED))
+    style = parsing.StyleFile(path_of(SYNTHESISED))
     produce([style], config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
 from tilestyle.config import DRIFT, FilmConfig
@@ -60,11 +61,11 @@ def drift(
 
     config = replace(
         DRIFT,
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         content_weight=content_weight,
         style_scale=style_scale,
         seed=seed,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         network=network,
         weights=weights,
         device=device,

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tilestyle.choices import Format
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.config import NetworkName, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
@@ -43,7 +44,7 @@ def info(
         machine()
         return
     config = RenderConfig(
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         network=network,
         weights=weights,
         quality=quality,

@@ -10,6 +10,7 @@ import typer
 from tilestyle.agreement import inverting
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import RenderConfig
@@ -72,12 +73,12 @@ def invert(
 ) -> None:
     """Make a picture from its activations in some layers of a network alone: what they see of it."""
     config = RenderConfig(
-        size=option.parsed_size(size),
-        content_layers=option.parsed_layers(layer),
+        size=parsing.parsed_size(size),
+        content_layers=parsing.parsed_layers(layer),
         tv_weight=tv_weight,
         seed=seed,
         quality=quality,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         coarsest=coarsest,
         network=network,
         weights=weights,

@@ -15,7 +15,7 @@ from tilestyle.choices import Compression, Format
 from tilestyle.cli.chosen import Kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.keeping import Keeping
-from tilestyle.cli.options import StyleFile
+from tilestyle.cli.parsing import StyleFile
 from tilestyle.config import Optimiser, Precision, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__

@@ -11,6 +11,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance, readied, tell_strokes
 from tilestyle.config import RenderConfig
@@ -104,25 +105,25 @@ def preview(
 
     config = chosen(
         context,
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         content_weight=content_weight,
         style_weight=style_weight,
         tv_weight=tv_weight,
-        content_layers=option.parsed_layers(content_layer),
-        style_layers=option.parsed_layers(style_layer),
+        content_layers=parsing.parsed_layers(content_layer),
+        style_layers=parsing.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
-        style_blend=option.parsed_blend(style_blend),
+        style_blend=parsing.parsed_blend(style_blend),
         mask=mask,
         blend_map=blend_map,
         locality=locality,
         locality_window=locality_window,
         color=color,
         tileable=tileable,
-        init=option.parsed_init(init),
+        init=parsing.parsed_init(init),
         seed=seed,
         quality=quality,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         optimiser=optimiser,
         history=history,
         network=network,
@@ -136,16 +137,16 @@ def preview(
         overlap=overlap,
         keep_content=keep_content,
         sampler=sampler,
-        scale_odds=option.parsed_odds(scale_odds),
+        scale_odds=parsing.parsed_odds(scale_odds),
     )
-    printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
-    wanted = Wanted(preview_size, crop_size, option.parsed_places(at) or places(crops))
+    printing = parsing.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
+    wanted = Wanted(preview_size, crop_size, parsing.parsed_places(at) or places(crops))
     output = Output(out, form, depth, jpeg_quality, compression, quiet=quiet)
-    foresee(option.parsed_styles(style), config, output, printing, content, wanted)
+    foresee(parsing.parsed_styles(style), config, output, printing, content, wanted)
 
 
 def foresee(
-    styles: list[option.StyleFile],
+    styles: list[parsing.StyleFile],
     config: RenderConfig,
     output: Output,
     printing: Printing,

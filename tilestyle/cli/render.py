@@ -9,6 +9,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
@@ -89,25 +90,25 @@ def render(
     """Render a picture in the style of another."""
     config = chosen(
         context,
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         content_weight=content_weight,
         style_weight=style_weight,
         tv_weight=tv_weight,
-        content_layers=option.parsed_layers(content_layer),
-        style_layers=option.parsed_layers(style_layer),
+        content_layers=parsing.parsed_layers(content_layer),
+        style_layers=parsing.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
-        style_blend=option.parsed_blend(style_blend),
+        style_blend=parsing.parsed_blend(style_blend),
         mask=mask,
         blend_map=blend_map,
         locality=locality,
         locality_window=locality_window,
         color=color,
         tileable=tileable,
-        init=option.parsed_init(init),
+        init=parsing.parsed_init(init),
         seed=seed,
         quality=quality,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         optimiser=optimiser,
         history=history,
         network=network,
@@ -121,10 +122,10 @@ def render(
         overlap=overlap,
         keep_content=keep_content,
         sampler=sampler,
-        scale_odds=option.parsed_odds(scale_odds),
+        scale_odds=parsing.parsed_odds(scale_odds),
         deterministic=deterministic,
     )
-    printing = option.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
+    printing = parsing.parsed_printing(paper, dpi, fit, bleed, stroke, proof, intent)
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(
         out,
@@ -138,4 +139,4 @@ def render(
         film=filmed,
     )
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce(option.parsed_styles(style), config, output, keeping, printing, content)
+    produce(parsing.parsed_styles(style), config, output, keeping, printing, content)

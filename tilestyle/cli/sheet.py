@@ -10,6 +10,7 @@ import typer
 
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.job import Output, provenance
 from tilestyle.config import RenderConfig
 
@@ -71,19 +72,19 @@ def sheet(
     from tilestyle.varied import parsed_variation
 
     config = RenderConfig(
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         content_weight=content_weight,
         style_weight=style_weight,
         tv_weight=tv_weight,
-        content_layers=option.parsed_layers(content_layer),
-        style_layers=option.parsed_layers(style_layer),
+        content_layers=parsing.parsed_layers(content_layer),
+        style_layers=parsing.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
         color=color,
-        init=option.parsed_init(init),
+        init=parsing.parsed_init(init),
         seed=seed,
         quality=quality,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         network=network,
         weights=weights,
         pooling=pooling,
@@ -118,7 +119,7 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
         print(f"{len(found)} of {count} cells are in {folder}: the same command goes on", file=sys.stderr)
         raise typer.Exit(130)
     picture = comparison.sheet(found)
-    made = provenance([option.StyleFile(comparison.style)], comparison.config, comparison.content)
+    made = provenance([parsing.StyleFile(comparison.style)], comparison.config, comparison.content)
     output.write(source_from(picture), None, made)
     if not keep:
         discard(folder)

@@ -11,6 +11,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.chosen import chosen, given, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
@@ -99,22 +100,22 @@ def texture(
     """Make a texture of any size from the style of a picture, with no content."""
     config = chosen(
         context,
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         style_weight=style_weight,
         tv_weight=tv_weight,
-        style_layers=option.parsed_layers(style_layer),
+        style_layers=parsing.parsed_layers(style_layer),
         style_loss=style_loss,
         style_scale=style_scale,
-        style_blend=option.parsed_blend(style_blend),
+        style_blend=parsing.parsed_blend(style_blend),
         mask=mask,
         blend_map=blend_map,
         locality=locality,
         locality_window=locality_window,
         tileable=tileable,
-        init=option.parsed_init(init),
+        init=parsing.parsed_init(init),
         seed=seed,
         quality=quality,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         optimiser=optimiser,
         history=history,
         network=network,
@@ -127,13 +128,13 @@ def texture(
         host_memory=host_memory,
         overlap=overlap,
         sampler=sampler,
-        scale_odds=option.parsed_odds(scale_odds),
+        scale_odds=parsing.parsed_odds(scale_odds),
         deterministic=deterministic,
     )
     styles = taken(style, like)
     if like is not None:
         config = continued(like, config, given(context), quiet=quiet)
-    printing = option.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
+    printing = parsing.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(
         out,
@@ -150,11 +151,11 @@ def texture(
     produce(styles, config, output, keeping, printing)
 
 
-def taken(style: list[str] | None, like: Path | None) -> list[option.StyleFile]:
+def taken(style: list[str] | None, like: Path | None) -> list[parsing.StyleFile]:
     """The pictures that a texture is made from."""
     if bool(style) == (like is not None):
         raise SettingError("a texture is of a style", hint="give a picture, or --like PICTURE in its place")
-    return option.parsed_styles(style or []) if like is None else [option.StyleFile(like)]
+    return parsing.parsed_styles(style or []) if like is None else [parsing.StyleFile(like)]
 
 
 def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.config import UPSCALE
 
 
@@ -61,7 +62,7 @@ def upscale(
         content_weight=content_weight,
         style_scale=style_scale,
         seed=seed,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         network=network,
         weights=weights,
         device=device,

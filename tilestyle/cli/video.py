@@ -12,6 +12,7 @@ import typer
 
 from tilestyle.choices import Codec
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.stepping import conduct
 from tilestyle.config import FilmConfig, FlowName, RenderConfig, VideoConfig
 from tilestyle.errors import SettingError
@@ -84,7 +85,7 @@ def video(
         folder = out.with_name(f"{out.name}.frames")
     config = replace(
         DEFAULT,
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         content_weight=content_weight,
         style_scale=style_scale,
         seed=seed,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import parsing
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
 from tilestyle.config import ZOOM, FilmConfig
@@ -52,10 +53,10 @@ def zoom(
 
     config = replace(
         ZOOM,
-        size=option.parsed_size(size),
+        size=parsing.parsed_size(size),
         style_scale=style_scale,
         seed=seed,
-        sweeps=option.parsed_sweeps(sweeps),
+        sweeps=parsing.parsed_sweeps(sweeps),
         network=network,
         weights=weights,
         device=device,
