@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-# Tests run side by side, one a core: more threads would wait for one another, in processes that they start, too.
+# Tests run side by side, one a core: more threads would wait for one another, as in processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
