@@ -40,8 +40,9 @@ def chosen(context: typer.Context, **options: Any) -> RenderConfig:
         settings |= preset(context.params["preset"]).settings
     if context.params.get("config_file"):
         settings |= load(context.params["config_file"]).settings
+    asked = given(context)
     for name, value in options.items():
-        if name in given(context):
+        if name in asked:
             settings[name] = value
             settings.pop(INSTEAD.get(name, ""), None)
     return RenderConfig(**{**options, **settings})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,10 +21,6 @@ from tilestyle.config import (
     Tileable,
 )
 from tilestyle.paper import DPI, Fit
-
-if TYPE_CHECKING:
-    pass
-
 
 LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
 FILM = "Film"
