@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tilestyle.moments import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE, Moments
+from tilestyle.distances import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE
+from tilestyle.moments import Moments
 
 
 def wasserstein(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:

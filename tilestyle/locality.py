@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from tilestyle.config import RenderConfig
+from tilestyle.distances import Cotangent
 from tilestyle.geometry import Box, Extent, Patch, pieces, rounded_up
-from tilestyle.moments import Cotangent, Moments, MomentSum, combined
+from tilestyle.moments import Moments, MomentSum, combined
 from tilestyle.pull import Pull, Pulled, check_finite
 from tilestyle.ranks import Ranks
 from tilestyle.style import SURROUNDINGS, Exhibit, inner, target

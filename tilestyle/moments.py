@@ -1,11 +1,8 @@
-"""Moments of features, and the distances between them.
+"""Moments of features.
 
 Style is compared through three numbers a layer: how many cells, their mean mu = E[F] and their second raw
 moment S = E[F F^T]. Unlike covariances these add: over patches, processes, pictures and styles. Covariance
 K = S - mu mu^T is derived at the last moment.
-
-A distance answers its value together with the two matrices of the linear cotangent: with the moments
-taken over N cells, the gradient at every cell is dL/dF = (2 A F + b) / N.
 """
 
 from __future__ import annotations
@@ -19,26 +16,11 @@ from torch import Tensor
 from tilestyle.fixed_point import fixed, floating
 from tilestyle.ranks import Ranks
 
-# Ridge on covariances, as a share of the target's mean variance. It bounds the gradient where the canvas
-# has no variance in a direction that the style has: dL/dK grows there like the root of its inverse.
-RIDGE = 1e-3
-
-# The same in absolute distances, where nothing is a share: that of crowsonkb/style-transfer-pytorch.
-ABSOLUTE_RIDGE = 1e-4
-
-# Least variance of a channel, as a share of the target's mean, that a deviation is taken of.
-LEAST_VARIANCE = 1e-6
-
 # Of a cell, that counts are of where sums are in fixed point.
 PARTS = 2**20
 
 # Cells whose products are summed in bfloat16, on a CPU.
 RUN = 256
-
-# The same where a bias is taken off: larger, since what has no variance now may have some later.
-CORRECTION_RIDGE = 1e-2
-# No direction is stretched by more than this: where few cells were measured the map is mostly chance.
-LARGEST_CORRECTION = 1.5
 
 
 @dataclass(frozen=True)
@@ -224,179 +206,3 @@ def combined(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 def merged(parts: Sequence[Moments]) -> Moments:
     """Moments of the union of the parts' cells."""
     return combined(parts, [part.count for part in parts])
-
-
-class Correction:
-    """What takes biased moments to the exact ones of the same canvas, and moments of later canvases alike.
-
-    The mean is shifted; the covariance goes K -> T K T with T the optimal transport map from the biased to
-    the exact Gaussian. (Adding the difference of the covariances instead leaves them indefinite on
-    a later canvas, and the distance's gradient explodes: tried.)
-    """
-
-    def __init__(self, shift: Tensor, transport: Tensor) -> None:
-        """`shift` [C] of means and `transport` [C, C] of covariances, float64 on the host."""
-        self._shift, self._map = shift, transport
-
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """As tensors by name, to be stored."""
-        return {"shift": self._shift, "map": self._map}
-
-    @classmethod
-    def of_state(cls, state: Mapping[str, Tensor]) -> Correction:
-        """The correction that `state` was of."""
-        return cls(state["shift"], state["map"])
-
-    @classmethod
-    def between(cls, biased: Moments, exact: Moments) -> Correction:
-        """From these moments to those of the same canvas."""
-        biased, exact = biased.double(), exact.double()
-        covariance = exact.covariance
-        ridge = (
-            CORRECTION_RIDGE * covariance.diagonal().mean() * torch.eye(len(exact.mean), dtype=torch.float64)
-        )
-        values, vectors = torch.linalg.eigh(biased.covariance + ridge)
-        values = values.clamp(min=1e-12).sqrt()
-        root, inverse = (vectors * values) @ vectors.mT, (vectors / values) @ vectors.mT
-        values, vectors = torch.linalg.eigh(inverse @ _root(root @ (covariance + ridge) @ root) @ inverse)
-        transport = (vectors * values.clamp(1 / LARGEST_CORRECTION, LARGEST_CORRECTION)) @ vectors.mT
-        return cls(exact.mean - biased.mean, transport)
-
-    def __call__(self, moments: Moments) -> Moments:
-        """Corrected moments, where these were."""
-        found = moments.double()
-        mean = found.mean + self._shift
-        second = self._map @ found.covariance @ self._map + torch.outer(mean, mean)
-        return Moments(moments.count, mean.to(moments.mean), second.to(moments.mean))
-
-
-@dataclass(frozen=True)
-class Cotangent:
-    """A distance of moments, and its gradient at every cell: dL/dF = (2 A F + b) / N."""
-
-    value: float
-    matrix: Tensor  # A [C, C], symmetric
-    offset: Tensor  # b [C]
-
-    def plus(self, other: Cotangent) -> Cotangent:
-        """That of the sum of both distances, if their moments are over the same cells."""
-        return Cotangent(self.value + other.value, self.matrix + other.matrix, self.offset + other.offset)
-
-    def scaled(self, factor: float) -> Cotangent:
-        """The same for `factor` times the distance."""
-        return Cotangent(self.value * factor, self.matrix * factor, self.offset * factor)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Cotangent:
-        """The same with its matrices on `device` in `dtype`."""
-        return Cotangent(
-            self.value, self.matrix.to(device=device, dtype=dtype), self.offset.to(device=device, dtype=dtype)
-        )
-
-    def at(self, features: Tensor) -> Tensor:
-        """2 A F + b for [B, C, h, w] features: N times the gradient at every cell.
-
-        As one matrix product over cells: a 1 x 1 convolution takes up to five times as long on a CPU.
-        """
-        weight, offset = (2 * self.matrix).to(features.dtype), self.offset.to(features.dtype)
-        cells = features.permute(0, 2, 3, 1)  # [B, h, w, C]
-        flat = torch.addmm(offset, cells.reshape(-1, cells.shape[3]), weight)
-        return flat.view(cells.shape).permute(0, 3, 1, 2)
-
-
-class WassersteinTarget:
-    """Squared Wasserstein-2 distance of Gaussians to a fixed target, relative to the target's energy.
-
-    L = (|mu - mu*|^2 + tr(K + K* - 2 (K*^1/2 K K*^1/2)^1/2)) / (tr K* + |mu*|^2)   (Dowson and Landau 1982)
-
-    dL/dK = I - K*^1/2 (K*^1/2 K K*^1/2)^-1/2 K*^1/2, the optimal transport map less one (Bhatia, Jain and Lim
-    2019, section 2). The energy makes layers and networks comparable: 1 is the distance of black features.
-    """
-
-    def __init__(self, target: Moments, *, absolute: bool = False) -> None:
-        """If `absolute`, the distance is a mean over the channels instead, and so is its ridge."""
-        target = target.double()
-        channels = len(target.mean)
-        self._mean = target.mean
-        variance = target.covariance.diagonal().mean().clamp(min=1e-12)
-        ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
-        self._ridge = ridge * torch.eye(channels, dtype=torch.float64)
-        self._covariance = target.covariance + self._ridge
-        self._root = _root(self._covariance)
-        self.energy = channels if absolute else float(target.second.trace())
-
-    def cotangent(self, moments: Moments) -> Cotangent:
-        """Distance of `moments` to the target and its cotangent, float64 on the host."""
-        moments = moments.double()
-        covariance = moments.covariance + self._ridge
-        shift = moments.mean - self._mean
-        values, vectors = torch.linalg.eigh(self._root @ covariance @ self._root)
-        # Below the ridge's own square there is only rounding.
-        values = values.clamp(min=float(self._ridge[0, 0]) ** 2)
-        bures = covariance.trace() + self._covariance.trace() - 2 * values.sqrt().sum()
-        half = self._root @ vectors  # K*^1/2 V
-        transport = (half / values.sqrt()) @ half.mT
-        matrix = torch.eye(len(shift), dtype=torch.float64) - transport
-        # K = S - mu mu^T: what is taken from S by the mean comes back through mu.
-        offset = 2 * shift - 2 * matrix @ moments.mean
-        value = float(shift.square().sum() + bures)
-        return Cotangent(value, matrix, offset).scaled(1 / self.energy)
-
-
-class GramTarget:
-    """Squared Frobenius distance of second raw moments, relative to the target's: |S - S*|^2 / |S*|^2.
-
-    Gatys et al. 2016, equations 3 to 5, divide |G - G*|^2 by 4 N^2 M^2 instead. Ours does not depend on the
-    network's scale of activations, so one style weight serves every network.
-    """
-
-    def __init__(self, target: Moments, *, absolute: bool = False) -> None:
-        """If `absolute`, the distance is |S - S*|^2 / C^4: the mean square of Gram matrices over C h w."""
-        self._second = target.double().second
-        self.energy = len(target.mean) ** 4 if absolute else float(self._second.square().sum())
-
-    def cotangent(self, moments: Moments) -> Cotangent:
-        """Distance of `moments` to the target and its cotangent, float64 on the host."""
-        difference = moments.double().second - self._second
-        offset = torch.zeros(len(difference), dtype=torch.float64)
-        return Cotangent(float(difference.square().sum()), 2 * difference, offset).scaled(1 / self.energy)
-
-
-class StatisticsTarget:
-    """That of Gram matrices, and of the means and deviations of channels beside them.
-
-    L = |S - S*|^2 / |S*|^2 + w (|mu - mu*|^2 + |sigma - sigma*|^2) / (tr K* + |mu*|^2)   (Galerne et al. 2024,
-    section 3, relative). Second moments alone leave means free to turn into variance: contrast comes and goes.
-    """
-
-    def __init__(self, target: Moments, weight: float, *, absolute: bool = False) -> None:
-        """`weight` of means and deviations; if `absolute`, these are mean squares over the channels."""
-        target = target.double()
-        self._gram = GramTarget(target, absolute=absolute)
-        self._mean = target.mean
-        variance = target.covariance.diagonal()
-        self._least = LEAST_VARIANCE * float(variance.mean().clamp(min=1e-12))
-        self._deviation = variance.clamp(min=self._least).sqrt()
-        self._weight = weight / (len(target.mean) if absolute else float(target.second.trace()))
-        self.energy = self._gram.energy
-
-    def cotangent(self, moments: Moments) -> Cotangent:
-        """Distance of `moments` to the target and its cotangent, float64 on the host."""
-        gram = self._gram.cotangent(moments)
-        moments = moments.double()
-        shift = moments.mean - self._mean
-        deviation = moments.covariance.diagonal().clamp(min=self._least).sqrt()
-        stretch = deviation - self._deviation
-        value = float(shift.square().sum() + stretch.square().sum())
-        # sigma^2 = S_ii - mu_i^2
-        slope = stretch / deviation
-        matrix, offset = torch.diag(slope), 2 * shift - 2 * slope * moments.mean
-        other = Cotangent(value, matrix, offset).scaled(self._weight)
-        return Cotangent(gram.value + other.value, gram.matrix + other.matrix, gram.offset + other.offset)
-
-
-def _root(matrix: Tensor) -> Tensor:
-    """Symmetric square root of a positive semi-definite matrix."""
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
-    return root

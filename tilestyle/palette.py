@@ -1,9 +1,8 @@
 """Colours of one picture given to another: an affine map takes mean and covariance to those wanted.
 
 Gatys et al. 2016 (arXiv 1606.05897, section 3) match style to content so before a transfer. Of the maps that
-do it, this is the optimal transport of Gaussians, A = K^-1/2 (K^1/2 K* K^1/2)^1/2 K^-1/2, which moves colours
-least. (Cholesky's depends on the order of the channels, and lost the blue threads of a weave; K*^1/2 K^-1/2
-turned yellows to orange.)
+do it, this is the optimal transport of Gaussians, which moves colours least. (The one by Cholesky factors alone
+depends on the order of the channels, and lost the blue threads of a weave; K*^1/2 K^-1/2 turned yellows to orange.)
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.planes import Store, touched
+from tilestyle.transport import factor, transport
 
 PIXELS = 2**20  # gone through at once
 # Ridge on both covariances: a grey picture has no variance in two of three directions, and noise there is not
@@ -52,7 +52,8 @@ def matched(picture: Tensor, palette: Palette, store: Store) -> Tensor:
     What leaves the gamut is clipped: colours far from the mean, few.
     """
     own = palette_of(picture)
-    matrix = transport(own.covariance, palette.covariance)
+    ridge = RIDGE * torch.eye(3, dtype=torch.float64)
+    matrix, _ = transport(own.covariance + ridge, factor(palette.covariance + ridge), RIDGE)
     offset = palette.mean - matrix @ own.mean
     plane = store.empty(*picture.shape)
     for rows in row_slices(picture):
@@ -61,20 +62,6 @@ def matched(picture: Tensor, palette: Palette, store: Store) -> Tensor:
         plane[:, rows] = moved.clamp_(0, 1).reshape(strip.shape)
         touched(strip, plane[:, rows])
     return plane
-
-
-def transport(covariance: Tensor, wanted: Tensor) -> Tensor:
-    """The symmetric A with A K A = K*, of two covariances; both with a ridge."""
-    ridge = RIDGE * torch.eye(len(covariance), dtype=torch.float64)
-    root, inverse = _roots(covariance + ridge)
-    return inverse @ _roots(root @ (wanted + ridge) @ root)[0] @ inverse
-
-
-def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The symmetric root of a positive matrix, and its inverse."""
-    values, vectors = torch.linalg.eigh(matrix)
-    values = values.clamp(min=1e-12).sqrt()
-    return (vectors * values) @ vectors.mT, (vectors / values) @ vectors.mT
 
 
 def row_slices(plane: Tensor) -> Iterator[slice]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.correction import Correction
+from tilestyle.distances import Cotangent
 from tilestyle.errors import DivergedError
-from tilestyle.moments import Correction, Cotangent, Moments, MomentSum, combined, pooled
+from tilestyle.moments import Moments, MomentSum, combined, pooled
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.ranks import Ranks
 from tilestyle.style import Target

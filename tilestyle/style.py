@@ -11,8 +11,9 @@ from torch import Tensor
 
 from tilestyle.canvas import fill, read, reduced
 from tilestyle.config import Normalise, RenderConfig, StyleLoss
+from tilestyle.distances import GramTarget, StatisticsTarget, WassersteinTarget
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
-from tilestyle.moments import GramTarget, Moments, MomentSum, StatisticsTarget, WassersteinTarget
+from tilestyle.moments import Moments, MomentSum
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import Store, touched
 from tilestyle.resample import Filter
