@@ -54,7 +54,7 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     words = [
         "memory",
         "--megapixels",
-        "0.016,0.15",
+        "0.15",
         "--patch",
         "128",
         "--sweeps",
@@ -65,8 +65,8 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         str(tmp_path / "p"),
     ]
     rows = benchmark(tmp_path, monkeypatch, *words, "--limit", "170MiB")["rows"]
-    assert [row["method"] for row in rows] == ["tiled", "tiled", "untiled", "untiled"]
-    tiled, untiled = rows[1], rows[-1]
+    assert [row["method"] for row in rows] == ["tiled", "untiled"]
+    tiled, untiled = rows
     assert tiled["patch"] == 128
     assert 0 < tiled["beyond"] < tiled["peak"] < 170 * 2**20
     assert tiled["seconds_per_megapixel"] > 0
@@ -132,6 +132,13 @@ def test_borders_are_what_ranks_read_of_each_other(count: int) -> None:
     assert distinct <= found <= 1.3 * distinct
 
 
+@pytest.fixture
+def _placed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are for one place of the canvas: all else here is as quick."""
+    monkeypatch.setattr("tilestyle.benchmark.loss.PLACEMENTS", 1)
+
+
+@pytest.mark.usefixtures("_placed_once")
 def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     words = ["quality", "--size", "80", "--patch", "64", "--sweeps", "2", "--plot", str(tmp_path / "p.png")]
@@ -200,6 +207,7 @@ def test_passes_are_counted_by_the_pixel() -> None:
     assert counted.layers["first_1"].stride == 2
 
 
+@pytest.mark.usefixtures("_placed_once")
 def test_losses_of_a_curve_fall() -> None:
     rows = curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6))
     assert [row["sweeps"] for row in rows] == [1, 2, 4, 6]

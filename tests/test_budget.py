@@ -173,7 +173,7 @@ from tilestyle.api import prepare, run
 from tilestyle.config import RenderConfig
 from tilestyle.pictures import path_of
 peak = Peak(torch.device("cpu"))
-settings = dict(size=400, sweeps=2, coarsest=283, device="cpu", memory=int(sys.argv[2]))
+settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]))
 ramp = np.linspace(0, 1, 300, dtype=np.float32)
 more = {
     "plain": {},

@@ -128,7 +128,7 @@ def test_debug_shows_where(folder: Path) -> None:
     words = ["render", "none.png", "-s", "style.png", "-o", "o.png"]
     with pytest.raises(PictureError):
         called(folder, *words, "--debug")
-    done = run(folder, *words)
+    done = called(folder, *words)
     assert (done.returncode, done.stderr) == (2, "tilestyle: there is no file none.png; check the path\n")
 
 

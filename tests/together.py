@@ -111,7 +111,7 @@ def kill_after(where: dict[str, int], ranks: Ranks) -> None:
 def main() -> None:
     """Render the cases, one after the other."""
     asked = json.loads(sys.argv[1])
-    folder, facts = Path(asked["folder"]), {}
+    folder, facts = Path(asked["folder"]), dict[str, Any]()
     with joined() as ranks:
         touched = Touched()
         if "kill" in asked:
@@ -125,7 +125,13 @@ def main() -> None:
             before = ranks.traffic.sums
             config = configured(settings)
             work = Work(folder / f"{name}.work", asked.get("every", 600.0), ranks=ranks)
-            picture = render(CONTENT, STYLE, config, work=work, observer=count)
+            try:
+                picture = render(CONTENT, STYLE, config, work=work, observer=count)
+            except TilestyleError as error:
+                if name != "refused":
+                    raise
+                facts[name] = str(error)
+                continue
             facts[name] = {"share": touched.share(), "sums": ranks.traffic.sums - before, "sweeps": len(sweeps)}
             if ranks.first:
                 np.save(folder / f"{name}.npy", picture.pixels)

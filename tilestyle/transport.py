@@ -24,8 +24,8 @@ def factor(covariance: Tensor) -> Tensor:
 def transport(covariance: Tensor, goal: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """The symmetric T [C, C] with T K T = K* of a covariance K and a factor L of K*, and tr (L^T K L)^1/2.
 
-    T = L (L^T K L)^-1/2 L^T is the same for every L; with the root of K* it is the formula of Bhatia, Jain and Lim
-    2019, section 2, and so is the trace. `ridge` is that on both covariances.
+    T = L (L^T K L)^-1/2 L^T is the same for every L; with the root of K* it is the formula of Bhatia, Jain and
+    Lim 2019, section 2, and so is the trace. `ridge` is that on both covariances.
     """
     values, vectors = torch.linalg.eigh(goal.mT @ covariance @ goal)
     roots = values.clamp(min=ridge**2).sqrt()  # below is only rounding

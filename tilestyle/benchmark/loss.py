@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,15 +16,9 @@ from tilestyle.untiled import content_loss, style_loss, whole_moments
 PLACEMENTS = 12
 
 
-def exact_loss(job: Job, pixels: Tensor, top: int = 0, left: int = 0) -> tuple[float, float]:
-    """Weighted style and content of a last level's canvas [3, H, W] moved by `top`, `left` on its torus."""
-    level = job.levels[-1]
-    box = Box(top, left, level.extent.height, level.extent.width)
-    pixels, content = read(pixels, box), job.content_plane(level)
-    with torch.no_grad():
-        style = style_loss(job, whole_moments(job, pixels), job.style_moments(level)[0])
-        kept = content_loss(job, pixels, None if content is None else read(content, box))
-    return job.weights.style * float(style), job.weights.content * float(kept)
+def exact_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
+    """Weighted style and content of a last level's canvas [3, H, W]."""
+    return _losses(job, pixels, [(0, 0)])
 
 
 def placed_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
@@ -32,5 +28,18 @@ def placed_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
     can tell.
     """
     places = (Draw(0, 0, 0).integers(2 * PLACEMENTS) % (2 * job.unit)).astype(int) - job.unit
-    losses = [exact_loss(job, pixels, *place) for place in places.reshape(-1, 2).tolist()]
-    return sum(style for style, _ in losses) / PLACEMENTS, sum(kept for _, kept in losses) / PLACEMENTS
+    return _losses(job, pixels, [(top, left) for top, left in places.reshape(-1, 2).tolist()])
+
+
+def _losses(job: Job, pixels: Tensor, places: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Means of style and content, the canvas moved by each of these (down, right) on its torus."""
+    level = job.levels[-1]
+    goal, content = job.style_moments(level)[0], job.content_plane(level)
+    style, kept = 0.0, 0.0
+    for top, left in places:
+        box = Box(top, left, level.extent.height, level.extent.width)
+        moved = read(pixels, box)
+        with torch.no_grad():
+            style += float(style_loss(job, whole_moments(job, moved), goal))
+            kept += float(content_loss(job, moved, None if content is None else read(content, box)))
+    return job.weights.style * style / len(places), job.weights.content * kept / len(places)
