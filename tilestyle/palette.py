@@ -1,8 +1,9 @@
 """Colours of one picture given to another: an affine map takes mean and covariance to those wanted.
 
 Gatys et al. 2016 (arXiv 1606.05897, section 3) match style to content so before a transfer. Of the maps that
-do it, this is the optimal transport of Gaussians, which moves colours least. (By Cholesky factors alone it
-depends on the order of the channels, and lost the blue threads of a weave; K*^1/2 K^-1/2 turned yellows orange.)
+do it, this is the optimal transport of Gaussians, which moves colours least. (The one made of Cholesky factors
+alone depends on the order of the channels, and lost the blue threads of a weave; K*^1/2 K^-1/2 turned yellows
+orange.)
 """
 
 from __future__ import annotations
