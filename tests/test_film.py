@@ -1,6 +1,8 @@
 """Films: frames in and out again, evenly spaced in change; appearing whole or not at all."""
 
+import contextlib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from tilestyle.choices import Codec
 from tilestyle.clips import footage
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.film import Frame, check_film, filming, frame_of
+from tilestyle.film import Frame, check_film, filming, filming_on, frame_of
 from tilestyle.images import Picture
 from tilestyle.timelapse import Timelapse
 
@@ -70,6 +72,38 @@ def test_frames_in_a_folder_are_exact_and_gone_on_with(tmp_path: Path) -> None:
             assert (np.asarray(image) == frame).all()
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", None), ("a.mov", Codec.H265), ("a.webm", None)])
+def test_parts_of_killed_and_stopped_runs_become_one_film(
+    tmp_path: Path, name: str, codec: Codec | None
+) -> None:
+    frames, config, path = pictures(40, 96, 128), FilmConfig(fps=30000 / 1001, codec=codec), tmp_path / name
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "film-000007.mkv").write_bytes(b"of another render")
+    with filming_on(path, config, tmp_path / "work", anew=True) as writer:
+        for frame in frames[:15]:
+            writer.add(frame)
+    assert len(decoded(path)) == 15
+    with (
+        pytest.raises(ZeroDivisionError),
+        filming_on(path, config, tmp_path / "work", anew=False) as writer,
+    ):
+        for frame in frames[15:30]:
+            writer.add(frame)
+        raise ZeroDivisionError
+    (tmp_path / "work" / "film-000003.mkv").write_bytes(b"")  # killed before anything was written
+    for rest in (frames[30:], []):
+        with filming_on(path, config, tmp_path / "work", anew=False) as writer:
+            for frame in rest:
+                writer.add(frame)
+    found = decoded(path)
+    assert len(found) == 40
+    for frame, shown in zip(frames, found, strict=True):
+        assert np.abs(frame.astype(float) - shown).mean() < 9
+    with film.pyav().open(str(path)) as container:
+        times = [float(shown.pts * shown.time_base) for shown in container.decode(video=0)]
+    np.testing.assert_allclose(np.diff(times), 1001 / 30000, atol=2e-3)
+
+
 def test_a_film_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"before")
@@ -110,6 +144,32 @@ def test_frames_are_evenly_spaced_in_change_and_of_one_size() -> None:
     np.testing.assert_allclose(np.diff(means), 0.02, atol=0.005)
     assert means[-1] == pytest.approx(0.5, abs=0.005)
     assert len(means) == 21
+
+
+def test_a_film_is_gone_on_with(folder: Path) -> None:  # noqa: F811
+    words = ["render", "content.png", "--style", "style.png", "--size", "80", "-q", "-o", "a.png"]
+    words += ["--film", "a.mp4", "--film-step", "0.002", "--sweeps", "12", "--checkpoint-every", "0"]
+    whole = called(folder, *words)
+    assert whole.returncode == 0, whole.stderr
+    frames = len(decoded(folder / "a.mp4"))
+    seen = 0
+
+    def asked() -> bool:
+        nonlocal seen
+        seen += 1
+        return seen > 6
+
+    with mock.patch("tilestyle.cli.display.stop_on_interrupt", lambda **_: contextlib.nullcontext(asked)):
+        stopped = called(folder, *words)
+    assert stopped.returncode == 0, stopped.stderr
+    before = len(decoded(folder / "a.mp4"))
+    assert 0 < before < frames
+    assert list((folder / "a.png.work").glob("film-*.mkv"))
+    done = called(folder, *words)
+    assert done.returncode == 0, done.stderr
+    # But for those on the way of the first sweep after the stop.
+    assert before < frames - 8 <= len(decoded(folder / "a.mp4")) <= frames
+    assert not (folder / "a.png.work").exists()
 
 
 def test_render_films_itself(folder: Path) -> None:  # noqa: F811

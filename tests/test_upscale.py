@@ -1,7 +1,10 @@
 """Super-resolution: agreement with the input, detail that interpolation does not have."""
 
+import contextlib
+import io
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from tests.test_cli import folder  # noqa: F401
 from tilestyle.anchor import averaged
 from tilestyle.config import UPSCALE, Precision
 from tilestyle.errors import SettingError
+from tilestyle.images import read_provenance
 from tilestyle.pictures import path_of
 from tilestyle.upscale import agreement, interpolated, lanczos, projected, upscale
 
@@ -58,8 +62,29 @@ def test_the_command(folder: Path) -> None:  # noqa: F811
     with Image.open(folder / "content.png") as image:
         image.resize((64, 48)).save(folder / "low.png")
     words = ["upscale", "low.png", "--reference", "style.png", "-o", "high.png", "--factor", "2"]
-    done = called(folder, *words, "--sweeps", "3", "--sheet", "sheet.png")
+    words += ["--sweeps", "3", "--checkpoint-every", "0"]
+    done = called(folder, *words, "--sheet", "sheet.png")
     assert done.returncode == 0, done.stderr
-    assert "wrote high.png: 128 x 96; averaged down, it agrees with low.png to" in done.stderr
+    assert "wrote high.png: 128 x 96" in done.stderr
+    assert "averaged down, it agrees with low.png to" in done.stderr
+    made = read_provenance(folder / "high.png")
+    assert made is not None
+    assert made["style"] == "style.png"
     with Image.open(folder / "sheet.png") as image:
         assert image.size == (3 * 128 + 2 * 4, 96)
+    expected = (folder / "high.png").read_bytes()
+    answers = iter([False, False, False, True])
+    with mock.patch(
+        "tilestyle.cli.display.stop_on_interrupt",
+        lambda **_: contextlib.nullcontext(lambda: next(answers, True)),
+    ):
+        stopped = called(folder, *words)
+    assert stopped.returncode == 0, stopped.stderr
+    assert "stopped early" in stopped.stderr
+    assert (folder / "high.png").read_bytes() != expected
+    done = called(folder, "resume", "high.png.work")
+    assert done.returncode == 0, done.stderr
+    assert "going on at level" in done.stderr
+    with Image.open(folder / "high.png") as image, Image.open(io.BytesIO(expected)) as first:
+        assert image.tobytes() == first.tobytes()
+    assert not (folder / "high.png.work").exists()

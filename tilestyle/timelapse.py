@@ -11,7 +11,7 @@ from tilestyle.config import FilmConfig
 from tilestyle.film import FrameWriter, frame_of
 from tilestyle.geometry import Box
 from tilestyle.images import Picture
-from tilestyle.progress import Event, SweepDone
+from tilestyle.progress import Event, Finished, SweepDone
 
 LONGEST = 1600  # long side of a film's frames, pixels: what watchers are shown of larger pictures
 
@@ -23,19 +23,23 @@ class Timelapse:
     passes that point, the frame is a mean of before and after.
     """
 
-    def __init__(self, writer: FrameWriter, config: FilmConfig, height: int, width: int) -> None:
-        """`height` and `width` are those of the finished picture."""
+    def __init__(self, writer: FrameWriter, config: FilmConfig, height: int, width: int, hold: int = 0) -> None:
+        """`height` and `width` are those of the finished picture, which ends the film for `hold` frames."""
         factor = min(1.0, LONGEST / max(height, width))
         self._size = Box(0, 0, max(2, round(height * factor)), max(2, round(width * factor)))
         self._writer = writer
         self._step = config.step
         self._last: NDArray[np.float32] | None = None
         self._since = 0.0  # change since the last frame
+        self._hold = hold
 
     def __call__(self, event: Event) -> None:
         """Take in what a sweep made of the picture."""
         if isinstance(event, SweepDone):
             self.see(event.picture())
+        elif isinstance(event, Finished) and event.complete and self._last is not None:
+            for _ in range(self._hold):
+                self._writer.add(frame_of(self._last))
 
     def see(self, picture: Picture) -> None:
         """Take in the picture as it is now."""
@@ -51,12 +55,6 @@ class Timelapse:
                 position += self._step
             self._since = self._step - (position - change)
         self._last = now
-
-    def hold(self, count: int) -> None:
-        """The last picture, so many times."""
-        if self._last is not None:
-            for _ in range(count):
-                self._writer.add(frame_of(self._last))
 
 
 def fitted(picture: Picture, size: Box) -> NDArray[np.float32]:

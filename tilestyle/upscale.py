@@ -7,6 +7,7 @@ averaged down, to what it was made from. What then is left of a difference is pr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log10
@@ -17,13 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.anchor import averaged
-from tilestyle.api import as_picture, prepare, run
+from tilestyle.api import as_picture, identity, prepare, run, working
 from tilestyle.canvas import resized
-from tilestyle.config import RenderConfig
+from tilestyle.config import UPSCALE, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
 from tilestyle.images import Picture, picture_from
 from tilestyle.progress import Observer
+from tilestyle.work import Work
 
 LINE = 4  # pixels between the pictures of a sheet
 PROJECTIONS = 8  # times that a difference is projected back: each leaves a part of it
@@ -38,38 +40,58 @@ class Upscaled:
     agreement: float
 
 
-def upscale(
+def upscale(  # noqa: PLR0913  what `render` takes, and a factor
     low: object,
     reference: object,
     factor: int,
-    config: RenderConfig,
+    config: RenderConfig = UPSCALE,
+    *,
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
+    work: Work | str | os.PathLike[str] | None = None,
 ) -> Upscaled:
     """The picture `factor` times as large, with the reference's detail; both are anything that holds a picture.
 
-    Levels double from the size of `low` on. The reference is seen at its own scale, times `config.style_scale`.
+    Observer, stop and work folder as in `render`.
+    """
+    given, style = picture_from(low), picture_from(reference)
+    config = upscaling(
+        config, (given.height, given.width), (style.height, style.width), factor, pixels_of(given)
+    )
+    with working(work, lambda: identity(config, {"content": low, "style": reference})) as checkpoints:
+        made = run(prepare(style, config, given, checkpoints), observer, stop, checkpoints)
+        return finished(made, given, factor)
+
+
+def upscaling(
+    config: RenderConfig, low: tuple[int, int], reference: tuple[int, int], factor: int, anchor: object
+) -> RenderConfig:
+    """Settings of the render that does it; `anchor` is the picture of height and width `low`.
+
+    Levels double from its size on. The reference is seen at its own scale, times `config.style_scale`.
     """
     if factor < 2:
         raise SettingError(f"an enlargement by {factor}", hint="give 2 or more")
-    given = pixels_of(low)
-    height, width = factor * given.shape[1], factor * given.shape[2]
-    style = pixels_of(reference)
+    height, width = factor * low[0], factor * low[1]
     # A style is shown at a share of the picture's long side: that at which it has its own size, or less.
-    share = max(style.shape[1:]) / max(height, width)
-    config = replace(
+    share = max(reference) / max(height, width)
+    return replace(
         config,
         size=(height, width),
-        coarsest=max(given.shape[1:]),
+        coarsest=max(low),
         level_ratio=2,
         style_scale=config.style_scale * share,
-        anchor=given,
+        anchor=anchor,
     )
-    job = prepare(style, config, given)
-    found = pixels_of(run(job, observer, stop))
+
+
+def finished(rendered: Picture, low: Picture, factor: int) -> Upscaled:
+    """What was rendered, with what is left of a difference projected back."""
+    given, found = pixels_of(low), pixels_of(rendered)
     before = agreement(found, given)
     found = projected(found, given, factor)
-    return Upscaled(as_picture(found), before, agreement(found, given))
+    picture = replace(rendered, pixels=found.permute(1, 2, 0).numpy())
+    return Upscaled(picture, before, agreement(found, given))
 
 
 def projected(pixels: Tensor, low: Tensor, factor: int) -> Tensor:

@@ -25,8 +25,9 @@ MANIFEST = "manifest.json"
 LOCK, OWNER = "lock", "owner.json"
 # File systems on which a machine may see late what another has written.
 INCOHERENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
-CONVERTED = "source-*"  # pictures made fit to be read by windows (images)
-OURS = (MANIFEST, LOCK, OWNER, CONVERTED, "*.npz", "*.journal", "*.plane", ".tilestyle-*.part")
+# Pictures made fit to be read by windows (images); and what runs before have filmed (film.py).
+CARRIED = ("source-*", "film-*.mkv")
+OURS = (MANIFEST, LOCK, OWNER, *CARRIED, "*.npz", "*.journal", "*.plane", ".tilestyle-*.part")
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class WorkFolder:
         with replacing(self.path / MANIFEST) as file:
             file.write(json.dumps({"format": FORMAT, "version": __version__, **manifest}, indent=1).encode())
         for path in self._files():
-            if path.name not in {*files, MANIFEST, LOCK, OWNER} and not path.match(CONVERTED):
+            if path.name not in {*files, MANIFEST, LOCK, OWNER} and not any(map(path.match, CARRIED)):
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:

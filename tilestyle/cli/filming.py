@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from tilestyle.config import FilmConfig
 
 if TYPE_CHECKING:
+    from tilestyle.checkpoint import Checkpoints
     from tilestyle.progress import Observer
 
 
@@ -30,32 +30,24 @@ class Film:
 
 
 @contextmanager
-def filmed(film: Film | None, height: int, width: int, *, resumed: bool) -> Iterator[list[Observer]]:
+def filmed(
+    film: Film | None, height: int, width: int, checkpoints: Checkpoints | None
+) -> Iterator[list[Observer]]:
     """Observers that make the film, if there is to be one, of a render of this size.
 
-    The film of a render that is gone on with gets a name of its own; frames in a folder are gone on with.
+    A render that is gone on with goes on with its film, which is in its work folder.
     """
     if film is None:
         yield []
         return
-    from tilestyle.film import filming, is_frames
+    from tilestyle.film import filming, filming_on, is_frames
     from tilestyle.timelapse import Timelapse
 
-    path = film.path
-    if resumed and not is_frames(path):
-        path = unused(path)
-        print(f"the film of what is left is {path}", file=sys.stderr)
-    with filming(path, film.config) as writer:
-        timelapse = Timelapse(writer, film.config, height, width)
-        yield [timelapse]
-        if not is_frames(path):
-            timelapse.hold(round(film.config.hold * film.config.fps))
-
-
-def unused(path: Path) -> Path:
-    """The name, or that with the first number that is not taken."""
-    found, number = path, 1
-    while found.exists():
-        number += 1
-        found = path.with_stem(f"{path.stem}-{number}")
-    return found
+    config = film.config
+    hold = 0 if is_frames(film.path) else round(config.hold * config.fps)
+    with (
+        filming_on(film.path, config, checkpoints.path, anew=checkpoints.left is None)
+        if checkpoints
+        else filming(film.path, config)
+    ) as writer:
+        yield [Timelapse(writer, config, height, width, hold)]

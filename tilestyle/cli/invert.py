@@ -11,11 +11,12 @@ from tilestyle.agreement import inverting
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing
+from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import RenderConfig
+from tilestyle.config import FilmConfig, RenderConfig
 
-DEFAULT = RenderConfig()
+DEFAULT, FILM = RenderConfig(), FilmConfig()
 
 
 def invert(
@@ -63,6 +64,10 @@ def invert(
             rich_help_panel=option.OUTPUT,
         ),
     ] = None,
+    film: option.Film = None,
+    fps: option.Fps = FILM.fps,
+    codec: option.CodecOption = FILM.codec,
+    film_step: option.FilmStep = FILM.step,
     work_dir: option.WorkDir = None,
     checkpoint_every: option.CheckpointEvery = 10.0,
     keep: option.Keep = False,
@@ -90,6 +95,7 @@ def invert(
         host_memory=host_memory,
         overlap=overlap,
     )
-    output = Output(out, form, depth, jpeg_quality, compression, preview, frames, quiet=quiet)
+    filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
+    output = Output(out, form, depth, jpeg_quality, compression, preview, frames, quiet=quiet, film=filmed)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
     produce([], inverting(config), output, keeping, content=content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
@@ -21,7 +21,7 @@ from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
-    from tilestyle.images import Json, Source
+    from tilestyle.images import Json, Picture, Source
     from tilestyle.job import Job
     from tilestyle.printing import Printing, Ready
     from tilestyle.ranks import Ranks
@@ -134,17 +134,19 @@ def produce(
     keeping: Keeping,
     printing: Printing | None = None,
     content: Path | None = None,
+    finish: Callable[[Picture], Picture] = lambda picture: picture,
 ) -> None:
     """Render, show progress, write the picture with its settings, say what was done.
 
-    Of several ranks that torchrun has started, the first one speaks and writes.
+    `finish` makes what is written of what was rendered. Of several ranks that torchrun has started, the first
+    one speaks and writes.
     """
     from tilestyle.ranks import joined
 
     with joined() as ranks:
         if not ranks.first:
             output = replace(output, quiet=True, preview=None, frames=None, film=None, settings=None)
-        _produce(styles, config, output, keeping, printing, content, ranks)
+        _produce(styles, config, output, keeping, printing, content, finish, ranks)
 
 
 def _produce(
@@ -154,6 +156,7 @@ def _produce(
     keeping: Keeping,
     printing: Printing | None,
     content: Path | None,
+    finish: Callable[[Picture], Picture],
     ranks: Ranks,
 ) -> None:
     from tilestyle.api import prepare, run, working
@@ -192,11 +195,11 @@ def _produce(
         if output.settings:
             keep_settings(output.settings, config, job)
         finest = job.levels[-1].extent.picture
-        resumed = checkpoints is not None and checkpoints.left is not None
-        with filmed(output.film, finest.height, finest.width, resumed=resumed) as observers:
+        with filmed(output.film, finest.height, finest.width, checkpoints) as observers:
             picture = run(job, together([observe, *observers]), stop, checkpoints)
         if not ranks.first:
             return
+        picture = finish(picture)
         made = provenance(styles, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete

@@ -5,13 +5,22 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing
-from tilestyle.config import UPSCALE
+from tilestyle.cli.filming import Film
+from tilestyle.cli.job import Output, produce
+from tilestyle.cli.keeping import Keeping
+from tilestyle.config import UPSCALE, FilmConfig
+
+if TYPE_CHECKING:
+    from tilestyle.images import Picture
+
+FILM = FilmConfig()
 
 
 def upscale(
@@ -45,16 +54,27 @@ def upscale(
     precision: option.PrecisionOption = UPSCALE.precision,
     patch: option.Patch = UPSCALE.patch,
     memory: option.Memory = None,
+    host_memory: option.HostMemory = None,
+    depth: option.Depth = 8,
+    compression: option.CompressionOption = Compression.DEFLATE,
+    form: option.FormatOption = None,
+    jpeg_quality: option.JpegQuality = 95,
+    preview: option.Preview = None,
+    film: option.Film = None,
+    fps: option.Fps = FILM.fps,
+    codec: option.CodecOption = FILM.codec,
+    film_step: option.FilmStep = FILM.step,
+    work_dir: option.WorkDir = None,
+    checkpoint_every: option.CheckpointEvery = 10.0,
+    keep: option.Keep = False,
+    restart: option.Restart = False,
+    yes: option.Yes = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
     """Enlarge a picture with the detail of another; averaged down again, it is the picture it was."""
-    from tilestyle.budget import find_device
-    from tilestyle.cli.display import stop_on_interrupt, watcher
-    from tilestyle.images import check_writable, inspect_picture
-    from tilestyle.peak import Peak
-    from tilestyle.upscale import interpolated, side_by_side
-    from tilestyle.upscale import upscale as run
+    from tilestyle.images import check_writable, inspect_picture, read_picture
+    from tilestyle.upscale import LINE, Upscaled, finished, interpolated, side_by_side, upscaling
 
     config = replace(
         UPSCALE,
@@ -69,21 +89,28 @@ def upscale(
         precision=precision,
         patch=patch,
         memory=memory,
+        host_memory=host_memory,
     )
-    found = inspect_picture(low)
-    for file in (out, sheet):
-        if file is not None:
-            check_writable(file, found.height * factor, found.width * factor)
-    watch = watcher(quiet=quiet, preview=None, peak=Peak(find_device(device)).bytes)
-    with stop_on_interrupt() as stop:
-        made = run(low, reference, factor, config, watch, stop)
-    made.picture.save(out)
+    given, other = inspect_picture(low), inspect_picture(reference)
+    sizes = (given.height, given.width), (other.height, other.width)
+    config = upscaling(config, *sizes, factor, low)
     if sheet is not None:
-        side_by_side([*interpolated(low, factor).values(), made.picture]).save(sheet)
+        check_writable(sheet, given.height * factor, 3 * (given.width * factor + LINE))
+    ends: list[Upscaled] = []
+
+    def finish(picture: Picture) -> Picture:
+        ends.append(finished(picture, read_picture(low), factor))
+        return ends[0].picture
+
+    filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
+    output = Output(out, form, depth, jpeg_quality, compression, preview, quiet=quiet, film=filmed)
+    keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
+    produce([parsing.StyleFile(reference)], config, output, keeping, content=low, finish=finish)
+    if sheet is not None:
+        side_by_side([*interpolated(low, factor).values(), ends[0].picture]).save(sheet)
     if not quiet:
-        size = f"{made.picture.width} x {made.picture.height}"
         print(
-            f"wrote {out}: {size}; averaged down, it agrees with {low.name} to {made.agreement:.1f} dB "
-            f"({made.rendered:.1f} before projection)",
+            f"averaged down, it agrees with {low.name} to {ends[0].agreement:.1f} dB "
+            f"({ends[0].rendered:.1f} before projection)",
             file=sys.stderr,
         )
