@@ -15,7 +15,7 @@ from tests.conftest import waves
 from tilestyle.comparison import Comparison, cells, discard
 from tilestyle.config import Color, NetworkName, Precision, RenderConfig
 from tilestyle.errors import LayerError, SettingError
-from tilestyle.images import Picture, Row, captioned
+from tilestyle.images import Picture, Row, captioned, read_provenance
 from tilestyle.varied import parsed_variation
 
 CONFIG = RenderConfig(
@@ -142,7 +142,11 @@ def test_the_command_writes_one_file(files: tuple[Path, Path], tmp_path: Path) -
         "--vary",
         "content-weight=0.1,1",
     ]
-    ended = called(tmp_path, *words, "--size", "64", "--sweeps", "1")
+    ended = called(tmp_path, *words, "--size", "64", "--sweeps", "1", "--preset", "draft")
     assert ended.returncode == 0, ended.stderr
     assert "cell 2 of 2" in ended.stderr
     assert sorted(os.listdir(tmp_path)) == ["content.png", "sheet.png", "style.png"]
+    made = read_provenance(tmp_path / "sheet.png")
+    assert made is not None
+    assert isinstance(made["settings"], dict)
+    assert (made["settings"]["quality"], made["settings"]["size"]) == ("draft", 64)

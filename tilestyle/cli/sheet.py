@@ -11,6 +11,7 @@ import typer
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing
+from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance
 from tilestyle.config import RenderConfig
 
@@ -22,9 +23,11 @@ SIZE = "384"  # of a cell, long side in pixels: what a grid can be looked at in
 
 
 def sheet(
+    context: typer.Context,
     content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
     style: option.Style,
     out: option.Out,
+    preset: option.Preset = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,7 +74,8 @@ def sheet(
     from tilestyle.comparison import Comparison, discard
     from tilestyle.varied import parsed_variation
 
-    config = RenderConfig(
+    config = chosen(
+        context,
         size=parsing.parsed_size(size),
         content_weight=content_weight,
         style_weight=style_weight,
