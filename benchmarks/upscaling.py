@@ -3,8 +3,8 @@
 A part of a picture is averaged down by four and enlarged again, with another part of it as the reference.
 Printed are how far the result agrees with the small picture (dB), how far with the truth (dB), how much detail
 it has of that of the truth (energy finer than three pixels), and how different it looks: the distance of LPIPS
-(Zhang et al. 2018, arXiv 1801.03924, section 3, all channels weighing one) in SqueezeNet, with which no render here
-is made. Without weights/squeezenet1_0.safetensors in TILESTYLE_ASSETS that column is left out.
+(Zhang et al. 2018, arXiv 1801.03924, section 3, all channels weighing one) in SqueezeNet, with which no render
+here is made. Without weights/squeezenet1_0.safetensors in TILESTYLE_ASSETS that column is left out.
 
     python -m benchmarks.upscaling [--sweeps 60] [--keep FILE] [--sheets FOLDER]
 """
