@@ -22,11 +22,12 @@ SIZES = {128: 448, 256: 600, 512: 960}  # of pictures, by patch: larger than one
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Render in this process, which has done nothing before."""
-    from tilestyle.api import prepare, run
     from tilestyle.budget import find_device
     from tilestyle.config import NetworkName, Precision, RenderConfig
     from tilestyle.peak import Peak
     from tilestyle.pictures import path_of
+    from tilestyle.preparation import prepare
+    from tilestyle.rendering import run
 
     kinds = {"network": NetworkName(settings["network"]), "precision": Precision(settings["precision"])}
     peak = Peak(find_device("cpu"))

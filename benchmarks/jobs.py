@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import assets
-from tilestyle.api import prepare
 from tilestyle.canvas import Canvas
 from tilestyle.config import NetworkName, RenderConfig
 from tilestyle.job import Job
 from tilestyle.pictures import path_of
+from tilestyle.preparation import prepare
 from tilestyle.renderer import optimise
 
 PAIRS = (("coffee", "swirls"), ("coffee", "facets"), ("astronaut", "woodcut"))  # content, style

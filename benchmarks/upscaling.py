@@ -24,9 +24,9 @@ from torchvision.models import squeezenet1_0
 
 from benchmarks.record import assets, report
 from tilestyle.anchor import averaged
-from tilestyle.api import as_picture
 from tilestyle.config import UPSCALE
 from tilestyle.pictures import path_of
+from tilestyle.rendering import as_picture
 from tilestyle.upscale import agreement, interpolated, pixels_of, side_by_side, upscale
 
 FACTOR = 4

@@ -15,9 +15,9 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from tilestyle.api import prepare
 from tilestyle.config import Precision, RenderConfig
 from tilestyle.job import Job
+from tilestyle.preparation import prepare
 
 # Tests do not time: how long an example takes is the machine's business.
 settings.register_profile("tilestyle", deadline=None)

@@ -22,11 +22,11 @@ from tilestyle import (
     render,
     texture,
 )
-from tilestyle.api import prepare
 from tilestyle.canvas import resized
 from tilestyle.config import Precision, Sampler
 from tilestyle.errors import LayerError, PictureError, SettingError
 from tilestyle.geometry import Box
+from tilestyle.preparation import prepare
 
 CONTENT, STYLE = waves(60, 80), waves(90, 70, 1)
 PLAIN: dict[str, Any] = {"sweeps": 2, "margin": 8, "coarsest": 64, "patch": 128}

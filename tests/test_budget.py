@@ -169,7 +169,8 @@ import sys
 import numpy as np
 import torch
 from tilestyle.peak import Peak
-from tilestyle.api import prepare, run
+from tilestyle.preparation import prepare
+from tilestyle.rendering import run
 from tilestyle.config import RenderConfig
 from tilestyle.pictures import path_of
 peak = Peak(torch.device("cpu"))

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from tests.conftest import FEW, waves
 from tilestyle import Color, Init, RenderConfig, SweepDone, planes, render, resolved, texture
-from tilestyle.api import prepare
 from tilestyle.config import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import FloatArray, Picture, WriteOptions, read_picture, source_from
 from tilestyle.luminance import WEIGHTS, grey, tinted
 from tilestyle.palette import matched, palette_of
 from tilestyle.planes import Memory
+from tilestyle.preparation import prepare
 from tilestyle.preview import Wanted, preview
 from tilestyle.printing import ready
 from tilestyle.progress import Event
@@ -151,7 +151,7 @@ def test_crops_of_a_preview_are_matched_to_the_whole_content() -> None:
         return prepare(*given, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tilestyle.api.prepare", noted)
+        patch.setattr("tilestyle.preview.prepare", noted)
         preview(ready(config, style, whole), Wanted(80, 32, ((0.5, 0.1),)))
     assert len(seen) > 1
     assert all(torch.allclose(found.mean, palette_of(content).mean, atol=1e-3) for found in seen)

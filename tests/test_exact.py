@@ -8,7 +8,6 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, Style
-from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, reduced
 from tilestyle.config import Normalise, Optimiser, Precision, StyleLoss, TvForm
 from tilestyle.covering import overlapping
@@ -17,6 +16,7 @@ from tilestyle.geometry import Box, extent
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level
+from tilestyle.preparation import prepare
 from tilestyle.tv import total_variation, total_variation_gradient
 from tilestyle.untiled import content_loss, style_loss, whole_moments
 

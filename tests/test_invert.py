@@ -14,13 +14,13 @@ from tests.command import called
 from tests.conftest import waves
 from tilestyle import Init, RenderConfig, SweepDone, invert
 from tilestyle.agreement import inverting
-from tilestyle.api import prepare
 from tilestyle.canvas import resized
 from tilestyle.config import NetworkName, Precision
 from tilestyle.errors import SettingError
 from tilestyle.frames import CHANGE, Frames
 from tilestyle.geometry import Box
 from tilestyle.images import FloatArray, Picture, read_picture, read_provenance
+from tilestyle.preparation import prepare
 from tilestyle.progress import Event, Finished, Resumed
 
 CONTENT = resized(waves(40, 50), Box(0, 0, 80, 100)).clamp(0, 1)

@@ -11,7 +11,6 @@ import torch
 
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, SweepDone, render, texture
-from tilestyle.api import prepare
 from tilestyle.canvas import Canvas
 from tilestyle.config import Optimiser
 from tilestyle.errors import MemoryLimit, SettingError
@@ -19,6 +18,7 @@ from tilestyle.estimate import passes
 from tilestyle.exact import Exact
 from tilestyle.lbfgs import Descent, restored, stored
 from tilestyle.objective import Terms
+from tilestyle.preparation import prepare
 from tilestyle.progress import Event, Resumed
 from tilestyle.renderer import optimise
 from tilestyle.work import Work

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tests.conftest import waves
 from tilestyle import RenderConfig, render, texture
-from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Optimiser, Precision, StyleLoss
 from tilestyle.covering import covering
@@ -21,6 +20,7 @@ from tilestyle.geometry import Box, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments, combined
 from tilestyle.objective import Objective
+from tilestyle.preparation import prepare
 from tilestyle.view import Look, View
 
 QUICK: dict[str, Any] = {"sweeps": 3, "coarsest": 64, "precision": Precision.FP32, "locality_window": 0.3}

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from tests.conftest import waves
 from tests.test_vgg import noise
-from tilestyle.api import prepare
 from tilestyle.canvas import Canvas
 from tilestyle.config import NetworkName, Optimiser, RenderConfig
 from tilestyle.errors import SettingError
@@ -23,6 +22,7 @@ from tilestyle.networks.vgg import convolution_keys
 from tilestyle.networks.weights import DEVIATION, MEAN, WIDTHS, random_vgg
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
+from tilestyle.preparation import prepare
 from tilestyle.presets import names
 from tilestyle.renderer import optimise
 from tilestyle.settings import config_of, preset

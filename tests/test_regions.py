@@ -11,7 +11,6 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, Style, render, texture
-from tilestyle.api import prepare
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Optimiser, Precision, StyleLoss
 from tilestyle.covering import covering
@@ -23,6 +22,7 @@ from tilestyle.job import Goal, Job
 from tilestyle.masks import palette
 from tilestyle.moments import Moments, MomentSum
 from tilestyle.objective import Objective
+from tilestyle.preparation import prepare
 from tilestyle.view import Look, View
 
 CONTENT, ONE, OTHER = waves(96, 128), waves(70, 90, 1), waves(64, 50, 2)

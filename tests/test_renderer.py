@@ -9,7 +9,6 @@ from torch import Tensor
 from tests.conftest import FEW, job, waves
 from tilestyle import renderer, stepper
 from tilestyle.agreement import inverting
-from tilestyle.api import prepare
 from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss
@@ -25,6 +24,7 @@ from tilestyle.moments import Moments
 from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
+from tilestyle.preparation import prepare
 from tilestyle.pull import Pull
 from tilestyle.reference import render_untiled
 from tilestyle.regions import Global

@@ -11,11 +11,11 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render, texture
-from tilestyle.api import prepare
 from tilestyle.cli.parsing import StyleFile, parsed_styles
 from tilestyle.config import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
+from tilestyle.preparation import prepare
 
 CONTENT, ONE, OTHER = waves(60, 80), waves(70, 90, 1), 0.5 * waves(64, 50, 2)
 QUICK: dict[str, Any] = {

@@ -15,7 +15,6 @@ from torch import Tensor
 from tests.conftest import waves
 from tests.test_geometry import draws, visits
 from tilestyle import Init, RenderConfig, Tileable, planes, render, resolved, texture
-from tilestyle.api import prepare
 from tilestyle.canvas import framed, resized
 from tilestyle.config import Precision
 from tilestyle.covering import covering, scattered
@@ -23,6 +22,7 @@ from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box, extent
 from tilestyle.images import FloatArray
+from tilestyle.preparation import prepare
 from tilestyle.resample import Filter, strips
 
 BOTH = (True, True)

@@ -14,12 +14,13 @@ from typing import Any
 
 from torch import Tensor
 
-from tilestyle.api import identity, prepare
+from tilestyle.api import identity
 from tilestyle.canvas import resized
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
 from tilestyle.plan import picture_size
+from tilestyle.preparation import prepare
 from tilestyle.progress import Observer
 from tilestyle.repeated import RepeatedJob, finished
 from tilestyle.series import Series, pixels_of, series

@@ -25,7 +25,9 @@ from tilestyle.images import Picture, Source, contact_sheet, cropped, gathered, 
 from tilestyle.palette import Palette, palette_of
 from tilestyle.plan import Level, Pyramid, levels
 from tilestyle.planes import Memory
+from tilestyle.preparation import prepare
 from tilestyle.printing import Ready, with_guides
+from tilestyle.rendering import run
 from tilestyle.resolved import COARSEST_STYLE
 from tilestyle.sources import Style, planes_of
 
@@ -271,4 +273,4 @@ def _rendered(
         height, width = cast(tuple[int, int], config.size)
         smaller = height <= ready.content.height and width <= ready.content.width
         content = ready.content.shrunk(height, width) if smaller else gathered(ready.content)
-    return api.run(api.prepare(model.styles, config, content, palette=model.palette), stop=stop)
+    return run(prepare(model.styles, config, content, palette=model.palette), stop=stop)

@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from tilestyle.api import run
 from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.progress import Event, Observer, SweepDone
+from tilestyle.rendering import run
 
 # Seeds of one step's render and the next: far apart, so that patches fall elsewhere.
 STRIDE = 1_000_003

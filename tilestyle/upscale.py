@@ -18,13 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.anchor import averaged
-from tilestyle.api import as_picture, identity, prepare, run, working
+from tilestyle.api import identity, working
 from tilestyle.canvas import resized
 from tilestyle.config import UPSCALE, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
 from tilestyle.images import Picture, picture_from
+from tilestyle.preparation import prepare
 from tilestyle.progress import Observer
+from tilestyle.rendering import as_picture, run
 from tilestyle.work import Work
 
 LINE = 4  # pixels between the pictures of a sheet

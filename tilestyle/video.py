@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.api import identity, prepare
+from tilestyle.api import identity
 from tilestyle.budget import find_device
 from tilestyle.clips import Footage
 from tilestyle.config import FlowName, RenderConfig, VideoConfig
 from tilestyle.drift import NOBODY, PathLike, Watch, sized
 from tilestyle.flow import Floats, FlowMethod, dense_inverse_search, flow, moved, reliable, visible
+from tilestyle.preparation import prepare
 from tilestyle.raft import raft
 from tilestyle.repeated import RepeatedJob, finished
 from tilestyle.series import Row, Series, series

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from tilestyle import zooming
-from tilestyle.api import identity, prepare, texture
+from tilestyle.api import identity, texture
 from tilestyle.config import Quality, RenderConfig
 from tilestyle.drift import PathLike, Watch, sized
 from tilestyle.plan import picture_size
+from tilestyle.preparation import prepare
 from tilestyle.repeated import RepeatedJob, finished
 from tilestyle.series import Series, pixels_of, series
 

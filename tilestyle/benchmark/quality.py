@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from tilestyle.api import prepare
 from tilestyle.benchmark.loss import placed_loss
 from tilestyle.benchmark.record import Result, Row
 from tilestyle.benchmark.scene import CONTENT, STYLE, Scene
@@ -18,6 +17,7 @@ from tilestyle.geometry import rounded_up
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.pictures import path_of
 from tilestyle.plan import Level
+from tilestyle.preparation import prepare
 from tilestyle.renderer import optimise
 
 

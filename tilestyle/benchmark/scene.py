@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tilestyle.api import prepare
 from tilestyle.checkpoint import Checkpoints
 from tilestyle.config import NetworkName, Precision, RenderConfig
 from tilestyle.geometry import mirrored
 from tilestyle.images import Picture, read_picture
 from tilestyle.job import Job
 from tilestyle.pictures import path_of
+from tilestyle.preparation import prepare
 
 CONTENT, STYLE = "coffee", "swirls"
 

@@ -159,14 +159,16 @@ def _produce(
     finish: Callable[[Picture], Picture],
     ranks: Ranks,
 ) -> None:
-    from tilestyle.api import prepare, run, working
+    from tilestyle.api import working
     from tilestyle.budget import find_device
     from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
     from tilestyle.cli.filming import filmed
     from tilestyle.frames import Frames
     from tilestyle.images import source_from
     from tilestyle.peak import Peak
+    from tilestyle.preparation import prepare
     from tilestyle.progress import Event, Finished
+    from tilestyle.rendering import run
 
     peak = Peak(find_device(config.device))
     with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made

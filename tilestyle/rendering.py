@@ -1,0 +1,120 @@
+"""A job run to its picture, and what is told on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from tilestyle.allocator import release
+from tilestyle.budget import needed
+from tilestyle.canvas import Canvas, resized
+from tilestyle.checkpoint import Checkpoints
+from tilestyle.estimate import seconds_for
+from tilestyle.geometry import Box
+from tilestyle.images import Picture
+from tilestyle.job import Job
+from tilestyle.objective import Terms
+from tilestyle.plan import Level
+from tilestyle.planes import Folder, Store
+from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.rescue import persist
+
+# Long side of the picture that a watcher is shown, pixels.
+WATCHED = 1600
+
+
+def run(
+    job: Job,
+    observer: Observer | None = None,
+    stop: Callable[[], bool] | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Picture:
+    """Render a job; the content's transparency, if it has any, is kept.
+
+    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
+    """
+    first = job.ranks.first
+    tell: Callable[..., None] = (first and observer) or (lambda event: None)
+    tell(started(job))
+    release()
+    left = checkpoints.left if checkpoints else None
+    standing = checkpoints.standing(job) if checkpoints else None
+    done_before = (left.level, left.sweep) if left else (0, 0)
+    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels], done_before)
+    if left:
+        clock.level()
+        tell(Resumed(job.levels[left.level], len(job.levels), left.sweep, left.seconds))
+
+    def begin(level: Level) -> None:
+        clock.level()
+        tell(LevelStarted(level, len(job.levels)))
+
+    def look(canvas: Canvas) -> Picture:
+        release()  # what patches used makes room for the copy
+        return as_picture(job.coloured(glance(canvas.picture())), job.alpha)
+
+    def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
+        taken = clock.sweep()
+        tell(
+            SweepDone(
+                level,
+                len(job.levels),
+                sweep,
+                terms.style,
+                terms.content,
+                terms.tv,
+                clock.seconds,
+                clock.left(),
+                level.extent.area / 1e6 / taken,
+                lambda: look(canvas),
+                terms.anchor,
+            )
+        )
+
+    asked = stop or (lambda: False)
+    canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
+    if checkpoints and standing and complete:
+        checkpoints.enter(standing)  # writing takes a while, too
+    release()
+    pixels = canvas.picture()
+    del canvas, standing  # with the optimiser's state, before the picture is copied
+    if first:
+        pixels = job.finished(pixels)
+    if checkpoints:
+        checkpoints.complete = complete
+    picture = as_picture(pixels, job.alpha if first else None, job.beside)
+    tell(Finished(complete, clock.seconds))
+    return picture
+
+
+def started(job: Job) -> Started:
+    """What a render can say of itself before it begins."""
+    device = job.network.device
+    need, limits = needed(job.need, device, job.home), job.limits
+    return Started(
+        job.side,
+        device.type,
+        need,
+        limits.memory,
+        job.need.held,
+        limits.host,
+        job.need.disk if isinstance(job.store, Folder) else 0,
+        lambda: seconds_for(job),
+    )
+
+
+def glance(pixels: Tensor) -> Tensor:
+    """Host pixels [3, h, w] of at most `WATCHED` a side."""
+    factor = WATCHED / max(pixels.shape[1:])
+    if factor >= 1:
+        return pixels
+    return resized(pixels, Box(0, 0, *(max(1, round(side * factor)) for side in pixels.shape[1:])))
+
+
+def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None = None) -> Picture:
+    """Pixels [3, h, w] as a Picture, a view if they are on the host, with alpha [1, h, w] resampled."""
+    plane = None
+    if alpha is not None:
+        plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
+    return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
