@@ -24,8 +24,9 @@ MEASURING = 0.5
 def seconds_for(job: Job) -> float:
     """Seconds that the sweeps of a job will take: measured on its coarsest level, which takes a second or so.
 
-    Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, however many
-    pixels there are. Rough: small levels are not large ones. The time left that is shown later is better.
+    Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, which are
+    those of the canvas, or with locality of every patch. Rough: small levels are not large ones. The time left that
+    is shown later is better.
     """
     ranks = job.ranks.count
     first, job = job.levels[0], replace(job, store=Memory(job.home))  # of this process alone
@@ -34,18 +35,25 @@ def seconds_for(job: Job) -> float:
     began = time.perf_counter()
     for found, goal in zip(moments, goals, strict=True):
         for layer, distance in goal.items():
-            distance.cotangent(found[layer])
+            wanted = target(found[layer], job.config) if job.config.locality else distance
+            wanted.cotangent(found[layer])
     fixed = time.perf_counter() - began
     ends = [time.perf_counter()]
     few = replace(job, levels=(replace(first, sweeps=SWEEPS),))
     persist(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
     sweep = min(after - before for before, after in pairwise(ends[1:]))
-    pixel = max(sweep - fixed, 0.0) / first.extent.area
+    pixel = max(sweep - fixed * distances(job, first), 0.0) / first.extent.area
     seconds = 0.0
     for level in job.levels:
         sharing = min(ranks, patches_of(level.extent, job.side))
-        seconds += level.sweeps * fixed + passes(job, level) * pixel * level.extent.area / sharing
+        seconds += passes(job, level) * pixel * level.extent.area / sharing
+        seconds += level.sweeps * fixed * distances(job, level) / (sharing if job.config.locality else 1)
     return seconds
+
+
+def distances(job: Job, level: Level) -> int:
+    """How often a sweep takes the distances of moments: with locality, once for every patch."""
+    return patches_of(level.extent, job.side_at(level)) if job.config.locality else 1
 
 
 def passes(job: Job, level: Level) -> float:
