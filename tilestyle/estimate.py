@@ -25,8 +25,8 @@ def seconds_for(job: Job) -> float:
     """Seconds that the sweeps of a job will take: measured on its coarsest level, which takes a second or so.
 
     Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, which are
-    those of the canvas, or with locality of every patch. Rough: small levels are not large ones. The time left that
-    is shown later is better.
+    those of the canvas, or with locality of every patch. Rough: small levels are not large ones. The time that
+    is shown as left later is better.
     """
     ranks = job.ranks.count
     first, job = job.levels[0], replace(job, store=Memory(job.home))  # of this process alone
