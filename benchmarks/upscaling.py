@@ -25,6 +25,7 @@ from torchvision.models import squeezenet1_0
 from benchmarks.record import assets, report
 from tilestyle.anchor import averaged
 from tilestyle.config import UPSCALE
+from tilestyle.geometry import Box
 from tilestyle.pictures import path_of
 from tilestyle.rendering import as_picture
 from tilestyle.upscale import agreement, interpolated, pixels_of, side_by_side, upscale
@@ -37,20 +38,19 @@ LAYERS = (1, 4, 6, 8, 10, 11, 12)
 
 @dataclass(frozen=True)
 class Case:
-    """A picture that comes along: the top left corners of the part that is enlarged and of the reference."""
+    """A picture that comes along; the part of it that is enlarged, and the reference, a part beside that."""
 
     name: str
-    truth: tuple[int, int]
-    reference: tuple[int, int]
-    side: int = 256
+    truth: Box
+    reference: Box
 
 
 CASES = (
-    Case("swirls", (100, 40), (60, 400)),
-    Case("facets", (100, 40), (60, 400)),
-    Case("woodcut", (100, 40), (60, 400)),
-    Case("astronaut", (0, 100), (256, 100)),
-    Case("coffee", (100, 150), (140, 340)),
+    Case("swirls", Box(100, 40, 256, 256), Box(0, 300, 768, 724)),
+    Case("facets", Box(100, 40, 256, 256), Box(0, 300, 768, 724)),
+    Case("woodcut", Box(100, 40, 256, 256), Box(0, 300, 768, 724)),
+    Case("astronaut", Box(0, 100, 256, 256), Box(256, 0, 256, 512)),
+    Case("coffee", Box(100, 0, 256, 256), Box(0, 256, 400, 344)),
 )
 
 
@@ -58,12 +58,14 @@ def main() -> None:
     """Run the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweeps", type=int, default=UPSCALE.sweeps)
+    parser.add_argument("--upright", action="store_true", help="do not see the reference turned, too")
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
     parser.add_argument("--sheets", type=Path, help="folder for pictures: bicubic, Lanczos, result, truth")
     options = parser.parse_args()
+    config = replace(UPSCALE, sweeps=options.sweeps, turn_style=not options.upright)
     looks, rows = judge(), list[dict[str, Any]]()
     for case in CASES:
-        for row in measured(case, replace(UPSCALE, sweeps=options.sweeps), looks, options.sheets):
+        for row in measured(case, config, looks, options.sheets):
             rows.append(row)
             print(row, flush=True)
     ours = [row["agreement, dB"] for row in rows if row["method"] == "tilestyle"]
@@ -73,7 +75,10 @@ def main() -> None:
 def measured(case: Case, config: Any, looks: Measure | None, sheets: Path | None) -> Iterator[dict[str, Any]]:
     """Interpolations of a case, and the result."""
     whole = pixels_of(path_of(case.name))
-    truth, reference = (part(whole, corner, case.side) for corner in (case.truth, case.reference))
+    truth, reference = (
+        whole[:, box.top : box.top + box.height, box.left : box.left + box.width]
+        for box in (case.truth, case.reference)
+    )
     low = averaged(truth, FACTOR)
     made = {**interpolated(low, FACTOR), "tilestyle": upscale(low, reference, FACTOR, config).picture}
     if sheets:
@@ -89,13 +94,6 @@ def measured(case: Case, config: Any, looks: Measure | None, sheets: Path | None
             "detail": detail(found) / detail(truth),
         }
         yield row if looks is None else {**row, "distance": looks(found, truth)}
-
-
-def part(pixels: Tensor, corner: tuple[int, int], side: int) -> Tensor:
-    """A square [3, side, side] of a picture, or what there is of it in whole multiples of the factor."""
-    found = pixels[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-    height, width = (length - length % FACTOR for length in found.shape[1:])
-    return found[:, :height, :width]
 
 
 def detail(pixels: Tensor) -> float:

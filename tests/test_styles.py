@@ -1,5 +1,6 @@
 """Several styles in one picture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from tests.command import called
 from tests.conftest import FEW, waves
@@ -15,7 +17,9 @@ from tilestyle.cli.parsing import StyleFile, parsed_styles
 from tilestyle.config import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
+from tilestyle.moments import Moments, combined
 from tilestyle.preparation import prepare
+from tilestyle.sources import Style
 
 CONTENT, ONE, OTHER = waves(60, 80), waves(70, 90, 1), 0.5 * waves(64, 50, 2)
 QUICK: dict[str, Any] = {
@@ -101,3 +105,24 @@ def test_the_command_line_blends(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "2 weights for 1 style" in done.stderr
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_a_turned_style_is_as_its_turns_together(guided: bool) -> None:
+    picture = waves(96, 128, 3)
+    mask = np.zeros((96, 128, 3), np.uint8)
+    mask[:, 30:] = 255
+
+    def seen(pixels: Tensor, *, turn_style: bool, turn: int = 0) -> Mapping[str, Moments]:
+        style = Style(pixels, np.ascontiguousarray(np.rot90(mask, turn)) if guided else None)
+        settings = {**QUICK, "size": (96, 128), "mask": mask if guided else None}
+        task = prepare(style, RenderConfig(turn_style=turn_style, **settings))
+        return task.style_moments(task.levels[-1])[-1]
+
+    found = seen(picture, turn_style=True)
+    turns = [seen(picture.rot90(turn, (1, 2)), turn_style=False, turn=turn) for turn in range(4)]
+    for layer, moments in found.items():
+        expected = combined([each[layer] for each in turns], [each[layer].count for each in turns])
+        assert moments.count == pytest.approx(expected.count)
+        torch.testing.assert_close(moments.second, expected.second, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(found["first_1"].second, turns[0]["first_1"].second, rtol=0.01)

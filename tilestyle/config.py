@@ -176,6 +176,7 @@ class RenderConfig:
     color: Color = Color.STYLE
     tileable: Tileable | None = None  # None: the picture ends at its edges
     enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
+    turn_style: bool = False  # whether it is seen turned by quarters, too: its strokes may run any way
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
     host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
@@ -358,4 +359,4 @@ def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:
 DRIFT = RenderConfig(size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, level_ratio=2)
 ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.02)
 # Super-resolution: content is held by its anchor, the style by its own scale.
-UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, anchor_weight=30.0)
+UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, anchor_weight=30.0, turn_style=True)

@@ -122,7 +122,8 @@ class Job:
         """A style as it is shown to the layers: the octaves each `apart`, or all at once."""
         for size, layers in self._style_sizes(style, self.style_side(style, level, scale)):
             octaves = self.network.octaves(layers) if apart else {1: {layer: layer for layer in layers}}
-            yield Exhibit(style, size, self.network, octaves, self.beside)
+            turns = 4 if self.config.turn_style else 1
+            yield Exhibit(style, size, self.network, octaves, self.beside, turns)
 
     def _style_sizes(self, style: Exemplar, side: float) -> list[tuple[Box, list[str]]]:
         """Sizes at which a style is shown, for a long side that is asked for, and the layers that see each.

@@ -54,9 +54,14 @@ class Exhibit:
         network: FeatureNetwork,
         octaves: Mapping[int, Mapping[str, str]],
         store: Store,
+        turns: int = 1,
     ) -> None:
-        """`size` is its height and width, `octaves` are the layers that look at it (FeatureNetwork.octaves)."""
+        """`size` is its height and width, `octaves` are the layers that look at it (FeatureNetwork.octaves).
+
+        It is looked at in so many orientations, each a quarter turn from the last.
+        """
         self.size = size
+        self._turns = turns
         self._network, self._octaves = network, octaves
         strides = [f * network.layers[name].stride for f, names in octaves.items() for name in names.values()]
         self.unit = max(strides)
@@ -99,19 +104,24 @@ class Exhibit:
         network, names = self._network, self._octaves[factor]
         window = reduced(self._plane, self._moved(box.widened(halo).times(factor)), factor)
         touched(window)
-        with torch.no_grad():
-            features = network.features(window[None].to(network.device, network.dtype), names.values())
         weights: Tensor | None = None
         if self._guide is not None:
             weights = read(self._guide, self._moved(box.times(factor))).to(network.device)
             touched(weights)
-        for layer, name in names.items():
-            stride = network.layers[name].stride
-            seen = inner(features[name], Box(halo, halo, box.height, box.width).over(stride))
-            for region, wanted in enumerate(self._wanted):
-                part = None if weights is None else F.avg_pool2d(weights[region][None], factor * stride)[0]
-                if wanted:
-                    sums[region].setdefault(layer, MomentSum()).add(seen, part)
+        for turn in range(self._turns):
+            with torch.no_grad():
+                shown = window.rot90(turn, (1, 2))[None].to(network.device, network.dtype)
+                features = network.features(shown, names.values())
+            height, width = (box.width, box.height) if turn % 2 else (box.height, box.width)
+            for layer, name in names.items():
+                stride = network.layers[name].stride
+                seen = inner(features[name], Box(halo, halo, height, width).over(stride))
+                for region, wanted in enumerate(self._wanted):
+                    part = None
+                    if weights is not None:
+                        part = F.avg_pool2d(weights[region][None], factor * stride)[0].rot90(turn)
+                    if wanted:
+                        sums[region].setdefault(layer, MomentSum()).add(seen, part)
 
     def _moved(self, box: Box) -> Box:
         """A box of the style in its plane."""

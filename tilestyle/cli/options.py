@@ -224,6 +224,14 @@ StyleScale = Annotated[
         rich_help_panel=LOOK,
     ),
 ]
+TurnStyle = Annotated[
+    bool,
+    typer.Option(
+        "--turn-style/--upright-style",
+        help="See the style turned by quarters, too: its strokes may run any way.",
+        rich_help_panel=LOOK,
+    ),
+]
 ColorOption = Annotated[
     Color,
     typer.Option(
