@@ -179,7 +179,7 @@ ramp = np.linspace(0, 1, 300, dtype=np.float32)
 more = {
     "plain": {},
     "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
-    "local": {"locality": 0.5, "locality_window": 0.5},
+    "local": {"locality": 0.5, "locality_window": 1.0},
 }[sys.argv[1]]
 styles = [path_of("swirls"), path_of("facets")] if more else path_of("swirls")
 job = prepare(styles, RenderConfig(**settings, **more), path_of("coffee"))

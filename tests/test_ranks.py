@@ -35,7 +35,6 @@ CASES: dict[str, dict[str, Any]] = {
     "deterministic": {"deterministic": True},
     "gram": {"style_loss": "gram", "deterministic": True, "scale_odds": [0.5, 0.5]},
     "overlap": {"overlap": 16},
-    "windows": {"sampler": "windows"},
     "local": {"locality": 0.5},
     "masked": {"masked": True, "deterministic": True},
     "texture": {"init": "noise", "tv_weight": 0.1, "deterministic": True},

@@ -203,7 +203,8 @@ def test_options_win_over_a_file_and_a_file_over_a_preset(
     tilestyle(monkeypatch, *RENDER, *QUICK, "-o", "one.png", *preset, "--seed", "6")
     assert settings_of("one.png") == {"size": 64, "sweeps": 2, "tv_weight": 0.5, "seed": 6}
     # A quality that is asked for says how many sweeps.
-    tilestyle(monkeypatch, *RENDER, "--size", "32", "-o", "two.png", "--preset", "poster", "--quality", "draft")
+    few = ["--size", "32", "--style-layer", "first_1", "--content-layer", "contour_1"]
+    tilestyle(monkeypatch, *RENDER, *few, "-o", "two.png", "--preset", "poster", "--quality", "draft")
     assert "sweeps" not in settings_of("two.png")
 
 
