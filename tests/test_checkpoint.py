@@ -147,7 +147,7 @@ def test_a_kill_between_any_two_writes_loses_nothing(
         (Journal, "close"),
     ]:
         monkeypatch.setattr(module, name, dying(getattr(module, name)))
-    for moment in range(7, 60, 13):
+    for moment in range(7, 60, 22):
         left = moment
         work = Work(tmp_path / f"work-{moment}", every=0.0)
         with pytest.raises(Killed):

@@ -62,8 +62,7 @@ def write(path: Path, values: NDArray[np.float32], **options: Any) -> None:
 
 
 @pytest.mark.parametrize("compression", Compression)
-@pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(("depth", "channels"), [(8, 3), (16, 4)])
 def test_large_tiff_is_tiled_and_has_smaller_copies(
     tmp_path: Path, compression: Compression, depth: int, channels: int
 ) -> None:
