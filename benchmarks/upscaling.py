@@ -105,10 +105,11 @@ def detail(pixels: Tensor) -> float:
 def judge() -> Measure | None:
     """The distance of two pictures [3, h, w] in SqueezeNet; None without its weights."""
     folder = assets()
-    if folder is None:
+    weights = folder and folder / "weights" / "squeezenet1_0.safetensors"
+    if weights is None or not weights.exists():
         return None
     network = squeezenet1_0()
-    network.load_state_dict(load_file(folder / "weights" / "squeezenet1_0.safetensors"))
+    network.load_state_dict(load_file(weights))
     network.eval()
     mean, deviation = (
         torch.tensor(values)[None, :, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
