@@ -17,7 +17,7 @@ from tilestyle.errors import OutputError
 
 DEFAULT = RenderConfig()
 NOTHING = Keeping(none=True)
-SIZE = 288  # long side of the renders, pixels: what two slow cores finish in 90 s
+SIZE = 256  # long side of the renders, pixels: what two slow cores finish in 90 s
 
 
 def demo(
