@@ -1,24 +1,45 @@
-"""Plot what a drift or zoom did to colour and style: `python -m benchmarks.drifting FOLDER --plot FILE`."""
+"""What does a long drift or zoom do to colour and style? Runs one, times it, and plots its statistics.
+
+python -m benchmarks.drifting --plot drift.png -- drift start.jpg --style a.jpg --style b.jpg -o FOLDER
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.record import report
 from tilestyle.series import STATISTICS
 
+ENDS = 12  # steps of the beginning and of the end that are averaged: whole rounds of two, three or four styles
 
-def main() -> None:
-    """Draw means, deviations and style loss against the step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--plot", type=Path, required=True)
-    arguments = parser.parse_args()
-    rows = json.loads((arguments.folder / STATISTICS).read_text(encoding="utf-8"))
+
+def run(words: list[str]) -> float:
+    """Seconds that a command takes in a process of its own."""
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-m", "tilestyle", *words], check=True)
+    return time.monotonic() - begun
+
+
+def ends(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean, deviation and style loss of the first steps, and of the last."""
+    found: dict[str, float] = {}
+    for key in ("mean", "deviation", "style loss"):
+        values = np.array([row[key] for row in rows]).reshape(len(rows), -1).mean(1)
+        found |= {f"{key}, first": values[:ENDS].mean(), f"{key}, last": values[-ENDS:].mean()}
+    return {key: round(float(value), 4) for key, value in found.items()}
+
+
+def drawn(rows: list[dict[str, Any]]) -> Figure:
+    """Means, deviations and style loss against the step."""
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(7, 6), layout="constrained")
     colour, deviation, style = figure.subplots(3, 1, sharex=True)
@@ -31,7 +52,27 @@ def main() -> None:
     style.set_ylabel("style loss")
     style.set_ylim(0, None)
     style.set_xlabel("step")
-    figure.savefig(arguments.plot)
+    return figure
+
+
+def main() -> None:
+    """Run, time, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plot", type=Path, help="picture to write")
+    parser.add_argument("--keep", type=Path, help="JSON file for the result")
+    parser.add_argument("words", nargs="+", help="arguments of tilestyle; a folder that is done takes no time")
+    arguments = parser.parse_args()
+    seconds = run(arguments.words)
+    folder = Path(arguments.words[arguments.words.index("-o") + 1])
+    rows = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
+    command = " ".join(Path(word).name if "/" in word else word for word in arguments.words)
+    report(
+        [{"command": command, "steps": len(rows), "seconds": round(seconds), **ends(rows)}],
+        "a series from its first steps to its last",
+        arguments.keep,
+    )
+    if arguments.plot:
+        drawn(rows).savefig(arguments.plot)
 
 
 if __name__ == "__main__":

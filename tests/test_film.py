@@ -16,8 +16,9 @@ from tilestyle.choices import Codec
 from tilestyle.clips import footage
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.film import Frame, check_film, filming, filming_on, frame_of
+from tilestyle.film import Frame, check_film, filming, frame_of
 from tilestyle.images import Picture
+from tilestyle.splice import filming_on
 from tilestyle.timelapse import Timelapse
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +43,6 @@ QUALITY = {
 # What films are called, and what is in them unless asked otherwise.
 CODECS = {".mp4": Codec.H264, ".mov": Codec.H264, ".mkv": Codec.H264, ".webm": Codec.AV1}
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-PARTS = "film-*.mkv"  # in a folder, what every run has filmed (work.py); Matroska is read however it ends
 BT709 = 1  # ITU-T H.273: primaries and matrix
 SRGB = 13  # its transfer characteristics
 
@@ -148,7 +146,7 @@ def filming(path: Path, config: FilmConfig, sound: Sound | None = None) -> Itera
     if is_frames(path):
         yield PngFrames(path)
         return
-    with _beside(path) as file:
+    with beside(path) as file:
         writer = Encoded(file, config, path.name, sound)
         try:
             yield writer
@@ -158,82 +156,7 @@ def filming(path: Path, config: FilmConfig, sound: Sound | None = None) -> Itera
 
 
 @contextmanager
-def filming_on(path: Path, config: FilmConfig, folder: Path, *, anew: bool) -> Iterator[FrameWriter]:
-    """The same of work that may be killed and gone on with: every run leaves its part of a film in a folder.
-
-    When the block ends without error, all parts are the film. With `anew`, those that are there are not.
-    A kill loses what its encoder had not yet written, a second or two.
-    """
-    check_film(path, config)
-    if is_frames(path):
-        yield PngFrames(path)
-        return
-    parts = sorted(folder.glob(PARTS))
-    if anew:
-        for part in parts:
-            part.unlink()
-        parts = []
-    number = 1 + max((int(part.stem.rpartition("-")[2]) for part in parts), default=0)
-    part = folder / PARTS.replace("*", f"{number:06}")
-    codec = config.codec or CODECS[path.suffix.lower()]
-    writer = Encoded(part, replace(config, codec=codec), part.name)
-    try:
-        yield writer
-    finally:
-        with suppress(OutputError):  # without a frame: then those before are the film
-            writer.finish()
-        writer.close()
-    splice([*parts, part], path, config)
-
-
-def splice(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
-    """Make one film of several that were encoded alike: packets are copied, not encoded again.
-
-    A part that was cut off is taken as far as it goes. Raises OutputError when none has a frame.
-    """
-    places = [_places(part) for part in parts]
-    if not any(places):
-        raise OutputError("a film of no frames is not written", hint="render more")
-    # Packets come in the order of decoding, and none is shown before: by so much are all of them early.
-    early = max(index - place for found in places for index, place in enumerate(found))
-    av, rate, count, stream = pyav(), rate_of(config), 0, None
-    with _beside(path) as file, av.open(str(file), "w", format=MUXERS[path.suffix.lower()]) as film:
-        for part, found in zip(parts, places, strict=True):
-            if not found:
-                continue
-            with av.open(str(part)) as container:
-                video = container.streams.video[0]
-                # Opaque: else an encoder is looked for by its decoder's name.
-                stream = stream or film.add_stream_from_template(video, opaque=True)
-                for index, (place, packet) in enumerate(zip(found, _packets(container), strict=True)):
-                    packet.stream, packet.time_base = stream, 1 / rate
-                    packet.pts, packet.dts = count + place, count + index - early
-                    film.mux(packet)
-            count += len(found)
-
-
-def _packets(container: Any) -> Iterator[Any]:
-    """Those of a film's frames, as far as it goes."""
-    with suppress(pyav().FFmpegError):
-        for packet in container.demux(container.streams.video[0]):
-            if packet.pts is not None:  # the last one flushes
-                yield packet
-
-
-def _places(part: Path) -> list[int]:
-    """The place of every packet's frame among those that are shown; none where nothing can be read.
-
-    By rank: Matroska has no times of decoding, and rounds those of showing to milliseconds.
-    """
-    av, shown = pyav(), list[int]()
-    with suppress(av.FFmpegError, IndexError), av.open(str(part)) as container:
-        shown = [packet.pts for packet in _packets(container)]
-    ranks = {time: rank for rank, time in enumerate(sorted(shown))}
-    return [ranks[time] for time in shown]
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """A file that takes the place of another when the block ends without error."""
     path = Path(os.path.realpath(path))
     file = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"

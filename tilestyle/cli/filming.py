@@ -40,7 +40,8 @@ def filmed(
     if film is None:
         yield []
         return
-    from tilestyle.film import filming, filming_on, is_frames
+    from tilestyle.film import filming, is_frames
+    from tilestyle.splice import filming_on
     from tilestyle.timelapse import Timelapse
 
     config = film.config
