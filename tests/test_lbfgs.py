@@ -16,7 +16,7 @@ from tilestyle.config import Optimiser
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.estimate import passes
 from tilestyle.exact import Exact
-from tilestyle.lbfgs import Descent, restored, stored
+from tilestyle.lbfgs import WALL, Descent, restored, stored, walled
 from tilestyle.objective import Terms
 from tilestyle.preparation import prepare
 from tilestyle.progress import Event, Resumed
@@ -84,6 +84,16 @@ def test_pixels_are_clamped_after_every_round() -> None:
     for k in (3, 6):
         assert 0 <= ranges[k][0] < ranges[k][1] <= 1
     assert min(low for low, _ in ranges) < 0 or max(high for _, high in ranges) > 1
+
+
+def test_outside_there_is_a_slope_with_its_own_gradient() -> None:
+    pixels = torch.tensor([-0.5, 0.25, 1.0, 1.75]).reshape(1, 2, 2).repeat(3, 1, 1).requires_grad_()
+    outside = torch.relu(-pixels).square() + torch.relu(pixels - 1).square()
+    (slope,) = torch.autograd.grad(outside.sum(), pixels)
+    gradient = torch.ones(3, 2, 2)
+    found = walled(pixels.detach(), gradient)
+    torch.testing.assert_close(gradient, 1 + WALL / 2 * slope)
+    assert found == pytest.approx(WALL / 2 * 3 * (0.5**2 + 0.75**2))
 
 
 def test_what_it_remembers_is_stored_whole() -> None:

@@ -357,6 +357,7 @@ def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:
 
 # What a drift and a zoom are rendered with: see drift.py and zoom.py; their levels follow from their size.
 DRIFT = RenderConfig(size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, level_ratio=2)
-ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.02)
+# Larger steps set off a swing from sweep to sweep, which so few of them do not calm: noise that stays.
+ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01)
 # Super-resolution: content is held by its anchor, the style by its own scale.
 UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, anchor_weight=30.0, turn_style=True)

@@ -2,8 +2,8 @@
 
 What it remembers of a canvas costs 24 bytes a pixel for every pair of its history, and lies beside the canvas
 in RAM. Pixels are clamped to [0, 1] after every round of iterations, as in the write-ups that called an
-optimiser in rounds; within one they are free, for the line search and the history know of no walls. After
-clamping both begin anew.
+optimiser in rounds, and line search and history begin anew. Within a round there is a slope outside in place of
+a wall, of which both can know: pixels that are free come back as specks of pure colours.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from tilestyle.standing import Standing, StopAsker, SweepObserver
 
 EVALUATIONS = 25  # of one iteration, at most
 LEAST = 1e-30  # mean slope of a canvas that is not at rest
+# What the slope grows by with every unit outside [0, 1], where that of the loss is 1 on average.
+WALL = 100.0
+ROWS = 256  # looked at together
 # Numbers of torch's state that are one each.
 NUMBERS = ("t", "H_diag", "prev_loss", "n_iter", "func_evals")
 VECTORS = ("d", "prev_flat_grad")
@@ -63,7 +66,8 @@ class Descent:
         self._history = job.history
         # The first step of a round, along the gradient, changes a pixel by the learning rate on average.
         self._first = job.config.learning_rate * canvas.pixels.numel()
-        self._seen: tuple[bytes, Terms] | None = None  # what the last evaluation was of, and its terms
+        # What the last evaluation was of, its terms, and what the pixels outside [0, 1] add to the loss.
+        self._seen: tuple[bytes, Terms, float] | None = None
         # Factor of the loss, of any size in absolute units, for thresholds of torch's: slopes of 1 on average.
         self._scale = 0.0
         self._optimiser = self._begun()
@@ -124,8 +128,20 @@ class Descent:
             if not self._scale:
                 self._scale = 1 / max(float(gradient.abs().mean(dtype=torch.float64)), LEAST)
             pixels.grad = gradient.mul_(self._scale)
-            self._seen = mark, terms
-        return self._scale * self._exact.loss(self._seen[1]), self._seen[1]
+            self._seen = mark, terms, walled(pixels.detach(), gradient)
+        _, terms, outside = self._seen
+        return self._scale * self._exact.loss(terms) + outside, terms
+
+
+def walled(pixels: Tensor, gradient: Tensor) -> float:
+    """What pixels [3, h, w] outside [0, 1] add to the loss; its gradient is added in place."""
+    found = 0.0
+    for top in range(0, pixels.shape[1], ROWS):
+        rows = pixels[:, top : top + ROWS]
+        outside = rows - rows.clamp(0, 1)
+        gradient[:, top : top + ROWS].add_(outside, alpha=WALL)
+        found += WALL / 2 * float(outside.square_().sum(dtype=torch.float64))
+    return found
 
 
 def stored(memory: Mapping[str, Any]) -> dict[str, Tensor]:
