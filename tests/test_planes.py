@@ -154,6 +154,26 @@ def test_a_record_that_was_not_finished_is_of_nothing_changed(tmp_path: Path) ->
         assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
 
 
+def test_what_was_added_together_may_be_lost_together(tmp_path: Path) -> None:
+    canvas, before, _ = changed(tmp_path)
+    undo(tmp_path / "some.journal", canvas)
+    boxes = [Box(0, 0, 16, 16), Box(20, 8, 8, 8), Box(16, 16, 16, 16)]
+    journal = Journal(tmp_path / "other.journal")
+    journal.add(canvas, *boxes)
+    journal.close()
+    size = journal.path.stat().st_size
+    assert size == journal.bytes
+    content = bytearray(journal.path.read_bytes())
+    for place in (100, size // 2):  # the machine stopped before any was changed
+        content[place] ^= 1
+        journal.path.write_bytes(content)
+        undo(journal.path, canvas)
+        assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
+    journal.path.write_bytes(bytes(size))
+    undo(journal.path, canvas)
+    assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
+
+
 def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
     canvas, _, path = changed(tmp_path)
     content = bytearray(path.read_bytes())

@@ -30,7 +30,7 @@ from tilestyle.reference import render_untiled
 from tilestyle.regions import Global
 from tilestyle.renderer import optimise
 from tilestyle.sight import Sight
-from tilestyle.standing import Standing
+from tilestyle.standing import Careless, Standing
 from tilestyle.tv import total_variation, total_variation_gradient
 from tilestyle.untiled import content_loss, whole_moments
 from tilestyle.view import Look, View
@@ -214,6 +214,30 @@ def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyP
     late, early = waiting(2**40), waiting(0)
     assert torch.equal(late.pixels, early.pixels)
     assert 0 < max(held[0]) < 0.8 * max(held[2**40])
+
+
+def test_rims_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
+
+    class Watchful(Careless):
+        def __init__(self) -> None:
+            self.high: list[int] = []  # rows that are guarded together
+
+        def guard(self, canvas: Canvas, *boxes: Box) -> None:
+            if len(boxes) > 1:
+                self.high.append(max(box.top + box.height for box in boxes) - min(box.top for box in boxes))
+
+    def banded(bytes_of_band: int) -> tuple[Canvas, list[int]]:
+        monkeypatch.setattr(stepper, "BAND", bytes_of_band)
+        keeper = Watchful()
+        found = optimise(task, lambda level: None, lambda *sweep: None, lambda: False, Standing(keeper=keeper))
+        return found[0], keeper.high
+
+    width = task.levels[-1].extent.width
+    whole, tall = banded(2**30)
+    cut, low = banded(24 * width * 40)
+    assert max(low) <= 24 < min(tall)
+    assert torch.equal(whole.pixels, cut.pixels)
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,10 @@ class Checkpoints:
         if self._left is None and self.ranks.first:
             check_disk(self.path, disk, "the render")
 
-    def guard(self, canvas: Canvas, box: Box) -> None:
-        """Begin to write down what is under a box that is going to be stepped."""
+    def guard(self, canvas: Canvas, *boxes: Box) -> None:
+        """Begin to write down what is under boxes that are going to be stepped."""
         if self._journal:
-            self._journal.add(canvas, box)
+            self._journal.add(canvas, *boxes)
 
     def settle(self) -> None:
         """Wait until all that is guarded may be stepped."""

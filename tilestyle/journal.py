@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +24,8 @@ from tilestyle.errors import WorkError
 from tilestyle.geometry import Box
 from tilestyle.planes import touched
 
-# Box, bytes of what follows, and its checksum.
-HEADER = struct.Struct("<4i q I")
+# Box, bytes of what follows, its checksum, and which were added with it.
+HEADER = struct.Struct("<4i q 2I")
 
 
 class Journal:
@@ -36,11 +37,14 @@ class Journal:
         self._file = path.open("wb", buffering=0)
         self._writer = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
+        self._count = 0  # times that something was added
 
-    def add(self, canvas: Canvas, box: Box) -> None:
-        """Begin to write down what is under the box."""
-        self.bytes += HEADER.size + box.area * sum(4 * len(plane) for plane in canvas.planes.values())
-        self._pending.append(self._writer.submit(self._write, canvas, box))
+    def add(self, canvas: Canvas, *boxes: Box) -> None:
+        """Begin to write down what is under the boxes."""
+        pixel = sum(4 * len(plane) for plane in canvas.planes.values())
+        self.bytes += sum(HEADER.size + pixel * box.area for box in boxes)
+        self._count += 1
+        self._pending.append(self._writer.submit(self._write, canvas, boxes, self._count))
 
     def settle(self) -> None:
         """Wait until all that was added is on the disk. Raises OSError."""
@@ -53,49 +57,58 @@ class Journal:
         self._writer.shutdown()
         self._file.close()
 
-    def _write(self, canvas: Canvas, box: Box) -> None:
-        parts = [view.numpy() for view in _views(canvas, box)]
-        content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-        header = HEADER.pack(box.top, box.left, box.height, box.width, len(content), zlib.crc32(content))
-        _write_all(self._file, header)
-        _write_all(self._file, content)
+    def _write(self, canvas: Canvas, boxes: Sequence[Box], number: int) -> None:
+        for box in boxes:
+            parts = [view.numpy() for view in _views(canvas, box)]
+            content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+            checksum = zlib.crc32(content)
+            header = HEADER.pack(box.top, box.left, box.height, box.width, len(content), checksum, number)
+            _write_all(self._file, header)
+            _write_all(self._file, content)
         os.fdatasync(self._file.fileno()) if hasattr(os, "fdatasync") else os.fsync(self._file.fileno())
 
 
 def undo(path: Path, canvas: Canvas) -> None:
     """Put everything back as it was when the journal began, the last change first; without a journal, nothing.
 
-    What was being written down when the program was killed had not been changed yet, and is passed over. Raises
-    WorkError when the journal is damaged.
+    What was being written down when the machine stopped had not been changed yet, and is passed over: some of
+    what was added last. Raises WorkError when the journal is damaged.
     """
     if not path.exists():
         return
     with path.open("rb") as file:
-        for start, box in reversed(_index(file)):
-            file.seek(start)
-            _, count, checksum = _unpacked(file.read(HEADER.size))
-            content = file.read(count)
-            if zlib.crc32(content) == checksum:
-                _put_back(canvas, box, content)
-            elif start + HEADER.size + count != os.fstat(file.fileno()).st_size:
+        records = _index(file)
+        last = records[-1].number if records else 0
+        for record in reversed(records):
+            file.seek(record.start)
+            content = file.read(record.count)
+            if zlib.crc32(content) == record.checksum:
+                _put_back(canvas, record.box, content)
+            elif record.number != last:
                 raise WorkError(f"{path} is damaged", hint="begin anew with --restart")
 
 
-def _index(file: BinaryIO) -> list[tuple[int, Box]]:
-    """Where whole records begin, and what they are of."""
-    size, start, found = os.fstat(file.fileno()).st_size, 0, []
+@dataclass(frozen=True)
+class _Record:
+    start: int  # of its content in the file
+    box: Box
+    count: int  # bytes of its content
+    checksum: int
+    number: int
+
+
+def _index(file: BinaryIO) -> list[_Record]:
+    """All whole records, in order."""
+    size, start = os.fstat(file.fileno()).st_size, 0
+    found: list[_Record] = []
     while start + HEADER.size <= size:
         file.seek(start)
-        box, count, _ = _unpacked(file.read(HEADER.size))
-        if start + HEADER.size + count <= size:
-            found.append((start, box))
-        start += HEADER.size + count
+        top, left, height, width, count, checksum, number = HEADER.unpack(file.read(HEADER.size))
+        start += HEADER.size
+        if count and start + count <= size:  # of a page that was not written there are zeros
+            found.append(_Record(start, Box(top, left, height, width), count, checksum, number))
+        start += count
     return found
-
-
-def _unpacked(header: bytes) -> tuple[Box, int, int]:
-    top, left, height, width, count, checksum = HEADER.unpack(header)
-    return Box(top, left, height, width), count, checksum
 
 
 def _put_back(canvas: Canvas, box: Box, content: bytes) -> None:

@@ -21,8 +21,8 @@ StopAsker = Callable[[], bool]
 class Keeper(Protocol):
     """Who sees to it that little is lost when the program is killed."""
 
-    def guard(self, canvas: Canvas, box: Box) -> None:
-        """Pixels under this box are going to be stepped."""
+    def guard(self, canvas: Canvas, *boxes: Box) -> None:
+        """Pixels under these boxes are going to be stepped."""
 
     def settle(self) -> None:
         """All pixels that are guarded are stepped now."""
@@ -40,7 +40,7 @@ class Keeper(Protocol):
 class Careless:
     """Keeps nothing."""
 
-    def guard(self, canvas: Canvas, box: Box) -> None:
+    def guard(self, canvas: Canvas, *boxes: Box) -> None:
         """Nothing."""
 
     def settle(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -11,14 +13,17 @@ from tilestyle.adam import Adam
 from tilestyle.blend import Blend
 from tilestyle.canvas import ROWS, Canvas
 from tilestyle.config import Sampler
+from tilestyle.footprint import CANVAS
 from tilestyle.geometry import Box, Patch, corners, meeting
 from tilestyle.job import Job
-from tilestyle.planes import touched
+from tilestyle.planes import RESIDENT, touched
 from tilestyle.regions import Regions
 from tilestyle.standing import Standing
 
 # Bytes of rims that are no matter.
 MANY = 16 * 2**20
+# Bytes of a canvas whose rims are stepped together.
+BAND = RESIDENT // 4
 
 
 class Stepper:
@@ -91,11 +96,13 @@ class Stepper:
         extent, at = self._canvas.extent, self._at
         waiting = corners(patch.read for patch in at.left + at.others)
         free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
-        for rim in free:
-            self._keeper.guard(self._canvas, rim)
-        self._keeper.settle()
-        for rim in free:
-            self._step(rim, at.rims.pop(rim))
+        # Rims are everywhere: of a mapped canvas, all together would bring all of it into memory.
+        high = max(1, BAND // (CANVAS * extent.width))
+        for band in banded({rim: at.rims.pop(rim) for rim in free}, high):
+            self._keeper.guard(self._canvas, *band)
+            self._keeper.settle()
+            for box, gradient in band.items():
+                self._step(box, gradient)
 
     @cached_property
     def _theirs(self) -> np.ndarray:
@@ -127,6 +134,18 @@ class Stepper:
             views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
             self._adam.update(views, gradient, self._rate, seen)
             touched(gradient, seen, *views.values())
+
+
+def banded(rims: Mapping[Box, Tensor], high: int) -> list[dict[Box, Tensor]]:
+    """Rims with their gradients [3, h, w], cut where bands of so many rows end: the bands, downwards."""
+    bands: defaultdict[int, dict[Box, Tensor]] = defaultdict(dict)
+    for rim, gradient in rims.items():
+        bottom = rim.top + rim.height
+        for band in range(rim.top // high, -(-bottom // high)):
+            top, end = max(rim.top, band * high), min(bottom, (band + 1) * high)
+            piece = Box(top, rim.left, end - top, rim.width)
+            bands[band][piece] = gradient[:, top - rim.top : end - rim.top]
+    return [bands[band] for band in sorted(bands)]
 
 
 def _under(box: Box, patch: Patch, gradient: Tensor) -> Tensor:
