@@ -33,9 +33,9 @@ SMALL: dict[str, Any] = {
 }
 
 
-def drifted(folder: Path, name: str, config: RenderConfig, **watch: Any) -> Series:  # noqa: F811
+def drifted(folder: Path, name: str, config: RenderConfig, cycles: int = 2, **watch: Any) -> Series:  # noqa: F811
     styles = [folder / "style.png", folder / "content.png"]
-    return drift(folder / "content.png", styles, folder / name, config, 2, Watch(**watch))
+    return drift(folder / "content.png", styles, folder / name, config, cycles, Watch(**watch))
 
 
 def kept(done: Series) -> list[bytes]:
@@ -58,6 +58,7 @@ def test_a_drift_goes_on_to_the_same_pictures(folder: Path) -> None:  # noqa: F8
     changes = [(b - a).abs().mean() for a, b in pairwise(pictures)]
     assert min(changes) > 0.02  # every style has its say
     assert done.rows[0]["mean"] == pytest.approx(pictures[0].mean((1, 2)).tolist(), abs=1e-3)
+    assert kept(drifted(folder, "b", config, cycles=1)) == kept(expected)  # there is more already
     with pytest.raises(WorkError, match=r"holds another series \(seed\)"):
         drifted(folder, "b", replace(config, seed=3))
     with pytest.raises(WorkError, match="holds a;"):
@@ -131,6 +132,13 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
     with Image.open(folder / "z" / "0002.png") as image:
         assert image.size == (64, 48)
     done = called(folder, "zoom", "style.png", *words[:-1], "3")
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / "z" / "0003.png") as image:
+        assert image.size == (64, 48)
+    done = called(folder, "zoom", "style.png", *words, "--film", "frames")  # of all that there are
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "frames").iterdir())) == 7
+    done = called(folder, "zoom", "style.png", *words, "--factor", "1.2")
     assert done.returncode == 2
-    assert "holds another series (steps)" in done.stderr
+    assert "holds another series (factor)" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -51,12 +51,12 @@ def drift(
 ) -> Series:
     """Steps through all the styles, `cycles` times: numbered pictures in a folder, and statistics.
 
-    `config.size` is that of the pictures. The same call again goes on where it was stopped. Raises WorkError
-    for a folder of another drift.
+    `config.size` is that of the pictures. The same call again goes on where it was stopped, with more cycles
+    beyond the end. Raises WorkError for a folder of another drift.
     """
     if not styles or cycles < 1:
         raise SettingError(f"a drift of {cycles} cycles through {len(styles)} styles", hint="give 1 or more")
-    about = {"kind": "drift", "cycles": cycles, **identity(config, {"start": start})}
+    about = {"kind": "drift", **identity(config, {"start": start})}
     with series(Path(folder), {**about, "styles": [digest(style) for style in styles]}) as done:
         first = sized(pixels_of(Path(start)), config.size)
         size = first.shape[1], first.shape[2]

@@ -65,9 +65,9 @@ class Sound(Protocol):
 
 
 class PngFrames:
-    """Numbered PNG files in a folder; those that are there are gone on from."""
+    """Numbered PNG files in a folder; those that are there are gone on from, or written `anew`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, anew: bool = False) -> None:
         """`path` is a folder, made if it is not there, or a name such as film/%05d.png."""
         self._pattern = path if is_pattern(path) else path / "%05d.png"
         try:
@@ -75,7 +75,7 @@ class PngFrames:
         except OSError as error:
             raise OutputError(f"cannot make folder {self._pattern.parent}: {error.strerror}") from error
         self._count = 0
-        while self._next.exists():
+        while not anew and self._next.exists():
             self._count += 1
 
     @property
@@ -140,11 +140,16 @@ class Encoded:
 
 
 @contextmanager
-def filming(path: Path, config: FilmConfig, sound: Sound | None = None) -> Iterator[FrameWriter]:
-    """A writer of frames to a film, or to a folder of PNG; a film appears when the block ends without error."""
+def filming(
+    path: Path, config: FilmConfig, sound: Sound | None = None, *, anew: bool = False
+) -> Iterator[FrameWriter]:
+    """A writer of frames to a film, or to a folder of PNG; a film appears when the block ends without error.
+
+    Pictures that are in the folder are gone on from, or written `anew`.
+    """
     check_film(path, config)
     if is_frames(path):
-        yield PngFrames(path)
+        yield PngFrames(path, anew=anew)
         return
     with beside(path) as file:
         writer = Encoded(file, config, path.name, sound)

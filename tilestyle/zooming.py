@@ -43,8 +43,8 @@ class Path:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What it is, as JSON."""
-        return {"steps": self.steps, "factor": self.factor, "loop": self.loop}
+        """What it is, as JSON. Without a loop, more steps are more of the same."""
+        return {"factor": self.factor, "loop": self.steps if self.loop else False}
 
     @property
     def turn(self) -> int:

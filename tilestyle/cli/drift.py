@@ -54,7 +54,7 @@ def drift(
 ) -> None:
     """Apply styles in turn, each to what the one before has left; every picture is kept.
 
-    The same command goes on with a drift that was stopped.
+    The same command goes on with a drift that was stopped, and with more cycles beyond its end.
     """
     from tilestyle.drift import drift as run
     from tilestyle.flow import opencv
@@ -79,7 +79,7 @@ def drift(
         opencv()
     total = cycles * len(style)
     done = conduct(lambda watch: run(start, style, out, config, cycles, watch), total, out, quiet=quiet)
-    shoot(filmed, frames(done, between), complete=done.count == total, quiet=quiet)
+    shoot(filmed, frames(done, between), complete=done.count >= total, quiet=quiet)
 
 
 def frames(done: Series, count: int) -> Iterator[Frame]:

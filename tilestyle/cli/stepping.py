@@ -53,7 +53,7 @@ def shoot(film: Film | None, frames: Iterable[Frame], *, complete: bool, quiet: 
 
     if film is None or not complete:
         return
-    with filming(film.path, film.config) as writer:
+    with filming(film.path, film.config, anew=True) as writer:
         for frame in frames:
             writer.add(frame)
     if not quiet:

@@ -46,7 +46,7 @@ def zoom(
 ) -> None:
     """Zoom into a style without end: enlarge, let the style put in detail, again and again.
 
-    The same command goes on with a zoom that was stopped.
+    The same command goes on with a zoom that was stopped, and with more steps beyond its end.
     """
     from tilestyle.zoom import zoom as run
     from tilestyle.zooming import Path as Way
@@ -69,4 +69,4 @@ def zoom(
     if filmed:
         filmed.check()
     done = conduct(lambda watch: run(style, out, config, way, start, watch), steps, out, quiet=quiet)
-    shoot(filmed, way.frames(done, between), complete=done.count == steps, quiet=quiet)
+    shoot(filmed, way.frames(done, between), complete=done.count >= steps, quiet=quiet)

@@ -1,0 +1,63 @@
+"""Does a render stay within the memory it is given? Peaks against `--memory`, each in a process of its own.
+
+python -m benchmarks.budgets --networks wavelet vgg19 --budgets 256MiB 512MiB 1GiB 2GiB 4GiB
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import report
+from tilestyle.benchmark.point import Point, measured
+from tilestyle.benchmark.scene import Scene, square
+from tilestyle.config import NetworkName, Precision
+from tilestyle.errors import TilestyleError
+from tilestyle.memory_size import bytes_of
+
+MIB = 2**20
+
+
+def held_to(scene: Scene, budget: str, megapixels: float) -> dict[str, Any]:
+    """Two sweeps within a budget; or why it was refused."""
+    row: dict[str, Any] = {"network": str(scene.network), "precision": str(scene.precision), "budget": budget}
+    try:
+        found = measured(scene, Point(square(megapixels, 64), 2, 512, memory=budget))
+    except TilestyleError as error:
+        return row | {"refused": str(error)}
+    if "died" in found:
+        return row | {"died": found["died"]}
+    return row | {
+        "patch": found["patch"],
+        "foretold, MiB": round(found["predicted"] / MIB),
+        "peak, MiB": round(found["peak"] / MIB),
+        "of the budget": round(found["peak"] / bytes_of(budget), 3),
+    }
+
+
+def main() -> None:
+    """Every network with every budget."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--networks", nargs="+", type=NetworkName, default=[NetworkName.WAVELET, NetworkName.VGG19]
+    )
+    parser.add_argument("--precisions", nargs="+", type=Precision, default=[Precision.FP32], help="fp32 bf16")
+    parser.add_argument("--budgets", nargs="+", default=["256MiB", "512MiB", "1GiB", "2GiB", "4GiB"])
+    parser.add_argument("--megapixels", type=float, default=1.0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--keep", type=Path, help="JSON file for the result")
+    options = parser.parse_args()
+    rows = []
+    for network in options.networks:
+        for precision in options.precisions:
+            weights = None if network is NetworkName.WAVELET else "random"
+            scene = Scene(network, weights, precision, options.device)
+            for budget in options.budgets:
+                rows.append(held_to(scene, budget, options.megapixels))
+                print(rows[-1], flush=True)
+    report(rows, "peak memory against the budget", options.keep)
+
+
+if __name__ == "__main__":
+    main()
