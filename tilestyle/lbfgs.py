@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tilestyle.canvas import Canvas
+from tilestyle.canvas import ROWS, Canvas
 from tilestyle.exact import Exact
 from tilestyle.job import Job
 from tilestyle.objective import Terms
@@ -26,7 +26,6 @@ EVALUATIONS = 25  # of one iteration, at most
 LEAST = 1e-30  # mean slope of a canvas that is not at rest
 # What the slope grows by with every unit outside [0, 1], where that of the loss is 1 on average.
 WALL = 100.0
-ROWS = 256  # looked at together
 # Numbers of torch's state that are one each.
 NUMBERS = ("t", "H_diag", "prev_loss", "n_iter", "func_evals")
 VECTORS = ("d", "prev_flat_grad")

@@ -22,7 +22,7 @@ from tilestyle.standing import Standing
 
 # Bytes of rims that are no matter.
 MANY = 16 * 2**20
-# Bytes of a canvas whose rims are stepped together.
+# Bytes of a canvas whose rims, or blends, are stepped together.
 BAND = RESIDENT // 4
 
 
@@ -49,6 +49,7 @@ class Stepper:
         self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
         overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
         self._blend = Blend(canvas.extent, job.store) if overlapping else None
+        self._high = max(1, BAND // (CANVAS * canvas.extent.width))  # rows that are stepped together
 
     @property
     def at_once(self) -> bool:
@@ -97,8 +98,7 @@ class Stepper:
         waiting = corners(patch.read for patch in at.left + at.others)
         free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
         # Rims are everywhere: of a mapped canvas, all together would bring all of it into memory.
-        high = max(1, BAND // (CANVAS * extent.width))
-        for band in banded({rim: at.rims.pop(rim) for rim in free}, high):
+        for band in banded({rim: at.rims.pop(rim) for rim in free}, self._high):
             self._keeper.guard(self._canvas, *band)
             self._keeper.settle()
             for box, gradient in band.items():
@@ -123,9 +123,10 @@ class Stepper:
         self._ranks.in_turn(self._add_late)
         extent = self._canvas.extent
         # By rows: the optimiser's temporaries stay small.
-        first, last = self._ranks.rows(extent.height, ROWS)
-        for top in range(first, last, ROWS):
-            rows = slice(top, min(top + ROWS, last))
+        high = min(ROWS, self._high)
+        first, last = self._ranks.rows(extent.height, high)
+        for top in range(first, last, high):
+            rows = slice(top, min(top + high, last))
             self._keeper.guard(self._canvas, Box(top, 0, rows.stop - top, extent.width))
             self._keeper.settle()
             gradient, seen = self._blend.mean(rows)
