@@ -89,11 +89,16 @@ class Clock:
     cost of a sweep (its eigendecompositions) and the cost of a megapixel.
     """
 
-    def __init__(self, work: Sequence[tuple[float, int]], done: tuple[int, int] = (0, 0)) -> None:
-        """`work`: megapixels and sweeps of every level; `done`: levels, and sweeps of the next, before now."""
+    def __init__(
+        self, work: Sequence[tuple[float, int]], done: tuple[int, int] = (0, 0), begun: float = 0.0
+    ) -> None:
+        """`work`: megapixels and sweeps of every level; `done`: levels, and sweeps of the next, before now.
+
+        `begun` is the share of the sweep after those that was done before, too.
+        """
         self._work = list(work)
         self._index, self._done = done[0] - 1, 0
-        self._before = done[1]
+        self._before, self._begun = done[1], begun
         self._start = self._last = time.monotonic()
         self._medians: list[tuple[float, float]] = []  # megapixels, seconds a sweep, of each level so far
         self._times: list[float] = []  # sweeps of the level at work
@@ -112,9 +117,9 @@ class Clock:
         self._last = time.monotonic()
 
     def sweep(self) -> float:
-        """A sweep is done; answers how long it took, seconds."""
+        """A sweep is done; answers how long it took, or would have taken as a whole, seconds."""
         now = time.monotonic()
-        taken, self._last = now - self._last, now
+        taken, self._last, self._begun = (now - self._last) / (1 - self._begun), now, 0.0
         self._times.append(taken)
         self._done += 1
         return taken

@@ -41,7 +41,8 @@ def run(
     left = checkpoints.left if checkpoints else None
     standing = checkpoints.standing(job) if checkpoints else None
     done_before = (left.level, left.sweep) if left else (0, 0)
-    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels], done_before)
+    begun = standing.begun if standing else 0.0
+    clock = Clock([(level.extent.area / 1e6, level.sweeps) for level in job.levels], done_before, begun)
     if left:
         clock.level()
         tell(Resumed(job.levels[left.level], len(job.levels), left.sweep, left.seconds))

@@ -83,6 +83,11 @@ class Standing:
         return self.shares[self.index][self.taken :] if self.shares else self.patches[self.stepped :]
 
     @property
+    def begun(self) -> float:
+        """Share of the sweep's patches that had stepped when they were dealt."""
+        return self.stepped / len(self.patches) if self.patches else 0.0
+
+    @property
     def others(self) -> list[Patch]:
         """Patches that have been dealt to other ranks, whether they have stepped or not."""
         return [patch for index, share in enumerate(self.shares) if index != self.index for patch in share]
