@@ -40,3 +40,10 @@ def test_a_sweep_that_was_gone_on_with_counts_as_a_whole(passing: Callable[[floa
     assert clock.left() == pytest.approx(8 + 2 * 16)
     passing(8)
     assert clock.sweep() == pytest.approx(8)
+
+
+def test_a_sweep_may_have_only_its_end_left(passing: Callable[[float], None]) -> None:
+    clock = Clock([(1, 2)], done=(0, 1), begun=1.0)
+    clock.level()
+    passing(2)
+    assert clock.sweep() == pytest.approx(20)

@@ -82,6 +82,10 @@ Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Finished
 Observer = Callable[[Event], None]
 
 
+# Share of a sweep that may have been done before it was gone on with, for the rest to tell of the whole.
+MOST = 0.9
+
+
 class Clock:
     """Time left, from a cost a + b x megapixels for every sweep fitted to those done so far.
 
@@ -98,7 +102,7 @@ class Clock:
         """
         self._work = list(work)
         self._index, self._done = done[0] - 1, 0
-        self._before, self._begun = done[1], begun
+        self._before, self._begun = done[1], min(begun, MOST)
         self._start = self._last = time.monotonic()
         self._medians: list[tuple[float, float]] = []  # megapixels, seconds a sweep, of each level so far
         self._times: list[float] = []  # sweeps of the level at work
