@@ -19,7 +19,7 @@ from tilestyle.budget import Limits, fitting_side
 from tilestyle.canvas import Canvas
 from tilestyle.config import NetworkName, Sampler
 from tilestyle.errors import MemoryLimit, SettingError
-from tilestyle.estimate import measurements
+from tilestyle.estimate import SHARE, SWEEPS, measurements, probe
 from tilestyle.footprint import Footprint, Pictures, Work, footprint, forward_bytes
 from tilestyle.geometry import Box, Patch
 from tilestyle.memory_size import bytes_of, gib
@@ -321,3 +321,13 @@ def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: py
     task = job(style_layers=layers, style_loss=loss, patch=64, size=128, margin=8, coarsest=128, sweeps=20)
     renderer.optimise(task, lambda level: None, lambda *sweep: None, lambda: False)
     assert len(made) == measurements(task, task.levels[-1]) > 1
+
+
+def test_the_time_is_asked_of_a_level_that_costs_little() -> None:
+    task = job(CONTENT, patch=64, size=400, coarsest=100, sweeps=(20, 20, 20, 20, 100))
+    asked = probe(task)
+    work = sum(level.sweeps * level.extent.area for level in task.levels)
+    assert task.levels[0].extent.area < asked.extent.area < task.levels[-1].extent.area
+    assert 0.001 * work < SWEEPS * asked.extent.area <= SHARE * work
+    short = replace(task, levels=tuple(replace(level, sweeps=1) for level in task.levels))
+    assert probe(short) == short.levels[0]

@@ -1,10 +1,11 @@
-"""How long a render will take, from its smallest level."""
+"""How long a render will take, from a few sweeps of one of its small levels."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 from itertools import pairwise
+from math import inf
 
 from tilestyle.config import Optimiser, StyleLoss
 from tilestyle.covering import overlapping
@@ -17,38 +18,52 @@ from tilestyle.sight import measured_every
 from tilestyle.style import target
 
 SWEEPS = 3  # the first of which also pays for what libraries do once
+# Share of a render's work, and pixels times sweeps, that may be spent on asking how long it takes.
+SHARE, MOST = 0.01, 3e6
 # Of a sweep's cost, that of a forward pass for exact moments, over more pixels than the canvas's.
 MEASURING = 0.5
 
 
 def seconds_for(job: Job) -> float:
-    """Seconds that the sweeps of a job will take: measured on its coarsest level, which takes a second or so.
+    """Seconds that the sweeps of a job will take: measured on a small level, for a hundredth of that or less.
 
     Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, which are
     those of the canvas, or with locality of every patch. Rough: small levels are not large ones. The time that
     is shown as left later is better.
     """
     ranks = job.ranks.count
-    first, job = job.levels[0], replace(job, store=Memory(job.home))  # of this process alone
-    moments = job.style_moments(first)
+    small, job = probe(job), replace(job, store=Memory(job.home))  # of this process alone
+    moments = job.style_moments(small)
     goals = [{k: target(m, job.config) for k, m in found.items()} for found in moments]
-    began = time.perf_counter()
-    for found, goal in zip(moments, goals, strict=True):
-        for layer, distance in goal.items():
-            wanted = target(found[layer], job.config) if job.config.locality else distance
-            wanted.cotangent(found[layer])
-    fixed = time.perf_counter() - began
+    fixed = inf
+    for _ in range(2):  # libraries' first time is longer
+        began = time.perf_counter()
+        for found, goal in zip(moments, goals, strict=True):
+            for layer, distance in goal.items():
+                wanted = target(found[layer], job.config) if job.config.locality else distance
+                wanted.cotangent(found[layer])
+        fixed = min(fixed, time.perf_counter() - began)
     ends = [time.perf_counter()]
-    few = replace(job, levels=(replace(first, sweeps=SWEEPS),))
+    few = replace(job, levels=(replace(small, sweeps=SWEEPS),))
     persist(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
     sweep = min(after - before for before, after in pairwise(ends[1:]))
-    pixel = max(sweep - fixed * distances(job, first), 0.0) / first.extent.area
+    pixel = max(sweep - fixed * distances(job, small), 0.0) / small.extent.area
     seconds = 0.0
     for level in job.levels:
         sharing = min(ranks, patches_of(level.extent, job.side))
         seconds += passes(job, level) * pixel * level.extent.area / sharing
         seconds += level.sweeps * fixed * distances(job, level) / (sharing if job.config.locality else 1)
     return seconds
+
+
+def probe(job: Job) -> Level:
+    """The largest level of which a few sweeps are no matter beside all there is to do; or else the coarsest.
+
+    The larger, the more like those that count: of a few hundred pixels a side, much is overhead.
+    """
+    work = sum(level.sweeps * level.extent.area for level in job.levels)
+    bearable = [level for level in job.levels if SWEEPS * level.extent.area <= min(SHARE * work, MOST)]
+    return bearable[-1] if bearable else job.levels[0]
 
 
 def distances(job: Job, level: Level) -> int:
