@@ -39,6 +39,8 @@ FRAGMENTS = 1.5
 RIM, RIMS = 5, 48 * 2**20
 # Reading or writing a picture too large for memory: a row of its tiles, what libraries have on the way.
 STREAM = 192 * 2**20
+# Long side of the picture that a watcher is shown, pixels.
+WATCHED = 1600
 # Share of a mapped canvas that a journal may take.
 JOURNAL = 1 / 4
 # Float64 matrices of every style layer: target and its root, ridge, correction; in float32 sums and cotangents.
@@ -145,7 +147,9 @@ def footprint(
             READING * sum(pictures.areas),
             sources + PIXEL * style * (work.recoloured or work.retinted),
             sources + _changing_bytes(levels),
-            held + 2 * PIXEL * extent.picture.area,  # a look at the picture, on its way to a file
+            held + _glimpse_bytes(extent.picture.area),
+            # The canvas's pixels alone, and what is made of them on the way to a file.
+            sources + PIXEL * (extent.area + (work.resized + work.retinted) * extent.picture.area),
         ),
         loading=_loading_bytes(work.network),
         disk=2 * (CANVAS + 2 * PIXEL * work.history) * extent.area,  # a checkpoint, and the one before it
@@ -252,6 +256,13 @@ def _rim_bytes(extent: Extent, side: int) -> int:
 
 def _glance_bytes(work: Work, side: int) -> int:
     return round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers))
+
+
+def _glimpse_bytes(area: int) -> int:
+    """A look at a picture while it is made: reduced along one axis, then along the other."""
+    if area <= WATCHED**2:
+        return 2 * PIXEL * area
+    return round(PIXEL * (2 * WATCHED**2 + WATCHED * sqrt(area)))
 
 
 def _seen(extent: Extent, side: int) -> int:

@@ -11,6 +11,7 @@ from tilestyle.budget import needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints
 from tilestyle.estimate import seconds_for
+from tilestyle.footprint import WATCHED
 from tilestyle.geometry import Box
 from tilestyle.images import Picture
 from tilestyle.job import Job
@@ -19,9 +20,6 @@ from tilestyle.plan import Level
 from tilestyle.planes import Folder, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.rescue import persist
-
-# Long side of the picture that a watcher is shown, pixels.
-WATCHED = 1600
 
 
 def run(
