@@ -17,6 +17,7 @@ from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 from tilestyle.planes import RESIDENT, SMALL
+from tilestyle.resample import READ, ROWS
 
 NUMBER = 4  # bytes of a float32
 PIXEL = 3 * NUMBER  # of a pixel
@@ -32,7 +33,7 @@ READING = 17
 STEP = 60
 # What libraries set up when first used (kernels, threads, tables), and the interpreter's own growth. oneDNN's
 # kernels for bfloat16 are many.
-RUNTIME = {torch.float32: 48 * 2**20, torch.bfloat16: 152 * 2**20}
+RUNTIME = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
 # What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
 FRAGMENTS = 1.5
 # Rims that wait for their neighbours: pixels wide, and bytes of them besides those of three rows of patches.
@@ -146,7 +147,7 @@ def footprint(
         between=max(
             READING * sum(pictures.areas),
             sources + PIXEL * style * (work.recoloured or work.retinted),
-            sources + _changing_bytes(levels),
+            sources + _changing_bytes(levels) + PIXEL * bool(pictures.guides) * extent.area,
             held + _glimpse_bytes(extent.picture.area),
             # The canvas's pixels alone, and what is made of them on the way to a file.
             sources + PIXEL * (extent.area + (work.resized + work.retinted) * extent.picture.area),
@@ -275,7 +276,8 @@ def _fixed_bytes(work: Work) -> int:
     widest = max(channels, default=0)
     matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * widest**2
     matrices *= work.regions
-    return RUNTIME[work.network.dtype] + matrices + _numbers(work.network) * work.network.dtype.itemsize
+    # Weights, and as much again for convolutions' own layouts of them and what they work in: measured.
+    return RUNTIME[work.network.dtype] + matrices + 2 * _numbers(work.network) * work.network.dtype.itemsize
 
 
 def _loading_bytes(network: FeatureNetwork) -> int:
@@ -291,12 +293,10 @@ def _numbers(network: FeatureNetwork) -> int:
 
 
 def _changing_bytes(levels: tuple[Level, ...]) -> int:
-    """The last level's canvas made from the one before: both, and a plane on its way."""
+    """The last level's canvas made from the one before: both, and some rows on their way."""
     extent = levels[-1].extent
-    picture = extent.picture.area
     before = levels[-2].extent if len(levels) > 1 else None
-    resampled = PIXEL * picture
-    if before is None:
-        return CANVAS * extent.area + 2 * resampled
-    resampled += round(PIXEL * sqrt(picture * before.picture.area))  # along one axis, then the other
-    return CANVAS * (before.area + extent.area) + resampled
+    if before is None:  # from the picture that it begins with
+        return CANVAS * extent.area + 2 * PIXEL * extent.picture.area
+    rows = READ + 2 * PIXEL * ROWS * (before.width + extent.width)  # along one axis, then the other
+    return CANVAS * (before.area + extent.area) + rows
