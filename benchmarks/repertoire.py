@@ -1,15 +1,16 @@
 """Is memory constant in the size of the canvas whatever is asked for: masks, maps, several styles, locality?
 
-Renders with canvases in files, of two sizes or more, from a content, a mask and a map as large as they are. A
-peak is what the program says at its end: of the process, above its libraries.
+One sweep at two sizes or more, from a content, a mask and a map as large as they are, each in a process of its
+own. `beyond` is its peak above the libraries, without what arithmetic says that canvas and pictures take: what
+a device would hold, and should not know the size.
 
-    python -m benchmarks.repertoire --megapixels 4 16
+    python -m benchmarks.repertoire --megapixels 1 4
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import json
 import subprocess
 import sys
 import tempfile
@@ -23,17 +24,17 @@ from benchmarks.record import report
 from tilestyle.benchmark.scene import content, square
 from tilestyle.pictures import path_of
 
-ONE, TWO = str(path_of("swirls")), str(path_of("facets"))
-KINDS = {
-    "one style": ["--style", ONE],
-    "two styles": ["--style", ONE, "--style", TWO, "--style-blend", "0.3,0.7"],
-    "a mask, two styles": ["--style", f"{ONE}:#0000ff", "--style", f"{TWO}:#ff0000", "--mask", "mask.png"],
-    "a mask, the rest kept": ["--style", f"{ONE}:#0000ff", "--mask", "mask.png"],
-    "a blend map": ["--style", ONE, "--style", TWO, "--blend-map", "map.png"],
-    "locality 0.7": ["--style", ONE, "--locality", "0.7"],
-    "luminance": ["--style", ONE, "--color", "luminance"],
-    "tileable": ["--style", ONE, "--tileable", "both"],
-    "scales 1, 2": ["--style", ONE, "--scale-odds", "0.7,0.3"],
+MIB = 2**20
+KINDS: dict[str, dict[str, Any]] = {
+    "one style": {"styles": ["swirls"]},
+    "two styles": {"styles": ["swirls", "facets"], "style_blend": [0.3, 0.7]},
+    "a mask, two styles": {"styles": ["swirls:#0000ff", "facets:#ff0000"], "mask": "mask.png"},
+    "a mask, the rest kept": {"styles": ["swirls:#0000ff"], "mask": "mask.png"},
+    "a blend map": {"styles": ["swirls", "facets"], "blend_map": "map.png"},
+    "locality 0.7": {"styles": ["swirls"], "locality": 0.7},
+    "luminance": {"styles": ["swirls"], "color": "luminance"},
+    "tileable": {"styles": ["swirls"], "tileable": "both"},
+    "scales 1 and 2": {"styles": ["swirls"], "scale_odds": [0.0, 1.0]},
 }
 
 
@@ -49,38 +50,64 @@ def painted(folder: Path, side: int) -> None:
     Image.fromarray(ramp).save(folder / "map.png")
 
 
-def peak(words: list[str], side: int, patch: int, host: str) -> dict[str, Any]:
-    """Peak of one render, in a folder of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        painted(folder, side)
-        command = [sys.executable, "-m", "tilestyle", "render", "content.tif", *words, "-o", "out.tif"]
-        command += ["--size", str(side), "--patch", str(patch), "--sweeps", "1", "--host-memory", host, "--yes"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(words)}: {done.stderr.strip()}")
-        said = re.findall(r"peak ([\d.]+) GiB", done.stderr)
-        return {"peak, GiB": float(said[-1]), "in files": "on disk" in done.stderr}
+def measured(settings: dict[str, Any]) -> dict[str, int]:
+    """`measure` in a process of its own."""
+    painted(Path(settings["folder"]), settings["size"])
+    command = [sys.executable, "-m", "benchmarks.repertoire", "--one", json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr.strip())
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
+
+
+def measure(settings: dict[str, Any]) -> dict[str, int]:
+    """One sweep in this process; bytes of its peak, and of those that canvas and pictures take."""
+    from tilestyle.budget import find_device
+    from tilestyle.config import Color, RenderConfig, Tileable
+    from tilestyle.peak import Peak
+    from tilestyle.preparation import prepare
+    from tilestyle.renderer import optimise
+    from tilestyle.sources import Style
+
+    kinds = {"color": Color, "tileable": Tileable, "scale_odds": tuple, "style_blend": tuple}
+    read = {name: kinds.get(name, lambda value: value)(value) for name, value in settings.items()}
+    names = [name.partition(":") for name in read.pop("styles")]
+    styles = [Style(path_of(name), colour or None) for name, _, colour in names]
+    folder = Path(read.pop("folder"))
+    for name in {"mask", "blend_map"} & read.keys():
+        read[name] = folder / read[name]
+    peak = Peak(find_device("cpu"))
+    config = RenderConfig(sweeps=1, margin=0, coarsest=read["size"], **read)
+    job = prepare(styles, config, folder / "content.tif")
+    optimise(job, lambda level: None, lambda *sweep: None, lambda: False)
+    return {"peak": peak.bytes(), "held": job.need.held}
 
 
 def main() -> None:
-    """Every kind at every size."""
+    """Every kind at every size; with --one, a single measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megapixels", nargs="+", type=float, default=[4.0, 16.0])
+    parser.add_argument("--megapixels", nargs="+", type=float, default=[1.0, 4.0])
     parser.add_argument("--patch", type=int, default=256, help="patch side, pixels")
-    parser.add_argument("--host-memory", default="640MiB", help="small enough for canvases to lie in files")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one)))
+        return
     rows = []
-    for kind in options.kinds:
-        row: dict[str, Any] = {"kind": kind}
-        for megapixels in options.megapixels:
-            found = peak(KINDS[kind], square(megapixels), options.patch, options.host_memory)
-            row |= {f"{key}, {megapixels:g} MP": value for key, value in found.items()}
-        print(row, flush=True)
-        rows.append(row)
-    report(rows, "peak memory against resolution, canvases in files", options.keep)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in options.kinds:
+            row: dict[str, Any] = {"kind": kind}
+            for megapixels in options.megapixels:
+                side = square(megapixels, 64)
+                found = measured(KINDS[kind] | {"size": side, "patch": options.patch, "folder": folder})
+                row[f"beyond, {megapixels:g} MP, MiB"] = round((found["peak"] - found["held"]) / MIB)
+                row[f"held, {megapixels:g} MP, MiB"] = round(found["held"] / MIB)
+            print(row, flush=True)
+            rows.append(row)
+    report(rows, "peak memory beyond canvas and pictures", options.keep)
 
 
 if __name__ == "__main__":
