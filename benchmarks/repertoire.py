@@ -1,6 +1,6 @@
 """Is memory constant in the size of the canvas whatever is asked for: masks, maps, several styles, locality?
 
-One sweep at two sizes or more, from a content, a mask and a map as large as they are, each in a process of its
+A sweep of two levels at two sizes or more, from a content, a mask and a map as large as they are, each in a process of its
 own. `beyond` is its peak above the libraries, without what arithmetic says that canvas and pictures take: what
 a device would hold, and should not know the size.
 
@@ -62,7 +62,7 @@ def measured(settings: dict[str, Any]) -> dict[str, int]:
 
 
 def measure(settings: dict[str, Any]) -> dict[str, int]:
-    """One sweep in this process; bytes of its peak, and of those that canvas and pictures take."""
+    """A sweep of two levels in this process; bytes of its peak, and of those that canvas and pictures take."""
     from tilestyle.budget import find_device
     from tilestyle.config import Color, RenderConfig, Tileable
     from tilestyle.peak import Peak
@@ -78,7 +78,8 @@ def measure(settings: dict[str, Any]) -> dict[str, int]:
     for name in {"mask", "blend_map"} & read.keys():
         read[name] = folder / read[name]
     peak = Peak(find_device("cpu"))
-    config = RenderConfig(sweeps=1, margin=0, coarsest=read["size"], **read)
+    # Two levels: one alone begins with planes that go later. A limit, however large, for the strict heap.
+    config = RenderConfig(sweeps=1, margin=0, coarsest=round(0.7 * read["size"]), memory="1TiB", **read)
     job = prepare(styles, config, folder / "content.tif")
     optimise(job, lambda level: None, lambda *sweep: None, lambda: False)
     return {"peak": peak.bytes(), "held": job.need.held}
