@@ -1,8 +1,8 @@
 """Is memory constant in the size of the canvas whatever is asked for: masks, maps, several styles, locality?
 
-A sweep of two levels at two sizes or more, from a content, a mask and a map as large as they are, each in a process of its
-own. `beyond` is its peak above the libraries, without what arithmetic says that canvas and pictures take: what
-a device would hold, and should not know the size.
+A sweep of two levels at two sizes or more, from a content, a mask and a map as large as they are, each in a
+process of its own. `beyond` is its peak above the libraries, without what arithmetic says that canvas and
+pictures take: what a device would hold, and should not know the size.
 
     python -m benchmarks.repertoire --megapixels 1 4
 """
