@@ -25,6 +25,8 @@ from tilestyle.timelapse import Timelapse
 class Kept:
     """A writer that keeps the frames."""
 
+    count = 0
+
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 

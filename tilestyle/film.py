@@ -50,6 +50,8 @@ SRGB = 13  # its transfer characteristics
 class FrameWriter(Protocol):
     """Takes frames, one after the other."""
 
+    count: int  # frames that are there
+
     def add(self, frame: Frame) -> None:
         """The next frame, [height, width, 3]."""
 
@@ -65,27 +67,27 @@ class Sound(Protocol):
 
 
 class PngFrames:
-    """Numbered PNG files in a folder; those that are there are gone on from, or written `anew`."""
+    """Numbered PNG files in a folder; those that are there are gone on from."""
 
-    def __init__(self, path: Path, *, anew: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         """`path` is a folder, made if it is not there, or a name such as film/%05d.png."""
         self._pattern = path if is_pattern(path) else path / "%05d.png"
         try:
             self._pattern.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make folder {self._pattern.parent}: {error.strerror}") from error
-        self._count = 0
-        while not anew and self._next.exists():
-            self._count += 1
+        self.count = 0
+        while self._next.exists():
+            self.count += 1
 
     @property
     def _next(self) -> Path:
-        return self._pattern.with_name(self._pattern.name % (self._count + 1))
+        return self._pattern.with_name(self._pattern.name % (self.count + 1))
 
     def add(self, frame: Frame) -> None:
         """Write it under the next number."""
         write_picture(self._next, frame)
-        self._count += 1
+        self.count += 1
 
 
 class Encoded:
@@ -102,7 +104,7 @@ class Encoded:
         self._rate = rate_of(config)
         self._stream: Any = None
         self._sound = sound
-        self._count = 0
+        self.count = 0
 
     def add(self, frame: Frame) -> None:
         """Encode it."""
@@ -111,11 +113,11 @@ class Encoded:
             self._begin(height, width)
         picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), "rgb24")
         shown = picture.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=1)
-        shown.pts, shown.time_base = self._count, 1 / self._rate
-        self._count += 1
+        shown.pts, shown.time_base = self.count, 1 / self._rate
+        self.count += 1
         self._container.mux(self._stream.encode(shown))
         if self._sound:
-            self._sound.until(self._container, float(self._count / self._rate))
+            self._sound.until(self._container, float(self.count / self._rate))
 
     def _begin(self, height: int, width: int) -> None:
         stream = self._container.add_stream(self._encoder, rate=self._rate)
@@ -140,16 +142,11 @@ class Encoded:
 
 
 @contextmanager
-def filming(
-    path: Path, config: FilmConfig, sound: Sound | None = None, *, anew: bool = False
-) -> Iterator[FrameWriter]:
-    """A writer of frames to a film, or to a folder of PNG; a film appears when the block ends without error.
-
-    Pictures that are in the folder are gone on from, or written `anew`.
-    """
+def filming(path: Path, config: FilmConfig, sound: Sound | None = None) -> Iterator[FrameWriter]:
+    """A writer of frames to a film, or to a folder of PNG; a film appears when the block ends without error."""
     check_film(path, config)
     if is_frames(path):
-        yield PngFrames(path, anew=anew)
+        yield PngFrames(path)
         return
     with beside(path) as file:
         writer = Encoded(file, config, path.name, sound)

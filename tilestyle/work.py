@@ -20,7 +20,7 @@ from tilestyle.memory_size import gib
 from tilestyle.ranks import ALONE, Ranks
 from tilestyle.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 LOCK, OWNER = "lock", "owner.json"
 # File systems on which a machine may see late what another has written.

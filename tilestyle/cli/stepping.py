@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,8 @@ def shoot(film: Film | None, frames: Iterable[Frame], *, complete: bool, quiet: 
 
     if film is None or not complete:
         return
-    with filming(film.path, film.config, anew=True) as writer:
-        for frame in frames:
+    with filming(film.path, film.config) as writer:
+        for frame in islice(frames, writer.count, None):  # pictures in a folder are not written again
             writer.add(frame)
     if not quiet:
         print(f"wrote {film.path}", file=sys.stderr)
