@@ -9,12 +9,10 @@ over the prediction of footprint.py. Above 1 the arithmetic promises too little.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
 
 SIZES = {128: 448, 256: 600, 512: 960}  # of pictures, by patch: larger than one patch, no larger than need be
@@ -44,10 +42,9 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--patches", nargs="+", type=int, default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
-    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    add_one(parser)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one)))
+    if answered(options, measure):
         return
     rows: list[dict[str, Any]] = []
     for network in options.networks:
@@ -58,9 +55,8 @@ def main() -> None:
                 settings |= {"weights": None if network == "wavelet" else options.weights, "device": "cpu"}
                 # Two levels: one to leave its traces in the heap. A limit, however large, for the strict heap.
                 settings |= {"coarsest": round(0.7 * size), "sweeps": 2, "memory": "1TiB"}
-                command = [sys.executable, "-m", "benchmarks.footprints", "--one", json.dumps(settings)]
-                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-                row = {"network": network, "precision": precision, "patch": patch, **json.loads(done.stdout)}
+                row = {"network": network, "precision": precision, "patch": patch}
+                row |= measured("footprints", settings)
                 rows.append({**row, "share": row["peak"] / row["predicted"]})
                 print(rows[-1], flush=True)
     report(rows, f"peak over prediction: at most {max(row['share'] for row in rows):.2f}", options.keep)

@@ -10,9 +10,6 @@ pictures take: what a device would hold, and should not know the size.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
 from tilestyle.benchmark.scene import content, square
 from tilestyle.pictures import path_of
@@ -48,17 +46,6 @@ def painted(folder: Path, side: int) -> None:
     Image.fromarray(mask).save(folder / "mask.png")
     ramp = np.broadcast_to(across * 255 // side, (side, side)).astype(np.uint8)
     Image.fromarray(ramp).save(folder / "map.png")
-
-
-def measured(settings: dict[str, Any]) -> dict[str, int]:
-    """`measure` in a process of its own."""
-    painted(Path(settings["folder"]), settings["size"])
-    command = [sys.executable, "-m", "benchmarks.repertoire", "--one", json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr.strip())
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
 
 
 def measure(settings: dict[str, Any]) -> dict[str, int]:
@@ -92,10 +79,9 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=256, help="patch side, pixels")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
-    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    add_one(parser)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one)))
+    if answered(options, measure):
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +89,9 @@ def main() -> None:
             row: dict[str, Any] = {"kind": kind}
             for megapixels in options.megapixels:
                 side = square(megapixels, 64)
-                found = measured(KINDS[kind] | {"size": side, "patch": options.patch, "folder": folder})
+                painted(Path(folder), side)
+                settings = KINDS[kind] | {"size": side, "patch": options.patch, "folder": folder}
+                found = measured("repertoire", settings)
                 row[f"beyond, {megapixels:g} MP, MiB"] = round((found["peak"] - found["held"]) / MIB)
                 row[f"held, {megapixels:g} MP, MiB"] = round(found["held"] / MIB)
             print(row, flush=True)

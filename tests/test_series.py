@@ -135,9 +135,11 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
     assert done.returncode == 0, done.stderr
     with Image.open(folder / "z" / "0003.png") as image:
         assert image.size == (64, 48)
+    (folder / "frames" / "00002.png").write_bytes(b"somebody's")
     done = called(folder, "zoom", "style.png", *words, "--film", "frames")  # of all that there are
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "frames").iterdir())) == 7
+    assert (folder / "frames" / "00002.png").read_bytes() == b"somebody's"
     done = called(folder, "zoom", "style.png", *words, "--factor", "1.2")
     assert done.returncode == 2
     assert "holds another series (factor)" in done.stderr
