@@ -167,9 +167,9 @@ def _weighed(flat: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
     """The same of cells with weights [N], from 0 up, and the sum of these. Synchronises host and device."""
     seen = weights > 0
     dtype = flat.dtype if flat.dtype is torch.float64 else torch.float32
-    flat, weights = flat[:, seen].to(dtype), weights[seen].to(dtype)
-    root = flat * weights.sqrt()
-    return float(weights.sum(dtype=torch.float64)), flat @ weights, root @ root.mT
+    cells, weights = flat.mT[seen].to(dtype), weights[seen].to(dtype)  # [n, C]: by rows, as they lie in memory
+    root = cells * weights.sqrt()[:, None]
+    return float(weights.sum(dtype=torch.float64)), cells.mT @ weights, root.mT @ root
 
 
 def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:
