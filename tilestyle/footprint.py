@@ -17,7 +17,7 @@ from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 from tilestyle.planes import RESIDENT, SMALL
-from tilestyle.resample import READ, ROWS
+from tilestyle.resample import COLUMNS, READ, ROWS
 
 NUMBER = 4  # bytes of a float32
 PIXEL = 3 * NUMBER  # of a pixel
@@ -298,5 +298,6 @@ def _changing_bytes(levels: tuple[Level, ...]) -> int:
     before = levels[-2].extent if len(levels) > 1 else None
     if before is None:  # from the picture that it begins with
         return CANVAS * extent.area + 2 * PIXEL * extent.picture.area
-    rows = READ + 2 * PIXEL * ROWS * (before.width + extent.width)  # along one axis, then the other
+    # Along one axis, then the other, whose weights are all there at once.
+    rows = READ + 2 * PIXEL * ROWS * (before.width + extent.width) + NUMBER * COLUMNS * before.width
     return CANVAS * (before.area + extent.area) + rows

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tilestyle.planes import touched
 
-# Rows and columns computed at once: their taps are a banded matrix, multiplied as if it were full, so that more
-# is waste, and fewer leave the matrix units idle.
+# Rows and columns of a band: their taps are a banded matrix, multiplied as if it were full, so that more is
+# waste, and fewer leave the matrix units idle.
 ROWS, COLUMNS = 32, 128
 # Of what is read at once, bytes.
 READ = 2**24
@@ -53,41 +53,58 @@ def strips(
     Or only what lies between two `rows`, which are multiples of `ROWS` or the end.
     """
     first, last = rows or (0, size[0])
+    columns, width = picture.shape[2], size[1]
+    bands = [] if columns == width else _bands((columns, width), kind, repeats[1])
+    across = [part.to(picture.device) for part in bands]
     for top in range(first, last, ROWS):
-        yield top, _strip(picture, size, kind, top, repeats)
+        strip = _strip(picture, size[0], kind, top, repeats[0])
+        yield top, _across(strip, width, *across) if across else strip
 
 
-def _strip(
-    picture: Tensor, size: tuple[int, int], kind: Filter, top: int, repeats: tuple[bool, bool]
-) -> Tensor:
+def _strip(picture: Tensor, height: int, kind: Filter, top: int, repeats: bool) -> Tensor:
+    """Rows from `top` on at another height, as wide as ever."""
     channels, rows, columns = picture.shape
-    height, width = size
-    first, weights = _band((rows, height), kind, top, min(ROWS, height - top), repeats[0])
+    first, weights = _band((rows, height), kind, top, min(ROWS, height - top), repeats)
     weights = weights.to(picture.device)
     at_once = max(1, READ // (4 * channels * columns))
     strip = picture.new_zeros(channels, len(weights), columns)
     for start in range(0, weights.shape[1], at_once):
         part = weights[:, start : start + at_once]
-        source = _span(picture, 1, first + start, part.shape[1])
+        source = _span(picture, first + start, part.shape[1])
         strip += part @ source  # [n, m] @ [C, m, w]
         touched(source)
-    if columns == width:
-        return strip
-    result = picture.new_empty(channels, len(weights), width)
-    for left in range(0, width, COLUMNS):
-        first, across = _band((columns, width), kind, left, min(COLUMNS, width - left), repeats[1])
-        part = _span(strip, 2, first, across.shape[1])
-        result[:, :, left : left + COLUMNS] = part @ across.mT.to(picture.device)
-    return result
+    return strip
 
 
-def _span(plane: Tensor, axis: int, first: int, count: int) -> Tensor:
-    """So many rows (axis 1) or columns (axis 2), a view where they do not go round."""
-    length = plane.shape[axis]
+def _across(strip: Tensor, width: int, index: Tensor, weights: Tensor) -> Tensor:
+    """A [C, n, w] strip at another width, by all its bands in one product: each waits for all threads once."""
+    channels, rows, _ = strip.shape
+    parts = strip.index_select(2, index.flatten()).view(channels * rows, *index.shape)
+    found = parts.movedim(1, 0) @ weights.mT  # [bands, C n, COLUMNS]
+    return found.movedim(0, 1).reshape(channels, rows, -1)[:, :, :width]
+
+
+def _span(plane: Tensor, first: int, count: int) -> Tensor:
+    """So many rows of a [C, h, w] plane, a view where they do not go round."""
+    length = plane.shape[1]
     if first >= 0 and first + count <= length:
-        return plane.narrow(axis, first, count)
+        return plane.narrow(1, first, count)
     index = torch.arange(first, first + count, device=plane.device) % length
-    return plane.index_select(axis, index)
+    return plane.index_select(1, index)
+
+
+def _bands(sides: tuple[int, int], kind: Filter, repeats: bool) -> tuple[Tensor, Tensor]:
+    """Source pixels [bands, n] of every `COLUMNS` target pixels, and their weights [bands, COLUMNS, n]."""
+    source, target = sides
+    found = [
+        _band(sides, kind, start, min(COLUMNS, target - start), repeats) for start in range(0, target, COLUMNS)
+    ]
+    longest = max(part.shape[1] for _, part in found)
+    index = torch.tensor([first for first, _ in found])[:, None] + torch.arange(longest)
+    weights = torch.zeros(len(found), COLUMNS, longest)
+    for place, (_, part) in zip(weights, found, strict=True):
+        place[: part.shape[0], : part.shape[1]] = part
+    return index % source if repeats else index.clamp(max=source - 1), weights  # what is beyond weighs nothing
 
 
 @lru_cache(maxsize=64)
