@@ -78,7 +78,7 @@ def foretold(said: list[str]) -> dict[str, Any]:
     plan = next((line for line in said if line.startswith("patch ")), "")
     time_found = re.search(r"about (\d+) (s|min|h)$", plan)
     memory = re.search(r"patch \d+, (?:about )?([\d.]+) (?:of [\d.]+ )?GiB", plan)
-    last = re.search(r"(?:(\d+):)?(\d+):(\d+) min, peak ([\d.]+) GiB", said[-1] if said else "")
+    last = re.search(r"(?:(\d+):)?(\d+):(\d+) (?:min|h), peak ([\d.]+) GiB", said[-1] if said else "")
     row: dict[str, Any] = {}
     if time_found and last:
         took = 3600 * int(last[1] or 0) + 60 * int(last[2]) + int(last[3])

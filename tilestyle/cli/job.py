@@ -208,9 +208,10 @@ def _produce(
     if not output.quiet:
         end = ends[-1]
         stopped = "" if end.complete else "stopped early, "
+        unit = "h" if round(end.seconds) >= 3600 else "min"
         print(
             f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
-            f"{clock(end.seconds)} min, peak {gib(peak.bytes())} GiB",
+            f"{clock(end.seconds)} {unit}, peak {gib(peak.bytes())} GiB",
             file=sys.stderr,
         )
         if left and work:
