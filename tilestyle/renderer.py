@@ -47,7 +47,9 @@ def optimise(
         if level.index > at.level:
             begin(level)
             release()
-            at.enter(level.index, started(job, level, at.canvas))
+            at.canvas = started(job, level, at.canvas)
+            expose(job, level, at.canvas)
+            at.enter(level.index, at.canvas)
             at.keeper.enter(at)
         if at.canvas and at.sweep < level.sweeps and not improve(job, level, at.canvas, at, observe, stop):
             return at.canvas, False
@@ -58,16 +60,20 @@ def optimise(
 
 def started(job: Job, level: Level, before: Canvas | None) -> Canvas:
     """The canvas that a level begins with."""
+    if before and before.extent == level.extent:  # an attempt that failed got as far
+        return before
     if before:
-        canvas = before.enlarged(level.extent, job.store)
-    else:
-        canvas = Canvas(level.extent, job.start(level), store=job.store)
+        return before.enlarged(level.extent, job.store)
+    return Canvas(level.extent, job.start(level), store=job.store)
+
+
+def expose(job: Job, level: Level, canvas: Canvas) -> None:
+    """Show the content where no style is: once the canvas before is gone, which took as much memory."""
     regions = job.regions(level)
     if regions and regions.partial:
         content = job.content_plane(level)
         assert content is not None, "without a content, all of the canvas is styled"
         job.ranks.once(partial(regions.expose, canvas.pixels, content))
-    return canvas
 
 
 def refine(
