@@ -32,7 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "locality 0.7": {"styles": ["swirls"], "locality": 0.7},
     "luminance": {"styles": ["swirls"], "color": "luminance"},
     "tileable": {"styles": ["swirls"], "tileable": "both"},
-    "scales 1 and 2": {"styles": ["swirls"], "scale_odds": [0.0, 1.0]},
+    "patches at scale 2": {"styles": ["swirls"], "scale_odds": [0.01, 0.99]},
 }
 
 
