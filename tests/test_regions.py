@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.command import called
 from tests.conftest import FEW, waves
-from tilestyle import RenderConfig, Style, render, texture
+from tilestyle import RenderConfig, Style, render, renderer, texture
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import Optimiser, Precision, StyleLoss
 from tilestyle.covering import covering
@@ -23,6 +23,7 @@ from tilestyle.masks import palette
 from tilestyle.moments import Moments, MomentSum
 from tilestyle.objective import Objective
 from tilestyle.preparation import prepare
+from tilestyle.standing import Standing
 from tilestyle.view import Look, View
 
 CONTENT, ONE, OTHER = waves(96, 128), waves(70, 90, 1), waves(64, 50, 2)
@@ -128,6 +129,28 @@ def test_what_has_no_style_stays_the_content_to_the_byte(tmp_path: Path) -> None
     found = np.asarray(Image.open(tmp_path / "o.png"))
     assert np.array_equal(found[:, 66:], content[:, 66:])
     assert np.abs(found[:, :60].astype(int) - content[:, :60]).mean() > 10
+
+
+def test_a_level_that_failed_to_begin_is_begun_again_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = prepare([Style(ONE, "#ff0000")], RenderConfig(mask=painted(RED, GREEN), size=96, **QUICK), CONTENT)
+
+    def run(standing: Standing) -> Canvas:
+        return renderer.optimise(task, lambda level: None, lambda *sweep: None, lambda: False, standing)[0]
+
+    whole, expose, calls, at = run(Standing()), renderer.expose, [0], Standing()
+
+    def failing(*facts: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise MemoryError
+        expose(*facts)
+
+    monkeypatch.setattr(renderer, "expose", failing)
+    with pytest.raises(MemoryError):
+        run(at)
+    assert at.level == 0
+    assert torch.equal(run(at).pixels, whole.pixels)
+    assert calls[0] > 2
 
 
 def test_regions_share_the_canvas_whatever_its_size() -> None:
