@@ -140,13 +140,14 @@ class Sight:
     def gradients(self, canvas: Canvas, patches: Iterable[Patch]) -> Iterator[tuple[Patch, Tensor]]:
         """Every patch with the gradient [3, height, width] of the loss in the canvas pixels it reads.
 
-        The device is at work on the next patch while a caller is at work on one: no patch of a sweep reads
-        what another writes.
+        A device is at work on the next patch while a caller is at work on one: no patch of a sweep reads what
+        another writes. Where the host computes nothing is gained by it.
         """
+        ahead = int(self._job.network.device != canvas.pixels.device)
         pending: deque[tuple[Patch, Landing]] = deque()
         for patch in patches:
             pending.append((patch, self._launched(canvas, patch)))
-            if len(pending) > 1:
+            if len(pending) > ahead:
                 yield self._landed(canvas, *pending.popleft())
         while pending:
             yield self._landed(canvas, *pending.popleft())
