@@ -15,9 +15,10 @@ import torch
 
 from tests.conftest import job, waves
 from tilestyle.benchmark.loss import exact_loss
+from tilestyle.benchmark.point import Point
 from tilestyle.benchmark.quality import Counted, curve
 from tilestyle.benchmark.record import circumstances
-from tilestyle.benchmark.scaling import exponent
+from tilestyle.benchmark.scaling import exponent, scaling
 from tilestyle.benchmark.scene import Scene, content, square
 from tilestyle.benchmark.shares import border_pixels
 from tilestyle.benchmark.speed import matrix_peak
@@ -97,8 +98,36 @@ def test_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["scaling", "--megapixels", "0.05,0.016", "--patch", "64", "--sweeps", "2"]
     found = benchmark(tmp_path, monkeypatch, *words)
     assert [row["megapixels"] for row in found["rows"]] == [0.016, 0.05]
-    assert found["figures"]["exponent of all"] == pytest.approx(exponent(found["rows"]))
-    assert found["figures"]["exponent from 4 MP"] is None
+    for clock in ("seconds", "processor_seconds"):
+        name = f"exponent of {clock.replace('_', ' ')}"
+        assert found["figures"][f"{name}, of all"] == pytest.approx(exponent(found["rows"], clock))
+        assert found["figures"][f"{name}, from 4 MP"] is None
+
+
+def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sizes in turn, so often; a size at which memory ran out once is one where it runs out."""
+    asked: list[float] = []
+
+    def found(scene: Scene, point: Point) -> dict[str, Any]:
+        asked.append(point.megapixels)
+        turn = (len(asked) - 1) // 3
+        row = {"megapixels": point.megapixels, "method": "tiled"}
+        if point.megapixels > 20 and turn:
+            return row | {"died": "refused"}
+        seconds = point.megapixels * (5.0, 1.0, 2.0)[turn]
+        clocks = {"seconds": seconds, "seconds_per_megapixel": 1.0, "processor_seconds": seconds**2}
+        return row | clocks | {"peak": 100 + turn, "beyond": (10, 30, 20)[turn]}
+
+    monkeypatch.setattr("tilestyle.benchmark.scaling.measured", found)
+    result = scaling(Scene(), [16, 4, 64], Point(0, 2, 64), 3, lambda row: None)
+    assert [round(size) for size in asked] == [4, 16, 64] * 3
+    small, large, dead = result.rows
+    assert (small["seconds"], small["beyond"]) == (pytest.approx(2 * small["megapixels"]), 20)
+    assert dead["died"] == "refused"
+    assert result.figures["exponent of seconds, from 4 MP"] == pytest.approx(1)
+    assert result.figures["exponent of processor seconds, from 4 MP"] == pytest.approx(2)
+    assert result.figures["growth of memory beyond the canvas"] == 0
+    assert large["megapixels"] == asked[1]
 
 
 def test_many_ranks_are_counted_and_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,21 +70,27 @@ def measure(scene: Scene, point: Point) -> dict[str, Any]:
     patch = untiled if point.patch is None else point.patch
     chosen = {"memory": point.memory} if point.memory else {"patch": patch}
     job = scene.job(point.side, point.side, point.sweeps, **chosen)
-    ends: list[float] = []
+    ends: list[tuple[float, float]] = []
     # A sweep ends with numbers that come from the device: it has been waited for.
-    optimise(job, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
-    seconds = median(after - before for before, after in pairwise(ends))
+    optimise(job, lambda level: None, lambda *sweep: ends.append(_clocks()), lambda: False)
+    seconds, processor = (median(b - a for a, b in pairwise(clock)) for clock in zip(*ends, strict=True))
     extent = job.levels[-1].extent
     found = peak.bytes()
     return {
         "patch": job.side,
         "seconds": seconds,
         "seconds_per_megapixel": seconds / (extent.area / 1e6),
+        "processor_seconds": processor,
         "peak": found,
         "canvas": CANVAS * extent.area,
         "beyond": found - job.need.held if device.type == "cpu" else found,
         "predicted": job.need.together if device.type == "cpu" else job.need.device,
     }
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds by the clock, and those that processors were at work for this process."""
+    return time.perf_counter(), time.process_time()
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import log
+from statistics import median_low
 from typing import Any
 
 from tilestyle.benchmark.point import Point, measured
@@ -14,26 +16,44 @@ SMALLEST = 4.0  # megapixels from which on growth is told: below, a canvas has f
 
 
 def scaling(
-    scene: Scene, megapixels: Sequence[float], patch: int, sweeps: int, told: Callable[[Row], None]
+    scene: Scene, megapixels: Sequence[float], point: Point, repeats: int, told: Callable[[Row], None]
 ) -> Result:
-    """Sweeps at every size, each in a process of its own; `told` hears every row as it comes."""
-    rows: list[dict[str, Any]] = []
-    for size in sorted(megapixels):
-        rows.append(measured(scene, Point(square(size), sweeps, patch)))
-        told(rows[-1])
+    """`point` at every size, each in a process of its own; `told` hears every row as it comes.
+
+    With `repeats` all sizes are measured so often in turn, and rows are the medians: how far a heap grows
+    differs from process to process by more than from size to size, and so does what else a machine has to do.
+    """
+    sizes = sorted(megapixels)
+    runs: list[list[dict[str, Any]]] = [[] for _ in sizes]
+    for _ in range(repeats):
+        for size, found in zip(sizes, runs, strict=True):
+            found.append(measured(scene, replace(point, side=square(size))))
+            told(found[-1])
+    rows = [_typical(found) for found in runs]
     alive = [row for row in rows if "died" not in row]
     large = [row for row in alive if row["megapixels"] >= SMALLEST * 0.9]
-    figures: dict[str, Any] = scene.described()
-    figures["exponent of all"] = exponent(alive)
-    figures[f"exponent from {SMALLEST:g} MP"] = exponent(large)
+    figures: dict[str, Any] = scene.described() | {"repeats": repeats}
+    for clock in ("seconds", "processor_seconds"):
+        name = clock.replace("_", " ")
+        figures[f"exponent of {name}, of all"] = exponent(alive, clock)
+        figures[f"exponent of {name}, from {SMALLEST:g} MP"] = exponent(large, clock)
     if len(large) > 1:
         figures["growth of memory beyond the canvas"] = large[-1]["beyond"] / max(large[0]["beyond"], 1) - 1
     return Result(f"cost of a sweep against resolution, {scene.network}", rows, figures)
 
 
-def exponent(rows: Sequence[Row]) -> float | None:
+def _typical(runs: Sequence[Row]) -> dict[str, Any]:
+    """Medians of one size's runs; one that died where any did."""
+    died = [row for row in runs if "died" in row]
+    if died:
+        return dict(died[0])
+    measured_by_run = ("seconds", "seconds_per_megapixel", "processor_seconds", "peak", "beyond")
+    return dict(runs[0]) | {name: median_low(row[name] for row in runs) for name in measured_by_run}
+
+
+def exponent(rows: Sequence[Row], clock: str = "seconds") -> float | None:
     """Slope of log seconds over log megapixels, by least squares; None of less than two sizes."""
-    points = [(log(row["megapixels"]), log(row["seconds"])) for row in rows]
+    points = [(log(row["megapixels"]), log(row[clock])) for row in rows]
     if len(points) < 2:
         return None
     x, y = (sum(values) / len(points) for values in zip(*points, strict=True))

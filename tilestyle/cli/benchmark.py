@@ -101,14 +101,17 @@ def scaling(
     megapixels: Megapixels = "1,4,16,64",
     patch: Patch = 512,
     sweeps: Sweeps = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Times that all sizes are measured, in turn.")] = 1,
     keep: Keep = None,
     debug: option.Debug = False,
 ) -> None:
     """Cost and memory of a sweep against resolution, and the exponent of the cost: 1 is linear."""
     from tilestyle.benchmark import scaling as benchmark
+    from tilestyle.benchmark.point import Point
 
     scene = scene_of(network, weights, precision, device)
-    conclude(benchmark.scaling(scene, parsed_sizes(megapixels), patch, sweeps, tell), keep)
+    point = Point(0, sweeps, patch)
+    conclude(benchmark.scaling(scene, parsed_sizes(megapixels), point, repeats, tell), keep)
 
 
 @app.command()
