@@ -206,7 +206,7 @@ def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyP
         counts = held.setdefault(many, [])
 
         def stop() -> bool:
-            counts.append(at.rim_bytes)
+            counts.append(at.rims.nbytes)
             return False
 
         return optimise(task, lambda level: None, lambda *sweep: None, stop, at)[0]

@@ -13,6 +13,7 @@ from tilestyle.geometry import Box, Patch
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.ranks import Ranks, dealt
+from tilestyle.rims import Rims
 
 SweepObserver = Callable[[Level, int, Terms, Canvas], None]
 StopAsker = Callable[[], bool]
@@ -69,7 +70,7 @@ class Standing:
     shares: list[list[Patch]] = field(default_factory=list)  # of the others, as dealt to every rank
     index: int = 0  # of this rank
     taken: int = 0  # patches of its share that have stepped
-    rims: dict[Box, Tensor] = field(default_factory=dict)  # of those, still to step: gradients [3, h, w]
+    rims: Rims = field(default_factory=Rims)  # of those, still to step
     prepared: bool = False  # whether the sweep's moments are at hand
     cut_short: bool = False  # whether these are what an attempt before this one had left of the sweep
     keeper: Keeper = field(default_factory=Careless)
@@ -107,11 +108,6 @@ class Standing:
         if self.shares:
             self.patches = self.patches[: self.stepped] + done + rest
         self.stepped, self.shares, self.taken = self.stepped + len(done), [], 0
-
-    @property
-    def rim_bytes(self) -> int:
-        """Bytes of the rims' gradients."""
-        return sum(gradient.nbytes for gradient in self.rims.values())
 
     def enter(self, level: int, canvas: Canvas) -> None:
         """Begin a level with its canvas."""

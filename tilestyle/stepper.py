@@ -10,7 +10,6 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle.adam import Adam
-from tilestyle.apart import Apart
 from tilestyle.blend import Blend
 from tilestyle.canvas import ROWS, Canvas
 from tilestyle.config import Sampler
@@ -47,7 +46,6 @@ class Stepper:
         self._at = at
         self._ranks = job.ranks
         self._late: list[tuple[Patch, Tensor]] = []  # of a blend, that other ranks write to as well
-        self._apart = Apart()
         self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
         overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
         self._blend = Blend(canvas.extent, job.store) if overlapping else None
@@ -76,12 +74,12 @@ class Stepper:
         inner, rims = patch.parts
         self._step(inner, _under(inner, patch, gradient))
         at = self._at
-        at.rims |= {rim: self._apart.copy(_under(rim, patch, gradient)) for rim in rims}
+        for rim in rims:
+            at.rims[rim] = _under(rim, patch, gradient)
         at.taken += 1
-        held = at.rim_bytes
-        if held > self._limit:
+        if at.rims.nbytes > self._limit:
             self._step_rims()
-            self._limit = MANY + 2 * at.rim_bytes
+            self._limit = MANY + 2 * at.rims.nbytes
 
     def _step(self, box: Box, gradient: Tensor) -> None:
         """Step what is under a box."""

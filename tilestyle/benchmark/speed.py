@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import truediv
 from statistics import median
 from typing import Any
 
@@ -113,8 +114,7 @@ def _row(scene: Scene, timed: Timed, untiled: float | None) -> dict[str, Any]:
     job, extent = timed.job, timed.job.levels[-1].extent
     network, layers = job.network, job.weights.names
     megapixels = extent.area / 1e6
-    # All sweeps together: some begin with a measurement of the moments, or with content features to be kept.
-    over_bare = sum(timed.sweeps) / (sum(timed.forwards) + sum(timed.backwards))
+    bare_sweeps = [sum(passes) for passes in zip(timed.forwards, timed.backwards, strict=True)]
     # Forward, and backward to the pixels: there is no gradient of weights. A multiply-add is two operations.
     operations = 2 * 2 * network.multiply_adds_per_pixel(layers) * extent.area
     peak = matrix_peak(network.device, network.dtype)
@@ -128,7 +128,9 @@ def _row(scene: Scene, timed: Timed, untiled: float | None) -> dict[str, Any]:
         "megapixels per second": megapixels / timed.sweep,
         "share of matrix peak": operations / timed.sweep / peak,
         "matrix Gflop/s": peak / 1e9,
-        "over bare network": over_bare,
+        # Some sweeps begin with a measurement of the moments, or with content features to be kept.
+        "over bare network": sum(timed.sweeps) / sum(bare_sweeps),
+        "median sweep over bare network": median(map(truediv, timed.sweeps, bare_sweeps)),
         "over untiled": None if untiled is None else timed.sweep / untiled,
         "seconds per megapixel": {name: seconds / megapixels for name, seconds in items.items()},
     }
