@@ -110,6 +110,7 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def found(scene: Scene, point: Point) -> dict[str, Any]:
         asked.append(point.megapixels)
+        assert point.sweeps * point.megapixels == pytest.approx(2 * 64, rel=0.03)  # as much work at every size
         turn = (len(asked) - 1) // 3
         row = {"megapixels": point.megapixels, "method": "tiled"}
         if point.megapixels > 20 and turn:

@@ -20,14 +20,17 @@ def scaling(
 ) -> Result:
     """`point` at every size, each in a process of its own; `told` hears every row as it comes.
 
-    With `repeats` all sizes are measured so often in turn, and rows are the medians: how far a heap grows
-    differs from process to process by more than from size to size, and so does what else a machine has to do.
+    Its sweeps are those of the largest; smaller ones take as many more as make up for their size. So all are
+    measured as long, and their heaps have seen as many patches: over the first hundred these grow. With
+    `repeats` all sizes are measured so often in turn, and rows are the medians: what a heap grows to differs
+    from process to process by more than from size to size, and so does what else a machine has to do.
     """
     sizes = sorted(megapixels)
     runs: list[list[dict[str, Any]]] = [[] for _ in sizes]
     for _ in range(repeats):
         for size, found in zip(sizes, runs, strict=True):
-            found.append(measured(scene, replace(point, side=square(size))))
+            sweeps = round(point.sweeps * sizes[-1] / size)
+            found.append(measured(scene, replace(point, side=square(size), sweeps=sweeps)))
             told(found[-1])
     rows = [_typical(found) for found in runs]
     alive = [row for row in rows if "died" not in row]

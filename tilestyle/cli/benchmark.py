@@ -100,7 +100,10 @@ def scaling(
     device: option.Device = "auto",
     megapixels: Megapixels = "1,4,16,64",
     patch: Patch = 512,
-    sweeps: Sweeps = 3,
+    sweeps: Annotated[
+        int,
+        typer.Option(min=2, help="Sweeps of the largest; more of smaller ones, for as much work."),
+    ] = 3,
     repeats: Annotated[int, typer.Option(min=1, help="Times that all sizes are measured, in turn.")] = 1,
     keep: Keep = None,
     debug: option.Debug = False,
