@@ -13,7 +13,7 @@ from math import sqrt
 import torch
 
 from tilestyle.geometry import Extent
-from tilestyle.networks.network import FeatureNetwork, exact_halo
+from tilestyle.networks.network import FeatureNetwork, measuring_halo
 from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 from tilestyle.planes import RESIDENT, SMALL
@@ -225,7 +225,7 @@ def _anchored(pictures: Pictures, extent: Extent) -> float:
 
 
 def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:
-    """A patch forward and backward; or forward only, with the halo that makes its moments exact.
+    """A patch forward and backward; or forward only, with the halo that its moments are measured with.
 
     Where the canvas is larger than a patch, coarse octaves are seen apart; at scales above 1, and with
     locality, all together. Then a window of the style is looked at while the patch's features wait.
@@ -237,7 +237,7 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
     both = _seen(extent, side) * network.bytes_per_pixel(layers, network.dtype)
     most = both
     for names in octaves.values():
-        halo = exact_halo([network.layers[name] for name in names.values()])
+        halo = measuring_halo([network.layers[name] for name in names.values()])
         style = [name for layer, name in names.items() if layer in work.style_layers]
         if style:
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))

@@ -16,7 +16,7 @@ from tilestyle.draw import Draw
 from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.locality import Local
-from tilestyle.networks.network import exact_halo
+from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.objective import Objective, StyleTerm, Terms, Weights
 from tilestyle.plan import Level
 from tilestyle.planes import touched
@@ -43,7 +43,7 @@ class View:
         layers = [job.network.layers[name] for name in look.names.values()]
         self.unit = max(layer.stride for layer in layers)
         self.field = max(layer.receptive_field for layer in layers)
-        self._halo = exact_halo(layers)
+        self._halo = measuring_halo(layers)
         self._side = job.side_at(level)
         self._extent = level.extent
         self._look = look
@@ -60,7 +60,7 @@ class View:
             if job.config.normalise is Normalise.ABSOLUTE:
                 content.energy = dict.fromkeys(content.layers, 1.0)
             else:
-                halo = self._halo if job.config.optimiser is Optimiser.LBFGS else 0
+                halo = exact_halo(layers) if job.config.optimiser is Optimiser.LBFGS else 0
                 fixed = job.config.deterministic
                 content.measure(level.extent, self._side, self.unit, halo, job.ranks, fixed)
         self._ranks = job.ranks
@@ -96,7 +96,7 @@ class View:
         return window
 
     def measure(self, canvas: Canvas, draw: Draw, *, lasting: bool) -> None:
-        """Take the exact moments of the canvas: by a forward pass whose patches have a halo.
+        """Take the exact moments of the canvas, or all but: by a forward pass whose patches have a halo.
 
         If `lasting`, sweeps to come are corrected by how far off their own moments are in the next.
         """

@@ -13,6 +13,9 @@ from torch import Tensor
 from tilestyle.errors import LayerError
 from tilestyle.geometry import rounded_up
 
+# Share of the widest receptive field that a halo for measuring has; 0.5 would be exact.
+NEAR = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -36,6 +39,16 @@ def exact_halo(layers: Collection[Layer]) -> int:
     """
     stride = max(layer.stride for layer in layers)
     return rounded_up(max(layer.receptive_field for layer in layers) // 2, stride)
+
+
+def measuring_halo(layers: Collection[Layer]) -> int:
+    """Pixels around a patch with which the moments of its cells are exact to a hundredth of what padding bends.
+
+    The outermost pixels of a receptive field count for little: half the halo and more is spent on the last
+    hundredth (measured: docs/algorithm.md). A multiple of the deepest stride.
+    """
+    stride = max(layer.stride for layer in layers)
+    return rounded_up(int(NEAR * max(layer.receptive_field for layer in layers)), stride)
 
 
 class FeatureNetwork(Protocol):
