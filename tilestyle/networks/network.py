@@ -42,10 +42,10 @@ def exact_halo(layers: Collection[Layer]) -> int:
 
 
 def measuring_halo(layers: Collection[Layer]) -> int:
-    """Pixels around a patch with which the moments of its cells are exact to a hundredth of what padding bends.
+    """Pixels around a patch with which its moments lack a few hundredths of what padding does to them, at most.
 
-    The outermost pixels of a receptive field count for little: half the halo and more is spent on the last
-    hundredth (measured: docs/algorithm.md). A multiple of the deepest stride.
+    The outermost pixels of a receptive field count for little: what an exact halo has more is spent on those
+    (measured: docs/algorithm.md). A multiple of the deepest stride.
     """
     stride = max(layer.stride for layer in layers)
     return rounded_up(int(NEAR * max(layer.receptive_field for layer in layers)), stride)
