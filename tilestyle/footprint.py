@@ -34,6 +34,8 @@ STEP = 60
 # What libraries set up when first used (kernels, threads, tables), and the interpreter's own growth. oneDNN's
 # kernels for bfloat16 are many.
 RUNTIME = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
+# Times that weights are in memory: convolutions have layouts of their own, and something to work in; measured.
+LAYOUTS = 2.5
 # What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
 FRAGMENTS = 1.5
 # Rims that wait for their neighbours: pixels wide, and bytes of them besides those of three rows of patches.
@@ -276,8 +278,8 @@ def _fixed_bytes(work: Work) -> int:
     widest = max(channels, default=0)
     matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * widest**2
     matrices *= work.regions
-    # Weights, and as much again for convolutions' own layouts of them and what they work in: measured.
-    return RUNTIME[work.network.dtype] + matrices + 2 * _numbers(work.network) * work.network.dtype.itemsize
+    weights = round(LAYOUTS * _numbers(work.network) * work.network.dtype.itemsize)
+    return RUNTIME[work.network.dtype] + matrices + weights
 
 
 def _loading_bytes(network: FeatureNetwork) -> int:
