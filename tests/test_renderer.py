@@ -196,6 +196,29 @@ def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: 
     assert (forwards.pixels - finished(task).pixels).abs().quantile(0.99) < 1e-3
 
 
+def test_the_host_holds_one_patch_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 1, "size": 150, "coarsest": 150})
+    begun, taken = [0], [0]
+    launched, take = Sight._launched, stepper.Stepper.take
+
+    def launching(sight: Sight, canvas: Canvas, patch: Patch) -> Any:
+        assert begun == taken  # no patch begins before the one before it has stepped
+        begun[0] += 1
+        return launched(sight, canvas, patch)
+
+    def taking(step: stepper.Stepper, patch: Patch, gradient: Tensor) -> None:
+        take(step, patch, gradient)
+        taken[0] += 1
+
+    monkeypatch.setattr(Sight, "_launched", launching)
+    monkeypatch.setattr(stepper.Stepper, "take", taking)
+    finished(task)
+    assert begun == taken
+    assert taken[0] > 4
+
+
 def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
     held: dict[int, list[int]] = {}
