@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import weakref
 
@@ -37,6 +38,17 @@ def test_a_part_of_a_gradient_is_copied_as_it_lies() -> None:
     rims = Rims()
     rims[Box(0, 0, 4, 2)] = gradient[:, :, 3:]
     assert torch.equal(rims[Box(0, 0, 4, 2)], gradient[:, :, 3:])
+
+
+def test_refused_memory_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the render goes on with smaller patches, as with any other tensor."""
+
+    def refused(descriptor: int, size: int) -> mmap.mmap:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("tilestyle.rims.mmap.mmap", refused)
+    with pytest.raises(MemoryError):
+        Rims()[Box(0, 0, 1, 4)] = torch.ones(3, 1, 4)
 
 
 def test_a_block_goes_with_its_last_rim(monkeypatch: pytest.MonkeyPatch) -> None:

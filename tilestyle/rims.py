@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
@@ -71,6 +72,11 @@ class Rims(MutableMapping[Box, Tensor]):
 
 def _block(size: int, device: torch.device) -> Tensor:
     """Room for `size` bytes of float32 numbers: on the host from the system itself."""
-    if device.type == "cpu":
+    if device.type != "cpu":
+        return torch.empty(size // 4, device=device)
+    try:
         return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.float32)
-    return torch.empty(size // 4, device=device)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryError(f"no room for {size} bytes of rims") from error
