@@ -21,6 +21,7 @@ from tilestyle.formulas import wasserstein
 from tilestyle.geometry import Box, Patch
 from tilestyle.job import Goal, Job
 from tilestyle.moments import Moments
+from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
@@ -172,6 +173,23 @@ def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
         found.update(moments_of(objective))
     for layer, moments in coarse.items():
         torch.testing.assert_close(moments.second, fine[layer].second, rtol=1e-4, atol=1e-6)
+
+
+def test_with_the_halo_for_measuring_little_is_left_of_what_padding_does() -> None:
+    settings = {**SMALL, "size": 200, "coarsest": 200, "content_weight": 0.0}
+    task = job(CONTENT, patch=112, style_layers={"first_2": 1}, **settings)
+    objective, pixels, level = tiled_objective(task)
+    canvas, layers = Canvas(level.extent, pixels), [task.network.layers["first_2"]]
+    near, exact = measuring_halo(layers), exact_halo(layers)
+    assert near < exact
+    found = {}
+    for halo in (0, near, exact):
+        for patch in covering(level.extent, 64 + 2 * halo, 4, Draw(0, 0, 1), around=Around(halo)):
+            objective.measure(canvas.read(patch.read), patch)
+        objective.turn()
+        found[halo] = moments_of(objective)["first_2"].second
+    bent, left = (float((found[halo] - found[exact]).norm()) for halo in (0, near))
+    assert left < 0.1 * bent
 
 
 def test_the_same_seed_makes_the_same_bytes() -> None:

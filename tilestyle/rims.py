@@ -36,7 +36,7 @@ class Rims(MutableMapping[Box, Tensor]):
     Nothing of them lies in the C library's heap, not so much as a tensor's description, which would stay there
     until the rim is stepped. Between two patches the heap is one free block, unless something small is in the
     middle of it: then the features of the next patch find no place on either side, and the heap grows (glibc's,
-    by 250 MiB from 4 to 64 megapixels with a tensor for every rim).
+    by some 300 MiB from 4 to 64 megapixels with a tensor for every rim).
     """
 
     def __init__(self) -> None:
