@@ -77,7 +77,8 @@ class Anchored:
         exact = (picture.height, picture.width) == (self.factor * height, self.factor * width)
 
         def here(plane: Tensor) -> Tensor:
-            return plane if exact else averaged(resized(plane, picture, store=job.store), self.factor)
+            found = plane if exact else averaged(resized(plane, picture, store=job.store), self.factor)
+            return found.to(job.home)
 
         self.goal = here(anchor)
         self.trust = None if job.trust is None else here(job.trust).clamp(0, 1)

@@ -208,8 +208,9 @@ class Checkpoints:
             if journal is None
             else self._opened(extent.height, extent.width)
         )
-        at.canvas = Canvas(extent, planes["pixels"], (planes["first"], planes["second"], planes["steps"]))
-        rows = self._load(archives, at)
+        canvas = Canvas(extent, planes["pixels"], (planes["first"], planes["second"], planes["steps"]))
+        at.canvas = canvas
+        rows = self._load(archives, at, canvas)
         if journal is not None:
             self._put_back(at, journal)
         elif sum(self.ranks.counts(rows)) != len(PLANES) * extent.height:
@@ -231,13 +232,12 @@ class Checkpoints:
         self._journal = Journal(journal)
         self._canvas_bytes = sum(4 * plane.numel() for plane in canvas.planes.values())
 
-    def _load(self, archives: list[Path], at: Standing) -> int:
+    def _load(self, archives: list[Path], at: Standing, canvas: Canvas) -> int:
         """Read what was seen, rims, and rows into the planes; answers how many of these.
 
         What another rank has kept is read by the one of its number, or whose it would be if there are fewer.
         """
-        ranks, canvas, rows = self.ranks, at.canvas, 0
-        planes = canvas.planes if canvas else {}
+        ranks, planes, rows = self.ranks, canvas.planes, 0
 
         def place(name: str, shape: tuple[int, ...]) -> Tensor | None:
             nonlocal rows
@@ -260,7 +260,7 @@ class Checkpoints:
             tensor = at.sight.pop(name)
             if name.startswith(RIM):
                 top, left = map(int, name.removeprefix(RIM).split())
-                at.rims[Box(top, left, *tensor.shape[1:])] = tensor
+                at.rims[Box(top, left, *tensor.shape[1:])] = tensor.to(canvas.pixels.device)
         return rows
 
     def close(self) -> None:

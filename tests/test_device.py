@@ -1,0 +1,123 @@
+"""A render on a device that is not the host (elsewhere.py): the same picture, wherever the canvas lives."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import FEW, waves
+from tests.elsewhere import DEVICE, Elsewhere
+from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
+from tilestyle import budget as budgets
+from tilestyle.api import invert, render, texture
+from tilestyle.config import Optimiser
+from tilestyle.progress import Event, SweepDone
+
+HOMES = ("device", "host")
+CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
+SMALL = RenderConfig(size=80, sweeps=2, margin=8, coarsest=64, patch=64, precision=Precision.FP32, **FEW)
+HALF = np.zeros((60, 80, 3), np.uint8)
+HALF[:, 40:] = 255
+# The coarse layer is seen from afar.
+LAYERS: dict[str, Any] = {"style_layers": {"first_1": 1, "first_4": 1}}
+CASES: dict[str, dict[str, Any]] = {
+    "coarse layers": LAYERS,
+    "luminance": {"color": Color.LUMINANCE},
+    "mask": {"mask": HALF, "init": Init.NOISE},
+    "windows": {"sampler": Sampler.WINDOWS},
+    "overlap": {"patch": 128, "overlap": 8, "size": 120},
+    "scales": {"scale_odds": (0.5, 0.5)},
+    "locality": {"locality": 0.7, "sweeps": 1},
+    "anchor": {"anchor": waves(15, 20)},
+    "gram": {"style_loss": StyleLoss.GRAM, "tv_weight": 0.1},
+    "fixed point": {"deterministic": True},
+    "kept content": {"keep_content": True, "content_layers": {"contour_1": 1}},
+    "one patch": {"patch": 512},
+    "L-BFGS": {"optimiser": Optimiser.LBFGS, "patch": 192, "size": 150, "coarsest": 150},
+    "vgg": {
+        "network": NetworkName.VGG19,
+        "weights": "random",
+        "style_layers": {"relu1_1": 1, "relu2_1": 1},
+        "content_layers": {"relu2_2": 1},
+    },
+}
+
+
+@contextmanager
+def on_device(home: str) -> Iterator[Elsewhere]:
+    """Renders compute on the device, with the canvas at `home`."""
+    place = DEVICE if home == "device" else torch.device("cpu")
+    with (
+        Elsewhere() as device,
+        mock.patch("tilestyle.resolved.find_device", lambda name: DEVICE),
+        mock.patch("tilestyle.resolved.fitting_home", lambda *limits: place),
+        mock.patch.dict(budgets.SIDES, {DEVICE.type: budgets.SIDES["cpu"]}),
+    ):
+        yield device
+
+
+@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("case", CASES)
+def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
+    config = replace(SMALL, **CASES[case])
+    expected = render(CONTENT, STYLE, config).pixels
+    with on_device(home) as device:
+        found = render(CONTENT, STYLE, config).pixels
+    assert device.computed > 100
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_textures_and_activations_on_a_device(home: str) -> None:
+    tiled, bare = (
+        replace(SMALL, tileable=Tileable.BOTH),
+        replace(SMALL, style_layers={}),
+    )
+    expected = texture(STYLE, tiled).pixels, invert(CONTENT, bare).pixels
+    with on_device(home):
+        found = texture(STYLE, tiled).pixels, invert(CONTENT, bare).pixels
+    assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_what_was_kept_of_a_device_goes_on_on_it(home: str, tmp_path: Path) -> None:
+    config = replace(SMALL, **LAYERS)
+    expected = render(CONTENT, STYLE, config).pixels
+    work = Work(tmp_path / "work", every=0.0)
+    seen: list[tuple[int, ...]] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, SweepDone):
+            seen.append(event.picture().pixels.shape)
+
+    asked = chain(repeat(False, 5), repeat(True))  # stopped within a sweep, when rims wait
+    with on_device(home):
+        render(CONTENT, STYLE, config, work=work, stop=lambda: next(asked), observer=watch)
+        assert work.path.exists()
+        found = render(CONTENT, STYLE, config, work=work, observer=watch).pixels
+    assert np.array_equal(found, expected)
+    assert seen[-1] == found.shape
+    assert not work.path.exists()
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_no_patch_of_a_sweep_is_waited_for(home: str) -> None:
+    waited, landed = [], []
+    for size in (80, 200):  # some patches, and many
+        config = replace(SMALL, size=size, coarsest=size, patch=64)
+        with on_device(home) as device:
+            render(CONTENT, STYLE, config)
+        waited.append(device.waited["_local_scalar_dense"])
+        landed.append(device.waited["_to_copy"])
+    assert waited[0] == waited[1]
+    if (
+        home == "device"
+    ):  # else every gradient lands on the host, on CUDA by an event while the next is computed
+        assert landed[0] == landed[1]
