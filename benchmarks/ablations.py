@@ -74,9 +74,12 @@ CHOICES = (
     Choice("exact moments every 8th sweep", undone=measuring(8, 8)),
     Choice("exact moments every 4th sweep", undone=measuring(4, 4)),
     Choice("exact moments every 16th, late every 2nd sweep", undone=measuring(16, 2)),
+    Choice("exact moments every 26th, late every 5th sweep", undone=measuring(26, 5)),
     Choice("exact moments every sweep", undone=measuring(1, 1)),
+    Choice("exact moments once a level", undone=measuring(10**9, 10**9)),
     Choice("averaged, not decayed", render=averaged),
     Choice("content kept", {"keep_content": True}),
+    Choice("corners on a grid for 16 sweeps", undone=lambda: patch.object(renderer, "PERIOD", 16)),
     Choice("bf16", {"precision": Precision.BF16}),
 )
 

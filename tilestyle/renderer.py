@@ -21,7 +21,7 @@ from tilestyle.standing import Standing, SweepObserver
 from tilestyle.stepper import Stepper
 
 # Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
-PERIOD = 16
+PERIOD = 32
 
 # What ranks say when they meet: the largest counts.
 DONE, PAUSE, STOP = range(3)

@@ -27,13 +27,14 @@ MEMORY = 0.5
 # Sweeps between exact measurements of the moments, until the last quarter of a level and in it: there steps are
 # small, and where the canvas settles depends on what is measured. Each costs a forward pass with a halo.
 CORRECT_EVERY, CORRECT_LATE = 16, 3
-# For patches up to twice the widest receptive field; larger ones have fewer cells at their edges, more time.
+# For patches up to twice the widest receptive field. Of larger ones a smaller share of the cells feels an edge,
+# and squared distances of moments feel that share's square.
 FIELDS = 2
 
 
 def measured_every(side: int, field: int, *, late: bool) -> int:
     """Sweeps from one exact measurement of moments to the next, by patch side and widest receptive field."""
-    stretch = max(1.0, side / (FIELDS * field))
+    stretch = max(1.0, side / (FIELDS * field)) ** 2
     return round((CORRECT_LATE if late else CORRECT_EVERY) * stretch)
 
 
