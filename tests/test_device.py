@@ -71,7 +71,10 @@ def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
     with on_device(home) as device:
         found = render(CONTENT, STYLE, config).pixels
     assert device.computed > 100
-    assert np.array_equal(found, expected)
+    if "mask" in CASES[case]:  # a device adds cells of no weight, too
+        assert np.quantile(np.abs(found - expected), 0.99) < 1e-3
+    else:
+        assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("home", HOMES)
@@ -107,11 +110,12 @@ def test_what_was_kept_of_a_device_goes_on_on_it(home: str, tmp_path: Path) -> N
     assert not work.path.exists()
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("home", HOMES)
-def test_no_patch_of_a_sweep_is_waited_for(home: str) -> None:
+def test_no_patch_of_a_sweep_is_waited_for(home: str, masked: bool) -> None:
     waited, landed = [], []
     for size in (80, 200):  # some patches, and many
-        config = replace(SMALL, size=size, coarsest=size, patch=64)
+        config = replace(SMALL, size=size, coarsest=size, mask=HALF if masked else None)
         with on_device(home) as device:
             render(CONTENT, STYLE, config)
         waited.append(device.waited["_local_scalar_dense"])

@@ -67,8 +67,9 @@ class MomentSum:
     """
 
     def __init__(self, *, fixed: bool = False) -> None:
-        self.count: float = 0
         self._fixed = fixed
+        self._count: float = 0
+        self._weighed: Tensor | None = None  # float64, besides
         self._sum: Tensor | None = None
         self._products: Tensor | None = None
 
@@ -77,21 +78,29 @@ class MomentSum:
         # By cells, as they lie in memory: taken by channels, those inside of a patch are turned when copied.
         flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).mT  # [C, B*h*w]
         if weights is None:
-            count: float = flat.shape[1]
-            parts = _summed(flat)
+            self._count += flat.shape[1]
+            total, products = _summed(flat)
         else:
-            count, *weighed = _weighed(flat, weights.flatten())
-            parts = weighed[0], weighed[1]
-        total, products = parts
+            count, total, products = _weighed(flat, weights.flatten())
+            if self._fixed:  # multiples of a power of two add up without rounding
+                count = torch.round(count * PARTS) / PARTS
+            self._weighed = count if self._weighed is None else self._weighed + count
         if self._fixed:
-            # Counts are float64: multiples of a power of two add up without rounding.
-            count, total, products = round(count * PARTS) / PARTS, fixed(total), fixed(products)
+            total, products = fixed(total), fixed(products)
         if self._sum is None or self._products is None:
             self._sum, self._products = total, products
         else:
             self._sum += total
             self._products += products
-        self.count += count
+
+    @property
+    def count(self) -> float:
+        """Cells counted in, or as much of them. Synchronises host and device where they were weighed."""
+        return self._count + (0.0 if self._weighed is None else float(self._weighed))
+
+    @count.setter
+    def count(self, count: float) -> None:
+        self._count, self._weighed = count, None
 
     def begin(self, channels: int, device: torch.device) -> None:
         """Make ready to be added to others, if nothing was counted in."""
@@ -163,13 +172,16 @@ def _summed(flat: Tensor) -> tuple[Tensor, Tensor]:
     return flat @ ones, flat @ flat.mT
 
 
-def _weighed(flat: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
-    """The same of cells with weights [N], from 0 up, and the sum of these. Synchronises host and device."""
-    seen = weights > 0
+def _weighed(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of cells with weights [N], from 0 up, after the sum of these (float64)."""
     dtype = flat.dtype if flat.dtype is torch.float64 else torch.float32
-    cells, weights = flat.mT[seen].to(dtype), weights[seen].to(dtype)  # [n, C]: by rows, as they lie in memory
+    cells, weights = flat.mT, weights.to(dtype)  # [N, C]: by rows, as they lie in memory
+    if flat.device.type == "cpu":  # elsewhere the host would have to wait for how many there are
+        seen = weights > 0
+        cells, weights = cells[seen], weights[seen]
+    cells = cells.to(dtype)
     root = cells * weights.sqrt()[:, None]
-    return float(weights.sum(dtype=torch.float64)), cells.mT @ weights, root.mT @ root
+    return weights.sum(dtype=torch.float64), cells.mT @ weights, root.mT @ root
 
 
 def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:

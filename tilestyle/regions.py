@@ -8,8 +8,9 @@ weight x (2 A F + b), at the density of a canvas without regions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,9 +23,9 @@ from tilestyle.ranks import Ranks
 from tilestyle.style import Target, inner
 from tilestyle.transfer import sent
 
-# A region that takes no more than this of a patch, in pixels' worth, is not looked at there.
-LEAST = 1e-3
 ROUNDING = 1e-5  # of weights that sum to one
+# Side of the blocks, in pixels, of which it is known on the host what is in them; divides ROWS.
+BLOCK = 32
 
 
 class Regions:
@@ -34,12 +35,17 @@ class Regions:
         self._plane = plane
         self.shares = [0.0] * len(plane)  # of the canvas
         self.partial = False  # whether there are pixels that are of none, or not wholly
+        largest, smallest = [], []  # in blocks: patches ask, and should not wait for a device
         for top in range(0, plane.shape[1], ROWS):
             rows = plane[:, top : top + ROWS]
+            largest.append(F.max_pool2d(rows, BLOCK, ceil_mode=True).cpu())
+            smallest.append(-F.max_pool2d(-rows, BLOCK, ceil_mode=True).cpu())
             self.partial = self.partial or bool(rows.sum(0).min() < 1 - ROUNDING)
             for region, part in enumerate(rows.sum((1, 2), dtype=torch.float64).tolist()):
                 self.shares[region] += part / plane[0].numel()
             touched(rows)
+        self._there = torch.cat(largest, 1).numpy() > ROUNDING  # [K, blocks down, across]
+        self._whole = torch.cat(smallest, 1).numpy() >= 1 - ROUNDING
 
     def styled(self, box: Box) -> Tensor:
         """How much of every pixel under a box is of any region, [1, height, width]."""
@@ -65,26 +71,30 @@ class Regions:
 
     def under(self, patch: Patch, device: torch.device) -> Places:
         """The weights at the cells of a patch."""
-        window = read(self._plane, patch.read, patch.scale)
+        box, (_, height, width) = patch.read, self._plane.shape
+        down = np.unique(np.arange(box.top, box.top + box.height) % height // BLOCK)
+        across = np.unique(np.arange(box.left, box.left + box.width) % width // BLOCK)
+        there, whole = (blocks[:, down][:, :, across] for blocks in (self._there, self._whole))
+        regions = [region for region, blocks in enumerate(there) if blocks.any()]
+        window = read(self._plane, box, patch.scale)
         touched(window, times=patch.scale**2)
-        return Places(window, device)
+        everywhere = {region for region in regions if whole[region].all()}
+        return Places(regions, everywhere, sent(window, device, torch.float32))
 
 
 class Places:
     """Weights of the regions at the cells of one patch; None stands for a weight of 1 everywhere."""
 
-    def __init__(self, window: Tensor, device: torch.device) -> None:
-        """`window` [K, h, w] in patch pixels."""
-        present = window.flatten(1).sum(1) > LEAST
-        whole = window.flatten(1).amin(1) >= 1 - ROUNDING
-        self.regions = [region for region, there in enumerate(present.tolist()) if there]
-        self._whole = whole.tolist()
-        self._window = sent(window, device, torch.float32)
+    def __init__(self, regions: Sequence[int], everywhere: Collection[int], window: Tensor) -> None:
+        """`regions` that there may be some of, those that are `everywhere`, `window` [K, h, w] of weights."""
+        self.regions = regions
+        self._everywhere = everywhere
+        self._window = window
         self._cells: dict[int, Tensor] = {}
 
     def at(self, region: int, stride: int) -> Tensor | None:
         """The weights [h, w] of a region at the cells of a layer."""
-        if self._whole[region]:
+        if region in self._everywhere:
             return None
         if stride not in self._cells:
             self._cells[stride] = F.avg_pool2d(self._window[None], stride)[0]
