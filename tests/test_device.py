@@ -17,8 +17,13 @@ from tests.elsewhere import DEVICE, Elsewhere
 from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
 from tilestyle import budget as budgets
 from tilestyle.api import invert, render, texture
+from tilestyle.benchmark.parts import parts
+from tilestyle.benchmark.speed import bare
+from tilestyle.canvas import Canvas
 from tilestyle.config import Optimiser
+from tilestyle.preparation import prepare
 from tilestyle.progress import Event, SweepDone
+from tilestyle.renderer import sampled
 
 HOMES = ("device", "host")
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
@@ -108,6 +113,16 @@ def test_what_was_kept_of_a_device_goes_on_on_it(home: str, tmp_path: Path) -> N
     assert np.array_equal(found, expected)
     assert seen[-1] == found.shape
     assert not work.path.exists()
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_the_parts_of_a_sweep_are_timed_on_a_device(home: str) -> None:
+    with on_device(home):
+        job = prepare(STYLE, SMALL, CONTENT)
+        level = job.levels[-1]
+        canvas, patches = Canvas(level.extent, job.start(level)), sampled(job, level, 0)
+        assert min(parts(job, canvas, patches).values()) > 0
+        assert min(bare(job, canvas, patches)) > 0
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -38,7 +38,7 @@ def parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, float]:
         layer: goal.cotangent(goals[layer]).to(network.device, network.dtype) for layer, goal in targets.items()
     }
     plane = job.content_plane(level)
-    gradient = torch.zeros(3, patch.read.height, patch.read.width)
+    gradient = torch.zeros(3, patch.read.height, patch.read.width, device=canvas.pixels.device)
     field = max(network.layers[layer].receptive_field for layer in job.octaves(level)[1].values())
     every = measured_every(job.side, field, late=False)
     measuring = f"measuring, one sweep in {every}, without its halo"
