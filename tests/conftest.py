@@ -8,6 +8,8 @@ from typing import Any
 
 # Tests run side by side, one a core: more threads would wait for one another, as in processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests compare bytes, on the processor. With CUDA_VISIBLE_DEVICES=0, test_device.py also tries that GPU.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import numpy as np
 import pytest

@@ -28,6 +28,8 @@ class There(Tensor):
     @staticmethod
     def __new__(cls, here: Tensor) -> There:
         """Of the same shape and layout."""
+        if here.dtype is torch.float64:
+            raise TypeError("the device has no float64, as Apple's have none")
         made: There = Tensor._make_wrapper_subclass(
             cls,
             here.shape,

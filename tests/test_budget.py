@@ -318,7 +318,7 @@ def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: py
         measure(view, *arguments, **options)
 
     monkeypatch.setattr(View, "measure", counted)
-    layers = {"colour_1": 1.0, "first_1": 1.0}  # none that is seen from afar
+    layers = {"colour_1": 1.0, "first_2": 1.0}  # none that is seen from afar
     task = job(style_layers=layers, style_loss=loss, patch=64, size=128, margin=8, coarsest=128, sweeps=20)
     renderer.optimise(task, lambda level: None, lambda *sweep: None, lambda: False)
     assert len(made) == measurements(task, task.levels[-1]) > 1

@@ -82,6 +82,19 @@ def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
         assert np.array_equal(found, expected)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA_VISIBLE_DEVICES is not set, or there is none")
+@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("case", CASES)
+def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None:
+    config = replace(SMALL, **CASES[case])
+    expected = render(CONTENT, STYLE, replace(config, device="cpu")).pixels
+    place = torch.device("cuda" if home == "device" else "cpu")
+    with mock.patch("tilestyle.resolved.fitting_home", lambda *limits: place):
+        found = render(CONTENT, STYLE, replace(config, device="cuda")).pixels
+    # Products are rounded to TF32; two steps are of 0.02 each, whichever way.
+    assert np.abs(found - expected).mean() < 5e-3
+
+
 @pytest.mark.parametrize("home", HOMES)
 def test_textures_and_activations_on_a_device(home: str) -> None:
     tiled, bare = (

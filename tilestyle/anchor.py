@@ -19,6 +19,7 @@ from tilestyle.geometry import Box, pieces
 from tilestyle.job import Job
 from tilestyle.plan import Level
 from tilestyle.planes import touched
+from tilestyle.transfer import widest
 
 
 def check_anchor(anchor: Tensor, picture: Box) -> None:
@@ -87,7 +88,8 @@ class Anchored:
 
     def prepare(self, canvas: Canvas) -> None:
         """Look at the canvas as it is when a sweep begins."""
-        total = torch.zeros((), dtype=torch.float64, device=canvas.pixels.device)
+        device = canvas.pixels.device
+        total = torch.zeros((), dtype=widest(device), device=device)
         if self.factor > 1 and self._residual is None:
             self._residual = torch.empty_like(self.goal)
         step = max(1, ROWS // self.factor)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tilestyle.fixed_point import fixed, floating
 from tilestyle.ranks import Ranks
+from tilestyle.transfer import widest
 
 # Of a cell, that counts are of where sums are in fixed point.
 PARTS = 2**20
@@ -56,7 +57,7 @@ class Moments:
 
     def double(self) -> Moments:
         """The same on the host in float64, where distances are computed."""
-        return Moments(self.count, self.mean.double().cpu(), self.second.double().cpu())
+        return Moments(self.count, self.mean.cpu().double(), self.second.cpu().double())
 
 
 class MomentSum:
@@ -69,7 +70,7 @@ class MomentSum:
     def __init__(self, *, fixed: bool = False) -> None:
         self._fixed = fixed
         self._count: float = 0
-        self._weighed: Tensor | None = None  # float64, besides
+        self._weighed: Tensor | None = None  # besides
         self._sum: Tensor | None = None
         self._products: Tensor | None = None
 
@@ -173,7 +174,7 @@ def _summed(flat: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _weighed(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of cells with weights [N], from 0 up, after the sum of these (float64)."""
+    """The same of cells with weights [N], from 0 up, after the sum of these."""
     dtype = flat.dtype if flat.dtype is torch.float64 else torch.float32
     cells, weights = flat.mT, weights.to(dtype)  # [N, C]: by rows, as they lie in memory
     if flat.device.type == "cpu":  # elsewhere the host would have to wait for how many there are
@@ -181,7 +182,7 @@ def _weighed(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         cells, weights = cells[seen], weights[seen]
     cells = cells.to(dtype)
     root = cells * weights.sqrt()[:, None]
-    return weights.sum(dtype=torch.float64), cells.mT @ weights, root.mT @ root
+    return weights.sum(dtype=widest(flat.device)), cells.mT @ weights, root.mT @ root
 
 
 def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:

@@ -83,7 +83,7 @@ class Pull:
         device = self._layers.network.device
         for key, tensor in state.items():
             part, layer, name = key.split(" ")
-            home = "cpu" if part == "corrections" else device
+            home = "cpu" if part == "corrections" or name == "count" else device
             parts.setdefault(part, {}).setdefault(layer, {})[name] = tensor.to(home)
         self.aim({layer: Moments.of_state(seen) for layer, seen in parts.get("moments", {}).items()})
         self._exact = {layer: Moments.of_state(seen) for layer, seen in parts.get("exact", {}).items()}

@@ -21,7 +21,7 @@ from tilestyle.planes import touched
 from tilestyle.pull import Pull, Pulled
 from tilestyle.ranks import Ranks
 from tilestyle.style import Target, inner
-from tilestyle.transfer import sent
+from tilestyle.transfer import sent, widest
 
 ROUNDING = 1e-5  # of weights that sum to one
 # Side of the blocks, in pixels, of which it is known on the host what is in them; divides ROWS.
@@ -41,7 +41,7 @@ class Regions:
             largest.append(F.max_pool2d(rows, BLOCK, ceil_mode=True).cpu())
             smallest.append(-F.max_pool2d(-rows, BLOCK, ceil_mode=True).cpu())
             self.partial = self.partial or bool(rows.sum(0).min() < 1 - ROUNDING)
-            for region, part in enumerate(rows.sum((1, 2), dtype=torch.float64).tolist()):
+            for region, part in enumerate(rows.sum((1, 2), dtype=widest(rows.device)).tolist()):
                 self.shares[region] += part / plane[0].numel()
             touched(rows)
         self._there = torch.cat(largest, 1).numpy() > ROUNDING  # [K, blocks down, across]

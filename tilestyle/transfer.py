@@ -13,6 +13,11 @@ def sent(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     return tensor.to(device, dtype)
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """What sums of many numbers are taken in on a device: float64, which Apple's do not have."""
+    return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
+
+
 class Landing:
     """A tensor on its way to a device: asked for later, it costs no waiting."""
 
