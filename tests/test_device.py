@@ -55,6 +55,16 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize(("asked", "found"), [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cuda:0", "cuda:0")])
+def test_a_gpu_has_its_number(asked: str, found: str) -> None:
+    with (
+        mock.patch("torch.cuda.is_available", lambda: True),
+        mock.patch("torch.cuda.device_count", lambda: 2),
+        mock.patch("torch.cuda.current_device", lambda: 1),
+    ):
+        assert budgets.find_device(asked) == torch.device(found)
+
+
 @contextmanager
 def on_device(home: str) -> Iterator[Elsewhere]:
     """Renders compute on the device, with the canvas at `home`."""
@@ -88,7 +98,7 @@ def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
 def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None:
     config = replace(SMALL, **CASES[case])
     expected = render(CONTENT, STYLE, replace(config, device="cpu")).pixels
-    place = torch.device("cuda" if home == "device" else "cpu")
+    place = torch.device("cuda:0" if home == "device" else "cpu")
     with mock.patch("tilestyle.resolved.fitting_home", lambda *limits: place):
         found = render(CONTENT, STYLE, replace(config, device="cuda")).pixels
     # Products are rounded to TF32; two steps are of 0.02 each, whichever way.

@@ -31,11 +31,13 @@ FIELDS = 4  # and receptive fields of it that a patch must be long
 
 
 def find_device(name: str) -> torch.device:
-    """The device of this name; `auto` is the first of CUDA, Apple's MPS and the CPU that is there."""
+    """The device of this name; `auto` is the first of CUDA, Apple's MPS and the CPU that is there.
+
+    All but the CPU have their number, as those of tensors have; CUDA is initialised.
+    """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        others = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else others
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -45,7 +47,10 @@ def find_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if device.type == "cuda" else int(torch.backends.mps.is_available())
     if device.type != "cpu" and (device.index or 0) >= count:
         raise SettingError(f"device {name!r} is not in this machine", hint="give --device auto or cpu")
-    return device
+    if device.type == "cpu":
+        return device
+    current = torch.cuda.current_device() if device.type == "cuda" else 0
+    return torch.device(device.type, current if device.index is None else device.index)
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:

@@ -85,10 +85,11 @@ def resolve(config: RenderConfig, *, with_content: bool, with_style: bool = True
     limits = Limits.of(config)
     exact = config.optimiser is Optimiser.LBFGS
     dtype = find_dtype(Precision.FP32 if exact else config.precision, device)
-    if device.type == "cuda" and not exact:
+    if device.type == "cuda":  # for the whole process
+        torch.cuda.set_device(device)  # whose streams and kernels are meant where none is named
         # Products of matrices, too, in TF32, as those of convolutions are by default: what is bfloat16 loses
-        # nothing by it, and moments in full float32 would by arithmetic be a tenth of a sweep. For the process.
-        torch.set_float32_matmul_precision("high")
+        # nothing by it, and moments in full float32 would by arithmetic be a tenth of a sweep.
+        torch.set_float32_matmul_precision("highest" if exact else "high")
     network = load_network(config).to(device, dtype)
     weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.names)
