@@ -19,7 +19,7 @@ from typing import Any
 
 from tilestyle.benchmark.scene import Scene
 from tilestyle.benchmark.wall import put_wall
-from tilestyle.budget import find_device
+from tilestyle.budget import find_device, needed
 from tilestyle.errors import TilestyleError
 from tilestyle.footprint import CANVAS
 from tilestyle.geometry import rounded_up
@@ -83,8 +83,8 @@ def measure(scene: Scene, point: Point) -> dict[str, Any]:
         "processor_seconds": processor,
         "peak": found,
         "canvas": CANVAS * extent.area,
-        "beyond": found - job.need.held if device.type == "cpu" else found,
-        "predicted": job.need.together if device.type == "cpu" else job.need.device,
+        "beyond": found - job.need.held if job.home == device else found,
+        "predicted": needed(job.need, device, job.home),
     }
 
 
