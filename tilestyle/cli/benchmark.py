@@ -32,7 +32,8 @@ Megapixels = Annotated[str, typer.Option(help="Sizes of the square canvas, such 
 Sweeps = Annotated[int, typer.Option(min=2, help="Sweeps of each; the first is not timed.")]
 Keep = Annotated[Path | None, typer.Option(help="JSON file for the result.", show_default=False)]
 Plot = Annotated[
-    Path | None, typer.Option(help="Picture of the result, written as .png and .svg.", show_default=False)
+    Path | None,
+    typer.Option(help="Picture of the result, as .png and .svg; give .jpg for one more.", show_default=False),
 ]
 
 
