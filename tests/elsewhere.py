@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 DEVICE = torch.device("meta")
@@ -69,6 +69,11 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.computed = 0  # operations
         self.waited: Counter[str] = Counter()  # of those, that the host waits for, by name
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not asked of a compiler, whose import takes seconds."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute on the host, but as the device would."""
         kwargs = dict(kwargs or {})
@@ -89,10 +94,9 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not stays:
             self.waited[name.removeprefix("aten::")] += bool(there)
             return found
-        wrapped = tree_map(lambda x: There(x) if isinstance(x, Tensor) else x, found)
-        if not there:
-            return wrapped
-        return return_and_correct_aliasing(func, args, kwargs, wrapped)  # type: ignore[no-untyped-call]
+        if name.endswith("_"):  # in place
+            return args[0]
+        return tree_map(lambda x: There(x) if isinstance(x, Tensor) else x, found)
 
 
 def _here(value: Any) -> Any:
