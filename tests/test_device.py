@@ -53,8 +53,6 @@ CASES: dict[str, dict[str, Any]] = {
         "content_layers": {"relu2_2": 1},
     },
 }
-
-
 # Where the canvas is on the host, fewer things differ.
 PLACED = [(case, "device") for case in CASES]
 PLACED += [(case, "host") for case in ("coarse layers", "mask", "scales", "kept content")]
@@ -110,13 +108,10 @@ def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None
 
 @pytest.mark.parametrize("home", HOMES)
 def test_textures_and_activations_on_a_device(home: str) -> None:
-    tiled, bare = (
-        replace(SMALL, tileable=Tileable.BOTH),
-        replace(SMALL, style_layers={}),
-    )
-    expected = texture(STYLE, tiled).pixels, invert(CONTENT, bare).pixels
+    tiled, alone = replace(SMALL, tileable=Tileable.BOTH), replace(SMALL, style_layers={})
+    expected = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
     with on_device(home):
-        found = texture(STYLE, tiled).pixels, invert(CONTENT, bare).pixels
+        found = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
     assert all(map(np.array_equal, found, expected))
 
 
@@ -162,7 +157,5 @@ def test_no_patch_of_a_sweep_is_waited_for(home: str, masked: bool) -> None:
         waited.append(device.waited["_local_scalar_dense"])
         landed.append(device.waited["_to_copy"])
     assert waited[0] == waited[1]
-    if (
-        home == "device"
-    ):  # else every gradient lands on the host, on CUDA by an event while the next is computed
-        assert landed[0] == landed[1]
+    # A canvas on the host has every gradient land there: on CUDA by an event, while the next is computed.
+    assert (landed[0] == landed[1]) == (home == "device")

@@ -75,10 +75,10 @@ def _finish(axes: Axes, label: str) -> None:
 
 
 def _save(figure: Any, plot: Path) -> None:
-    """Beside each other as .png and .svg, and as .jpg if that is what is asked for."""
+    """Beside each other as .png and .svg, and as JPEG if that is what is asked for."""
     try:
         plot.parent.mkdir(parents=True, exist_ok=True)
-        for suffix in (".png", ".svg", *{plot.suffix} & {".jpg"}):
+        for suffix in (".png", ".svg", *{plot.suffix} & {".jpg", ".jpeg"}):
             figure.savefig(plot.with_suffix(suffix), dpi=150)
     except OSError as error:
         raise OutputError(f"cannot write {plot}: {error.strerror}", hint="give another --plot") from error
