@@ -199,7 +199,7 @@ def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
     """Memory of one forward pass to the named layers and of their moments, bytes per input pixel.
 
     Either the answers so far and the widest layer on its way, or all answers and the widest once more: moments
-    are sums in float32 over a copy with the channels first.
+    are sums in float32 over a copy by cells. (A CPU copies a part at a time; the promise is kept for it, too.)
     """
     item = network.dtype.itemsize
     values = {name: layer.channels / layer.stride**2 for name, layer in network.layers.items()}

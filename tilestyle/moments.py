@@ -20,8 +20,12 @@ from tilestyle.transfer import widest
 # Of a cell, that counts are of where sums are in fixed point.
 PARTS = 2**20
 
-# Cells whose products are summed in bfloat16, on a CPU.
+# On a CPU: bytes of cells that are multiplied at once, which stay in its caches from where they are brought
+# together to where they are summed.
+CACHED = 2**22
+# And cells whose products are summed in bfloat16; with fewer than FEW it is not done.
 RUN = 256
+FEW = 8 * RUN
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,12 @@ class MomentSum:
     def add(self, features: Tensor, weights: Tensor | None = None) -> None:
         """Count every cell of [B, C, h, w] features in; as much of each as `weights` [h, w] say, if B is 1."""
         # By cells, as they lie in memory: taken by channels, those inside of a patch are turned when copied.
-        flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).mT  # [C, B*h*w]
+        cells = features.permute(0, 2, 3, 1)  # [B, h, w, C]
         if weights is None:
-            self._count += flat.shape[1]
-            total, products = _summed(flat)
+            self._count += cells[..., 0].numel()
+            total, products = _summed(cells.flatten(0, 1))
         else:
-            count, total, products = _weighed(flat, weights.flatten())
+            count, total, products = _weighed(cells.flatten(0, 2), weights.flatten())
             if self._fixed:  # multiples of a power of two add up without rounding
                 count = torch.round(count * PARTS) / PARTS
             self._weighed = count if self._weighed is None else self._weighed + count
@@ -161,50 +165,65 @@ def pooled(
         total.count = count
 
 
-def _summed(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum [C] of [C, N] features and sum [C, C] of their products, float32 (float64 for float64).
+def _summed(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum [C] of [rows, w, C] cells and sum [C, C] of their products, float32 (float64 for float64).
 
     Sums are products with ones: with the channels side by side in memory a reduction takes ten times as long.
     """
-    if flat.dtype is torch.bfloat16 and flat.device.type == "cpu":
-        return _summed_in_runs(flat)
-    flat = flat if flat.dtype is torch.float64 else flat.float()
-    ones = torch.ones(flat.shape[1], dtype=flat.dtype, device=flat.device)
-    return flat @ ones, flat @ flat.mT
+    dtype = rows.dtype if rows.dtype is torch.float64 else torch.float32
+    channels, on_host = rows.shape[2], rows.device.type == "cpu"
+    if on_host and rows.dtype is torch.bfloat16 and rows[..., 0].numel() >= FEW:
+        return _summed_in_runs(rows)
+    total = torch.zeros(channels, dtype=dtype, device=rows.device)
+    products = torch.zeros(channels, channels, dtype=dtype, device=rows.device)
+    for part in torch.split(rows, _cached(rows)) if on_host else [rows]:
+        flat = part.reshape(-1, channels).to(dtype)
+        total.addmv_(flat.mT, flat.new_ones(len(flat)))
+        products.addmm_(flat.mT, flat)
+    return total, products
 
 
-def _weighed(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of cells with weights [N], from 0 up, after the sum of these."""
-    dtype = flat.dtype if flat.dtype is torch.float64 else torch.float32
-    cells, weights = flat.mT, weights.to(dtype)  # [N, C]: by rows, as they lie in memory
-    if flat.device.type == "cpu":  # elsewhere the host would have to wait for how many there are
+def _summed_in_runs(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of bfloat16 features on a CPU, where products of bfloat16 matrices are bfloat16.
+
+    Short runs of cells, less a mean, are multiplied, and what they answer is summed in float32. Its rounding,
+    1 in 500 at most, averages out over the runs, since without a mean they differ; a mean of cells from
+    everywhere leaves half of the error that one of the first cells does. (Features made float32 first take
+    three to five times as long.)
+    """
+    height, width, channels = rows.shape
+    scattered = rows[:: max(1, height // 32), :: max(1, width // 32)]
+    mean = scattered.float().mean((0, 1)).to(rows.dtype)
+    total, products = torch.zeros(channels), torch.zeros(channels, channels)
+    together = max(1, RUN // width)  # rows of a run
+    for part in torch.split(rows, _cached(rows, together)):
+        cells = together * width if len(part) % together == 0 else width
+        runs = (part - mean).view(-1, cells, channels)
+        ones = torch.ones(len(runs), cells, 1, dtype=rows.dtype)
+        total += torch.bmm(runs.mT, ones).sum((0, 2), dtype=torch.float32)
+        products += torch.bmm(runs.mT, runs).sum(0, dtype=torch.float32)
+    mean, count = mean.float(), height * width
+    total += count * mean
+    cross = torch.outer(mean, total - count / 2 * mean)
+    return total, products + cross + cross.mT
+
+
+def _cached(rows: Tensor, multiple: int = 1) -> int:
+    """How many of these rows to take at once, a multiple of some."""
+    size = multiple * rows.shape[1] * rows.shape[2] * rows.element_size()
+    return max(1, CACHED // max(1, size)) * multiple
+
+
+def _weighed(cells: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of [N, C] cells with weights [N], from 0 up, after the sum of these."""
+    dtype = cells.dtype if cells.dtype is torch.float64 else torch.float32
+    weights = weights.to(dtype)
+    if cells.device.type == "cpu":  # elsewhere the host would have to wait for how many there are
         seen = weights > 0
         cells, weights = cells[seen], weights[seen]
     cells = cells.to(dtype)
     root = cells * weights.sqrt()[:, None]
-    return weights.sum(dtype=widest(flat.device)), cells.mT @ weights, root.mT @ root
-
-
-def _summed_in_runs(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """The same of bfloat16 features on a CPU, where products of bfloat16 matrices are bfloat16.
-
-    Short runs of cells, less a mean, are multiplied, and what they answer is summed in float32. Its rounding,
-    1 in 500 at most, averages out over the runs, since without a mean they differ. (Features made float32 first
-    take three to five times as long.)
-    """
-    count = flat.shape[1]
-    mean = flat[:, :RUN].float().mean(1).to(flat.dtype)  # roughly will do
-    flat = flat - mean[:, None]
-    whole = count // RUN * RUN
-    runs = flat[:, :whole].reshape(len(flat), -1, RUN).movedim(1, 0)  # [runs, C, RUN]
-    rest = flat[:, whole:].float()
-    ones = torch.ones(len(runs), RUN, 1, dtype=flat.dtype)
-    total = torch.bmm(runs, ones).sum((0, 2), dtype=torch.float32) + rest.sum(1)
-    products = torch.bmm(runs, runs.mT).sum(0, dtype=torch.float32).addmm_(rest, rest.mT)
-    mean = mean.float()
-    total = total + count * mean
-    cross = torch.outer(mean, total - count / 2 * mean)
-    return total, products + cross + cross.mT
+    return weights.sum(dtype=widest(cells.device)), cells.mT @ weights, root.mT @ root
 
 
 def combined(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
