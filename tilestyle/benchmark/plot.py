@@ -45,8 +45,15 @@ def plot_memory(rows: Sequence[Row], plot: Path) -> None:
                     [sizes[-1], row["megapixels"]], [alive[-1]["peak"] / 2**30, guess], "--", color=colour
                 )
                 above.plot(row["megapixels"], guess, "x", color=colour, markersize=12, markeredgewidth=3)
-    _finish(above, "peak memory, GiB")
-    _finish(below, "seconds a megapixel and sweep")
+    for axes, label in ((above, "peak memory, GiB"), (below, "seconds a megapixel and sweep")):
+        _finish(axes, label)
+        axes.set(xlabel="megapixels", xscale="log")
+        axes.set_xticks(sorted({row["megapixels"] for row in rows}))
+        axes.xaxis.set_major_formatter("{x:.2g}")
+        axes.xaxis.minorticks_off()
+    above.set_yscale("log", base=2)
+    above.yaxis.set_major_formatter("{x:g}")
+    below.set_ylim(0, 1.1 * below.get_ylim()[1])  # from nothing: what is chance looks small
     _save(figure, plot)
 
 
@@ -57,7 +64,10 @@ def plot_quality(rows: Sequence[Row], plot: Path) -> None:
         line = [row for row in rows if row["scheme"] == name]
         axes.plot([row["passes"] for row in line], [row["loss"] for row in line], "o-", label=name)
     _finish(axes, "exact loss")
-    axes.set_xlabel("passes of the network over the canvas")
+    axes.set(xlabel="passes of the network over the canvas", xscale="log", yscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted("{x:g}")
     _save(figure, plot)
 
 
@@ -69,7 +79,7 @@ def _figure(count: int) -> tuple[Any, Iterable[Axes]]:
 
 
 def _finish(axes: Axes, label: str) -> None:
-    axes.set(xlabel="megapixels", ylabel=label, xscale="log", yscale="log")
+    axes.set_ylabel(label)
     axes.grid(alpha=0.3)
     axes.legend()
 
