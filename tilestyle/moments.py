@@ -196,8 +196,10 @@ def _summed_in_runs(rows: Tensor) -> tuple[Tensor, Tensor]:
     mean = scattered.float().mean((0, 1)).to(rows.dtype)
     total, products = torch.zeros(channels), torch.zeros(channels, channels)
     together = max(1, RUN // width)  # rows of a run
-    for part in torch.split(rows, _cached(rows, together)):
-        cells = together * width if len(part) % together == 0 else width
+    whole = height - height % together
+    parts = torch.split(rows[:whole], _cached(rows, together))
+    for part in (*parts, rows[whole:]) if height > whole else parts:
+        cells = min(together, len(part)) * width
         runs = (part - mean).view(-1, cells, channels)
         ones = torch.ones(len(runs), cells, 1, dtype=rows.dtype)
         total += torch.bmm(runs.mT, ones).sum((0, 2), dtype=torch.float32)
