@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, render, renderer, rescue
-from tilestyle.budget import Limits, fitting_side
+from tilestyle.budget import Limits, belongs_in_files, fitting_side
 from tilestyle.canvas import Canvas
 from tilestyle.config import NetworkName, Sampler
 from tilestyle.errors import MemoryLimit, SettingError
@@ -146,6 +146,12 @@ def test_too_small_a_budget_says_what_is_needed(limits: Limits, given: int | Non
     assert "\n" not in str(caught.value)
 
 
+def test_a_picture_that_takes_more_in_files_stays_in_memory() -> None:
+    small, limits = Footprint(10**7, 10**7, 0, 10**8, 0, 0, 0), Limits(memory=10**8)
+    assert belongs_in_files(CPU, limits, small, replace(small, held=10**7))
+    assert not belongs_in_files(CPU, limits, small, replace(small, held=10**9))
+
+
 def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:
     from PIL import Image
 
@@ -169,28 +175,34 @@ import json, sys
 import sys
 import numpy as np
 import torch
+from tilestyle import resolved
+from tilestyle.networks.weights import random_vgg
 from tilestyle.peak import Peak
 from tilestyle.preparation import prepare
 from tilestyle.rendering import run
 from tilestyle.config import RenderConfig
 from tilestyle.pictures import path_of
+narrow = sys.argv[1] == "narrow"
 peak = Peak(torch.device("cpu"))
 settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]))
 ramp = np.linspace(0, 1, 300, dtype=np.float32)
+if narrow:
+    resolved.load_network = lambda config: random_vgg(config.network, width_divisor=4)
 more = {
     "plain": {},
+    "narrow": dict(network="vgg19", size=1000, coarsest=708),
     "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
     "local": {"locality": 0.5, "locality_window": 1.0},
 }[sys.argv[1]]
-styles = [path_of("swirls"), path_of("facets")] if more else path_of("swirls")
-job = prepare(styles, RenderConfig(**settings, **more), path_of("coffee"))
+styles = [path_of("swirls"), path_of("facets")] if more and not narrow else path_of("swirls")
+job = prepare(styles, RenderConfig(**settings | more), path_of("coffee"))
 run(job)
 print(json.dumps({"peak": peak.bytes(), "need": job.need.together, "side": job.side}))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
-@pytest.mark.parametrize(("kind", "limit"), [("plain", 256), ("regions", 256), ("local", 400)])
+@pytest.mark.parametrize(("kind", "limit"), [("plain", 256), ("regions", 256), ("local", 400), ("narrow", 200)])
 def test_the_measured_peak_stays_within_the_budget(kind: str, limit: int) -> None:
     command = [sys.executable, "-c", MEASURED, kind, str(limit * 2**20)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

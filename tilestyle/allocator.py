@@ -13,9 +13,10 @@ import sys
 import torch
 
 MMAP_THRESHOLD = -3  # mallopt's name for it
-# Blocks from this size on are given back at once where memory is bounded. A smaller size is stricter, and
-# slower: every page of a block that was given back is cleared anew when it comes again.
-EXACT = 4 * 2**20
+# Blocks from this size on are given back at once where memory is bounded; where patches are small, or networks
+# narrow, from this share of a patch's memory on. A smaller size is stricter, and slower: every page of a block
+# that was given back is cleared anew when it comes again.
+EXACT, SHARE = 4 * 2**20, 1 / 64
 
 
 def release() -> None:
@@ -27,11 +28,14 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def keep_nothing_large() -> None:
-    """From now on return large blocks to the operating system as soon as they are freed."""
+def keep_nothing_large(patch: int | None = None) -> None:
+    """From now on return large blocks to the operating system as soon as they are freed.
+
+    `patch` is bytes that one patch needs.
+    """
     set_option = _libc("mallopt")
     if set_option is not None:
-        set_option(MMAP_THRESHOLD, EXACT)
+        set_option(MMAP_THRESHOLD, EXACT if patch is None else min(EXACT, round(SHARE * patch)))
 
 
 def _libc(name: str) -> ctypes._NamedFuncPointer | None:

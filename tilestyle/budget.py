@@ -149,14 +149,20 @@ def fits(device: torch.device, limits: Limits, found: Footprint, free: float) ->
     return within and found.host <= (limits.host or found.host)
 
 
-def belongs_in_files(device: torch.device, limits: Limits, found: Footprint) -> bool:
-    """Whether what grows with the picture should be in files, since RAM, or what may be used, is too small."""
+def belongs_in_files(
+    device: torch.device, limits: Limits, found: Footprint, filed: Footprint | None = None
+) -> bool:
+    """Whether what grows with the picture should be in files, since RAM, or what may be used, is too small.
+
+    `filed` is what is needed then: of small pictures more, and then it should not.
+    """
     limit = limits.host
     if device.type == "cpu":
         limit = min((x for x in (limits.host, limits.memory) if x is not None), default=None)
     if limit is None:
         return max(found.held + found.style, found.between) > HELD * psutil.virtual_memory().available
-    return (found.together if device.type == "cpu" else found.host) > limit
+    here, there = ((each.together if device.type == "cpu" else each.host) for each in (found, filed or found))
+    return here > limit and (filed is None or there < here)
 
 
 def fitting_history(

@@ -158,7 +158,8 @@ def planned(
         side = fitting_side(device, seen.limits, partial(need, history=history), least, given)
         settled = Settled(side, mapped=False, content_kept=False, history=history)
     elif settled is None:
-        mapped = files and belongs_in_files(device, seen.limits, need(given or least))
+        within, filed = (need(given or least, mapped=mapped) for mapped in (False, True))
+        mapped = files and belongs_in_files(device, seen.limits, within, filed)
         size_needed = partial(need, mapped=mapped or ranks.count > 1)
         side = fitting_side(device, seen.limits, size_needed, least, given, ranks.beside)
         kept = config.keep_content
@@ -173,7 +174,7 @@ def planned(
         found = replace(found, disk=found.disk + 2 * CANVAS * steps(settled.side)[-1].extent.area)
     limit = seen.limits.memory
     if device.type == "cpu" and limit is not None and found.together + LOOSE * found.patch > limit:
-        keep_nothing_large()
+        keep_nothing_large(found.patch)
     hosted = mapped or settled.history > 0
     home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
     return Planned(Box(0, 0, *size), steps(settled.side), settled.side, home, settled, found)
