@@ -3,7 +3,8 @@
 Renders pairs of pictures with one choice after the other undone, and prints the exact loss of the whole canvas
 (mean over placements, as parity.py has it) and the seconds it took.
 
-    python -m benchmarks.ablations [--size 320] [--patch 128] [--networks vgg19] [--pairs 1] [--only kept bf16]
+    python -m benchmarks.ablations [--size 320] [--patch 128] [--networks vgg19] [--pairs 1]
+        [--quality draft] [--only kept bf16]
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from benchmarks.record import report
 from tilestyle import renderer, sight
 from tilestyle.benchmark.loss import placed_loss
 from tilestyle.canvas import Canvas
-from tilestyle.config import Precision, RenderConfig
+from tilestyle.config import Precision, Quality, RenderConfig
 from tilestyle.job import Job
-from tilestyle.plan import Level
+from tilestyle.plan import LEAD, Level, lead
 from tilestyle.reference import render_untiled
 from tilestyle.renderer import optimise
 
@@ -43,6 +44,13 @@ class Choice:
 def measuring(early: int, last: int) -> Callable[[], AbstractContextManager[Any]]:
     """Exact moments every so many sweeps, `last` in the last quarter of a level."""
     return lambda: patch.object(sight, "measured_every", lambda side, view, *, late: last if late else early)
+
+
+def leading(share: float, *, constant: bool = False) -> Callable[[], AbstractContextManager[Any]]:
+    """Cotangents taken on by another share of their way, which does not fall if it is `constant`."""
+    return lambda: patch.object(
+        sight, "lead", lambda level, sweep: share if constant else share / LEAD * lead(level, sweep)
+    )
 
 
 def all_near() -> AbstractContextManager[Any]:
@@ -77,6 +85,10 @@ CHOICES = (
     Choice("exact moments every 26th, late every 5th sweep", undone=measuring(26, 5)),
     Choice("exact moments every sweep", undone=measuring(1, 1)),
     Choice("exact moments once a level", undone=measuring(10**9, 10**9)),
+    Choice("no lead", undone=leading(0)),
+    Choice("a constant lead", undone=leading(LEAD, constant=True)),
+    Choice("half the lead", undone=leading(LEAD / 2)),
+    Choice("twice the lead", undone=leading(2 * LEAD)),
     Choice("averaged, not decayed", render=averaged),
     Choice("content kept", {"keep_content": True}),
     Choice("corners on a grid for 16 sweeps", undone=lambda: patch.object(renderer, "PERIOD", 16)),
@@ -104,11 +116,12 @@ def main() -> None:
     """Run the table."""
     arguments = parser(__doc__, 320)
     arguments.add_argument("--only", nargs="+", help="parts of the names of choices")
+    arguments.add_argument("--quality", type=Quality, default=Quality.NORMAL, help="draft normal best")
     options = arguments.parse_args()
     chosen = [c for c in CHOICES if not options.only or any(part in c.name for part in options.only)]
     rows: list[dict[str, Any]] = []
     for network in options.networks:
-        config = settings(options, network, precision=Precision.FP32)
+        config = settings(options, network, precision=Precision.FP32, quality=options.quality)
         for pair in PAIRS[: options.pairs]:
             for choice in chosen:
                 rows.append({"network": network, "pictures": " ".join(pair), **measured(choice, pair, config)})

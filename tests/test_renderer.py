@@ -1,5 +1,6 @@
 """The tiled renderer against the untiled reference, where equality is true."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from tilestyle.moments import Moments
 from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
-from tilestyle.plan import Level
+from tilestyle.plan import LEAD, Level, lead
 from tilestyle.preparation import prepare
 from tilestyle.pull import Pull
 from tilestyle.reference import render_untiled
@@ -190,6 +191,42 @@ def test_with_the_halo_for_measuring_little_is_left_of_what_padding_does() -> No
         found[halo] = moments_of(objective)["first_2"].second
     bent, left = (float((found[halo] - found[exact]).norm()) for halo in (0, near))
     assert left < 0.1 * bent
+
+
+def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
+    task = job(CONTENT, patch=128, **{**SMALL, "content_weight": 0.0})
+    level = task.levels[-1]
+    whole, picture = whole_of(level), level.extent.picture
+    one, two, three = (framed(waves(picture.height, picture.width, seed), level.extent) for seed in (5, 6, 7))
+
+    def pulled(*canvases: Tensor, lead: float, exact: Tensor | None = None) -> Tensor:
+        """The gradient at the third canvas after sweeps over these, the last drawn to those of `exact`."""
+        objective = objective_of(task, level, None)
+        for canvas in canvases:
+            if exact is not None and canvas is canvases[-1]:
+                objective.measure(exact, whole)
+                objective.correct(lasting=True)
+            objective.gradient(canvas, whole)
+            objective.turn(lead=lead)
+        return objective.gradient(three, whole)
+
+    of_one, of_two = (pulled(canvas, lead=0.0) for canvas in (one, two))
+    least = 1e-4 * float(of_two.abs().max())
+    close = partial(torch.testing.assert_close, rtol=1e-3, atol=least)
+    assert (of_two - of_one).abs().max() > 100 * least
+    close(pulled(one, two, lead=0.5), 1.5 * of_two - 0.5 * of_one)
+    close(pulled(one, lead=0.5), of_one)  # there is no way yet
+    # What was drawn to exact moments of a canvas has seen the same canvas: the difference is padding's.
+    corrected = pulled(one, two, lead=0.0, exact=three)
+    close(pulled(one, two, lead=0.5, exact=three), corrected)
+
+
+def test_the_lead_of_a_level_falls_to_nothing_with_its_steps() -> None:
+    task = job(CONTENT, **{**SMALL, "sweeps": 40})
+    leads = [lead(task.levels[-1], sweep) for sweep in range(41)]
+    assert leads[:21] == [LEAD] * 21
+    assert leads == sorted(leads, reverse=True)
+    assert leads[40] == 0
 
 
 def test_the_same_seed_makes_the_same_bytes() -> None:

@@ -6,6 +6,7 @@ taken over N cells, the gradient at every cell is dL/dF = (2 A F + b) / N.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -33,9 +34,24 @@ class Cotangent:
     matrix: Tensor  # A [C, C], symmetric
     offset: Tensor  # b [C]
 
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """As tensors by name, to be stored."""
+        value = torch.tensor(self.value, dtype=torch.float64)
+        return {"value": value, "matrix": self.matrix, "offset": self.offset}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Tensor]) -> Cotangent:
+        """The cotangent that `state` was of."""
+        return cls(float(state["value"]), state["matrix"], state["offset"])
+
     def plus(self, other: Cotangent) -> Cotangent:
         """That of the sum of both distances, if their moments are over the same cells."""
         return Cotangent(self.value + other.value, self.matrix + other.matrix, self.offset + other.offset)
+
+    def minus(self, other: Cotangent) -> Cotangent:
+        """That of the difference."""
+        return self.plus(other.scaled(-1))
 
     def scaled(self, factor: float) -> Cotangent:
         """The same for `factor` times the distance."""

@@ -128,9 +128,7 @@ class Local:
         state["seen"] = torch.tensor(self._seen, dtype=torch.float64)
         for part, cotangents in (("means", self._means), ("sums", self._sums)):
             for layer, cotangent in cotangents.items():
-                state[f"{part} {layer} value"] = torch.tensor(cotangent.value, dtype=torch.float64)
-                state[f"{part} {layer} matrix"] = cotangent.matrix
-                state[f"{part} {layer} offset"] = cotangent.offset
+                state |= {f"{part} {layer} {name}": tensor for name, tensor in cotangent.state.items()}
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -142,11 +140,10 @@ class Local:
         self._whole.restore(whole)
         for part, cotangents in (("means", self._means), ("sums", self._sums)):
             for layer in self._layers.weights:
-                if f"{part} {layer} value" in state:
-                    value, matrix, offset = (
-                        state[f"{part} {layer} {name}"] for name in ("value", "matrix", "offset")
-                    )
-                    cotangents[layer] = Cotangent(float(value), matrix, offset)
+                mark = f"{part} {layer} "
+                kept = {k.removeprefix(mark): tensor for k, tensor in state.items() if k.startswith(mark)}
+                if kept:
+                    cotangents[layer] = Cotangent.of_state(kept)
 
     @property
     def ready(self) -> bool:
@@ -226,9 +223,12 @@ class Local:
         self._whole.leave()
         self._begin()
 
-    def turn(self, memory: float) -> float:
-        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""
+    def turn(self, memory: float, lead: float) -> float:
+        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term.
+
+        Without a `lead`: most of what draws a patch is of its own moments, which are new.
+        """
         self._means = {layer: total.scaled(1 / self._seen) for layer, total in self._sums.items()}
-        self._whole.turn(memory, aimed=False)
+        self._whole.turn(memory, 0.0, aimed=False)
         self._begin()
         return sum(self._layers.weights[layer] * mean.value for layer, mean in self._means.items())

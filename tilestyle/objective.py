@@ -93,8 +93,8 @@ class StyleTerm(Protocol):
     def leave(self) -> None:
         """Leave to another rank what has been counted."""
 
-    def turn(self, memory: float) -> float:
-        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""
+    def turn(self, memory: float, lead: float) -> float:
+        """End a sweep, with `memory` and `lead` as Objective.turn has them; answers the term."""
 
 
 class Objective:
@@ -225,12 +225,13 @@ class Objective:
         """
         self._style.correct(lasting=lasting)
 
-    def turn(self, memory: float = 0.0) -> Terms:
+    def turn(self, memory: float = 0.0, lead: float = 0.0) -> Terms:
         """End a sweep: its moments make the cotangents of the next; answers the sweep's terms.
 
-        `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel.
+        `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel; `lead` how
+        far cotangents are taken on along the way they came (Pull.turn).
         """
-        style = self._style.turn(memory)
+        style = self._style.turn(memory, lead)
         content, tv = self._losses.tolist()
         self._begin()
         return Terms(style, content, tv)

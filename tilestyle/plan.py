@@ -9,6 +9,10 @@ from tilestyle.config import SCHEDULES, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Extent, extent, rounded_up
 
+# Cotangents are of the canvas one sweep ago; 1 is where they would be now if they went on as they came. What it
+# is worth: benchmarks.ablations.
+LEAD = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -83,8 +87,20 @@ def _sweeps(config: RenderConfig, index: int) -> int:
 
 def step_size(config: RenderConfig, level: Level, sweep: int) -> float:
     """Step size of a sweep: constant for half a level, then falling to a tenth on a half cosine."""
-    fall = 0.5 + 0.5 * cos(pi * max(0.0, 2 * sweep / level.sweeps - 1))
-    return config.learning_rate * (0.1 + 0.9 * fall)
+    return config.learning_rate * (0.1 + 0.9 * _fall(level, sweep))
+
+
+def lead(level: Level, sweep: int) -> float:
+    """How far a sweep's cotangents are taken on, over their way since the sweep before: LEAD, in the end 0.
+
+    It falls with the steps: the smaller they are, the more of that way is chance, the corners of patches.
+    """
+    return LEAD * _fall(level, sweep)
+
+
+def _fall(level: Level, sweep: int) -> float:
+    """1 for half a level, then falling to 0 on a half cosine."""
+    return 0.5 + 0.5 * cos(pi * max(0.0, 2 * sweep / level.sweeps - 1))
 
 
 def patches_of(canvas: Extent, side: int) -> int:

@@ -37,7 +37,9 @@ class Pull:
     def __init__(self, targets: Mapping[str, Target], layers: Pulled) -> None:
         self._targets = targets
         self._layers = layers
-        self._cotangents: dict[str, Cotangent] = {}
+        self._cotangents: dict[str, Cotangent] = {}  # of the moments
+        self._leads: dict[str, Cotangent] = {}  # what is added to them
+        self._sent: dict[str, Cotangent] = {}  # both, as features meet them
         self._moments: dict[str, Moments] = {}
         self._exact: dict[str, Moments] = {}
         self._corrections: dict[str, Correction] = {}
@@ -58,14 +60,15 @@ class Pull:
 
     @property
     def moments(self) -> Mapping[str, Moments]:
-        """Those that the cotangents are of."""
+        """Those of the canvas that cotangents are of."""
         return self._moments
 
     @property
     def state(self) -> dict[str, Tensor]:
         """All that it has seen of the canvas, as tensors by name, to be stored."""
-        parts: dict[str, Mapping[str, Moments | Correction | MomentSum]] = {
+        parts: dict[str, Mapping[str, Moments | Cotangent | Correction | MomentSum]] = {
             "moments": self._moments,
+            "leads": self._leads,
             "exact": self._exact,
             "corrections": self._corrections,
             "sums": self._sums,
@@ -83,9 +86,10 @@ class Pull:
         device = self._layers.network.device
         for key, tensor in state.items():
             part, layer, name = key.split(" ")
-            home = "cpu" if part == "corrections" or name == "count" else device
+            home = "cpu" if part in ("leads", "corrections") or name == "count" else device
             parts.setdefault(part, {}).setdefault(layer, {})[name] = tensor.to(home)
         self.aim({layer: Moments.of_state(seen) for layer, seen in parts.get("moments", {}).items()})
+        self._lead({layer: Cotangent.of_state(seen) for layer, seen in parts.get("leads", {}).items()})
         self._exact = {layer: Moments.of_state(seen) for layer, seen in parts.get("exact", {}).items()}
         self._corrections = {
             layer: Correction.of_state(seen) for layer, seen in parts.get("corrections", {}).items()
@@ -98,7 +102,7 @@ class Pull:
 
     def at(self, layer: str, features: Tensor) -> Tensor | None:
         """Gradient of the term, times the canvas's pixels, at every cell; None before anything is known."""
-        return self._cotangents[layer].at(features) if layer in self._cotangents else None
+        return self._sent[layer].at(features) if layer in self._sent else None
 
     def pool(self, ranks: Ranks) -> None:
         """Take in what other ranks have counted."""
@@ -121,14 +125,27 @@ class Pull:
         self._exact = exact if lasting else {}
         self._begin()
 
-    def turn(self, memory: float, *, aimed: bool) -> float | None:
+    def turn(self, memory: float, lead: float, *, aimed: bool) -> float | None:
         """End a sweep: unless it is `aimed` already, its moments make the cotangents of the next.
 
-        `memory` is the share of the earlier moments kept. Answers the distance, where it was computed.
+        `memory` is the share of the earlier moments kept. `lead` is how far cotangents are taken on along the
+        way they came since the sweep before, as a share of it; not after a sweep that was drawn to exact
+        moments: what it has seen is the same canvas. Answers the distance, where it was computed.
         """
-        value = None if aimed else self.aim(self._recent(memory))
+        value = None
+        if not aimed:
+            before = {} if self._exact else self._cotangents
+            value = self.aim(self._recent(memory))
+            if lead:
+                self._lead({k: self._cotangents[k].minus(one).scaled(lead) for k, one in before.items()})
         self._begin()
         return value
+
+    def _lead(self, leads: Mapping[str, Cotangent]) -> None:
+        """Add these to the cotangents."""
+        self._leads = dict(leads)
+        for layer, lead in leads.items():
+            self._sent[layer] = self._layers.sent(layer, self._cotangents[layer].plus(lead))
 
     def _recent(self, memory: float) -> dict[str, Moments]:
         """The moments of the sweep that ends, corrected or mixed with earlier ones."""
@@ -149,14 +166,12 @@ class Pull:
 
     def aim(self, found: Mapping[str, Moments]) -> float:
         """Make the cotangents from these moments; answers their distance."""
-        value = 0.0
         for layer, moments in found.items():
             check_finite(layer, moments)
-            cotangent = self._targets[layer].cotangent(moments)
-            value += self._layers.weights[layer] * cotangent.value
-            self._cotangents[layer] = self._layers.sent(layer, cotangent)
-        self._moments = dict(found)
-        return value
+        self._moments, self._leads = dict(found), {}
+        self._cotangents = {layer: self._targets[layer].cotangent(moments) for layer, moments in found.items()}
+        self._sent |= {layer: self._layers.sent(layer, one) for layer, one in self._cotangents.items()}
+        return sum(self._layers.weights[layer] * one.value for layer, one in self._cotangents.items())
 
 
 def check_finite(layer: str, moments: Moments) -> None:

@@ -166,10 +166,10 @@ class Global:
         for pull in self._pulls:
             pull.leave()
 
-    def turn(self, memory: float) -> float:
-        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term."""
+    def turn(self, memory: float, lead: float) -> float:
+        """End a sweep, with `memory` and `lead` as Pull.turn has them; answers the term."""
         known = self._value
-        values = [pull.turn(memory, aimed=known is not None) for pull in self._pulls]
+        values = [pull.turn(memory, lead, aimed=known is not None) for pull in self._pulls]
         self._value = None
         return self._total([value or 0.0 for value in values]) if known is None else known
 

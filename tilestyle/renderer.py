@@ -109,7 +109,7 @@ def refine(
                 return False
         at.gather(ranks)
         step.finish()
-        observe(level, sweep, sight.turn(at.patches), canvas)
+        observe(level, sweep, sight.turn(at.patches, sweep), canvas)
         if at.cut_short:  # the moments are those of a part of the canvas: they are measured anew
             del sight
             sight = Sight(job, level)

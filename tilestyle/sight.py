@@ -17,7 +17,7 @@ from tilestyle.draw import Draw
 from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective, Terms
-from tilestyle.plan import Level
+from tilestyle.plan import Level, lead
 from tilestyle.transfer import Landing
 from tilestyle.view import Look, View, turned
 
@@ -168,11 +168,13 @@ class Sight:
             gradient = gradient.mean(0, keepdim=True).expand_as(gradient)
         return patch, gradient
 
-    def turn(self, patches: list[Patch]) -> Terms:
+    def turn(self, patches: list[Patch], sweep: int) -> Terms:
         """End a sweep; answers the terms of its finest scale."""
+        scales, ranks = sorted({patch.scale for patch in patches}), self._job.ranks
         windows = self._job.config.sampler is Sampler.WINDOWS
-        scales = sorted({patch.scale for patch in patches})
-        memory, ranks = MEMORY if windows else 0.0, self._job.ranks
-        terms = [turned(self._views[scale].objective, ranks, memory, alone=self._alone) for scale in scales]
+        memory, ahead = (MEMORY, 0.0) if windows else (0.0, lead(self._level, sweep + 1))
+        terms = [
+            turned(self._views[scale].objective, ranks, memory, ahead, alone=self._alone) for scale in scales
+        ]
         found = sum((coarse.turn() for coarse in self._coarse if scales[0] == 1), terms[0])
         return replace(found, anchor=self._anchor.turn()) if self._anchor else found

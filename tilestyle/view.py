@@ -111,10 +111,12 @@ class View:
         self.objective.correct(lasting=lasting)
 
 
-def turned(objective: Objective, ranks: Ranks, memory: float = 0.0, *, alone: bool = False) -> Terms:
+def turned(
+    objective: Objective, ranks: Ranks, memory: float = 0.0, lead: float = 0.0, *, alone: bool = False
+) -> Terms:
     """End a sweep of an objective for all ranks; what one saw `alone` in one patch, it has turned alone."""
     if not alone:
         objective.pool(ranks)
     elif not ranks.first:
         return Terms(0.0, 0.0, 0.0)
-    return objective.turn(memory)
+    return objective.turn(memory, lead)
