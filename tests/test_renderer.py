@@ -221,6 +221,22 @@ def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
     close(pulled(one, two, lead=0.5, exact=three), corrected)
 
 
+@pytest.mark.parametrize(("sampler", "led"), [("sweep", True), ("windows", False)])
+def test_sweeps_are_led_and_independent_windows_are_not(sampler: str, led: bool) -> None:
+    settings = {**SMALL, "size": 150, "coarsest": 150, "sweeps": 20, "style_layers": {"first_1": 1}}
+    task = job(CONTENT, patch=64, sampler=sampler, **settings)
+    level = task.levels[-1]
+    canvas, sight = Canvas(level.extent, task.start(level)), Sight(task, level)
+    for sweep in range(3):
+        patches = renderer.sampled(task, level, sweep)
+        sight.prepare(canvas, patches, sweep)
+        assert list(sight.gradients(canvas, patches))
+        sight.turn(patches, sweep)
+        canvas.pixels.mul_(0.9)
+    leads = [tensor for name, tensor in sight.state.items() if " leads " in name and name.endswith("matrix")]
+    assert any(bool(lead.any()) for lead in leads) == led
+
+
 def test_the_lead_of_a_level_falls_to_nothing_with_its_steps() -> None:
     task = job(CONTENT, **{**SMALL, "sweeps": 40})
     leads = [lead(task.levels[-1], sweep) for sweep in range(41)]
