@@ -46,8 +46,9 @@ STREAM = 192 * 2**20
 WATCHED = 1600
 # Share of a mapped canvas that a journal may take.
 JOURNAL = 1 / 4
-# Float64 matrices of every style layer: target and its root, ridge, correction; in float32 sums and cotangents.
-MATRIX = 56
+# Float64 matrices of every style layer: target and its root, ridge, correction, cotangent and lead; in float32
+# moments, sums and what is sent of them.
+MATRIX = 72
 WORKSPACE = 64  # eigendecomposition of the widest layer
 
 
