@@ -171,8 +171,8 @@ class Sight:
     def turn(self, patches: list[Patch], sweep: int) -> Terms:
         """End a sweep; answers the terms of its finest scale."""
         scales, ranks = sorted({patch.scale for patch in patches}), self._job.ranks
-        windows = self._job.config.sampler is Sampler.WINDOWS
-        memory, ahead = (MEMORY, 0.0) if windows else (0.0, lead(self._level, sweep + 1))
+        memory = MEMORY if self._job.config.sampler is Sampler.WINDOWS else 0.0
+        ahead = lead(self._level, sweep + 1)
         terms = [
             turned(self._views[scale].objective, ranks, memory, ahead, alone=self._alone) for scale in scales
         ]
