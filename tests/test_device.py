@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import FEW, waves
-from tests.elsewhere import DEVICE, Elsewhere
+from tests.elsewhere import DEVICE, Elsewhere, There
 from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
 from tilestyle import budget as budgets
 from tilestyle.api import invert, render, texture
@@ -24,6 +24,8 @@ from tilestyle.config import Optimiser
 from tilestyle.preparation import prepare
 from tilestyle.progress import Event, SweepDone
 from tilestyle.renderer import sampled
+from tilestyle.transfer import matrix_device
+from tilestyle.transport import transport_by_products
 
 HOMES = ("device", "host")
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
@@ -41,6 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
     "scales": {"scale_odds": (0.5, 0.5)},
     "locality": {"locality": 0.7, "sweeps": 1},
     "anchor": {"anchor": waves(15, 20)},
+    "statistics": {"style_loss": StyleLoss.STATISTICS},
     "gram": {"style_loss": StyleLoss.GRAM, "tv_weight": 0.1},
     "fixed point": {"deterministic": True},
     "kept content": {"keep_content": True, "content_layers": {"contour_1": 1}},
@@ -69,6 +72,22 @@ def test_a_gpu_has_its_number(asked: str, found: str) -> None:
 
 
 @contextmanager
+def doubling() -> Iterator[None]:
+    """The device has float64, and distances are computed on it."""
+
+    def place(device: torch.device) -> torch.device:
+        return device
+
+    with (
+        mock.patch.object(There, "doubles", True),
+        mock.patch("tilestyle.moments.matrix_device", place),
+        mock.patch("tilestyle.pull.matrix_device", place),
+        mock.patch("tilestyle.locality.matrix_device", place),
+    ):
+        yield
+
+
+@contextmanager
 def on_device(home: str) -> Iterator[Elsewhere]:
     """Renders compute on the device, with the canvas at `home`."""
     place = DEVICE if home == "device" else torch.device("cpu")
@@ -94,6 +113,26 @@ def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
         assert np.array_equal(found, expected)
 
 
+@pytest.mark.parametrize("case", ["coarse layers", "mask", "windows", "locality", "gram", "statistics", "vgg"])
+def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
+    config = replace(SMALL, **CASES[case])
+    expected = render(CONTENT, STYLE, config).pixels
+    by_products = "tilestyle.transport.transport_by_products"
+    with on_device("device"), doubling(), mock.patch(by_products, wraps=transport_by_products) as counted:
+        found = render(CONTENT, STYLE, config).pixels
+    assert counted.called == (config.style_loss is StyleLoss.W2)
+    assert np.quantile(np.abs(found - expected), 0.99) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("capability", "place"), [((9, 0), "cuda:0"), ((8, 0), "cuda:0"), ((8, 6), "cpu"), ((12, 0), "cpu")]
+)
+def test_distances_are_computed_where_float64_is_fast(capability: tuple[int, int], place: str) -> None:
+    with mock.patch("torch.cuda.get_device_capability", lambda device: capability):
+        assert matrix_device(torch.device("cuda:0")) == torch.device(place)
+        assert matrix_device(torch.device("mps")) == torch.device("cpu")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA_VISIBLE_DEVICES is not set, or there is none")
 @pytest.mark.parametrize(("case", "home"), PLACED)
 def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None:
@@ -113,6 +152,19 @@ def test_textures_and_activations_on_a_device(home: str) -> None:
     with on_device(home):
         found = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
     assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("settings", [{"sweeps": 12}, {"locality": 0.7}])
+def test_distances_kept_of_a_device_go_on_on_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = replace(SMALL, **{**LAYERS, **settings})
+    work = Work(tmp_path / "work", every=0.0)
+    asked = chain(repeat(False, 25), repeat(True))
+    with on_device("device"), doubling():
+        expected = render(CONTENT, STYLE, config).pixels
+        render(CONTENT, STYLE, config, work=work, stop=lambda: next(asked))
+        assert work.path.exists()
+        found = render(CONTENT, STYLE, config, work=work).pixels
+    assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("home", HOMES)

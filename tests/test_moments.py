@@ -1,4 +1,4 @@
-"""Moments add; the linear cotangent is the gradient of the distance; transport takes one to another."""
+"""Moments add; the linear cotangent is the gradient of the distance; a correction takes one to another."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,7 +14,6 @@ from tilestyle.correction import Correction
 from tilestyle.distances import GramTarget, StatisticsTarget, WassersteinTarget
 from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.moments import Moments, MomentSum, combined, merged
-from tilestyle.transport import factor, transport
 
 
 def features(channels: int = 5, height: int = 6, width: int = 7, seed: int = 0) -> Tensor:
@@ -103,23 +102,6 @@ def test_the_distance_of_black_is_one() -> None:
     black = Moments(42, torch.zeros(5), torch.zeros(5, 5))
     assert GramTarget(goal).cotangent(black).value == pytest.approx(1)
     assert WassersteinTarget(goal).cotangent(black).value == pytest.approx(1, abs=0.1)  # but for the ridge
-
-
-@pytest.mark.parametrize("cells", [4, 60])  # 4: fewer than channels
-def test_transport_takes_one_covariance_to_the_other_symmetrically(cells: int) -> None:
-    ridge = 1e-3 * torch.eye(6, dtype=torch.float64)
-    one, other = (moments_of(features(6, 1, cells, seed=seed)).covariance + ridge for seed in (1, 2))
-    found, crossed = transport(one, factor(other), 1e-3)
-    torch.testing.assert_close(found @ one @ found, other)
-    torch.testing.assert_close(found, found.mT)
-    assert crossed == pytest.approx(torch.linalg.eigvals(one @ other).real.sqrt().sum().item())
-
-
-def test_where_rounding_is_larger_than_the_ridge_a_factor_is_of_what_is_left() -> None:
-    vectors = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64)).Q
-    values = torch.tensor([4.0, 1.0, 0.5, 0.0, -1e-6], dtype=torch.float64)
-    found = factor((vectors * values) @ vectors.mT)
-    torch.testing.assert_close(found @ found.mT, (vectors * values.clamp(min=0)) @ vectors.mT)
 
 
 def test_nothing_added_is_no_moment() -> None:

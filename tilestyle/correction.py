@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.moments import Moments
-from tilestyle.transport import factor, transport
+from tilestyle.transport import bounded, factor, ridged, transport
 
 # Ridge on covariances, as a share of their mean variance. Larger than that of distances: what has no variance
 # now may have some later.
@@ -26,7 +26,7 @@ class Correction:
     """
 
     def __init__(self, shift: Tensor, matrix: Tensor) -> None:
-        """`shift` [C] of means and `matrix` [C, C] of covariances, float64 on the host."""
+        """`shift` [C] of means and `matrix` [C, C] of covariances, float64 on the `matrix_device`."""
         self._shift, self._map = shift, matrix
 
     @property
@@ -44,12 +44,9 @@ class Correction:
         """From these moments to those of the same canvas."""
         biased, exact = biased.double(), exact.double()
         covariance = exact.covariance
-        level = RIDGE * float(covariance.diagonal().mean().clamp(min=1e-12))
-        ridge = level * torch.eye(len(exact.mean), dtype=torch.float64)
-        moved, _ = transport(biased.covariance + ridge, factor(covariance + ridge), level)
-        values, vectors = torch.linalg.eigh(moved)
-        bounded = (vectors * values.clamp(1 / LARGEST, LARGEST)) @ vectors.mT
-        return cls(exact.mean - biased.mean, bounded)
+        ridge = RIDGE * float(covariance.diagonal().mean().clamp(min=1e-12))
+        moved, _ = transport(ridged(biased.covariance, ridge), factor(ridged(covariance, ridge)), ridge)
+        return cls(exact.mean - biased.mean, bounded(moved, 1 / LARGEST, LARGEST))
 
     def __call__(self, moments: Moments) -> Moments:
         """Corrected moments, where these were."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.moments import Moments
-from tilestyle.transport import factor, transport
+from tilestyle.transport import factor, identity, ridged, transport
 
 # Ridge on covariances, as a share of the target's mean variance. It bounds the gradient where the canvas
 # has no variance in a direction that the style has: dL/dK grows there like the root of its inverse.
@@ -86,24 +86,21 @@ class WassersteinTarget:
     def __init__(self, target: Moments, *, absolute: bool = False) -> None:
         """If `absolute`, the distance is a mean over the channels instead, and so is its ridge."""
         target = target.double()
-        channels = len(target.mean)
         self._mean = target.mean
         variance = target.covariance.diagonal().mean().clamp(min=1e-12)
-        ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
-        self._ridge = ridge * torch.eye(channels, dtype=torch.float64)
-        self._covariance = target.covariance + self._ridge
+        self._ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
+        self._covariance = ridged(target.covariance, self._ridge)
         self._factor = factor(self._covariance)
-        self.energy = channels if absolute else float(target.second.trace())
+        self.energy = len(target.mean) if absolute else float(target.second.trace())
 
     def cotangent(self, moments: Moments) -> Cotangent:
-        """Distance of `moments` to the target and its cotangent, float64 on the host."""
+        """Distance of `moments` to the target and its cotangent, float64 on the `matrix_device`."""
         moments = moments.double()
-        covariance = moments.covariance + self._ridge
+        covariance = ridged(moments.covariance, self._ridge)
         shift = moments.mean - self._mean
-        # Below the ridge's own square there is only rounding.
-        moved, crossed = transport(covariance, self._factor, float(self._ridge[0, 0]))
+        moved, crossed = transport(covariance, self._factor, self._ridge)
         bures = covariance.trace() + self._covariance.trace() - 2 * crossed
-        matrix = torch.eye(len(shift), dtype=torch.float64) - moved
+        matrix = identity(moved) - moved
         # K = S - mu mu^T: what is taken from S by the mean comes back through mu.
         offset = 2 * shift - 2 * matrix @ moments.mean
         value = float(shift.square().sum() + bures)
@@ -123,9 +120,9 @@ class GramTarget:
         self.energy = len(target.mean) ** 4 if absolute else float(self._second.square().sum())
 
     def cotangent(self, moments: Moments) -> Cotangent:
-        """Distance of `moments` to the target and its cotangent, float64 on the host."""
+        """Distance of `moments` to the target and its cotangent, float64 on the `matrix_device`."""
         difference = moments.double().second - self._second
-        offset = torch.zeros(len(difference), dtype=torch.float64)
+        offset = torch.zeros_like(difference[0])
         return Cotangent(float(difference.square().sum()), 2 * difference, offset).scaled(1 / self.energy)
 
 
@@ -148,7 +145,7 @@ class StatisticsTarget:
         self.energy = self._gram.energy
 
     def cotangent(self, moments: Moments) -> Cotangent:
-        """Distance of `moments` to the target and its cotangent, float64 on the host."""
+        """Distance of `moments` to the target and its cotangent, float64 on the `matrix_device`."""
         gram = self._gram.cotangent(moments)
         moments = moments.double()
         shift = moments.mean - self._mean

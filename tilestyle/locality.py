@@ -24,6 +24,7 @@ from tilestyle.moments import Moments, MomentSum, combined
 from tilestyle.pull import Pull, Pulled, check_finite
 from tilestyle.ranks import Ranks
 from tilestyle.style import SURROUNDINGS, Exhibit, inner, target
+from tilestyle.transfer import matrix_device
 
 # Units that a window of the style is long at the least: fewer cells have no covariance to speak of.
 UNITS = 2
@@ -134,6 +135,7 @@ class Local:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from such a state."""
         self._seen = float(state["seen"])
+        device = matrix_device(self._layers.network.device)
         whole = {
             key.removeprefix("whole "): tensor for key, tensor in state.items() if key.startswith("whole ")
         }
@@ -141,7 +143,7 @@ class Local:
         for part, cotangents in (("means", self._means), ("sums", self._sums)):
             for layer in self._layers.weights:
                 mark = f"{part} {layer} "
-                kept = {k.removeprefix(mark): tensor for k, tensor in state.items() if k.startswith(mark)}
+                kept = {k.removeprefix(mark): x.to(device) for k, x in state.items() if k.startswith(mark)}
                 if kept:
                     cotangents[layer] = Cotangent.of_state(kept)
 
@@ -206,10 +208,11 @@ class Local:
         self._whole.pool(ranks)
         for layer in self._layers.weights:
             count = self._layers.network.layers[layer].channels
-            flat = torch.zeros(1 + count + count * count, dtype=torch.float64)
+            device = matrix_device(self._layers.network.device)
+            flat = torch.zeros(1 + count + count * count, dtype=torch.float64, device=device)
             if layer in self._sums:
                 one = self._sums[layer]
-                flat = torch.cat([torch.tensor([one.value]).to(flat), one.offset, one.matrix.flatten()])
+                flat = torch.cat([flat.new_tensor([one.value]), one.offset, one.matrix.flatten()])
             ranks.add(flat)
             self._sums[layer] = Cotangent(
                 float(flat[0]), flat[1 + count :].reshape(count, count), flat[1 : 1 + count]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tilestyle.fixed_point import fixed, floating
 from tilestyle.ranks import Ranks
-from tilestyle.transfer import widest
+from tilestyle.transfer import matrix_device, widest
 
 # Of a cell, that counts are of where sums are in fixed point.
 PARTS = 2**20
@@ -60,8 +60,9 @@ class Moments:
         return Moments(self.count, self.mean.detach().clone(), self.second.detach().clone())
 
     def double(self) -> Moments:
-        """The same on the host in float64, where distances are computed."""
-        return Moments(self.count, self.mean.cpu().double(), self.second.cpu().double())
+        """The same in float64, on the device where distances are computed."""
+        device = matrix_device(self.mean.device)
+        return Moments(self.count, self.mean.to(device).double(), self.second.to(device).double())
 
 
 class MomentSum:

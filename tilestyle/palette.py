@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.planes import Store, touched
-from tilestyle.transport import factor, transport
+from tilestyle.transport import factor, ridged, transport
 
 PIXELS = 2**20  # gone through at once
 # Ridge on both covariances: a grey picture has no variance in two of three directions, and noise there is not
@@ -53,8 +53,7 @@ def matched(picture: Tensor, palette: Palette, store: Store) -> Tensor:
     What leaves the gamut is clipped: colours far from the mean, few.
     """
     own = palette_of(picture)
-    ridge = RIDGE * torch.eye(3, dtype=torch.float64)
-    matrix, _ = transport(own.covariance + ridge, factor(palette.covariance + ridge), RIDGE)
+    matrix, _ = transport(ridged(own.covariance, RIDGE), factor(ridged(palette.covariance, RIDGE)), RIDGE)
     offset = palette.mean - matrix @ own.mean
     plane = store.empty(*picture.shape)
     for rows in row_slices(picture):

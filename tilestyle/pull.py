@@ -15,6 +15,7 @@ from tilestyle.moments import Moments, MomentSum, combined, pooled
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.ranks import Ranks
 from tilestyle.style import Target
+from tilestyle.transfer import matrix_device
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,13 @@ class Pull:
         """Go on from such a state."""
         parts: dict[str, dict[str, dict[str, Tensor]]] = {}
         device = self._layers.network.device
+        matrices = matrix_device(device)
         for key, tensor in state.items():
             part, layer, name = key.split(" ")
-            home = "cpu" if part in ("leads", "corrections") or name == "count" else device
-            parts.setdefault(part, {}).setdefault(layer, {})[name] = tensor.to(home)
+            home = matrices if part in ("leads", "corrections") else device
+            if name != "count":  # in float64, which not every device has
+                tensor = tensor.to(home)
+            parts.setdefault(part, {}).setdefault(layer, {})[name] = tensor
         self.aim({layer: Moments.of_state(seen) for layer, seen in parts.get("moments", {}).items()})
         self._lead({layer: Cotangent.of_state(seen) for layer, seen in parts.get("leads", {}).items()})
         self._exact = {layer: Moments.of_state(seen) for layer, seen in parts.get("exact", {}).items()}
