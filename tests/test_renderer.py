@@ -379,10 +379,14 @@ def test_stopping_answers_the_canvas_so_far() -> None:
     assert 0 < canvas.steps.max() <= 6
 
 
-def test_values_that_leave_the_finite_are_reported() -> None:
+@pytest.mark.parametrize("corrected", [False, True])
+def test_values_that_leave_the_finite_are_reported(corrected: bool) -> None:
     task = job(CONTENT, patch=128, **SMALL)
     objective, pixels, level = tiled_objective(task)
     (patch,) = covering(level.extent, 128, task.unit, Draw(0, 0, 0))
+    if corrected:  # by exact moments, with which those of the sweep are compared
+        objective.measure(pixels, patch)
+        objective.correct(lasting=True)
     objective.measure(pixels * float("nan"), patch)
     with pytest.raises(DivergedError, match="not finite"):
         objective.turn()

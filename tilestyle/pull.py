@@ -51,8 +51,14 @@ class Pull:
 
     @property
     def counted(self) -> dict[str, Moments]:
-        """Moments of what has been added since the sweep began; none where nothing was."""
-        return {layer: total.moments() for layer, total in self._sums.items() if total.count > 0}
+        """Moments of what has been added since the sweep began; none where nothing was.
+
+        Raises DivergedError where they are not finite.
+        """
+        found = {layer: total.moments() for layer, total in self._sums.items() if total.count > 0}
+        for layer, moments in found.items():
+            check_finite(layer, moments)
+        return found
 
     @property
     def ready(self) -> bool:
@@ -170,8 +176,6 @@ class Pull:
 
     def aim(self, found: Mapping[str, Moments]) -> float:
         """Make the cotangents from these moments; answers their distance."""
-        for layer, moments in found.items():
-            check_finite(layer, moments)
         self._moments, self._leads = dict(found), {}
         self._cotangents = {layer: self._targets[layer].cotangent(moments) for layer, moments in found.items()}
         self._sent |= {layer: self._layers.sent(layer, one) for layer, one in self._cotangents.items()}
