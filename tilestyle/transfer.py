@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # Compute capabilities of cards with float64 at half the rate of float32 (CUDA C++ Programming Guide, throughput
-# of arithmetic instructions). That of all others, a 32nd or a 64th, is no faster than a host's.
+# of arithmetic instructions). That of all others, a 32nd or a 64th, is, by arithmetic, no faster than a host's.
 FULL_RATE = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
 
 

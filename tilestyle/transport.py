@@ -56,15 +56,6 @@ def transport_by_decomposition(covariance: Tensor, goal: Tensor, ridge: float) -
     return (half / roots) @ half.mT, roots.sum()
 
 
-def bounded(matrix: Tensor, least: float, most: float) -> Tensor:
-    """A symmetric matrix [C, C] with its eigenvalues clamped."""
-    if matrix.device.type != "cpu":
-        return bounded_by_products(matrix, least, most)
-    values, vectors = torch.linalg.eigh(matrix)
-    found: Tensor = (vectors * values.clamp(least, most)) @ vectors.mT
-    return found
-
-
 def transport_by_products(covariance: Tensor, goal: Tensor, ridge: float) -> tuple[Tensor, Tensor] | None:
     """The same but for rounding, of a K with a Cholesky factor C; none if it has none.
 
@@ -78,6 +69,15 @@ def transport_by_products(covariance: Tensor, goal: Tensor, ridge: float) -> tup
     turn = polar(product, ridge)
     moved = torch.linalg.solve_triangular(lower, goal @ turn, upper=False, left=False)
     return (moved + moved.mT) / 2, (product * turn).sum()
+
+
+def bounded(matrix: Tensor, least: float, most: float) -> Tensor:
+    """A symmetric matrix [C, C] with its eigenvalues clamped."""
+    if matrix.device.type != "cpu":
+        return bounded_by_products(matrix, least, most)
+    values, vectors = torch.linalg.eigh(matrix)
+    found: Tensor = (vectors * values.clamp(least, most)) @ vectors.mT
+    return found
 
 
 def bounded_by_products(matrix: Tensor, least: float, most: float) -> Tensor:
