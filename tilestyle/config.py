@@ -16,6 +16,7 @@ from tilestyle.memory_size import bytes_of
 class NetworkName(StrEnum):
     """Feature networks."""
 
+    COMPACT = "compact"
     WAVELET = "wavelet"
     VGG16 = "vgg16"
     VGG19 = "vgg19"

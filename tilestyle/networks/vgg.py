@@ -17,7 +17,11 @@ from tilestyle.config import NetworkName, Pooling
 from tilestyle.networks.network import Layer, unknown_layer
 
 # Convolutions of each block; a rectifier follows every convolution, a halving every block.
-BLOCKS = {NetworkName.VGG16: (2, 2, 3, 3, 3), NetworkName.VGG19: (2, 2, 4, 4, 4)}
+BLOCKS = {
+    NetworkName.COMPACT: (2, 2, 3, 2, 1),
+    NetworkName.VGG16: (2, 2, 3, 3, 3),
+    NetworkName.VGG19: (2, 2, 4, 4, 4),
+}
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
 # What convolutions and allocator take beyond the tensors counted. With it the count lies between 0.98 and
