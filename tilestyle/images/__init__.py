@@ -12,6 +12,7 @@ from tilestyle.images.enlarge import enlarged
 from tilestyle.images.file_source import open_source, source_from
 from tilestyle.images.formats import OUTPUT_SUFFIXES, check_writable, disk_bytes, named
 from tilestyle.images.inspect import PictureInfo, inspect_picture
+from tilestyle.images.limits import pixel_limit, raise_pixel_limit
 from tilestyle.images.options import WriteOptions
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.proof import Proof, open_proof
@@ -51,7 +52,9 @@ __all__ = [
     "open_proof",
     "open_source",
     "picture_from",
+    "pixel_limit",
     "proofed",
+    "raise_pixel_limit",
     "read_picture",
     "read_provenance",
     "source_from",

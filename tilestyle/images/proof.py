@@ -11,8 +11,8 @@ import numpy as np
 from tilestyle.choices import Intent
 from tilestyle.errors import PictureError
 from tilestyle.images.colour import profile_name, srgb_profile, unit_from_stored
+from tilestyle.images.describe import PathLike, existing_file
 from tilestyle.images.picture import FloatArray
-from tilestyle.images.read import PathLike, existing_file
 
 _INTENTS = {
     Intent.PERCEPTUAL: imagecodecs.CMS.INTENT.PERCEPTUAL,

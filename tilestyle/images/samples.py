@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
-from tilestyle.images.border import check_size, within_memory
+from tilestyle.images.border import within_memory
+from tilestyle.images.cicp import Cicp
 from tilestyle.images.colour import ColourModel, srgb_from_samples, unit_from_stored
+from tilestyle.images.limits import check_content
 from tilestyle.images.orientation import UPRIGHT, upright
 from tilestyle.images.picture import FloatArray, Picture
 
@@ -30,7 +32,7 @@ class Samples:
     model: ColourModel
     depth: int
     alpha: NDArray[Any] | None = None
-    profile: bytes | None = None
+    profile: bytes | Cicp | None = None
     orientation: int = UPRIGHT
     dpi: tuple[float, float] | None = None
 
@@ -57,7 +59,7 @@ def picture_from_window(samples: Samples, name: str) -> Picture:
 
 
 def _developed(samples: Samples, name: str, label: str) -> Picture:
-    check_size(label, *samples.values.shape[:2])
+    check_content(label, *samples.values.shape[:2])
     check_floats(samples, label)
     return _upright_srgb(samples, name)
 
