@@ -131,7 +131,7 @@ def working(
 
 def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
     """What a render is of, as JSON: its settings, and digests of what comes in."""
-    limits = ("memory", "host_memory")  # decide where things are, not what becomes of them
+    limits = ("memory", "host_memory", "max_input_pixels")  # decide where things are, not what becomes of them
     settings = {
         field.name: value
         if value is None or (isinstance(value, PLAIN) and field.name not in GUIDES)

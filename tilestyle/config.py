@@ -180,6 +180,7 @@ class RenderConfig:
     patch: int | None = None  # None: from the memory there is
     memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
     host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
+    max_input_pixels: int | None = None  # limit of a picture that is read; None: choices.MAX_INPUT_PIXELS
     overlap: int = 0
     keep_content: bool | None = None  # content features in memory; None: where that saves much and fits
     sampler: Sampler = Sampler.SWEEP
@@ -230,6 +231,8 @@ class RenderConfig:
         _require(self, "style_blend", good, "a number from 0 up for each style, one above 0")
         _require(self, "locality", 0 <= self.locality <= 1, "a number from 0 to 1")
         _require(self, "locality_window", 0 < self.locality_window <= 1, "a share above 0, 1 at most")
+        most = self.max_input_pixels
+        _require(self, "max_input_pixels", most is None or most >= 2, "pixels, 2 or more")
         _require(self, "coarsest", self.coarsest >= 1, "pixels, 1 or more")
         _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
         counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilestyle.errors import DiskError
+from tilestyle.errors import DiskError, MemoryLimit
 from tilestyle.memory_size import gib
 from tilestyle.ranks import ALONE, Ranks
 
@@ -196,7 +196,16 @@ _residents = _Residents()
 
 
 def _mapped(descriptor: int, channels: int, height: int, width: int) -> Tensor:
-    mapping = mmap.mmap(descriptor, 4 * channels * height * width)
+    count = 4 * channels * height * width
+    try:
+        mapping = mmap.mmap(descriptor, count)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryLimit(
+            f"the system refuses to map {gib(count)} GiB of a file into memory",
+            hint="render a smaller picture, or raise the limit of address space (ulimit -v)",
+        ) from error
     plane = torch.frombuffer(mapping, dtype=torch.float32).view(channels, height, width)
     _residents.add(plane.data_ptr(), mapping)
     return plane

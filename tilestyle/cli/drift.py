@@ -45,6 +45,7 @@ def drift(
     precision: option.PrecisionOption = DRIFT.precision,
     patch: option.Patch = DRIFT.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     film: option.SeriesFilm = None,
     between: option.Between = 11,
     fps: option.Fps = FILM.fps,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,7 @@ def info(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     debug: option.Debug = False,
 ) -> None:
     """Describe this machine; or a picture: what it is, what made it, what a render of it would need."""
@@ -128,11 +130,13 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
     from tilestyle.footprint import Pictures
     from tilestyle.plan import patches_of, picture_size
     from tilestyle.resolved import planned, resolve
+    from tilestyle.sources import ample_sides
 
     seen = resolve(config, with_content=True)
     # Of a style nothing is known here: one as large as the render counts.
     size = picture_size(config.size, (height, width))
-    found = planned(config, seen, Pictures((size,), (height, width)), files=True)
+    read = ample_sides((height, width), size)
+    found = planned(replace(config, size=size), seen, Pictures((size,), read), files=True)
     table = Table("level", "picture", "canvas", "sweeps", "patches a sweep", title="a render would need")
     passes = 0
     pixels = 0

@@ -50,6 +50,7 @@ def invert(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     overlap: option.Overlap = DEFAULT.overlap,
     depth: option.Depth = 8,
     compression: option.CompressionOption = Compression.DEFLATE,
@@ -93,6 +94,7 @@ def invert(
         patch=patch,
         memory=memory,
         host_memory=host_memory,
+        max_input_pixels=max_input_pixels,
         overlap=overlap,
     )
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))

@@ -107,11 +107,11 @@ def readied(
 
     With a folder to convert them into, they may be larger than memory.
     """
-    from tilestyle.images import open_source
+    from tilestyle.images import open_source, pixel_limit
     from tilestyle.printing import ready
     from tilestyle.sources import Style
 
-    with ExitStack() as opened:
+    with pixel_limit(config.max_input_pixels), ExitStack() as opened:
 
         def source(file: Path) -> Source:
             return opened.enter_context(open_source(file, convert_into))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.choices import SUFFIXES, Codec, Compression, Format, Intent
+from tilestyle.choices import MAX_INPUT_PIXELS, SUFFIXES, Codec, Compression, Format, Intent
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
     Color,
@@ -21,6 +21,16 @@ from tilestyle.config import (
     Tileable,
 )
 from tilestyle.paper import DPI, Fit
+
+
+def _allow_pixels(context: typer.Context, most: int | None) -> int | None:
+    """Let pictures of so many pixels be read, by whatever reads them in this command."""
+    if most is not None and not context.resilient_parsing:
+        from tilestyle.images import pixel_limit
+
+        context.with_resource(pixel_limit(most))
+    return most
+
 
 LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
 FILM = "Film"
@@ -321,6 +331,16 @@ HostMemory = Annotated[
     typer.Option(
         help="RAM for canvas, optimiser and pictures to stay within, such as 4GiB.",
         show_default="no limit",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+MaxInputPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="Pixels of the largest picture that is read: a small file can claim any number of them.",
+        show_default=f"{MAX_INPUT_PIXELS}, a gigapixel",
+        min=2,
+        callback=_allow_pixels,
         rich_help_panel=COMPUTATION,
     ),
 ]

@@ -64,6 +64,7 @@ def sheet(
     precision: option.PrecisionOption = DEFAULT.precision,
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     jpeg_quality: option.JpegQuality = 95,
     work_dir: option.WorkDir = None,
     keep: option.Keep = False,

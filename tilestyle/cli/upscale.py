@@ -56,6 +56,7 @@ def upscale(
     patch: option.Patch = UPSCALE.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     depth: option.Depth = 8,
     compression: option.CompressionOption = Compression.DEFLATE,
     form: option.FormatOption = None,

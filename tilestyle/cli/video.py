@@ -51,6 +51,7 @@ def video(
     precision: option.PrecisionOption = DEFAULT.precision,
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     fps: Annotated[
         float | None,
         typer.Option(help="Frames a second.", show_default="the clip's", rich_help_panel=option.FILM),

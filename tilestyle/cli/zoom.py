@@ -37,6 +37,7 @@ def zoom(
     precision: option.PrecisionOption = ZOOM.precision,
     patch: option.Patch = ZOOM.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     film: option.SeriesFilm = None,
     between: option.Between = 2,
     fps: option.Fps = FILM.fps,

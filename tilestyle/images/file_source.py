@@ -62,19 +62,22 @@ class FileSource(Source):
     def shrunk(self, height: int, width: int) -> Picture:
         """The whole picture at a smaller size (or its own), by means over areas; with alpha if it has any.
 
-        Read once in strips and never whole; from a smaller copy where the file has one, and JPEG at the
-        smaller size it decodes to, both at least twice the size asked for.
+        Read once in strips and never whole where its format allows; from a smaller copy where the file has one,
+        and JPEG at the smaller size it decodes to, both at least twice the size asked for. Nothing is
+        converted: what has to be decoded whole is let go of afterwards.
         """
         check_shrinks(self, height, width)
         with decoding(self.name):
             streamed = self._opened is None and self._seen.streamed
-            meaning = self._seen if streamed else self._windows()[1]
+            meaning = self._seen if self._opened is None else self._opened[1]
             # Strips run along stored rows: what lies on its side is averaged so, and turned when small.
             target = (width, height) if swaps_sides(meaning.orientation) else (height, width)
             if streamed:
                 sides, strips = decoded_strips(self._seen, *target)
             else:
-                smaller = self._windows()[0].reduced(*target)
+                windows = SampleWindows(decoded(self._seen)) if self._opened is None else self._opened[0]
+                self._check_scale(windows, meaning)
+                smaller = windows.reduced(*target)
                 sides, strips = smaller.extent(), _strips(smaller)
             mean = AreaMean(sides, target)
             for stored in strips:
@@ -115,11 +118,14 @@ class FileSource(Source):
                 self._opened = SampleWindows(decoded(self._seen)), self._seen
             else:
                 self._opened = convert.tiled_copy(self._seen, self._convert_into)
-        windows, meaning = self._opened
+        self._check_scale(*self._opened)
+        return self._opened
+
+    def _check_scale(self, windows: Windows, meaning: Description) -> None:
+        """Raise PictureError, at the first need, where floats are not those of a picture."""
         if not self._scale_is_known:
             _check_scale(windows, meaning, self.name)
             self._scale_is_known = True
-        return windows, meaning
 
 
 def open_source(path: PathLike, convert_into: Path | None = None) -> FileSource:

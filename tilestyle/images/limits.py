@@ -25,11 +25,6 @@ def pixel_limit(most: int | None) -> Iterator[None]:
         _most.reset(token)
 
 
-def raise_pixel_limit(most: int) -> None:
-    """Read pictures of up to ``most`` pixels from now on, in this thread."""
-    _most.set(most)
-
-
 def check_pixels(label: str, height: int, width: int) -> None:
     """Raise PictureError for a picture of one pixel or none, or of more than the limit."""
     check_content(label, height, width)
