@@ -104,15 +104,16 @@ def check_pixels(found: Picture, seen: Seen, way: str) -> None:
         assert_allclose(found.alpha, seen.alpha, atol=seen.atol, err_msg=way)
 
 
-def check_refusal(path: Path, work: Path) -> str:
-    """All ways of reading a file refuse it, each in one line."""
+def check_refusal(path: Path, work: Path, *, decoding: bool = False) -> str:
+    """All ways of reading a file refuse it, each in one line; its facts too, unless that shows in decoding."""
 
     def opened(folder: Path | None) -> None:
         with open_source(path, folder) as source:
             gathered(source)
 
     lines = set()
-    for way in (inspect_picture, read_picture, lambda _: opened(None), lambda _: opened(work)):
+    ways: list[Callable[[Path], object]] = [read_picture, lambda _: opened(None), lambda _: opened(work)]
+    for way in [*ways, *([] if decoding else [inspect_picture])]:
         with pytest.raises(PictureError) as caught:
             way(path)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
@@ -748,9 +749,22 @@ def test_tiff_whose_numbers_are_lists(tmp_path: Path, tag: int, count: int) -> N
     try:
         seen = Seen(read_picture(tmp_path / "a.tif").pixels)
     except PictureError:
-        check_refusal(tmp_path / "a.tif", tmp_path / "work")
+        line = check_refusal(tmp_path / "a.tif", tmp_path / "work")
+        if tag in (256, 257) and count == 2:
+            assert "TIFF whose" in line
     else:
         check_agreement(tmp_path / "a.tif", tmp_path / "work", seen)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("tag", [256, 257])
+def test_tiff_larger_than_its_content(tmp_path: Path, layout: str, tag: int) -> None:
+    """What is missing may not be memory that was never written."""
+    path = tmp_path / "a.tif"
+    how = {name: value for name, value in LAYOUTS[layout].items() if name != "bigtiff"}
+    tiff_case(path, "RGB", "uint8", "none", 1, how)
+    patched(path, tag, value=20 * SHAPE[0])
+    check_refusal(path, tmp_path / "work", decoding="compression" in how and "tile" not in how)
 
 
 @pytest.mark.parametrize(

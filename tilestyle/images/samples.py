@@ -53,7 +53,12 @@ def picture_from_window(samples: Samples, name: str) -> Picture:
     """Develop the samples of a part of a picture, which may be of any size and brightness."""
     with within_memory(name):
         for values in (samples.values, samples.alpha):
-            if values is not None and values.dtype == np.float32 and not np.isfinite(values.sum()):
+            # NaN anywhere makes both NaN.
+            if (
+                values is not None
+                and values.dtype == np.float32
+                and not np.isfinite([values.min(), values.max()]).all()
+            ):
                 raise _not_finite(name)
         return _upright_srgb(samples, name)
 
@@ -83,7 +88,8 @@ def straight_from_premultiplied(values: NDArray[Any], alpha: NDArray[Any]) -> Fl
     """Divide the alpha [H, W] out of values [H, W, C]; black where nothing is left to divide by."""
     unit, cover = unit_from_stored(values), unit_from_stored(alpha)[..., None]
     straight = np.zeros_like(unit)
-    np.divide(unit, cover, out=straight, where=cover > 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # of floats that are no colours
+        np.divide(unit, cover, out=straight, where=cover > 0)
     return np.minimum(straight, np.float32(1.0))
 
 

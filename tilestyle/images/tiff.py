@@ -85,8 +85,11 @@ def describe_tiff(path: Path) -> Description:
 
     Raises PictureError for volumes, unknown channels, signed numbers and files that end too early.
     """
-    with main_page(path) as page:
-        return describe_page(page, path)
+    try:
+        with main_page(path) as page:
+            return describe_page(page, path)
+    except TypeError as error:  # tifffile takes tags that have to be numbers for such
+        raise PictureError(f"{path.name} is a TIFF whose tags are damaged", hint="export it again") from error
 
 
 def describe_page(page: tifffile.TiffPage, path: Path) -> Description:
@@ -225,7 +228,13 @@ def has_all_segments(page: tifffile.TiffPage, file_bytes: int) -> bool:
         return False
     ends = [start + count for start, count in zip(offsets, counts, strict=True) if start and count]
     if page.is_contiguous and not is_sparse(page):
-        ends.append(offsets[0] + page.nbytes)
+        ends.append(offsets[0] + page.nbytes)  # whatever the one count of a single strip says
+    elif page.compression == COMPRESSION.NONE:
+        channels = page.samplesperpixel // planes_of_page(page)
+        row_bytes = -(-width * channels * page.bitspersample // 8)
+        last = height if page.is_tiled else (page.imagelength - 1) % height + 1
+        if any(0 < count < min(height, last) * row_bytes for count in counts):
+            return False
     return max(ends, default=0) <= file_bytes
 
 
