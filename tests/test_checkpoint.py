@@ -264,7 +264,7 @@ def test_two_renders_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_files_of_others_stay(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "letter.txt").write_text("dear")
-    with pytest.raises(WorkError, match=r"holds letter\.txt"):
+    with pytest.raises(WorkError, match=r"is not a work folder of tilestyle \(it holds letter\.txt\)"):
         pixels(CONFIG, tmp_path / "work")
     assert (tmp_path / "work" / "letter.txt").read_text() == "dear"
 

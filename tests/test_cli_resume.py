@@ -79,7 +79,7 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
 
 
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
-    for folder, message in [("none", "there is no folder none"), (".", "keeps no render")]:
+    for folder, message in [("none", "there is no folder none"), (".", "is not a work folder")]:
         done = called(tmp_path, "resume", folder)
         assert done.returncode == 2
         assert message in done.stderr

@@ -14,11 +14,12 @@ from tilestyle.checkpoint import Checkpoints, Left
 from tilestyle.config import RenderConfig
 from tilestyle.guides import roles
 from tilestyle.images import Picture
+from tilestyle.ledger import noting
 from tilestyle.preparation import prepare
 from tilestyle.progress import Observer
 from tilestyle.rendering import run
 from tilestyle.sources import digest, style_list
-from tilestyle.work import Work, WorkFolder
+from tilestyle.work import Work, WorkFolder, translated
 
 if TYPE_CHECKING:
     from tilestyle.preparation import Source, Styles
@@ -101,9 +102,17 @@ def working(
 ) -> Iterator[Checkpoints | None]:
     """Checkpoints in a work folder, made or gone on from; None without a folder.
 
-    `about` says what the render is of (`identity`), `agree` is asked whether to go on, else it begins anew.
-    The folder is removed when the block ends with the render complete, or nothing kept. Raises WorkError when
-    it is in use, damaged, or was left by another render.
+    The folder is removed when the block ends without an exception and the render is complete, so that the block
+    must end with what was rendered in a safe place. It is removed, too, where nothing has been kept. Whatever
+    exception passes, a checkpoint stays.
+
+    Args:
+        work: The folder, and how it is used.
+        about: Says what the render is of (`identity`).
+        agree: Is asked whether to continue what was kept; else the render begins anew.
+
+    Raises:
+        WorkError: The folder is in use, damaged, not ours, or was left by another render.
     """
     if work is None:
         yield None
@@ -111,22 +120,28 @@ def working(
     work = work if isinstance(work, Work) else Work(Path(work))
     ranks = work.ranks
     folder = WorkFolder(work.path, ranks)
-    checkpoints = None
+    checkpoints, ended = None, False
     try:
         facts = about() if ranks.first else {}
         if work.restart and ranks.first:
-            folder.clear()
+            with translated(folder.path):
+                folder.clear()
         checkpoints = Checkpoints(folder, facts, work)
         if checkpoints.left and not ranks.told(ranks.first and agree(checkpoints.left)):
             if ranks.first:
-                folder.clear()
+                with translated(folder.path):
+                    folder.clear()
             checkpoints = Checkpoints(folder, facts, work)
-        yield checkpoints
+        with noting(folder.path):
+            yield checkpoints
+        ended = True
     finally:
-        if checkpoints is not None:
-            checkpoints.close()
-        idle = checkpoints is not None and (checkpoints.complete or not checkpoints.any)
-        folder.close(remove=idle and not work.keep)
+        try:
+            if checkpoints is not None:
+                checkpoints.close()
+        finally:
+            done = ended and checkpoints is not None and checkpoints.complete
+            folder.close(remove=not work.keep and (done or not folder.keeps))
 
 
 def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:

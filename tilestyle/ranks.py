@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from types import FrameType
 from typing import Any
@@ -107,6 +108,18 @@ class Ranks:
             return value
         self._until(lambda: bool(self._say(lambda: store.check([key]))))
         return json.loads(self._say(lambda: store.get(key)))
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What everybody has to say, as JSON holds it, in the order of the ranks; the others hear nothing."""
+        if self.link is None:
+            return [value]
+        store, self.link.asked = self.link.store, self.link.asked + 1
+        keys = [f"said {self.link.asked} {index}" for index in range(self.count)]
+        self._say(lambda: store.set(keys[self.index], json.dumps(value)))
+        if not self.first:
+            return []
+        self._until(lambda: bool(self._say(lambda: store.check(keys))))
+        return [json.loads(self._say(partial(store.get, key))) for key in keys]
 
     def counts(self, value: int) -> list[int]:
         """Everybody's number, in the order of the ranks."""

@@ -30,7 +30,9 @@ def run(
 ) -> Picture:
     """Render a job; the content's transparency, if it has any, is kept.
 
-    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
+    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time. Checkpoints
+    then hold the finished render; the work folder is removed by whoever has put the picture into a safe place
+    (api.working).
     """
     first = job.ranks.first
     tell: Callable[..., None] = (first and observer) or (lambda event: None)
@@ -74,7 +76,7 @@ def run(
     asked = stop or (lambda: False)
     canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
     if checkpoints and standing and complete:
-        checkpoints.enter(standing)  # writing takes a while, too
+        checkpoints.finish(standing)  # what is done with the picture may fail
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied

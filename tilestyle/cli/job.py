@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from enum import Enum
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -17,13 +18,16 @@ from tilestyle.cli.filming import Film
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.config import Optimiser, Precision, RenderConfig
+from tilestyle.errors import TilestyleError
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
+    from tilestyle.checkpoint import Checkpoints
     from tilestyle.images import Json, Picture, Source
     from tilestyle.job import Job
     from tilestyle.printing import Printing, Ready
+    from tilestyle.progress import Finished
     from tilestyle.ranks import Ranks
 
 
@@ -135,18 +139,29 @@ def produce(
     printing: Printing | None = None,
     content: Path | None = None,
     finish: Callable[[Picture], Picture] = lambda picture: picture,
+    after: Callable[[], None] = lambda: None,
 ) -> None:
     """Render, show progress, write the picture with its settings, say what was done.
 
-    `finish` makes what is written of what was rendered. Of several ranks that torchrun has started, the first
-    one speaks and writes.
+    Of several ranks that torchrun has started, the first one speaks and writes. The work folder is removed when
+    all has been written, by `after` too.
+
+    Args:
+        styles: The pictures whose style is taken.
+        config: The settings of the render.
+        output: Where the picture goes.
+        keeping: Where the work is kept.
+        printing: How it is printed, if it is.
+        content: The content, if there is one.
+        finish: Makes what is written of what was rendered.
+        after: Writes what else there is to write.
     """
     from tilestyle.ranks import joined
 
     with joined() as ranks:
         if not ranks.first:
             output = replace(output, quiet=True, preview=None, frames=None, film=None, settings=None)
-        _produce(styles, config, output, keeping, printing, content, finish, ranks)
+        _produce(styles, config, output, keeping, printing, content, finish, after, ranks)
 
 
 def _produce(
@@ -157,11 +172,12 @@ def _produce(
     printing: Printing | None,
     content: Path | None,
     finish: Callable[[Picture], Picture],
+    after: Callable[[], None],
     ranks: Ranks,
 ) -> None:
     from tilestyle.api import working
     from tilestyle.budget import find_device
-    from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
+    from tilestyle.cli.display import stop_on_interrupt, together, watcher
     from tilestyle.cli.filming import filmed
     from tilestyle.frames import Frames
     from tilestyle.images import source_from
@@ -197,25 +213,85 @@ def _produce(
         if output.settings:
             keep_settings(output.settings, config, job)
         finest = job.levels[-1].extent.picture
-        with filmed(output.film, finest.height, finest.width, checkpoints) as observers:
-            picture = run(job, together([observe, *observers]), stop, checkpoints)
-        if not ranks.first:
-            return
-        picture = finish(picture)
-        made = provenance(styles, found.config, content)
-        output.write(found.printed(source_from(picture)), found.dpi, made)
-        left = checkpoints is not None and checkpoints.any and not checkpoints.complete
+        with told_what_is_kept(checkpoints, lambda: bool(ends)):
+            with filmed(output.film, finest.height, finest.width, checkpoints) as observers:
+                picture = run(job, together([observe, *observers]), stop, checkpoints)
+            if not ranks.first:
+                return
+            left = checkpoints is not None and checkpoints.any and not checkpoints.complete
+            spared = left and is_input(output.file, styles, found.config, content)
+            if not spared:
+                picture = finish(picture)
+                made = provenance(styles, found.config, content)
+                output.write(found.printed(source_from(picture)), found.dpi, made)
+                after()
+    folder = work.path if left and work else None
     if not output.quiet:
-        end = ends[-1]
+        report(output.file, None if spared else picture, ends[-1], peak.bytes(), folder)
+
+
+def report(file: Path, picture: Picture | None, end: Finished, peak: int, folder: Path | None) -> None:
+    """Say what was written, and with a folder how to continue; without a picture, why none was."""
+    from tilestyle.cli.display import clock
+
+    if picture is None:
+        print(f"stopped early: {file} is an input and was left as it was", file=sys.stderr)
+    else:
         stopped = "" if end.complete else "stopped early, "
         unit = "h" if round(end.seconds) >= 3600 else "min"
         print(
-            f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
-            f"{clock(end.seconds)} {unit}, peak {gib(peak.bytes())} GiB",
+            f"wrote {file}: {picture.width} x {picture.height}, {stopped}"
+            f"{clock(end.seconds)} {unit}, peak {gib(peak)} GiB",
             file=sys.stderr,
         )
-        if left and work:
-            print(f"tilestyle resume {work.path} goes on", file=sys.stderr)
+    if folder is not None:
+        print(f"tilestyle resume {folder} goes on", file=sys.stderr)
+
+
+@contextmanager
+def told_what_is_kept(checkpoints: Checkpoints | None, rendered: Callable[[], bool]) -> Iterator[None]:
+    """Say how the picture can be had after all, whatever goes wrong in the block.
+
+    Args:
+        checkpoints: Where the render is kept, if anywhere.
+        rendered: Whether rendering had ended, so that what failed is the writing.
+    """
+    try:
+        yield
+    except BaseException as error:
+        said = "" if checkpoints is None else kept(checkpoints)
+        if said and isinstance(error, TilestyleError):
+            if rendered():
+                error.args = (f"{error}; {said}",)
+        elif said:
+            print(f"tilestyle: {said}", file=sys.stderr, flush=True)
+        raise
+
+
+def kept(checkpoints: Checkpoints) -> str:
+    """What is left of a render that could not be written, and the command that finishes it."""
+    if checkpoints.finished:
+        return f"nothing is lost: tilestyle resume {checkpoints.path} writes the picture"
+    if checkpoints.any:
+        return f"tilestyle resume {checkpoints.path} continues from the last checkpoint"
+    return ""
+
+
+def is_input(file: Path, styles: Sequence[StyleFile], config: RenderConfig, content: Path | None) -> bool:
+    """Whether a file is one of those that the picture is made from."""
+    given = [content, *(each.path for each in styles), *(each.mask for each in styles)]
+    given += [getattr(config, field.name) for field in fields(config)]
+    return any(
+        isinstance(each, str | PathLike) and not isinstance(each, Enum) and _same(file, Path(each))
+        for each in given
+    )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:

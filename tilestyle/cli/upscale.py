@@ -107,9 +107,12 @@ def upscale(
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet=quiet, film=filmed)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce([parsing.StyleFile(reference)], config, output, keeping, content=low, finish=finish)
-    if sheet is not None:
-        side_by_side([*interpolated(low, factor).values(), ends[0].picture]).save(sheet)
+
+    def show() -> None:
+        if sheet is not None:
+            side_by_side([*interpolated(low, factor).values(), ends[0].picture]).save(sheet)
+
+    produce([parsing.StyleFile(reference)], config, output, keeping, content=low, finish=finish, after=show)
     if not quiet:
         print(
             f"averaged down, it agrees with {low.name} to {ends[0].agreement:.1f} dB "

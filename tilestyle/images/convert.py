@@ -15,6 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
+from tilestyle import ledger
 from tilestyle.choices import Compression
 from tilestyle.images import tiff, vips
 from tilestyle.images.atomic import replacing
@@ -47,24 +48,43 @@ _MODELS = {
 }
 
 
+# Copies that this process has made, with their length, number and time of change.
+_made: dict[Path, tuple[int, int, int]] = {}
+
+
 def tiled_copy(path: Path, form: str, folder: Path) -> Path:
     """A tiled TIFF with the pixels of ``path`` in ``folder``, made unless it is there from before.
+
+    One that another process has left in a work folder is made again.
 
     Streamed where libvips can: then the samples are those of the file, not yet managed nor turned.
     Otherwise the picture is read whole. The name tells the file's place, length and time of change.
     Raises OutputError when it cannot be written, PictureError when it cannot be read.
     """
     copy = copy_of(path, folder)
-    if copy.exists():
+    # In a work folder, only what this process has made: a copy that was left there may have been damaged since.
+    if copy.exists() and (_made.get(copy) == _facts(copy) or not ledger.is_marked(folder)):
         return copy
     with encoding(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
+        ledger.claim(copy)
+    _convert(path, form, copy)
+    _made[copy] = _facts(copy)
+    return copy
+
+
+def _facts(copy: Path) -> tuple[int, int, int]:
+    found = copy.stat()
+    return found.st_size, found.st_ino, found.st_mtime_ns
+
+
+def _convert(path: Path, form: str, copy: Path) -> None:
     page = _streamed_page(path, form)
     if page is None:
         picture = read_picture(path)
         depth = 8 if picture.depth == 8 and picture.profile == "sRGB" else 16
         write_picture(copy, picture, options=WriteOptions(depth=depth, compression=Compression.NONE))
-        return copy
+        return
     with replacing(copy) as file:
         arguments = {"page": page} if is_tiff(path) else {}
         image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated", **arguments)
@@ -76,7 +96,6 @@ def tiled_copy(path: Path, form: str, folder: Path) -> Path:
             if is_disk_full(error):
                 raise disk_full(str(copy)) from error
             raise  # by the picture, then
-    return copy
 
 
 def copy_of(path: Path, folder: Path) -> Path:
