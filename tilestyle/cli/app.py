@@ -74,7 +74,7 @@ def _common(
 def main() -> None:
     """Run the command line; the user's mistakes end in one line and exit code 2."""
     if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     try:
         app()
     except TilestyleError as error:
