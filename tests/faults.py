@@ -27,28 +27,28 @@ class Faults:
         self.count = 0
         self.names: list[str] = []
         self._at = 0
-        self._code: int | None = None
+        self._error: Exception | type[BaseException] = Killed
         self._dead = False
         for name in CALLS:
             patch.setattr(os, name, self._wrapped(name, getattr(os, name)))
         opened = io.open
 
         def opening(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
-            if "r" in mode and "+" not in mode or not str(file).startswith(self._folder):
+            if ("r" in mode and "+" not in mode) or not str(file).startswith(self._folder):
                 return opened(file, mode, *rest, **options)
-            self.step(f"open {mode}")
+            self.step(f"open {mode} {Path(file).name}")
             return Watched(opened(file, mode, *rest, **options), self)
 
         patch.setattr(io, "open", opening)
         patch.setattr(builtins, "open", opening)
 
-    def arm(self, at: int, code: int | None) -> None:
-        """Make an operation fail with an error of the system, or, with None, kill the process."""
-        self.count, self._at, self._code, self._dead, self.names = 0, at, code, False, []
+    def arm(self, at: int, error: Exception | type[BaseException]) -> None:
+        """Make an operation fail with an error, or kill the process."""
+        self.count, self._at, self._error, self._dead, self.names = 0, at, error, False, []
 
     def disarm(self) -> None:
         """A new process, on a disk that works."""
-        self.arm(0, None)
+        self.arm(0, Killed)
 
     def step(self, name: str) -> None:
         """Count an operation before it is done."""
@@ -58,14 +58,19 @@ class Faults:
         self.names.append(name)
         if self.count != self._at:
             return
-        if self._code is None:
-            self._dead = True
-            raise Killed
-        raise OSError(self._code, os.strerror(self._code))
+        self._dead = self._error is Killed
+        raise self._error
+
+    @property
+    def is_first(self) -> bool:
+        """Whether what failed just now is the operation that was to fail, not one after the end."""
+        first = self.count == self._at
+        self._at = 0
+        return first
 
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any, **options: Any) -> Any:
-            self.step(name)
+            self.step(f"{name} {Path(str(arguments[0])).name}")
             return call(*arguments, **options)
 
         return wrapped
@@ -82,7 +87,7 @@ class Watched:
         try:
             self._faults.step("write")
         except BaseException:
-            if not self._faults._dead or self._faults.names[-1:] == ["write"]:
+            if self._faults.is_first:
                 self._half(content)
             raise
         return self._file.write(content)
@@ -112,4 +117,9 @@ class Watched:
         return getattr(self._file, name)
 
 
-FULL, BROKEN = errno.ENOSPC, errno.EIO
+def failure(code: int) -> OSError:
+    """An error of the system."""
+    return OSError(code, os.strerror(code))
+
+
+FULL, BROKEN, REFUSED = failure(errno.ENOSPC), failure(errno.EIO), failure(errno.EPERM)

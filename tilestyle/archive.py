@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.errors import WorkError
+from tilestyle.errors import TilestyleError, WorkError
 from tilestyle.planes import touched
 
 PIECE = 2**24  # bytes at once
@@ -88,6 +89,15 @@ def check(path: Path, size: int, sha256: str) -> None:
         raise WorkError(f"{path} is damaged", hint=ANEW)
 
 
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors in a file. Raises WorkError when the file is not what was written."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, member, size in _members(path):
+        with _translated(path):
+            found[name] = _header(member, name, size)[0]
+    return found
+
+
 def load(
     path: Path,
     place: Place = lambda name, shape: None,
@@ -95,20 +105,33 @@ def load(
 ) -> dict[str, Tensor]:
     """Read them all, or those that are wanted. Raises WorkError when the file is not what was written."""
     found = {}
+    for name, member, size in _members(path):
+        if wanted(name):
+            with _translated(path):
+                found[name] = _read(member, name, size, place)
+    return found
+
+
+def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
+    """Every tensor's name, its file, and how long that is."""
+    with _translated(path), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > info.compress_size:
+                raise ValueError(f"{name} is packed")
+            with archive.open(info) as member:
+                yield name, member, info.file_size
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                name = info.filename.removesuffix(".npy")
-                if not wanted(name):
-                    continue
-                if info.compress_type != zipfile.ZIP_STORED or info.file_size > info.compress_size:
-                    raise ValueError(f"{name} is packed")
-                with archive.open(info) as member:
-                    found[name] = _read(member, name, info.file_size, place)
+        yield
+    except TilestyleError:
+        raise
     except _FOREIGN as error:
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         raise WorkError(f"{path} is damaged ({reason})", hint=ANEW) from error
-    return found
 
 
 # What zipfile and numpy raise for a file that is damaged or made to harm.
@@ -130,12 +153,7 @@ _FOREIGN = (
 
 
 def _read(member: IO[bytes], name: str, size: int, place: Place) -> Tensor:
-    version = np.lib.format.read_magic(member)
-    if version != (2, 0):
-        raise ValueError(f"{name} is of version {version}")
-    shape, _, dtype = np.lib.format.read_array_header_2_0(member)
-    if dtype.kind not in NUMBERS or member.tell() + prod(shape) * dtype.itemsize != size:
-        raise ValueError(f"{name} is not of its shape {shape}")
+    shape, dtype = _header(member, name, size)
     tensor = place(name, shape)
     if tensor is None:
         tensor = torch.from_numpy(np.empty(shape, dtype))
@@ -147,6 +165,17 @@ def _read(member: IO[bytes], name: str, size: int, place: Place) -> Tensor:
     if member.read(1):  # also where zipfile finds a wrong checksum
         raise ValueError(f"{name} is longer than its shape {shape}")
     return tensor
+
+
+def _header(member: IO[bytes], name: str, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and type of a tensor, of which its file has the length."""
+    version = np.lib.format.read_magic(member)
+    if version != (2, 0):
+        raise ValueError(f"{name} is of version {version}")
+    shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+    if dtype.kind not in NUMBERS or member.tell() + prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{name} is not of its shape {shape}")
+    return shape, dtype
 
 
 def _parts(tensor: Tensor) -> list[Tensor]:

@@ -42,6 +42,7 @@ LEVEL = 30.0
 # A journal ends with a checkpoint when it is longer than this share of the canvas, and this many bytes.
 SHARE, LEAST = 1 / 4, 2**30
 PLANE, RIM, PATCHES = "plane ", "rim ", "patches"
+MANY = 8  # settings that are named
 SHARED = " gradient"  # what ends the name of a plane that the first rank puts back for all
 PIXELS = "pixels"  # the plane that is all that is left of a finished render
 
@@ -265,14 +266,17 @@ class Checkpoints:
                 cut_short=place.cut_short,
                 keeper=self,
             )
+            archives = [self.path / each.name for each in left.archives]
+            # Before planes are made for them, whose files may be there.
+            rows = sum(ranks.counts(sum(map(_plane_rows, archives[ranks.index :: ranks.count]))))
+            if left.filed is None and rows != (1 if left.finished else len(PLANES)) * extent.height:
+                raise self._damaged("it lacks planes")
             at.canvas = canvas = self._canvas(job, left, extent)
-            rows = self._load([self.path / each.name for each in left.archives], at, canvas)
+            self._load(archives, at, canvas)
             if not place.stepped <= len(at.patches):
                 raise self._damaged("it lacks patches")
             if left.filed is not None:
                 self._put_back(at, left.filed)
-            elif sum(ranks.counts(rows)) != (1 if left.finished else len(PLANES)) * extent.height:
-                raise self._damaged("it lacks planes")
         return at
 
     def _canvas(self, job: Job, left: Manifest, extent: Extent) -> Canvas:
@@ -323,15 +327,14 @@ class Checkpoints:
                 )
             journal.undo(file, found, canvas)
 
-    def _load(self, archives: list[Path], at: Standing, canvas: Canvas) -> int:
-        """Read what was seen, rims, and rows into the planes; answers how many of these.
+    def _load(self, archives: list[Path], at: Standing, canvas: Canvas) -> None:
+        """Read what was seen, rims, and rows into the planes.
 
         What another rank has kept is read by the one of its number, or whose it would be if there are fewer.
         """
-        ranks, planes, rows = self.ranks, canvas.planes, 0
+        ranks, planes = self.ranks, canvas.planes
 
         def place(name: str, shape: tuple[int, ...]) -> Tensor | None:
-            nonlocal rows
             if not name.startswith(PLANE):
                 return None
             plane, top = name.removeprefix(PLANE).split()
@@ -340,7 +343,6 @@ class Checkpoints:
             view = planes[plane][:, int(top) : int(top) + shape[1]]
             if view.shape != shape:
                 raise ValueError("a plane is not of this canvas")
-            rows += shape[1]
             return view
 
         def wanted(name: str) -> bool:
@@ -360,7 +362,6 @@ class Checkpoints:
                     )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._damaged("a patch or rim in it is none of this canvas") from error
-        return rows
 
     def close(self) -> None:
         """Let go of the files."""
@@ -404,6 +405,12 @@ class Checkpoints:
         return Archive(name, digest.size, digest.sha256)
 
 
+def _plane_rows(path: Path) -> int:
+    """Rows of planes in an archive, of all planes together."""
+    found = archive.shapes(path)
+    return sum(shape[1] for name, shape in found.items() if name.startswith(PLANE) and len(shape) == 3)
+
+
 def _archives(number: int, count: int) -> list[str]:
     """Files of a checkpoint, one for every rank."""
     return [f"checkpoint-{number}{f'-{index}' if index else ''}.npz" for index in range(count)]
@@ -420,7 +427,8 @@ def differences(one: Any, other: Any, name: str = "") -> str:
     found = [differences(one.get(key), value, key) for key, value in other.items() if one.get(key) != value]
     if not set(one) <= set(other):
         found.append("settings that this one has not")
-    return ", ".join(found)
+    more = [f"and {len(found) - MANY} more"] if len(found) > MANY else []
+    return ", ".join([*found[:MANY], *more])
 
 
 def _table(patches: list[Patch]) -> Tensor:

@@ -110,7 +110,7 @@ def read(file: Path) -> Manifest | None:
         return decoded(content)
     except Mismatch as error:
         raise WorkError(f"{file.parent} was left by {error}", hint=f"finish it with that, or {ANEW}") from error
-    except (ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, MemoryError) as error:
         raise WorkError(f"{file} is damaged{_because(error)}", hint=ANEW) from error
 
 

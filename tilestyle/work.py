@@ -101,7 +101,7 @@ def manifest_of(path: Path) -> Manifest | None:
 def foreign(path: Path, name: str | None = None) -> WorkError:
     """What to raise for a folder that is not one of ours."""
     old = path / MANIFEST
-    with suppress(OSError, ValueError, RecursionError):
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
         if old.stat().st_size < manifest.LARGEST and json.loads(old.read_bytes())["format"] in (1, 2, 3):
             return WorkError(
                 f"{path} was left by an earlier version of tilestyle",
@@ -256,8 +256,9 @@ class WorkFolder:
                 (self.path / LOCK).unlink(missing_ok=True)
                 with suppress(OSError):  # somebody put something there
                     self.path.rmdir()
-        except OSError as error:
-            notice(f"the work folder {self.path} cannot be removed ({error.strerror}): remove it by hand")
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or "no memory"
+            notice(f"the work folder {self.path} cannot be removed ({reason}): remove it by hand")
         finally:
             self._release()
 
