@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tilestyle.checkpoint import differences
 from tilestyle.errors import OutputError, WorkError
 from tilestyle.images import Picture, read_picture, write_picture
 from tilestyle.images.atomic import replacing
+from tilestyle.sources import digest
 from tilestyle.version import __version__
 
 MANIFEST, STATISTICS, LOCK = "series.json", "statistics.json", ".lock"
@@ -54,8 +55,9 @@ class Series:
 
     def add(self, picture: Picture, row: Row) -> None:
         """The next picture, and what is said of it. It counts once both are there."""
-        write_picture(self.file(self.count + 1), picture)
-        rows = [*self.rows, {"step": self.count + 1, **statistics(picture), **row}]
+        file = self.file(self.count + 1)
+        write_picture(file, picture)
+        rows = [*self.rows, {"step": self.count + 1, **statistics(picture), **row, "sha256": digest(file)}]
         _write(self.path / STATISTICS, rows)
         self.rows = rows
 
@@ -97,14 +99,40 @@ def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
             hint="give the same command to go on, or another folder",
         )
     rows: list[Row] = _read(path / STATISTICS) if (path / STATISTICS).exists() else []
+    _check(Series(path, rows))
     return rows
+
+
+def _check(done: Series) -> None:
+    """Raise WorkError unless the pictures of a series are those that were written."""
+    try:
+        for number, row in enumerate(done.rows, 1):
+            file = done.file(number)
+            if row["step"] != number or digest(file) != row["sha256"]:
+                raise WorkError(f"{file} is not what was written", hint="begin anew in another folder")
+    except OSError as error:
+        raise WorkError(
+            f"{file} cannot be read ({error.strerror})", hint="begin anew in another folder"
+        ) from error
+    except (TypeError, LookupError) as error:
+        raise WorkError(f"{done.path / STATISTICS} is damaged", hint="begin anew in another folder") from error
+
+
+def discard(done: Series) -> None:
+    """Remove a series, and its folder if nothing else is in it."""
+    for file in [*done.files, done.path / STATISTICS, done.path / MANIFEST, done.path / LOCK]:
+        file.unlink(missing_ok=True)
+    with suppress(OSError):
+        done.path.rmdir()
 
 
 def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkError(f"{file} is damaged ({error})", hint="begin anew in another folder") from error
+    except OSError as error:
+        raise WorkError(f"{file} cannot be read ({error.strerror})", hint="check the disk") from error
+    except (ValueError, RecursionError) as error:
+        raise WorkError(f"{file} is damaged (it is no JSON)", hint="begin anew in another folder") from error
 
 
 def _write(file: Path, value: object) -> None:

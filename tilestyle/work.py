@@ -23,7 +23,7 @@ from tilestyle.memory_size import gib
 from tilestyle.notices import notice
 from tilestyle.ranks import ALONE, Ranks
 
-MANIFEST = "manifest.json"
+MANIFEST, CELLS = "manifest.json", "cells.json"  # of a render, and of a sheet (comparison.py)
 LOCK, OWNER = "lock", "owner.json"
 # File systems on which a machine may see late what another has written.
 INCOHERENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
@@ -126,14 +126,15 @@ class WorkFolder:
     The first of several ranks locks it, the others are its guests.
     """
 
-    def __init__(self, path: Path, ranks: Ranks = ALONE) -> None:
-        """Create it, or take what is there.
+    def __init__(self, path: Path, ranks: Ranks = ALONE, manifest: str = MANIFEST) -> None:
+        """Create it, or take what is there; `manifest` is the file that says what is kept.
 
         Raises WorkError when it is in use, not a work folder, or not the same folder for all ranks.
         """
         self.path = Path(path)
         self._lock: filelock.FileLock | None = None
         self._taken = False
+        self._manifest = manifest
         if ranks.first:
             self._take()
             self._taken = True
@@ -152,9 +153,12 @@ class WorkFolder:
         try:
             self._mark()
             self._acquire()
+            for name in {MANIFEST, CELLS} - {self._manifest}:
+                if name in ledger.names(path):
+                    raise WorkError(f"{path} keeps work of another command", hint=ELSEWHERE)
             owner = {"process": os.getpid(), "host": socket.gethostname()}
             (path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
-            ledger.recover(path / MANIFEST)
+            ledger.recover(path / self._manifest)
         except OSError as error:
             self._release()
             if isinstance(error, TilestyleError):
@@ -218,7 +222,7 @@ class WorkFolder:
     @property
     def keeps(self) -> bool:
         """Whether there is a checkpoint, damaged or not."""
-        return os.path.lexists(self.path / MANIFEST)
+        return os.path.lexists(self.path / self._manifest)
 
     def manifest(self) -> Manifest | None:
         """What was kept, if anything. Raises WorkError when it cannot be understood."""
@@ -239,7 +243,7 @@ class WorkFolder:
     def clear(self) -> None:
         """Remove what an earlier render left. Raises OSError."""
         # The manifest first: whatever happens on the way, no checkpoint is left that lacks its files.
-        for path in sorted(self._files(), key=lambda path: path.name != MANIFEST):
+        for path in sorted(self._files(), key=lambda path: path.name != self._manifest):
             if path.name not in (LOCK, OWNER):
                 ledger.remove(path)
 

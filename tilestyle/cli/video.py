@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +70,7 @@ def video(
     from tilestyle.film import check_film, is_frames
     from tilestyle.flow import opencv
     from tilestyle.remux import check_sound, written
+    from tilestyle.series import discard
     from tilestyle.video import stylise
 
     found = footage(clip)
@@ -105,6 +105,6 @@ def video(
     if is_frames(out) or done.count < total:
         return
     written(done.files, out, film, found.path)
-    shutil.rmtree(folder)
+    discard(done)
     if not quiet:
         print(f"wrote {out}", file=sys.stderr)
