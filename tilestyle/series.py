@@ -23,6 +23,7 @@ from tilestyle.images import Picture, read_picture, write_picture
 from tilestyle.images.atomic import replacing
 from tilestyle.sources import digest
 from tilestyle.version import __version__
+from tilestyle.work import acquired, translated
 
 MANIFEST, STATISTICS, LOCK = "series.json", "statistics.json", ".lock"
 Row = dict[str, Any]
@@ -72,15 +73,16 @@ def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} is no folder ({error.strerror})", hint="give another --out") from error
-    lock = filelock.FileLock(path / LOCK)
     try:
-        lock.acquire(timeout=0)
+        with translated(path):
+            lock = acquired(path / LOCK)
     except filelock.Timeout:
         raise WorkError(f"{path} is in use", hint="wait for the other program, or give another --out") from None
     try:
         yield Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
@@ -136,7 +138,7 @@ def _read(file: Path) -> Any:
 
 
 def _write(file: Path, value: object) -> None:
-    with replacing(file) as handle:
+    with translated(file.parent), replacing(file) as handle:
         handle.write(json.dumps(value, indent=1).encode())
 
 

@@ -90,6 +90,24 @@ def translated(path: Path, kept: Callable[[], bool] = lambda: False) -> Iterator
         ) from error
 
 
+def acquired(file: Path) -> filelock.FileLock | None:
+    """A lock that this process holds; None on a drive that has no locks, which is said.
+
+    Raises filelock.Timeout where another process holds it, OSError where the file cannot be made.
+    """
+    lock = filelock.FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in UNLOCKABLE:
+            raise
+        notice(f"the drive of {file.parent} has no locks: nothing else may use that folder meanwhile")
+        return None
+    return lock
+
+
 def manifest_of(path: Path) -> Manifest | None:
     """What a folder keeps, if anything. Raises WorkError when it is not ours, or cannot be understood."""
     with translated(path):
@@ -183,20 +201,12 @@ class WorkFolder:
         ledger.mark(self.path, LOCK, OWNER)
 
     def _acquire(self) -> None:
-        path = self.path
-        lock = filelock.FileLock(path / LOCK)
         try:
-            lock.acquire(timeout=0)
+            self._lock = acquired(self.path / LOCK)
         except filelock.Timeout:
             raise WorkError(
-                f"{path} is in use by {self._owner()}", hint=f"wait for it, or {ELSEWHERE}"
+                f"{self.path} is in use by {self._owner()}", hint=f"wait for it, or {ELSEWHERE}"
             ) from None
-        except (OSError, NotImplementedError) as error:
-            if isinstance(error, OSError) and error.errno not in UNLOCKABLE:
-                raise
-            notice(f"the drive of {path} has no locks: nothing else may use that folder meanwhile")
-            return
-        self._lock = lock
 
     def _release(self) -> None:
         if self._lock is not None:
