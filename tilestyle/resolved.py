@@ -22,7 +22,7 @@ from tilestyle.budget import (
     worth_keeping,
 )
 from tilestyle.config import Color, Optimiser, Precision, RenderConfig, Sampler
-from tilestyle.errors import SettingError
+from tilestyle.errors import SettingError, WorkError
 from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
 from tilestyle.networks.network import FeatureNetwork, exact_halo
@@ -34,6 +34,8 @@ from tilestyle.ranks import ALONE, Ranks
 # Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
 # the deepest layer sees.
 COARSEST_STYLE = 128
+# Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
+MOST = 1024
 
 
 # Of a patch's bytes, those that glibc keeps besides when it may: its heap holds up to twice what is in use.
@@ -151,6 +153,7 @@ def planned(
             hint=f"give at least {least}",
         )
     device = seen.network.device
+    _check_settled(settled, config, seen.unit, least)
     if settled is None and config.optimiser is Optimiser.LBFGS:
         history = fitting_history(
             device, seen.limits, lambda length: need(given or least, history=length), config.history
@@ -178,6 +181,21 @@ def planned(
     hosted = mapped or settled.history > 0
     home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
     return Planned(Box(0, 0, *size), steps(settled.side), settled.side, home, settled, found)
+
+
+def _check_settled(settled: Settled | None, config: RenderConfig, unit: int, least: int) -> None:
+    """Raise WorkError where a work folder, which is not trusted, has settled what no render has."""
+    if settled is None:
+        return
+    lasting = config.optimiser is Optimiser.LBFGS
+    sensible = settled.side % unit == 0 and least <= settled.side <= max(MOST, config.patch or 0)
+    asked = config.patch is None or settled.side == config.patch // unit * unit
+    kept = lasting or config.keep_content in (None, settled.content_kept)
+    if not (sensible and asked and kept and (settled.history > 0) == lasting):
+        raise WorkError(
+            "the work folder is damaged (its patch or memory are not of this render)",
+            hint="begin anew with --restart",
+        )
 
 
 def layer_weights(
