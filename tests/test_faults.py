@@ -26,7 +26,7 @@ from tilestyle.config import Precision
 from tilestyle.errors import TilestyleError, WorkError
 from tilestyle.images import Picture, read_picture, write_picture
 from tilestyle.progress import Event, SweepDone
-from tilestyle.work import MANIFEST, Work
+from tilestyle.work import MANIFEST, Work, WorkFolder
 
 FULL_SWEEPS = bool(os.environ.get("TILESTYLE_FULL_SWEEPS"))
 CONTENT, STYLE, OTHER = waves(64, 80, 1), waves(40, 48, 2), waves(64, 80, 3)
@@ -122,7 +122,8 @@ def test_whatever_file_operation_fails_the_render_ends_in_the_same_bytes(
             assert not path.exists() or len(list(path.iterdir())) <= 1, where
             foreign = set()
         else:
-            foreign = FOREIGN - {file.name for file in path.iterdir()}
+            # But for names that were going to be ours the next moment.
+            foreign = FOREIGN - {file.name for file in path.iterdir()} - ledger._listed(path).names
             for name in foreign:
                 (path / name).write_bytes(b"mine")
         assert pixels(work) == expected, where
@@ -342,6 +343,18 @@ def test_a_person_s_folder_is_refused_and_left_as_it_is(tmp_path: Path, restart:
         assert [(file.name, file.read_bytes()) for file in folder.iterdir()] == [
             (name, b'{"name": "my web app"}')
         ]
+
+
+def test_a_marker_that_was_not_finished_is_as_good_as_none(tmp_path: Path) -> None:
+    ledger.mark(tmp_path, "lock", "owner.json")
+    whole = (tmp_path / ledger.MARKER).read_bytes()
+    for length in range(0, len(whole), 9):
+        work = tmp_path / str(length)
+        work.mkdir()
+        (work / ledger.MARKER).write_bytes(whole[:length])
+        (work / "lock").touch()
+        WorkFolder(work).close(remove=True)
+        assert not work.exists(), length
 
 
 def test_what_a_person_puts_into_a_work_folder_survives(tmp_path: Path, home: str, expected: bytes) -> None:

@@ -71,6 +71,12 @@ def header(folder: Path) -> str | None:
     return found.split(b"\n")[0].decode("ascii", "replace") if found else None
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a folder has the beginning of a marker, as a kill may leave it."""
+    found = header(folder)
+    return found is None or HEADER.startswith(found)
+
+
 def is_marked(folder: Path) -> bool:
     """Whether a folder is one of ours."""
     return header(folder) == HEADER

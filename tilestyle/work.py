@@ -174,6 +174,7 @@ class WorkFolder:
             for name in {MANIFEST, CELLS} - {self._manifest}:
                 if name in ledger.names(path):
                     raise WorkError(f"{path} keeps work of another command", hint=ELSEWHERE)
+            ledger.claim(path / OWNER)
             owner = {"process": os.getpid(), "host": socket.gethostname()}
             (path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
             ledger.recover(path / self._manifest)
@@ -192,12 +193,11 @@ class WorkFolder:
         """Make a new or empty folder ours. Raises WorkError for one that is neither empty nor ours."""
         if ledger.is_marked(self.path):
             return
-        # What a kill between making, marking and locking may have left.
-        nothing = {ledger.MARKER, LOCK}
-        found = {each.name: each for each in self.path.iterdir()}
-        others = [name for name in sorted(found) if name not in nothing or found[name].lstat().st_size]
-        if others:
-            raise foreign(self.path, others[0])
+        # A kill between making, marking and locking may have left an empty lock, or a part of the marker.
+        for file in sorted(self.path.iterdir()):
+            left = file.name == LOCK and not file.lstat().st_size
+            if not left and not (file.name == ledger.MARKER and ledger.is_begun(self.path)):
+                raise foreign(self.path, file.name)
         ledger.mark(self.path, LOCK, OWNER)
 
     def _acquire(self) -> None:
