@@ -35,7 +35,7 @@ CONFIG = RenderConfig(
 )
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """What stands for the end of the process: nothing is done about it."""
 
 

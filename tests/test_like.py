@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tilestyle.cli.app import app, main
+from tilestyle.cli.app import main
+from tilestyle.cli.commands import app
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
 from tilestyle.look import look_of

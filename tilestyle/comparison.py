@@ -17,6 +17,7 @@ from tilestyle.progress import Event, Finished
 from tilestyle.resolved import resolve
 from tilestyle.varied import Variation
 from tilestyle.version import __version__
+from tilestyle.watching import guarded
 
 MOST = 2  # settings that a sheet has room for: across, and down
 
@@ -83,6 +84,7 @@ def cells(
     `begin` is told the number of every cell that is rendered, from 1, and how many there are. Where `stop`
     answers True, what is finished is answered. Errors as in api.render.
     """
+    begin = guarded(begin, "the observer")
     configs = list(comparison.configs())
     sources = {"style": comparison.style, "content": comparison.content}
     found: list[Picture] = []

@@ -25,6 +25,7 @@ from tilestyle.progress import Observer
 from tilestyle.repeated import RepeatedJob, finished
 from tilestyle.series import Series, pixels_of, series
 from tilestyle.sources import digest
+from tilestyle.watching import guarded
 
 PathLike = str | os.PathLike[str]
 
@@ -36,6 +37,12 @@ class Watch:
     observer: Observer | None = None
     tell: Callable[[Series], None] = lambda done: None
     stop: Callable[[], bool] | None = None
+
+    def __post_init__(self) -> None:
+        """See to it that neither callback can end the series: one that fails is not called again."""
+        object.__setattr__(self, "tell", guarded(self.tell, "the observer"))
+        if self.observer:
+            object.__setattr__(self, "observer", guarded(self.observer, "the observer"))
 
 
 NOBODY = Watch()

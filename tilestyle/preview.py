@@ -30,6 +30,7 @@ from tilestyle.printing import Ready, with_guides
 from tilestyle.rendering import run
 from tilestyle.resolved import COARSEST_STYLE
 from tilestyle.sources import Style, planes_of
+from tilestyle.watching import guarded
 
 SURROUNDINGS = 128
 """Pixels rendered around a crop at the least: near its edge a window has no neighbours."""
@@ -120,6 +121,7 @@ def preview(
             "crops cannot be foreseen with locality: rendered alone, they are not where they belong",
             hint="give --crops 0",
         )
+    begin = guarded(begin, "the observer")
     long_side = max(ready.height, ready.width)
     share = min(1.0, wanted.side / long_side)
     height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))

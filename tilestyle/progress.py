@@ -69,6 +69,14 @@ class PatchHalved:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The render was asked to stop, and what is done has been kept, if it is kept at all.
+
+    The picture as far as it got is made next, which ends with `Finished`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The render ended: `complete` unless it was asked to stop."""
 
@@ -76,9 +84,9 @@ class Finished:
     seconds: float
 
 
-Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Finished
+Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Stopped | Finished
 
-# Called between sweeps; the render waits for it.
+# Called between sweeps; the render waits for it. Its exceptions become a warning (watching.py).
 Observer = Callable[[Event], None]
 
 

@@ -18,8 +18,19 @@ from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Store
-from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.progress import (
+    Clock,
+    Finished,
+    LevelStarted,
+    Observer,
+    PatchHalved,
+    Resumed,
+    Started,
+    Stopped,
+    SweepDone,
+)
 from tilestyle.rescue import persist
+from tilestyle.watching import guarded
 
 
 def run(
@@ -30,10 +41,11 @@ def run(
 ) -> Picture:
     """Render a job; the content's transparency, if it has any, is kept.
 
-    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
+    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time. An observer
+    that raises an exception is warned of and not called again; the render goes on.
     """
     first = job.ranks.first
-    tell: Callable[..., None] = (first and observer) or (lambda event: None)
+    tell: Callable[..., None] = guarded(observer, "the observer") if first and observer else lambda event: None
     tell(started(job))
     release()
     left = checkpoints.left if checkpoints else None
@@ -75,6 +87,8 @@ def run(
     canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
     if checkpoints and standing and complete:
         checkpoints.enter(standing)  # writing takes a while, too
+    if not complete:
+        tell(Stopped())
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied

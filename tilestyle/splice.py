@@ -31,7 +31,8 @@ def filming_on(path: Path, config: FilmConfig, folder: Path, *, anew: bool) -> I
     """A writer of frames, of work that may be killed and gone on with: every run leaves its part in a folder.
 
     When the block ends without error, all parts are the film. With `anew`, those that are there are not.
-    A kill loses what its encoder had not yet written, a second or two.
+    A kill loses what its encoder had not yet written, a second or two. So does a part that cannot be ended (a
+    full disk): what there is becomes the film, then the error is raised.
     """
     check_film(path, config)
     if is_frames(path):
@@ -46,13 +47,22 @@ def filming_on(path: Path, config: FilmConfig, folder: Path, *, anew: bool) -> I
     part = folder / PARTS.replace("*", f"{number:06}")
     codec = config.codec or CODECS[path.suffix.lower()]
     writer = Encoded(part, replace(config, codec=codec), part.name)
+    failed: Exception | None = None
     try:
         yield writer
     finally:
-        with suppress(OutputError):  # without a frame: then those before are the film
-            writer.finish()
-        writer.close()
+        try:
+            with suppress(OutputError):  # without a frame: then those before are the film
+                writer.finish()
+        except Exception as error:
+            failed = error
+        try:
+            writer.close()
+        except Exception as error:
+            failed = failed or error
     splice([*parts, part], path, config)
+    if failed:
+        raise failed
 
 
 def splice(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:

@@ -1,87 +1,52 @@
-"""The commands together, and the one place where errors become messages."""
+"""The start of the program, and the one place where errors become messages.
+
+What the commands need is imported once signals are handled: Ctrl-C may come at any moment.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
-
-from tilestyle.cli import (
-    benchmark,
-    demo,
-    drift,
-    info,
-    invert,
-    presets,
-    preview,
-    render,
-    resume,
-    sheet,
-    texture,
-    upscale,
-    video,
-    zoom,
-)
-from tilestyle.errors import SettingError, TilestyleError
-from tilestyle.version import __version__
-
-app = typer.Typer(
-    help="Render style at any resolution: pictures in the style of others, textures of any size.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("render")(render.render)
-app.command("texture")(texture.texture)
-app.command("invert")(invert.invert)
-app.command("resume")(resume.resume)
-app.command("preview")(preview.preview)
-app.command("sheet")(sheet.sheet)
-app.command("drift")(drift.drift)
-app.command("zoom")(zoom.zoom)
-app.command("upscale")(upscale.upscale)
-app.command("video")(video.video)
-app.command("demo")(demo.demo)
-app.command("info")(info.info)
-app.command("presets")(presets.presets)
-app.add_typer(benchmark.app, name="benchmark")
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"tilestyle {__version__}")
-        raise typer.Exit
-
-
-# Commands that processes started by torchrun run together.
-TOGETHER = ("render", "texture", "invert", "resume")
-
-
-@app.callback()
-def _common(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in TOGETHER:
-        raise SettingError(f"{context.invoked_subcommand} is for one process", hint="call it without torchrun")
+from tilestyle.cli import signals, terminal
 
 
 def main() -> None:
-    """Run the command line; the user's mistakes end in one line and exit code 2."""
+    """Run the command line.
+
+    The user's mistakes end in one line and exit code 2, signals in one line and exit code 128 and their number
+    (130 for Ctrl-C).
+    """
+    terminal.open_streams()
     if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    with signals.handled():
+        try:
+            code = _run()
+        except signals.Interrupted as ended:
+            terminal.say(f"tilestyle: {signals.farewell(ended)}")
+            code = ended.code
+        failed = terminal.close_streams()
+    if failed and code == 0:
+        terminal.say(f"tilestyle: standard output cannot be written ({failed}); write it elsewhere")
+        code = 2
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Run the command; answers its exit code. Raises Interrupted."""
+    signals.reset()
+    from tilestyle.cli.commands import app
+    from tilestyle.errors import TilestyleError
+    from tilestyle.watching import reason
+
     try:
         app()
-    except TilestyleError as error:
+    except SystemExit as ended:
+        return ended.code or 0
+    except (TilestyleError, OSError, MemoryError) as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"tilestyle: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("tilestyle: interrupted, nothing was written", err=True)
-        sys.exit(130)
+        terminal.say(f"tilestyle: {error if isinstance(error, TilestyleError) else reason(error)}")
+        return 2
+    return 0

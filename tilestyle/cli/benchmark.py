@@ -10,6 +10,7 @@ import typer
 
 from tilestyle.cli import options as option
 from tilestyle.cli.results import show, shown
+from tilestyle.cli.terminal import say
 from tilestyle.config import NetworkName, Precision
 from tilestyle.errors import SettingError
 from tilestyle.memory_size import bytes_of
@@ -189,7 +190,7 @@ def parsed_sizes(text: str) -> list[float]:
 
 def tell(row: Row) -> None:
     """One line a measurement, while the next is on its way."""
-    print(", ".join(f"{key} {shown(value)}" for key, value in row.items()), file=sys.stderr, flush=True)
+    say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
 
 
 def conclude(result: Result, keep: Path | None) -> None:

@@ -40,13 +40,15 @@ def demo(
     content = path_of(CONTENT)
     config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
     for name in RENDERED:
-        produce(
+        complete = produce(
             [parsing.StyleFile(path_of(name))],
             config,
             Output(out / f"{CONTENT}-{name}.png", quiet=quiet),
             NOTHING,
             content=content,
         )
+        if not complete:  # Ctrl-C is meant for all of them
+            return
     config = dataclasses.replace(config, size=(size, size))
     style = parsing.StyleFile(path_of(SYNTHESISED))
     produce([style], config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)

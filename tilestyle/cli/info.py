@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tilestyle.choices import Format
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing
+from tilestyle.cli.terminal import console, plain
 from tilestyle.config import NetworkName, RenderConfig
+from tilestyle.errors import PictureError
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
@@ -77,48 +78,52 @@ def machine() -> None:
         table.add_row(
             f"network {name}", f"weights in {file}" if file else "weights not here: downloaded when used"
         )
-    Console().print(table)
+    console().print(table)
 
 
 def picture(file: Path, config: RenderConfig) -> None:
-    """Print what a picture is, the settings that made it, and what a render of it would need."""
+    """Print what a picture is, the settings that made it, and what a render of it would need.
+
+    Raises:
+        PictureError: After what can be said, why a render would refuse the picture.
+    """
     from tilestyle.images import inspect_picture, read_provenance
 
     found = inspect_picture(file)
     table = _table()
-    table.add_row("picture", f"{found.name}, {found.format}, {found.file_bytes / 1e6:.2f} MB")
+    table.add_row("picture", plain(f"{found.name}, {found.format}, {found.file_bytes / 1e6:.2f} MB"))
     table.add_row("size", f"{found.width} x {found.height}, {found.width * found.height / 1e6:.1f} MP")
-    table.add_row("pixels", f"{found.mode}, {found.depth} bits a channel")
-    table.add_row("profile", found.profile)
+    table.add_row("pixels", plain(f"{found.mode}, {found.depth} bits a channel"))
+    table.add_row("profile", plain(found.profile))
     if found.dpi:
         table.add_row("dpi", f"{found.dpi[0]:g} x {found.dpi[1]:g}")
-    made = read_provenance(file)
-    for key, value in (made or {}).items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        table.add_row(f"made: {key}", shown)
-    console = Console()
-    if found.format == Format.DEEP_ZOOM.label:
-        console.print(table)
-        return
-    table.add_row("strokes", strokes(file, found.height * found.width))
-    console.print(table)
-    console.print(plan(found.height, found.width, config))
+    shown, refusal = console(), None
+    try:
+        made = read_provenance(file)
+        for key, value in (made or {}).items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            table.add_row(plain(f"made: {key}"), plain(text))
+        if found.format != Format.DEEP_ZOOM.label:
+            table.add_row("strokes", strokes(file, found.height * found.width))
+    except PictureError as error:
+        refusal = error
+    shown.print(table)
+    if refusal:
+        raise refusal
+    if found.format != Format.DEEP_ZOOM.label:  # made to be looked at: nothing is rendered from it
+        shown.print(plan(found.height, found.width, config))
 
 
 def strokes(file: Path, pixels: int) -> str:
-    """How wide the strokes of a picture are, were it a style."""
-    from tilestyle.errors import PictureError
+    """How wide the strokes of a picture are, were it a style. Raises PictureError where it cannot be read."""
     from tilestyle.images import open_source
     from tilestyle.stroke import stroke_width
 
     if pixels > MEASURED:
         return "not measured, which would take a while"
-    try:
-        with open_source(file) as source:
-            width = stroke_width(source)
-            share = 100 * width / max(source.height, source.width)
-    except PictureError:  # that the pixels cannot be had is no reason not to say the rest
-        return "not to be measured"
+    with open_source(file) as source:
+        width = stroke_width(source)
+        share = 100 * width / max(source.height, source.width)
     return f"about {width:.1f} pixels wide, {share:.2f} % of the long side"
 
 

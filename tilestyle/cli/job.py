@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.choices import Compression, Format
+from tilestyle.cli import signals
 from tilestyle.cli.chosen import Kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
+from tilestyle.cli.terminal import say
 from tilestyle.config import Optimiser, Precision, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
@@ -135,18 +137,18 @@ def produce(
     printing: Printing | None = None,
     content: Path | None = None,
     finish: Callable[[Picture], Picture] = lambda picture: picture,
-) -> None:
+) -> bool:
     """Render, show progress, write the picture with its settings, say what was done.
 
     `finish` makes what is written of what was rendered. Of several ranks that torchrun has started, the first
-    one speaks and writes.
+    one speaks and writes. Answers whether the render was let to its end.
     """
     from tilestyle.ranks import joined
 
     with joined() as ranks:
         if not ranks.first:
             output = replace(output, quiet=True, preview=None, frames=None, film=None, settings=None)
-        _produce(styles, config, output, keeping, printing, content, finish, ranks)
+        return _produce(styles, config, output, keeping, printing, content, finish, ranks)
 
 
 def _produce(
@@ -158,10 +160,10 @@ def _produce(
     content: Path | None,
     finish: Callable[[Picture], Picture],
     ranks: Ranks,
-) -> None:
+) -> bool:
     from tilestyle.api import working
     from tilestyle.budget import find_device
-    from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
+    from tilestyle.cli.display import clock, obey, stop_on_interrupt, together, warn, watcher
     from tilestyle.cli.filming import filmed
     from tilestyle.frames import Frames
     from tilestyle.images import source_from
@@ -169,6 +171,7 @@ def _produce(
     from tilestyle.preparation import prepare
     from tilestyle.progress import Event, Finished
     from tilestyle.rendering import run
+    from tilestyle.watching import guarded
 
     peak = Peak(find_device(config.device))
     with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made
@@ -178,7 +181,8 @@ def _produce(
     ends: list[Finished] = []
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
     if output.frames:
-        watch = together([watch, Frames(output.frames, *size)])
+        frames = Frames(output.frames, *size)
+        watch = together([watch, guarded(frames, f"writing frames into {output.frames}", warn)])
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
@@ -186,36 +190,45 @@ def _produce(
         watch(event)
 
     work = keeping.work(output.file, ranks)
+    signals.kept_by(lambda: "" if work is None else continued(work.path))
     with (
         working(work, lambda: identity(styles, config, content, printing), keeping.agree) as checkpoints,
         readied(styles, config, printing, content, checkpoints.path if checkpoints else None) as found,
-        stop_on_interrupt(quiet=not ranks.first) as stop,
+        stop_on_interrupt(quiet=not ranks.first, keeps=work is not None and ranks.count == 1) as stop,
     ):
         if not output.quiet:
             tell_strokes(found, printing)
         job = prepare(found.styles or None, found.config, found.content, checkpoints)
         if output.settings:
-            keep_settings(output.settings, config, job)
+            guarded(keep_settings, f"writing {output.settings.file}", warn)(output.settings, config, job)
         finest = job.levels[-1].extent.picture
         with filmed(output.film, finest.height, finest.width, checkpoints) as observers:
-            picture = run(job, together([observe, *observers]), stop, checkpoints)
+            picture = run(job, together([observe, *observers, obey]), stop, checkpoints)
         if not ranks.first:
-            return
+            return True
         picture = finish(picture)
         made = provenance(styles, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
+        signals.wrote(output.file)
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete
+    end = ends[-1]
     if not output.quiet:
-        end = ends[-1]
         stopped = "" if end.complete else "stopped early, "
         unit = "h" if round(end.seconds) >= 3600 else "min"
-        print(
+        say(
             f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
-            f"{clock(end.seconds)} {unit}, peak {gib(peak.bytes())} GiB",
-            file=sys.stderr,
+            f"{clock(end.seconds)} {unit}, peak {gib(peak.bytes())} GiB"
         )
         if left and work:
-            print(f"tilestyle resume {work.path} goes on", file=sys.stderr)
+            say(f"tilestyle resume {work.path} goes on")
+    return end.complete
+
+
+def continued(folder: Path) -> str:
+    """The command that continues what a work folder keeps; "" if it keeps nothing."""
+    from tilestyle.work import MANIFEST
+
+    return f"tilestyle resume {folder}" if (folder / MANIFEST).is_file() else ""
 
 
 def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
@@ -259,7 +272,7 @@ def tell_strokes(found: Ready, printing: Printing | None) -> None:
     if printing is not None and printing.stroke is not None:
         shown = f"strokes of {printing.stroke}: style scale {found.config.style_scale:.3g}"
         shown += f", {found.enlarged:.1f} times the style's own pixels" if found.enlarged > 1 else ""
-        print(shown, file=sys.stderr)
+        say(shown)
 
 
 def provenance(styles: Sequence[StyleFile], config: RenderConfig, content: Path | None) -> dict[str, Json]:

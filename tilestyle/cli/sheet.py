@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +9,10 @@ import typer
 
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, signals
 from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance
+from tilestyle.cli.terminal import say
 from tilestyle.config import RenderConfig
 
 if TYPE_CHECKING:
@@ -115,19 +115,21 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
 
     def begin(number: int, count: int) -> None:
         if not output.quiet:
-            print(f"cell {number} of {count}", file=sys.stderr, flush=True)
+            say(f"cell {number} of {count}")
 
     count = len(list(comparison.configs()))
     check_writable(output.file, 1, 1)
+    signals.kept_by(lambda: f"{folder}, the same command goes on" if any(folder.glob("cell-*.png")) else "")
     with stop_on_interrupt() as stop:
         found = cells(comparison, folder, begin, stop)
     if len(found) < count:
-        print(f"{len(found)} of {count} cells are in {folder}: the same command goes on", file=sys.stderr)
+        say(f"{len(found)} of {count} cells are in {folder}: the same command goes on")
         raise typer.Exit(130)
     picture = comparison.sheet(found)
     made = provenance([parsing.StyleFile(comparison.style)], comparison.config, comparison.content)
     output.write(source_from(picture), None, made)
+    signals.wrote(output.file)
     if not keep:
         discard(folder)
     if not output.quiet:
-        print(f"wrote {output.file}: {picture.width} x {picture.height}", file=sys.stderr)
+        say(f"wrote {output.file}: {picture.width} x {picture.height}")

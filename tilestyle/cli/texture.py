@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from tilestyle.cli.chosen import chosen, given, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
+from tilestyle.cli.terminal import say
 from tilestyle.config import FilmConfig, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.paper import Fit
@@ -168,6 +168,6 @@ def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool)
     stored = read_provenance(like)
     if stored is None:
         if not quiet:
-            print(f"no settings are stored in {like}: it is a style as any other", file=sys.stderr)
+            say(f"no settings are stored in {like}: it is a style as any other")
         return config
     return replace(config, **look_of(stored, like, given))

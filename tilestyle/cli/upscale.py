@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from tilestyle.cli import parsing
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
+from tilestyle.cli.terminal import say
 from tilestyle.config import UPSCALE, FilmConfig
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def upscale(
     if sheet is not None:
         side_by_side([*interpolated(low, factor).values(), ends[0].picture]).save(sheet)
     if not quiet:
-        print(
+        say(
             f"averaged down, it agrees with {low.name} to {ends[0].agreement:.1f} dB "
-            f"({ends[0].rendered:.1f} before projection)",
-            file=sys.stderr,
+            f"({ends[0].rendered:.1f} before projection)"
         )

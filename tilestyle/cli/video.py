@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from tilestyle.choices import Codec
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing
 from tilestyle.cli.stepping import conduct
+from tilestyle.cli.terminal import say
 from tilestyle.config import FilmConfig, FlowName, RenderConfig, VideoConfig
 from tilestyle.errors import SettingError
 
@@ -107,4 +107,4 @@ def video(
     written(done.files, out, film, found.path)
     shutil.rmtree(folder)
     if not quiet:
-        print(f"wrote {out}", file=sys.stderr)
+        say(f"wrote {out}")
