@@ -111,7 +111,7 @@ def working(
     work = work if isinstance(work, Work) else Work(Path(work))
     ranks = work.ranks
     folder = WorkFolder(work.path, ranks)
-    checkpoints = None
+    checkpoints, ended = None, False
     try:
         facts = about() if ranks.first else {}
         if work.restart and ranks.first:
@@ -122,10 +122,11 @@ def working(
                 folder.clear()
             checkpoints = Checkpoints(folder, facts, work)
         yield checkpoints
+        ended = True
     finally:
         if checkpoints is not None:
             checkpoints.close()
-        idle = checkpoints is not None and (checkpoints.complete or not checkpoints.any)
+        idle = checkpoints is not None and ((checkpoints.complete and ended) or not checkpoints.any)
         folder.close(remove=idle and not work.keep)
 
 

@@ -21,6 +21,7 @@ from tilestyle.choices import Codec
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import write_picture
+from tilestyle.images.atomic import check_place
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -190,8 +191,7 @@ def check_film(path: Path, config: FilmConfig) -> None:
         )
     if suffix == ".webm" and config.codec not in (None, Codec.AV1):
         raise OutputError(f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}", hint="create it first")
+    check_place(path)
     encoder_of(config.codec or CODECS[suffix])
 
 

@@ -52,7 +52,7 @@ def filming_on(path: Path, config: FilmConfig, folder: Path, *, anew: bool) -> I
         yield writer
     finally:
         try:
-            with suppress(OutputError):  # without a frame: then those before are the film
+            if writer.count:  # else those before are the film
                 writer.finish()
         except Exception as error:
             failed = error

@@ -47,8 +47,7 @@ class Stepper:
         self._ranks = job.ranks
         self._late: list[tuple[Patch, Tensor]] = []  # of a blend, that other ranks write to as well
         self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
-        overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
-        self._blend = Blend(canvas.extent, job.store) if overlapping else None
+        self._blend = None if steps_at_once(job) else Blend(canvas.extent, job.store)
         self._high = max(1, BAND // (CANVAS * canvas.extent.width))  # rows that are stepped together
 
     @property
@@ -135,6 +134,11 @@ class Stepper:
             views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
             self._adam.update(views, gradient, self._rate, seen)
             touched(gradient, seen, *views.values())
+
+
+def steps_at_once(job: Job) -> bool:
+    """Whether patches step the canvas when they are taken; where they overlap, they step at the sweep's end."""
+    return not job.halo and job.config.sampler is not Sampler.WINDOWS
 
 
 def banded(rims: Mapping[Box, Tensor], high: int) -> list[dict[Box, Tensor]]:

@@ -49,6 +49,13 @@ def filmed(
     from tilestyle.timelapse import Timelapse
 
     config, name = film.config, f"the film {film.path}"
+    said: list[str] = []
+
+    def warn_once(text: str) -> None:  # a film that has failed cannot be ended well, either
+        if not said:
+            warn(text)
+        said.append(text)
+
     hold = 0 if is_frames(film.path) else round(config.hold * config.fps)
     with ExitStack() as stack:
         writing = (
@@ -58,11 +65,11 @@ def filmed(
         )
         writer = stack.enter_context(writing)
         try:
-            yield [guarded(Timelapse(writer, config, height, width, hold), name, warn)]
+            yield [guarded(Timelapse(writer, config, height, width, hold), name, warn_once)]
         except BaseException:
             # What ended the render is what is told, not that the film could not be ended, too.
             ends = sys.exc_info()
             with suppress(Exception):
                 stack.pop_all().__exit__(*ends)
             raise
-        guarded(stack.pop_all().close, f"ending {name}", warn)()
+        guarded(stack.pop_all().close, f"ending {name}", warn_once)()

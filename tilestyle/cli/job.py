@@ -86,6 +86,7 @@ class Output:
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
         from tilestyle.images import WriteOptions, check_writable, disk_bytes
+        from tilestyle.images.atomic import check_place
         from tilestyle.work import check_disk
 
         WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
@@ -95,6 +96,8 @@ class Output:
             check_writable(self.preview, height, width)
         if self.film:
             self.film.check()
+        if self.settings:
+            check_place(self.settings.file)
 
 
 @contextmanager

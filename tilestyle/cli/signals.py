@@ -121,7 +121,7 @@ def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
     def stop() -> bool:
         if _state.doing is Doing.PREPARING:  # asked for the first time: a patch is done
             _state.doing = Doing.RENDERING
-        return _state.doing is Doing.RENDERING and (_state.asked or bool(_state.ending))
+        return bool(_state.ending) or (_state.asked and _state.doing is Doing.RENDERING)
 
     with handled((signal.SIGINT,)):
         try:

@@ -45,6 +45,12 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} is not an ordinary file", hint="choose another name")
+    # A rename would replace it all the same. The mode bits count by themselves: root may write to everything,
+    # but somebody has protected this file.
+    if path.exists() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222):
+        raise OutputError(
+            f"{path} is write-protected", hint="choose another name, or allow it to be written to"
+        )
     if not folder.exists():
         raise OutputError(f"there is no folder {folder}", hint="create it first")
     if not folder.is_dir():

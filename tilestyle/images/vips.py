@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def save_to(write: Callable[[bytes], object], save: Callable[[pyvips.TargetCusto
 def opened(path: Path, factor: int = 1) -> pyvips.Image:
     """Open a file to be read once, downwards; JPEG at 1 / ``factor`` of its size (1, 2, 4 or 8)."""
     arguments = {"shrink": factor} if factor > 1 else {}
-    return pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated", **arguments)
+    return pyvips.Image.new_from_file(os.fsencode(path), access="sequential", fail_on="truncated", **arguments)
 
 
 def strips(image: pyvips.Image) -> Iterator[NDArray[Any]]:
