@@ -17,25 +17,29 @@ def main() -> None:
     The user's mistakes end in one line and exit code 2, signals in one line and exit code 128 and their number
     (130 for Ctrl-C).
     """
-    terminal.open_streams()
     if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with signals.handled():
         try:
-            code = _run()
-        except signals.Interrupted as ended:
-            terminal.say(f"tilestyle: {signals.farewell(ended)}")
-            code = ended.code
-        failed = terminal.close_streams()
-    if failed and code == 0:
-        terminal.say(f"tilestyle: standard output cannot be written ({failed}); write it elsewhere")
-        code = 2
+            with terminal.streams():
+                code = _run()
+        except OSError as error:  # standard output
+            terminal.say(f"tilestyle: {error}")
+            code = 2
     sys.exit(code)
 
 
 def _run() -> int | str | None:
-    """Run the command; answers its exit code. Raises Interrupted."""
+    """Run the command; answers its exit code."""
     signals.reset()
+    try:
+        return _called()
+    except signals.Interrupted as ended:
+        terminal.say(f"tilestyle: {signals.farewell(ended)}")
+        return ended.code
+
+
+def _called() -> int | str | None:
     from tilestyle.cli.commands import app
     from tilestyle.errors import TilestyleError
     from tilestyle.watching import reason

@@ -11,8 +11,9 @@ import errno
 import os
 import sys
 import unicodedata
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,11 +23,54 @@ BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, surrogates, separators of lines
 
 
-def open_streams() -> None:
-    """Make the standard streams safe to write to, at the start of the program.
+class Tolerant:
+    """A text stream that never raises: what it cannot take is dropped, and the first reason remembered."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        """Write, if it can be done; characters that the encoding lacks as escapes."""
+        if not isinstance(text, str):  # whether a stream takes bytes is found out so
+            raise TypeError(f"a text stream does not take {type(text).__name__}")
+        try:
+            try:
+                self.stream.write(text)
+            except UnicodeEncodeError:
+                code = self.stream.encoding or "ascii"
+                self.stream.write(text.encode(code, "backslashreplace").decode(code))
+        except (OSError, ValueError) as error:
+            self.error = self.error or error
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write them one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Pass on what waits, if it can be done."""
+        try:
+            self.stream.flush()
+        except (OSError, ValueError) as error:
+            self.error = self.error or error
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's."""
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """Make standard streams tolerant while the program runs.
 
     A closed descriptor is opened on the null device: else the next file that is opened would take its number,
     and what a library writes to standard error would land in a picture.
+
+    Raises:
+        OutputError: When the block ends, if standard output has not taken everything, unless its reader has had
+            enough and closed it.
     """
     for number in (0, 1, 2):
         try:
@@ -34,34 +78,33 @@ def open_streams() -> None:
         except OSError:
             with suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  for the whole program
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            with suppress(OSError, ValueError):
-                reconfigure(errors="backslashreplace")
+    sys.stdin = sys.stdin or _nowhere("r")
+    before = sys.stdout, sys.stderr
+    out, err = (Tolerant(stream or _nowhere("w")) for stream in before)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+    try:
+        yield
+    finally:
+        out.flush()
+        err.flush()
+        # At its end Python would try again to write what waits, and exit with a code of its own.
+        sys.stdout, sys.stderr = (
+            _nowhere("w") if stream is None or made.error else stream
+            for made, stream in zip((out, err), before, strict=True)
+        )
+    closed = isinstance(out.error, ValueError) or getattr(out.error, "errno", None) in (
+        errno.EPIPE,
+        errno.EBADF,
+    )
+    if out.error and not closed:
+        from tilestyle.errors import OutputError
+
+        what = getattr(out.error, "strerror", None) or out.error
+        raise OutputError(f"standard output cannot be written ({what})", hint="write it elsewhere")
 
 
-def close_streams() -> str | None:
-    """Write out what is buffered, at the end of the program.
-
-    Returns:
-        Why standard output has not taken everything; None if it has, or if its reader has had enough.
-    """
-    failed = None
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        try:
-            stream.flush()
-        except (OSError, ValueError) as error:
-            # At its end Python would try again, and exit with a code of its own.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-            closed = isinstance(error, ValueError) or error.errno in (errno.EPIPE, errno.EBADF)
-            if name == "stdout" and not closed:
-                failed = str(getattr(error, "strerror", None) or error)
-    return failed
+def _nowhere(mode: str) -> TextIO:
+    return cast(TextIO, open(os.devnull, mode, encoding="utf-8"))
 
 
 def plain(text: object, *, lines: bool = False) -> str:
@@ -81,15 +124,13 @@ def plain(text: object, *, lines: bool = False) -> str:
 
 
 def say(line: object) -> None:
-    """Print one line on standard error. A stream that cannot take it is no reason to end."""
+    """Print one line on standard error."""
     text = plain(line)
     try:
         print(text, file=sys.stderr, flush=True)
     except RuntimeError:  # a signal has come amid another line
         with suppress(OSError):
             os.write(2, f"{text}\n".encode(errors="backslashreplace"))
-    except (OSError, ValueError, AttributeError):
-        pass
 
 
 def console(*, stderr: bool = False, width: int | None = None) -> Console:

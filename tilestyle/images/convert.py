@@ -67,10 +67,16 @@ def tiled_copy(path: Path, form: str, folder: Path) -> Path:
         return copy
     with replacing(copy) as file:
         arguments = {"page": page} if is_tiff(path) else {}
-        image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated", **arguments)
+        source = pyvips.Source.new_from_file(os.fsencode(path))  # names need not be UTF-8
+        image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated", **arguments)
         try:
             image.tiffsave(
-                file.name, tile=True, tile_width=256, tile_height=256, compression="none", bigtiff=True
+                os.fsencode(file.name),
+                tile=True,
+                tile_width=256,
+                tile_height=256,
+                compression="none",
+                bigtiff=True,
             )
         except pyvips.Error as error:
             if is_disk_full(error):
@@ -83,7 +89,7 @@ def copy_of(path: Path, folder: Path) -> Path:
     """Where the tiled copy of a file lies, or will."""
     facts = path.stat()
     identity = f"{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}"
-    return folder / f"source-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.tif"
+    return folder / f"source-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}.tif"
 
 
 def is_streamed(form: str) -> bool:

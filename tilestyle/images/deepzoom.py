@@ -52,7 +52,7 @@ def write_deep_zoom(
     beside.mkdir()
 
     def encode(image: pyvips.Image) -> None:
-        image.dzsave(str(beside / "new"), suffix=suffix, tile_size=_TILE, overlap=_OVERLAP, keep="none")
+        image.dzsave(os.fsencode(beside / "new"), suffix=suffix, tile_size=_TILE, overlap=_OVERLAP, keep="none")
 
     try:
         save_strips(bands, shape, encode)

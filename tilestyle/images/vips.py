@@ -94,7 +94,9 @@ def save_to(write: Callable[[bytes], object], save: Callable[[pyvips.TargetCusto
 def opened(path: Path, factor: int = 1) -> pyvips.Image:
     """Open a file to be read once, downwards; JPEG at 1 / ``factor`` of its size (1, 2, 4 or 8)."""
     arguments = {"shrink": factor} if factor > 1 else {}
-    return pyvips.Image.new_from_file(os.fsencode(path), access="sequential", fail_on="truncated", **arguments)
+    # By bytes: names need not be UTF-8. As a source: behind a file's name libvips would take [...] for options.
+    source = pyvips.Source.new_from_file(os.fsencode(path))
+    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated", **arguments)
 
 
 def strips(image: pyvips.Image) -> Iterator[NDArray[Any]]:

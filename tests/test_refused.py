@@ -1,0 +1,97 @@
+"""Outputs that are write-protected, and pictures that `info` describes and a render refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.command import called
+from tests.conftest import waves
+
+SMALL = ("--size", "64", "--sweeps", "1", "--precision", "fp32", "--style-layer", "first_1")
+TEXTURE = ("texture", "style.png", *SMALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a picture."""
+    pixels = (waves(48, 64).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "style.png")
+    return tmp_path
+
+
+@contextmanager
+def ordinary() -> Iterator[None]:
+    """Not as root, who may write to everything."""
+    if os.name == "nt" or os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+OUTPUTS: dict[str, tuple[str, ...]] = {
+    "out.png": (*TEXTURE, "-o", "out.png"),
+    "out.tif": (*TEXTURE, "-o", "out.tif"),
+    "out.dzi": (*TEXTURE, "-o", "out.dzi"),
+    "now.jpg": (*TEXTURE, "-o", "o.png", "--preview", "now.jpg"),
+    "f.mp4": (*TEXTURE, "-o", "o.png", "--film", "f.mp4"),
+    "s.toml": (*TEXTURE, "-o", "o.png", "--save-config", "s.toml"),
+    "sheet.png": ("sheet", "style.png", "--style", "style.png", "-o", "sheet.png", *SMALL),
+    "seen.png": ("preview", "style.png", "--style", "style.png", "-o", "seen.png", *SMALL),
+    "high.png": ("upscale", "style.png", "--reference", "style.png", "-o", "high.png", "--factor", "2"),
+    "beside.png": (
+        *("upscale", "style.png", "--reference", "style.png", "-o", "o.png", "--factor", "2"),
+        *("--sheet", "beside.png"),
+    ),
+    "zoom.mp4": ("zoom", "style.png", "-o", "z", "--film", "zoom.mp4", "--steps", "1"),
+    "drift.mp4": ("drift", "style.png", "-s", "style.png", "-o", "d", "--film", "drift.mp4", "--cycles", "1"),
+}
+
+
+@pytest.mark.parametrize("protected", [0o444, 0o644], ids=["read-only", "another's"])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_protected_file_is_not_replaced(folder: Path, name: str, protected: int) -> None:
+    if name.endswith(".mp4"):
+        pytest.importorskip("av")
+    file = folder / name
+    file.write_bytes(b"mine")
+    file.chmod(protected)
+    if protected == 0o644:  # of root, and the command is run by another user
+        if os.name == "nt" or os.geteuid() != 0:
+            pytest.skip("only root has files that another user may not write to")
+        folder.chmod(0o777)
+        for parent in folder.parents[:3]:
+            parent.chmod(parent.stat().st_mode | 0o755)
+        with ordinary():
+            done = called(folder, *OUTPUTS[name])
+    else:
+        done = called(folder, *OUTPUTS[name])
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"tilestyle: {name} is write-protected; ")
+    assert done.stderr.count("\n") == 1
+    assert file.read_bytes() == b"mine"
+    assert not list(folder.glob("*.work"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_info_says_why_a_render_would_refuse(folder: Path, suffix: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    file = folder / f"cut{suffix}"
+    Image.fromarray(noise).save(file)
+    file.write_bytes(file.read_bytes()[: round(share * file.stat().st_size)])
+    refused = called(folder, "render", file.name, "--style", "style.png", "-o", "out.png", *SMALL)
+    told = called(folder, "info", file.name)
+    assert refused.returncode == told.returncode == 2
+    assert told.stderr == refused.stderr
+    assert told.stderr.count("\n") == 1
