@@ -93,5 +93,6 @@ def test_info_says_why_a_render_would_refuse(folder: Path, suffix: str, share: f
     refused = called(folder, "render", file.name, "--style", "style.png", "-o", "out.png", *SMALL)
     told = called(folder, "info", file.name)
     assert refused.returncode == told.returncode == 2
-    assert told.stderr == refused.stderr
+    reasons = [done.stderr.partition(" (")[0] for done in (refused, told)]  # the reader's words differ
+    assert reasons == [f"tilestyle: {file.name} cannot be decoded"] * 2
     assert told.stderr.count("\n") == 1

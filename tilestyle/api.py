@@ -43,8 +43,9 @@ def render(
     `content` and `style` are paths, PIL images, arrays [H, W(, C)] or tensors [C, H, W] (uint8, or
     floats in [0, 1]), or a Source that is read by windows (images). A list of styles is blended by
     `config.style_blend`; a `Style` has a mask, for the regions of `config.mask`. `observer` is told of every
-    level and sweep (progress.py). `stop` is asked after every patch; once it answers True, the picture is
-    returned as far as it got, at its full size.
+    level and sweep (progress.py); one that raises an exception is not called again, with a RuntimeWarning, and
+    the render goes on. `stop` is asked after every patch; once it answers True, the picture is returned as far
+    as it got, at its full size.
 
     With `work`, a folder that is made, the render is kept there every ten minutes: killed, and called again in
     the same way, it goes on. What memory does not hold is there, too. It is removed at the end. Processes that
