@@ -142,7 +142,7 @@ def test_texts_from_files(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: s
     assert shows(out, f"made: {shown}", encoding)
 
 
-@pytest.mark.parametrize(("kind", "encoding"), zip(TEXTS, cycle(ENCODINGS), strict=False))
+@pytest.mark.parametrize(("kind", "encoding"), list(zip(TEXTS, cycle(ENCODINGS), strict=False)))
 def test_texts_in_arguments_and_errors(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, encoding: str
 ) -> None:
@@ -172,7 +172,7 @@ def test_texts_in_arguments_and_errors(
     assert shows(err, f"tilestyle: {shown} is broken\n", encoding)
 
 
-@pytest.mark.parametrize(("kind", "encoding"), zip(TEXTS, cycle(ENCODINGS[::-1]), strict=False))
+@pytest.mark.parametrize(("kind", "encoding"), list(zip(TEXTS, cycle(ENCODINGS[::-1]), strict=False)))
 def test_texts_in_names_of_a_render(folder: Path, kind: str, encoding: str) -> None:
     text, shown = (each.replace("/", "_") for each in TEXTS[kind])
     content, style = named(folder, "content.png", text), named(folder, "style.png", f"s{text}")
@@ -282,7 +282,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize(("command", "how"), zip(RUNS, cycle(BROKEN), strict=False))
+@pytest.mark.parametrize(("command", "how"), list(zip(RUNS, cycle(BROKEN), strict=False)))
 def test_standard_error_that_takes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, how: str
 ) -> None:
