@@ -405,7 +405,7 @@ def test_a_full_disk_while_converting(tmp_path: Path, monkeypatch: pytest.Monkey
         tiffsave = staticmethod(fail)
 
     pillow("PNG")(tmp_path / "a.png")
-    monkeypatch.setattr(pyvips.Image, "new_from_file", lambda *_, **__: Full())
+    monkeypatch.setattr(pyvips.Image, "new_from_source", lambda *_, **__: Full())
     with open_source(tmp_path / "a.png", tmp_path / "work") as source:
         with pytest.raises(OutputError, match=r"No space left on device.*free some space") as caught:
             source.read(0, 0, 4, 4)

@@ -93,6 +93,7 @@ def test_info_says_why_a_render_would_refuse(folder: Path, suffix: str, share: f
     refused = called(folder, "render", file.name, "--style", "style.png", "-o", "out.png", *SMALL)
     told = called(folder, "info", file.name)
     assert refused.returncode == told.returncode == 2
-    reasons = [done.stderr.partition(" (")[0] for done in (refused, told)]  # the reader's words differ
-    assert reasons == [f"tilestyle: {file.name} cannot be decoded"] * 2
+    reasons = [done.stderr.partition(" (")[0] for done in (refused, told)]  # a reader's own words may differ
+    assert reasons[0] == reasons[1]
+    assert reasons[0].startswith(f"tilestyle: {file.name} ")
     assert told.stderr.count("\n") == 1
