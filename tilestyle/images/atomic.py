@@ -47,10 +47,7 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path} is not an ordinary file", hint="choose another name")
     # A rename would replace it all the same. The mode bits count by themselves: root may write to everything,
     # but somebody has protected this file.
-    effective = os.access in os.supports_effective_ids
-    if path.exists() and not (
-        os.access(path, os.W_OK, effective_ids=effective) and path.stat().st_mode & 0o222
-    ):
+    if path.exists() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222):
         raise OutputError(
             f"{path} is write-protected", hint="choose another name, or allow it to be written to"
         )
