@@ -17,6 +17,9 @@ MMAP_THRESHOLD = -3  # mallopt's name for it
 # narrow, from this share of a patch's memory on. A smaller size is stricter, and slower: every page of a block
 # that was given back is cleared anew when it comes again.
 EXACT, SHARE = 4 * 2**20, 1 / 64
+USUAL = 32 * 2**20  # DEFAULT_MMAP_THRESHOLD_MAX of glibc on 64 bits
+
+_strict = False  # whether large blocks are returned at once
 
 
 def release() -> None:
@@ -33,9 +36,24 @@ def keep_nothing_large(patch: int | None = None) -> None:
 
     `patch` is bytes that one patch needs.
     """
+    global _strict
     set_option = _libc("mallopt")
     if set_option is not None:
+        _strict = True
         set_option(MMAP_THRESHOLD, EXACT if patch is None else min(EXACT, round(SHARE * patch)))
+
+
+def keep_as_usual() -> None:
+    """Undo `keep_nothing_large`, as far as that can be.
+
+    glibc does not tell its threshold, and does not adjust it any more once it has been set: it is set to where
+    glibc's own adjustment ends once large blocks have come and gone.
+    """
+    global _strict
+    set_option = _libc("mallopt") if _strict else None
+    if set_option is not None:
+        set_option(MMAP_THRESHOLD, USUAL)
+    _strict = False
 
 
 def _libc(name: str) -> ctypes._NamedFuncPointer | None:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.agreement import inverting
+from tilestyle.ambient import isolated
 from tilestyle.checkpoint import Checkpoints, Left
-from tilestyle.config import RenderConfig
+from tilestyle.config import FILES, Init, RenderConfig
+from tilestyle.errors import NetworkError, PictureError
 from tilestyle.guides import roles
 from tilestyle.images import Picture
+from tilestyle.networks.registry import RANDOM
 from tilestyle.preparation import prepare
 from tilestyle.progress import Observer
 from tilestyle.rendering import run
@@ -23,12 +26,8 @@ from tilestyle.work import Work, WorkFolder
 if TYPE_CHECKING:
     from tilestyle.preparation import Source, Styles
 
-# Settings that JSON holds; the others are files and pictures.
-PLAIN = (bool, int, float, str, tuple, dict)
-# Settings that are pictures, whatever they are given as.
-GUIDES = ("mask", "blend_map")
 
-
+@isolated
 def render(
     content: Source,
     style: Styles,
@@ -58,6 +57,7 @@ def render(
         return run(prepare(style, config, content, checkpoints), observer, stop, checkpoints)
 
 
+@isolated
 def texture(
     style: Styles,
     config: RenderConfig | None = None,
@@ -75,6 +75,7 @@ def texture(
         return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
 
 
+@isolated
 def invert(
     content: Source,
     config: RenderConfig | None = None,
@@ -130,14 +131,32 @@ def working(
 
 
 def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
-    """What a render is of, as JSON: its settings, and digests of what comes in."""
+    """What a render is of, as JSON: its settings, and digests of what comes in.
+
+    A file counts by what is in it, however its name is given. Raises TilestyleError where it cannot be read.
+    """
     limits = ("memory", "host_memory")  # decide where things are, not what becomes of them
     settings = {
-        field.name: value
-        if value is None or (isinstance(value, PLAIN) and field.name not in GUIDES)
-        else digest(value)
-        for field in fields(config)
-        if field.name not in limits
-        for value in [getattr(config, field.name)]
+        each.name: getattr(config, each.name) for each in fields(config) if each.name not in (*limits, *FILES)
     }
+    settings |= {name: _content_of(name, getattr(config, name)) for name in sorted(FILES)}
     return {"settings": settings, **{role: digest(source) for role, source in sources.items()}}
+
+
+def _content_of(name: str, value: object) -> str | None:
+    """A setting that may name a file, as JSON: a digest of what is in it, or the word that it is."""
+    if value is None or isinstance(value, Init):
+        return value
+    if name == "weights" and value == RANDOM:
+        return RANDOM
+    try:
+        return digest(value)
+    except OSError as error:
+        if name == "weights":
+            raise NetworkError(
+                f"cannot read the weights file {value} ({error.strerror})", hint="check --weights"
+            ) from error
+        shown = name.replace("_", "-")
+        raise PictureError(
+            f"cannot read the {shown} {value} ({error.strerror})", hint="check the path"
+        ) from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilestyle import api
+from tilestyle.ambient import isolated
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.images import Picture, Row, captioned, gathered, open_source, read_picture
@@ -30,6 +31,7 @@ class Comparison:
     config: RenderConfig
     variations: Sequence[Variation] = ()
 
+    @isolated
     def __post_init__(self) -> None:
         """Refuse what cannot be shown, or not rendered, before anything is."""
         if len(self.variations) > MOST or len({each.setting for each in self.variations}) < len(
@@ -72,6 +74,7 @@ class Comparison:
         return captioned([Row(shown), *rows])
 
 
+@isolated
 def cells(
     comparison: Comparison,
     folder: Path,

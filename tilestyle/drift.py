@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.api import identity
 from tilestyle.canvas import resized
 from tilestyle.config import RenderConfig
@@ -41,6 +42,7 @@ class Watch:
 NOBODY = Watch()
 
 
+@isolated
 def drift(
     start: PathLike,
     styles: Sequence[PathLike],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -69,6 +69,7 @@ class Job:
     history: int = 0  # pairs of vectors that L-BFGS remembers
     anchor: Tensor | None = None  # [3, h, w]
     trust: Tensor | None = None  # [1, h, w] of the anchor
+    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.scale)
 
     @property
     def home(self) -> torch.device:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from tilestyle.errors import SettingError
+from tilestyle.validation import check, refused
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
 """Units of length that are understood."""
@@ -51,6 +53,13 @@ class Paper:
     height: float
     width: float
     turns: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no sheet."""
+        check(self)
+        for name in ("height", "width"):
+            if not 0 < getattr(self, name) < inf:
+                raise refused(name, getattr(self, name), "millimetres, more than 0")
 
     def for_content(self, content: tuple[int, int] | None) -> Paper:
         """The sheet lying as content of (height, width) does, if it turns; a square leaves it as it is."""

@@ -125,6 +125,7 @@ def prepare(
         history=plan.settled.history,
         anchor=anchor,
         trust=trust,
+        faint=seen.faint,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from tilestyle import api
+from tilestyle.ambient import isolated
 from tilestyle.canvas import resized
 from tilestyle.config import Color, RenderConfig
 from tilestyle.errors import SettingError
@@ -30,6 +31,7 @@ from tilestyle.printing import Ready, with_guides
 from tilestyle.rendering import run
 from tilestyle.resolved import COARSEST_STYLE
 from tilestyle.sources import Style, planes_of
+from tilestyle.validation import LARGEST, check, shown
 
 SURROUNDINGS = 128
 """Pixels rendered around a crop at the least: near its edge a window has no neighbours."""
@@ -52,9 +54,11 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown."""
-        if self.side < 64 or self.crop < 16:
+        check(self)
+        if not (64 <= self.side <= LARGEST and 16 <= self.crop <= LARGEST):
             raise SettingError(
-                f"a preview of {self.side} and crops of {self.crop} pixels", hint="give 64 and 16 at the least"
+                f"a preview of {shown(self.side)} and crops of {shown(self.crop)} pixels",
+                hint="give 64 and 16 at the least",
             )
         if not all(0 <= share <= 1 for place in self.at for share in place):
             raise SettingError(
@@ -108,6 +112,7 @@ def places(count: int) -> tuple[tuple[float, float], ...]:
     return _PLACES[:count]
 
 
+@isolated
 def preview(
     ready: Ready,
     wanted: Wanted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from math import inf
 
@@ -27,6 +27,7 @@ from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
 from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.registry import load_network
+from tilestyle.networks.scale import faint_energies
 from tilestyle.objective import Weights
 from tilestyle.plan import Level, Pyramid, levels, picture_size
 from tilestyle.ranks import ALONE, Ranks
@@ -50,6 +51,7 @@ class Resolved:
     halo: int  # by which patches overlap, pixels
     limits: Limits
     regions: int = 1  # that have moments of their own
+    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.scale)
 
     @property
     def layers(self) -> frozenset[str]:
@@ -94,7 +96,8 @@ def resolve(config: RenderConfig, *, with_content: bool, with_style: bool = True
     weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.names)
     halo = widest_halo(network, weights) if exact else config.overlap
-    return Resolved(network, weights, unit, rounded_up(halo, unit), limits)
+    faint = faint_energies(network, tuple(weights.names))
+    return Resolved(network, weights, unit, rounded_up(halo, unit), limits, faint=faint)
 
 
 def widest_halo(network: FeatureNetwork, weights: Weights) -> int:

@@ -12,6 +12,7 @@ from tilestyle.config import Normalise, Optimiser
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.covering import Around, covering
+from tilestyle.distances import TINY
 from tilestyle.draw import Draw
 from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
@@ -57,6 +58,7 @@ class View:
                 )
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
+            content.faint = {name: job.faint[layer] for layer, name in look.names.items() if layer in job.faint}
             if job.config.normalise is Normalise.ABSOLUTE:
                 content.energy = dict.fromkeys(content.layers, 1.0)
             else:
@@ -80,11 +82,16 @@ class View:
                 for layer, share in weights.style_layers.items()
             },
             job.config.deterministic,
+            {name: job.faint[layer] for layer, name in names.items() if layer in job.faint},
         )
         if job.config.locality:
             return Local(goal.styles[0], job.windows(level, scale), layers, job.config)
         targets = [
-            {name: target(style[layer], job.config) for layer, name in names.items() if layer in style}
+            {
+                name: target(style[layer], job.config, job.faint.get(layer, TINY))
+                for layer, name in names.items()
+                if layer in style
+            }
             for style in goal.styles
         ]
         return Global(targets, layers, goal.regions)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.benchmark.parts import parts
 from tilestyle.benchmark.record import Result, Row
 from tilestyle.benchmark.scene import Scene, square
@@ -25,6 +26,7 @@ from tilestyle.rescue import is_out_of_memory
 MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 
 
+@isolated
 def speed(
     scenes: Sequence[Scene], patches: Sequence[int], megapixels: float, sweeps: int, told: Callable[[Row], None]
 ) -> Result:

@@ -170,4 +170,4 @@ def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool)
         if not quiet:
             print(f"no settings are stored in {like}: it is a style as any other", file=sys.stderr)
         return config
-    return replace(config, **look_of(stored, like, given))
+    return replace(config, **look_of(stored, like, vars(DEFAULT), given))
