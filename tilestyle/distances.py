@@ -103,7 +103,10 @@ class WassersteinTarget:
         """
         target = target.double()
         self._mean = target.mean
-        variance = target.covariance.diagonal().mean().clamp(min=1e-12)
+        # What varies by less than the least energy is flat: a ridge under the rounding of covariances would let
+        # that rounding draw the canvas.
+        least_variance = max(1e-12, least / len(target.mean))
+        variance = target.covariance.diagonal().mean().clamp(min=least_variance)
         self._ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
         self._covariance = ridged(target.covariance, self._ridge)
         self._factor = factor(self._covariance)
