@@ -129,7 +129,10 @@ def test_debug_shows_where(folder: Path) -> None:
     with pytest.raises(PictureError):
         called(folder, *words, "--debug")
     done = called(folder, *words)
-    assert (done.returncode, done.stderr) == (2, "tilestyle: there is no file none.png; check the path\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "tilestyle: content: there is no file none.png; check the path\n",
+    )
 
 
 def test_interrupted_it_still_writes_the_picture(folder: Path) -> None:

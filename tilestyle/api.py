@@ -110,10 +110,10 @@ def working(
         return
     work = work if isinstance(work, Work) else Work(Path(work))
     ranks = work.ranks
+    facts = about() if ranks.first else {}  # an input that cannot be read is refused before a folder is made
     folder = WorkFolder(work.path, ranks)
     checkpoints = None
     try:
-        facts = about() if ranks.first else {}
         if work.restart and ranks.first:
             folder.clear()
         checkpoints = Checkpoints(folder, facts, work)

@@ -7,8 +7,8 @@ to the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,10 @@ class Series:
 def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
     """A series in a folder, begun or gone on with; `about` is what it is of, as JSON.
 
-    Raises WorkError when the folder holds something else, or is in use.
+    A folder that was made for a series of which nothing came is removed again. Raises WorkError when the folder
+    holds something else, or is in use.
     """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,10 +77,27 @@ def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise WorkError(f"{path} is in use", hint="wait for the other program, or give another --out") from None
+    fresh = not (path / MANIFEST).exists()
     try:
-        yield Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
+        found = Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
+        try:
+            yield found
+        except BaseException:
+            if fresh and not found.count:
+                (path / MANIFEST).unlink(missing_ok=True)
+            raise
     finally:
         lock.release()
+        _unmake(path, made)
+
+
+def _unmake(path: Path, made: Sequence[Path]) -> None:
+    """Remove folders that this run made, where they are empty but for the lock."""
+    with suppress(OSError):
+        if made and {file.name for file in path.iterdir()} <= {LOCK}:
+            (path / LOCK).unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
 
 
 def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
@@ -97,13 +116,15 @@ def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
             hint="give the same command to go on, or another folder",
         )
     rows: list[Row] = _read(path / STATISTICS) if (path / STATISTICS).exists() else []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise WorkError(f"{path / STATISTICS} is damaged", hint="begin anew in another folder")
     return rows
 
 
 def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkError(f"{file} is damaged ({error})", hint="begin anew in another folder") from error
 
 

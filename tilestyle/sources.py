@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.errors import PictureError, SettingError
+from tilestyle.files import ordinary_file
 from tilestyle.images import Picture, Source, filled, gathered, open_source, picture_from, source_from
 from tilestyle.planes import SMALL, Folder, Store, touched
 
@@ -104,9 +105,12 @@ def check_visible(source: Source, unit: int, role: str) -> None:
 
 
 def digest(given: object) -> str:
-    """SHA-256 of what holds a picture: of a file's bytes, or of the pixels."""
+    """SHA-256 of what holds a picture: of a file's bytes, or of the pixels.
+
+    Raises PictureError for a file that cannot be read.
+    """
     if isinstance(given, str | os.PathLike):
-        with Path(given).open("rb") as file:
+        with ordinary_file(given).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     sums = hashlib.sha256()
     with opened(given, None) as source:

@@ -24,10 +24,11 @@ from tilestyle.cli import (
     video,
     zoom,
 )
+from tilestyle.cli.command import Commands
 from tilestyle.errors import SettingError, TilestyleError
 from tilestyle.version import __version__
 
-app = typer.Typer(
+app = Commands(
     help="Render style at any resolution: pictures in the style of others, textures of any size.",
     add_completion=False,
     no_args_is_help=True,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import roles
+from tilestyle.cli.command import Commands
 from tilestyle.cli.results import show, shown
 from tilestyle.config import NetworkName, Precision
 from tilestyle.errors import SettingError
@@ -18,22 +20,31 @@ if TYPE_CHECKING:
     from tilestyle.benchmark.record import Result, Row
     from tilestyle.benchmark.scene import Scene
 
-app = typer.Typer(
+app = Commands(
     help="Measure memory, speed, scaling, quality and many processes on this machine.", no_args_is_help=True
 )
 
 WEIGHTS_HELP = "VGG weights, .safetensors or .pth; random: made up, for time and memory alone."
-Weights = Annotated[str | None, typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's"),
+    roles.NAMED_WEIGHTS,
+]
 Networks = Annotated[list[NetworkName], typer.Option("--network", help="Feature network; repeatable.")]
 Precisions = Annotated[list[Precision], typer.Option("--precision", help="Arithmetic; repeatable.")]
 Patches = Annotated[list[int], typer.Option("--patch", help="Patch side, pixels; repeatable.")]
 Patch = Annotated[int, typer.Option("--patch", help="Patch side, pixels.")]
 Megapixels = Annotated[str, typer.Option(help="Sizes of the square canvas, such as 1,4,16.")]
 Sweeps = Annotated[int, typer.Option(min=2, help="Sweeps of each; the first is not timed.")]
-Keep = Annotated[Path | None, typer.Option(help="JSON file for the result.", show_default=False)]
+Keep = Annotated[
+    Path | None,
+    typer.Option(help="JSON file for the result.", show_default=False),
+    roles.RESULT,
+]
 Plot = Annotated[
     Path | None,
     typer.Option(help="Picture of the result, as .png and .svg; give .jpg for one more.", show_default=False),
+    roles.PLOT,
 ]
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tilestyle.choices import Format
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.config import NetworkName, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
@@ -26,7 +26,9 @@ DEFAULT = RenderConfig()
 
 def info(
     file: Annotated[
-        Path | None, typer.Argument(help="Picture to describe, and to plan a render of.", show_default=False)
+        Path | None,
+        typer.Argument(help="Picture to describe, and to plan a render of.", show_default=False),
+        roles.DESCRIBED,
     ] = None,
     size: option.Size = None,
     network: option.Network = DEFAULT.network,

@@ -10,7 +10,7 @@ import typer
 from tilestyle.agreement import inverting
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
@@ -20,7 +20,11 @@ DEFAULT, FILM = RenderConfig(), FilmConfig()
 
 
 def invert(
-    content: Annotated[Path, typer.Argument(help="Picture whose activations are taken.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="Picture whose activations are taken.", show_default=False),
+        roles.CONTENT,
+    ],
     out: option.Out,
     layer: Annotated[
         list[str] | None,
@@ -63,6 +67,7 @@ def invert(
             show_default=False,
             rich_help_panel=option.OUTPUT,
         ),
+        roles.FRAMES,
     ] = None,
     film: option.Film = None,
     fps: option.Fps = FILM.fps,
@@ -73,6 +78,7 @@ def invert(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
@@ -11,19 +11,25 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from tilestyle.choices import Compression, Format
 from tilestyle.cli.chosen import Kept
 from tilestyle.cli.filming import Film
+from tilestyle.cli.guarding import over_input
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
+from tilestyle.cli.roles import SETTINGS
 from tilestyle.config import Optimiser, Precision, RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
+    from tilestyle.checkpoint import Checkpoints
     from tilestyle.images import Json, Picture, Source
     from tilestyle.job import Job
     from tilestyle.printing import Printing, Ready
+    from tilestyle.progress import Finished
     from tilestyle.ranks import Ranks
 
 
@@ -41,7 +47,7 @@ WITH_VALUE = (
     "--codec",
     "--film-step",
 )
-WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
+WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--overwrite-input", "--quiet", "-q", "--debug")
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,7 @@ def _produce(
             picture = run(job, together([observe, *observers]), stop, checkpoints)
         if not ranks.first:
             return
+        spare_input(output.file, inputs_of(styles, config, content), ends[-1], checkpoints)
         picture = finish(picture)
         made = provenance(styles, found.config, content)
         output.write(found.printed(source_from(picture)), found.dpi, made)
@@ -216,6 +223,32 @@ def _produce(
         )
         if left and work:
             print(f"tilestyle resume {work.path} goes on", file=sys.stderr)
+
+
+def inputs_of(styles: Sequence[StyleFile], config: RenderConfig, content: Path | None) -> list[object]:
+    """Everything that a render reads, files among them."""
+    settings = [getattr(config, name) for name in SETTINGS]
+    return [*(part for each in styles for part in (each.path, each.mask)), content, *settings]
+
+
+def spare_input(file: Path, inputs: Iterable[object], end: Finished, checkpoints: Checkpoints | None) -> None:
+    """End a stopped render that would write over an input: a partial picture does not replace an original.
+
+    Args:
+        file: The output.
+        inputs: What the render reads.
+        end: How the render ended.
+        checkpoints: What was kept of the render.
+
+    Raises:
+        typer.Exit: Where the output is one of the inputs, with the code of an interrupted program.
+    """
+    if end.complete or not over_input(file, inputs):
+        return
+    print(f"stopped early: {file} is an input and was left as it is", file=sys.stderr)
+    if checkpoints is not None and checkpoints.any:
+        print(f"tilestyle resume {checkpoints.path} goes on", file=sys.stderr)
+    raise typer.Exit(130)
 
 
 def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tilestyle.choices import SUFFIXES, Codec, Compression, Format, Intent
+from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
     Color,
@@ -44,6 +45,7 @@ ConfigFile = Annotated[
         show_default=False,
         rich_help_panel=SETTINGS,
     ),
+    roles.CONFIG,
 ]
 SaveConfig = Annotated[
     Path | None,
@@ -53,9 +55,14 @@ SaveConfig = Annotated[
         show_default=False,
         rich_help_panel=SETTINGS,
     ),
+    roles.SAVED,
 ]
 
-Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
+Style = Annotated[
+    Path,
+    typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False),
+    roles.STYLE_FILE,
+]
 Styles = Annotated[
     list[str],
     typer.Option(
@@ -65,6 +72,7 @@ Styles = Annotated[
         "colour of its region.",
         show_default=False,
     ),
+    roles.STYLE,
 ]
 StyleBlend = Annotated[
     str | None,
@@ -79,6 +87,7 @@ Mask = Annotated[
         show_default=False,
         rich_help_panel=LOOK,
     ),
+    roles.MASK,
 ]
 Locality = Annotated[
     float,
@@ -100,10 +109,20 @@ BlendMap = Annotated[
         show_default=False,
         rich_help_panel=LOOK,
     ),
+    roles.BLEND_MAP,
 ]
 Out = Annotated[
     Path,
     typer.Option("--out", "-o", help=f"Picture to write: {' '.join(SUFFIXES)}.", show_default=False),
+    roles.PICTURE,
+]
+OverwriteInput = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite-input",
+        help="Let --out replace one of the inputs, once the picture is complete.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Size = Annotated[
     str | None,
@@ -126,6 +145,7 @@ Preview = Annotated[
     typer.Option(
         help="Picture kept fresh while it runs: open it to watch.", show_default=False, rich_help_panel=OUTPUT
     ),
+    roles.WATCHED,
 ]
 Deterministic = Annotated[
     bool,
@@ -176,6 +196,7 @@ ProofOption = Annotated[
         show_default=False,
         rich_help_panel=PRINT,
     ),
+    roles.PROFILE,
 ]
 IntentOption = Annotated[
     Intent,
@@ -258,6 +279,7 @@ InitOption = Annotated[
         show_default="content if there is one",
         rich_help_panel=LOOK,
     ),
+    roles.INIT,
 ]
 OptimiserOption = Annotated[
     Optimiser,
@@ -296,6 +318,7 @@ WeightsFile = Annotated[
         show_default="torchvision's, downloaded once",
         rich_help_panel=COMPUTATION,
     ),
+    roles.WEIGHTS,
 ]
 PoolingOption = Annotated[
     Pooling, typer.Option("--pooling", help="How a VGG halves its features.", rich_help_panel=COMPUTATION)
@@ -362,6 +385,7 @@ Film = Annotated[
         show_default=False,
         rich_help_panel=FILM,
     ),
+    roles.FILM,
 ]
 SeriesFilm = Annotated[
     Path | None,
@@ -371,6 +395,7 @@ SeriesFilm = Annotated[
         show_default=False,
         rich_help_panel=FILM,
     ),
+    roles.FILM,
 ]
 Between = Annotated[int, typer.Option(min=0, help="Frames between two pictures.", rich_help_panel=FILM)]
 StepSize = Annotated[
@@ -383,7 +408,9 @@ StepSweeps = Annotated[
     ),
 ]
 OutFolder = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder for the numbered pictures.", show_default=False)
+    Path,
+    typer.Option("--out", "-o", help="Folder for the numbered pictures.", show_default=False),
+    roles.NUMBERED,
 ]
 Fps = Annotated[float, typer.Option(help="Frames a second.", rich_help_panel=FILM)]
 CodecOption = Annotated[
@@ -405,6 +432,7 @@ WorkDir = Annotated[
         show_default="OUT.work",
         rich_help_panel=KEEPING,
     ),
+    roles.WORK,
 ]
 CheckpointEvery = Annotated[
     float, typer.Option("--checkpoint-every", help="Minutes between checkpoints.", rich_help_panel=KEEPING)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tilestyle.choices import Intent
 from tilestyle.config import Init
 from tilestyle.errors import SettingError
+from tilestyle.files import is_file
 from tilestyle.paper import Fit, parsed_length, parsed_paper
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def parsed_styles(texts: list[str]) -> list[StyleFile]:
     for text in texts:
         name, colon, mask = text.rpartition(":")
         is_colour = len(mask) == 7 and mask.startswith("#")
-        if not colon or Path(text).is_file() or not (is_colour or Path(mask).is_file() or Path(name).is_file()):
+        if not colon or is_file(text) or not (is_colour or is_file(mask) or is_file(name)):
             found.append(StyleFile(Path(text)))
         else:
             found.append(StyleFile(Path(name), mask if is_colour else Path(mask)))

@@ -11,7 +11,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance, readied, tell_strokes
 from tilestyle.config import RenderConfig
@@ -32,6 +32,7 @@ def preview(
     content: Annotated[
         Path | None,
         typer.Argument(help="Picture to render; without one, a texture is previewed.", show_default=False),
+        roles.CONTENT,
     ] = None,
     preview_size: Annotated[
         int, typer.Option(help="Long side of the small picture, pixels.", rich_help_panel=option.PREVIEW)

@@ -9,7 +9,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
@@ -23,7 +23,11 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 def render(
     context: typer.Context,
-    content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="Picture to render.", show_default=False),
+        roles.CONTENT,
+    ],
     style: option.Styles,
     out: option.Out,
     preset: option.Preset = None,
@@ -85,6 +89,7 @@ def render(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:

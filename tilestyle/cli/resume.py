@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import roles
 from tilestyle.errors import WorkError
 
 
 def resume(
     folder: Annotated[
-        Path, typer.Argument(help="Work folder of a render, such as out.tif.work.", show_default=False)
+        Path,
+        typer.Argument(help="Work folder of a render, such as out.tif.work.", show_default=False),
+        roles.KEPT_RENDER,
     ],
     quiet: option.Quiet = False,
     debug: option.Debug = False,

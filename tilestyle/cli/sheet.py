@@ -10,8 +10,9 @@ import typer
 
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen
+from tilestyle.cli.guarding import check_files
 from tilestyle.cli.job import Output, provenance
 from tilestyle.config import RenderConfig
 
@@ -24,7 +25,11 @@ SIZE = "384"  # of a cell, long side in pixels: what a grid can be looked at in
 
 def sheet(
     context: typer.Context,
-    content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="Picture to render.", show_default=False),
+        roles.CONTENT,
+    ],
     style: option.Style,
     out: option.Out,
     preset: option.Preset = None,
@@ -68,6 +73,7 @@ def sheet(
     work_dir: option.WorkDir = None,
     keep: option.Keep = False,
     restart: option.Restart = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -100,6 +106,7 @@ def sheet(
         memory=memory,
     )
     comparison = Comparison(content, style, config, [parsed_variation(text) for text in vary or []])
+    check_files(context, *comparison.configs())
     output = Output(out, None, 8, jpeg_quality, Compression.DEFLATE, quiet=quiet)
     folder = work_dir or output.file.with_name(f"{output.file.name}.work")
     if restart:

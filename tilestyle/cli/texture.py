@@ -11,9 +11,10 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen, given, kept
 from tilestyle.cli.filming import Film
+from tilestyle.cli.guarding import check_files
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import FilmConfig, RenderConfig
@@ -32,6 +33,7 @@ def texture(
         typer.Argument(
             help="Picture whose style is taken, or several; as --style of render.", show_default=False
         ),
+        roles.STYLE,
     ] = None,
     like: Annotated[
         Path | None,
@@ -40,6 +42,7 @@ def texture(
             show_default=False,
             rich_help_panel=option.LOOK,
         ),
+        roles.LIKE,
     ] = None,
     preset: option.Preset = None,
     config_file: option.ConfigFile = None,
@@ -95,6 +98,7 @@ def texture(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -136,6 +140,7 @@ def texture(
     styles = taken(style, like)
     if like is not None:
         config = continued(like, config, given(context), quiet=quiet)
+        check_files(context, config)
     printing = parsing.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(

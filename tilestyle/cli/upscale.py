@@ -11,7 +11,7 @@ import typer
 
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
@@ -24,16 +24,22 @@ FILM = FilmConfig()
 
 
 def upscale(
-    low: Annotated[Path, typer.Argument(help="Picture to enlarge.", show_default=False)],
+    low: Annotated[
+        Path,
+        typer.Argument(help="Picture to enlarge.", show_default=False),
+        roles.LOW,
+    ],
     reference: Annotated[
         Path,
         typer.Option(help="Picture of something alike, with the detail that is lacking.", show_default=False),
+        roles.REFERENCE,
     ],
     out: option.Out,
     factor: Annotated[int, typer.Option(help="How many times as large.")] = 4,
     sheet: Annotated[
         Path | None,
         typer.Option(help="Picture of the result beside bicubic and Lanczos enlargements.", show_default=False),
+        roles.COMPARED,
     ] = None,
     anchor_weight: Annotated[
         float,
@@ -70,6 +76,7 @@ def upscale(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:

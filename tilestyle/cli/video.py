@@ -12,7 +12,7 @@ import typer
 
 from tilestyle.choices import Codec
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.stepping import conduct
 from tilestyle.config import FilmConfig, FlowName, RenderConfig, VideoConfig
 from tilestyle.errors import SettingError
@@ -21,13 +21,18 @@ DEFAULT, VIDEO = RenderConfig(), VideoConfig()
 
 
 def video(
-    clip: Annotated[Path, typer.Argument(help="Film, or folder of pictures.", show_default=False)],
+    clip: Annotated[
+        Path,
+        typer.Argument(help="Film, or folder of pictures.", show_default=False),
+        roles.CLIP,
+    ],
     style: option.Style,
     out: Annotated[
         Path,
         typer.Option(
             "--out", "-o", help="Film (.mp4, .mov, .mkv, .webm) or folder of PNG.", show_default=False
         ),
+        roles.VIDEO,
     ],
     size: option.Size = None,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
@@ -59,6 +64,7 @@ def video(
         Codec | None,
         typer.Option(help="h264, h265 or av1.", show_default="by the ending", rich_help_panel=option.FILM),
     ] = None,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:

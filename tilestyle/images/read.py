@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tilestyle.errors import PictureError
+from tilestyle.files import ordinary_file
 from tilestyle.images import deepzoom, png, tiff
 from tilestyle.images.arrays import Tensorlike, samples_from_array, samples_from_tensor
 from tilestyle.images.border import decoding
@@ -65,21 +66,7 @@ def picture_from(source: object) -> Picture:
 
 def existing_file(path: PathLike) -> Path:
     """Return the path of a file that has content, or raise PictureError that says what is there."""
-    path = Path(path)
-    try:
-        exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
-        size = path.stat().st_size if is_file else 0
-    except (OSError, ValueError) as error:
-        raise PictureError(f"{path} cannot be opened ({error})", hint="check the path") from error
-    if not exists:
-        raise PictureError(f"there is no file {path}", hint="check the path")
-    if is_folder:
-        raise PictureError(f"{path} is a folder", hint="name a picture inside it")
-    if not is_file:
-        raise PictureError(f"{path} is not an ordinary file", hint="copy it to a file first")
-    if size == 0:
-        raise PictureError(f"{path.name} is empty", hint="copy or fetch the file again")
-    return path
+    return ordinary_file(path)
 
 
 def is_tiff(path: Path) -> bool:

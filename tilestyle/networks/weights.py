@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tilestyle.config import InputScaling, NetworkName, Pooling
 from tilestyle.errors import NetworkError
+from tilestyle.files import ordinary_file
 from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys
 
 # What torchvision's weights take their input to: (sRGB - mean) / deviation, of ImageNet.
@@ -179,13 +180,12 @@ def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
 
 def _stored_tensors(file: Path, hint: str) -> dict[str, Tensor]:
     """What a weights file holds under `features.`; of a safetensors file nothing else is read."""
+    ordinary_file(file, "weights", NetworkError)
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as stored:
                 return {key: stored.get_tensor(key) for key in stored.keys() if key.startswith("features.")}  # noqa: SIM118
         found = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise NetworkError(f"there is no weights file {file}", hint=hint) from error
     except OSError as error:
         raise NetworkError(f"cannot read the weights file {file} ({_one_line(error)})", hint=hint) from error
     except BROKEN as error:
