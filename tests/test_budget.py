@@ -137,7 +137,7 @@ def test_the_largest_patch_that_fits_is_taken(limits: Limits, side: int) -> None
     [
         (Limits(memory=10**8), None, "patches of 64 pixels need 0.11 GiB, --memory is 0.09 GiB; give more"),
         (Limits(memory=2 * 10**8), 512, "patches of 512 pixels need 0.35 GiB"),
-        (Limits(host=10**7), None, "canvas and pictures need 0.09 GiB, --host-memory is 0.01 GiB; give more"),
+        (Limits(host=10**7), None, "canvas and pictures need 94.4 MiB, --host-memory is 9.54 MiB; give more"),
     ],
 )
 def test_too_small_a_budget_says_what_is_needed(limits: Limits, given: int | None, message: str) -> None:
@@ -156,7 +156,7 @@ def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:
     from PIL import Image
 
     Image.new("RGB", (3000, 2000)).save(tmp_path / "large.png")
-    with pytest.raises(MemoryLimit, match=r"pictures of 6\.0 MP need 0\.10 GiB to be read"):
+    with pytest.raises(MemoryLimit, match=r"pictures of 6\.0 MP need 103 MiB to be read"):
         render(tmp_path / "large.png", CONTENT, RenderConfig(memory="90MB", device="cpu"))
 
 

@@ -85,7 +85,10 @@ def parameters(kind: type[Any]) -> list[tuple[str, str, Any]]:
 
 def option_of(command: str, name: str) -> str:
     """How a parameter is given, such as --work-dir."""
-    parameter = next(each for each in commands().commands[command].params if each.name == name)
+    found = commands()
+    for word in command.split():
+        found = found.commands[word]
+    parameter = next(each for each in found.params if each.name == name)
     return str(parameter.opts[0])
 
 

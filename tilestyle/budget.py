@@ -12,7 +12,7 @@ import torch
 from tilestyle.config import Precision, RenderConfig
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.footprint import READING, Footprint
-from tilestyle.memory_size import bytes_of, gib
+from tilestyle.memory_size import bytes_of, size_of
 from tilestyle.networks.network import FeatureNetwork
 
 # Patch sides to choose from. The largest on a CPU is modest, so that nearly every machine chooses the same
@@ -95,10 +95,20 @@ class Limits:
         for name, limit in limits:
             if limit is not None and READING * pixels > limit:
                 raise MemoryLimit(
-                    f"pictures of {pixels / 1e6:.1f} MP need {gib(READING * pixels)} GiB to be read, "
-                    f"--{name} is {gib(limit)} GiB",
+                    f"pictures of {pixels / 1e6:.1f} MP need {size_of(READING * pixels)} to be read, "
+                    f"--{name} is {size_of(limit)}",
                     hint="give more, or smaller pictures",
                 )
+
+
+def check_held(height: int, width: int) -> None:
+    """Raise MemoryLimit for a picture of this size that free memory cannot hold, before it is made."""
+    need, free = 3 * 4 * height * width, free_bytes(torch.device("cpu"))
+    if need > free:
+        raise MemoryLimit(
+            f"a picture of {width} x {height} pixels needs {size_of(need)} of memory, {size_of(free)} is free",
+            hint="give a smaller --size",
+        )
 
 
 def worth_keeping(
@@ -128,11 +138,17 @@ def fitting_side(
     """The largest patch side that fits; `given` is the only one to choose from, if the user gave it.
 
     `need` answers what a render with patches of a side takes; `beside` processes like this one share the RAM,
-    while each has a device of its own. Raises MemoryLimit with what would be enough.
+    while each has a device of its own. Raises MemoryLimit with what would be enough, SettingError where no side
+    is large enough for the layers and the overlap.
     """
     sides = [given] if given else [side for side in SIDES[device.type] if side >= least]
     if given is None and limits.memory is not None:
         sides = sorted({*sides, *(side for side in SMALL_SIDES if side >= least), least}, reverse=True)
+    if not sides:
+        raise SettingError(
+            f"for this overlap and these layers patches are {least} pixels or more, too large to be chosen",
+            hint="give a smaller --overlap, shallower layers, or a --patch",
+        )
     free = free_bytes(device) * SHARE / (beside if device.type == "cpu" else 1)
     for side in sides:
         if fits(device, limits, need(side), free if given is None else inf):
@@ -178,7 +194,7 @@ def fitting_history(
             return history
     need_here = found.together if device.type == "cpu" else found.host
     raise MemoryLimit(
-        f"L-BFGS with a history of {history} needs {gib(need_here)} GiB of RAM, more than it may have",
+        f"L-BFGS with a history of {history} needs {size_of(need_here)} of RAM, more than it may have",
         hint="give a smaller --size, or --optimiser adam, whose canvas may lie in files",
     )
 
@@ -200,17 +216,17 @@ def _too_small(device: torch.device, limits: Limits, found: Footprint, side: int
     """What to say when patches of `side`, the smallest, do not fit."""
     if limits.host is not None and found.host > limits.host:
         return MemoryLimit(
-            f"canvas and pictures need {gib(found.host)} GiB, --host-memory is {gib(limits.host)} GiB",
+            f"canvas and pictures need {size_of(found.host)}, --host-memory is {size_of(limits.host)}",
             hint="give more, or a smaller --size",
         )
     if limits.memory is not None:
-        need = gib(needed(found, device, torch.device("cpu")))
+        need = size_of(needed(found, device, torch.device("cpu")))
         return MemoryLimit(
-            f"patches of {side} pixels need {need} GiB, --memory is {gib(limits.memory)} GiB",
+            f"patches of {side} pixels need {need}, --memory is {size_of(limits.memory)}",
             hint="give more, or a smaller --size or --patch, or fewer layers",
         )
     return MemoryLimit(
-        f"a patch of {side} pixels needs {found.patch / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of "
+        f"a patch of {side} pixels needs {size_of(found.patch)}, {size_of(free)} of "
         f"{device.type} memory is to be had",
         hint="close other programs, choose fewer or shallower layers, or give a smaller --patch",
     )

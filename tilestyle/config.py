@@ -234,16 +234,17 @@ class RenderConfig:
         _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
         counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)
         _require(self, "sweeps", self.sweeps != 0 and bool(counts) and min(counts) >= 1, "1 or more")
-        for amount in (self.memory, self.host_memory):
+        for name, amount in (("memory", self.memory), ("host-memory", self.host_memory)):
             if amount is not None:
-                bytes_of(amount)
+                bytes_of(amount, name)
         _require(self, "trust", self.trust is None or self.anchor is not None, "an anchor, too")
         _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
         _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
         _require(self, "round", self.round >= 1, "1 or more")
         _require(self, "history", self.history is None or self.history >= 1, "1 or more")
         odds = self.scale_odds
-        _require(self, "scale_odds", bool(odds) and min(odds) >= 0 < odds[0], "shares, the first above 0")
+        good = bool(odds) and min(odds) >= 0 < odds[0] and sum(odds) < inf
+        _require(self, "scale_odds", good, "shares, the first above 0")
         self._require_exact()
         self._require_plain()
 
@@ -282,6 +283,9 @@ class RenderConfig:
                 )
 
 
+LEAST_STEP = 1e-4  # between frames of a film: a fraction of one of 256 levels
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilmConfig:
     """How frames become a film."""
@@ -295,8 +299,10 @@ class FilmConfig:
         """Refuse what cannot be meant."""
         if not 1 <= self.fps <= 240:
             raise SettingError(f"fps cannot be {self.fps}", hint="give a number from 1 to 240")
-        if not 0 < self.step <= 1:
-            raise SettingError(f"film-step cannot be {self.step}", hint="give a number above 0, such as 0.01")
+        if not LEAST_STEP <= self.step <= 1:  # far smaller ones would make a film without end
+            raise SettingError(
+                f"film-step cannot be {self.step}", hint=f"give a number from {LEAST_STEP} to 1, such as 0.01"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from tilestyle.api import identity
+from tilestyle.budget import check_held
 from tilestyle.canvas import resized
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
@@ -78,6 +79,7 @@ def drift(
 
 
 def sized(pixels: Tensor, size: int | tuple[int, int] | None) -> Tensor:
-    """A picture [3, h, w] at the size that is asked for."""
+    """A picture [3, h, w] at the size that is asked for. Raises MemoryLimit for one that memory cannot hold."""
     height, width = picture_size(size, (pixels.shape[1], pixels.shape[2]))
+    check_held(height, width)
     return resized(pixels, Box(0, 0, height, width)).clamp_(0, 1)

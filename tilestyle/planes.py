@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tilestyle.errors import DiskError
-from tilestyle.memory_size import gib
+from tilestyle.memory_size import size_of
 from tilestyle.ranks import ALONE, Ranks
 
 CPU = torch.device("cpu")
@@ -105,7 +105,7 @@ class Folder:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
                 raise DiskError(
-                    f"the disk of {self.path} has no room for {gib(4 * count)} GiB more",
+                    f"the disk of {self.path} has no room for {size_of(4 * count)} more",
                     hint="make room and run it again: what is done is kept; or give another --work-dir",
                 ) from error
             return _mapped(handle.fileno(), channels, height, width)

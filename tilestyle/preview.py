@@ -52,14 +52,15 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown."""
-        if self.side < 64 or self.crop < 16:
-            raise SettingError(
-                f"a preview of {self.side} and crops of {self.crop} pixels", hint="give 64 and 16 at the least"
-            )
-        if not all(0 <= share <= 1 for place in self.at for share in place):
-            raise SettingError(
-                "a crop lies outside the picture", hint="give shares from 0 to 1, such as 0.5,0.25"
-            )
+        for name, side, least in (("preview-size", self.side, 64), ("crop-size", self.crop, 16)):
+            if side < least:
+                raise SettingError(f"{name} cannot be {side}", hint=f"give pixels, {least} or more")
+        for down, across in self.at:
+            if not (0 <= down <= 1 and 0 <= across <= 1):
+                raise SettingError(
+                    f"a crop at {across},{down} lies outside the picture",
+                    hint="give shares from 0 to 1, such as 0.5,0.25",
+                )
 
 
 @dataclass(frozen=True)

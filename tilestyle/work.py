@@ -16,7 +16,7 @@ import filelock
 
 from tilestyle.errors import DiskError, OutputError, WorkError
 from tilestyle.images.atomic import replacing
-from tilestyle.memory_size import gib
+from tilestyle.memory_size import size_of
 from tilestyle.ranks import ALONE, Ranks
 from tilestyle.version import __version__
 
@@ -47,7 +47,7 @@ def check_disk(folder: Path, need: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if need > free:
         raise DiskError(
-            f"{what} needs {gib(need)} GiB of disk in {folder}, {gib(free)} GiB is free",
+            f"{what} needs {size_of(need)} of disk in {folder}, {size_of(free)} is free",
             hint="make room, or give another folder",
         )
 

@@ -13,7 +13,7 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tilestyle.memory_size import gib
+from tilestyle.memory_size import size_of
 from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -75,7 +75,7 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     where += f"sweep {event.sweep + 1}/{event.level.sweeps}"
     terms = {"style": event.style, "content": event.content, "tv": event.tv, "anchor": event.anchor}
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
-    what += f" {event.megapixels_per_second:.2f} MP/s peak {peak / 2**30:.2f} GiB"
+    what += f" {event.megapixels_per_second:.2f} MP/s peak {size_of(peak)}"
     return where, f"{what} {clock(event.seconds_left)} left"
 
 
@@ -90,7 +90,7 @@ def announced(event: Started | Resumed | PatchHalved) -> str:
     memory = of(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = of(event.held, event.host_limit)
-    files = f" and {gib(event.disk)} GiB on disk" if event.disk else ""
+    files = f" and {size_of(event.disk)} on disk" if event.disk else ""
     return (
         f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, about {approximately(event.seconds())}"
     )
@@ -98,7 +98,7 @@ def announced(event: Started | Resumed | PatchHalved) -> str:
 
 def of(need: int, limit: int | None) -> str:
     """Bytes needed, of those that were given if they were."""
-    return f"about {gib(need)} GiB" if limit is None else f"{gib(need)} of {gib(limit)} GiB"
+    return f"about {size_of(need)}" if limit is None else f"{size_of(need)} of {size_of(limit)}"
 
 
 def approximately(seconds: float) -> str:

@@ -16,7 +16,7 @@ from tilestyle.choices import Format
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.config import NetworkName, RenderConfig
-from tilestyle.memory_size import gib
+from tilestyle.memory_size import size_of
 from tilestyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
@@ -71,7 +71,7 @@ def machine() -> None:
     table.add_row("python", platform.python_version())
     for library in LIBRARIES:
         table.add_row(library, version(library))
-    table.add_row("device", f"{device}, {free_bytes(device) / 2**30:.1f} GiB free")
+    table.add_row("device", f"{device}, {size_of(free_bytes(device))} free")
     table.add_row("precision", str(find_dtype(Precision.AUTO, device)).removeprefix("torch."))
     table.add_row("network wavelet", "built in")
     for name in (NetworkName.VGG16, NetworkName.VGG19):
@@ -88,7 +88,7 @@ def picture(file: Path, config: RenderConfig) -> None:
 
     found = inspect_picture(file)
     table = _table()
-    table.add_row("picture", f"{found.name}, {found.format}, {found.file_bytes / 1e6:.2f} MB")
+    table.add_row("picture", f"{found.name}, {found.format}, {size_of(found.file_bytes)}")
     table.add_row("size", f"{found.width} x {found.height}, {found.width * found.height / 1e6:.1f} MP")
     table.add_row("pixels", f"{found.mode}, {found.depth} bits a channel")
     table.add_row("profile", found.profile)
@@ -151,10 +151,10 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
         )
     device = seen.network.device
     work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
-    files = f" and {gib(found.need.disk)} GiB on disk" if found.settled.mapped else ""
+    files = f" and {size_of(found.need.disk)} on disk" if found.settled.mapped else ""
     table.caption = (
-        f"patch {found.side}, {gib(needed(found.need, device, found.home))} GiB on {device}; "
-        f"canvas {gib(found.need.held)} GiB in RAM{files}; {passes} patch passes over "
+        f"patch {found.side}, {size_of(needed(found.need, device, found.home))} on {device}; "
+        f"canvas {size_of(found.need.held)} in RAM{files}; {passes} patch passes over "
         f"{pixels / 1e6:.0f} MP, {work / 1e12:.1f} Tflop in convolutions"
     )
     return table

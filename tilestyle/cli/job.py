@@ -21,7 +21,7 @@ from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.cli.roles import SETTINGS
 from tilestyle.config import Optimiser, Precision, RenderConfig
-from tilestyle.memory_size import gib
+from tilestyle.memory_size import size_of
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _produce(
         unit = "h" if round(end.seconds) >= 3600 else "min"
         print(
             f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
-            f"{clock(end.seconds)} {unit}, peak {gib(peak.bytes())} GiB",
+            f"{clock(end.seconds)} {unit}, peak {size_of(peak.bytes())}",
             file=sys.stderr,
         )
         if left and work:

@@ -397,7 +397,9 @@ SeriesFilm = Annotated[
     ),
     roles.FILM,
 ]
-Between = Annotated[int, typer.Option(min=0, help="Frames between two pictures.", rich_help_panel=FILM)]
+Between = Annotated[
+    int, typer.Option(min=0, max=10_000, help="Frames between two pictures.", rich_help_panel=FILM)
+]
 StepSize = Annotated[
     str, typer.Option("--size", help="Long side in pixels, or WIDTHxHEIGHT.", rich_help_panel=OUTPUT)
 ]

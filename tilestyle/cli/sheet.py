@@ -118,14 +118,14 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
     """Render the cells that are not finished, write the sheet, say what was done."""
     from tilestyle.cli.display import stop_on_interrupt
     from tilestyle.comparison import cells, discard
-    from tilestyle.images import check_writable, source_from
+    from tilestyle.images import source_from
 
     def begin(number: int, count: int) -> None:
         if not output.quiet:
             print(f"cell {number} of {count}", file=sys.stderr, flush=True)
 
     count = len(list(comparison.configs()))
-    check_writable(output.file, 1, 1)
+    output.check(output.file, 1, 1, None)
     with stop_on_interrupt() as stop:
         found = cells(comparison, folder, begin, stop)
     if len(found) < count:

@@ -32,7 +32,7 @@ class WriteOptions:
         if self.depth not in (8, 16):
             raise SettingError(f"depth {self.depth} cannot be written", hint="use 8 or 16")
         if not 1 <= self.quality <= 100:
-            raise SettingError(f"quality {self.quality} is out of range", hint="use 1 to 100")
+            raise SettingError(f"JPEG quality {self.quality} is out of range", hint="use 1 to 100")
         if self.dpi is not None and not 0.1 <= self.dpi <= 60000:
             raise SettingError(f"{self.dpi} dots per inch is out of range", hint="use 0.1 to 60000")
 
