@@ -142,7 +142,7 @@ def unstarted() -> Iterator[None]:
     """Nothing is rendered or measured: what is refused is refused before."""
     places = ["rendering.run", "api.run", "preview.run", "repeated.run"]
     places += [f"benchmark.{part}.measured" for part in ("memory", "scaling")]
-    places += ["benchmark.scene.prepare", "benchmark.quality.Scene.job", "benchmark.speed.Scene.job"]
+    places += ["benchmark.scene.prepare", "benchmark.quality.prepare", "benchmark.speed.Scene.job"]
     with ExitStack() as patched:
         for place in places:
             patched.enter_context(mock.patch(f"tilestyle.{place}", begun))
