@@ -214,7 +214,8 @@ def test_a_texture_has_no_content_to_begin_with() -> None:
 def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from tilestyle import budget
 
-    automatic = {**QUICK, "patch": None, "size": 600}
+    automatic = {**QUICK, "patch": None, "size": 600, "precision": Precision.FP32, "device": "cpu"}
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 2**40)
     roomy = prepare(STYLE, RenderConfig(**automatic), CONTENT)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 300 * 2**20)
     tight = prepare(STYLE, RenderConfig(**automatic), CONTENT)

@@ -171,7 +171,7 @@ def test_a_render_says_what_it_will_take() -> None:
 
 
 MEASURED = """
-import json, sys
+import json
 import sys
 import numpy as np
 import torch
@@ -184,7 +184,7 @@ from tilestyle.config import RenderConfig
 from tilestyle.pictures import path_of
 narrow = sys.argv[1] == "narrow"
 peak = Peak(torch.device("cpu"))
-settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]))
+settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]), precision="fp32")
 ramp = np.linspace(0, 1, 300, dtype=np.float32)
 if narrow:
     resolved.load_network = lambda config: random_vgg(config.network, width_divisor=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
@@ -15,8 +16,9 @@ from tilestyle.footprint import READING, Footprint
 from tilestyle.memory_size import bytes_of, gib
 from tilestyle.networks.network import FeatureNetwork
 
-# Patch sides to choose from. The largest on a CPU is modest, so that nearly every machine chooses the same
-# and the same command makes the same picture; cost a pixel and quality hardly depend on it.
+# Patch sides to choose from. The side changes the pixels. The largest on a CPU is modest, so that nearly every
+# machine has the memory for it and chooses the same; cost per pixel and quality hardly depend on it. Precision
+# changes the pixels, too, and differs between CPUs: see `find_dtype`.
 SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 128), "mps": (512, 384, 256, 128)}
 SMALL_SIDES = (448, 320, 224, 160, 96, 64)  # to choose from as well, where a limit was given
 # Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
@@ -27,6 +29,7 @@ HELD = 0.7
 WORTH_KEEPING = 0.1
 # Histories of L-BFGS to choose from: longer ones hardly help, shorter ones cost iterations.
 HISTORIES = (10, 7, 5, 3)
+FAST_BF16 = "TILESTYLE_FAST_BF16"  # an environment variable
 FIELDS = 4  # and receptive fields of it that a patch must be long
 
 
@@ -54,14 +57,34 @@ def find_device(name: str) -> torch.device:
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of the network: bfloat16 where the device multiplies matrices in it, unless told otherwise."""
+    """Return the arithmetic of the network.
+
+    Args:
+        precision: As set. AUTO is bfloat16 where the device has instructions for it, else float32. So it gives
+            other pixels on other machines; what was used is kept with the picture and in checkpoints.
+        device: Where the network computes.
+    """
     if precision is Precision.AUTO:
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+        return torch.bfloat16 if has_fast_bf16(device) else torch.float32
     return torch.bfloat16 if precision is Precision.BF16 else torch.float32
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16 matrices: else it is slower than float32."""
+def has_fast_bf16(device: torch.device) -> bool:
+    """Return whether the device has instructions for products of bfloat16 matrices.
+
+    Without them bfloat16 is slower than float32. The environment variable TILESTYLE_FAST_BF16 (0 or 1) answers
+    instead of the device: for clusters of unlike machines, and for virtual ones that hide what they can do.
+
+    Raises:
+        SettingError: The variable has another value.
+    """
+    told = os.environ.get(FAST_BF16, "")
+    if told not in ("", "0", "1"):
+        raise SettingError(
+            f"the environment variable {FAST_BF16} is {told!r}", hint="set it to 0 or 1, or unset it"
+        )
+    if told:
+        return told == "1"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Private in older versions of torch, public in no common way.
