@@ -19,7 +19,7 @@ from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.objective import Objective, StyleTerm, Terms, Weights
 from tilestyle.plan import Level
-from tilestyle.planes import touched
+from tilestyle.planes import Folder, touched
 from tilestyle.pull import Pulled
 from tilestyle.ranks import Ranks, dealt
 from tilestyle.regions import Global
@@ -52,8 +52,10 @@ class View:
         content: Content | None = None
         if goal.content is not None and weights.content_layers:
             if look.scale == 1 and job.grid(level) > 1:
+                # Where the canvas is; of ranks, each has its own.
+                store = job.beside if isinstance(job.store, Folder) else job.store
                 content = CachedContent(
-                    goal.content, job.network, weights.content_layers, level.extent, self._side
+                    goal.content, job.network, weights.content_layers, level.extent, self._side, store
                 )
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
