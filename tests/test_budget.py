@@ -167,7 +167,8 @@ def test_a_render_says_what_it_will_take() -> None:
     assert isinstance(started, Started)
     assert started.side == 512
     assert 2**20 < started.held < started.need < started.limit == 2**30  # type: ignore[operator]
-    assert 0 < started.seconds() < 60
+    seconds = started.seconds()
+    assert seconds is not None and seconds > 0
 
 
 MEASURED = """

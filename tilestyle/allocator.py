@@ -8,7 +8,9 @@ glibc nothing is done here.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from functools import cache
 
 import torch
 
@@ -17,6 +19,9 @@ MMAP_THRESHOLD = -3  # mallopt's name for it
 # narrow, from this share of a patch's memory on. A smaller size is stricter, and slower: every page of a block
 # that was given back is cleared anew when it comes again.
 EXACT, SHARE = 4 * 2**20, 1 / 64
+# What oneDNN, and torch's layer above it, read the size of their caches from.
+KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+MOST_KERNELS = 8
 
 
 def release() -> None:
@@ -36,6 +41,26 @@ def keep_nothing_large(patch: int | None = None) -> None:
     set_option = _libc("mallopt")
     if set_option is not None:
         set_option(MMAP_THRESHOLD, EXACT if patch is None else min(EXACT, round(SHARE * patch)))
+
+
+@cache
+def keep_few_kernels() -> None:
+    """Let oneDNN keep the kernels of few shapes, of those that it makes from now on.
+
+    It keeps 1024, each made for one shape of tensors, and patches come in many shapes: over the levels of a
+    render, in bfloat16 above all, kernels come to several hundred MiB. The library reads how many from the
+    environment, once, when it is first used: where that has been before, nothing changes.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return
+    missing = [name for name in KERNELS if name not in os.environ]
+    try:
+        os.environ.update(dict.fromkeys(missing, str(MOST_KERNELS)))
+        picture, filters = torch.zeros(1, 16, 8, 8), torch.zeros(16, 16, 3, 3)
+        torch.mkldnn_convolution(picture, filters, None, (1, 1), (1, 1), (1, 1), 1)
+    finally:
+        for name in missing:
+            del os.environ[name]
 
 
 def _libc(name: str) -> ctypes._NamedFuncPointer | None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 
-import psutil
 import torch
 
+from tilestyle.available import available_memory
 from tilestyle.config import Precision, RenderConfig
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.footprint import READING, Footprint
@@ -93,10 +93,10 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses now."""
+    """Memory of the device that this process may still take."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+    return available_memory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def belongs_in_files(
     if device.type == "cpu":
         limit = min((x for x in (limits.host, limits.memory) if x is not None), default=None)
     if limit is None:
-        return max(found.held + found.style, found.between) > HELD * psutil.virtual_memory().available
+        return max(found.held + found.style, found.between) > HELD * available_memory()
     here, there = ((each.together if device.type == "cpu" else each.host) for each in (found, filed or found))
     return here > limit and (filed is None or there < here)
 

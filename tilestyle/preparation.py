@@ -27,6 +27,7 @@ from tilestyle.planes import Folder, Memory, Shared, Store
 from tilestyle.ranks import ALONE
 from tilestyle.recolour import recoloured
 from tilestyle.resolved import planned, resolve
+from tilestyle.shortage import in_one_line
 from tilestyle.sources import Style, check_visible, opened, planes_of, style_list
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 Anchor = tuple[Tensor | None, Tensor | None]
 
 
+@in_one_line("the render was made ready")
 def prepare(
     style: Styles | None,
     config: RenderConfig,
@@ -54,7 +56,14 @@ def prepare(
     ranks = checkpoints.ranks if checkpoints else ALONE
     check_colours(config, with_content=content is not None)
     check_company(config, ranks.count)
-    seen = resolve(config, with_content=content is not None, with_style=style is not None)
+    left = checkpoints.left if checkpoints else None
+    seen = resolve(
+        config,
+        with_content=content is not None,
+        with_style=style is not None,
+        settled=left.settled if left else None,
+        ranks=ranks,
+    )
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
     given = {"content": content, "init": init, "anchor": config.anchor}
@@ -68,7 +77,6 @@ def prepare(
         guides.planes,
         sizes.get("anchor"),
     )
-    left = checkpoints.left if checkpoints else None
     if not checkpoints:
         Limits.of(config).check_reading(sum(pictures.areas), seen.network.device)
     plan = planned(

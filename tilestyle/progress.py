@@ -23,7 +23,8 @@ class Started:
     held: int  # bytes of RAM that canvas, optimiser and pictures take while patches are at work
     host_limit: int | None  # bytes that were given for them
     disk: int  # bytes of files that canvas, optimiser and pictures take, if they are in files
-    seconds: Callable[[], float]  # that it will take: measured when asked, which takes a second or so
+    # That it will take: measured when asked, which takes a second or so; None if that is not to be had.
+    seconds: Callable[[], float | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ from tilestyle.plan import Level
 from tilestyle.planes import Folder, Store
 from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
 from tilestyle.rescue import persist
+from tilestyle.shortage import in_one_line
 
 
+@in_one_line("the picture was rendered")
 def run(
     job: Job,
     observer: Observer | None = None,
@@ -45,7 +47,13 @@ def run(
         clock.level()
         tell(Resumed(job.levels[left.level], len(job.levels), left.sweep, left.seconds))
 
+    latest = -1
+
     def begin(level: Level) -> None:
+        nonlocal latest
+        if level.index == latest:  # memory ran out before its canvas was there: it begins again
+            return
+        latest = level.index
         clock.level()
         tell(LevelStarted(level, len(job.levels)))
 

@@ -9,7 +9,7 @@ from math import inf
 
 import torch
 
-from tilestyle.allocator import keep_nothing_large
+from tilestyle.allocator import keep_few_kernels, keep_nothing_large
 from tilestyle.budget import (
     Limits,
     belongs_in_files,
@@ -71,30 +71,67 @@ class Planned:
 
 @dataclass(frozen=True)
 class Settled:
-    """What was chosen by the memory that was free when a render began, and is kept to when it goes on."""
+    """What the machine and its free memory decided when a render began. A resumed one keeps to it.
+
+    Raises ValueError for a precision that there is not.
+    """
 
     side: int
     mapped: bool  # whether canvases are in files; those that ranks share always are
     content_kept: bool
     history: int = 0
+    precision: str = ""  # of the network, "fp32" or "bf16"; empty in checkpoints that do not say
+
+    def __post_init__(self) -> None:
+        """Refuse what a damaged manifest may say."""
+        if self.precision not in ("", Precision.FP32, Precision.BF16):
+            raise ValueError(f"precision {self.precision!r}")
 
 
-def resolve(config: RenderConfig, *, with_content: bool, with_style: bool = True) -> Resolved:
-    """Find device, network and layers; raises what cannot be had."""
+def resolve(
+    config: RenderConfig,
+    *,
+    with_content: bool,
+    with_style: bool = True,
+    settled: Settled | None = None,
+    ranks: Ranks = ALONE,
+) -> Resolved:
+    """Find device, network and layers.
+
+    Args:
+        config: The settings.
+        with_content: Whether there is a content.
+        with_style: Whether there is a style.
+        settled: What was chosen when the render began, if it is resumed: `--precision auto` stays what it was.
+        ranks: Processes that render together: the first one chooses for all.
+
+    Raises:
+        TilestyleError: Something of it cannot be had.
+    """
     device = find_device(config.device)
     limits = Limits.of(config)
     exact = config.optimiser is Optimiser.LBFGS
-    dtype = find_dtype(Precision.FP32 if exact else config.precision, device)
+    precision = Precision.FP32 if exact else config.precision
+    if precision is Precision.AUTO and settled is not None and settled.precision:
+        precision = Precision(settled.precision)
+    dtype = find_dtype(Precision(ranks.told(str(precision_of(find_dtype(precision, device))))), device)
     if device.type == "cuda":  # for the whole process
         torch.cuda.set_device(device)  # whose streams and kernels are meant where none is named
         # Products of matrices, too, in TF32, as those of convolutions are by default: what is bfloat16 loses
         # nothing by it, and moments in full float32 would by arithmetic be a tenth of a sweep.
         torch.set_float32_matmul_precision("highest" if exact else "high")
+    if device.type == "cpu" and limits.memory is not None:
+        keep_few_kernels()
     network = load_network(config).to(device, dtype)
     weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.names)
     halo = widest_halo(network, weights) if exact else config.overlap
     return Resolved(network, weights, unit, rounded_up(halo, unit), limits)
+
+
+def precision_of(dtype: torch.dtype) -> Precision:
+    """Return the setting that asks for this arithmetic."""
+    return Precision.BF16 if dtype is torch.bfloat16 else Precision.FP32
 
 
 def widest_halo(network: FeatureNetwork, weights: Weights) -> int:
@@ -167,6 +204,7 @@ def planned(
             worth = not mapped and worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
             kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
         settled = Settled(side, mapped, kept)
+    settled = replace(settled, precision=str(precision_of(seen.network.dtype)))
     settled = Settled(**ranks.told(asdict(settled)))
     mapped = settled.mapped or ranks.count > 1
     found = need(settled.side, kept=settled.content_kept, mapped=mapped, history=settled.history)

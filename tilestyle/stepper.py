@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from tilestyle.adam import Adam
+from tilestyle.adam import Adam, Room
 from tilestyle.blend import Blend
 from tilestyle.canvas import ROWS, Canvas
 from tilestyle.config import Sampler
@@ -72,10 +72,15 @@ class Stepper:
             return
         self._keeper.settle()
         inner, rims = patch.parts
-        self._step(inner, _under(inner, patch, gradient))
         at = self._at
-        for rim in rims:
-            at.rims[rim] = _under(rim, patch, gradient)
+        try:  # what takes memory comes first: a patch is taken wholly or not at all
+            for rim in rims:
+                at.rims[rim] = _under(rim, patch, gradient)
+            self._step(inner, _under(inner, patch, gradient))
+        except BaseException:
+            for rim in rims:
+                at.rims.pop(rim, None)
+            raise
         at.taken += 1
         if at.rims.nbytes > self._limit:
             self._step_rims()
@@ -86,10 +91,13 @@ class Stepper:
         if not box.area:
             return
         styled = self._regions.styled(box) if self._regions else None
-        for views, row, column in self._canvas.views(box):
+        parts = [(*part, Room.of(part[0])) for part in self._canvas.views(box)]
+        for views, row, column, room in parts:
             height, width = views["pixels"].shape[1:]
             under = slice(None), slice(row, row + height), slice(column, column + width)
-            self._adam.update(views, gradient[under], self._rate, None if styled is None else styled[under])
+            self._adam.update(
+                views, gradient[under], self._rate, None if styled is None else styled[under], room
+            )
             touched(*views.values())
 
     def _step_rims(self) -> None:
@@ -98,11 +106,19 @@ class Stepper:
         waiting = corners(patch.read for patch in at.left + at.others)
         free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
         # Rims are everywhere: of a mapped canvas, all together would bring all of it into memory.
-        for band in banded({rim: at.rims.pop(rim) for rim in free}, self._high):
+        bands = banded({rim: at.rims[rim] for rim in free}, self._high)
+        for band in bands:  # those that were cut wait as pieces
+            for box, gradient in band.items():
+                if box not in at.rims:
+                    at.rims[box] = gradient
+        for rim in set(free).difference(*bands):
+            del at.rims[rim]
+        for band in bands:
             self._keeper.guard(self._canvas, *band)
             self._keeper.settle()
             for box, gradient in band.items():
                 self._step(box, gradient)
+                del at.rims[box]  # only now: memory may run out before
 
     @cached_property
     def _theirs(self) -> np.ndarray:

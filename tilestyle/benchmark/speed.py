@@ -19,7 +19,7 @@ from tilestyle.canvas import Canvas
 from tilestyle.geometry import Patch, rounded_up
 from tilestyle.job import Job
 from tilestyle.renderer import optimise, sampled
-from tilestyle.rescue import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory
 
 # Side of the square matrices that measure the machine: large enough to be at its best, done in a second.
 MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}

@@ -25,6 +25,7 @@ from tilestyle.cli import (
     zoom,
 )
 from tilestyle.errors import SettingError, TilestyleError
+from tilestyle.shortage import is_out_of_memory, reason_of
 from tilestyle.version import __version__
 
 app = typer.Typer(
@@ -81,6 +82,11 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         typer.echo(f"tilestyle: {error}", err=True)
+        sys.exit(2)
+    except (MemoryError, RuntimeError, OSError) as error:  # outside of what is rescued: in writing, say
+        if "--debug" in sys.argv or not is_out_of_memory(error):
+            raise
+        typer.echo(f"tilestyle: memory ran out ({reason_of(error)}); close other programs", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("tilestyle: interrupted, nothing was written", err=True)

@@ -91,9 +91,9 @@ def announced(event: Started | Resumed | PatchHalved) -> str:
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = of(event.held, event.host_limit)
     files = f" and {gib(event.disk)} GiB on disk" if event.disk else ""
-    return (
-        f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, about {approximately(event.seconds())}"
-    )
+    seconds = event.seconds()
+    time_needed = "time unknown" if seconds is None else f"about {approximately(seconds)}"
+    return f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, {time_needed}"
 
 
 def of(need: int, limit: int | None) -> str:

@@ -16,7 +16,7 @@ from tilestyle.cli.chosen import Kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
-from tilestyle.config import Optimiser, Precision, RenderConfig
+from tilestyle.config import RenderConfig
 from tilestyle.memory_size import gib
 from tilestyle.version import __version__
 
@@ -167,7 +167,7 @@ def _produce(
     from tilestyle.images import source_from
     from tilestyle.peak import Peak
     from tilestyle.preparation import prepare
-    from tilestyle.progress import Event, Finished
+    from tilestyle.progress import Event, Finished, PatchHalved
     from tilestyle.rendering import run
 
     peak = Peak(find_device(config.device))
@@ -176,6 +176,7 @@ def _produce(
             output.check(output.file, found.height, found.width, found.dpi)
         size = found.height, found.width
     ends: list[Finished] = []
+    sides: list[int] = []  # of patches, after memory ran out
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
     if output.frames:
         watch = together([watch, Frames(output.frames, *size)])
@@ -183,6 +184,7 @@ def _produce(
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
             ends.append(event)
+        sides.extend([event.side] if isinstance(event, PatchHalved) else [])
         watch(event)
 
     work = keeping.work(output.file, ranks)
@@ -203,6 +205,7 @@ def _produce(
             return
         picture = finish(picture)
         made = provenance(styles, found.config, content)
+        made["machine"] = job.machine | ({"patch": sides[-1]} if sides else {})
         output.write(found.printed(source_from(picture)), found.dpi, made)
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete
     if not output.quiet:
@@ -223,14 +226,7 @@ def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
 
     from tilestyle.settings import save
 
-    lasting = config.optimiser is Optimiser.LBFGS
-    settled = replace(
-        config,
-        patch=job.side,
-        precision=Precision.BF16 if job.network.dtype.itemsize == 2 else Precision.FP32,
-        keep_content=None if lasting else job.content_kept,
-        history=job.history if lasting else None,
-    )
+    settled = replace(config, **{"keep_content": None, "history": None, **job.settled})
     save(kept.file, settled, kept.command, kept.run)
 
 
