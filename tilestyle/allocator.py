@@ -19,9 +19,8 @@ MMAP_THRESHOLD = -3  # mallopt's name for it
 # narrow, from this share of a patch's memory on. A smaller size is stricter, and slower: every page of a block
 # that was given back is cleared anew when it comes again.
 EXACT, SHARE = 4 * 2**20, 1 / 64
-# What oneDNN, and torch's layer above it, read the size of their caches from.
-KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-MOST_KERNELS = 8
+# What oneDNN reads the size of its cache from, and how many kernels that is to be.
+KERNELS, MOST_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 64
 
 
 def release() -> None:
@@ -48,19 +47,20 @@ def keep_few_kernels() -> None:
     """Let oneDNN keep the kernels of few shapes, of those that it makes from now on.
 
     It keeps 1024, each made for one shape of tensors, and patches come in many shapes: over the levels of a
-    render, in bfloat16 above all, kernels come to several hundred MiB. The library reads how many from the
-    environment, once, when it is first used: where that has been before, nothing changes.
+    render, in bfloat16 above all, kernels come to more than 100 MiB. The library reads how many from the
+    environment, once, when it is first used: where that has been before, nothing changes. (What torch keeps
+    besides is bounded by the command line, before torch is loaded.)
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
-    missing = [name for name in KERNELS if name not in os.environ]
+    if KERNELS in os.environ:
+        return
+    os.environ[KERNELS] = str(MOST_KERNELS)
     try:
-        os.environ.update(dict.fromkeys(missing, str(MOST_KERNELS)))
         picture, filters = torch.zeros(1, 16, 8, 8), torch.zeros(16, 16, 3, 3)
         torch.mkldnn_convolution(picture, filters, None, (1, 1), (1, 1), (1, 1), 1)
     finally:
-        for name in missing:
-            del os.environ[name]
+        del os.environ[KERNELS]
 
 
 def _libc(name: str) -> ctypes._NamedFuncPointer | None:

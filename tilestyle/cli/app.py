@@ -74,6 +74,9 @@ def _common(
 
 def main() -> None:
     """Run the command line; the user's mistakes end in one line and exit code 2."""
+    # torch keeps what oneDNN has compiled for 1024 shapes of bfloat16 tensors: hundreds of MiB. It reads how
+    # many when it is loaded, and nothing has loaded it yet.
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
     if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
