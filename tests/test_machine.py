@@ -137,9 +137,10 @@ def test_memory_changes_the_patch_and_the_picture_says_so(monkeypatch: pytest.Mo
     assert sides[0] == 512 > sides[1]
 
 
-def test_a_render_without_a_stored_precision_is_resumed() -> None:
+def test_a_render_without_a_stored_precision_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of before do not say it."""
     from tilestyle.resolved import Settled
 
+    monkeypatch.setattr(budget, "has_fast_bf16", lambda device: False)
     settled = Settled(64, mapped=False, content_kept=False)
     assert resolve(CONFIG, with_content=True, settled=settled).network.dtype is torch.float32
