@@ -189,7 +189,7 @@ def test_a_folder_that_may_only_be_read(
 ) -> None:
     (folder / "closed").mkdir(mode=0o500)
     assert run(monkeypatch, *RENDER, "closed/o.png") == 2
-    assert "choose a folder you may write to" in capsys.readouterr().err
+    assert "cannot be written to; choose another folder" in capsys.readouterr().err
 
 
 def test_places() -> None:
