@@ -53,6 +53,7 @@ def campaign(
     """Do trials of these groups, one group after the other, each for its share of the time."""
     whole = sum(SHARES[group] for group in groups)
     rows: list[Row] = []
+    failed = False
     for group in groups:
         until = time.monotonic() + seconds * SHARES[group] / whole
         logs = [scene.folder / f"{group}-{worker}.jsonl" for worker in range(workers)]
@@ -62,13 +63,19 @@ def campaign(
         alive, seen = set(started), [0] * workers
         while alive:
             time.sleep(0.5)
-            alive -= {process for process in alive if os.waitpid(process, os.WNOHANG)[0]}
+            for process in list(alive):
+                ended, status = os.waitpid(process, os.WNOHANG)
+                if ended:
+                    alive.remove(process)
+                    failed = failed or status != 0
             for index, log in enumerate(logs):
                 new = _read(log, seen[index])
                 seen[index] += len(new)
                 for row in new:
                     tell(row)
                 rows += new
+    if failed:
+        raise RuntimeError("a worker failed, which is a fault of this script or of the undisturbed command")
     return rows
 
 

@@ -12,13 +12,14 @@ import json
 import os
 import random
 import shutil
+import zlib
 from pathlib import Path
 
 from benchmarks.faults.command import line
 from benchmarks.faults.moments import Fault
 from benchmarks.faults.mutate import MUTATIONS, edited
 from benchmarks.faults.outcome import Finding, Outcome, bad_end, worst
-from benchmarks.faults.scene import WORK, Recipe, Scene, Tree, differing, is_kept, tree_of
+from benchmarks.faults.scene import WORK, Recipe, Scene, Tree, differing, tree_of
 
 MORE = ("--work-dir", WORK, "--checkpoint-every", "0")
 MANIFEST = "manifest.json"
@@ -28,37 +29,24 @@ STAGES = 4  # folders that are kept for each recipe, from the first checkpoint t
 
 
 def left_by_kill(scene: Scene, found: Recipe, stage: int, *, other: bool = False) -> Path | None:
-    """A work folder that a killed render left, made once; with `other`, that of a render with another style.
+    """A work folder as a kill would leave it, at some stage; with `other`, that of a render with another style.
 
-    None if the render was done before the moment of the kill.
+    Those of all stages are copied from one render, once in each process. None if there are no checkpoints.
     """
     words = tuple({"s.png": "d.png"}.get(word, word) for word in found.words) if other else found.words
     made = Recipe(f"{found.name}{' (another)' if other else ''}", words, found.mapped, found.out)
-    place = scene.folder / f"left-{abs(hash_of(made.words))}-{found.mapped}-{stage}"
-    if not place.exists():
-        peace = scene.undisturbed(made, MORE)
-        moments = peace.kept_events
-        if not moments:
-            return None
-        event = moments[len(moments) * (2 * stage + 1) // (2 * STAGES)]
-        with scene.sandbox() as here:
-            scene.run(made, here, MORE, Fault("SIGKILL", event=event))
-            if not is_kept(here):
-                return None
-            partly = place.with_name(f"{place.name}.{os.getpid()}")
-            shutil.copytree(here / WORK, partly)
-        try:
-            partly.rename(place)
-        except OSError:  # another worker was faster
-            shutil.rmtree(partly)
-    return place
-
-
-def hash_of(words: tuple[str, ...]) -> int:
-    """A number for words, the same in every process."""
-    import zlib
-
-    return zlib.crc32("\0".join(words).encode())
+    name = zlib.crc32("\0".join(words).encode())
+    places = [scene.folder / f"left-{os.getpid()}-{name}-{found.mapped}-{each}" for each in range(STAGES)]
+    moments = scene.undisturbed(made, MORE).kept_events
+    if not moments:
+        return None
+    if not places[stage].exists():
+        events = tuple(moments[len(moments) * (2 * each + 1) // (2 * STAGES)] for each in range(STAGES))
+        with scene.sandbox(same=True) as here:
+            scene.run(made, here, MORE, Fault(copies=events))
+            for event, place in zip(events, places, strict=True):
+                (here.parent / f"copy-{event}").rename(place)
+    return places[stage]
 
 
 def trial(scene: Scene, draw: random.Random) -> Finding:
@@ -69,19 +57,20 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
     left = left_by_kill(scene, found, stage)
     if left is None:
         return Finding("nothing was left to damage", Outcome.SAME)
-    with scene.sandbox() as here:
+    borrowed = draw.choice([""] * 6 + ["another render", "another checkpoint"])
+    source = None
+    if borrowed:
+        source = left_by_kill(scene, found, draw.randrange(STAGES), other=borrowed == "another render")
+    with scene.sandbox(same=True) as here:
         work = here / WORK
         shutil.copytree(left, work)
-        _moved(work, here)
         files = sorted(path.name for path in work.iterdir())
-        if draw.random() < 0.35:
+        if source is None and draw.random() < 0.4:
             kind, note = "manifest edited", _edit(work / MANIFEST, draw)
         else:
             names = [name for name in files if not name.endswith(".part")]
             name = draw.choice([name for name in names if name not in PASSING or draw.random() < 0.1])
-            other = left_by_kill(scene, found, draw.randrange(STAGES), other=True)
-            earlier = left_by_kill(scene, found, draw.randrange(STAGES))
-            kind, note = f"damaged {_role(name)}", _damage(work, name, draw, other, earlier)
+            kind, note = f"damaged {_role(name)}", _damage(work, name, draw, source, borrowed)
         before = tree_of(here)
         words = ["resume", WORK, "--quiet"] if draw.random() < 0.7 else [*found.words, *MORE]
         ran = scene.run(found, here, words=words)
@@ -94,7 +83,7 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
         elif outcome in (Outcome.TRACEBACK, Outcome.LOST, Outcome.UNTIDY):
             detail = f"{detail}; {ran.last[:160]}"
     commands = [
-        f"# killed at stage {stage} of {STAGES}: {found.name}, {found.canvas}",
+        f"# killed at stage {stage + 1} of {STAGES}: {found.name}, {found.canvas}",
         line([*found.words, *MORE]),
     ]
     return Finding(f"{kind}, {found.canvas}", outcome, detail, [*commands, f"# {note}", line(ran.words)])
@@ -117,15 +106,6 @@ def _judged(code: int, before: Tree, after: Tree, peace: Tree) -> tuple[Outcome,
     return Outcome.SAME, ""  # what is not the program's own may stay in the work folder
 
 
-def _moved(work: Path, here: Path) -> None:
-    """Let a work folder that was made in another place belong here: the command's folder is in it."""
-    path = work / MANIFEST
-    text = path.read_text()
-    kept = json.loads(text).get("command", {}).get("folder")
-    if kept:
-        path.write_text(text.replace(json.dumps(kept), json.dumps(str(here.resolve()))))
-
-
 def _role(name: str) -> str:
     """What a file of a work folder is, without its number and size."""
     if name.endswith(".plane"):
@@ -140,29 +120,24 @@ def _edit(manifest: Path, draw: random.Random) -> str:
     return f"{WORK}/{MANIFEST}: {what}"
 
 
-def _damage(work: Path, name: str, draw: random.Random, other: Path | None, earlier: Path | None) -> str:
-    """Damage a file, and say how."""
+def _damage(work: Path, name: str, draw: random.Random, source: Path | None, borrowed: str) -> str:
+    """Damage a file, or replace it by one of another folder, and say how."""
     path = work / name
-    ways = ["bytes"] * 8 + ["removed", "folder", "fifo", "link"]
-    ways += ["that of another render", "that of an earlier checkpoint"] * 2
-    way = draw.choice(ways)
-    source = other if way == "that of another render" else earlier
-    if way.startswith("that of") and source is not None:
-        same = [found for found in source.iterdir() if found.suffix == path.suffix and found.is_file()]
-        if same:
-            chosen = draw.choice(same)
-            shutil.copyfile(chosen, path)
-            return f"{name} is {way}, {chosen.name}"
-        way = "bytes"
-    if way in ("removed", "folder", "fifo", "link"):
-        path.unlink()
-        if way == "folder":
-            path.mkdir()
-        elif way == "fifo":
-            os.mkfifo(path)
-        elif way == "link":
-            path.symlink_to("../letters.npz")
-        return f"{name} is {'removed' if way == 'removed' else f'a {way}'}"
-    mutation = draw.choice(MUTATIONS)
-    path.write_bytes(mutation(path.read_bytes(), draw))
-    return f"{name}: {mutation.__name__}"
+    same = [each for each in source.iterdir() if each.suffix == path.suffix] if source else []
+    if same:
+        chosen = draw.choice(same)
+        shutil.copyfile(chosen, path)
+        return f"{name} is that of {borrowed}, {chosen.name}"
+    way = draw.choice([*["bytes"] * 8, "removed", "a folder", "a fifo", "a link"])
+    if way == "bytes":
+        mutation = draw.choice(MUTATIONS)
+        path.write_bytes(mutation(path.read_bytes(), draw))
+        return f"{name}: {mutation.__name__}"
+    path.unlink()
+    if way == "a folder":
+        path.mkdir()
+    elif way == "a fifo":
+        os.mkfifo(path)
+    elif way == "a link":
+        path.symlink_to("../letters.npz")
+    return f"{name} is {way}"

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -46,6 +47,7 @@ class Fault:
     event: int = 0
     lasting: str = ""  # an event that fails every time: a drive that does not know it
     times: int = 1  # how many events fail, one after the other
+    copies: tuple[int, ...] = ()  # events at which the work folder is copied, as a kill would leave it
     counted: bool = False  # whether calls are counted even if nothing happens at one
 
 
@@ -110,6 +112,8 @@ class Recorder:
             kept = any(os.path.exists(found) for found in _manifests(self._root))
             note = [what, relative, self.calls, kept]
             os.write(self._log, (json.dumps(note) + "\n").encode())
+            if self.events in self.fault.copies:
+                shutil.copytree(self.folder / "work", self.log.parent / f"copy-{self.events}")
         finally:
             self._busy = False
         if self.fault.lasting == what:

@@ -173,9 +173,14 @@ class Scene:
         return Recipe(kind, (*words, *patches, "-o", out, "--quiet"), mapped, out)
 
     @contextmanager
-    def sandbox(self) -> Iterator[Path]:
-        """A folder with the pictures, for one trial."""
-        place = Path(tempfile.mkdtemp(dir=self.folder, prefix="trial-"))
+    def sandbox(self, *, same: bool = False) -> Iterator[Path]:
+        """A folder with the pictures, for one trial; the `same` one for trials of this process in turn.
+
+        A work folder says where its command ran: a copy of one can be resumed only there.
+        """
+        place = self.folder / f"same-{os.getpid()}"
+        if not same:
+            place = Path(tempfile.mkdtemp(dir=self.folder, prefix="trial-"))
         try:
             yield self.fill(place / "here")
         finally:
@@ -183,6 +188,7 @@ class Scene:
 
     def fill(self, folder: Path) -> Path:
         """Put the pictures into a new folder."""
+        folder.parent.mkdir(exist_ok=True)
         shutil.copytree(self.inputs, folder)
         return folder
 
