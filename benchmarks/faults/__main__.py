@@ -66,10 +66,13 @@ def main() -> int:
         scene = Scene(folder, options.seed, resolved(options.pictures), resolved(options.failed))
         if options.trial is not None:
             return _again(scene, options.seed, groups[0], options.trial)
-        rows = campaign(scene, options.seed, groups, 60 * options.minutes, options.workers, _tell)
+        rows, whole = campaign(scene, options.seed, groups, 60 * options.minutes, options.workers, _tell)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _report(rows, options)
+    if not whole:
+        print("a worker failed: the campaign is not complete", file=sys.stderr)
+        return 3
     return 1 if failures(rows) else 0
 
 
