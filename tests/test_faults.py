@@ -13,7 +13,7 @@ from benchmarks.faults import campaign, material
 from benchmarks.faults.kills import phase_of
 from benchmarks.faults.moments import Event
 from benchmarks.faults.mutate import MUTATIONS, Mutation, edited
-from benchmarks.faults.outcome import Finding, Outcome, Ran, bad_end, worst
+from benchmarks.faults.outcome import TRACEBACK, Finding, Outcome, Ran, bad_end, worst
 from benchmarks.faults.scene import differing, tree_of
 from benchmarks.faults.structures import changed, edited_jpeg, edited_png, edited_tiff, png_chunks, png_of
 
@@ -121,3 +121,10 @@ def test_the_table_counts_by_kind_and_by_group() -> None:
         ("all", 3, 2, 1),
     ]
     assert campaign.failures(rows) == [rows[1]]
+
+
+def test_a_traceback_says_where_it_is_in_the_program() -> None:
+    frames = ['File "/x/tilestyle/work.py", line 3, in f', 'File "/lib/json.py", line 9, in g']
+    err = "\n".join([TRACEBACK, *frames, "KeyError: 1"])
+    bad = bad_end(ended(1, err))
+    assert bad == (Outcome.TRACEBACK, "KeyError: 1 (tilestyle/work.py:3)")

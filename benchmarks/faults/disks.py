@@ -16,7 +16,6 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from benchmarks.faults.scene import WORK, Recipe, Scene, Undisturbed, is_kept, l
 
 PLACE = "place"  # the folder that is the small disk
 ERRORS = ("ENOSPC", "ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS", "ESTALE")
-FULL = ("ENOSPC", "EDQUOT")
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000  # of unshare(2)
 READ_ONLY, REMOUNT, PRIVATE, ALL_OF = 1, 32, 1 << 18, 1 << 14  # of mount(2)
 # What a drive may not know, and answers with.
@@ -101,8 +99,6 @@ def _answered(scene: Scene, draw: random.Random) -> Finding:
     fault = Fault(error, event=draw.choice(places), times=draw.choice([1, 10**9]))
     kept = any(event.kept for event in peace.events[: fault.event])
     what = peace.events[fault.event - 1]
-    if what.what in ("os.remove", "os.rmdir") and fault.times == 1 and error in FULL:
-        fault = replace(fault, action="EIO")  # removing takes no room
     with scene.sandbox() as here:
         ran = scene.run(found, here, more, fault)
         how = "once" if fault.times == 1 else "from there on"

@@ -25,6 +25,7 @@ HERE = str(Path(tilestyle.__file__).parent)
 RANDOM_NAME = re.compile(r"\.tilestyle-[0-9a-f]+\.part|nameless-[0-9a-f]+")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 AUDITED = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0, "os.truncate": 0, "os.chmod": 0}
+FULL = ("ENOSPC", "EDQUOT")
 DESCRIPTORS = ("fsync", "fdatasync", "posix_fallocate", "ftruncate", "fchmod")
 
 
@@ -118,6 +119,8 @@ class Recorder:
             self._busy = False
         if self.fault.lasting == what:
             self._fire()
+        if what in ("os.remove", "os.rmdir") and self.fault.action in FULL:
+            return  # that takes no room
         first = self.fault.event
         if first and first <= self.events < first + self.fault.times:
             self._fire()

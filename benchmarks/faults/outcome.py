@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 TRACEBACK = "Traceback (most recent call last)"
+FRAME = re.compile(r'File "[^"]*/(tilestyle/[^"]+)", line (\d+)')
 # Exit codes of a command that refuses: a user's mistake, Ctrl-C, SIGTERM, SIGHUP.
 REFUSALS = (2, 130, 143, 129)
 
@@ -79,7 +81,7 @@ def bad_end(ran: Ran, *, lines: int = 1, sent: int | None = None) -> tuple[Outco
     if ran.greedy:
         return Outcome.MEMORY, f"{ran.peak / 2**20:.0f} MiB"
     if TRACEBACK in ran.err:
-        return Outcome.TRACEBACK, ran.last[:200]
+        return Outcome.TRACEBACK, f"{ran.last[:200]}{place(ran.err)}"
     if ran.code < 0 and (sent is None or -ran.code != sent):
         return Outcome.CRASH, f"signal {-ran.code}, {ran.last[:160]}"
     if ran.code <= 0:
@@ -93,6 +95,12 @@ def bad_end(ran: Ran, *, lines: int = 1, sent: int | None = None) -> tuple[Outco
     if any(not character.isprintable() for line in ran.lines for character in line):
         return Outcome.UNTIDY, "control characters in a message"
     return None
+
+
+def place(err: str) -> str:
+    """Where in the program a traceback ends, in brackets; nothing if it is not in the program."""
+    found = FRAME.findall(err)
+    return f" ({found[-1][0]}:{found[-1][1]})" if found else ""
 
 
 def worst(findings: list[tuple[Outcome, str]]) -> tuple[Outcome, str]:
