@@ -92,6 +92,8 @@ def _sound(role: str, draw: random.Random, more: list[Path]) -> tuple[str, bytes
         return "press.icc", material.profile(draw)
     if role == "settings":
         return "settings.toml", material.settings(draw)
+    if role in ("mask", "style mask", "blend map") and draw.random() < 0.7:
+        return material.flat(draw, grey=role == "blend map")
     return material.picture(draw, more)
 
 

@@ -7,6 +7,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -189,6 +190,17 @@ def picture(draw: random.Random, more: list[Path]) -> tuple[str, bytes]:
     return draw.choices(kinds, [35, 30, 25, 6, 0.7])[0](draw)
 
 
+def flat(draw: random.Random, *, grey: bool) -> tuple[str, bytes]:
+    """A mask of two flat colours, red and blue, or a grey map, in a format without loss."""
+    width, height = draw.choice(SIDES)
+    image = Image.new("L" if grey else "RGB", (width, height), 0 if grey else "#ff0000")
+    image.paste(255 if grey else "#0000ff", (0, 0, width // 2, height))
+    form = draw.choice(["png", "tiff", "bmp", "gif", "webp"])
+    out = io.BytesIO()
+    image.save(out, form, **({"lossless": True} if form == "webp" else {}))
+    return f"{'grey' if grey else 'flat'} by Pillow.{form}", out.getvalue()
+
+
 def weights(draw: random.Random) -> bytes:
     """A narrow VGG of the first layers, as safetensors."""
     import torch
@@ -206,9 +218,19 @@ def weights(draw: random.Random) -> bytes:
 
 
 def profile(draw: random.Random) -> bytes:
-    """An ICC profile."""
+    """An ICC profile, mostly of a press."""
+    if draw.random() < 0.8:
+        return press()
     kind: Literal["sRGB", "XYZ", "LAB"] = draw.choice(("sRGB", "sRGB", "XYZ", "LAB"))
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()
+
+
+@lru_cache(1)
+def press() -> bytes:
+    """The profile for CMYK that libvips carries."""
+    import pyvips
+
+    return bytes(pyvips.Operation.call("profile_load", "cmyk"))
 
 
 def settings(draw: random.Random) -> bytes:
