@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 from PIL import Image
@@ -168,9 +169,7 @@ def _keep(scene: Scene, file: Path) -> str:
     if scene.kept is None:
         return ""
     scene.kept.mkdir(parents=True, exist_ok=True)
-    place = (
-        scene.kept / f"{next(iter(tree_of(file.parent).values()))[:4]}-{file.stat().st_mtime_ns}{file.suffix}"
-    )
+    place = scene.kept / f"{sha256(file.read_bytes()).hexdigest()[:12]}{file.suffix}"
     place.write_bytes(file.read_bytes())
     return str(place)
 
