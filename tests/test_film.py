@@ -11,7 +11,7 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import waves
 from tests.test_cli import folder  # noqa: F401
-from tilestyle import film
+from tilestyle import film, ledger
 from tilestyle.choices import Codec
 from tilestyle.clips import footage
 from tilestyle.config import FilmConfig
@@ -81,7 +81,10 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
 ) -> None:
     frames, config, path = pictures(40, 96, 128), FilmConfig(fps=30000 / 1001, codec=codec), tmp_path / name
     (tmp_path / "work").mkdir()
+    ledger.mark(tmp_path / "work", "film-000007.mkv")
     (tmp_path / "work" / "film-000007.mkv").write_bytes(b"of another render")
+    (tmp_path / "work" / "film-holiday.mkv").write_bytes(b"of a person")
+    (tmp_path / "work" / "film-000001.mkv").write_bytes(b"of a person")
     with filming_on(path, config, tmp_path / "work", anew=True) as writer:
         for frame in frames[:15]:
             writer.add(frame)
@@ -93,13 +96,17 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
         for frame in frames[15:30]:
             writer.add(frame)
         raise ZeroDivisionError
-    (tmp_path / "work" / "film-000003.mkv").write_bytes(b"")  # killed before anything was written
+    ledger.claim(tmp_path / "work" / "film-000004.mkv")
+    (tmp_path / "work" / "film-000004.mkv").write_bytes(b"")  # killed before anything was written
     for rest in (frames[30:], []):
         with filming_on(path, config, tmp_path / "work", anew=False) as writer:
             for frame in rest:
                 writer.add(frame)
     found = decoded(path)
     assert len(found) == 40
+    assert (tmp_path / "work" / "film-holiday.mkv").read_bytes() == b"of a person"
+    assert (tmp_path / "work" / "film-000001.mkv").read_bytes() == b"of a person"
+    assert not (tmp_path / "work" / "film-000007.mkv").exists()
     for frame, shown in zip(frames, found, strict=True):
         assert np.abs(frame.astype(float) - shown).mean() < 9
     with film.pyav().open(str(path)) as container:

@@ -5,8 +5,6 @@ What is encoded lies beside its place until it is whole, and then takes it. No m
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,6 +19,7 @@ from tilestyle.choices import Codec
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import write_picture
+from tilestyle.images.atomic import check_place, replacement
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -148,25 +147,13 @@ def filming(path: Path, config: FilmConfig, sound: Sound | None = None) -> Itera
     if is_frames(path):
         yield PngFrames(path)
         return
-    with beside(path) as file:
+    with replacement(path) as file:
         writer = Encoded(file, config, path.name, sound)
         try:
             yield writer
             writer.finish()
         finally:
             writer.close()
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A file that takes the place of another when the block ends without error."""
-    path = Path(os.path.realpath(path))
-    file = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"
-    try:
-        yield file
-        os.replace(file, path)
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def rate_of(config: FilmConfig) -> Fraction:
@@ -190,8 +177,7 @@ def check_film(path: Path, config: FilmConfig) -> None:
         )
     if suffix == ".webm" and config.codec not in (None, Codec.AV1):
         raise OutputError(f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}", hint="create it first")
+    check_place(path)
     encoder_of(config.codec or CODECS[suffix])
 
 

@@ -28,11 +28,7 @@ class Frames:
     """
 
     def __init__(self, folder: Path, height: int, width: int) -> None:
-        """For a finished picture of this size. Raises OutputError where the folder cannot be made."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make folder {folder}: {error.strerror}", hint="give another") from error
+        """For a finished picture of this size. The folder is made with the first frame."""
         factor = min(1.0, LONGEST / max(height, width))
         self._size = Box(0, 0, max(1, round(height * factor)), max(1, round(width * factor)))
         self._folder = folder
@@ -68,6 +64,12 @@ class Frames:
 
     def _keep(self, picture: Picture) -> None:
         pixels = _pixels(picture)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make folder {self._folder}: {error.strerror}", hint="give another"
+            ) from error
         frame = resized(pixels, self._size).clamp_(0, 1).permute(1, 2, 0).contiguous().numpy()
         Picture(frame).save(self._path(self._number))
         self._number += 1
@@ -80,6 +82,8 @@ class Frames:
                 self._path(number).unlink(missing_ok=True)
 
     def _numbers(self) -> list[int]:
+        if not self._folder.is_dir():
+            return []
         found = (NUMBERED.fullmatch(path.name) for path in self._folder.iterdir())
         return [int(match[1]) for match in found if match]
 

@@ -22,8 +22,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilestyle.errors import DiskError
-from tilestyle.memory_size import gib
+from tilestyle import ledger
+from tilestyle.durable import is_unsupported, unsynchronised
+from tilestyle.errors import DiskError, MemoryLimit, OutputError, TilestyleError
+from tilestyle.memory_size import size_of
 from tilestyle.ranks import ALONE, Ranks
 
 CPU = torch.device("cpu")
@@ -90,25 +92,31 @@ class Folder:
         if height * width <= SMALL:
             return torch.zeros(channels, height, width)
         file = self.file(name or _nameless(), height, width)
-        plane = self._made(file, channels, height, width)
+        plane = self._made(file, channels, height, width, lasting=bool(name))
         if not name:
-            file.unlink()  # the blocks stay until the last mapping goes
+            _forget(file)  # the blocks stay until the last mapping goes
         return plane
 
-    def _made(self, file: Path, channels: int, height: int, width: int) -> Tensor:
+    def _made(self, file: Path, channels: int, height: int, width: int, *, lasting: bool = False) -> Tensor:
         count = channels * height * width
-        with file.open("w+b") as handle:
-            try:
+        try:
+            ledger.claim(file, lasting=lasting)
+            with file.open("w+b") as handle:
                 _allocate(handle.fileno(), 4 * count)
-            except OSError as error:
-                file.unlink()
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise
-                raise DiskError(
-                    f"the disk of {self.path} has no room for {gib(4 * count)} GiB more",
-                    hint="make room and run it again: what is done is kept; or give another --work-dir",
+                return _mapped(handle.fileno(), channels, height, width)
+        except TilestyleError:
+            raise
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                _forget(file)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OutputError(
+                    f"{file} cannot be made ({error.strerror})", hint="give a --work-dir on another drive"
                 ) from error
-            return _mapped(handle.fileno(), channels, height, width)
+            raise DiskError(
+                f"the disk of {self.path} has no room for {size_of(4 * count)} more",
+                hint="make room and run it again: what is done is kept; or give another --work-dir",
+            ) from error
 
     def empty(self, channels: int, height: int, width: int) -> Tensor:
         """As `zeros`: what a new file holds."""
@@ -116,7 +124,11 @@ class Folder:
 
     def opened(self, name: str, channels: int, height: int, width: int) -> Tensor:
         """The plane that an earlier run kept under this name."""
-        with self.file(name, height, width).open("r+b") as handle:
+        file = self.file(name, height, width)
+        size = 4 * channels * height * width
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != size:
+            raise ValueError(f"{file.name} is missing or of a wrong length")
+        with file.open("r+b") as handle:
             return _mapped(handle.fileno(), channels, height, width)
 
     def file(self, name: str, height: int, width: int) -> Path:
@@ -149,8 +161,13 @@ class Shared(Folder):
             plane = self.opened(kept, channels, height, width)
         ranks.meet()
         if ranks.first:
-            file.unlink()
+            _forget(file)
         return plane
+
+
+def _forget(file: Path) -> None:
+    if not ledger.remove(file):  # in a folder that is not one of ours
+        file.unlink(missing_ok=True)
 
 
 def _nameless() -> str:
@@ -158,9 +175,11 @@ def _nameless() -> str:
 
 
 def _allocate(descriptor: int, count: int) -> None:
-    if hasattr(os, "posix_fallocate"):
+    try:
         os.posix_fallocate(descriptor, 0, count)
-    else:
+    except (AttributeError, OSError) as error:  # of which some systems and drives know nothing
+        if isinstance(error, OSError) and not is_unsupported(error):
+            raise
         os.ftruncate(descriptor, count)
 
 
@@ -196,7 +215,16 @@ _residents = _Residents()
 
 
 def _mapped(descriptor: int, channels: int, height: int, width: int) -> Tensor:
-    mapping = mmap.mmap(descriptor, 4 * channels * height * width)
+    count = 4 * channels * height * width
+    try:
+        mapping = mmap.mmap(descriptor, count)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryLimit(
+            f"the system refuses to map {size_of(count)} of a file into memory",
+            hint="render a smaller picture, or raise the limit of address space (ulimit -v)",
+        ) from error
     plane = torch.frombuffer(mapping, dtype=torch.float32).view(channels, height, width)
     _residents.add(plane.data_ptr(), mapping)
     return plane
@@ -241,5 +269,11 @@ def hand_back() -> None:
 def synchronise(plane: Tensor) -> None:
     """Wait until all of a mapped plane is on the disk."""
     mapping = _residents.holder(plane)
-    if mapping is not None:
+    if mapping is None:
+        return
+    try:
         mapping.flush()
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+        unsynchronised()

@@ -21,6 +21,7 @@ import tomli_w
 
 from tilestyle.config import RenderConfig
 from tilestyle.errors import OutputError, SettingError
+from tilestyle.files import ordinary_file
 from tilestyle.presets import path_of
 from tilestyle.version import __version__
 
@@ -42,12 +43,12 @@ class Stored:
 def load(path: Path) -> Stored:
     """Read a file of settings; raises SettingError where it says what cannot be."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(ordinary_file(path, "settings", SettingError).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(
             f"cannot read settings from {path} ({error.strerror})", hint="check the path"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingError(f"{path} is no TOML ({error})", hint="see `tilestyle presets draft`") from error
     hints = get_type_hints(RenderConfig)
     folder = path.parent

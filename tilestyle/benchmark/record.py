@@ -54,7 +54,9 @@ def circumstances(command: Sequence[str]) -> dict[str, Any]:
 
 def script_command() -> list[str]:
     """How the script at work was called."""
-    return ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    file = Path(sys.argv[0])
+    name = file.parent.name if file.stem == "__main__" else file.stem
+    return ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]
 
 
 def _processor() -> str:

@@ -46,9 +46,14 @@ def check_writable(
         raise OutputError(f"JPEG compression cannot hold {depth} bits per channel", hint="use zstd or deflate")
     limit = _SIDE_LIMITS[form]
     if max(height, width) > limit:
-        raise OutputError(
-            f"{width} x {height} pixels exceed the {limit} a side of {form.label}", hint="write PNG or TIFF"
+        fit = [each.label for each, its in _SIDE_LIMITS.items() if max(height, width) <= its]
+        fit = [label for label in fit if depth == 8 or label in (Format.PNG.label, Format.TIFF.label)]
+        hint = (
+            f"write {' or '.join(fit)}"
+            if fit
+            else f"give a size of at most {max(_SIDE_LIMITS.values())} a side"
         )
+        raise OutputError(f"{width} x {height} pixels exceed the {limit} a side of {form.label}", hint=hint)
     with encoding(str(path)):
         check_place(path)
         if form is Format.DEEP_ZOOM:
