@@ -32,7 +32,7 @@ from benchmarks.record import report
 ROOT = Path(__file__).parents[1]
 PRETEND = Path(__file__).parent / "pretend"
 # Where arithmetic, memory and settings that the machine decides are tested.
-SENSITIVE = ("test_api", "test_available", "test_machine", "test_cli", "test_styles")
+SENSITIVE = ("test_api", "test_available", "test_machine", "test_styles", "test_transport")
 NOBODY = 65534  # the user and group of nobody, on nearly every Unix
 
 

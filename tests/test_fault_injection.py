@@ -110,7 +110,7 @@ def test_whatever_file_operation_fails_the_render_ends_in_the_same_bytes(
     faults = Faults(monkeypatch, tmp_path)
     faults.disarm()
     assert pixels(Work(tmp_path / "work", every=0.0)) == expected
-    for number in moments(faults.count, 8):
+    for number in moments(faults.count, 6):
         path = tmp_path / f"work-{number}"
         work = Work(path, every=0.0)
         faults.arm(number, error)
@@ -145,7 +145,7 @@ def test_whatever_fails_while_the_picture_is_written_resume_writes_it(
     whole, old = (pictures / "out.png").read_bytes(), (pictures / "old.png").read_bytes()
     first = max(k for k, name in enumerate(faults.names, 1) if "x+b" in name)  # of the picture
     inputs = {file.name for file in pictures.iterdir()}
-    for number in moments(faults.count, 5, first):
+    for number in moments(faults.count, 4, first):
         shutil.copy(pictures / "old.png", pictures / "out.png")
         faults.arm(number, error)
         said: list[Any] = []

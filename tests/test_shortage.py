@@ -103,7 +103,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "kept": {"keep_content": True, **FEW},
     "lbfgs": {"optimiser": "lbfgs", "patch": None, **FEW},
 }
-PLACES = 4  # of each kind, spread over the whole render
+PLACES = 3  # of each kind, spread over the whole render
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,7 +148,7 @@ def test_the_estimate_never_ends_a_render(error: Exception, row: int) -> None:
     assert started.seconds()
     with Running() as peaceful:  # the first time, libraries and caches take more
         assert started.seconds()
-    for place in range(4):
+    for place in range(PLACES):
         with Running(place * peaceful.count // 4, error, row):
             assert announced(started).endswith("time unknown")
 

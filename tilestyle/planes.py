@@ -107,8 +107,7 @@ class Folder:
         except TilestyleError:
             raise
         except OSError as error:
-            with contextlib.suppress(OSError):
-                _forget(file)
+            _forget(file)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise OutputError(
                     f"{file} cannot be made ({error.strerror})", hint="give a --work-dir on another drive"
@@ -166,8 +165,10 @@ class Shared(Folder):
 
 
 def _forget(file: Path) -> None:
-    if not ledger.remove(file):  # in a folder that is not one of ours
-        file.unlink(missing_ok=True)
+    """Remove a file whose name nobody needs; where that fails, it goes with its work folder."""
+    with contextlib.suppress(OSError):
+        if not ledger.remove(file):  # in a folder that is not one of ours
+            file.unlink(missing_ok=True)
 
 
 def _nameless() -> str:

@@ -93,6 +93,7 @@ class Output:
 
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
+        from tilestyle.frames import check_folder
         from tilestyle.images import WriteOptions, check_writable, disk_bytes
         from tilestyle.images.atomic import check_place
         from tilestyle.work import check_disk
@@ -102,6 +103,8 @@ class Output:
         check_disk(file.parent, disk_bytes(file, height, width, 3, self.depth), "the picture")
         if self.preview:
             check_writable(self.preview, height, width)
+        if self.frames:
+            check_folder(self.frames)
         if self.film:
             self.film.check()
         if self.settings:
