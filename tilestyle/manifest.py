@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tilestyle.errors import WorkError
+from tilestyle.files import content_of
 from tilestyle.version import __version__
 
 FORMAT = 4
@@ -100,8 +101,7 @@ def read(file: Path) -> Manifest | None:
         WorkError: It is damaged, of another version, or cannot be read.
     """
     try:
-        with file.open("rb") as handle:
-            content = handle.read(LARGEST + 1)
+        content = content_of(file, LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
