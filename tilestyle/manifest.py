@@ -26,7 +26,7 @@ LARGEST = 2**26  # bytes of a manifest that is read
 _NAMES = {
     "archive": re.compile(r"checkpoint-\d{1,12}(-\d{1,6})?\.npz"),
     "journal": re.compile(r"checkpoint-\d{1,12}\.journal"),
-    "plane": re.compile(r"[a-z]{1,20}-\d{1,9}x\d{1,9}\.plane"),
+    "plane": re.compile(r"[a-z]{1,20}-\d{1,9}x\d{1,9}(-\d{1,6})?\.plane"),
 }
 _HEX = re.compile(r"[0-9a-f]+")
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")

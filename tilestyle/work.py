@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ LOCK, OWNER = "lock", "owner.json"
 INCOHERENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 # Pictures made fit to be read by windows (images); and what runs before have filmed (splice.py).
 CARRIED = ("source-*", "film-*.mkv")
+PLANE = ".plane"  # what the names of planes end with
 OURS = (MANIFEST, LOCK, OWNER)
 # What a file system without locks answers.
 UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -137,6 +139,12 @@ def foreign(path: Path, name: str | None = None) -> WorkError:
     )
 
 
+def _is_blank(path: Path) -> bool:
+    """Whether a file is an ordinary one without content."""
+    facts = path.lstat()
+    return stat.S_ISREG(facts.st_mode) and not facts.st_size
+
+
 def printable(text: str) -> str:
     """A text from a file as it can be shown: short, without what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
@@ -202,7 +210,7 @@ class WorkFolder:
         # What a kill between making, marking and locking may have left.
         nothing = {ledger.MARKER, LOCK}
         found = {each.name: each for each in self.path.iterdir()}
-        others = [name for name in sorted(found) if name not in nothing or found[name].lstat().st_size]
+        others = [name for name in sorted(found) if name not in nothing or not _is_blank(found[name])]
         if others:
             raise foreign(self.path, others[0])
         ledger.mark(self.path, LOCK, OWNER)
@@ -256,6 +264,12 @@ class WorkFolder:
             if path.name not in staying and not any(map(path.match, CARRIED)):
                 self._unlink(path)
         ledger.compact(self.path)
+
+    def tidy(self, staying: Collection[str]) -> None:
+        """Remove planes of ours that a killed run has left, but for some: nobody else uses them."""
+        for path in self._files():
+            if path.suffix == PLANE and path.name not in staying:
+                self._unlink(path)
 
     def clear(self) -> None:
         """Remove what an earlier render left. Raises OSError."""
