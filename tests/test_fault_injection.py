@@ -24,7 +24,7 @@ from tests.faults import BROKEN, FULL, REFUSED, Faults, Killed
 from tilestyle import RenderConfig, archive, ledger, manifest, notices, planes, render, rendering, resolved
 from tilestyle.config import Precision
 from tilestyle.errors import TilestyleError, WorkError
-from tilestyle.images import Picture, read_picture, write_picture
+from tilestyle.images import Picture, png, read_picture, write_picture
 from tilestyle.progress import Event, SweepDone
 from tilestyle.work import MANIFEST, Work
 
@@ -377,6 +377,95 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(
         resumed(work, expected, f"link {file.name}")
         assert precious.read_bytes() == before, file.name
         shutil.rmtree(work, ignore_errors=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, stopped: Path, expected: bytes
+) -> None:
+    for file in sorted(stopped.iterdir()):
+        work = tmp_path / "copy"
+        shutil.copytree(stopped, work)
+        (work / file.name).unlink()
+        os.mkfifo(work / file.name)
+        try:
+            assert pixels(work) == expected, file.name
+        except WorkError as error:
+            assert "\n" not in str(error), file.name
+            assert (work / file.name).is_fifo(), file.name
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+@pytest.mark.parametrize("name", [MANIFEST, "lock", "owner.json", ledger.MARKER, "letter.txt"])
+def test_a_person_s_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(WorkError, match="not a work folder"):
+        pixels(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("answer", ["0 for everything", "an error"])
+def test_a_drive_that_does_not_tell_its_size_is_written_to(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    def usage(path: Any) -> Any:
+        if answer == "an error":
+            raise REFUSED
+        return shutil._ntuple_diskusage(0, 0, 0)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    done = called(pictures, *WORDS)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_drive_that_keeps_open_files_under_another_name_is_left_tidy(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS and FUSE rename an open file that is removed, until it is closed: the lock."""
+    real = os.rmdir
+    silly = pictures / "out.png.work" / ".nfs0001"
+
+    class Lock(filelock.FileLock):
+        def release(self, force: bool = False) -> None:
+            silly.unlink(missing_ok=True)
+            super().release(force)
+
+    def rmdir(path: Any, *more: Any, **named: Any) -> None:
+        if Path(path) == silly.parent and not tried:
+            tried.append(path)
+            silly.touch()
+        real(path, *more, **named)
+
+    tried: list[Any] = []
+    monkeypatch.setattr(filelock, "FileLock", Lock)
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    with contextlib.chdir(pictures):
+        done = called(pictures, *WORDS[:5], str(pictures / "out.png"), *WORDS[6:])
+    assert done.returncode == 0, done.stderr
+    assert tried
+    assert not silly.parent.exists()
+
+
+def test_a_folder_that_is_renamed_while_it_is_written_to_is_tidied_by_the_next_run(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, elsewhere = pictures / "place", pictures / "elsewhere"
+    place.mkdir()
+    words = [*WORDS[:5], "place/out.png", *WORDS[6:], "--work-dir", "work"]
+
+    def moving(*_: Any, **__: Any) -> Any:
+        place.rename(elsewhere)
+        raise BROKEN
+
+    with monkeypatch.context() as patch:
+        patch.setattr(png, "encoded", moving)
+        assert called(pictures, *words).returncode == 2
+    elsewhere.rename(place)
+    assert list(place.glob(".tilestyle-*.part"))
+    done = called(pictures, *words)
+    assert done.returncode == 0, done.stderr
+    assert [file.name for file in place.iterdir()] == ["out.png"]
 
 
 def test_drives_that_refuse_wishes_get_all_that_is_needed(

@@ -17,7 +17,7 @@ from tilestyle.errors import DiskError, WorkError
 from tilestyle.geometry import Box, extent
 from tilestyle.journal import HEADER, Journal, records, restoring, undo
 from tilestyle.journal import NONCE as NONCE_BYTES
-from tilestyle.planes import Folder, Memory, hand_back, is_mapped, touched
+from tilestyle.planes import Folder, Memory, file_of, hand_back, is_mapped, touched
 from tilestyle.sums import Sums, mismatch
 
 
@@ -38,8 +38,21 @@ def test_a_mapped_plane_is_a_tensor_that_stays(tmp_path: Path) -> None:
     hand_back()
     expected = plane.clone()
     del plane
-    assert torch.equal(store.opened("pixels", 3, 20, 30), expected)
+    assert torch.equal(store.opened(store.file("pixels", 20, 30), 3, 20, 30), expected)
     assert [file.name for file in tmp_path.iterdir()] == ["pixels-30x20.plane"]
+
+
+def test_a_plane_of_the_same_name_and_size_does_not_touch_the_one_before(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    planes = [store.zeros(1, 8, 8, "pixels") for _ in range(3)]
+    for value, plane in enumerate(planes):
+        plane.fill_(value)
+    assert [float(plane.sum()) for plane in planes] == [0, 64, 128]
+    names = [file_of(plane).name for plane in planes]
+    assert names == ["pixels-8x8.plane", "pixels-8x8-1.plane", "pixels-8x8-2.plane"]
+    assert all(store.holds(name, "pixels", 8, 8) for name in names)
+    for name in ("pixels-8x9.plane", "steps-8x8.plane", "pixels-8x8-0.plane", "pixels-8x8-.plane", "../x"):
+        assert not store.holds(name, "pixels", 8, 8)
 
 
 def test_a_nameless_plane_leaves_nothing(tmp_path: Path) -> None:

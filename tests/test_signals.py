@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,12 +19,14 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import waves
 from tilestyle import archive, images, preparation, rendering
+from tilestyle.cli import signals
 from tilestyle.cli.app import main
 from tilestyle.images import png
 from tilestyle.job import Job
 from tilestyle.lbfgs import Descent
 from tilestyle.sight import Sight
 from tilestyle.stepper import Stepper
+from tilestyle.work import WorkFolder
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
 
@@ -263,6 +266,75 @@ def test_a_second_interrupt_ends_at_once(
     assert again.returncode == 0, again.stderr
     assert (folder / "out.png").read_bytes() == peaceful(folder, *words)
     in_order(folder, "out.png")
+
+
+@pytest.mark.parametrize("numbers", [(INT, INT), (TERM, INT), (HUP, TERM), (INT, HUP, INT)], ids=str)
+@pytest.mark.parametrize("moment", ["cleaning up", "saying so", "after it"])
+def test_signals_while_the_command_ends_change_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str, numbers: tuple[int, ...]
+) -> None:
+    at_call(monkeypatch, Stepper, "take", 1, numbers[0])
+    owner, name = {
+        "cleaning up": (WorkFolder, "close"),
+        "saying so": (signals, "farewell"),
+        "after it": (signals, "over"),
+    }[moment]
+    function = getattr(owner, name)
+
+    def ending(*arguments: Any, **named: Any) -> Any:
+        if moment != "after it":
+            send(*numbers[1:])
+        answer = function(*arguments, **named)
+        send(*numbers[1:])
+        return answer
+
+    monkeypatch.setattr(owner, name, ending)
+    done = called(folder, *RENDER)
+    assert done.stderr.splitlines()[-1:] == [f"tilestyle: {NAMES[numbers[0]]}, nothing was written"]
+    assert done.returncode == 128 + numbers[0]
+    in_order(folder)
+
+
+def test_a_signal_whose_exception_was_swallowed_can_be_given_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, calls = Stepper.take, 0
+
+    def swallowing(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            with contextlib.suppress(signals.Interrupted):  # as in a destructor
+                send(TERM)
+            send(TERM)
+        return take(*arguments, **named)
+
+    monkeypatch.setattr(Stepper, "take", swallowing)
+    done = called(folder, *RENDER)
+    assert done.returncode == 128 + TERM
+    assert calls == 1
+
+
+@pytest.mark.parametrize("number", [INT, TERM, HUP])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_outside_of_the_command_a_signal_makes_no_traceback(folder: Path, moment: str, number: int) -> None:
+    code = f"""
+import atexit, os, runpy, sys
+def send(): os.kill(os.getpid(), {number})
+if {moment!r} == "after":
+    atexit.register(send)
+else:
+    class Hook:
+        def find_spec(self, name, path=None, target=None):
+            if name == "tilestyle.cli":
+                send()
+    sys.meta_path.insert(0, Hook())
+sys.argv = ["tilestyle", "--version"]
+runpy.run_module("tilestyle", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == -number
 
 
 SERIES = {

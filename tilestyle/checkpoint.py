@@ -31,7 +31,7 @@ from tilestyle.job import Job
 from tilestyle.journal import Journal
 from tilestyle.manifest import ANEW, Archive, Filed, Manifest, Place
 from tilestyle.notices import notice
-from tilestyle.planes import Folder, hand_back, is_mapped, synchronise
+from tilestyle.planes import Folder, file_of, hand_back, is_mapped, synchronise
 from tilestyle.resolved import Settled
 from tilestyle.standing import Standing
 from tilestyle.sums import Sums
@@ -115,6 +115,7 @@ class Checkpoints:
         self._settled = settled
         if self._left is None and self.ranks.first:
             with translated(self.path):
+                self._folder.tidy(())
                 check_disk(self.path, disk, "the render")
 
     def guard(self, canvas: Canvas, *boxes: Box) -> None:
@@ -220,8 +221,8 @@ class Checkpoints:
         extent, nonce = canvas.extent, secrets.token_bytes(journal.NONCE)
         self._sums = self._sums or Sums(extent.height)
         counted = self._sums.of(canvas)
-        name, store = _journal(number), Folder(self.path)
-        files = [store.file(plane, extent.height, extent.width).name for plane in PLANES]
+        name = _journal(number)
+        files = [file_of(canvas.planes[plane]).name for plane in PLANES]
         return Journal(self.path / name, nonce), Filed(files, name, nonce.hex(), counted)
 
     def _next_number(self) -> int:
@@ -278,6 +279,9 @@ class Checkpoints:
                 raise self._damaged("it lacks patches")
             if left.filed is not None:
                 self._put_back(at, left.filed)
+            if ranks.first:
+                mapped = [plane for plane in canvas.planes.values() if is_mapped(plane)]
+                self._folder.tidy({file_of(plane).name for plane in mapped})
         return at
 
     def _canvas(self, job: Job, left: Manifest, extent: Extent) -> Canvas:
@@ -372,12 +376,15 @@ class Checkpoints:
 
     def _opened(self, filed: Filed, extent: Extent) -> dict[str, Tensor]:
         store = Folder(self.path)
-        if filed.planes != [store.file(name, extent.height, extent.width).name for name in PLANES]:
+        size = extent.height, extent.width
+        if len(filed.planes) != len(PLANES) or not all(
+            store.holds(file, name, *size) for file, name in zip(filed.planes, PLANES, strict=True)
+        ):
             raise self._damaged("its planes are not of this size")
         try:
             return {
-                name: store.opened(name, count, extent.height, extent.width)
-                for name, (count, _) in PLANES.items()
+                name: store.opened(self.path / file, count, *size)
+                for file, (name, (count, _)) in zip(filed.planes, PLANES.items(), strict=True)
             }
         except ValueError as error:
             raise self._damaged(str(error)) from error

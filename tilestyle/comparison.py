@@ -13,6 +13,7 @@ from tilestyle import api, ledger
 from tilestyle.ambient import isolated
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
+from tilestyle.files import content_of
 from tilestyle.images import Picture, Row, captioned, gathered, open_source, read_picture
 from tilestyle.images.atomic import replacing
 from tilestyle.progress import Event, Finished
@@ -137,7 +138,7 @@ def discard(folder: Path) -> None:
 def _digests(folder: Path) -> dict[str, str]:
     """The digests of finished cells by name; a cell without is rendered again."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / CELLS).read_bytes())
+        found = json.loads(content_of(folder / CELLS))
         if isinstance(found, dict):
             return found
     return {}

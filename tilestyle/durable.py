@@ -46,6 +46,11 @@ def is_temporary_of(name: str, path: Path) -> bool:
     return TEMPORARY.fullmatch(name) is not None and name.startswith(f".tilestyle-{_mark_of(path)}")
 
 
+def is_remnant_of(name: str, path: Path) -> bool:
+    """Whether a file of this name is what a kill has left of a write to `path`."""
+    return is_temporary_of(Path(name).with_suffix(PART).name, path)
+
+
 def _mark_of(path: Path) -> str:
     return f"{zlib.crc32(os.fsencode(path.name)):08x}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -49,6 +50,18 @@ def ordinary_file(path: PathLike, role: str = "", error: type[TilestyleError] = 
     if found.st_size == 0:
         raise error(f"{what}{path} is empty", hint="copy or fetch the file again")
     return path
+
+
+def content_of(path: PathLike, most: int = 2**26) -> bytes:
+    """Return the content of a file of ours, of at most so many bytes.
+
+    Never waits, as for somebody who writes into a pipe. Raises OSError, also for what is no ordinary file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not an ordinary file", os.fspath(path))
+        return file.read(most)
 
 
 def is_file(path: PathLike) -> bool:

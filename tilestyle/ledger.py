@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilestyle.durable import TEMPORARY, aside_of, is_temporary_of, put_in_place, synchronise
+from tilestyle.durable import (
+    PART,
+    TEMPORARY,
+    aside_of,
+    is_remnant_of,
+    is_temporary_of,
+    put_in_place,
+    synchronise,
+)
 from tilestyle.errors import WorkError
 
 MARKER = ".tilestyle-work"
@@ -96,12 +105,21 @@ def claim(path: Path, *, lasting: bool = False) -> None:
     if not is_marked(folder):
         return
     if path.name in _listed(folder).names:
-        if path.is_symlink():  # what is written goes into the folder, wherever somebody lets it point
+        # What is written goes into the folder, wherever a link points, and nothing waits for a pipe.
+        if is_special(path):
             path.unlink()
         return
     if os.path.lexists(path):
         raise WorkError(f"{path} was not made by tilestyle", hint="move it somewhere else")
     _append(folder, "made", path.name, lasting=lasting)
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is a link, a pipe or the like: neither an ordinary file nor a folder."""
+    with suppress(FileNotFoundError):
+        kind = path.lstat().st_mode
+        return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+    return False
 
 
 def remove(path: Path) -> bool:
@@ -164,6 +182,16 @@ def recover(path: Path) -> None:
         if is_temporary_of(name, path):
             _tidied(path.parent / name, path)
             _append(path.parent, "gone", name)
+
+
+def recover_unlisted(path: Path) -> None:
+    """Do the same for a file in a folder that keeps no list, by the names that its temporary files have.
+
+    To be called by whoever alone may write that file. Raises OSError.
+    """
+    for each in list(path.parent.iterdir()):
+        if is_remnant_of(each.name, path):
+            _tidied(each.with_suffix(PART), path)
 
 
 def compact(folder: Path) -> None:

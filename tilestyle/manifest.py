@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tilestyle.errors import WorkError
+from tilestyle.files import content_of
 from tilestyle.version import __version__
 
 FORMAT = 4
@@ -25,7 +26,7 @@ LARGEST = 2**26  # bytes of a manifest that is read
 _NAMES = {
     "archive": re.compile(r"checkpoint-\d{1,12}(-\d{1,6})?\.npz"),
     "journal": re.compile(r"checkpoint-\d{1,12}\.journal"),
-    "plane": re.compile(r"[a-z]{1,20}-\d{1,9}x\d{1,9}\.plane"),
+    "plane": re.compile(r"[a-z]{1,20}-\d{1,9}x\d{1,9}(-\d{1,6})?\.plane"),
 }
 _HEX = re.compile(r"[0-9a-f]+")
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
@@ -100,8 +101,7 @@ def read(file: Path) -> Manifest | None:
         WorkError: It is damaged, of another version, or cannot be read.
     """
     try:
-        with file.open("rb") as handle:
-            content = handle.read(LARGEST + 1)
+        content = content_of(file, LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import mmap
 import os
+import re
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -91,7 +93,7 @@ class Folder:
         """In a new file, whose blocks are taken at once: a full disk shows here, not later."""
         if height * width <= SMALL:
             return torch.zeros(channels, height, width)
-        file = self.file(name or _nameless(), height, width)
+        file = self._new(name, height, width) if name else self.file(_nameless(), height, width)
         plane = self._made(file, channels, height, width, lasting=bool(name))
         if not name:
             _forget(file)  # the blocks stay until the last mapping goes
@@ -103,7 +105,7 @@ class Folder:
             ledger.claim(file, lasting=lasting)
             with file.open("w+b") as handle:
                 _allocate(handle.fileno(), 4 * count)
-                return _mapped(handle.fileno(), channels, height, width)
+                return _mapped(handle.fileno(), channels, height, width, file)
         except TilestyleError:
             raise
         except OSError as error:
@@ -121,18 +123,30 @@ class Folder:
         """As `zeros`: what a new file holds."""
         return self.zeros(channels, height, width)
 
-    def opened(self, name: str, channels: int, height: int, width: int) -> Tensor:
-        """The plane that an earlier run kept under this name."""
-        file = self.file(name, height, width)
+    def opened(self, file: Path, channels: int, height: int, width: int) -> Tensor:
+        """The plane in a file of an earlier run, or of another rank. Raises ValueError."""
         size = 4 * channels * height * width
         if file.is_symlink() or not file.is_file() or file.stat().st_size != size:
             raise ValueError(f"{file.name} is missing or of a wrong length")
         with file.open("r+b") as handle:
-            return _mapped(handle.fileno(), channels, height, width)
+            return _mapped(handle.fileno(), channels, height, width, file)
 
-    def file(self, name: str, height: int, width: int) -> Path:
-        """Where a plane lies."""
-        return self.path / f"{name}-{width}x{height}.plane"
+    def file(self, name: str, height: int, width: int, copy: int = 0) -> Path:
+        """Where a plane lies; planes of the same name and size are told apart by a number."""
+        return self.path / f"{name}-{width}x{height}{f'-{copy}' if copy else ''}.plane"
+
+    def _new(self, name: str, height: int, width: int) -> Path:
+        """A file that is not there yet. Two levels may be of one size: the canvas before is read, and kept."""
+        return next(
+            file
+            for copy in itertools.count()
+            if not os.path.lexists(file := self.file(name, height, width, copy))
+        )
+
+    def holds(self, file: str, name: str, height: int, width: int) -> bool:
+        """Whether this is what a file of such a plane may be called."""
+        plain = self.file(name, height, width).stem
+        return re.fullmatch(rf"{plain}(-[1-9]\d{{0,5}})?\.plane", file) is not None
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,7 @@ class Shared(Folder):
         plane = self._made(file, channels, height, width) if ranks.first else None
         ranks.meet()
         if plane is None:
-            plane = self.opened(kept, channels, height, width)
+            plane = self.opened(file, channels, height, width)
         ranks.meet()
         if ranks.first:
             _forget(file)
@@ -189,10 +203,15 @@ class _Residents:
 
     def __init__(self) -> None:
         self._maps: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
+        self._files: dict[int, Path] = {}
         self._touched = 0
 
-    def add(self, start: int, mapping: mmap.mmap) -> None:
-        self._maps[start] = mapping
+    def add(self, start: int, mapping: mmap.mmap, file: Path) -> None:
+        self._files = {start: path for start, path in self._files.items() if start in self._maps}
+        self._maps[start], self._files[start] = mapping, file
+
+    def file(self, tensor: Tensor) -> Path:
+        return self._files[tensor.untyped_storage().data_ptr()]
 
     def touch(self, count: int) -> None:
         if not self._maps:
@@ -215,7 +234,7 @@ class _Residents:
 _residents = _Residents()
 
 
-def _mapped(descriptor: int, channels: int, height: int, width: int) -> Tensor:
+def _mapped(descriptor: int, channels: int, height: int, width: int, file: Path) -> Tensor:
     count = 4 * channels * height * width
     try:
         mapping = mmap.mmap(descriptor, count)
@@ -227,8 +246,13 @@ def _mapped(descriptor: int, channels: int, height: int, width: int) -> Tensor:
             hint="render a smaller picture, or raise the limit of address space (ulimit -v)",
         ) from error
     plane = torch.frombuffer(mapping, dtype=torch.float32).view(channels, height, width)
-    _residents.add(plane.data_ptr(), mapping)
+    _residents.add(plane.data_ptr(), mapping, file)
     return plane
+
+
+def file_of(plane: Tensor) -> Path:
+    """The file that a mapped plane lies in."""
+    return _residents.file(plane)
 
 
 def is_mapped(plane: Tensor) -> bool:

@@ -7,6 +7,7 @@ to the same bytes.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +19,12 @@ import torch
 from torch import Tensor
 
 from tilestyle.checkpoint import differences
+from tilestyle.durable import is_remnant_of
 from tilestyle.errors import OutputError, PictureError, WorkError
+from tilestyle.files import content_of
 from tilestyle.images import Picture, read_picture, write_picture
 from tilestyle.images.atomic import replacing
+from tilestyle.ledger import recover_unlisted
 from tilestyle.sources import digest
 from tilestyle.version import __version__
 from tilestyle.work import acquired, translated
@@ -77,17 +81,26 @@ def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
         raise OutputError(f"{path} is no folder ({error.strerror})", hint="give another --out") from error
     try:
         with translated(path):
+            _refuse_foreign(path)  # before the lock is put there
             lock = acquired(path / LOCK)
     except filelock.Timeout:
         raise WorkError(f"{path} is in use", hint="wait for the other program, or give another --out") from None
-    fresh = not (path / MANIFEST).exists()
+    fresh = True
     try:
+        with translated(path):
+            for name in (MANIFEST, STATISTICS):
+                recover_unlisted(path / name)
+        fresh = not (path / MANIFEST).exists()
         found = Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
         try:
+            with translated(path):
+                recover_unlisted(found.file(found.count + 1))
             yield found
         except BaseException:
-            if fresh and not found.count:
-                (path / MANIFEST).unlink(missing_ok=True)
+            # With a picture whose row could not be written, the manifest says that the folder is ours.
+            if fresh and not found.count and not os.path.lexists(found.file(1)):
+                with suppress(OSError):
+                    (path / MANIFEST).unlink(missing_ok=True)
             raise
     finally:
         if lock is not None:
@@ -108,9 +121,7 @@ def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
     """Rows of what an earlier run has done."""
     manifest = path / MANIFEST
     if not manifest.exists():
-        foreign = sorted(file.name for file in path.iterdir() if file.name != LOCK)
-        if foreign:
-            raise WorkError(f"{path} holds {foreign[0]}", hint="give an empty folder or a new name")
+        _refuse_foreign(path)
         _write(manifest, about)
         return []
     found = _read(manifest)
@@ -124,6 +135,18 @@ def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
         raise WorkError(f"{path / STATISTICS} is damaged", hint="begin anew in another folder")
     _check(Series(path, rows))
     return rows
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise WorkError for a folder that is neither empty nor that of a series."""
+    manifest = path / MANIFEST
+    if os.path.lexists(manifest):
+        return
+    found = sorted(file.name for file in path.iterdir() if file.name != LOCK)
+    if any(is_remnant_of(name, manifest) for name in found):  # killed while it was written
+        return
+    if found:
+        raise WorkError(f"{path} holds {found[0]}", hint="give an empty folder or a new name")
 
 
 def _check(done: Series) -> None:
@@ -149,7 +172,7 @@ def discard(done: Series) -> None:
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(content_of(file))
     except OSError as error:
         raise WorkError(f"{file} cannot be read ({error.strerror})", hint="check the disk") from error
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import filelock
 
 from tilestyle import ledger, manifest
 from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
+from tilestyle.files import content_of
 from tilestyle.images.atomic import replacing
 from tilestyle.manifest import Manifest
 from tilestyle.memory_size import size_of
@@ -29,6 +31,7 @@ LOCK, OWNER = "lock", "owner.json"
 INCOHERENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 # Pictures made fit to be read by windows (images); and what runs before have filmed (splice.py).
 CARRIED = ("source-*", "film-*.mkv")
+PLANE = ".plane"  # what the names of planes end with
 OURS = (MANIFEST, LOCK, OWNER)
 # What a file system without locks answers.
 UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -48,9 +51,12 @@ class Work:
 
 
 def check_disk(folder: Path, need: int, what: str) -> None:
-    """Raise DiskError unless there is room for so many bytes more in a folder."""
-    free = shutil.disk_usage(folder).free
-    if need > free:
+    """Raise DiskError unless there is room for so many bytes more in a folder, as far as its drive can tell."""
+    try:
+        total, _, free = shutil.disk_usage(folder)
+    except OSError:
+        return
+    if total and need > free:  # some network drives answer 0 for everything
         raise DiskError(
             f"{what} needs {size_of(need)} of disk in {folder}, {size_of(free)} is free",
             hint="make room, or give another folder",
@@ -120,7 +126,7 @@ def foreign(path: Path, name: str | None = None) -> WorkError:
     """What to raise for a folder that is not one of ours."""
     old = path / MANIFEST
     with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
-        if old.stat().st_size < manifest.LARGEST and json.loads(old.read_bytes())["format"] in (1, 2, 3):
+        if json.loads(content_of(old, manifest.LARGEST))["format"] in (1, 2, 3):
             return WorkError(
                 f"{path} was left by an earlier version of tilestyle",
                 hint=f"finish it with that, or {ELSEWHERE}",
@@ -131,6 +137,12 @@ def foreign(path: Path, name: str | None = None) -> WorkError:
     return WorkError(
         f"{path} is not a work folder of tilestyle{holds}", hint="give an empty folder or a new name"
     )
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a file is an ordinary one without content."""
+    facts = path.lstat()
+    return stat.S_ISREG(facts.st_mode) and not facts.st_size
 
 
 def printable(text: str) -> str:
@@ -170,6 +182,9 @@ class WorkFolder:
             ) from error
         try:
             self._mark()
+            for name in (LOCK, OWNER):  # neither is to be written through a link, nor to wait for a pipe
+                if ledger.is_special(path / name):
+                    ledger.claim(path / name)
             self._acquire()
             for name in {MANIFEST, CELLS} - {self._manifest}:
                 if name in ledger.names(path):
@@ -195,7 +210,7 @@ class WorkFolder:
         # What a kill between making, marking and locking may have left.
         nothing = {ledger.MARKER, LOCK}
         found = {each.name: each for each in self.path.iterdir()}
-        others = [name for name in sorted(found) if name not in nothing or found[name].lstat().st_size]
+        others = [name for name in sorted(found) if name not in nothing or not _is_blank(found[name])]
         if others:
             raise foreign(self.path, others[0])
         ledger.mark(self.path, LOCK, OWNER)
@@ -250,6 +265,12 @@ class WorkFolder:
                 self._unlink(path)
         ledger.compact(self.path)
 
+    def tidy(self, staying: Collection[str]) -> None:
+        """Remove planes of ours that a killed run has left, but for some: nobody else uses them."""
+        for path in self._files():
+            if path.suffix == PLANE and path.name not in staying:
+                self._unlink(path)
+
     def clear(self) -> None:
         """Remove what an earlier render left. Raises OSError."""
         # The manifest first: whatever happens on the way, no checkpoint is left that lacks its files.
@@ -268,13 +289,20 @@ class WorkFolder:
                 ledger.remove(self.path / OWNER)
                 ledger.unmark(self.path)
                 (self.path / LOCK).unlink(missing_ok=True)
-                with suppress(OSError):  # somebody put something there
-                    self.path.rmdir()
+                self._leave()
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or "no memory"
             notice(f"the work folder {self.path} cannot be removed ({reason}): remove it by hand")
         finally:
             self._release()
+        # On network drives an open file that is removed stays under another name until it is closed.
+        if remove and not ledger.is_marked(self.path):
+            self._leave()
+
+    def _leave(self) -> None:
+        """Remove the folder, unless somebody put something there."""
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _files(self) -> set[Path]:
         return {self.path / name for name in ledger.names(self.path)}
@@ -291,6 +319,6 @@ class WorkFolder:
         return "another process"
 
     def _owned(self) -> Any:
-        with suppress(OSError, ValueError, RecursionError), (self.path / OWNER).open("rb") as file:
-            return json.loads(file.read(2**12))
+        with suppress(OSError, ValueError, RecursionError):
+            return json.loads(content_of(self.path / OWNER, 2**12))
         return None

@@ -199,10 +199,10 @@ def _become(words: Sequence[str], folder: Path, out: int, err: int, prepare: Cal
 
 def _called() -> int:
     """Call the program, and do what an interpreter does at its end; answers the exit code."""
-    from tilestyle.cli.app import main
+    from tilestyle.__main__ import program
 
     try:
-        code = _code(main)
+        code = _code(program)
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -24,7 +25,8 @@ from benchmarks.faults.scene import WORK, Recipe, Scene, Tree, differing, tree_o
 MORE = ("--work-dir", WORK, "--checkpoint-every", "0")
 MANIFEST = "manifest.json"
 # What every run changes, and nobody misses.
-PASSING = ("lock", "owner.json", "mark")
+PASSING = ("lock", "owner.json", ".tilestyle-work")
+HALF_WRITTEN = re.compile(re.escape(f"{WORK}/") + r"\.tilestyle-[0-9a-f]{24}\.part")  # by the kill
 STAGES = 4  # folders that are kept for each recipe, from the first checkpoint to the last
 
 
@@ -92,7 +94,12 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
 def _judged(code: int, before: Tree, after: Tree, peace: Tree) -> tuple[Outcome, str]:
     """What became of the files."""
     if code:
-        changed = [n for n in differing(before, after) if n not in {f"{WORK}/{name}" for name in PASSING}]
+        passing = {f"{WORK}/{name}" for name in PASSING}
+        changed = [
+            name
+            for name in differing(before, after)
+            if name not in passing and not HALF_WRITTEN.fullmatch(name)
+        ]
         if changed:
             return Outcome.LOST, f"changed though refused: {', '.join(changed)[:160]}"
         return Outcome.SAME, ""

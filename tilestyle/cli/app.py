@@ -35,11 +35,15 @@ def main() -> None:
 def _run() -> int | str | None:
     """Run the command; answers its exit code."""
     signals.reset()
+    code: int | str | None
     try:
-        return _called()
+        code = _called()
+        signals.over()
     except signals.Interrupted as ended:
         terminal.say(f"tilestyle: {signals.farewell(ended)}")
-        return ended.code
+        code = ended.code
+        signals.over()  # before the exception is gone, and with it what holds further signals back
+    return code
 
 
 def _called() -> int | str | None:

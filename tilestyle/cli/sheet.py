@@ -120,6 +120,7 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
     from tilestyle.cli.display import stop_on_interrupt
     from tilestyle.comparison import cells, discard
     from tilestyle.images import source_from
+    from tilestyle.ledger import noting
 
     def begin(number: int, count: int) -> None:
         if not output.quiet:
@@ -135,7 +136,8 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
         raise typer.Exit(130)
     picture = comparison.sheet(found)
     made = provenance([parsing.StyleFile(comparison.style)], comparison.config, comparison.content)
-    output.write(source_from(picture), None, made)
+    with noting(folder):
+        output.write(source_from(picture), None, made)
     signals.wrote(output.file)
     if not keep:
         discard(folder)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 ENDING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
+
+
+# Seconds in which another signal changes nothing while the command ends because of the one before.
+PATIENCE = 2.0
 
 
 class Interrupted(BaseException):
@@ -59,7 +65,9 @@ class _State:
         self.quiet = False
         self.asked = False  # Ctrl-C has come once
         self.ending = 0  # the request to end that is to be met once the work is kept
-        self.raised = False
+        self.passing: weakref.ref[Interrupted] | None = None  # what ends the command
+        self.since = 0.0  # when it was raised
+        self.over = False
         self.kept: Callable[[], str] = lambda: ""  # how to continue, if there is anything to
         self.written: list[str] = []
 
@@ -148,8 +156,12 @@ def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
 def end_if_asked() -> None:
     """Meet a request to end that has waited until now. Raises Interrupted."""
     if _state.ending:
-        _state.raised = True
-        raise Interrupted(_state.ending)
+        raise _ending(_state.ending)
+
+
+def over() -> None:
+    """The command has ended, its exit code is settled: from here on signals change nothing."""
+    _state.over = True
 
 
 def farewell(ended: Interrupted) -> str:
@@ -162,18 +174,36 @@ def farewell(ended: Interrupted) -> str:
 
 
 def _received(number: int, frame: FrameType | None) -> None:
+    if _state.over or _is_passing():  # impatience, or a closed terminal that tells more than once
+        return
     if number == signal.SIGINT:
         _interrupted()
     elif _state.keeps and _state.doing in (Doing.RENDERING, Doing.FINISHING):
         _state.ending = _state.ending or number
-    elif not _state.raised:  # a closed terminal may tell more than once
-        _state.raised = True
-        raise Interrupted(number)
+    else:
+        raise _ending(number)
+
+
+def _ending(number: int) -> Interrupted:
+    """What ends the command. Nobody but who raises it may hold it: `_is_passing` asks whether it is alive."""
+    ended = Interrupted(number)
+    _state.passing, _state.since = weakref.ref(ended), time.monotonic()
+    return ended
+
+
+def _is_passing() -> bool:
+    """Whether the command is about to end, and another exception would only disturb the cleaning up.
+
+    An exception that was swallowed on the way, as in a destructor, is gone: a new signal then counts again. It
+    also counts when the cleaning up takes long.
+    """
+    alive = _state.passing is not None and _state.passing() is not None
+    return alive and time.monotonic() - _state.since < PATIENCE
 
 
 def _interrupted() -> None:
     if _state.doing is Doing.PREPARING or _state.asked or _state.ending:
-        raise Interrupted(signal.SIGINT)
+        raise _ending(signal.SIGINT)
     _state.asked = True
     if _state.quiet:
         return

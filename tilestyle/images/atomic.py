@@ -35,6 +35,7 @@ def replacement(path: Path) -> Iterator[Path]:
     path = Path(os.path.realpath(path))  # as open() would, follow a link instead of replacing it
     beside = temporary_beside(path)
     ledger.claim_temporary(beside, path)
+    gone = False  # it stays listed where it cannot be found to be removed: its folder may have been renamed
     try:
         yield beside
         with beside.open("r+b") as file:
@@ -42,12 +43,16 @@ def replacement(path: Path) -> Iterator[Path]:
         if path.exists():
             keep_mode(path, beside)
         put_in_place(beside, path)
+        gone = True
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            beside.unlink()
+            gone = True
         raise
     finally:
-        with suppress(OSError):
-            ledger.release_temporary(beside)
+        if gone:
+            with suppress(OSError):
+                ledger.release_temporary(beside)
 
 
 def check_place(path: Path) -> None:
