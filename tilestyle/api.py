@@ -53,6 +53,7 @@ def render(
 
     Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
     """
+    _check_given(content=content, style=style)
     config = config or RenderConfig()
     sources = {**roles(style_list(style)), "content": content}
     with working(work, lambda: identity(config, sources)) as checkpoints:
@@ -72,6 +73,7 @@ def texture(
 
     Arguments and errors as in `render`. The style is seen at its own size times `config.style_scale`.
     """
+    _check_given(style=style)
     config = config or RenderConfig()
     with working(work, lambda: identity(config, roles(style_list(style)))) as checkpoints:
         return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
@@ -91,9 +93,19 @@ def invert(
     Mahendran and Vedaldi 2015 (arXiv 1412.0035): what a layer does not see is not in the picture;
     `config.tv_weight` smooths it. Arguments and errors as in `render`. The content's weight is 1 unless given.
     """
+    _check_given(content=content)
     config = inverting(config or RenderConfig())
     with working(work, lambda: identity(config, {"content": content})) as checkpoints:
         return run(prepare(None, config, content, checkpoints), observer, stop, checkpoints)
+
+
+def _check_given(**pictures: object) -> None:
+    """Raise PictureError for None, which OpenCV and others return for files they cannot read."""
+    for role, picture in pictures.items():
+        if picture is None:
+            raise PictureError(
+                f"the {role} is None", hint="give a picture, and check whether its file was read"
+            )
 
 
 @contextmanager

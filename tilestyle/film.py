@@ -5,6 +5,7 @@ What is encoded lies beside its place until it is whole, and then takes it. No m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -42,6 +43,8 @@ QUALITY = {
 # What films are called, and what is in them unless asked otherwise.
 CODECS = {".mp4": Codec.H264, ".mov": Codec.H264, ".mkv": Codec.H264, ".webm": Codec.AV1}
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Not all that % formats: %s, or a width of millions, are slips.
+PATTERN = re.compile(r"([^%]*)%\d{0,2}d([^%]*)")
 BT709 = 1  # ITU-T H.273: primaries and matrix
 SRGB = 13  # its transfer characteristics
 
@@ -164,7 +167,7 @@ def rate_of(config: FilmConfig) -> Fraction:
 def check_film(path: Path, config: FilmConfig) -> None:
     """Raise what writing a film would, before anything is rendered."""
     if is_frames(path):
-        if path.suffix and not is_pattern(path):
+        if bool(path.suffix) != is_pattern(path):
             raise OutputError(f"{path} is no name for many pictures", hint="give a folder, or film/%05d.png")
         if path.is_file():
             raise OutputError(f"{path} is a file", hint="give a folder for the frames")
@@ -187,11 +190,8 @@ def is_frames(path: Path) -> bool:
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a name has a place for one number."""
-    try:
-        return path.name % 1 != path.name % 2
-    except (TypeError, ValueError):
-        return False
+    """Whether a name has a place for one number: %d or %05d, with up to two digits of width."""
+    return bool(PATTERN.fullmatch(path.name))
 
 
 def encoder_of(codec: Codec) -> str:

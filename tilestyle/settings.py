@@ -43,12 +43,12 @@ class Stored:
 def load(path: Path) -> Stored:
     """Read a file of settings; raises SettingError where it says what cannot be."""
     try:
-        found = tomllib.loads(ordinary_file(path, "settings", SettingError).read_text(encoding="utf-8"))
+        found = tomllib.loads(ordinary_file(path, "settings", SettingError).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(
             f"cannot read settings from {path} ({error.strerror})", hint="check the path"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of a number of thousands of digits
         raise SettingError(f"{path} is no TOML ({error})", hint="see `tilestyle presets draft`") from error
     hints = get_type_hints(RenderConfig)
     folder = path.parent

@@ -12,7 +12,7 @@ import inspect
 import os
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilestyle.cli.roles import SETTINGS, Place, Reads, Writes, declared
 from tilestyle.config import Init
@@ -20,7 +20,7 @@ from tilestyle.errors import OutputError, PictureError
 from tilestyle.files import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import typer
 
@@ -47,7 +47,7 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
         (writes, place)
         for name, writes in roles.items()
         if isinstance(writes, Writes)
-        for place in writes.places(params.get(name), params)
+        for place in _places(writes, params.get(name), params)
     ]
     given = [(reads, params.get(name)) for name, reads in roles.items() if isinstance(reads, Reads)]
     given += [(reads, getattr(config, name)) for config in configs for name, reads in SETTINGS.items()]
@@ -69,6 +69,14 @@ def over_input(out: Path, inputs: Iterable[object]) -> bool:
     """Whether an output is one of these inputs; those that are no files are passed over."""
     place = Place(out)
     return any(place.holds(Path(each)) for each in inputs if isinstance(each, str | os.PathLike))
+
+
+def _places(writes: Writes, value: Any, params: Mapping[str, Any]) -> list[Place]:
+    """What is written for a parameter. Raises OutputError, with the parameter's role, for what names no file."""
+    try:
+        return list(writes.places(value, params))
+    except OutputError as error:
+        raise OutputError(f"{writes.role}: {error}") from error
 
 
 def _check_input(reads: Reads, role: str, path: Path) -> None:

@@ -91,7 +91,7 @@ def picture(file: Path, config: RenderConfig) -> None:
     Raises:
         PictureError: After what can be said, why a render would refuse the picture.
     """
-    from tilestyle.images import inspect_picture, read_provenance
+    from tilestyle.images import check_pixels, inspect_picture, read_provenance
 
     found = inspect_picture(file)
     table = _table()
@@ -108,6 +108,7 @@ def picture(file: Path, config: RenderConfig) -> None:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(plain(f"made: {key}"), plain(text))
         if found.format != Format.DEEP_ZOOM.label:
+            check_pixels(found.name, found.height, found.width)
             table.add_row("strokes", strokes(file, found.height * found.width))
     except PictureError as error:
         refusal = error
@@ -121,12 +122,14 @@ def picture(file: Path, config: RenderConfig) -> None:
 def strokes(file: Path, pixels: int) -> str:
     """How wide the strokes of a picture are, were it a style. Raises PictureError where it cannot be read."""
     from tilestyle.images import open_source
-    from tilestyle.stroke import stroke_width
+    from tilestyle.stroke import measured_stroke
 
     if pixels > MEASURED:
         return "not measured, which would take a while"
     with open_source(file) as source:
-        width = stroke_width(source)
+        width = measured_stroke(source)
+        if width is None:
+            return "none: one colour"
         share = 100 * width / max(source.height, source.width)
     return f"about {width:.1f} pixels wide, {share:.2f} % of the long side"
 

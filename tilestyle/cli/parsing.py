@@ -140,4 +140,4 @@ def parsed_places(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
 
 def parsed_init(text: str | None) -> Init | Path | None:
     """A way to begin, or the name of a picture file."""
-    return Init(text) if text in set(Init) else Path(text) if text else None
+    return Init(text) if text in set(Init) else None if text is None else Path(text)

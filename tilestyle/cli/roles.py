@@ -206,15 +206,15 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A film, or the numbered pictures of one."""
-    from tilestyle.film import is_frames, is_pattern
+    from tilestyle.film import PATTERN, is_frames
 
     if value is None:
         return []
     path = Path(value)
     if not is_frames(path):
         return [Place(path)]
-    if is_pattern(path):
-        before, after = (re.escape(part) for part in re.split(r"%\d*d", path.name, maxsplit=1))
+    if pattern := PATTERN.fullmatch(path.name):
+        before, after = map(re.escape, pattern.groups())
         return [Place(path.parent, re.compile(rf"{before}\d+{after}"), made=True)]
     return [Place(path, FILM_FRAME, made=True)]
 
@@ -244,9 +244,13 @@ def _folder(names: re.Pattern[str]) -> Places:
 
 def _plots(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A plot in its formats (benchmark/plot.py)."""
-    path = None if value is None else Path(value)
-    suffixes = () if path is None else (".png", ".svg", *{path.suffix} & {".jpg", ".jpeg"})
-    return [Place(path.with_suffix(suffix), made=True) for suffix in suffixes if path is not None]
+    from tilestyle.images import named
+
+    if value is None:
+        return []
+    path = named(value, None)
+    suffixes = (".png", ".svg", *{path.suffix} & {".jpg", ".jpeg"})
+    return [Place(path.with_suffix(suffix), made=True) for suffix in suffixes]
 
 
 def _kept(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:

@@ -12,7 +12,7 @@ from tilestyle.images.enlarge import enlarged
 from tilestyle.images.file_source import open_source, source_from
 from tilestyle.images.formats import OUTPUT_SUFFIXES, check_writable, disk_bytes, named
 from tilestyle.images.inspect import PictureInfo, inspect_picture
-from tilestyle.images.limits import pixel_limit
+from tilestyle.images.limits import check_pixels, pixel_limit
 from tilestyle.images.options import WriteOptions
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.proof import Proof, open_proof
@@ -40,6 +40,7 @@ __all__ = [
     "WriteOptions",
     "area_mean",
     "captioned",
+    "check_pixels",
     "check_writable",
     "composited",
     "contact_sheet",

@@ -9,13 +9,14 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pyvips
 from PIL import Image, UnidentifiedImageError
 
 from tilestyle import shortage
 from tilestyle.errors import MemoryLimit, OutputError, PictureError, TilestyleError
+from tilestyle.images import libtiff
 from tilestyle.quiet import Quiet
 
 # Libraries log oddities of files. Without a handler, Python prints them on the terminal.
@@ -61,8 +62,8 @@ class _Reading:
 
     Pillow warns above 0.09 and refuses above 0.18 gigapixels, as protection for servers that open what
     strangers send; `limits.py` has a limit of its own. Pillow also warns about oddities in metadata that
-    are of no use here. The first reader changes both settings and the last one changes them back, in
-    whatever threads they run.
+    are of no use here, and its libtiff prints errors by itself. The first reader changes these settings and
+    the last one changes them back, in whatever threads they run.
     """
 
     def __init__(self) -> None:
@@ -70,13 +71,15 @@ class _Reading:
         self._readers = 0
         self._limit: int | None = None
         self._quiet = Quiet(r"PIL\.")
+        self._libtiff = ExitStack()
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """Lift the limit and silence Pillow's warnings inside the block; blocks may overlap."""
+        """Lift the limit and silence Pillow and its libtiff inside the block; blocks may overlap."""
         with self._lock:
             if self._readers == 0:
                 self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self._libtiff.enter_context(libtiff.silenced())
             self._readers += 1
         try:
             with self._quiet():
@@ -86,6 +89,7 @@ class _Reading:
                 self._readers -= 1
                 if self._readers == 0:
                     Image.MAX_IMAGE_PIXELS = self._limit
+                    self._libtiff.close()
 
 
 _reading = _Reading()

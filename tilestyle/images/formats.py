@@ -80,9 +80,11 @@ def format_of(path: Path) -> Format:
 def named(path: PathLike, form: Format | None) -> Path:
     """The file to write for a name and a format that was asked for: with its suffix, if it has none yet.
 
-    Raises SettingError when the name is one of another format.
+    Raises SettingError when the name is one of another format, OutputError when it is that of a folder.
     """
     path = Path(path)
+    if path.name in ("", ".."):  # the names of "", "." and "/", to which no ending can be added
+        raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if form is None:
         return path
     found = SUFFIXES.get(path.suffix.lower())
