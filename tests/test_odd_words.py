@@ -1,4 +1,4 @@
-"""Odd words of a command line, odd settings, and odd objects from Python: one line each, or the right picture."""
+"""Odd words, odd settings and odd objects from Python: one line each, or the right picture."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tilestyle.errors import PictureError, TilestyleError
 from tilestyle.images import picture_from, read_picture
 
 SMALL = ("--size", "64", "--sweeps", "1", "--precision", "fp32", "--style-layer", "first_1", "-q")
+NOTHING: Any = None
 BOTH = ("style.png", "-s", "style.png", *SMALL)
 
 
@@ -152,10 +153,10 @@ def test_a_tensor_that_is_stored_negated_is_read() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(lambda picture: render(None, picture, RenderConfig(size=32, sweeps=1)), id="content"),
-        pytest.param(lambda picture: render(picture, None, RenderConfig(size=32, sweeps=1)), id="style"),
-        pytest.param(lambda picture: texture(None), id="texture"),
-        pytest.param(lambda picture: invert(None), id="invert"),
+        pytest.param(lambda picture: render(NOTHING, picture, RenderConfig(size=32, sweeps=1)), id="content"),
+        pytest.param(lambda picture: render(picture, NOTHING, RenderConfig(size=32, sweeps=1)), id="style"),
+        pytest.param(lambda picture: texture(NOTHING), id="texture"),
+        pytest.param(lambda picture: invert(NOTHING), id="invert"),
     ],
 )
 def test_none_is_no_picture(call: Any) -> None:

@@ -72,7 +72,7 @@ def over_input(out: Path, inputs: Iterable[object]) -> bool:
 
 
 def _places(writes: Writes, value: Any, params: Mapping[str, Any]) -> list[Place]:
-    """What is written for a parameter. Raises OutputError, with the parameter's role, for what names no file."""
+    """What is written for a parameter. Raises OutputError, with its role, for what names no file."""
     try:
         return list(writes.places(value, params))
     except OutputError as error:

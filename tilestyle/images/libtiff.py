@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from PIL import Image
+from PIL import _imaging
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def silenced() -> Iterator[None]:
 def _setter() -> Any:
     """TIFFSetErrorHandler of the libtiff that Pillow is linked to; None where it is not visible."""
     try:
-        setter = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        setter = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (OSError, AttributeError, TypeError):
         return None
     setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
