@@ -205,7 +205,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 def test_too_little_disk_is_said_before_anything_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: (2**30, 2**30 - 1000, 1000))
     with pytest.raises(DiskError, match=r"needs \S+ [MG]iB of disk in .*, \S+ [KM]?i?B is free"):
         pixels(CONFIG, tmp_path / "work")
     assert not (tmp_path / "work").exists()

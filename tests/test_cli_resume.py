@@ -43,7 +43,7 @@ def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: b
     assert not (tmp_path / "out.tif").exists()
     done = called(tmp_path, "resume", "out.tif.work")
     assert done.returncode == 0, done.stderr
-    assert "going on at level" in done.stderr
+    assert "continuing at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
     assert [file.name for file in tmp_path.iterdir()] == ["out.tif"]
 
@@ -59,7 +59,7 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
     assert other.stderr.count("\n") == 1
     done = called(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr
-    assert "going on at level" in done.stderr
+    assert "continuing at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
 
 

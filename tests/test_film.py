@@ -16,7 +16,7 @@ from tilestyle.choices import Codec
 from tilestyle.clips import footage
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.film import Frame, check_film, filming, frame_of
+from tilestyle.film import Encoded, Frame, check_film, filming, frame_of
 from tilestyle.images import Picture
 from tilestyle.splice import filming_on
 from tilestyle.timelapse import Timelapse
@@ -201,3 +201,16 @@ def test_render_films_itself(folder: Path) -> None:  # noqa: F811
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (folder / "c.png").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("name", ["walk.mp4", "walk.mkv", "walk.webm"])
+def test_a_full_disk_is_told_with_the_film_s_name(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with pytest.raises(OutputError, match=f"cannot write the film {name} .No space left on device."):
+        encoded = Encoded(Path("/dev/full"), FilmConfig(), name)
+        for _ in range(60):
+            encoded.add(noise)
+        encoded.finish()
+        encoded.close()
+    assert "Svt[info]" not in capfd.readouterr().err

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tilestyle import api, ledger
 from tilestyle.ambient import isolated
+from tilestyle.atomic import replacing
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.files import content_of
 from tilestyle.images import Picture, Row, captioned, gathered, open_source, read_picture
-from tilestyle.images.atomic import replacing
 from tilestyle.progress import Event, Finished
 from tilestyle.resolved import resolve
 from tilestyle.sources import digest

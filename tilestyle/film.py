@@ -5,6 +5,7 @@ What is encoded lies beside its place until it is whole, and then takes it. No m
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tilestyle.atomic import check_place, replacement
 from tilestyle.choices import Codec
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import write_picture
-from tilestyle.images.atomic import check_place, replacement
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -98,11 +99,13 @@ class Encoded:
     def __init__(self, path: Path, config: FilmConfig, name: str, sound: Sound | None = None) -> None:
         """`path` is the file that is written, `name` that whose ending says what it is to be."""
         suffix = Path(name).suffix.lower()
-        self._av = pyav()
+        self._name, self._av = name, pyav()
         self._encoder = encoder_of(config.codec or CODECS[suffix])
         # What a killed process has written is to be read.
         options = {"flush_packets": "1"}
-        self._container = self._av.open(str(path), "w", format=MUXERS[suffix], container_options=options)
+        os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints its settings on the terminal
+        with self._writing():
+            self._container = self._av.open(str(path), "w", format=MUXERS[suffix], container_options=options)
         self._rate = rate_of(config)
         self._stream: Any = None
         self._sound = sound
@@ -111,9 +114,24 @@ class Encoded:
     def add(self, frame: Frame) -> None:
         """Encode it."""
         height, width = (side - side % 2 for side in frame.shape[:2])
+        with self._writing():
+            self._add(np.ascontiguousarray(frame[:height, :width]))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise what PyAV and the disk raise as an OutputError that names the film."""
+        try:
+            yield
+        except (OSError, self._av.FFmpegError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise OutputError(
+                f"cannot write the film {self._name} ({reason})", hint="check the disk, or give another name"
+            ) from error
+
+    def _add(self, frame: Frame) -> None:
         if self._stream is None:
-            self._begin(height, width)
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), "rgb24")
+            self._begin(*frame.shape[:2])
+        picture = self._av.VideoFrame.from_ndarray(frame, "rgb24")
         shown = picture.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=1)
         shown.pts, shown.time_base = self.count, 1 / self._rate
         self.count += 1
@@ -136,11 +154,13 @@ class Encoded:
         """End the film; raises OutputError when it has no frame."""
         if self._stream is None:
             raise OutputError("a film of no frames is not written", hint="render more")
-        self._container.mux(self._stream.encode(None))
+        with self._writing():
+            self._container.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Let go of the file."""
-        self._container.close()
+        with self._writing():
+            self._container.close()
 
 
 @contextmanager

@@ -178,7 +178,7 @@ def lay_out(
     height = pixels_from_millimetres(sheet.height, dpi) + 2 * edge
     width = pixels_from_millimetres(sheet.width, dpi) + 2 * edge
     if min(height, width) < 1:
-        raise SettingError(f"the print has {width} x {height} pixels", hint="raise the dots per inch")
+        raise SettingError(f"the print would be {width} x {height} pixels", hint="give more dots per inch")
     if content is None:
         return Layout(height, width, edge, dpi, None)
     crop = Crop(0, 0, *content)

@@ -188,5 +188,5 @@ def check_finite(layer: str, moments: Moments) -> None:
     if not torch.isfinite(moments.second).all():
         raise DivergedError(
             f"the features of {layer} are not finite any more",
-            hint="lower the learning rate or the weights, or use --precision fp32",
+            hint="use lower weights (and a lower learning_rate from Python), or --precision fp32",
         )

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tilestyle.atomic import replacing
 from tilestyle.checkpoint import differences
 from tilestyle.durable import is_remnant_of
 from tilestyle.errors import OutputError, PictureError, WorkError
 from tilestyle.files import content_of
 from tilestyle.images import Picture, read_picture, write_picture
-from tilestyle.images.atomic import replacing
 from tilestyle.ledger import recover_unlisted
 from tilestyle.sources import digest
 from tilestyle.version import __version__

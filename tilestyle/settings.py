@@ -19,6 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
+from tilestyle.atomic import replacing
 from tilestyle.config import RenderConfig
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.files import ordinary_file
@@ -42,8 +43,9 @@ class Stored:
 
 def load(path: Path) -> Stored:
     """Read a file of settings; raises SettingError where it says what cannot be."""
+    file = ordinary_file(path, "settings", SettingError)
     try:
-        found = tomllib.loads(ordinary_file(path, "settings", SettingError).read_text(encoding="utf-8-sig"))
+        found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(
             f"cannot read settings from {path} ({error.strerror})", hint="check the path"
@@ -85,7 +87,8 @@ def save(path: Path, config: RenderConfig, command: str = "", run: Mapping[str, 
         stored["run"] = {name: _storable(name, value, folder) for name, value in asked.items()}
     text = f"# Settings of tilestyle {__version__}\n\n{tomli_w.dumps(stored)}"
     try:
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror})", hint="give another --save-config"

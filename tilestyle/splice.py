@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tilestyle import ledger
+from tilestyle.atomic import replacement
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError
 from tilestyle.film import (
@@ -23,7 +24,6 @@ from tilestyle.film import (
     pyav,
     rate_of,
 )
-from tilestyle.images.atomic import replacement
 
 # In a work folder, what every run has filmed (work.py). Matroska can be read wherever it was cut off.
 PART = re.compile(r"film-\d{6}\.mkv")

@@ -17,9 +17,9 @@ from typing import Any
 import filelock
 
 from tilestyle import ledger, manifest
+from tilestyle.atomic import replacing
 from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
 from tilestyle.files import content_of
-from tilestyle.images.atomic import replacing
 from tilestyle.manifest import Manifest
 from tilestyle.memory_size import size_of
 from tilestyle.notices import notice

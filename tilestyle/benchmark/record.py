@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import tilestyle
+from tilestyle.atomic import replacing
 from tilestyle.errors import OutputError
 
 Row = Mapping[str, Any]
@@ -32,7 +33,8 @@ class Result:
         plain = {**circumstances(command), "title": self.title, "figures": self.figures, "rows": self.rows}
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(plain, indent=1) + "\n")
+            with replacing(file) as whole:
+                whole.write((json.dumps(plain, indent=1) + "\n").encode())
         except OSError as error:
             raise OutputError(f"cannot write {file}: {error.strerror}", hint="give another --keep") from error
 

@@ -96,7 +96,9 @@ def announced(event: Started | Resumed | PatchHalved) -> str:
     if isinstance(event, Resumed):
         box = event.level.extent.picture
         where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height}"
-        return f"going on at {where} sweep {event.sweep + 1}, after {clock(event.seconds)}"
+        sweep = event.sweep + 1
+        at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, where all sweeps are done"
+        return f"continuing at {at}, after {clock(event.seconds)}"
     memory = of(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = of(event.held, event.host_limit)

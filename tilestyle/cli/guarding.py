@@ -95,7 +95,7 @@ def _check_input(reads: Reads, role: str, path: Path) -> None:
 
 def _check_place(writes: Writes, place: Place) -> None:
     """Raise OutputError where a file or folder could not be made, as far as can be told without making it."""
-    from tilestyle.images.atomic import check_place
+    from tilestyle.atomic import check_place
     from tilestyle.images.border import encoding
 
     if place.whole:  # they are checked by those that make them

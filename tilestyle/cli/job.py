@@ -93,9 +93,9 @@ class Output:
 
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
+        from tilestyle.atomic import check_place
         from tilestyle.frames import check_folder
         from tilestyle.images import WriteOptions, check_writable, disk_bytes
-        from tilestyle.images.atomic import check_place
         from tilestyle.work import check_disk
 
         WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)

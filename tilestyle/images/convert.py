@@ -9,10 +9,10 @@ from pathlib import Path
 import pyvips
 
 from tilestyle import ledger
+from tilestyle.atomic import replacing
 from tilestyle.choices import Compression
 from tilestyle.errors import PictureError
 from tilestyle.images import vips
-from tilestyle.images.atomic import replacing
 from tilestyle.images.border import disk_full, encoding, is_disk_full
 from tilestyle.images.describe import describe
 from tilestyle.images.description import Description, shown

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tilestyle.atomic import check_place
 from tilestyle.choices import SUFFIXES, Compression, Format
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
-from tilestyle.images.atomic import check_place
 from tilestyle.images.border import encoding
 
 PathLike = str | os.PathLike[str]

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tilestyle.atomic import replacing
 from tilestyle.choices import Compression, Format
 from tilestyle.files import PathLike
 from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
-from tilestyle.images.atomic import replacing
 from tilestyle.images.border import encoding
 from tilestyle.images.colour import srgb_profile
 from tilestyle.images.formats import check_writable
