@@ -25,6 +25,8 @@ from benchmarks.faults.moments import Fault, events_of
 from benchmarks.faults.outcome import Finding, Outcome, Ran, bad_end, worst
 from benchmarks.faults.scene import WORK, Recipe, Scene, Undisturbed, is_kept, log_of, tree_of
 
+WARNED = 2  # lines that may stand before a refusal: of what else the drive refuses
+LEFT = "remove it by hand"  # how the program says that a work folder stays
 PLACE = "place"  # the folder that is the small disk
 ERRORS = ("ENOSPC", "ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS", "ESTALE")
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000  # of unshare(2)
@@ -198,11 +200,12 @@ def _gone_on(
 ) -> tuple[list[tuple[Outcome, str]], list[str]]:
     """What the command said, and what the next one makes of it; `needs`: a checkpoint had been there."""
     commands = [line(ran.words)]
-    seen = [bad_end(ran) or (Outcome.SAME, "")]
-    done = tree_of(here) == peace.tree
-    if ran.code == 0 and not done:
+    seen = [bad_end(ran, lines=WARNED + 1) or (Outcome.SAME, "")]
+    tree = tree_of(here)
+    done, whole = tree == peace.tree, tree.get(found.out) == peace.tree[found.out]
+    if ran.code == 0 and not done and not (whole and LEFT in ran.err):
         seen.append(judged_again(ran, here, peace))
-    if needs and not done and not is_kept(here, work):
+    if needs and not whole and not is_kept(here, work):
         seen.append((Outcome.LOST, f"the checkpoint is gone: {ran.last[:160]}"))
     if not done:
         again = ["resume", work, "--quiet"] if is_kept(here, work) else [*found.words, *more]
