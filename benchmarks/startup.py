@@ -45,7 +45,7 @@ def main() -> None:
 
         return wrapped
 
-    def estimated(job: Job) -> float:
+    def estimated(job: Job) -> float | None:
         """The estimate renders a little itself: all of that is its own time."""
         before, began = dict(spent), time.perf_counter()
         found = estimate.seconds_for(job)

@@ -6,10 +6,21 @@ import contextlib
 import io
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import typer.main
+
+from tilestyle.cli import commands as application
 from tilestyle.cli.app import main
+
+
+@cache
+def commands() -> Any:
+    """All commands, built once: typer does so anew with every call, which takes longer than most of them."""
+    return typer.main.get_command(application.app)
 
 
 def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -20,6 +31,7 @@ def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(told),
         mock.patch.object(sys, "argv", ["tilestyle", *words]),
+        mock.patch.object(application, "app", commands()),
     ):
         try:
             main()

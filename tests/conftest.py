@@ -10,6 +10,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compare bytes, on the processor. With CUDA_VISIBLE_DEVICES=0, test_device.py also tries that GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Tests compute in float32 on every machine, unless they set a precision, and so do processes that they start.
+# With TILESTYLE_FAST_BF16=1 they take bfloat16 wherever a machine could: all must pass then, too.
+os.environ.setdefault("TILESTYLE_FAST_BF16", "0")
 
 import numpy as np
 import pytest

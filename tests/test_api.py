@@ -147,7 +147,7 @@ def test_a_thin_picture_works() -> None:
         ({"patch": 16}, SettingError, "patch 16 is too small"),
         ({"device": "cuda:77"}, SettingError, "not in this machine"),
         ({"device": "toaster"}, SettingError, "not known"),
-        ({"init": Init.STYLE, "size": (0, 5)}, SettingError, "no picture"),
+        ({"init": Init.STYLE, "size": (0, 5)}, SettingError, "size cannot be"),
         ({"init": "nowhere.png"}, PictureError, "nowhere.png"),
         ({"network": NetworkName.VGG19, "weights": "nowhere.pth"}, tilestyle.TilestyleError, "nowhere.pth"),
     ],
@@ -201,7 +201,7 @@ def test_choices_go_by_their_names_too() -> None:
     config = RenderConfig(precision="bf16", sampler="windows")  # type: ignore[arg-type]
     assert config.precision is Precision.BF16
     assert config.sampler is Sampler.WINDOWS
-    with pytest.raises(SettingError, match="precision cannot be fp8") as caught:
+    with pytest.raises(SettingError, match="precision cannot be 'fp8'") as caught:
         RenderConfig(precision="fp8")  # type: ignore[arg-type]
     assert "auto, fp32, bf16" in caught.value.hint
 
@@ -214,7 +214,8 @@ def test_a_texture_has_no_content_to_begin_with() -> None:
 def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from tilestyle import budget
 
-    automatic = {**QUICK, "patch": None, "size": 600}
+    automatic = {**QUICK, "patch": None, "size": 600, "precision": Precision.FP32, "device": "cpu"}
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 2**40)
     roomy = prepare(STYLE, RenderConfig(**automatic), CONTENT)
     monkeypatch.setattr(budget, "free_bytes", lambda device: 300 * 2**20)
     tight = prepare(STYLE, RenderConfig(**automatic), CONTENT)

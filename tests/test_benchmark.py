@@ -182,7 +182,7 @@ def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["scaling", "--megapixels", "1,x"], "no sizes"),
+        (["scaling", "--megapixels", "1,x"], "cannot be '1,x'"),
         (["memory", "--limit", "much"], "no amount"),
         (["speed", "--device", "toaster"], "not known"),
     ],

@@ -1,10 +1,8 @@
 """The command line, as a person runs it."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from PIL import Image
 
 from tests.command import called
 from tests.conftest import waves
+from tests.signalled import SWEEP, signalled
 from tilestyle.cli.app import main
 from tilestyle.cli.display import clock
 from tilestyle.cli.job import provenance
@@ -129,22 +128,17 @@ def test_debug_shows_where(folder: Path) -> None:
     with pytest.raises(PictureError):
         called(folder, *words, "--debug")
     done = called(folder, *words)
-    assert (done.returncode, done.stderr) == (2, "tilestyle: there is no file none.png; check the path\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "tilestyle: content: there is no file none.png; check the path\n",
+    )
 
 
 def test_interrupted_it_still_writes_the_picture(folder: Path) -> None:
     words = ["render", "content.png", "-s", "style.png", "-o", "out.png", "--size", "256", "--preview", "p.png"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tilestyle", *words], cwd=folder, stderr=subprocess.PIPE, text=True
-    ) as process:
-        for _ in range(600):
-            if (folder / "p.png").exists():
-                break
-            time.sleep(0.1)
-        os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "stopped early" in errors
+    done = signalled(folder, signal.SIGINT, SWEEP, 2, *words)
+    assert done.returncode == 0, done.stderr
+    assert "stopped early" in done.stderr
     assert size_of(folder / "out.png") == (256, 192)
 
 

@@ -156,7 +156,7 @@ def test_a_strip_of_a_hundred_thousand_pixels(folder: Path, monkeypatch: pytest.
         (["render", "content.png", "-s", "cut.tif", "-o", "o.png"], "cut.tif"),
         (["render", "x.dzi", "-s", "style.png", "-o", "o.png"], "there is no file"),
         (["render", "tiles.dzi", "-s", "style.png", "-o", "o.png"], "written and not read"),
-        (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "middle"], "no X,Y"),
+        (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "middle"], "no place X,Y"),
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "2,0"], "outside the picture"),
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--crops", "99"], "99 crops"),
         (["preview", "content.png", "-s", "style.png", "-o", "nowhere/o.png"], "nowhere"),
@@ -196,5 +196,5 @@ def test_places() -> None:
     assert parsed_places(["0.25,0.5", "1,0"]) == ((0.5, 0.25), (0.0, 1.0))
     assert parsed_places(None) == ()
     for wrong in ("0.5", "a,b", "1,2,3"):
-        with pytest.raises(SettingError, match="no X,Y"):
+        with pytest.raises(SettingError, match="no place X,Y"):
             parsed_places([wrong])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.command import called
+from tests.signalled import CHECKPOINT, signalled
 from tilestyle.pictures import path_of
 
-TILESTYLE = (sys.executable, "-m", "tilestyle")
 RENDER = (
     *("render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--size", "160", "--patch", "64"),
     *(
@@ -30,19 +27,6 @@ RENDER = (
 )
 
 
-def ended(folder: Path, number: int, *words: str) -> str:
-    """Begin a command, and send it a signal once it has been kept a few times; what it said."""
-    with subprocess.Popen([*TILESTYLE, *words], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        manifest = folder / "out.tif.work" / "manifest.json"
-        seen: set[int] = set()
-        while len(seen) < 6 and process.poll() is None:
-            if manifest.exists():
-                seen.add(manifest.stat().st_ino)
-            time.sleep(0.005)
-        process.send_signal(number)
-        return process.communicate(timeout=120)[1]
-
-
 @pytest.fixture(scope="module")
 def peaceful(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The file of a render that nothing happened to."""
@@ -54,19 +38,20 @@ def peaceful(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: bytes) -> None:
-    ended(tmp_path, signal.SIGKILL, *RENDER)
+    killed = signalled(tmp_path, signal.SIGKILL, CHECKPOINT, 6, *RENDER)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out.tif").exists()
     done = called(tmp_path, "resume", "out.tif.work")
     assert done.returncode == 0, done.stderr
-    assert "going on at level" in done.stderr
+    assert "continuing at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
     assert [file.name for file in tmp_path.iterdir()] == ["out.tif"]
 
 
 def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peaceful: bytes) -> None:
-    said = ended(tmp_path, signal.SIGINT, *RENDER)
+    said = signalled(tmp_path, signal.SIGINT, CHECKPOINT, 6, *RENDER).stderr
     assert "stopped early" in said
-    assert "tilestyle resume out.tif.work goes on" in said
+    assert "to continue: tilestyle resume out.tif.work" in said
     assert (tmp_path / "out.tif").exists()
     other = called(tmp_path, *RENDER, "--seed", "3")
     assert other.returncode == 2
@@ -74,12 +59,12 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
     assert other.stderr.count("\n") == 1
     done = called(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr
-    assert "going on at level" in done.stderr
+    assert "continuing at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
 
 
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
-    for folder, message in [("none", "there is no folder none"), (".", "keeps no render")]:
+    for folder, message in [("none", "there is no folder none"), (".", "is not a work folder")]:
         done = called(tmp_path, "resume", folder)
         assert done.returncode == 2
         assert message in done.stderr

@@ -160,5 +160,5 @@ def test_crops_of_a_preview_are_matched_to_the_whole_content() -> None:
 def test_colours_need_a_content() -> None:
     with pytest.raises(SettingError, match="no content whose colours"):
         texture(STYLE, RenderConfig(size=64, color=Color.LUMINANCE, **QUICK))
-    with pytest.raises(SettingError, match="color cannot be sepia; give one of"):
+    with pytest.raises(SettingError, match="color cannot be 'sepia'; give one of"):
         RenderConfig(color="sepia")  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import waves
 from tests.test_cli import folder  # noqa: F401
-from tilestyle import film
+from tilestyle import film, ledger
 from tilestyle.choices import Codec
 from tilestyle.clips import footage
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.film import Frame, check_film, filming, frame_of
+from tilestyle.film import Encoded, Frame, check_film, filming, frame_of
 from tilestyle.images import Picture
 from tilestyle.splice import filming_on
 from tilestyle.timelapse import Timelapse
@@ -81,7 +81,10 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
 ) -> None:
     frames, config, path = pictures(40, 96, 128), FilmConfig(fps=30000 / 1001, codec=codec), tmp_path / name
     (tmp_path / "work").mkdir()
+    ledger.mark(tmp_path / "work", "film-000007.mkv")
     (tmp_path / "work" / "film-000007.mkv").write_bytes(b"of another render")
+    (tmp_path / "work" / "film-holiday.mkv").write_bytes(b"of a person")
+    (tmp_path / "work" / "film-000001.mkv").write_bytes(b"of a person")
     with filming_on(path, config, tmp_path / "work", anew=True) as writer:
         for frame in frames[:15]:
             writer.add(frame)
@@ -93,13 +96,17 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
         for frame in frames[15:30]:
             writer.add(frame)
         raise ZeroDivisionError
-    (tmp_path / "work" / "film-000003.mkv").write_bytes(b"")  # killed before anything was written
+    ledger.claim(tmp_path / "work" / "film-000004.mkv")
+    (tmp_path / "work" / "film-000004.mkv").write_bytes(b"")  # killed before anything was written
     for rest in (frames[30:], []):
         with filming_on(path, config, tmp_path / "work", anew=False) as writer:
             for frame in rest:
                 writer.add(frame)
     found = decoded(path)
     assert len(found) == 40
+    assert (tmp_path / "work" / "film-holiday.mkv").read_bytes() == b"of a person"
+    assert (tmp_path / "work" / "film-000001.mkv").read_bytes() == b"of a person"
+    assert not (tmp_path / "work" / "film-000007.mkv").exists()
     for frame, shown in zip(frames, found, strict=True):
         assert np.abs(frame.astype(float) - shown).mean() < 9
     with film.pyav().open(str(path)) as container:
@@ -194,3 +201,16 @@ def test_render_films_itself(folder: Path) -> None:  # noqa: F811
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (folder / "c.png").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("name", ["walk.mp4", "walk.mkv", "walk.webm"])
+def test_a_full_disk_is_told_with_the_film_s_name(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with pytest.raises(OutputError, match=f"cannot write the film {name} .No space left on device."):
+        encoded = Encoded(Path("/dev/full"), FilmConfig(), name)
+        for _ in range(60):
+            encoded.add(noise)
+        encoded.finish()
+        encoded.close()
+    assert "Svt[info]" not in capfd.readouterr().err

@@ -137,7 +137,7 @@ def test_windows_are_those_of_the_whole(tmp_path: Path, kind: str, converted: bo
         assert (source.height, source.width) == (expected.height, expected.width)
         assert source.has_alpha == (expected.alpha is not None)
         assert source.depth == expected.depth
-        assert source.profile == expected.profile or kind == "JPEG of inks"
+        assert source.profile == expected.profile
         # Decoders of JPEG and of 16 bits may differ in the last place.
         atol = 2.01 / 255 if "JPEG" in kind else 1e-6
         for top, left, height, width in [(0, 0, 1, 1), (50, 60, 64, 64), (13, 7, 200, 290), (250, 270, 51, 31)]:
@@ -364,7 +364,7 @@ def png_of_zeros(path: Path, height: int, width: int, content: bytes) -> None:
 
 def test_bombs_are_refused_and_posters_are_not(tmp_path: Path) -> None:
     png_of_zeros(tmp_path / "bomb.png", 60000, 60000, zlib.compress(bytes(100)))
-    with pytest.raises(PictureError, match="claims 60000 x 60000 pixels in 69 bytes") as caught:
+    with pytest.raises(PictureError, match="60000 x 60000 pixels, more than the 1073741824") as caught:
         open_source(tmp_path / "bomb.png")
     one_line(caught.value)
     height, width = 15000, 18000  # most of a gigabyte of black, packed a thousandfold
@@ -401,11 +401,8 @@ def test_a_full_disk_while_converting(tmp_path: Path, monkeypatch: pytest.Monkey
     def fail(*_: object, **__: object) -> None:
         raise pyvips.Error("unable to call tiffsave\nwrite failed\nsystem error: No space left on device")
 
-    class Full:
-        tiffsave = staticmethod(fail)
-
     pillow("PNG")(tmp_path / "a.png")
-    monkeypatch.setattr(pyvips.Image, "new_from_file", lambda *_, **__: Full())
+    monkeypatch.setattr(pyvips.Image, "tiffsave", fail)
     with open_source(tmp_path / "a.png", tmp_path / "work") as source:
         with pytest.raises(OutputError, match=r"No space left on device.*free some space") as caught:
             source.read(0, 0, 4, 4)

@@ -398,6 +398,8 @@ def test_failure_at_the_last_moment(
         raise raised
 
     monkeypatch.setattr(os, moment, fail)
+    if moment == "replace":  # nor in two steps
+        monkeypatch.setattr(os, "rename", fail)
     with pytest.raises(expected, match=message):
         write_picture(path, noise())
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]

@@ -16,7 +16,7 @@ from tilestyle import Init, RenderConfig, SweepDone, invert
 from tilestyle.agreement import inverting
 from tilestyle.canvas import resized
 from tilestyle.config import NetworkName, Precision
-from tilestyle.errors import SettingError
+from tilestyle.errors import OutputError, SettingError, WorkError
 from tilestyle.frames import CHANGE, Frames
 from tilestyle.geometry import Box
 from tilestyle.images import FloatArray, Picture, read_picture, read_provenance
@@ -102,18 +102,51 @@ def done(value: float) -> SweepDone:
 
 
 def kept(folder: Path) -> list[float]:
-    return [float(read_picture(path).pixels.mean()) for path in sorted(folder.iterdir())]
+    return [float(read_picture(path).pixels.mean()) for path in sorted(folder.glob("*.png"))]
 
 
 def test_frames_are_kept_evenly_in_change(tmp_path: Path) -> None:
-    (tmp_path / "frame-00007.png").touch()
+    earlier = Frames(tmp_path, 40, 60)
+    for value in (0.1, 0.3, 0.5, 0.7, 0.9):
+        earlier(done(value))
     frames = Frames(tmp_path, 40, 60)
     for value in (0.5, 0.5 + 0.4 * CHANGE, 0.5 + 1.4 * CHANGE, 0.5 + 1.5 * CHANGE, 0.5 + 1.6 * CHANGE):
         frames(done(value))
     frames(Finished(True, 0.0))
     # The first, the third, and the last: what an earlier run left is gone.
     assert kept(tmp_path) == pytest.approx([0.5, 0.5 + 1.4 * CHANGE, 0.5 + 1.6 * CHANGE], abs=3e-3)
-    assert {read_picture(path).pixels.shape for path in tmp_path.iterdir()} == {(40, 60, 3)}
+    assert {read_picture(path).pixels.shape for path in tmp_path.glob("*.png")} == {(40, 60, 3)}
+
+
+def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
+    """In a folder of theirs, and under a name in a folder of ours."""
+    theirs = tmp_path / "theirs" / "frame-00000.png"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="holds other files"):
+        Frames(theirs.parent, 20, 30)(done(0.25))
+    Image.fromarray((WANTED * 255).astype(np.uint8)).save(tmp_path / "content.png")
+    words = ["invert", "content.png", "--layer", "colour_1", "-o", "out.png", "--frames", "theirs"]
+    ended = called(tmp_path, *words)
+    assert ended.returncode == 2
+    assert (
+        ended.stderr == "tilestyle: theirs holds other files; give an empty folder or a new name for --frames\n"
+    )
+    assert [file.read_bytes() for file in theirs.parent.iterdir()] == [b"mine"]
+    ours = tmp_path / "ours"
+    frames = Frames(ours, 20, 30)
+    frames(done(0.25))
+    (ours / "frame-00001.png").write_bytes(b"mine")
+    (ours / "frame-00005.png").write_bytes(b"mine")
+    with pytest.raises(WorkError, match="not made by tilestyle"):
+        frames(done(0.75))
+    again = Frames(ours, 20, 30)
+    again(done(0.5))
+    again(Finished(True, 0.0))
+    assert {file.name for file in ours.glob("*.png") if file.read_bytes() == b"mine"} == {
+        "frame-00001.png",
+        "frame-00005.png",
+    }
 
 
 def test_frames_go_on(tmp_path: Path) -> None:
@@ -136,7 +169,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
     assert made is not None
     assert made["style"] is None
     assert made["settings"]["content_layers"] == {"colour_1": 1.0, "shape_3": 0.5}  # type: ignore[index,call-overload]
-    frames = sorted((tmp_path / "frames").iterdir())
+    frames = sorted((tmp_path / "frames").glob("*.png"))
     assert len(frames) >= 2
     assert np.array_equal(read_picture(frames[-1]).pixels, read_picture(tmp_path / "out.png").pixels)
 

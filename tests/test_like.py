@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tilestyle.cli.app import app, main
+from tilestyle.cli.app import main
+from tilestyle.cli.commands import app
+from tilestyle.cli.job import provenance
+from tilestyle.cli.parsing import StyleFile
+from tilestyle.config import Init, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
-from tilestyle.look import look_of
+from tilestyle.look import APART, LOOK, MADE_OF_NOTHING, look_of
+from tilestyle.presets import path_of
+from tilestyle.settings import preset
 
 
 @pytest.fixture
@@ -77,11 +86,54 @@ def test_a_texture_is_of_styles_or_like_a_picture(
 
 def test_weights_are_looked_for_beside_the_picture(tmp_path: Path) -> None:
     stored = {"settings": {"network": "vgg19", "weights": "small.safetensors", "scale_odds": [0.9, 0.1]}}
+    defaults = vars(RenderConfig())
     with pytest.raises(SettingError, match=r"weights small\.safetensors, which are not here; give --weights"):
-        look_of(stored, tmp_path / "wall.png")
-    assert look_of(stored, tmp_path / "wall.png", {"weights"}) == {"network": "vgg19", "scale_odds": (0.9, 0.1)}
+        look_of(stored, tmp_path / "wall.png", defaults)
+    look = look_of(stored, tmp_path / "wall.png", defaults, {"weights"})
+    assert "weights" not in look
+    assert RenderConfig(**look).scale_odds == (0.9, 0.1)
     (tmp_path / "small.safetensors").touch()
-    assert look_of(stored, tmp_path / "wall.png")["weights"] == tmp_path / "small.safetensors"
+    assert look_of(stored, tmp_path / "wall.png", defaults)["weights"] == tmp_path / "small.safetensors"
+
+
+def test_every_setting_is_of_the_look_or_apart_from_it() -> None:
+    apart = [name for names in APART.values() for name in names]
+    assert sorted([*LOOK, *apart]) == sorted(field.name for field in fields(RenderConfig))
+
+
+@pytest.mark.parametrize("name", [file.stem for file in sorted(path_of("draft").parent.glob("*.toml"))])
+def test_the_look_of_a_preset_comes_back_whole(name: str, tmp_path: Path) -> None:
+    """What is stored in a picture made by a preset gives all that the preset says of a texture."""
+    config = RenderConfig(**preset(name).settings)
+    stored = json.loads(json.dumps(provenance([StyleFile(tmp_path / "style.png")], config, None)))
+    look = look_of(stored, tmp_path / "wall.png", vars(RenderConfig()))
+    again = RenderConfig(**look)
+    for setting in LOOK:
+        if setting != "init" or config.init in MADE_OF_NOTHING:
+            assert getattr(again, setting) == getattr(config, setting), setting
+    assert again.init != Init.CONTENT
+
+
+@pytest.mark.parametrize("setting", LOOK)
+def test_a_setting_that_is_given_wins_over_the_look(setting: str, tmp_path: Path) -> None:
+    """Also together with what the look says of others: nothing contradicts it."""
+    others: dict[str, dict[str, Any]] = {
+        "network": {"network": "wavelet"},
+        "optimiser": {"optimiser": "adam"},
+        "sweeps": {"sweeps": 7},
+        "quality": {"quality": "draft"},
+        "overlap": {"optimiser": "adam", "overlap": 8},
+        "sampler": {"optimiser": "adam", "sampler": "windows"},
+        "scale_odds": {"optimiser": "adam", "scale_odds": (0.5, 0.5)},
+    }
+    given = others.get(setting, {setting: getattr(RenderConfig(), setting)})
+    made_by = RenderConfig(**preset("johnson").settings, history=5, seed=3, pooling_scale=2.0)
+    stored = json.loads(json.dumps(provenance([StyleFile(tmp_path / "style.png")], made_by, None)))
+    look = look_of(stored, tmp_path / "wall.png", vars(RenderConfig()), set(given))
+    config = RenderConfig(**{**look, **given})
+    assert all(getattr(config, name) == value for name, value in given.items())
+    if setting == "quality":
+        assert config.sweeps is None
 
 
 def test_what_repeats_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

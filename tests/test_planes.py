@@ -15,8 +15,10 @@ from tilestyle import archive, planes
 from tilestyle.canvas import Canvas
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.geometry import Box, extent
-from tilestyle.journal import Journal, undo
-from tilestyle.planes import Folder, Memory, hand_back, is_mapped, touched
+from tilestyle.journal import HEADER, Journal, records, restoring, undo
+from tilestyle.journal import NONCE as NONCE_BYTES
+from tilestyle.planes import Folder, Memory, file_of, hand_back, is_mapped, touched
+from tilestyle.sums import Sums, mismatch
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +38,21 @@ def test_a_mapped_plane_is_a_tensor_that_stays(tmp_path: Path) -> None:
     hand_back()
     expected = plane.clone()
     del plane
-    assert torch.equal(store.opened("pixels", 3, 20, 30), expected)
+    assert torch.equal(store.opened(store.file("pixels", 20, 30), 3, 20, 30), expected)
     assert [file.name for file in tmp_path.iterdir()] == ["pixels-30x20.plane"]
+
+
+def test_a_plane_of_the_same_name_and_size_does_not_touch_the_one_before(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    planes = [store.zeros(1, 8, 8, "pixels") for _ in range(3)]
+    for value, plane in enumerate(planes):
+        plane.fill_(value)
+    assert [float(plane.sum()) for plane in planes] == [0, 64, 128]
+    names = [file_of(plane).name for plane in planes]
+    assert names == ["pixels-8x8.plane", "pixels-8x8-1.plane", "pixels-8x8-2.plane"]
+    assert all(store.holds(name, "pixels", 8, 8) for name in names)
+    for name in ("pixels-8x9.plane", "steps-8x8.plane", "pixels-8x8-0.plane", "pixels-8x8-.plane", "../x"):
+        assert not store.holds(name, "pixels", 8, 8)
 
 
 def test_a_nameless_plane_leaves_nothing(tmp_path: Path) -> None:
@@ -76,7 +91,7 @@ def test_a_full_disk_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with pytest.raises(DiskError, match=r"has no room for 0\.00 GiB more"):
+    with pytest.raises(DiskError, match=r"has no room for \S+ [KM]?i?B more"):
         Folder(tmp_path).zeros(3, 8, 8, "pixels")
     assert not list(tmp_path.iterdir())
 
@@ -120,72 +135,91 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
         archive.load(path)
 
 
+NONCE = bytes(range(NONCE_BYTES))
+
+
+def undone(path: Path, canvas: Canvas) -> bool:
+    """Undo a journal if the canvas is then what it was; answers whether it is."""
+    with path.open("rb") as file:
+        found = records(file, NONCE, canvas.extent.height, canvas.extent.width)
+        if mismatch(canvas, SUMS[path.name], restoring(file, found, canvas)) is not None:
+            return False
+        undo(file, found, canvas)
+    return True
+
+
+SUMS: dict[str, list[int]] = {}
+
+
 def changed(tmp_path: Path) -> tuple[Canvas, dict[str, torch.Tensor], Path]:
     """A canvas that was changed in three places with a journal, what it was, and the journal."""
-    around = extent(40, 50, 4, 16)
+    around = extent(130, 50, 4, 16)
     canvas = Canvas(around, waves(around.height, around.width))
     canvas.first.copy_(waves(around.height, around.width, 3))
     before = {name: plane.clone() for name, plane in canvas.planes.items()}
-    journal = Journal(tmp_path / "some.journal")
-    for box in [Box(30, 40, 32, 32), Box(0, 0, 16, 16), Box(10, 5, 40, 40)]:  # round the torus, and twice
+    journal = Journal(tmp_path / "some.journal", NONCE)
+    sums = Sums(around.height)
+    SUMS[journal.path.name] = sums.of(canvas)
+    for box in [Box(130, 40, 32, 32), Box(0, 0, 16, 16), Box(10, 5, 80, 40)]:  # round the torus, and twice
         journal.add(canvas, box)
+        sums.mark(box)
         journal.settle()
         for views, _, _ in canvas.views(box):
             for view in views.values():
                 view.add_(1)
     journal.close()
+    assert sums.of(canvas) == Sums(around.height).of(canvas) != SUMS[journal.path.name]
     return canvas, before, journal.path
+
+
+def is_as_before(canvas: Canvas, before: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
 
 
 def test_a_journal_is_the_way_back(tmp_path: Path) -> None:
     canvas, before, path = changed(tmp_path)
     for _ in range(2):  # a kill while it is undone: it is undone again
-        undo(path, canvas)
-        assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
+        assert undone(path, canvas)
+        assert is_as_before(canvas, before)
 
 
 def test_a_record_that_was_not_finished_is_of_nothing_changed(tmp_path: Path) -> None:
     canvas, before, path = changed(tmp_path)
     whole = path.read_bytes()
-    undo(path, canvas)
-    for missing in (1, 1000):
-        path.write_bytes(whole[:-missing])
-        undo(path, canvas)
-        assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
+    assert undone(path, canvas)
+    for missing in (1, 1000, len(whole) - 50, len(whole) - 10, len(whole)):
+        path.write_bytes(whole[: len(whole) - missing])
+        assert undone(path, canvas)
+        path.write_bytes(whole[: len(whole) - missing] + bytes(missing))  # of pages not written there are zeros
+        assert undone(path, canvas)
+    assert is_as_before(canvas, before)
 
 
-def test_what_was_added_together_may_be_lost_together(tmp_path: Path) -> None:
-    canvas, before, _ = changed(tmp_path)
-    undo(tmp_path / "some.journal", canvas)
-    boxes = [Box(0, 0, 16, 16), Box(20, 8, 8, 8), Box(16, 16, 16, 16)]
-    journal = Journal(tmp_path / "other.journal")
-    journal.add(canvas, *boxes)
-    journal.close()
-    size = journal.path.stat().st_size
-    assert size == journal.bytes
-    content = bytearray(journal.path.read_bytes())
-    for place in (100, size // 2):  # the machine stopped before any was changed
-        content[place] ^= 1
-        journal.path.write_bytes(content)
-        undo(journal.path, canvas)
-        assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
-    journal.path.write_bytes(bytes(size))
-    undo(journal.path, canvas)
-    assert all(torch.equal(plane, before[name]) for name, plane in canvas.planes.items())
-
-
-def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_journal_is_told_by_the_canvas_before_anything_is_changed(tmp_path: Path, seed: int) -> None:
     canvas, _, path = changed(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(WorkError, match="is damaged"):
-        undo(path, canvas)
+    now = {name: plane.clone() for name, plane in canvas.planes.items()}
+    whole, random = path.read_bytes(), np.random.default_rng(seed)
+    size = len(whole)
+    place, other = (int(x) for x in random.integers(0, size, 2))
+    flipped = bytearray(whole)
+    flipped[place] ^= 1 << seed % 8
+    swapped = whole[:place] + whole[other : other + 100] + whole[place + 100 :]
+    for content in (bytes(flipped), whole[:place], whole[:place] + whole[place + 1 :], swapped):
+        path.write_bytes(content)
+        assert content == whole or not undone(path, canvas)
+        assert is_as_before(canvas, now)
+    path.write_bytes(whole + bytes(random.bytes(1000)))  # what was never finished
+    assert undone(path, canvas)
 
 
-def test_without_a_journal_nothing_was_changed(tmp_path: Path) -> None:
+def test_records_in_another_order_are_no_journal(tmp_path: Path) -> None:
     canvas, _, path = changed(tmp_path)
-    path.unlink()
-    now = canvas.pixels.clone()
-    undo(path, canvas)
-    assert torch.equal(canvas.pixels, now)
+    whole = path.read_bytes()
+    with path.open("rb") as file:
+        found = records(file, NONCE, canvas.extent.height, canvas.extent.width)
+    first, second, third = (record.start - HEADER.size for record in found)
+    path.write_bytes(whole[:first] + whole[second:third] + whole[first:second] + whole[third:])
+    assert not undone(path, canvas)
+    path.write_bytes(whole[:first] + whole[second:])
+    assert not undone(path, canvas)

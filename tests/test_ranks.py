@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.together import CONFIG, CONTENT, STYLE, TALL, configured
-from tilestyle import planes, render, resolved
+from tilestyle import planes, ranks, render, resolved
 from tilestyle.agreement import check_company
 from tilestyle.covering import covering
 from tilestyle.draw import Draw
@@ -25,7 +27,7 @@ from tilestyle.fixed_point import fixed, floating
 from tilestyle.geometry import extent
 from tilestyle.networks.registry import load_network
 from tilestyle.progress import Event, Resumed
-from tilestyle.ranks import ALONE, Ranks, _terminated, dealt, joined, split
+from tilestyle.ranks import ALONE, Ranks, _terminated, _within, dealt, joined, joining_seconds, split
 
 # What rounding comes to in these few sweeps, of the full range of brightness. Adam's steps turn on signs: where
 # a gradient is nearly nothing a pixel may go either way.
@@ -239,6 +241,45 @@ def test_patches_are_dealt_evenly_and_by_place(count: int) -> None:
         owners.append(owner)
     same = np.mean([np.mean(owner == owners[0]) for owner in owners])
     assert same > 1 - count * 64 / canvas.height
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_rank_whose_company_never_starts_ends_with_one_line(index: int, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "style.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "tilestyle", "texture", "style.png", "-o", "a.png"],
+        env=os.environ
+        | {"RANK": str(index), "WORLD_SIZE": "2", "LOCAL_RANK": str(index), "LOCAL_WORLD_SIZE": "2"}
+        | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TILESTYLE_JOIN_TIMEOUT": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "the 2 ranks have not all started within 1 seconds" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("given", ["", "-1", "0", "nan", "soon", "1e9"])
+def test_a_wait_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILESTYLE_JOIN_TIMEOUT", given)
+    with pytest.raises(SettingError, match="TILESTYLE_JOIN_TIMEOUT"):
+        joining_seconds()
+
+
+def test_a_library_that_waits_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(ranks, "GRACE", 0.0)
+    with pytest.raises(TimeoutError):
+        _within(0.01, never.wait)
+    never.set()
+    with pytest.raises(ZeroDivisionError):
+        _within(1, lambda: 1 / 0)
+    assert _within(1, lambda: 5) == 5
 
 
 def test_a_single_patch_is_the_first_rank_s() -> None:

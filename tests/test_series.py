@@ -18,7 +18,7 @@ from tilestyle.clips import footage
 from tilestyle.config import DRIFT, ZOOM, Precision, RenderConfig
 from tilestyle.drift import Watch, drift
 from tilestyle.errors import SettingError, WorkError
-from tilestyle.series import Series, pixels_of
+from tilestyle.series import Series, discard, pixels_of
 from tilestyle.zoom import zoom
 from tilestyle.zooming import Path as Way
 from tilestyle.zooming import mixed, steps_between, zoomed
@@ -144,3 +144,31 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
     assert done.returncode == 2
     assert "holds another series (factor)" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("damage", ["swap", "cut", "gone", "rows", "no rows", "json"])
+def test_a_damaged_series_is_refused(folder: Path, damage: str) -> None:  # noqa: F811
+    config = replace(DRIFT, **SMALL)
+    drifted(folder, "a", config, cycles=1)
+    where = folder / "a"
+    if damage == "swap":
+        (where / "0001.png").write_bytes((where / "0002.png").read_bytes())
+    elif damage == "cut":
+        (where / "0002.png").write_bytes((where / "0002.png").read_bytes()[:-9])
+    elif damage == "gone":
+        (where / "0001.png").unlink()
+    else:
+        content = {"rows": '[{"step": 1}]', "no rows": "7", "json": "[" * 9999}[damage]
+        (where / "statistics.json").write_text(content)
+    before = {file.name: file.read_bytes() for file in where.iterdir()}
+    with pytest.raises(WorkError, match=r"begin anew in another folder") as caught:
+        drifted(folder, "a", config, cycles=2)
+    assert "\n" not in str(caught.value)
+    assert {file.name: file.read_bytes() for file in where.iterdir()} == before
+
+
+def test_only_the_pictures_of_a_series_are_discarded(folder: Path) -> None:  # noqa: F811
+    done = drifted(folder, "a", replace(DRIFT, **SMALL), cycles=1)
+    (folder / "a" / "0099.png").write_bytes(b"mine")
+    discard(done)
+    assert [file.name for file in (folder / "a").iterdir()] == ["0099.png"]

@@ -12,11 +12,13 @@ from PIL import Image
 
 from tests.command import called
 from tests.conftest import waves
+from tilestyle import api
 from tilestyle.comparison import Comparison, cells, discard
 from tilestyle.config import Color, NetworkName, Precision, RenderConfig
-from tilestyle.errors import LayerError, SettingError
+from tilestyle.errors import LayerError, SettingError, WorkError
 from tilestyle.images import Picture, Row, captioned, read_provenance
 from tilestyle.varied import parsed_variation
+from tilestyle.work import Work
 
 CONFIG = RenderConfig(
     size=64, sweeps=3, margin=8, coarsest=64, precision=Precision.FP32, style_layers={"colour_1": 1}
@@ -118,8 +120,42 @@ def test_finished_cells_are_kept(
     again = cells(task, folder, begin)
     assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(first, again, strict=True))
     (folder / "else").touch()
+    (folder / "cell-of-a-person.png").touch()
     discard(folder)
-    assert os.listdir(folder) == ["else"]
+    assert sorted(os.listdir(folder)) == ["cell-of-a-person.png", "else"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "swap", "list", "gone"])
+def test_a_damaged_cell_is_rendered_again(files: tuple[Path, Path], tmp_path: Path, damage: str) -> None:
+    task, begun = Comparison(*files, CONFIG, [parsed_variation("seed=1,2")]), list[int]()
+    first = cells(task, tmp_path / "work")
+    one, other = sorted((tmp_path / "work").glob("cell-*.png"))
+    if damage == "cut":
+        one.write_bytes(one.read_bytes()[:100])
+    elif damage == "swap":
+        one.write_bytes(other.read_bytes())
+    elif damage == "list":
+        (tmp_path / "work" / "cells.json").write_text("[[[")
+    else:
+        one.unlink()
+    again = cells(task, tmp_path / "work", lambda number, count: begun.append(number))
+    assert len(begun) == (2 if damage == "list" else 1)
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, again, strict=True))
+
+
+def test_a_folder_with_anything_else_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    task = Comparison(*files, CONFIG)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "cell-1.png").write_bytes(b"mine")
+    for call in (lambda: cells(task, tmp_path / "mine"), lambda: discard(tmp_path / "mine")):
+        with pytest.raises(WorkError, match="not a work folder"):
+            call()
+    api.render(files[0], files[1], CONFIG, work=Work(tmp_path / "work", keep=True))
+    before = sorted(os.listdir(tmp_path / "work"))
+    for call in (lambda: cells(task, tmp_path / "work"), lambda: discard(tmp_path / "work")):
+        with pytest.raises(WorkError, match="another command"):
+            call()
+    assert sorted(os.listdir(tmp_path / "work")) == before
 
 
 def test_what_cannot_be_rendered_is_refused_before_anything_is(files: tuple[Path, Path]) -> None:

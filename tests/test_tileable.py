@@ -129,5 +129,5 @@ def test_mapped_canvases_repeat_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_unknown_axis_is_refused() -> None:
-    with pytest.raises(SettingError, match="tileable cannot be z; give one of x, y, both"):
+    with pytest.raises(SettingError, match="tileable cannot be 'z'; give one of x, y, both"):
         RenderConfig(tileable="z")  # type: ignore[arg-type]

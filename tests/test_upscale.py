@@ -84,7 +84,7 @@ def test_the_command(folder: Path) -> None:  # noqa: F811
     assert (folder / "high.png").read_bytes() != expected
     done = called(folder, "resume", "high.png.work")
     assert done.returncode == 0, done.stderr
-    assert "going on at level" in done.stderr
+    assert "continuing at level" in done.stderr
     with Image.open(folder / "high.png") as image, Image.open(io.BytesIO(expected)) as first:
         assert image.tobytes() == first.tobytes()
     assert not (folder / "high.png.work").exists()

@@ -340,7 +340,7 @@ def test_a_file_of_other_objects_holds_no_weights(found: object, tmp_path: Path)
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     for suffix in (".pth", ".safetensors"):
-        with pytest.raises(NetworkError, match="there is no weights file"):
+        with pytest.raises(NetworkError, match="weights: there is no file"):
             load_vgg(VGG19, tmp_path / f"none{suffix}")
         (tmp_path / f"folder{suffix}").mkdir()
         with pytest.raises(NetworkError, match="folder"):

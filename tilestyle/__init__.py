@@ -1,32 +1,43 @@
 """Rendering style at any resolution: style transfer and texture synthesis by patches.
 
-`render` and `texture` need torch, which takes a while to import: they are looked up when first used.
+Every name is imported when it is first used: torch takes seconds, and the command line must be able to handle
+signals before anything else is loaded.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from tilestyle.config import (
-    Color,
-    Init,
-    NetworkName,
-    Pooling,
-    Precision,
-    Quality,
-    RenderConfig,
-    Sampler,
-    StyleLoss,
-    Tileable,
-)
-from tilestyle.errors import TilestyleError
-from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
-from tilestyle.version import __version__
 
 if TYPE_CHECKING:
     from tilestyle.api import invert, render, texture
+    from tilestyle.config import (
+        Color,
+        Init,
+        NetworkName,
+        Pooling,
+        Precision,
+        Quality,
+        RenderConfig,
+        Sampler,
+        StyleLoss,
+        Tileable,
+    )
+    from tilestyle.errors import TilestyleError
     from tilestyle.images import Picture
+    from tilestyle.progress import (
+        Event,
+        Finished,
+        LevelStarted,
+        Observer,
+        PatchHalved,
+        Resumed,
+        Started,
+        Stopped,
+        SweepDone,
+    )
     from tilestyle.sources import Style
+    from tilestyle.version import __version__
     from tilestyle.work import Work
 
 __all__ = [
@@ -46,6 +57,7 @@ __all__ = [
     "Resumed",
     "Sampler",
     "Started",
+    "Stopped",
     "Style",
     "StyleLoss",
     "SweepDone",
@@ -58,23 +70,37 @@ __all__ = [
     "texture",
 ]
 
+_HOMES = {
+    "api": ("invert", "render", "texture"),
+    "errors": ("TilestyleError",),
+    "images": ("Picture",),
+    "progress": (
+        "Event",
+        "Finished",
+        "LevelStarted",
+        "Observer",
+        "PatchHalved",
+        "Resumed",
+        "Started",
+        "Stopped",
+        "SweepDone",
+    ),
+    "sources": ("Style",),
+    "version": ("__version__",),
+    "work": ("Work",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    """Import what computes only when it is asked for."""
-    if name in ("invert", "render", "texture"):
-        from tilestyle import api
+    """Import a public name from its module; those without an entry are settings."""
+    if name not in __all__:
+        raise AttributeError(f"module 'tilestyle' has no attribute {name!r}")
+    found = getattr(import_module(f"tilestyle.{_HOME_OF.get(name, 'config')}"), name)
+    globals()[name] = found
+    return found
 
-        return getattr(api, name)
-    if name == "Work":
-        from tilestyle.work import Work
 
-        return Work
-    if name == "Style":
-        from tilestyle.sources import Style
-
-        return Style
-    if name == "Picture":
-        from tilestyle.images import Picture
-
-        return Picture
-    raise AttributeError(f"module 'tilestyle' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    """The public names, whether they have been imported or not."""
+    return sorted({*globals(), *__all__})

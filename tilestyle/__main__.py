@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tilestyle.cli.app import main
+import signal
+
+
+def program() -> None:
+    """Be the command, in a process of its own.
+
+    Outside of `main`, which handles signals, Ctrl-C ends the process without a word. Python's own handler would
+    print a traceback when Ctrl-C comes while the interpreter starts or ends.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from tilestyle.cli.app import main
+
+    main()
+
 
 if __name__ == "__main__":
-    main()
+    program()

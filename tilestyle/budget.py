@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 
-import psutil
 import torch
 
+from tilestyle.available import available_memory
 from tilestyle.config import Precision, RenderConfig
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.footprint import READING, Footprint
-from tilestyle.memory_size import bytes_of, gib
+from tilestyle.memory_size import bytes_of, size_of
 from tilestyle.networks.network import FeatureNetwork
 
-# Patch sides to choose from. The largest on a CPU is modest, so that nearly every machine chooses the same
-# and the same command makes the same picture; cost a pixel and quality hardly depend on it.
+# Patch sides to choose from. The side changes the pixels. The largest on a CPU is modest, so that nearly every
+# machine has the memory for it and chooses the same; cost per pixel and quality hardly depend on it. Precision
+# changes the pixels, too, and differs between CPUs: see `find_dtype`.
 SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 128), "mps": (512, 384, 256, 128)}
 SMALL_SIDES = (448, 320, 224, 160, 96, 64)  # to choose from as well, where a limit was given
 # Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
@@ -27,6 +29,7 @@ HELD = 0.7
 WORTH_KEEPING = 0.1
 # Histories of L-BFGS to choose from: longer ones hardly help, shorter ones cost iterations.
 HISTORIES = (10, 7, 5, 3)
+FAST_BF16 = "TILESTYLE_FAST_BF16"  # an environment variable
 FIELDS = 4  # and receptive fields of it that a patch must be long
 
 
@@ -54,14 +57,34 @@ def find_device(name: str) -> torch.device:
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of the network: bfloat16 where the device multiplies matrices in it, unless told otherwise."""
+    """Return the arithmetic of the network.
+
+    Args:
+        precision: As set. AUTO is bfloat16 where the device has instructions for it, else float32. So it gives
+            other pixels on other machines; what was used is kept with the picture and in checkpoints.
+        device: Where the network computes.
+    """
     if precision is Precision.AUTO:
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+        return torch.bfloat16 if has_fast_bf16(device) else torch.float32
     return torch.bfloat16 if precision is Precision.BF16 else torch.float32
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16 matrices: else it is slower than float32."""
+def has_fast_bf16(device: torch.device) -> bool:
+    """Return whether the device has instructions for products of bfloat16 matrices.
+
+    Without them bfloat16 is slower than float32. The environment variable TILESTYLE_FAST_BF16 (0 or 1) answers
+    instead of the device: for clusters of unlike machines, and for virtual ones that hide what they can do.
+
+    Raises:
+        SettingError: The variable has another value.
+    """
+    told = os.environ.get(FAST_BF16, "")
+    if told not in ("", "0", "1"):
+        raise SettingError(
+            f"the environment variable {FAST_BF16} is {told!r}", hint="set it to 0 or 1, or unset it"
+        )
+    if told:
+        return told == "1"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Private in older versions of torch, public in no common way.
@@ -70,10 +93,10 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses now."""
+    """Memory of the device that this process may still take."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+    return available_memory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +118,20 @@ class Limits:
         for name, limit in limits:
             if limit is not None and READING * pixels > limit:
                 raise MemoryLimit(
-                    f"pictures of {pixels / 1e6:.1f} MP need {gib(READING * pixels)} GiB to be read, "
-                    f"--{name} is {gib(limit)} GiB",
+                    f"pictures of {pixels / 1e6:.1f} MP need {size_of(READING * pixels)} to be read, "
+                    f"--{name} is {size_of(limit)}",
                     hint="give more, or smaller pictures",
                 )
+
+
+def check_held(height: int, width: int) -> None:
+    """Raise MemoryLimit for a picture of this size that free memory cannot hold, before it is made."""
+    need, free = 3 * 4 * height * width, free_bytes(torch.device("cpu"))
+    if need > free:
+        raise MemoryLimit(
+            f"a picture of {width} x {height} pixels needs {size_of(need)} of memory, {size_of(free)} is free",
+            hint="give a smaller --size",
+        )
 
 
 def worth_keeping(
@@ -128,11 +161,17 @@ def fitting_side(
     """The largest patch side that fits; `given` is the only one to choose from, if the user gave it.
 
     `need` answers what a render with patches of a side takes; `beside` processes like this one share the RAM,
-    while each has a device of its own. Raises MemoryLimit with what would be enough.
+    while each has a device of its own. Raises MemoryLimit with what would be enough, SettingError where no side
+    is large enough for the layers and the overlap.
     """
     sides = [given] if given else [side for side in SIDES[device.type] if side >= least]
     if given is None and limits.memory is not None:
         sides = sorted({*sides, *(side for side in SMALL_SIDES if side >= least), least}, reverse=True)
+    if not sides:
+        raise SettingError(
+            f"for this overlap and these layers patches are {least} pixels or more, too large to be chosen",
+            hint="give a smaller --overlap, shallower layers, or a --patch",
+        )
     free = free_bytes(device) * SHARE / (beside if device.type == "cpu" else 1)
     for side in sides:
         if fits(device, limits, need(side), free if given is None else inf):
@@ -160,7 +199,7 @@ def belongs_in_files(
     if device.type == "cpu":
         limit = min((x for x in (limits.host, limits.memory) if x is not None), default=None)
     if limit is None:
-        return max(found.held + found.style, found.between) > HELD * psutil.virtual_memory().available
+        return max(found.held + found.style, found.between) > HELD * available_memory()
     here, there = ((each.together if device.type == "cpu" else each.host) for each in (found, filed or found))
     return here > limit and (filed is None or there < here)
 
@@ -178,7 +217,7 @@ def fitting_history(
             return history
     need_here = found.together if device.type == "cpu" else found.host
     raise MemoryLimit(
-        f"L-BFGS with a history of {history} needs {gib(need_here)} GiB of RAM, more than it may have",
+        f"L-BFGS with a history of {history} needs {size_of(need_here)} of RAM, more than it may have",
         hint="give a smaller --size, or --optimiser adam, whose canvas may lie in files",
     )
 
@@ -200,17 +239,17 @@ def _too_small(device: torch.device, limits: Limits, found: Footprint, side: int
     """What to say when patches of `side`, the smallest, do not fit."""
     if limits.host is not None and found.host > limits.host:
         return MemoryLimit(
-            f"canvas and pictures need {gib(found.host)} GiB, --host-memory is {gib(limits.host)} GiB",
+            f"canvas and pictures need {size_of(found.host)}, --host-memory is {size_of(limits.host)}",
             hint="give more, or a smaller --size",
         )
     if limits.memory is not None:
-        need = gib(needed(found, device, torch.device("cpu")))
+        need = size_of(needed(found, device, torch.device("cpu")))
         return MemoryLimit(
-            f"patches of {side} pixels need {need} GiB, --memory is {gib(limits.memory)} GiB",
+            f"patches of {side} pixels need {need}, --memory is {size_of(limits.memory)}",
             hint="give more, or a smaller --size or --patch, or fewer layers",
         )
     return MemoryLimit(
-        f"a patch of {side} pixels needs {found.patch / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of "
+        f"a patch of {side} pixels needs {size_of(found.patch)}, {size_of(free)} of "
         f"{device.type} memory is to be had",
         hint="close other programs, choose fewer or shallower layers, or give a smaller --patch",
     )

@@ -55,3 +55,7 @@ class Intent(StrEnum):
 
     PERCEPTUAL = "perceptual"
     RELATIVE = "relative"
+
+
+MAX_INPUT_PIXELS = 2**30
+"""Pixels of the largest picture that is read unless more are allowed: 32768 x 32768."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from tilestyle.choices import SUFFIXES
 from tilestyle.errors import PictureError
+from tilestyle.files import ordinary_file
 from tilestyle.film import pyav
 from tilestyle.images import inspect_picture, read_picture
 
@@ -60,14 +62,13 @@ class Footage:
 
 def footage(path: Path) -> Footage:
     """A film, or a folder of pictures; raises PictureError when there is nothing to be seen in it."""
-    if path.is_dir():
+    if os.path.isdir(path):
         files = tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES))
         if not files:
             raise PictureError(f"there is no picture in {path}", hint="give a folder of pictures, or a film")
         first = inspect_picture(files[0])
         return Footage(path, first.height, first.width, None, files)
-    if not path.exists():
-        raise PictureError(f"there is no file {path}", hint="check the path")
+    ordinary_file(path, "clip")
     av = pyav()
     try:
         with av.open(str(path)) as container:

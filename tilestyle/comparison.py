@@ -9,14 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilestyle import api
+from tilestyle import api, ledger
+from tilestyle.ambient import isolated
+from tilestyle.atomic import replacing
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
+from tilestyle.files import content_of
 from tilestyle.images import Picture, Row, captioned, gathered, open_source, read_picture
 from tilestyle.progress import Event, Finished
 from tilestyle.resolved import resolve
+from tilestyle.sources import digest
 from tilestyle.varied import Variation
 from tilestyle.version import __version__
+from tilestyle.watching import guarded
+from tilestyle.work import CELLS, WorkFolder, translated
 
 MOST = 2  # settings that a sheet has room for: across, and down
 
@@ -30,6 +36,7 @@ class Comparison:
     config: RenderConfig
     variations: Sequence[Variation] = ()
 
+    @isolated
     def __post_init__(self) -> None:
         """Refuse what cannot be shown, or not rendered, before anything is."""
         if len(self.variations) > MOST or len({each.setting for each in self.variations}) < len(
@@ -72,6 +79,7 @@ class Comparison:
         return captioned([Row(shown), *rows])
 
 
+@isolated
 def cells(
     comparison: Comparison,
     folder: Path,
@@ -83,29 +91,57 @@ def cells(
     `begin` is told the number of every cell that is rendered, from 1, and how many there are. Where `stop`
     answers True, what is finished is answered. Errors as in api.render.
     """
+    begin = guarded(begin, "the observer")
+    work = WorkFolder(folder, manifest=CELLS)
+    found: list[Picture] = []
+    try:
+        with translated(folder):
+            found = _cells(comparison, work, begin, stop)
+        return found
+    finally:
+        work.close(remove=not work.keeps)
+
+
+def _cells(
+    comparison: Comparison, work: WorkFolder, begin: Callable[[int, int], None], stop: Callable[[], bool]
+) -> list[Picture]:
     configs = list(comparison.configs())
+    known = _digests(work.path)
     sources = {"style": comparison.style, "content": comparison.content}
     found: list[Picture] = []
     for number, config in enumerate(configs, 1):
         about = json.dumps([__version__, api.identity(config, sources)], sort_keys=True)
-        file = folder / f"cell-{hashlib.sha256(about.encode()).hexdigest()[:20]}.png"
-        if not file.exists():
+        file = work.path / f"cell-{hashlib.sha256(about.encode()).hexdigest()[:20]}.png"
+        if not file.is_file() or known.get(file.name) != digest(file):
             begin(number, len(configs))
             picture = _rendered(sources, config, stop)
             if picture is None:
                 break
-            folder.mkdir(parents=True, exist_ok=True)
+            for made in (file, work.path / CELLS):
+                ledger.claim(made, lasting=True)
             picture.save(file)
+            known[file.name] = digest(file)
+            with replacing(work.path / CELLS) as listed:
+                listed.write(json.dumps(known).encode())
         found.append(read_picture(file))
     return found
 
 
 def discard(folder: Path) -> None:
-    """Remove the cells that are in a folder, and the folder if nothing else is."""
-    for file in folder.glob("cell-*.png"):
-        file.unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    """Remove the cells that are in a work folder, and the folder if nothing else is.
+
+    Raises WorkError for a folder that is not one of ours.
+    """
+    WorkFolder(folder, manifest=CELLS).close(remove=True)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The digests of finished cells by name; a cell without is rendered again."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(content_of(folder / CELLS))
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _rendered(sources: Mapping[str, Path], config: RenderConfig, stop: Callable[[], bool]) -> Picture | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from math import inf
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tilestyle.choices import Codec
 from tilestyle.errors import SettingError
 from tilestyle.memory_size import bytes_of
+from tilestyle.validation import FILE, FILED, LARGEST, RULE, Rule, between, check, refused, ruled
 
 
 class NetworkName(StrEnum):
@@ -142,6 +144,42 @@ SCHEDULES = {
 }
 
 
+POSITIVE = "a number above 0"
+WEIGHT = "a number from 0 up, 1e15 at most"
+COUNT = "a whole number, 1 or more"
+AMOUNT = "bytes, or a number with MB, MiB, GB or GiB"
+
+
+def _positive(value: float) -> bool:
+    return 0 < value < inf
+
+
+def _weight(value: float) -> bool:
+    """Whether a gradient times this still has a square in float32."""
+    return 0 <= value <= 1e15
+
+
+def _all_weights(values: Collection[float]) -> bool:
+    return all(map(_weight, values))
+
+
+def _within(value: int | tuple[int, ...], least: int, most: int) -> bool:
+    """Whether a number, or each of several, is in a range."""
+    values = value if isinstance(value, tuple) else (value,)
+    return bool(values) and all(least <= each <= most for each in values)
+
+
+def _is_amount(value: float | str) -> bool:
+    """Whether something is an amount of memory."""
+    try:
+        return bytes_of(value) > 0
+    except SettingError:
+        return False
+
+
+LAYER_WEIGHTS = Rule(lambda layers: _all_weights(layers.values()), "a number from 0 up for each layer")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
     """Everything that decides a picture, besides the pictures it is made from.
@@ -149,57 +187,90 @@ class RenderConfig:
     Weights are relative to the canvas and free of its size: the same numbers at any resolution.
     """
 
-    size: int | tuple[int, int] | None = None  # long side, or (height, width); None: as the content
+    # Long side, or (height, width); None: as the content.
+    size: int | tuple[int, int] | None = ruled(
+        None, "a long side, or a pair of height and width, in pixels", lambda size: _within(size, 1, LARGEST)
+    )
     network: NetworkName = NetworkName.WAVELET
-    weights: str | os.PathLike[str] | None = None
+    weights: str | os.PathLike[str] | None = field(default=None, metadata=FILED)
     pooling: Pooling = Pooling.MAX
-    pooling_scale: float = 1.0  # factor of what a VGG has halved
+    pooling_scale: float = ruled(1.0, POSITIVE, _positive)  # factor of what a VGG has halved
     input_scaling: InputScaling = InputScaling.TORCHVISION
-    feature_scale: float = 1.0  # factor of all features of a VGG
+    feature_scale: float = ruled(1.0, POSITIVE, _positive)  # factor of all features of a VGG
     device: str = "auto"
     precision: Precision = Precision.AUTO
     style_loss: StyleLoss = StyleLoss.W2
-    statistics_weight: float = 1.0  # of means and deviations beside the Gram matrix's, in gram-stats
+    # Of means and deviations beside the Gram matrix's, in gram-stats.
+    statistics_weight: float = ruled(1.0, WEIGHT, _weight)
     normalise: Normalise = Normalise.RELATIVE
-    style_weight: float = 1.0
-    content_weight: float | None = None  # None: the network's own
-    tv_weight: float = 0.0
+    style_weight: float = ruled(1.0, WEIGHT, _weight)
+    content_weight: float | None = ruled(None, WEIGHT, _weight)  # None: the network's own
+    tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
-    tv_exponent: float = 2.0  # of differences
-    style_layers: dict[str, float] = field(default_factory=dict)  # empty: the network's own
-    content_layers: dict[str, float] = field(default_factory=dict)
-    style_scale: float = 1.0
-    style_blend: tuple[float, ...] = ()  # weights of several styles; empty: equal ones
-    mask: Any = None  # a picture of flat colours over the canvas, each a region
-    blend_map: Any = None  # a grey picture over the canvas, from the first style to the last
-    locality: float = 0.0  # how far patches are held to the style at their own place: 0 not, 1 to nothing else
-    locality_window: float = 0.25  # largest patch with locality, as a share of the picture's long side
+    tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences
+    # Empty: the network's own.
+    style_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})
+    content_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})
+    style_scale: float = ruled(1.0, "a number above 0, 1e6 at most", lambda scale: 0 < scale <= 1e6)
+    # Weights of several styles; empty: equal ones.
+    style_blend: tuple[float, ...] = ruled(
+        (),
+        "a number from 0 up for each style, one above 0",
+        lambda weights: not weights or (_all_weights(weights) and sum(weights) > 0),
+    )
+    # A picture of flat colours over the canvas, each a region.
+    mask: Any = field(default=None, metadata=FILED)
+    blend_map: Any = field(
+        default=None, metadata=FILED
+    )  # a grey picture over the canvas, from the first style to the last
+    # How far patches are held to the style at their own place: 0 not, 1 to nothing else.
+    locality: float = ruled(0.0, "a number from 0 to 1", between(0, 1))
+    # Largest patch with locality, as a share of the picture's long side.
+    locality_window: float = ruled(0.25, "a share above 0, 1 at most", lambda share: 0 < share <= 1)
     color: Color = Color.STYLE
     tileable: Tileable | None = None  # None: the picture ends at its edges
     enlarge_style: bool = False  # whether the style may be shown larger than its own pixels
     turn_style: bool = False  # whether it is seen turned by quarters, too: its strokes may run any way
-    patch: int | None = None  # None: from the memory there is
-    memory: int | str | None = None  # limit of the device's memory, of all memory on a CPU: bytes, or "2GiB"
-    host_memory: int | str | None = None  # limit of what lies in RAM: canvas, optimiser, pictures
-    overlap: int = 0
+    patch: int | None = ruled(None, COUNT, between(1, LARGEST))  # None: from the memory there is
+    # Limit of the device's memory, of all memory on a CPU: bytes, or "2GiB".
+    memory: int | float | str | None = ruled(None, AMOUNT, _is_amount)
+    # Limit of what lies in RAM: canvas, optimiser, pictures.
+    host_memory: int | float | str | None = ruled(None, AMOUNT, _is_amount)
+    # Limit of a picture that is read; None: choices.MAX_INPUT_PIXELS.
+    max_input_pixels: int | None = ruled(None, "pixels, 2 or more", between(2, 2**63 - 1))
+    overlap: int = ruled(0, "pixels, 0 or more", between(0, LARGEST))
     keep_content: bool | None = None  # content features in memory; None: where that saves much and fits
     sampler: Sampler = Sampler.SWEEP
-    scale_odds: tuple[float, ...] = (1.0,)  # of scales 1, 2, 4, ...
-    sweeps: int | tuple[int, ...] | None = None  # of every level, or from the coarsest on; None: by quality
+    # Of scales 1, 2, 4, ...
+    scale_odds: tuple[float, ...] = ruled(
+        (1.0,), "shares, the first above 0", lambda odds: bool(odds) and _all_weights(odds) and odds[0] > 0
+    )
+    # Of every level, or from the coarsest on; None: by quality.
+    sweeps: int | tuple[int, ...] | None = ruled(None, COUNT, lambda count: _within(count, 1, LARGEST))
     quality: Quality = Quality.NORMAL
-    init: Init | str | os.PathLike[str] | None = None  # None: content where there is one, else noise
-    anchor: object | None = None  # a picture that the result, averaged down to its size, is to agree with
-    trust: object | None = None  # how far, for every pixel of the anchor: 0 to 1; None: wholly
-    anchor_weight: float = 10.0
-    seed: int = 0
+    init: Init | str | os.PathLike[str] | None = field(
+        default=None, metadata=FILED
+    )  # None: content where there is one, else noise
+    # A picture that the result, averaged down to its size, is to agree with.
+    anchor: object | None = field(default=None, metadata=FILED)
+    trust: object | None = field(
+        default=None, metadata=FILED
+    )  # how far, for every pixel of the anchor: 0 to 1; None: wholly
+    anchor_weight: float = ruled(10.0, WEIGHT, _weight)
+    seed: int = ruled(0, "a number from 0 to 2^63 - 1", between(0, 2**63 - 1))
     deterministic: bool = False  # sums that are the same in whatever order, and by however many ranks
     optimiser: Optimiser = Optimiser.ADAM
-    learning_rate: float = 0.02  # of Adam; how far L-BFGS goes at first
-    history: int | None = None  # pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for
-    round: int = 20  # iterations of L-BFGS from one clamping of pixels to the next
-    margin: int = 32  # pixels rendered around the picture and cropped, at every level
-    coarsest: int = 128  # long side of the first level, pixels
-    level_ratio: float = 2**0.5
+    # Of Adam; how far L-BFGS goes at first.
+    learning_rate: float = ruled(0.02, "a number above 0, 1e6 at most", lambda rate: 0 < rate <= 1e6)
+    # Pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for.
+    history: int | None = ruled(None, COUNT, between(1, LARGEST))
+    # Iterations of L-BFGS from one clamping of pixels to the next.
+    round: int = ruled(20, COUNT, between(1, LARGEST))
+    # Pixels rendered around the picture and cropped, at every level.
+    margin: int = ruled(32, "pixels, 0 or more", between(0, LARGEST))
+    coarsest: int = ruled(128, "pixels, 1 or more", between(1, LARGEST))  # long side of the first level
+    # From one level to the next; below 1.01 there would be hundreds of levels.
+    level_ratio: float = ruled(2**0.5, "a number from 1.01 to 1e6", between(1.01, 1e6))
 
     @property
     def repeats(self) -> tuple[bool, bool]:
@@ -210,41 +281,10 @@ class RenderConfig:
         )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant; names of choices become choices."""
-        for name, choice in CHOICES.items():
-            value = getattr(self, name)
-            if value is None and name in UNSET:
-                continue
-            _require(self, name, value in list(choice), "one of " + ", ".join(choice))
-            object.__setattr__(self, name, choice(value))
-        object.__setattr__(self, "init", _choice_or_file(self.init))
-        for name in ("style_weight", "content_weight", "tv_weight", "statistics_weight", "anchor_weight"):
-            value = getattr(self, name)
-            _require(self, name, value is None or 0 <= value < inf, "a number from 0 up")
-        for name in ("style_scale", "learning_rate", "pooling_scale", "feature_scale"):
-            _require(self, name, 0 < getattr(self, name) < inf, "a number above 0")
-        _require(self, "tv_exponent", 1 <= self.tv_exponent < inf, "a number from 1 up")
-        for name in ("overlap", "margin"):
-            _require(self, name, getattr(self, name) >= 0, "pixels, 0 or more")
-        blend = self.style_blend
-        good = not blend or (min(blend) >= 0 < sum(blend) < inf)
-        _require(self, "style_blend", good, "a number from 0 up for each style, one above 0")
-        _require(self, "locality", 0 <= self.locality <= 1, "a number from 0 to 1")
-        _require(self, "locality_window", 0 < self.locality_window <= 1, "a share above 0, 1 at most")
-        _require(self, "coarsest", self.coarsest >= 1, "pixels, 1 or more")
-        _require(self, "patch", self.patch is None or self.patch >= 1, "1 or more")
-        counts = self.sweeps if isinstance(self.sweeps, tuple) else (self.sweeps or 1,)
-        _require(self, "sweeps", self.sweeps != 0 and bool(counts) and min(counts) >= 1, "1 or more")
-        for amount in (self.memory, self.host_memory):
-            if amount is not None:
-                bytes_of(amount)
-        _require(self, "trust", self.trust is None or self.anchor is not None, "an anchor, too")
-        _require(self, "seed", 0 <= self.seed < 2**63, "a number from 0 to 2^63 - 1")
-        _require(self, "level_ratio", self.level_ratio > 1, "more than 1")
-        _require(self, "round", self.round >= 1, "1 or more")
-        _require(self, "history", self.history is None or self.history >= 1, "1 or more")
-        odds = self.scale_odds
-        _require(self, "scale_odds", bool(odds) and min(odds) >= 0 < odds[0], "shares, the first above 0")
+        """Refuse what cannot be meant; all values become plain Python ones (validation.py)."""
+        check(self)
+        if self.trust is not None and self.anchor is None:
+            raise refused("trust", self.trust, "an anchor, too")
         self._require_exact()
         self._require_plain()
 
@@ -283,38 +323,39 @@ class RenderConfig:
                 )
 
 
+LEAST_STEP = 1e-4  # between frames of a film: a fraction of one of 256 levels
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilmConfig:
     """How frames become a film."""
 
-    fps: float = 25.0
+    fps: float = ruled(25.0, "a number from 1 to 240", between(1, 240))
     codec: Codec | None = None  # None: by the film's ending
-    step: float = 0.004  # mean absolute change from frame to frame of a film of the optimisation, of 1
-    hold: float = 1.5  # seconds that the last picture stays
+    # Mean absolute change from frame to frame of a film of the optimisation, of 1.
+    # Far smaller ones would make a film without end.
+    step: float = ruled(
+        0.004, f"a number from {LEAST_STEP} to 1, such as 0.01", between(LEAST_STEP, 1), "film-step"
+    )
+    hold: float = ruled(1.5, "seconds, 0 to 3600", between(0, 3600))  # that the last picture stays
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if not 1 <= self.fps <= 240:
-            raise SettingError(f"fps cannot be {self.fps}", hint="give a number from 1 to 240")
-        if not 0 < self.step <= 1:
-            raise SettingError(f"film-step cannot be {self.step}", hint="give a number above 0, such as 0.01")
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoConfig:
     """How frames of a video after the first are rendered."""
 
-    sweeps: int = 12
-    learning_rate: float = 0.02
-    anchor_weight: float = 100.0
+    sweeps: int = ruled(12, COUNT, between(1, LARGEST))
+    learning_rate: float = ruled(0.02, "a number above 0, 1e6 at most", lambda rate: 0 < rate <= 1e6)
+    anchor_weight: float = ruled(100.0, WEIGHT, _weight)
     flow: FlowName = FlowName.DIS
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.sweeps < 1:
-            raise SettingError(f"{self.sweeps} sweeps a frame", hint="give 1 or more")
-        if not 0 <= self.anchor_weight < inf:
-            raise SettingError(f"anchor-weight {self.anchor_weight}", hint="give a number from 0 up")
+        check(self)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -327,33 +368,8 @@ class VideoConfig:
         }
 
 
-CHOICES: dict[str, type[StrEnum]] = {
-    "network": NetworkName,
-    "pooling": Pooling,
-    "precision": Precision,
-    "input_scaling": InputScaling,
-    "style_loss": StyleLoss,
-    "normalise": Normalise,
-    "tv_form": TvForm,
-    "optimiser": Optimiser,
-    "sampler": Sampler,
-    "quality": Quality,
-    "color": Color,
-    "tileable": Tileable,
-}
-UNSET = ("tileable",)  # choices that need not be made
-
-
-def _choice_or_file(init: Init | str | os.PathLike[str] | None) -> Init | str | os.PathLike[str] | None:
-    """A way to begin by its name; anything else is a picture."""
-    return Init(init) if isinstance(init, str) and init in list(Init) else init
-
-
-def _require(config: RenderConfig, name: str, good: bool, wanted: str) -> None:
-    """Refuse a setting that is not `good`, saying what is wanted."""
-    if not good:
-        shown = name.replace("_", "-")
-        raise SettingError(f"{shown} cannot be {getattr(config, name)}", hint=f"give {wanted}")
+# Settings that may be the name of a file. What is in the file is part of what a render is of (api.identity).
+FILES = frozenset(each.name for each in fields(RenderConfig) if FILE in each.metadata)
 
 
 # What a drift and a zoom are rendered with: see drift.py and zoom.py; their levels follow from their size.

@@ -17,6 +17,9 @@ from tilestyle.ranks import ALONE, Ranks, dealt
 from tilestyle.style import inner
 from tilestyle.transfer import sent
 
+# Least variance of content features, where nothing is known of the network: flat content has none.
+LEAST_VARIANCE = 1e-6
+
 
 class Content:
     """Content features of one level at one scale, and the energy that makes layers comparable.
@@ -40,6 +43,7 @@ class Content:
         self.layers = layers
         self.scale = scale
         self.energy: dict[str, float] = {}
+        self.faint: Mapping[str, float] = {}  # least energy of each layer (networks.scale)
 
     def measure(
         self,
@@ -63,7 +67,9 @@ class Content:
         pooled(sums, {layer: network.layers[layer].channels for layer in sums}, network.device, ranks)
         for layer, total in sums.items():
             variance = float(total.moments().covariance.diagonal().mean())
-            self.energy[layer] = max(variance, 1e-6)
+            faint = self.faint.get(layer)
+            least = LEAST_VARIANCE if faint is None else faint / self._network.layers[layer].channels
+            self.energy[layer] = max(variance, least)
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
         """Features [1, C, h, w] of each layer over what the patch sees."""

@@ -11,6 +11,7 @@ from tilestyle.canvas import read
 from tilestyle.content import Content
 from tilestyle.geometry import Box, Extent, Patch, tiling
 from tilestyle.networks.network import FeatureNetwork, exact_halo
+from tilestyle.planes import Memory, Store, touched
 from tilestyle.style import inner
 from tilestyle.transfer import sent
 
@@ -23,9 +24,24 @@ class CachedContent(Content):
     """
 
     def __init__(
-        self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], extent: Extent, side: int
+        self,
+        plane: Tensor,
+        network: FeatureNetwork,
+        layers: Mapping[str, float],
+        extent: Extent,
+        side: int,
+        store: Store | None = None,
     ) -> None:
-        """`plane` [3, H, W] is the content with its margin; `side` as that of the patches."""
+        """Keep nothing yet.
+
+        Args:
+            plane: The content with its margin, [3, H, W].
+            network: Computes the features.
+            layers: Content layers with their weights.
+            extent: Of the canvas.
+            side: Of the patches, pixels.
+            store: Where the features are kept; by default in memory, where the content is.
+        """
         super().__init__(plane, network, layers, 1)
         described = [network.layers[layer] for layer in layers]
         self._unit = max(layer.stride for layer in described)
@@ -34,15 +50,9 @@ class CachedContent(Content):
         self._tiles = tiling(extent.height, extent.width, side, self._unit)
         self._phase = 0, 0
         self._missing = set(self._tiles)
+        store = store or Memory(plane.device)
         self._kept = {
-            layer.name: torch.zeros(
-                layer.channels,
-                extent.height // layer.stride,
-                extent.width // layer.stride,
-                dtype=torch.bfloat16,
-                device=plane.device,
-            )
-            for layer in described
+            layer.name: _room(store, layer.channels, *_shape(extent, layer.stride)) for layer in described
         }
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
@@ -54,13 +64,12 @@ class CachedContent(Content):
         place = Box(box.top - phase[0], box.left - phase[1], box.height, box.width)
         for tile in [tile for tile in self._missing if self._meet(tile, place)]:
             self._fill(tile)
-        network = self._network
-        return {
-            layer: sent(
-                read(kept, place.over(network.layers[layer].stride))[None], network.device, network.dtype
-            )
-            for layer, kept in self._kept.items()
-        }
+        network, found = self._network, {}
+        for layer, kept in self._kept.items():
+            cells = place.over(network.layers[layer].stride)
+            found[layer] = sent(read(kept, cells)[None], network.device, network.dtype)
+            touched(kept[:, : cells.height, : cells.width])  # as much, wherever it was
+        return found
 
     def _fill(self, tile: Box) -> None:
         moved = Box(tile.top + self._phase[0], tile.left + self._phase[1], tile.height, tile.width)
@@ -69,6 +78,7 @@ class CachedContent(Content):
             stride = self._network.layers[layer].stride
             cells = inner(features, seen.cells(stride))[0]
             self._kept[layer][_cells(tile.over(stride))] = cells.to(self._kept[layer])
+            touched(self._kept[layer][_cells(tile.over(stride))])
         self._missing.remove(tile)
 
     def _meet(self, one: Box, other: Box) -> bool:
@@ -77,6 +87,16 @@ class CachedContent(Content):
         rows = (other.top - one.top) % height < one.height or (one.top - other.top) % height < other.height
         columns = (other.left - one.left) % width < one.width or (one.left - other.left) % width < other.width
         return rows and columns
+
+
+def _room(store: Store, channels: int, height: int, width: int) -> Tensor:
+    """Zeros in bfloat16, [channels, height, width], two of them in each number of a plane of the store.
+
+    A plane of one channel: a store judges by its area whether it is worth a file.
+    """
+    pairs = -(-width // 2)
+    plane = store.zeros(1, channels * height, pairs)
+    return plane.view(torch.bfloat16).view(channels, height, 2 * pairs)[:, :, :width]
 
 
 def _shape(extent: Extent, stride: int) -> tuple[int, int]:

@@ -22,6 +22,9 @@ RIDGE = 1e-3
 # The same in absolute distances, where nothing is a share: that of crowsonkb/style-transfer-pytorch.
 ABSOLUTE_RIDGE = 1e-4
 
+# Least energy that a distance is divided by, unless the network is known (networks.scale.faint_energies).
+TINY = 1e-24
+
 # Least variance of a channel, as a share of the target's mean, that a deviation is taken of.
 LEAST_VARIANCE = 1e-6
 
@@ -74,6 +77,16 @@ class Cotangent:
         return flat.view(cells.shape).permute(0, 3, 1, 2)
 
 
+def trace_energy(target: Moments, least: float) -> float:
+    """tr K* + |mu*|^2, or `least` where a target has less."""
+    return max(float(target.second.trace()), least)
+
+
+def gram_energy(second: Tensor, least: float) -> float:
+    """|S*|^2 of second raw moments, or the least that it can be where their trace is `least`."""
+    return max(float(second.square().sum()), least**2 / len(second))
+
+
 class WassersteinTarget:
     """Squared Wasserstein-2 distance of Gaussians to a fixed target, relative to the target's energy.
 
@@ -83,15 +96,21 @@ class WassersteinTarget:
     2019, section 2). The energy makes layers and networks comparable: 1 is the distance of black features.
     """
 
-    def __init__(self, target: Moments, *, absolute: bool = False) -> None:
-        """If `absolute`, the distance is a mean over the channels instead, and so is its ridge."""
+    def __init__(self, target: Moments, *, absolute: bool = False, least: float = TINY) -> None:
+        """If `absolute`, the distance is a mean over the channels instead, and so is its ridge.
+
+        `least` is the smallest energy that a target counts as having: a black one has none of its own.
+        """
         target = target.double()
         self._mean = target.mean
-        variance = target.covariance.diagonal().mean().clamp(min=1e-12)
+        # What varies by less than the least energy is flat: a ridge under the rounding of covariances would let
+        # that rounding draw the canvas.
+        least_variance = max(1e-12, least / len(target.mean))
+        variance = target.covariance.diagonal().mean().clamp(min=least_variance)
         self._ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
         self._covariance = ridged(target.covariance, self._ridge)
         self._factor = factor(self._covariance)
-        self.energy = len(target.mean) if absolute else float(target.second.trace())
+        self.energy = len(target.mean) if absolute else trace_energy(target, least)
 
     def cotangent(self, moments: Moments) -> Cotangent:
         """Distance of `moments` to the target and its cotangent, float64 on the `matrix_device`."""
@@ -114,10 +133,10 @@ class GramTarget:
     network's scale of activations, so one style weight serves every network.
     """
 
-    def __init__(self, target: Moments, *, absolute: bool = False) -> None:
+    def __init__(self, target: Moments, *, absolute: bool = False, least: float = TINY) -> None:
         """If `absolute`, the distance is |S - S*|^2 / C^4: the mean square of Gram matrices over C h w."""
         self._second = target.double().second
-        self.energy = len(target.mean) ** 4 if absolute else float(self._second.square().sum())
+        self.energy = len(target.mean) ** 4 if absolute else gram_energy(self._second, least)
 
     def cotangent(self, moments: Moments) -> Cotangent:
         """Distance of `moments` to the target and its cotangent, float64 on the `matrix_device`."""
@@ -133,15 +152,15 @@ class StatisticsTarget:
     section 3, relative). Second moments alone leave means free to turn into variance: contrast comes and goes.
     """
 
-    def __init__(self, target: Moments, weight: float, *, absolute: bool = False) -> None:
+    def __init__(self, target: Moments, weight: float, *, absolute: bool = False, least: float = TINY) -> None:
         """`weight` of means and deviations; if `absolute`, these are mean squares over the channels."""
         target = target.double()
-        self._gram = GramTarget(target, absolute=absolute)
+        self._gram = GramTarget(target, absolute=absolute, least=least)
         self._mean = target.mean
         variance = target.covariance.diagonal()
         self._least = LEAST_VARIANCE * float(variance.mean().clamp(min=1e-12))
         self._deviation = variance.clamp(min=self._least).sqrt()
-        self._weight = weight / (len(target.mean) if absolute else float(target.second.trace()))
+        self._weight = weight / (len(target.mean) if absolute else trace_energy(target, least))
         self.energy = self._gram.energy
 
     def cotangent(self, moments: Moments) -> Cotangent:

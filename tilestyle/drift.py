@@ -14,7 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.api import identity
+from tilestyle.budget import check_held
 from tilestyle.canvas import resized
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
@@ -25,6 +27,7 @@ from tilestyle.progress import Observer
 from tilestyle.repeated import RepeatedJob, finished
 from tilestyle.series import Series, pixels_of, series
 from tilestyle.sources import digest
+from tilestyle.watching import guarded
 
 PathLike = str | os.PathLike[str]
 
@@ -37,10 +40,17 @@ class Watch:
     tell: Callable[[Series], None] = lambda done: None
     stop: Callable[[], bool] | None = None
 
+    def __post_init__(self) -> None:
+        """See to it that neither callback can end the series: one that fails is not called again."""
+        object.__setattr__(self, "tell", guarded(self.tell, "the observer"))
+        if self.observer:
+            object.__setattr__(self, "observer", guarded(self.observer, "the observer"))
+
 
 NOBODY = Watch()
 
 
+@isolated
 def drift(
     start: PathLike,
     styles: Sequence[PathLike],
@@ -78,6 +88,7 @@ def drift(
 
 
 def sized(pixels: Tensor, size: int | tuple[int, int] | None) -> Tensor:
-    """A picture [3, h, w] at the size that is asked for."""
+    """A picture [3, h, w] at the size that is asked for. Raises MemoryLimit for one that memory cannot hold."""
     height, width = picture_size(size, (pixels.shape[1], pixels.shape[2]))
+    check_held(height, width)
     return resized(pixels, Box(0, 0, height, width)).clamp_(0, 1)

@@ -27,6 +27,12 @@ class TilestyleError(Exception):
         self.hint = hint
 
 
+def excerpt(text: object, longest: int = 60) -> str:
+    """What a user gave, for a message: quoted, and of a very long text the beginning."""
+    shown = repr(text)
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."
+
+
 class PictureError(TilestyleError, ValueError):
     """A picture that is missing, broken, empty or not finite."""
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 from itertools import pairwise
 from math import inf
 
+from tilestyle.allocator import release
 from tilestyle.config import Optimiser, StyleLoss
 from tilestyle.covering import overlapping
 from tilestyle.job import Job
 from tilestyle.networks.network import exact_halo
 from tilestyle.plan import Level, patches_of
 from tilestyle.planes import Memory
-from tilestyle.rescue import persist
+from tilestyle.renderer import optimise
+from tilestyle.shortage import is_out_of_memory
 from tilestyle.sight import measured_every
 from tilestyle.style import target
 
@@ -24,13 +26,24 @@ SHARE, MOST = 0.01, 3e6
 MEASURING = 0.5
 
 
-def seconds_for(job: Job) -> float:
-    """Seconds that the sweeps of a job will take: measured on a small level, for a hundredth of that or less.
+def seconds_for(job: Job) -> float | None:
+    """Return the seconds that the sweeps of a job will take, or None where memory runs out in the attempt.
 
-    Two numbers make the cost of a sweep: that of a pixel, and that of the distances of moments, which are
-    those of the canvas, or with locality of every patch. Rough: small levels are not large ones. The time that
-    is shown as left later is better.
+    Measured on a small level, for a hundredth of the render's work or less. Two numbers make the cost of a
+    sweep: that of a pixel, and that of the distances of moments, which are those of the canvas, or with
+    locality of every patch. Rough: small levels are not large ones. The time that is shown as left later is
+    better. Where memory runs out here, the render can still succeed, with smaller patches.
     """
+    try:
+        return _measured(job)
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release()  # only here, where the exception no longer holds on to the tensors of the frames it passed
+    return None
+
+
+def _measured(job: Job) -> float:
     ranks = job.ranks.count
     small, job = probe(job), replace(job, store=Memory(job.home))  # of this process alone
     moments = job.style_moments(small)
@@ -45,7 +58,7 @@ def seconds_for(job: Job) -> float:
         fixed = min(fixed, time.perf_counter() - began)
     ends = [time.perf_counter()]
     few = replace(job, levels=(replace(small, sweeps=SWEEPS),))
-    persist(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
+    optimise(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
     sweep = min(after - before for before, after in pairwise(ends[1:]))
     pixel = max(sweep - fixed * distances(job, small), 0.0) / small.extent.area
     seconds = 0.0

@@ -6,7 +6,7 @@ What is encoded lies beside its place until it is whole, and then takes it. No m
 from __future__ import annotations
 
 import os
-import secrets
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tilestyle.atomic import check_place, replacement
 from tilestyle.choices import Codec
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError, SettingError
@@ -43,6 +44,8 @@ QUALITY = {
 # What films are called, and what is in them unless asked otherwise.
 CODECS = {".mp4": Codec.H264, ".mov": Codec.H264, ".mkv": Codec.H264, ".webm": Codec.AV1}
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Not all that % formats: %s, or a width of millions, are slips.
+PATTERN = re.compile(r"([^%]*)%\d{0,2}d([^%]*)")
 BT709 = 1  # ITU-T H.273: primaries and matrix
 SRGB = 13  # its transfer characteristics
 
@@ -96,11 +99,13 @@ class Encoded:
     def __init__(self, path: Path, config: FilmConfig, name: str, sound: Sound | None = None) -> None:
         """`path` is the file that is written, `name` that whose ending says what it is to be."""
         suffix = Path(name).suffix.lower()
-        self._av = pyav()
+        self._name, self._av = name, pyav()
         self._encoder = encoder_of(config.codec or CODECS[suffix])
         # What a killed process has written is to be read.
         options = {"flush_packets": "1"}
-        self._container = self._av.open(str(path), "w", format=MUXERS[suffix], container_options=options)
+        os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints its settings on the terminal
+        with self._writing():
+            self._container = self._av.open(str(path), "w", format=MUXERS[suffix], container_options=options)
         self._rate = rate_of(config)
         self._stream: Any = None
         self._sound = sound
@@ -109,9 +114,24 @@ class Encoded:
     def add(self, frame: Frame) -> None:
         """Encode it."""
         height, width = (side - side % 2 for side in frame.shape[:2])
+        with self._writing():
+            self._add(np.ascontiguousarray(frame[:height, :width]))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise what PyAV and the disk raise as an OutputError that names the film."""
+        try:
+            yield
+        except (OSError, self._av.FFmpegError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise OutputError(
+                f"cannot write the film {self._name} ({reason})", hint="check the disk, or give another name"
+            ) from error
+
+    def _add(self, frame: Frame) -> None:
         if self._stream is None:
-            self._begin(height, width)
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), "rgb24")
+            self._begin(*frame.shape[:2])
+        picture = self._av.VideoFrame.from_ndarray(frame, "rgb24")
         shown = picture.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=1)
         shown.pts, shown.time_base = self.count, 1 / self._rate
         self.count += 1
@@ -134,11 +154,13 @@ class Encoded:
         """End the film; raises OutputError when it has no frame."""
         if self._stream is None:
             raise OutputError("a film of no frames is not written", hint="render more")
-        self._container.mux(self._stream.encode(None))
+        with self._writing():
+            self._container.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Let go of the file."""
-        self._container.close()
+        with self._writing():
+            self._container.close()
 
 
 @contextmanager
@@ -148,25 +170,13 @@ def filming(path: Path, config: FilmConfig, sound: Sound | None = None) -> Itera
     if is_frames(path):
         yield PngFrames(path)
         return
-    with beside(path) as file:
+    with replacement(path) as file:
         writer = Encoded(file, config, path.name, sound)
         try:
             yield writer
             writer.finish()
         finally:
             writer.close()
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A file that takes the place of another when the block ends without error."""
-    path = Path(os.path.realpath(path))
-    file = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"
-    try:
-        yield file
-        os.replace(file, path)
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def rate_of(config: FilmConfig) -> Fraction:
@@ -177,7 +187,7 @@ def rate_of(config: FilmConfig) -> Fraction:
 def check_film(path: Path, config: FilmConfig) -> None:
     """Raise what writing a film would, before anything is rendered."""
     if is_frames(path):
-        if path.suffix and not is_pattern(path):
+        if bool(path.suffix) != is_pattern(path):
             raise OutputError(f"{path} is no name for many pictures", hint="give a folder, or film/%05d.png")
         if path.is_file():
             raise OutputError(f"{path} is a file", hint="give a folder for the frames")
@@ -190,8 +200,7 @@ def check_film(path: Path, config: FilmConfig) -> None:
         )
     if suffix == ".webm" and config.codec not in (None, Codec.AV1):
         raise OutputError(f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}", hint="create it first")
+    check_place(path)
     encoder_of(config.codec or CODECS[suffix])
 
 
@@ -201,11 +210,8 @@ def is_frames(path: Path) -> bool:
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a name has a place for one number."""
-    try:
-        return path.name % 1 != path.name % 2
-    except (TypeError, ValueError):
-        return False
+    """Whether a name has a place for one number: %d or %05d, with up to two digits of width."""
+    return bool(PATTERN.fullmatch(path.name))
 
 
 def encoder_of(codec: Codec) -> str:

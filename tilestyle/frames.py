@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tilestyle import ledger
 from tilestyle.canvas import resized
 from tilestyle.errors import OutputError
 from tilestyle.geometry import Box
@@ -24,15 +25,12 @@ class Frames:
     """Keeps numbered frames of one size in a folder; an observer (progress.py).
 
     Each differs from the one before by as much, or is the last. A render that goes on adds to those that are
-    there, another one takes their place.
+    there, another one takes their place. Only frames that an earlier run has listed in the folder's marker
+    (ledger.py) are ever replaced or removed.
     """
 
     def __init__(self, folder: Path, height: int, width: int) -> None:
-        """For a finished picture of this size. Raises OutputError where the folder cannot be made."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make folder {folder}: {error.strerror}", hint="give another") from error
+        """For a finished picture of this size. The folder is made with the first frame."""
         factor = min(1.0, LONGEST / max(height, width))
         self._size = Box(0, 0, max(1, round(height * factor)), max(1, round(width * factor)))
         self._folder = folder
@@ -68,6 +66,16 @@ class Frames:
 
     def _keep(self, picture: Picture) -> None:
         pixels = _pixels(picture)
+        check_folder(self._folder)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not ledger.is_marked(self._folder):
+                ledger.mark(self._folder)
+            ledger.claim(self._path(self._number))
+        except OSError as error:
+            raise OutputError(
+                f"cannot make folder {self._folder}: {error.strerror}", hint="give another"
+            ) from error
         frame = resized(pixels, self._size).clamp_(0, 1).permute(1, 2, 0).contiguous().numpy()
         Picture(frame).save(self._path(self._number))
         self._number += 1
@@ -77,14 +85,24 @@ class Frames:
         """Remove the frames of an earlier render from a number on."""
         for number in self._numbers():
             if number >= first:
-                self._path(number).unlink(missing_ok=True)
+                ledger.remove(self._path(number))
 
     def _numbers(self) -> list[int]:
-        found = (NUMBERED.fullmatch(path.name) for path in self._folder.iterdir())
+        found = (NUMBERED.fullmatch(name) for name in ledger.names(self._folder))
         return [int(match[1]) for match in found if match]
 
     def _path(self, number: int) -> Path:
         return self._folder / f"frame-{number:05}.png"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise OutputError for a folder that is neither empty nor one that frames were kept in."""
+    try:
+        foreign = folder.is_dir() and not ledger.is_marked(folder) and any(folder.iterdir())
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be read ({error.strerror})", hint="give another folder") from error
+    if foreign:
+        raise OutputError(f"{folder} holds other files", hint="give an empty folder or a new name for --frames")
 
 
 def _pixels(picture: Picture) -> Tensor:

@@ -12,7 +12,7 @@ from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.masks import Colour, blend_planes, colour_of, is_picture, label_planes, palette, same, shown
 from tilestyle.planes import Store
-from tilestyle.sources import Style, opened, planes_of
+from tilestyle.sources import Style, ample_sides, opened, planes_of
 from tilestyle.style import Exemplar
 
 
@@ -26,6 +26,8 @@ class Guides:
     colours: tuple[Colour, ...] = ()  # of the mask
     styled: tuple[int, ...] = ()  # those that are regions
     blend_map: object = None
+    needed: tuple[int, int] | None = None  # height and width of the finest canvas
+    style_side: float | None = None  # long side at which styles are looked at; None: at their own sizes
 
     @property
     def count(self) -> int:
@@ -35,22 +37,39 @@ class Guides:
     @property
     def planes(self) -> int:
         """Numbers that guides and layout hold, at the sizes of their pictures."""
-        given = [style.mask for style in self.styles if is_picture(style.mask)]
-        given += [source for source in (self.mask, self.blend_map) if source is not None]
-        return self.count * sum(_area(source) for source in given)
+        sides = [self.style_sides(style.mask) for style in self.styles if is_picture(style.mask)]
+        sides += [self._canvas_sides(source) for source in (self.mask, self.blend_map) if source is not None]
+        return self.count * sum(height * width for height, width in sides)
+
+    def style_sides(self, source: object) -> tuple[int, int]:
+        """Height and width at which the picture or mask of a style is read."""
+        own = _sides(source)
+        if self.style_side is None:
+            return own
+        factor = self.style_side / max(own)
+        return ample_sides(own, (own[0] * factor, own[1] * factor))
+
+    def _canvas_sides(self, source: object) -> tuple[int, int]:
+        """Height and width at which a mask or map over the canvas is read."""
+        own = _sides(source)
+        return own if self.needed is None else ample_sides(own, self.needed)
 
     def layout(self, store: Store) -> Tensor | None:
         """How much of every region the canvas is to be, [K, h, w]; None where there is but one."""
         if self.blend_map is not None:
-            return blend_planes(self.blend_map, self.count, store)
+            return blend_planes(self.blend_map, self.count, store, self._canvas_sides(self.blend_map))
         if self.mask is None:
             return None
-        return label_planes(self.mask, self.colours, self.styled, store)
+        return label_planes(self.mask, self.colours, self.styled, store, self._canvas_sides(self.mask))
 
     def exemplars(self, store: Store) -> tuple[Exemplar, ...]:
         """The styles with their guides."""
         return tuple(
-            Exemplar(planes_of(style.picture, store)[0], shares, self._guide(style, store))
+            Exemplar(
+                planes_of(style.picture, store, self.style_sides(style.picture))[0],
+                shares,
+                self._guide(style, store),
+            )
             for style, shares in zip(self.styles, self.shares, strict=True)
         )
 
@@ -58,7 +77,7 @@ class Guides:
         if not is_picture(style.mask):
             return None
         own = palette(style.mask)
-        planes = label_planes(style.mask, own, range(len(own)), store)
+        planes = label_planes(style.mask, own, range(len(own)), store, self.style_sides(style.mask))
         guide = store.zeros(self.count, *planes.shape[1:])
         for region, index in enumerate(self.styled):
             for row, colour in enumerate(own):
@@ -151,9 +170,9 @@ def _dab(colour: object) -> object:
     return np.full((2, 2, 3), colour_of(str(colour)), np.uint8)
 
 
-def _area(source: object) -> int:
+def _sides(source: object) -> tuple[int, int]:
     with opened(source, None) as found:
-        return found.height * found.width
+        return found.height, found.width
 
 
 def _list(colours: Sequence[Colour]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tilestyle.budget import Limits
 from tilestyle.canvas import fill, fitted, resized
-from tilestyle.config import Init, RenderConfig, Sampler
+from tilestyle.config import Init, Optimiser, RenderConfig, Sampler
 from tilestyle.draw import Draw
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Box
@@ -69,11 +70,32 @@ class Job:
     history: int = 0  # pairs of vectors that L-BFGS remembers
     anchor: Tensor | None = None  # [3, h, w]
     trust: Tensor | None = None  # [1, h, w] of the anchor
+    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.scale)
 
     @property
     def home(self) -> torch.device:
         """What computes on canvases where they live."""
         return self.store.device
+
+    @property
+    def settled(self) -> dict[str, Any]:
+        """The settings that the machine and its free memory decided: they change pixels."""
+        lasting = self.config.optimiser is Optimiser.LBFGS
+        return {
+            "precision": "bf16" if self.network.dtype is torch.bfloat16 else "fp32",
+            "patch": self.side,
+            **({"history": self.history} if lasting else {"keep_content": self.content_kept}),
+        }
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What decides the pixels besides the settings, as JSON: what the machine chose, and what computes."""
+        found = {**self.settled, "device": self.network.device.type}
+        if self.network.device.type == "cpu":
+            found["threads"] = torch.get_num_threads()
+        if self.ranks.count > 1:
+            found["processes"] = self.ranks.count
+        return found | {"torch": str(torch.__version__)}
 
     @property
     def ranks(self) -> Ranks:

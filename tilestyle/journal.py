@@ -1,7 +1,10 @@
 """What mapped pixels were before they were stepped: the way back to a checkpoint.
 
 A checkpoint of a canvas too large to be copied is the canvas itself, plus this record of every part of it that
-has been changed since. The record of a part is on the disk before the part is changed.
+has been changed since. The record of a part is on the disk before the part is changed. Records are chained: the
+checksum of each covers what it holds, where that belongs, and all records before it. Reading ends at the first
+record that is not whole. Whether what was read is the way back is told by the checksums of the canvas
+(sums.py), before anything is changed.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,32 +22,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.canvas import Canvas
-from tilestyle.errors import WorkError
-from tilestyle.geometry import Box
+from tilestyle import ledger
+from tilestyle.canvas import PLANES, Canvas
+from tilestyle.durable import synchronise
+from tilestyle.geometry import Box, pieces
 from tilestyle.planes import touched
+from tilestyle.sums import BAND
 
-# Box, bytes of what follows, its checksum, and which were added with it.
-HEADER = struct.Struct("<4i q 2I")
+MAGIC = b"tilestyle journal 2\n"
+NONCE = 16  # bytes
+# Box, bytes of what follows, and the checksum.
+HEADER, WHERE = struct.Struct("<4i q I"), struct.Struct("<4i q")
+PIXEL = 4 * sum(channels for channels, _ in PLANES.values())  # bytes
+READ = 2**24  # bytes at once
 
 
 class Journal:
     """An open record; one thread writes it beside the one that renders."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, nonce: bytes) -> None:
+        """`nonce` is a number of NONCE bytes that no other journal has. Raises OSError."""
         self.path = path
         self.bytes = 0
+        ledger.claim(path)
         self._file = path.open("wb", buffering=0)
+        try:
+            _write_all(self._file, MAGIC + nonce)
+        except BaseException:
+            self._file.close()
+            raise
         self._writer = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
-        self._count = 0  # times that something was added
+        self._chain = zlib.crc32(nonce)
 
     def add(self, canvas: Canvas, *boxes: Box) -> None:
         """Begin to write down what is under the boxes."""
-        pixel = sum(4 * len(plane) for plane in canvas.planes.values())
-        self.bytes += sum(HEADER.size + pixel * box.area for box in boxes)
-        self._count += 1
-        self._pending.append(self._writer.submit(self._write, canvas, boxes, self._count))
+        self.bytes += sum(HEADER.size + PIXEL * box.area for box in boxes)
+        self._pending.append(self._writer.submit(self._write, canvas, boxes))
 
     def settle(self) -> None:
         """Wait until all that was added is on the disk. Raises OSError."""
@@ -57,66 +71,106 @@ class Journal:
         self._writer.shutdown()
         self._file.close()
 
-    def _write(self, canvas: Canvas, boxes: Sequence[Box], number: int) -> None:
+    def _write(self, canvas: Canvas, boxes: Sequence[Box]) -> None:
         for box in boxes:
             parts = [view.numpy() for view in _views(canvas, box)]
             content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-            checksum = zlib.crc32(content)
-            header = HEADER.pack(box.top, box.left, box.height, box.width, len(content), checksum, number)
-            _write_all(self._file, header)
+            where = WHERE.pack(box.top, box.left, box.height, box.width, len(content))
+            self._chain = zlib.crc32(content, zlib.crc32(where, self._chain))
+            _write_all(self._file, where + struct.pack("<I", self._chain))
             _write_all(self._file, content)
-        os.fdatasync(self._file.fileno()) if hasattr(os, "fdatasync") else os.fsync(self._file.fileno())
-
-
-def undo(path: Path, canvas: Canvas) -> None:
-    """Put everything back as it was when the journal began, the last change first; without a journal, nothing.
-
-    What was being written down when the machine stopped had not been changed yet, and is passed over: some of
-    what was added last. Raises WorkError when the journal is damaged.
-    """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        records = _index(file)
-        last = records[-1].number if records else 0
-        for record in reversed(records):
-            file.seek(record.start)
-            content = file.read(record.count)
-            if zlib.crc32(content) == record.checksum:
-                _put_back(canvas, record.box, content)
-            elif record.number != last:
-                raise WorkError(f"{path} is damaged", hint="begin anew with --restart")
+        synchronise(self._file.fileno(), self.path, data_only=True)
 
 
 @dataclass(frozen=True)
-class _Record:
+class Record:
+    """One part of a canvas as it was."""
+
     start: int  # of its content in the file
     box: Box
-    count: int  # bytes of its content
-    checksum: int
-    number: int
 
 
-def _index(file: BinaryIO) -> list[_Record]:
-    """All whole records, in order."""
-    size, start = os.fstat(file.fileno()).st_size, 0
-    found: list[_Record] = []
-    while start + HEADER.size <= size:
-        file.seek(start)
-        top, left, height, width, count, checksum, number = HEADER.unpack(file.read(HEADER.size))
-        start += HEADER.size
-        if count and start + count <= size:  # of a page that was not written there are zeros
-            found.append(_Record(start, Box(top, left, height, width), count, checksum, number))
-        start += count
+def records(file: BinaryIO, nonce: bytes, height: int, width: int) -> list[Record]:
+    """All records of a journal that are whole, in order, of a canvas of this height and width.
+
+    What was being written down when the machine stopped had not been changed yet: it is left out. A journal
+    with another nonce has no records.
+    """
+    file.seek(0)
+    if file.read(len(MAGIC) + NONCE) != MAGIC + nonce:
+        return []
+    found: list[Record] = []
+    chain, size = zlib.crc32(nonce), os.fstat(file.fileno()).st_size
+    while len(header := file.read(HEADER.size)) == HEADER.size:
+        top, left, rows, columns, count, checksum = HEADER.unpack(header)
+        box, start = Box(top, left, rows, columns), file.tell()
+        fits = 0 <= rows <= height and 0 <= columns <= width and count == PIXEL * box.area
+        if not fits or start + count > size:
+            break
+        chain = zlib.crc32(header[: WHERE.size], chain)
+        for done in range(0, count, READ):
+            chain = zlib.crc32(file.read(min(READ, count - done)), chain)
+        if chain != checksum:
+            break
+        if box.area:
+            found.append(Record(start, box))
     return found
 
 
-def _put_back(canvas: Canvas, box: Box, content: bytes) -> None:
-    values, start = torch.frombuffer(bytearray(content), dtype=torch.float32), 0
-    for view in _views(canvas, box):
-        view.copy_(values[start : start + view.numel()].view(view.shape))
-        start += view.numel()
-        touched(view)
+def undo(file: BinaryIO, found: Sequence[Record], canvas: Canvas) -> None:
+    """Put everything back as it was when the journal began, the last change first."""
+    for record in reversed(found):
+        file.seek(record.start)
+        for view in _views(canvas, record.box):
+            values = np.frombuffer(file.read(4 * view.numel()), np.float32)
+            view.copy_(torch.from_numpy(values.copy()).view(view.shape))
+            touched(view)
+
+
+def restoring(
+    file: BinaryIO, found: Sequence[Record], canvas: Canvas
+) -> Callable[[int, dict[str, Tensor]], None]:
+    """A function that makes copies of a band's rows (sums.py) what `undo` would make them."""
+    parts = _by_band(found, canvas)
+
+    def restore(band: int, rows: dict[str, Tensor]) -> None:
+        for part in reversed(parts.get(band, [])):
+            part.read(file, band * BAND, rows)
+
+    return restore
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A piece of a record that crosses no edge of the torus."""
+
+    start: int  # of its content in the file
+    box: Box
+
+    def read(self, file: BinaryIO, first: int, rows: dict[str, Tensor]) -> None:
+        """Copy what it has of the rows from `first` on."""
+        start, box = self.start, self.box
+        count = next(iter(rows.values())).shape[1]
+        top, bottom = max(first, box.top), min(first + count, box.top + box.height)
+        for plane in rows.values():
+            for channel in plane:
+                file.seek(start + 4 * (top - box.top) * box.width)
+                values = np.frombuffer(file.read(4 * (bottom - top) * box.width), np.float32)
+                into = channel[top - first : bottom - first, box.left : box.left + box.width]
+                into.copy_(torch.from_numpy(values.copy()).view(into.shape))
+                start += 4 * box.area
+
+
+def _by_band(found: Sequence[Record], canvas: Canvas) -> dict[int, list[_Part]]:
+    """The pieces of records that have rows of a band, in order."""
+    bands: dict[int, list[_Part]] = {}
+    for record in found:
+        start = record.start
+        for box, _, _ in pieces(record.box, canvas.extent.height, canvas.extent.width):
+            for band in range(box.top // BAND, -(-(box.top + box.height) // BAND)):
+                bands.setdefault(band, []).append(_Part(start, box))
+            start += PIXEL * box.area
+    return bands
 
 
 def _views(canvas: Canvas, box: Box) -> Iterator[Tensor]:

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from tilestyle.config import RenderConfig
-from tilestyle.distances import Cotangent
+from tilestyle.distances import TINY, Cotangent
 from tilestyle.geometry import Box, Extent, Patch, pieces, rounded_up
 from tilestyle.moments import Moments, MomentSum, combined
 from tilestyle.pull import Pull, Pulled, check_finite
 from tilestyle.ranks import Ranks
-from tilestyle.style import SURROUNDINGS, Exhibit, inner, target
+from tilestyle.style import SURROUNDINGS, Exhibit, Target, inner, target
 from tilestyle.transfer import matrix_device
 
 # Units that a window of the style is long at the least: fewer cells have no covariance to speak of.
@@ -111,7 +111,7 @@ class Local:
         """`goal` is that of the whole canvas; the setting `locality` is t above."""
         self._goal, self._windows, self._layers = goal, windows, layers
         self._config, self._share = config, config.locality
-        targets = {layer: target(moments, config) for layer, moments in goal.items()}
+        targets = {layer: self._target(layer, moments) for layer, moments in goal.items()}
         # Relative to the whole style: were it to each window, the flat ones would outweigh all others.
         self._energy = {layer: distance.energy for layer, distance in targets.items()}
         self._whole = Pull(targets, layers)  # the canvas
@@ -188,8 +188,12 @@ class Local:
         goal = combined([self._goal[layer], wanted], [1 - share, share])
         if whole is not None and not alone:
             own = combined([whole, own], [1 - share, share])
-        distance = target(goal, self._config)
+        distance = self._target(layer, goal)
         return distance.cotangent(own).scaled(distance.energy / self._energy[layer])
+
+    def _target(self, layer: str, moments: Moments) -> Target:
+        """The distance of a layer to some moments."""
+        return target(moments, self._config, self._layers.faint.get(layer, TINY))
 
     def _owned(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
         """The cells of every layer that a patch answers for."""

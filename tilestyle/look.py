@@ -1,4 +1,9 @@
-"""The look of a picture that tilestyle made: settings stored in it that another can be made by."""
+"""The look of a picture that tilestyle made: settings stored in it that another can be made by.
+
+Weights mean nothing by themselves: what they weigh is measured in units that other settings choose, and an
+optimiser makes of it what it can. So all settings that the style term, smoothness and the steps depend on are
+taken over together. Every field of RenderConfig is in LOOK or in APART.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +14,85 @@ from typing import Any
 
 from tilestyle.errors import SettingError
 
-# Not those of size, seed, content or computation; nor the scale: the forms of a finished picture have the size
-# they are to have, so it is shown at its own.
+NETWORK = ("weights", "pooling", "pooling_scale", "input_scaling", "feature_scale", "style_layers")
 LOOK = (
+    # What sees the style.
     "network",
-    "weights",
-    "pooling",
+    *NETWORK,
+    # What its distance is measured by, and how much each term counts.
     "style_loss",
+    "statistics_weight",
+    "normalise",
     "style_weight",
     "tv_weight",
-    "style_layers",
-    "overlap",
+    "tv_form",
+    "tv_exponent",
+    # How the canvas is stepped.
+    "optimiser",
+    "learning_rate",
+    "history",
+    "round",
     "sampler",
     "scale_odds",
+    "overlap",
+    # From level to level.
+    "coarsest",
+    "level_ratio",
+    "margin",
     "sweeps",
     "quality",
-    "learning_rate",
+    "init",  # unless it was a picture
 )
+# Settings that are not part of a look, by the reason.
+APART = {
+    "asked for anew": ("size", "seed", "tileable"),
+    "of the content, which a texture has none of": ("content_weight", "content_layers", "color"),
+    # The forms of a finished picture have the size and the directions that they are to have.
+    "of the style that it was made from": ("style_scale", "enlarge_style", "turn_style", "style_blend"),
+    "of places in that picture": ("mask", "blend_map", "locality", "locality_window"),
+    "of another picture": ("anchor", "trust", "anchor_weight"),
+    "of the machine": (
+        *("device", "precision", "deterministic"),
+        *("patch", "memory", "host_memory", "keep_content", "max_input_pixels"),
+    ),
+}
+# Settings that mean nothing once another is given in their place.
+FOLLOWING = {
+    "network": NETWORK,
+    "optimiser": ("history", "round", "learning_rate"),
+    "quality": ("sweeps",),
+    "sweeps": ("quality",),
+}
+MADE_OF_NOTHING = ("noise", "uniform", "grey")  # beginnings that need no picture
+RANDOM = "random"  # weights that are in no file (networks.registry)
 
 
-def look_of(stored: Mapping[str, Any], file: Path, given: Collection[str] = ()) -> dict[str, Any]:
-    """Settings for another picture of the look of `file`, from what is stored in it (images.read_provenance).
+def look_of(
+    stored: Mapping[str, Any], file: Path, defaults: Mapping[str, Any], given: Collection[str] = ()
+) -> dict[str, Any]:
+    """Settings for another picture of the look of `file`.
 
-    All but those that are `given` otherwise, by name.
-    Weights are stored without their folder: they are looked for where the program runs, and beside the picture.
-    Raises SettingError where they are in neither.
+    Args:
+        stored: What is stored in the file (images.read_provenance): of settings those that are not defaults.
+        file: The picture.
+        defaults: What settings are that are not stored, by name.
+        given: Names of settings that were asked for otherwise; they are not taken over, nor what follows them.
+
+    Returns:
+        A value for every setting of the look that was not given. Weights are stored without their folder: they
+        are looked for where the program runs, and beside the picture.
+
+    Raises:
+        SettingError: If the weights are in neither place.
     """
     settings = stored.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    found = {name: settings[name] for name in LOOK if name in settings and name not in given}
-    found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-    if "weights" in found:
-        found["weights"] = _here(str(found["weights"]), file)
+    other = {*given, *(name for each in given for name in FOLLOWING.get(each, ()))}
+    found = {name: settings.get(name, defaults[name]) for name in LOOK if name not in other}
+    if found.get("init") not in MADE_OF_NOTHING:
+        found.pop("init", None)
+    if found.get("weights") not in (None, RANDOM):
+        found["weights"] = _here(Path(str(found["weights"])).name, file)
     return found
 
 

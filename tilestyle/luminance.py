@@ -16,6 +16,8 @@ from tilestyle.geometry import Box
 from tilestyle.palette import Palette, palette_of, row_slices
 from tilestyle.planes import Store, touched
 
+# Deviation of a luminance that counts as flat, a quarter of an 8-bit step: less is rounding, not contrast.
+FLAT = 1 / (4 * 255)
 WEIGHTS = (0.299, 0.587, 0.114)
 
 
@@ -28,7 +30,7 @@ def grey(picture: Tensor, store: Store, palette: Palette | None = None) -> Tenso
     factor, offset = 1.0, 0.0
     if palette is not None:
         (mean, deviation), (own, spread) = _distribution(palette), _distribution(palette_of(picture))
-        factor = deviation / max(spread, 1e-6)
+        factor = deviation / max(spread, FLAT)
         offset = mean - factor * own
     for rows in row_slices(picture):
         strip = picture[:, rows]

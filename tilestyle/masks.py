@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tilestyle.errors import PictureError
+from tilestyle.images import Means
 from tilestyle.planes import Store, touched
 from tilestyle.sources import opened
 
@@ -94,18 +95,28 @@ def _even(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     return even
 
 
-def label_planes(mask: object, colours: Sequence[Colour], wanted: Sequence[int], store: Store) -> Tensor:
-    """Planes [K, h, w], 1 where a mask has each of the `wanted` of its colours: the nearest of all."""
+def label_planes(
+    mask: object,
+    colours: Sequence[Colour],
+    wanted: Sequence[int],
+    store: Store,
+    sides: tuple[int, int] | None = None,
+) -> Tensor:
+    """Planes [K, h, w], 1 where a mask has each of the `wanted` of its colours: the nearest of all.
+
+    At other `sides` (height, width) than its own, smaller ones, the share of each colour under a pixel: colours
+    are told apart before anything is averaged.
+    """
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
         points = np.array(colours, np.float32) / 255
         distance = np.square(strip[..., None, :3] - points).sum(-1)
         return np.stack([distance.argmin(-1) == index for index in wanted]).astype(np.float32)
 
-    return _filled(mask, len(wanted), values, store)
+    return _filled(mask, len(wanted), values, store, sides)
 
 
-def blend_planes(source: object, count: int, store: Store) -> Tensor:
+def blend_planes(source: object, count: int, store: Store, sides: tuple[int, int] | None = None) -> Tensor:
     """Planes [count, h, w] of weights that sum to 1, grey from black, the first, to white, the last."""
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -113,11 +124,18 @@ def blend_planes(source: object, count: int, store: Store) -> Tensor:
         weights = [np.clip(1 - np.abs(position - index), 0, 1) for index in range(count)]
         return np.stack(weights).astype(np.float32)
 
-    return _filled(source, count, values, store)
+    return _filled(source, count, values, store, sides)
 
 
-def _filled(source: object, channels: int, values: Any, store: Store) -> Tensor:
+def _filled(source: object, channels: int, values: Any, store: Store, sides: tuple[int, int] | None) -> Tensor:
     with opened(source, None) as found:
+        own = found.height, found.width
+        if sides is not None and sides != own:
+            means = Means(own, sides)
+            for strip in found.strips():
+                means.add(np.moveaxis(values(strip), 0, -1))
+            plane = store.empty(channels, *sides)
+            return plane.copy_(torch.from_numpy(means.values()).movedim(-1, 0))
         plane = store.empty(channels, found.height, found.width)
         top = 0
         for strip in found.strips():

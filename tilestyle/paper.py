@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
-from tilestyle.errors import SettingError
+from tilestyle.errors import SettingError, excerpt
+from tilestyle.validation import check, refused
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
 """Units of length that are understood."""
@@ -51,6 +53,13 @@ class Paper:
     height: float
     width: float
     turns: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no sheet."""
+        check(self)
+        for name in ("height", "width"):
+            if not 0 < getattr(self, name) < inf:
+                raise refused(name, getattr(self, name), "millimetres, more than 0")
 
     def for_content(self, content: tuple[int, int] | None) -> Paper:
         """The sheet lying as content of (height, width) does, if it turns; a square leaves it as it is."""
@@ -97,20 +106,22 @@ def parsed_paper(text: str) -> Paper:
     elif name := _NAME.fullmatch(plain):
         (width, height), way, named = _A_SIZES[name[1].upper()], name[2], True
     else:
-        raise SettingError(f"print size {text!r} is no size", hint="give 24x36in, 100x200cm, 594x841mm or A0")
+        raise SettingError(
+            f"print size {excerpt(text)} is no size", hint="give 24x36in, 100x200cm, 594x841mm or A0"
+        )
     if not 1 <= min(width, height) <= max(width, height) <= _LONGEST:
-        raise SettingError(f"print size {text!r} is out of range", hint="give 1 mm to 100 m a side")
+        raise SettingError(f"print size {excerpt(text)} is out of range", hint="give 1 mm to 100 m a side")
     if way is None:
         return Paper(height, width, turns=named)
     short, long = sorted((height, width))
     return Paper(short, long) if way.lower() == "landscape" else Paper(long, short)
 
 
-def parsed_length(text: str) -> float:
-    """Millimetres of `3mm`, `0.3cm` or `0.125in`. Raises SettingError for anything else."""
+def parsed_length(text: str, name: str = "length") -> float:
+    """Millimetres of `3mm`, `0.3cm` or `0.125in`. Raises SettingError, naming the option, for anything else."""
     found = _LENGTH.fullmatch(text.strip().lower())
     if found is None:
-        raise SettingError(f"length {text!r} has no number and unit", hint="give 3mm, 0.3cm or 0.125in")
+        raise SettingError(f"{name} {excerpt(text)} has no number and unit", hint="give 3mm, 0.3cm or 0.125in")
     return float(found[1]) * MILLIMETRES[found[2]]
 
 
@@ -122,16 +133,19 @@ def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
     if share := _SHARE.fullmatch(text.strip()):
         width = float(share[1]) / 100 * long_side
     elif _LENGTH.fullmatch(text.strip().lower()) is None:
-        raise SettingError(f"stroke {text!r} is no width", hint="give 4mm on paper, or 0.5% of the long side")
+        raise SettingError(
+            f"stroke {excerpt(text)} is no width", hint="give 4mm on paper, or 0.5% of the long side"
+        )
     elif dpi is None:
         raise SettingError(
-            f"stroke {text!r} is a length on paper", hint="give --print or --dpi, or a share like 0.5%"
+            f"stroke {excerpt(text)} is a length on paper", hint="give --print or --dpi, or a share like 0.5%"
         )
     else:
         width = parsed_length(text) / MILLIMETRES["in"] * dpi
     if not 0 < width <= long_side:
         raise SettingError(
-            f"stroke {text!r} is {width:.4g} pixels of {long_side}", hint="give a width within the picture"
+            f"stroke {excerpt(text)} is {width:.4g} pixels of {long_side}",
+            hint="give a width within the picture",
         )
     return width
 
@@ -164,7 +178,7 @@ def lay_out(
     height = pixels_from_millimetres(sheet.height, dpi) + 2 * edge
     width = pixels_from_millimetres(sheet.width, dpi) + 2 * edge
     if min(height, width) < 1:
-        raise SettingError(f"the print has {width} x {height} pixels", hint="raise the dots per inch")
+        raise SettingError(f"the print would be {width} x {height} pixels", hint="give more dots per inch")
     if content is None:
         return Layout(height, width, edge, dpi, None)
     crop = Crop(0, 0, *content)

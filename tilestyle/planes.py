@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import mmap
 import os
+import re
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,8 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilestyle.errors import DiskError
-from tilestyle.memory_size import gib
+from tilestyle import ledger
+from tilestyle.durable import is_unsupported, unsynchronised
+from tilestyle.errors import DiskError, MemoryLimit, OutputError, TilestyleError
+from tilestyle.memory_size import size_of
 from tilestyle.ranks import ALONE, Ranks
 
 CPU = torch.device("cpu")
@@ -89,39 +93,60 @@ class Folder:
         """In a new file, whose blocks are taken at once: a full disk shows here, not later."""
         if height * width <= SMALL:
             return torch.zeros(channels, height, width)
-        file = self.file(name or _nameless(), height, width)
-        plane = self._made(file, channels, height, width)
+        file = self._new(name, height, width) if name else self.file(_nameless(), height, width)
+        plane = self._made(file, channels, height, width, lasting=bool(name))
         if not name:
-            file.unlink()  # the blocks stay until the last mapping goes
+            _forget(file)  # the blocks stay until the last mapping goes
         return plane
 
-    def _made(self, file: Path, channels: int, height: int, width: int) -> Tensor:
+    def _made(self, file: Path, channels: int, height: int, width: int, *, lasting: bool = False) -> Tensor:
         count = channels * height * width
-        with file.open("w+b") as handle:
-            try:
+        try:
+            ledger.claim(file, lasting=lasting)
+            with file.open("w+b") as handle:
                 _allocate(handle.fileno(), 4 * count)
-            except OSError as error:
-                file.unlink()
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise
-                raise DiskError(
-                    f"the disk of {self.path} has no room for {gib(4 * count)} GiB more",
-                    hint="make room and run it again: what is done is kept; or give another --work-dir",
+                return _mapped(handle.fileno(), channels, height, width, file)
+        except TilestyleError:
+            raise
+        except OSError as error:
+            _forget(file)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OutputError(
+                    f"{file} cannot be made ({error.strerror})", hint="give a --work-dir on another drive"
                 ) from error
-            return _mapped(handle.fileno(), channels, height, width)
+            raise DiskError(
+                f"the disk of {self.path} has no room for {size_of(4 * count)} more",
+                hint="make room and run it again: what is done is kept; or give another --work-dir",
+            ) from error
 
     def empty(self, channels: int, height: int, width: int) -> Tensor:
         """As `zeros`: what a new file holds."""
         return self.zeros(channels, height, width)
 
-    def opened(self, name: str, channels: int, height: int, width: int) -> Tensor:
-        """The plane that an earlier run kept under this name."""
-        with self.file(name, height, width).open("r+b") as handle:
-            return _mapped(handle.fileno(), channels, height, width)
+    def opened(self, file: Path, channels: int, height: int, width: int) -> Tensor:
+        """The plane in a file of an earlier run, or of another rank. Raises ValueError."""
+        size = 4 * channels * height * width
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != size:
+            raise ValueError(f"{file.name} is missing or of a wrong length")
+        with file.open("r+b") as handle:
+            return _mapped(handle.fileno(), channels, height, width, file)
 
-    def file(self, name: str, height: int, width: int) -> Path:
-        """Where a plane lies."""
-        return self.path / f"{name}-{width}x{height}.plane"
+    def file(self, name: str, height: int, width: int, copy: int = 0) -> Path:
+        """Where a plane lies; planes of the same name and size are told apart by a number."""
+        return self.path / f"{name}-{width}x{height}{f'-{copy}' if copy else ''}.plane"
+
+    def _new(self, name: str, height: int, width: int) -> Path:
+        """A file that is not there yet. Two levels may be of one size: the canvas before is read, and kept."""
+        return next(
+            file
+            for copy in itertools.count()
+            if not os.path.lexists(file := self.file(name, height, width, copy))
+        )
+
+    def holds(self, file: str, name: str, height: int, width: int) -> bool:
+        """Whether this is what a file of such a plane may be called."""
+        plain = self.file(name, height, width).stem
+        return re.fullmatch(rf"{plain}(-[1-9]\d{{0,5}})?\.plane", file) is not None
 
 
 @dataclass(frozen=True)
@@ -146,11 +171,18 @@ class Shared(Folder):
         plane = self._made(file, channels, height, width) if ranks.first else None
         ranks.meet()
         if plane is None:
-            plane = self.opened(kept, channels, height, width)
+            plane = self.opened(file, channels, height, width)
         ranks.meet()
         if ranks.first:
-            file.unlink()
+            _forget(file)
         return plane
+
+
+def _forget(file: Path) -> None:
+    """Remove a file whose name nobody needs; where that fails, it goes with its work folder."""
+    with contextlib.suppress(OSError):
+        if not ledger.remove(file):  # in a folder that is not one of ours
+            file.unlink(missing_ok=True)
 
 
 def _nameless() -> str:
@@ -158,9 +190,11 @@ def _nameless() -> str:
 
 
 def _allocate(descriptor: int, count: int) -> None:
-    if hasattr(os, "posix_fallocate"):
+    try:
         os.posix_fallocate(descriptor, 0, count)
-    else:
+    except (AttributeError, OSError) as error:  # of which some systems and drives know nothing
+        if isinstance(error, OSError) and not is_unsupported(error):
+            raise
         os.ftruncate(descriptor, count)
 
 
@@ -169,10 +203,15 @@ class _Residents:
 
     def __init__(self) -> None:
         self._maps: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
+        self._files: dict[int, Path] = {}
         self._touched = 0
 
-    def add(self, start: int, mapping: mmap.mmap) -> None:
-        self._maps[start] = mapping
+    def add(self, start: int, mapping: mmap.mmap, file: Path) -> None:
+        self._files = {start: path for start, path in self._files.items() if start in self._maps}
+        self._maps[start], self._files[start] = mapping, file
+
+    def file(self, tensor: Tensor) -> Path:
+        return self._files[tensor.untyped_storage().data_ptr()]
 
     def touch(self, count: int) -> None:
         if not self._maps:
@@ -195,11 +234,25 @@ class _Residents:
 _residents = _Residents()
 
 
-def _mapped(descriptor: int, channels: int, height: int, width: int) -> Tensor:
-    mapping = mmap.mmap(descriptor, 4 * channels * height * width)
+def _mapped(descriptor: int, channels: int, height: int, width: int, file: Path) -> Tensor:
+    count = 4 * channels * height * width
+    try:
+        mapping = mmap.mmap(descriptor, count)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryLimit(
+            f"the system refuses to map {size_of(count)} of a file into memory",
+            hint="render a smaller picture, or raise the limit of address space (ulimit -v)",
+        ) from error
     plane = torch.frombuffer(mapping, dtype=torch.float32).view(channels, height, width)
-    _residents.add(plane.data_ptr(), mapping)
+    _residents.add(plane.data_ptr(), mapping, file)
     return plane
+
+
+def file_of(plane: Tensor) -> Path:
+    """The file that a mapped plane lies in."""
+    return _residents.file(plane)
 
 
 def is_mapped(plane: Tensor) -> bool:
@@ -241,5 +294,11 @@ def hand_back() -> None:
 def synchronise(plane: Tensor) -> None:
     """Wait until all of a mapped plane is on the disk."""
     mapping = _residents.holder(plane)
-    if mapping is not None:
+    if mapping is None:
+        return
+    try:
         mapping.flush()
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+        unsynchronised()

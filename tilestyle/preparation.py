@@ -23,11 +23,13 @@ from tilestyle.guides import guided, roled
 from tilestyle.images import Picture
 from tilestyle.job import Job
 from tilestyle.palette import Palette, palette_of
+from tilestyle.plan import picture_size
 from tilestyle.planes import Folder, Memory, Shared, Store
 from tilestyle.ranks import ALONE
 from tilestyle.recolour import recoloured
 from tilestyle.resolved import planned, resolve
-from tilestyle.sources import Style, check_visible, opened, planes_of, style_list
+from tilestyle.shortage import in_one_line
+from tilestyle.sources import Style, ample_sides, check_visible, opened, planes_of, style_list
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 Anchor = tuple[Tensor | None, Tensor | None]
 
 
+@in_one_line("the render was made ready")
 def prepare(
     style: Styles | None,
     config: RenderConfig,
@@ -51,16 +54,40 @@ def prepare(
     Without a style the picture is of the content's activations alone (`invert`).
     `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
     """
+    with images.pixel_limit(config.max_input_pixels):
+        return _prepared(style, config, content, checkpoints, palette)
+
+
+def _prepared(
+    style: Styles | None,
+    config: RenderConfig,
+    content: Source | None,
+    checkpoints: Checkpoints | None,
+    palette: Palette | None,
+) -> Job:
     ranks = checkpoints.ranks if checkpoints else ALONE
     check_colours(config, with_content=content is not None)
     check_company(config, ranks.count)
-    seen = resolve(config, with_content=content is not None, with_style=style is not None)
+    left = checkpoints.left if checkpoints else None
+    seen = resolve(
+        config,
+        with_content=content is not None,
+        with_style=style is not None,
+        settled=left.settled if left else None,
+        ranks=ranks,
+    )
     init = None if config.init is None or isinstance(config.init, Init) else config.init
     guides = guided(style_list(style), config, with_content=content is not None)
     given = {"content": content, "init": init, "anchor": config.anchor}
     given = {role: source for role, source in given.items() if source is not None}
     styles = {role: each.picture for role, each in roled(guides.styles)}
     sizes = {role: _size(source, role, seen.unit) for role, source in (styles | given).items()}
+    size = picture_size(config.size, sizes.get("content"))
+    style_side = None if content is None else config.style_scale * max(size)  # of a texture: its own
+    guides = replace(guides, needed=size, style_side=style_side)
+    # Pixels beyond what is looked at cost neither memory nor disk. An anchor is agreed with as it is.
+    sizes |= {role: ample_sides(sizes[role], size) for role in ("content", "init") if role in sizes}
+    sizes |= {role: guides.style_sides(source) for role, source in styles.items()}
     pictures = Pictures(
         tuple(sizes[role] for role in styles),
         sizes.get("content"),
@@ -68,11 +95,10 @@ def prepare(
         guides.planes,
         sizes.get("anchor"),
     )
-    left = checkpoints.left if checkpoints else None
     if not checkpoints:
         Limits.of(config).check_reading(sum(pictures.areas), seen.network.device)
     plan = planned(
-        config,
+        replace(config, size=size),
         replace(seen, regions=guides.count),
         pictures,
         files=checkpoints is not None,
@@ -87,7 +113,7 @@ def prepare(
         elif plan.settled.mapped:
             store = Folder(checkpoints.path)
     beside: Store = Folder(store.path) if isinstance(store, Folder) else Memory()
-    planes = {role: planes_of(source, store) for role, source in given.items()}
+    planes = {role: planes_of(source, store, sizes[role]) for role, source in given.items()}
     anchor, trust = _anchored(config, planes, store)
     if anchor is not None:
         check_anchor(anchor, plan.levels[-1].extent.picture)
@@ -125,6 +151,7 @@ def prepare(
         history=plan.settled.history,
         anchor=anchor,
         trust=trust,
+        faint=seen.faint,
     )
 
 

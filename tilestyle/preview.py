@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from tilestyle import api
+from tilestyle.ambient import isolated
 from tilestyle.canvas import resized
 from tilestyle.config import Color, RenderConfig
 from tilestyle.errors import SettingError
@@ -30,6 +31,8 @@ from tilestyle.printing import Ready, with_guides
 from tilestyle.rendering import run
 from tilestyle.resolved import COARSEST_STYLE
 from tilestyle.sources import Style, planes_of
+from tilestyle.validation import LARGEST, check, refused
+from tilestyle.watching import guarded
 
 SURROUNDINGS = 128
 """Pixels rendered around a crop at the least: near its edge a window has no neighbours."""
@@ -52,14 +55,16 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown."""
-        if self.side < 64 or self.crop < 16:
-            raise SettingError(
-                f"a preview of {self.side} and crops of {self.crop} pixels", hint="give 64 and 16 at the least"
-            )
-        if not all(0 <= share <= 1 for place in self.at for share in place):
-            raise SettingError(
-                "a crop lies outside the picture", hint="give shares from 0 to 1, such as 0.5,0.25"
-            )
+        check(self)
+        for name, side, least in (("preview-size", self.side, 64), ("crop-size", self.crop, 16)):
+            if not least <= side <= LARGEST:
+                raise refused(name, side, f"pixels, {least} or more")
+        for down, across in self.at:
+            if not (0 <= down <= 1 and 0 <= across <= 1):
+                raise SettingError(
+                    f"a crop at {across},{down} lies outside the picture",
+                    hint="give shares from 0 to 1, such as 0.5,0.25",
+                )
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def places(count: int) -> tuple[tuple[float, float], ...]:
     return _PLACES[:count]
 
 
+@isolated
 def preview(
     ready: Ready,
     wanted: Wanted,
@@ -120,6 +126,7 @@ def preview(
             "crops cannot be foreseen with locality: rendered alone, they are not where they belong",
             hint="give --crops 0",
         )
+    begin = guarded(begin, "the observer")
     long_side = max(ready.height, ready.width)
     share = min(1.0, wanted.side / long_side)
     height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))

@@ -13,6 +13,7 @@ from tilestyle.paper import DPI, Fit, Paper, lay_out, stroke_pixels
 from tilestyle.plan import picture_size
 from tilestyle.sources import Style, style_list
 from tilestyle.stroke import stroke_width
+from tilestyle.validation import check
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Printing:
     bleed: float = 0.0
     stroke: str | None = None
     proof: Proof | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values of the wrong type; ranges depend on the paper (`ready`)."""
+        check(self)
 
 
 @dataclass(frozen=True)

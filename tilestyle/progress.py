@@ -23,7 +23,8 @@ class Started:
     held: int  # bytes of RAM that canvas, optimiser and pictures take while patches are at work
     host_limit: int | None  # bytes that were given for them
     disk: int  # bytes of files that canvas, optimiser and pictures take, if they are in files
-    seconds: Callable[[], float]  # that it will take: measured when asked, which takes a second or so
+    # That it will take: measured when asked, which takes a second or so; None if that is not to be had.
+    seconds: Callable[[], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,14 @@ class PatchHalved:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The render was asked to stop, and what is done has been kept, if it is kept at all.
+
+    The picture as far as it got is made next, which ends with `Finished`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The render ended: `complete` unless it was asked to stop."""
 
@@ -76,9 +85,9 @@ class Finished:
     seconds: float
 
 
-Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Finished
+Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Stopped | Finished
 
-# Called between sweeps; the render waits for it.
+# Called between sweeps; the render waits for it. Its exceptions become a warning (watching.py).
 Observer = Callable[[Event], None]
 
 

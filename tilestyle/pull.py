@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class Pulled:
     weights: Mapping[str, float]  # of the layers: shares of the style term
     factors: Mapping[str, float]  # of their cotangents: weight of the term, canvas pixels a cell
     fixed: bool = False  # whether sums are in fixed point
+    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.scale)
 
     def sent(self, layer: str, cotangent: Cotangent) -> Cotangent:
         """A layer's cotangent as it is applied to features."""
@@ -187,5 +188,5 @@ def check_finite(layer: str, moments: Moments) -> None:
     if not torch.isfinite(moments.second).all():
         raise DivergedError(
             f"the features of {layer} are not finite any more",
-            hint="lower the learning rate or the weights, or use --precision fp32",
+            hint="use lower weights (and a lower learning_rate from Python), or --precision fp32",
         )

@@ -11,14 +11,17 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
+from math import nan
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -32,10 +35,15 @@ from tilestyle.geometry import Patch
 # The longest that ranks wait for one of them: to read a picture, to put a canvas back. A rank that has died is
 # noticed at once; this is for one that lives and does nothing.
 PATIENCE = timedelta(minutes=30)
+# The longest that ranks wait for all of them to have started. Importing torch from a cold network drive takes a
+# minute or two; a rank that was killed before cannot tell the others.
+JOINING, JOINING_SET_BY = 180.0, "TILESTYLE_JOIN_TIMEOUT"  # seconds
 # Seconds between two looks at whether the others are there: at first, and at most.
 SOON, LATE = 2e-5, 2e-3
 ALIVE = 0.25  # and whether one of them has said that it ends
+GRACE = 10.0  # seconds that the library may take longer
 FAILED = "failed"
+Joined = TypeVar("Joined")
 GO_ON = "give the same command again: it goes on from the last checkpoint"
 
 
@@ -107,6 +115,18 @@ class Ranks:
             return value
         self._until(lambda: bool(self._say(lambda: store.check([key]))))
         return json.loads(self._say(lambda: store.get(key)))
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What everybody has to say, as JSON holds it, in the order of the ranks; the others hear nothing."""
+        if self.link is None:
+            return [value]
+        store, self.link.asked = self.link.store, self.link.asked + 1
+        keys = [f"said {self.link.asked} {index}" for index in range(self.count)]
+        self._say(lambda: store.set(keys[self.index], json.dumps(value)))
+        if not self.first:
+            return []
+        self._until(lambda: bool(self._say(lambda: store.check(keys))))
+        return [json.loads(self._say(partial(store.get, key))) for key in keys]
 
     def counts(self, value: int) -> list[int]:
         """Everybody's number, in the order of the ranks."""
@@ -252,8 +272,13 @@ def _join() -> Ranks:
         torch.cuda.set_device(local)
     # torchrun keeps its store when it starts ranks again: nobody must hear what the last ones said.
     attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {os.environ['WORLD_SIZE']}"
-    try:
-        store, index, count = next(iter(rendezvous("env://", timeout=PATIENCE)))
+    seconds = joining_seconds()
+
+    def join() -> tuple[Store, int, int]:
+        store, index, count = next(iter(rendezvous("env://", timeout=timedelta(seconds=seconds))))
+        here = [f"here {attempt} {each}" for each in range(count)]
+        store.set(here[index], "1")
+        store.wait(here, timedelta(seconds=seconds))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
             store=PrefixStore(f"ranks {attempt}", store),
@@ -261,11 +286,59 @@ def _join() -> Ranks:
             world_size=count,
             timeout=PATIENCE,
         )
-    except (RuntimeError, ValueError) as error:
+        return store, index, count
+
+    try:
+        store, index, count = _within(seconds, join)
+    except (RuntimeError, ValueError, TimeoutError) as error:
+        if isinstance(error, TimeoutError | dist.DistStoreError) or "timed out" in str(error):
+            raise RankError(
+                f"the {os.environ['WORLD_SIZE']} ranks have not all started within {seconds:g} seconds",
+                hint=f"see whether one has ended, or set {JOINING_SET_BY} to more seconds",
+            ) from error
         raise RankError(
             f"the ranks cannot find each other ({_reason(error)})", hint="start them with torchrun"
         ) from error
     return Ranks(index, count, beside, link=_Link(PrefixStore(f"tilestyle {attempt}", store)))
+
+
+def joining_seconds() -> float:
+    """How long to wait for all ranks to have started. Raises SettingError where that is no such number."""
+    given = os.environ.get(JOINING_SET_BY, str(JOINING))
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = nan
+    if not 0 < seconds < 1e6:
+        raise SettingError(f"{JOINING_SET_BY} is {given[:40]!r}", hint="give seconds, such as 180")
+    return seconds
+
+
+def _within(seconds: float, work: Callable[[], Joined]) -> Joined:
+    """Do something that waits in a library, for so long; signals are heard meanwhile.
+
+    The library is told to wait as long itself, and mostly returns first. Where it does not, its thread is left.
+    Raises TimeoutError.
+    """
+    found: list[Joined] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    end = time.monotonic() + 1.1 * seconds + GRACE
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(0.05)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise TimeoutError
+    return found[0]
 
 
 def _reason(error: Exception) -> str:

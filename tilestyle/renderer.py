@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+
+from torch import Tensor
 
 from tilestyle import lbfgs
 from tilestyle.allocator import release
@@ -17,8 +19,8 @@ from tilestyle.job import Job
 from tilestyle.plan import Level, step_size
 from tilestyle.ranks import Ranks
 from tilestyle.sight import Sight
-from tilestyle.standing import Standing, SweepObserver
-from tilestyle.stepper import Stepper
+from tilestyle.standing import Careless, Standing, SweepObserver
+from tilestyle.stepper import Stepper, steps_at_once
 
 # Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
 PERIOD = 32
@@ -89,6 +91,7 @@ def refine(
     at.sight = {}  # another attempt at this level begins with what it sees itself
     for sweep in range(at.sweep, level.sweeps):
         at.patches = at.patches or sampled(job, level, sweep)
+        before = None if steps_at_once(job) or isinstance(keeper, Careless) else sight.remembered
         if not at.prepared:
             sight.prepare(canvas, at.patches, sweep)
             at.prepared = True
@@ -102,9 +105,7 @@ def refine(
             if said == DONE:
                 break
             at.gather(ranks)
-            if step.at_once:
-                sight.gather()
-                keeper.keep(at, sight.state)
+            keep(at, sight, before)
             if said == STOP:
                 return False
         at.gather(ranks)
@@ -117,6 +118,23 @@ def refine(
         if ranks.meet(ranks.first and keeper.due()):
             keeper.keep(at, sight.state)
     return True
+
+
+def keep(at: Standing, sight: Sight, before: Mapping[str, Tensor] | None) -> None:
+    """Keep a sweep amid its patches.
+
+    Args:
+        at: Where it is.
+        sight: What has been seen of the canvas.
+        before: What had been seen when the sweep began, if patches overlap: none of them has stepped the canvas
+            yet, so that the sweep is kept as it began.
+    """
+    if before is None:
+        sight.gather()
+        at.keeper.keep(at, sight.state)
+        return
+    at.begin(at.patches, cut_short=at.cut_short)
+    at.keeper.keep(at, before)
 
 
 @dataclass

@@ -18,10 +18,23 @@ from tilestyle.job import Job
 from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, Store
-from tilestyle.progress import Clock, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.progress import (
+    Clock,
+    Finished,
+    LevelStarted,
+    Observer,
+    PatchHalved,
+    Resumed,
+    Started,
+    Stopped,
+    SweepDone,
+)
 from tilestyle.rescue import persist
+from tilestyle.shortage import in_one_line
+from tilestyle.watching import guarded
 
 
+@in_one_line("the picture was rendered")
 def run(
     job: Job,
     observer: Observer | None = None,
@@ -30,10 +43,12 @@ def run(
 ) -> Picture:
     """Render a job; the content's transparency, if it has any, is kept.
 
-    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time.
+    A picture whose canvas is in files is not copied into memory: to be read a few rows at a time. Checkpoints
+    then hold the finished render; the work folder is removed by whoever has put the picture into a safe place
+    (api.working). An observer that raises an exception is warned of and not called again; the render goes on.
     """
     first = job.ranks.first
-    tell: Callable[..., None] = (first and observer) or (lambda event: None)
+    tell: Callable[..., None] = guarded(observer, "the observer") if first and observer else lambda event: None
     tell(started(job))
     release()
     left = checkpoints.left if checkpoints else None
@@ -45,7 +60,13 @@ def run(
         clock.level()
         tell(Resumed(job.levels[left.level], len(job.levels), left.sweep, left.seconds))
 
+    latest = -1
+
     def begin(level: Level) -> None:
+        nonlocal latest
+        if level.index == latest:  # memory ran out before its canvas was there: it begins again
+            return
+        latest = level.index
         clock.level()
         tell(LevelStarted(level, len(job.levels)))
 
@@ -74,7 +95,9 @@ def run(
     asked = stop or (lambda: False)
     canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
     if checkpoints and standing and complete:
-        checkpoints.enter(standing)  # writing takes a while, too
+        checkpoints.finish(standing)  # what is done with the picture may fail
+    if not complete:
+        tell(Stopped())
     release()
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied

@@ -15,6 +15,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.progress import Event, Observer, SweepDone
 from tilestyle.rendering import run
+from tilestyle.watching import guarded
 
 # Seeds of one step's render and the next: far apart, so that patches fall elsewhere.
 STRIDE = 1_000_003
@@ -49,12 +50,13 @@ def finished(
 ) -> tuple[Picture, Terms] | None:
     """The picture of a job and the terms of its last sweep; None if it was stopped."""
     last: list[SweepDone] = []
+    watch = guarded(observer, "the observer") if observer else None
 
     def observe(event: Event) -> None:
         if isinstance(event, SweepDone):
             last[:] = [event]
-        if observer:
-            observer(event)
+        if watch:
+            watch(event)
 
     stopped = False
 

@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
-
 from tilestyle.allocator import release
 from tilestyle.canvas import Canvas
-from tilestyle.errors import MemoryLimit, TilestyleError
+from tilestyle.errors import MemoryLimit
 from tilestyle.geometry import Patch, tiling
 from tilestyle.job import Job
 from tilestyle.plan import step_size
 from tilestyle.ranks import ALONE
 from tilestyle.renderer import LevelObserver, optimise
+from tilestyle.shortage import is_out_of_memory, reason_of
 from tilestyle.standing import Standing, SweepObserver
 from tilestyle.stepper import Stepper
-
-# What torch, oneDNN, cuBLAS and cuDNN say; only CUDA's allocator has an exception of its own.
-COMPLAINTS = (
-    "not enough memory",
-    "out of memory",
-    "can't allocate memory",
-    "ALLOC_FAILED",
-    "could not create a memory",
-    "could not create a primitive",
-)
 
 HalvingObserver = Callable[[int], None]
 
@@ -46,13 +35,16 @@ def persist(
     MemoryLimit when patches cannot be smaller.
     """
     standing = standing or Standing()
+    again = False
     while True:
         try:
+            if again:
+                resume(standing, job)
             return optimise(job, begin, observe, stop, standing)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = reason_of(error)
         if job.ranks.count > 1:
             raise MemoryLimit(
                 f"{job.ranks} has no room for patches of {job.side} pixels ({reason})",
@@ -60,7 +52,7 @@ def persist(
             )
         # Only here, where the exception no longer holds on to the tensors of the frames it passed.
         job = smaller(job, reason)
-        resume(standing, job)
+        again = True
         release()
         halved(job.side)
 
@@ -78,14 +70,6 @@ def resume(standing: Standing, job: Job) -> None:
         rate = step_size(job.config, level, standing.sweep)
         Stepper(job, standing.canvas, rate, standing, job.regions(level)).finish()
         standing.turn()
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception of a library means that it was refused memory."""
-    if isinstance(error, TilestyleError):
-        return False
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(complaint in str(error) for complaint in COMPLAINTS)
 
 
 def smaller(job: Job, reason: str) -> Job:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from math import inf
 
 import torch
 
-from tilestyle.allocator import keep_nothing_large
+from tilestyle.allocator import keep_few_kernels, keep_nothing_large
 from tilestyle.budget import (
     Limits,
     belongs_in_files,
@@ -22,11 +22,12 @@ from tilestyle.budget import (
     worth_keeping,
 )
 from tilestyle.config import Color, Optimiser, Precision, RenderConfig, Sampler
-from tilestyle.errors import SettingError
+from tilestyle.errors import SettingError, WorkError
 from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
 from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.registry import load_network
+from tilestyle.networks.scale import faint_energies
 from tilestyle.objective import Weights
 from tilestyle.plan import Level, Pyramid, levels, picture_size
 from tilestyle.ranks import ALONE, Ranks
@@ -34,6 +35,8 @@ from tilestyle.ranks import ALONE, Ranks
 # Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
 # the deepest layer sees.
 COARSEST_STYLE = 128
+# Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
+MOST = 1024
 
 
 # Of a patch's bytes, those that glibc keeps besides when it may: its heap holds up to twice what is in use.
@@ -50,6 +53,7 @@ class Resolved:
     halo: int  # by which patches overlap, pixels
     limits: Limits
     regions: int = 1  # that have moments of their own
+    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.scale)
 
     @property
     def layers(self) -> frozenset[str]:
@@ -71,30 +75,68 @@ class Planned:
 
 @dataclass(frozen=True)
 class Settled:
-    """What was chosen by the memory that was free when a render began, and is kept to when it goes on."""
+    """What the machine and its free memory decided when a render began. A resumed one keeps to it.
+
+    Raises ValueError for a precision that there is not.
+    """
 
     side: int
     mapped: bool  # whether canvases are in files; those that ranks share always are
     content_kept: bool
     history: int = 0
+    precision: str = ""  # of the network, "fp32" or "bf16"; empty in checkpoints that do not say
+
+    def __post_init__(self) -> None:
+        """Refuse what a damaged manifest may say."""
+        if self.precision not in ("", Precision.FP32, Precision.BF16):
+            raise ValueError(f"precision {self.precision!r}")
 
 
-def resolve(config: RenderConfig, *, with_content: bool, with_style: bool = True) -> Resolved:
-    """Find device, network and layers; raises what cannot be had."""
+def resolve(
+    config: RenderConfig,
+    *,
+    with_content: bool,
+    with_style: bool = True,
+    settled: Settled | None = None,
+    ranks: Ranks = ALONE,
+) -> Resolved:
+    """Find device, network and layers.
+
+    Args:
+        config: The settings.
+        with_content: Whether there is a content.
+        with_style: Whether there is a style.
+        settled: What was chosen when the render began, if it is resumed: `--precision auto` stays what it was.
+        ranks: Processes that render together: the first one chooses for all.
+
+    Raises:
+        TilestyleError: Something of it cannot be had.
+    """
     device = find_device(config.device)
     limits = Limits.of(config)
     exact = config.optimiser is Optimiser.LBFGS
-    dtype = find_dtype(Precision.FP32 if exact else config.precision, device)
+    precision = Precision.FP32 if exact else config.precision
+    if precision is Precision.AUTO and settled is not None and settled.precision:
+        precision = Precision(settled.precision)
+    dtype = find_dtype(Precision(ranks.told(str(precision_of(find_dtype(precision, device))))), device)
     if device.type == "cuda":  # for the whole process
         torch.cuda.set_device(device)  # whose streams and kernels are meant where none is named
         # Products of matrices, too, in TF32, as those of convolutions are by default: what is bfloat16 loses
         # nothing by it, and moments in full float32 would by arithmetic be a tenth of a sweep.
         torch.set_float32_matmul_precision("highest" if exact else "high")
+    if device.type == "cpu" and limits.memory is not None:
+        keep_few_kernels()
     network = load_network(config).to(device, dtype)
     weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.names)
     halo = widest_halo(network, weights) if exact else config.overlap
-    return Resolved(network, weights, unit, rounded_up(halo, unit), limits)
+    faint = faint_energies(network, tuple(weights.names))
+    return Resolved(network, weights, unit, rounded_up(halo, unit), limits, faint=faint)
+
+
+def precision_of(dtype: torch.dtype) -> Precision:
+    """Return the setting that asks for this arithmetic."""
+    return Precision.BF16 if dtype is torch.bfloat16 else Precision.FP32
 
 
 def widest_halo(network: FeatureNetwork, weights: Weights) -> int:
@@ -151,6 +193,7 @@ def planned(
             hint=f"give at least {least}",
         )
     device = seen.network.device
+    _check_settled(settled, config, seen.unit, least)
     if settled is None and config.optimiser is Optimiser.LBFGS:
         history = fitting_history(
             device, seen.limits, lambda length: need(given or least, history=length), config.history
@@ -167,6 +210,7 @@ def planned(
             worth = not mapped and worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
             kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
         settled = Settled(side, mapped, kept)
+    settled = replace(settled, precision=str(precision_of(seen.network.dtype)))
     settled = Settled(**ranks.told(asdict(settled)))
     mapped = settled.mapped or ranks.count > 1
     found = need(settled.side, kept=settled.content_kept, mapped=mapped, history=settled.history)
@@ -178,6 +222,21 @@ def planned(
     hosted = mapped or settled.history > 0
     home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
     return Planned(Box(0, 0, *size), steps(settled.side), settled.side, home, settled, found)
+
+
+def _check_settled(settled: Settled | None, config: RenderConfig, unit: int, least: int) -> None:
+    """Raise WorkError where a work folder, which is not trusted, has settled what no render has."""
+    if settled is None:
+        return
+    lasting = config.optimiser is Optimiser.LBFGS
+    sensible = settled.side % unit == 0 and least <= settled.side <= max(MOST, config.patch or 0)
+    asked = config.patch is None or settled.side == config.patch // unit * unit
+    kept = lasting or config.keep_content in (None, settled.content_kept)
+    if not (sensible and asked and kept and (settled.history > 0) == lasting):
+        raise WorkError(
+            "the work folder is damaged (its patch or memory are not of this render)",
+            hint="begin anew with --restart",
+        )
 
 
 def layer_weights(

@@ -7,8 +7,9 @@ to the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tilestyle.atomic import replacing
 from tilestyle.checkpoint import differences
-from tilestyle.errors import OutputError, WorkError
+from tilestyle.durable import is_remnant_of
+from tilestyle.errors import OutputError, PictureError, WorkError
+from tilestyle.files import content_of
 from tilestyle.images import Picture, read_picture, write_picture
-from tilestyle.images.atomic import replacing
+from tilestyle.ledger import recover_unlisted
+from tilestyle.sources import digest
 from tilestyle.version import __version__
+from tilestyle.work import acquired, translated
 
 MANIFEST, STATISTICS, LOCK = "series.json", "statistics.json", ".lock"
 Row = dict[str, Any]
@@ -54,8 +60,9 @@ class Series:
 
     def add(self, picture: Picture, row: Row) -> None:
         """The next picture, and what is said of it. It counts once both are there."""
-        write_picture(self.file(self.count + 1), picture)
-        rows = [*self.rows, {"step": self.count + 1, **statistics(picture), **row}]
+        file = self.file(self.count + 1)
+        write_picture(file, picture)
+        rows = [*self.rows, {"step": self.count + 1, **statistics(picture), **row, "sha256": digest(file)}]
         _write(self.path / STATISTICS, rows)
         self.rows = rows
 
@@ -64,30 +71,57 @@ class Series:
 def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
     """A series in a folder, begun or gone on with; `about` is what it is of, as JSON.
 
-    Raises WorkError when the folder holds something else, or is in use.
+    A folder that was made for a series of which nothing came is removed again. Raises WorkError when the folder
+    holds something else, or is in use.
     """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} is no folder ({error.strerror})", hint="give another --out") from error
-    lock = filelock.FileLock(path / LOCK)
     try:
-        lock.acquire(timeout=0)
+        with translated(path):
+            _refuse_foreign(path)  # before the lock is put there
+            lock = acquired(path / LOCK)
     except filelock.Timeout:
         raise WorkError(f"{path} is in use", hint="wait for the other program, or give another --out") from None
+    fresh = True
     try:
-        yield Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
+        with translated(path):
+            for name in (MANIFEST, STATISTICS):
+                recover_unlisted(path / name)
+        fresh = not (path / MANIFEST).exists()
+        found = Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
+        try:
+            with translated(path):
+                recover_unlisted(found.file(found.count + 1))
+            yield found
+        except BaseException:
+            # With a picture whose row could not be written, the manifest says that the folder is ours.
+            if fresh and not found.count and not os.path.lexists(found.file(1)):
+                with suppress(OSError):
+                    (path / MANIFEST).unlink(missing_ok=True)
+            raise
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
+        _unmake(path, made)
+
+
+def _unmake(path: Path, made: Sequence[Path]) -> None:
+    """Remove folders that this run made, where they are empty but for the lock."""
+    with suppress(OSError):
+        if made and {file.name for file in path.iterdir()} <= {LOCK}:
+            (path / LOCK).unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
 
 
 def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
     """Rows of what an earlier run has done."""
     manifest = path / MANIFEST
     if not manifest.exists():
-        foreign = sorted(file.name for file in path.iterdir() if file.name != LOCK)
-        if foreign:
-            raise WorkError(f"{path} holds {foreign[0]}", hint="give an empty folder or a new name")
+        _refuse_foreign(path)
         _write(manifest, about)
         return []
     found = _read(manifest)
@@ -97,18 +131,56 @@ def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
             hint="give the same command to go on, or another folder",
         )
     rows: list[Row] = _read(path / STATISTICS) if (path / STATISTICS).exists() else []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise WorkError(f"{path / STATISTICS} is damaged", hint="begin anew in another folder")
+    _check(Series(path, rows))
     return rows
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise WorkError for a folder that is neither empty nor that of a series."""
+    manifest = path / MANIFEST
+    if os.path.lexists(manifest):
+        return
+    found = sorted(file.name for file in path.iterdir() if file.name != LOCK)
+    if any(is_remnant_of(name, manifest) for name in found):  # killed while it was written
+        return
+    if found:
+        raise WorkError(f"{path} holds {found[0]}", hint="give an empty folder or a new name")
+
+
+def _check(done: Series) -> None:
+    """Raise WorkError unless the pictures of a series are those that were written."""
+    try:
+        for number, row in enumerate(done.rows, 1):
+            file = done.file(number)
+            if row["step"] != number or digest(file) != row["sha256"]:
+                raise WorkError(f"{file} is not what was written", hint="begin anew in another folder")
+    except PictureError as error:
+        raise WorkError(str(error), hint="begin anew in another folder") from error
+    except (TypeError, LookupError) as error:
+        raise WorkError(f"{done.path / STATISTICS} is damaged", hint="begin anew in another folder") from error
+
+
+def discard(done: Series) -> None:
+    """Remove a series, and its folder if nothing else is in it."""
+    for file in [*done.files, done.path / STATISTICS, done.path / MANIFEST, done.path / LOCK]:
+        file.unlink(missing_ok=True)
+    with suppress(OSError):
+        done.path.rmdir()
 
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkError(f"{file} is damaged ({error})", hint="begin anew in another folder") from error
+        return json.loads(content_of(file))
+    except OSError as error:
+        raise WorkError(f"{file} cannot be read ({error.strerror})", hint="check the disk") from error
+    except (ValueError, RecursionError) as error:
+        raise WorkError(f"{file} is damaged (it is no JSON)", hint="begin anew in another folder") from error
 
 
 def _write(file: Path, value: object) -> None:
-    with replacing(file) as handle:
+    with translated(file.parent), replacing(file) as handle:
         handle.write(json.dumps(value, indent=1).encode())
 
 

@@ -19,8 +19,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
+from tilestyle.atomic import replacing
 from tilestyle.config import RenderConfig
 from tilestyle.errors import OutputError, SettingError
+from tilestyle.files import ordinary_file
 from tilestyle.presets import path_of
 from tilestyle.version import __version__
 
@@ -41,13 +43,14 @@ class Stored:
 
 def load(path: Path) -> Stored:
     """Read a file of settings; raises SettingError where it says what cannot be."""
+    file = ordinary_file(path, "settings", SettingError)
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(
             f"cannot read settings from {path} ({error.strerror})", hint="check the path"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of a number of thousands of digits
         raise SettingError(f"{path} is no TOML ({error})", hint="see `tilestyle presets draft`") from error
     hints = get_type_hints(RenderConfig)
     folder = path.parent
@@ -84,7 +87,8 @@ def save(path: Path, config: RenderConfig, command: str = "", run: Mapping[str, 
         stored["run"] = {name: _storable(name, value, folder) for name, value in asked.items()}
     text = f"# Settings of tilestyle {__version__}\n\n{tomli_w.dumps(stored)}"
     try:
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror})", hint="give another --save-config"

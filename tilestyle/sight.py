@@ -69,6 +69,18 @@ class Sight:
         seen["sweep 0"] = {"alone": torch.tensor(self._alone)}
         return {f"{part} {name}": tensor for part, state in seen.items() for name, tensor in state.items()}
 
+    @property
+    def remembered(self) -> dict[str, Tensor]:
+        """A copy of `state` between two sweeps, to go back to.
+
+        The gradients of coarse layers are not copied, being as large as the canvas at their scale: they are
+        computed anew before they are used.
+        """
+        return {
+            name: tensor if name.endswith(" gradient") else tensor.to("cpu", copy=True)
+            for name, tensor in self.state.items()
+        }
+
     def gather(self) -> None:
         """Let what all ranks have counted in this sweep be the first one's."""
         ranks = self._job.ranks

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,14 @@ import torch
 from torch import Tensor
 
 from tilestyle.errors import PictureError, SettingError
+from tilestyle.files import ordinary_file
 from tilestyle.images import Picture, Source, filled, gathered, open_source, picture_from, source_from
 from tilestyle.planes import SMALL, Folder, Store, touched
+
+AMPLE = 4
+"""A picture that is read smaller than it is keeps so many times the size that is needed, per axis."""
+SPARED = 2**22
+"""Pixels that it keeps in any case."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,38 @@ def opened(given: object, convert_into: Path | None) -> Iterator[Source]:
         yield source_from(picture_from(given))
 
 
-def planes_of(given: object, store: Store) -> tuple[Tensor, Tensor | None]:
+def ample_sides(own: tuple[int, int], needed: tuple[float, float]) -> tuple[int, int]:
+    """Height and width at which a picture is read that is looked at smaller than it is.
+
+    Its own where that is not far more than is needed: pictures of up to 4 x SPARED pixels are always read as
+    they are. Otherwise AMPLE times what is needed, so that the resampling that follows decides how it looks.
+
+    Args:
+        own: Height and width of the picture, pixels.
+        needed: Height and width at which it is looked at, at most.
+    """
+    height, width = own
+    factor = max(AMPLE * needed[0] / height, AMPLE * needed[1] / width, sqrt(SPARED / (height * width)))
+    return own if factor > 1 / 2 else (min(height, ceil(height * factor)), min(width, ceil(width * factor)))
+
+
+def planes_of(
+    given: object, store: Store, sides: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Pixels [3, h, w] and alpha [1, h, w], if it has any, of a picture: views of memory, or mapped.
 
     What is transparent has the colours around it; a Source is taken as it is.
+
+    Args:
+        given: Whatever holds a picture.
+        store: Where the planes go.
+        sides: Height and width to read it at, by area means, where they are smaller than its own.
     """
+    if sides is not None:
+        with opened(given, None) as source:
+            if sides != (source.height, source.width):
+                smaller = (source if isinstance(given, Source) else filled(source)).shrunk(*sides)
+                return planes_of(source_from(smaller), store)
     folder = store.path if isinstance(store, Folder) else None
     if folder is None and not isinstance(given, Source):
         picture = picture_from(given)
@@ -104,9 +138,12 @@ def check_visible(source: Source, unit: int, role: str) -> None:
 
 
 def digest(given: object) -> str:
-    """SHA-256 of what holds a picture: of a file's bytes, or of the pixels."""
+    """SHA-256 of what holds a picture: of a file's bytes, or of the pixels.
+
+    Raises PictureError for a file that cannot be read.
+    """
     if isinstance(given, str | os.PathLike):
-        with Path(given).open("rb") as file:
+        with ordinary_file(given).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     sums = hashlib.sha256()
     with opened(given, None) as source:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tilestyle import ledger
+from tilestyle.atomic import replacement
 from tilestyle.config import FilmConfig
 from tilestyle.errors import OutputError
 from tilestyle.film import (
@@ -16,14 +19,14 @@ from tilestyle.film import (
     Encoded,
     FrameWriter,
     PngFrames,
-    beside,
     check_film,
     is_frames,
     pyav,
     rate_of,
 )
 
-PARTS = "film-*.mkv"  # in a folder, what every run has filmed (work.py); Matroska is read however it ends
+# In a work folder, what every run has filmed (work.py). Matroska can be read wherever it was cut off.
+PART = re.compile(r"film-\d{6}\.mkv")
 
 
 @contextmanager
@@ -31,28 +34,40 @@ def filming_on(path: Path, config: FilmConfig, folder: Path, *, anew: bool) -> I
     """A writer of frames, of work that may be killed and gone on with: every run leaves its part in a folder.
 
     When the block ends without error, all parts are the film. With `anew`, those that are there are not.
-    A kill loses what its encoder had not yet written, a second or two.
+    A kill loses what its encoder had not yet written, a second or two. So does a part that cannot be ended (a
+    full disk): what there is becomes the film, then the error is raised.
     """
     check_film(path, config)
     if is_frames(path):
         yield PngFrames(path)
         return
-    parts = sorted(folder.glob(PARTS))
+    parts = [folder / name for name in sorted(ledger.names(folder)) if PART.fullmatch(name)]
     if anew:
         for part in parts:
-            part.unlink()
+            ledger.remove(part)
         parts = []
     number = 1 + max((int(part.stem.rpartition("-")[2]) for part in parts), default=0)
-    part = folder / PARTS.replace("*", f"{number:06}")
+    while (part := folder / f"film-{number:06}.mkv").exists():
+        number += 1
+    ledger.claim(part)
     codec = config.codec or CODECS[path.suffix.lower()]
     writer = Encoded(part, replace(config, codec=codec), part.name)
+    failed: Exception | None = None
     try:
         yield writer
     finally:
-        with suppress(OutputError):  # without a frame: then those before are the film
-            writer.finish()
-        writer.close()
+        try:
+            if writer.count:  # else those before are the film
+                writer.finish()
+        except Exception as error:
+            failed = error
+        try:
+            writer.close()
+        except Exception as error:
+            failed = failed or error
     splice([*parts, part], path, config)
+    if failed:
+        raise failed
 
 
 def splice(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
@@ -66,7 +81,7 @@ def splice(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
     # Packets come in the order of decoding, and none is shown before: by so much are all of them early.
     early = max(index - place for found in places for index, place in enumerate(found))
     av, rate, count, stream = pyav(), rate_of(config), 0, None
-    with beside(path) as file, av.open(str(file), "w", format=MUXERS[path.suffix.lower()]) as film:
+    with replacement(path) as file, av.open(str(file), "w", format=MUXERS[path.suffix.lower()]) as film:
         for part, found in zip(parts, places, strict=True):
             if not found:
                 continue

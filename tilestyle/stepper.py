@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from tilestyle.adam import Adam
+from tilestyle.adam import Adam, Room
 from tilestyle.blend import Blend
 from tilestyle.canvas import ROWS, Canvas
 from tilestyle.config import Sampler
@@ -47,8 +47,7 @@ class Stepper:
         self._ranks = job.ranks
         self._late: list[tuple[Patch, Tensor]] = []  # of a blend, that other ranks write to as well
         self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
-        overlapping = job.halo or job.config.sampler is Sampler.WINDOWS
-        self._blend = Blend(canvas.extent, job.store) if overlapping else None
+        self._blend = None if steps_at_once(job) else Blend(canvas.extent, job.store)
         self._high = max(1, BAND // (CANVAS * canvas.extent.width))  # rows that are stepped together
 
     @property
@@ -72,10 +71,15 @@ class Stepper:
             return
         self._keeper.settle()
         inner, rims = patch.parts
-        self._step(inner, _under(inner, patch, gradient))
         at = self._at
-        for rim in rims:
-            at.rims[rim] = _under(rim, patch, gradient)
+        try:  # what takes memory comes first: a patch is taken wholly or not at all
+            for rim in rims:
+                at.rims[rim] = _under(rim, patch, gradient)
+            self._step(inner, _under(inner, patch, gradient))
+        except BaseException:
+            for rim in rims:
+                at.rims.pop(rim, None)
+            raise
         at.taken += 1
         if at.rims.nbytes > self._limit:
             self._step_rims()
@@ -86,10 +90,13 @@ class Stepper:
         if not box.area:
             return
         styled = self._regions.styled(box) if self._regions else None
-        for views, row, column in self._canvas.views(box):
+        parts = [(*part, Room.of(part[0])) for part in self._canvas.views(box)]
+        for views, row, column, room in parts:
             height, width = views["pixels"].shape[1:]
             under = slice(None), slice(row, row + height), slice(column, column + width)
-            self._adam.update(views, gradient[under], self._rate, None if styled is None else styled[under])
+            self._adam.update(
+                views, gradient[under], self._rate, None if styled is None else styled[under], room
+            )
             touched(*views.values())
 
     def _step_rims(self) -> None:
@@ -98,11 +105,19 @@ class Stepper:
         waiting = corners(patch.read for patch in at.left + at.others)
         free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
         # Rims are everywhere: of a mapped canvas, all together would bring all of it into memory.
-        for band in banded({rim: at.rims.pop(rim) for rim in free}, self._high):
+        bands = banded({rim: at.rims[rim] for rim in free}, self._high)
+        for band in bands:  # those that were cut wait as pieces
+            for box, gradient in band.items():
+                if box not in at.rims:
+                    at.rims[box] = gradient
+        for rim in set(free).difference(*bands):
+            del at.rims[rim]
+        for band in bands:
             self._keeper.guard(self._canvas, *band)
             self._keeper.settle()
             for box, gradient in band.items():
                 self._step(box, gradient)
+                del at.rims[box]  # only now: memory may run out before
 
     @cached_property
     def _theirs(self) -> np.ndarray:
@@ -135,6 +150,11 @@ class Stepper:
             views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
             self._adam.update(views, gradient, self._rate, seen)
             touched(gradient, seen, *views.values())
+
+
+def steps_at_once(job: Job) -> bool:
+    """Whether patches step the canvas when they are taken; where they overlap, they step at the sweep's end."""
+    return not job.halo and job.config.sampler is not Sampler.WINDOWS
 
 
 def banded(rims: Mapping[Box, Tensor], high: int) -> list[dict[Box, Tensor]]:

@@ -24,17 +24,25 @@ _BINS = 16  # of frequencies, an octave
 
 
 def stroke_width(source: Source) -> float:
-    """The width of the strokes of a picture, in its pixels; twice as much for one twice as large.
-
-    Exact for stripes; lines that lie loosely come out a fifth wider, heaps of dabs a sixth narrower. Costs
-    one shrink of the picture. Raises PictureError where there is nothing but one colour.
-    """
-    energy = energies(_luma(source))
-    if energy.max() <= 1e-9:
+    """The width of the strokes of a picture (`measured_stroke`); raises PictureError where there are none."""
+    width = measured_stroke(source)
+    if width is None:
         raise PictureError(
             f"{source.name or 'the style'} has no strokes to measure",
             hint="give --style-scale, or another style",
         )
+    return width
+
+
+def measured_stroke(source: Source) -> float | None:
+    """The width of the strokes of a picture, in its pixels; twice as much for one twice as large.
+
+    Exact for stripes; lines that lie loosely come out a fifth wider, heaps of dabs a sixth narrower. Costs
+    one shrink of the picture. None where there is nothing but one colour.
+    """
+    energy = energies(_luma(source))
+    if energy.max() <= 1e-9:
+        return None
     whitened = energy / SIZES**_WHITENED
     share = (whitened / whitened.max()) ** _SHARPNESS
     size = 2 ** (float((share * np.log2(SIZES)).sum()) / float(share.sum()))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tilestyle.canvas import fill, read, reduced
 from tilestyle.config import Normalise, RenderConfig, StyleLoss
-from tilestyle.distances import GramTarget, StatisticsTarget, WassersteinTarget
+from tilestyle.distances import TINY, GramTarget, StatisticsTarget, WassersteinTarget
+from tilestyle.errors import DivergedError
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
 from tilestyle.moments import Moments, MomentSum
 from tilestyle.networks.network import FeatureNetwork
@@ -25,14 +26,25 @@ SURROUNDINGS = 64
 Target = WassersteinTarget | GramTarget | StatisticsTarget
 
 
-def target(moments: Moments, config: RenderConfig) -> Target:
-    """The distance to these moments that the settings ask for."""
+def target(moments: Moments, config: RenderConfig, least: float = TINY) -> Target:
+    """The distance to these moments that the settings ask for.
+
+    Args:
+        moments: What a style, or a part of it, has.
+        config: Which distance, in which units.
+        least: Smallest energy that the style counts as having in this layer (networks.scale).
+
+    Raises:
+        DivergedError: If the moments are not finite.
+    """
+    if not torch.isfinite(moments.second).all():
+        raise DivergedError("the features of the style are not finite", hint="give other weights")
     absolute = config.normalise is Normalise.ABSOLUTE
     if config.style_loss is StyleLoss.W2:
-        return WassersteinTarget(moments, absolute=absolute)
+        return WassersteinTarget(moments, absolute=absolute, least=least)
     if config.style_loss is StyleLoss.GRAM:
-        return GramTarget(moments, absolute=absolute)
-    return StatisticsTarget(moments, config.statistics_weight, absolute=absolute)
+        return GramTarget(moments, absolute=absolute, least=least)
+    return StatisticsTarget(moments, config.statistics_weight, absolute=absolute, least=least)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.anchor import averaged
 from tilestyle.api import identity, working
 from tilestyle.canvas import resized
@@ -42,6 +43,7 @@ class Upscaled:
     agreement: float
 
 
+@isolated
 def upscale(  # noqa: PLR0913  what `render` takes, and a factor
     low: object,
     reference: object,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.api import identity
 from tilestyle.budget import find_device
 from tilestyle.clips import Footage
@@ -52,6 +53,7 @@ class Motion:
         return _tensor(moved(_array(picture), self.backward)).clamp_(0, 1)
 
 
+@isolated
 def stylise(
     clip: Footage,
     style: PathLike,

@@ -12,6 +12,7 @@ from tilestyle.config import Normalise, Optimiser
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.covering import Around, covering
+from tilestyle.distances import TINY
 from tilestyle.draw import Draw
 from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
@@ -19,7 +20,7 @@ from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.objective import Objective, StyleTerm, Terms, Weights
 from tilestyle.plan import Level
-from tilestyle.planes import touched
+from tilestyle.planes import Folder, touched
 from tilestyle.pull import Pulled
 from tilestyle.ranks import Ranks, dealt
 from tilestyle.regions import Global
@@ -52,11 +53,14 @@ class View:
         content: Content | None = None
         if goal.content is not None and weights.content_layers:
             if look.scale == 1 and job.grid(level) > 1:
+                # Where the canvas is; of ranks, each has its own.
+                store = job.beside if isinstance(job.store, Folder) else job.store
                 content = CachedContent(
-                    goal.content, job.network, weights.content_layers, level.extent, self._side
+                    goal.content, job.network, weights.content_layers, level.extent, self._side, store
                 )
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
+            content.faint = {name: job.faint[layer] for layer, name in look.names.items() if layer in job.faint}
             if job.config.normalise is Normalise.ABSOLUTE:
                 content.energy = dict.fromkeys(content.layers, 1.0)
             else:
@@ -80,11 +84,16 @@ class View:
                 for layer, share in weights.style_layers.items()
             },
             job.config.deterministic,
+            {name: job.faint[layer] for layer, name in names.items() if layer in job.faint},
         )
         if job.config.locality:
             return Local(goal.styles[0], job.windows(level, scale), layers, job.config)
         targets = [
-            {name: target(style[layer], job.config) for layer, name in names.items() if layer in style}
+            {
+                name: target(style[layer], job.config, job.faint.get(layer, TINY))
+                for layer, name in names.items()
+                if layer in style
+            }
             for style in goal.styles
         ]
         return Global(targets, layers, goal.regions)

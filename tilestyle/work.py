@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import socket
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from tilestyle.errors import DiskError, OutputError, WorkError
-from tilestyle.images.atomic import replacing
-from tilestyle.memory_size import gib
+from tilestyle import ledger, manifest
+from tilestyle.atomic import replacing
+from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
+from tilestyle.files import content_of
+from tilestyle.manifest import Manifest
+from tilestyle.memory_size import size_of
+from tilestyle.notices import notice
 from tilestyle.ranks import ALONE, Ranks
-from tilestyle.version import __version__
 
-FORMAT = 3
-MANIFEST = "manifest.json"
+MANIFEST, CELLS = "manifest.json", "cells.json"  # of a render, and of a sheet (comparison.py)
 LOCK, OWNER = "lock", "owner.json"
 # File systems on which a machine may see late what another has written.
 INCOHERENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
-# Pictures made fit to be read by windows (images); and what runs before have filmed (film.py).
+# Pictures made fit to be read by windows (images); and what runs before have filmed (splice.py).
 CARRIED = ("source-*", "film-*.mkv")
-OURS = (MANIFEST, LOCK, OWNER, *CARRIED, "*.npz", "*.journal", "*.plane", ".tilestyle-*.part")
+PLANE = ".plane"  # what the names of planes end with
+OURS = (MANIFEST, LOCK, OWNER)
+# What a file system without locks answers.
+UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
+ELSEWHERE = "give another --work-dir"
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,14 @@ class Work:
 
 
 def check_disk(folder: Path, need: int, what: str) -> None:
-    """Raise DiskError unless there is room for so many bytes more in a folder."""
-    free = shutil.disk_usage(folder).free
-    if need > free:
+    """Raise DiskError unless there is room for so many bytes more in a folder, as far as its drive can tell."""
+    try:
+        total, _, free = shutil.disk_usage(folder)
+    except OSError:
+        return
+    if total and need > free:  # some network drives answer 0 for everything
         raise DiskError(
-            f"{what} needs {gib(need)} GiB of disk in {folder}, {gib(free)} GiB is free",
+            f"{what} needs {size_of(need)} of disk in {folder}, {size_of(free)} is free",
             hint="make room, or give another folder",
         )
 
@@ -65,27 +76,78 @@ def file_system(path: Path) -> str:
     return next((found[str(place)] for place in parents if str(place) in found), "")
 
 
-def manifest_of(path: Path) -> dict[str, Any] | None:
-    """What a folder keeps, if anything. Raises WorkError when it cannot be understood."""
-    file = path / MANIFEST
-    if not file.exists():
-        return None
+@contextmanager
+def translated(path: Path, kept: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """The errors of the system in a work folder, in our words; `kept` tells whether there is a checkpoint.
+
+    Raises DiskError for a full disk, OutputError for anything else.
+    """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        form, version = found["format"], found["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkError(f"{file} is damaged ({error})", hint="begin anew with --restart") from error
-    if (form, version) != (FORMAT, __version__):
-        raise WorkError(
-            f"{path} was left by tilestyle {version}, this is {__version__}",
-            hint="go on with that, or begin anew with --restart",
-        )
-    return dict(found)
+        yield
+    except TilestyleError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        hint = "the last checkpoint is kept: " if kept() else ""
+        hint += "make room" if full else "check the drive"
+        raise (DiskError if full else OutputError)(
+            f"{path} cannot be written ({error.strerror or error})",
+            hint=f"{hint} and give the same command again",
+        ) from error
 
 
-def command_of(path: Path) -> dict[str, Any]:
-    """What would go on with the render that was kept; nothing if none was, or a program kept it."""
-    return dict((manifest_of(path) or {}).get("command", {}))
+def acquired(file: Path) -> filelock.FileLock | None:
+    """A lock that this process holds; None on a drive that has no locks, which is said.
+
+    Raises filelock.Timeout where another process holds it, OSError where the file cannot be made.
+    """
+    lock = filelock.FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in UNLOCKABLE:
+            raise
+        notice(f"the drive of {file.parent} has no locks: nothing else may use that folder meanwhile")
+        return None
+    return lock
+
+
+def manifest_of(path: Path) -> Manifest | None:
+    """What a folder keeps, if anything. Raises WorkError when it is not ours, or cannot be understood."""
+    with translated(path):
+        if not ledger.is_marked(path):
+            raise foreign(path)
+    return manifest.read(path / MANIFEST)
+
+
+def foreign(path: Path, name: str | None = None) -> WorkError:
+    """What to raise for a folder that is not one of ours."""
+    old = path / MANIFEST
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        if json.loads(content_of(old, manifest.LARGEST))["format"] in (1, 2, 3):
+            return WorkError(
+                f"{path} was left by an earlier version of tilestyle",
+                hint=f"finish it with that, or {ELSEWHERE}",
+            )
+    if ledger.header(path) is not None:
+        return WorkError(f"{path} was left by another version of tilestyle, or is damaged", hint=ELSEWHERE)
+    holds = f" (it holds {printable(name)})" if name else ""
+    return WorkError(
+        f"{path} is not a work folder of tilestyle{holds}", hint="give an empty folder or a new name"
+    )
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a file is an ordinary one without content."""
+    facts = path.lstat()
+    return stat.S_ISREG(facts.st_mode) and not facts.st_size
+
+
+def printable(text: str) -> str:
+    """A text from a file as it can be shown: short, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
 
 
 class WorkFolder:
@@ -94,15 +156,18 @@ class WorkFolder:
     The first of several ranks locks it, the others are its guests.
     """
 
-    def __init__(self, path: Path, ranks: Ranks = ALONE) -> None:
-        """Create it, or take what is there.
+    def __init__(self, path: Path, ranks: Ranks = ALONE, manifest: str = MANIFEST) -> None:
+        """Create it, or take what is there; `manifest` is the file that says what is kept.
 
         Raises WorkError when it is in use, not a work folder, or not the same folder for all ranks.
         """
         self.path = Path(path)
         self._lock: filelock.FileLock | None = None
+        self._taken = False
+        self._manifest = manifest
         if ranks.first:
             self._take()
+            self._taken = True
         self._check_shared(ranks)
 
     def _take(self) -> None:
@@ -115,23 +180,53 @@ class WorkFolder:
             raise OutputError(
                 f"{path} cannot be made ({error.strerror})", hint="choose another --work-dir"
             ) from error
-        foreign = sorted(set(self.path.iterdir()) - self._files())
-        if foreign and not (self.path / MANIFEST).exists():
-            raise WorkError(f"{self.path} holds {foreign[0].name}", hint="give an empty folder or a new name")
-        lock = filelock.FileLock(path / LOCK)
         try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise WorkError(
-                f"{path} is in use by {self._owner()}", hint="wait for it, or give another --work-dir"
-            ) from None
+            self._mark()
+            for name in (LOCK, OWNER):  # neither is to be written through a link, nor to wait for a pipe
+                if ledger.is_special(path / name):
+                    ledger.claim(path / name)
+            self._acquire()
+            for name in {MANIFEST, CELLS} - {self._manifest}:
+                if name in ledger.names(path):
+                    raise WorkError(f"{path} keeps work of another command", hint=ELSEWHERE)
+            owner = {"process": os.getpid(), "host": socket.gethostname()}
+            (path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
+            ledger.recover(path / self._manifest)
         except OSError as error:
+            self._release()
+            if isinstance(error, TilestyleError):
+                raise
             raise OutputError(
                 f"{path} cannot be written to ({error.strerror})", hint="choose another --work-dir"
             ) from error
-        self._lock = lock
-        owner = {"process": os.getpid(), "host": socket.gethostname()}
-        (self.path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
+        except BaseException:
+            self._release()
+            raise
+
+    def _mark(self) -> None:
+        """Make a new or empty folder ours. Raises WorkError for one that is neither empty nor ours."""
+        if ledger.is_marked(self.path):
+            return
+        # What a kill between making, marking and locking may have left.
+        nothing = {ledger.MARKER, LOCK}
+        found = {each.name: each for each in self.path.iterdir()}
+        others = [name for name in sorted(found) if name not in nothing or not _is_blank(found[name])]
+        if others:
+            raise foreign(self.path, others[0])
+        ledger.mark(self.path, LOCK, OWNER)
+
+    def _acquire(self) -> None:
+        try:
+            self._lock = acquired(self.path / LOCK)
+        except filelock.Timeout:
+            raise WorkError(
+                f"{self.path} is in use by {self._owner()}", hint=f"wait for it, or {ELSEWHERE}"
+            ) from None
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
 
     def _check_shared(self, ranks: Ranks) -> None:
         owner = ranks.told(self._owned())
@@ -149,48 +244,81 @@ class WorkFolder:
                 hint="give a --work-dir on a coherent file system, such as Lustre or GPFS",
             )
 
-    def manifest(self) -> dict[str, Any] | None:
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a checkpoint, damaged or not."""
+        return os.path.lexists(self.path / self._manifest)
+
+    def manifest(self) -> Manifest | None:
         """What was kept, if anything. Raises WorkError when it cannot be understood."""
         return manifest_of(self.path)
 
-    def write(self, manifest: Mapping[str, Any], files: Collection[str]) -> None:
-        """Make this the manifest, and remove what is not among the files that it speaks of."""
+    def write(self, kept: Manifest) -> None:
+        """Make this the manifest, and remove what is not among the files that it speaks of. Raises OSError."""
+        content = manifest.encoded(kept)
+        ledger.claim(self.path / MANIFEST)
         with replacing(self.path / MANIFEST) as file:
-            file.write(json.dumps({"format": FORMAT, "version": __version__, **manifest}, indent=1).encode())
+            file.write(content)
+        staying = {*kept.files, *OURS}
         for path in self._files():
-            if path.name not in {*files, MANIFEST, LOCK, OWNER} and not any(map(path.match, CARRIED)):
-                path.unlink(missing_ok=True)
+            if path.name not in staying and not any(map(path.match, CARRIED)):
+                self._unlink(path)
+        ledger.compact(self.path)
+
+    def tidy(self, staying: Collection[str]) -> None:
+        """Remove planes of ours that a killed run has left, but for some: nobody else uses them."""
+        for path in self._files():
+            if path.suffix == PLANE and path.name not in staying:
+                self._unlink(path)
 
     def clear(self) -> None:
-        """Remove what an earlier render left."""
-        for path in self._files():
+        """Remove what an earlier render left. Raises OSError."""
+        # The manifest first: whatever happens on the way, no checkpoint is left that lacks its files.
+        for path in sorted(self._files(), key=lambda path: path.name != self._manifest):
             if path.name not in (LOCK, OWNER):
-                path.unlink(missing_ok=True)
+                ledger.remove(path)
 
     def close(self, *, remove: bool) -> None:
         """Unlock it; remove it, but for files that are not ours."""
-        if self._lock is None:
+        if not self._taken:
             return
-        if remove:
-            for path in self._files():
-                if path.name != LOCK:
-                    path.unlink(missing_ok=True)
-        self._lock.release()
-        if remove:
-            (self.path / LOCK).unlink(missing_ok=True)
-            with suppress(OSError):  # somebody put something there
-                self.path.rmdir()
+        self._taken = False
+        try:
+            if remove:
+                self.clear()
+                ledger.remove(self.path / OWNER)
+                ledger.unmark(self.path)
+                (self.path / LOCK).unlink(missing_ok=True)
+                self._leave()
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or "no memory"
+            notice(f"the work folder {self.path} cannot be removed ({reason}): remove it by hand")
+        finally:
+            self._release()
+        # On network drives an open file that is removed stays under another name until it is closed.
+        if remove and not ledger.is_marked(self.path):
+            self._leave()
+
+    def _leave(self) -> None:
+        """Remove the folder, unless somebody put something there."""
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _files(self) -> set[Path]:
-        return {path for pattern in OURS for path in self.path.glob(pattern)}
+        return {self.path / name for name in ledger.names(self.path)}
+
+    def _unlink(self, path: Path) -> None:
+        """Remove a file that is not needed any more; where that fails, the next checkpoint tries again."""
+        with suppress(OSError):
+            ledger.remove(path)
 
     def _owner(self) -> str:
-        with suppress(KeyError, TypeError):
+        with suppress(KeyError, TypeError, ValueError):
             owner = self._owned()
-            return f"process {owner['process']} on {owner['host']}"
+            return f"process {int(owner['process'])} on {printable(str(owner['host']))}"
         return "another process"
 
     def _owned(self) -> Any:
-        with suppress(OSError, ValueError):
-            return json.loads((self.path / OWNER).read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError, RecursionError):
+            return json.loads(content_of(self.path / OWNER, 2**12))
         return None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tilestyle import zooming
+from tilestyle.ambient import isolated
 from tilestyle.api import identity, texture
 from tilestyle.config import Quality, RenderConfig
 from tilestyle.drift import PathLike, Watch, sized
@@ -25,6 +26,7 @@ from tilestyle.series import Series, pixels_of, series
 NOBODY = Watch()
 
 
+@isolated
 def zoom(
     style: PathLike,
     folder: PathLike,

@@ -14,6 +14,7 @@ from torch import Tensor
 from tilestyle.errors import SettingError
 from tilestyle.film import Frame, frame_of
 from tilestyle.series import Series, pixels_of
+from tilestyle.validation import LARGEST, check, shown
 
 LOOP = 24  # steps in which the end of a loop becomes its beginning, a third of all at most
 WANDER, ROUND = 0.08, 40.0  # of the point that is approached: half sides from the middle, steps a round
@@ -34,8 +35,9 @@ class Path:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.steps < 1:
-            raise SettingError(f"a zoom of {self.steps} steps", hint="give 1 or more")
+        check(self)
+        if not 1 <= self.steps <= LARGEST:
+            raise SettingError(f"a zoom of {shown(self.steps)} steps", hint="give 1 or more")
         if not 1 < self.factor <= 2:
             raise SettingError(f"a zoom by {self.factor} a step", hint="give a factor above 1, 2 at the most")
         if self.loop and self.steps < 6:

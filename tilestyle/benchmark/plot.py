@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tilestyle.atomic import replacing
 from tilestyle.benchmark.record import Row
 from tilestyle.errors import OutputError, SettingError
 
@@ -89,6 +90,7 @@ def _save(figure: Any, plot: Path) -> None:
     try:
         plot.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".png", ".svg", *{plot.suffix} & {".jpg", ".jpeg"}):
-            figure.savefig(plot.with_suffix(suffix), dpi=150)
+            with replacing(plot.with_suffix(suffix)) as file:
+                figure.savefig(file, dpi=150, format=suffix.removeprefix("."))
     except OSError as error:
         raise OutputError(f"cannot write {plot}: {error.strerror}", hint="give another --plot") from error

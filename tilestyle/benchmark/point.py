@@ -25,7 +25,7 @@ from tilestyle.footprint import CANVAS
 from tilestyle.geometry import rounded_up
 from tilestyle.peak import Peak
 from tilestyle.renderer import optimise
-from tilestyle.rescue import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory
 
 
 @dataclass(frozen=True)

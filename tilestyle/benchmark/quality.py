@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.benchmark.loss import placed_loss
 from tilestyle.benchmark.record import Result, Row
 from tilestyle.benchmark.scene import CONTENT, STYLE, Scene
@@ -33,6 +34,7 @@ def schemes(size: int, patch: int) -> dict[str, dict[str, Any]]:
     }
 
 
+@isolated
 def quality(scene: Scene, size: int, patch: int, sweeps: int | None, told: Callable[[Row], None]) -> Result:
     """Every scheme on the same pictures, the whole way from coarse to fine; losses along the last level."""
     rows: list[dict[str, Any]] = []

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import tilestyle
+from tilestyle.atomic import replacing
 from tilestyle.errors import OutputError
 
 Row = Mapping[str, Any]
@@ -32,7 +33,8 @@ class Result:
         plain = {**circumstances(command), "title": self.title, "figures": self.figures, "rows": self.rows}
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(plain, indent=1) + "\n")
+            with replacing(file) as whole:
+                whole.write((json.dumps(plain, indent=1) + "\n").encode())
         except OSError as error:
             raise OutputError(f"cannot write {file}: {error.strerror}", hint="give another --keep") from error
 
@@ -54,7 +56,9 @@ def circumstances(command: Sequence[str]) -> dict[str, Any]:
 
 def script_command() -> list[str]:
     """How the script at work was called."""
-    return ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    file = Path(sys.argv[0])
+    name = file.parent.name if file.stem == "__main__" else file.stem
+    return ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilestyle.ambient import isolated
 from tilestyle.benchmark.parts import parts
 from tilestyle.benchmark.record import Result, Row
 from tilestyle.benchmark.scene import Scene, square
@@ -19,12 +20,13 @@ from tilestyle.canvas import Canvas
 from tilestyle.geometry import Patch, rounded_up
 from tilestyle.job import Job
 from tilestyle.renderer import optimise, sampled
-from tilestyle.rescue import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory
 
 # Side of the square matrices that measure the machine: large enough to be at its best, done in a second.
 MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 
 
+@isolated
 def speed(
     scenes: Sequence[Scene], patches: Sequence[int], megapixels: float, sweeps: int, told: Callable[[Row], None]
 ) -> Result:

@@ -1,87 +1,77 @@
-"""The commands together, and the one place where errors become messages."""
+"""The start of the program, and the one place where errors become messages.
+
+What the commands need is imported once signals are handled: Ctrl-C may come at any moment.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
-
-from tilestyle.cli import (
-    benchmark,
-    demo,
-    drift,
-    info,
-    invert,
-    presets,
-    preview,
-    render,
-    resume,
-    sheet,
-    texture,
-    upscale,
-    video,
-    zoom,
-)
-from tilestyle.errors import SettingError, TilestyleError
-from tilestyle.version import __version__
-
-app = typer.Typer(
-    help="Render style at any resolution: pictures in the style of others, textures of any size.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("render")(render.render)
-app.command("texture")(texture.texture)
-app.command("invert")(invert.invert)
-app.command("resume")(resume.resume)
-app.command("preview")(preview.preview)
-app.command("sheet")(sheet.sheet)
-app.command("drift")(drift.drift)
-app.command("zoom")(zoom.zoom)
-app.command("upscale")(upscale.upscale)
-app.command("video")(video.video)
-app.command("demo")(demo.demo)
-app.command("info")(info.info)
-app.command("presets")(presets.presets)
-app.add_typer(benchmark.app, name="benchmark")
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"tilestyle {__version__}")
-        raise typer.Exit
-
-
-# Commands that processes started by torchrun run together.
-TOGETHER = ("render", "texture", "invert", "resume")
-
-
-@app.callback()
-def _common(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in TOGETHER:
-        raise SettingError(f"{context.invoked_subcommand} is for one process", hint="call it without torchrun")
+from tilestyle.cli import signals, terminal
 
 
 def main() -> None:
-    """Run the command line; the user's mistakes end in one line and exit code 2."""
+    """Run the command line.
+
+    The user's mistakes end in one line and exit code 2, signals in one line and exit code 128 and their number
+    (130 for Ctrl-C).
+    """
+    # torch keeps what oneDNN has compiled for 1024 shapes of bfloat16 tensors: hundreds of MiB. It reads how
+    # many when it is loaded, and nothing has loaded it yet.
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
     if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+    with signals.handled():
+        try:
+            with terminal.streams():
+                code = _run()
+        except OSError as error:  # standard output
+            terminal.say(f"tilestyle: {error}")
+            code = 2
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Run the command; answers its exit code."""
+    signals.reset()
+    code: int | str | None
+    try:
+        code = _called()
+        signals.over()
+    except signals.Interrupted as ended:
+        terminal.say(f"tilestyle: {signals.farewell(ended)}")
+        code = ended.code
+        signals.over()  # before the exception is gone, and with it what holds further signals back
+    return code
+
+
+def _called() -> int | str | None:
+    from tilestyle.cli.commands import app
+    from tilestyle.errors import TilestyleError
+
     try:
         app()
-    except TilestyleError as error:
+    except SystemExit as ended:
+        return ended.code or 0
+    except (TilestyleError, OSError, MemoryError, RuntimeError) as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"tilestyle: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("tilestyle: interrupted, nothing was written", err=True)
-        sys.exit(130)
+        terminal.say(f"tilestyle: {_said(error)}")
+        return 2
+    return 0
+
+
+def _said(error: BaseException) -> str:
+    """The one line about an error; raises it again where it is nobody's mistake."""
+    from tilestyle.errors import TilestyleError
+    from tilestyle.shortage import is_out_of_memory, reason_of
+    from tilestyle.watching import reason
+
+    if isinstance(error, TilestyleError):
+        return str(error)
+    if is_out_of_memory(error):  # outside of what is rescued
+        return f"memory ran out ({reason_of(error)}); close other programs"
+    if isinstance(error, RuntimeError):
+        raise error
+    return reason(error)

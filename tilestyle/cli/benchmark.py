@@ -9,31 +9,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import roles
+from tilestyle.cli.command import Commands
 from tilestyle.cli.results import show, shown
+from tilestyle.cli.terminal import say
 from tilestyle.config import NetworkName, Precision
-from tilestyle.errors import SettingError
+from tilestyle.errors import SettingError, excerpt
 from tilestyle.memory_size import bytes_of
 
 if TYPE_CHECKING:
     from tilestyle.benchmark.record import Result, Row
     from tilestyle.benchmark.scene import Scene
 
-app = typer.Typer(
+app = Commands(
     help="Measure memory, speed, scaling, quality and many processes on this machine.", no_args_is_help=True
 )
 
+LARGEST = 100_000  # pixels a side: more is no benchmark
 WEIGHTS_HELP = "VGG weights, .safetensors or .pth; random: made up, for time and memory alone."
-Weights = Annotated[str | None, typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's"),
+    roles.NAMED_WEIGHTS,
+]
 Networks = Annotated[list[NetworkName], typer.Option("--network", help="Feature network; repeatable.")]
 Precisions = Annotated[list[Precision], typer.Option("--precision", help="Arithmetic; repeatable.")]
-Patches = Annotated[list[int], typer.Option("--patch", help="Patch side, pixels; repeatable.")]
-Patch = Annotated[int, typer.Option("--patch", help="Patch side, pixels.")]
+Patches = Annotated[
+    list[int], typer.Option("--patch", min=1, max=LARGEST, help="Patch side, pixels; repeatable.")
+]
+Patch = Annotated[int, typer.Option("--patch", min=1, max=LARGEST, help="Patch side, pixels.")]
 Megapixels = Annotated[str, typer.Option(help="Sizes of the square canvas, such as 1,4,16.")]
 Sweeps = Annotated[int, typer.Option(min=2, help="Sweeps of each; the first is not timed.")]
-Keep = Annotated[Path | None, typer.Option(help="JSON file for the result.", show_default=False)]
+Keep = Annotated[
+    Path | None,
+    typer.Option(help="JSON file for the result.", show_default=False),
+    roles.RESULT,
+]
 Plot = Annotated[
     Path | None,
     typer.Option(help="Picture of the result, as .png and .svg; give .jpg for one more.", show_default=False),
+    roles.PLOT,
 ]
 
 
@@ -66,7 +81,7 @@ def memory(
 
     check_plot(plot)
     scene = scene_of(network, weights, precision, device)
-    wall = None if limit is None else bytes_of(limit)
+    wall = None if limit is None else bytes_of(limit, "limit")
     tiled = Point(0, sweeps, patch, memory, wall)
     result = benchmark.memory(scene, parsed_sizes(megapixels), tiled, tell)
     conclude(result, keep)
@@ -89,6 +104,7 @@ def speed(
     """Megapixels a second, beside the bare network, the untiled step and the machine's matrix products."""
     from tilestyle.benchmark import speed as benchmark
 
+    parsed_sizes(str(megapixels))
     scenes = [scene_of(each, weights, kind, device) for each in network for kind in precision]
     conclude(benchmark.speed(scenes, patch, megapixels, sweeps, tell), keep)
 
@@ -123,10 +139,10 @@ def quality(
     network: option.Network = NetworkName.WAVELET,
     weights: Weights = None,
     device: option.Device = "auto",
-    size: Annotated[int, typer.Option(help="Long side of the picture, pixels.")] = 512,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Long side of the picture, pixels.")] = 512,
     patch: Patch = 128,
     sweeps: Annotated[
-        int | None, typer.Option(help="Sweeps of every level.", show_default="by quality")
+        int | None, typer.Option(min=1, help="Sweeps of every level.", show_default="by quality")
     ] = None,
     keep: Keep = None,
     plot: Plot = None,
@@ -162,9 +178,10 @@ def distributed(
     from tilestyle.benchmark import distributed as benchmark
 
     scene = scene_of(network, weights, precision, device)
-    counts = [round(number) for number in parsed_sizes(ranks)]
+    counts = [round(number) for number in parsed_sizes(ranks, "ranks")]
     if counts[0] != 1:
         raise SettingError(f"ranks {ranks} do not begin with 1", hint="give what is compared with first: 1,2,4")
+    parsed_sizes(str(measured), "measured")
     asked = benchmark.Asked(counts, measured, parsed_sizes(megapixels), patch, sweeps)
     conclude(benchmark.distributed(scene, asked, tell), keep)
 
@@ -176,20 +193,22 @@ def scene_of(network: NetworkName, weights: str | None, precision: Precision, de
     return Scene(network, None if network is NetworkName.WAVELET else weights, precision, device)
 
 
-def parsed_sizes(text: str) -> list[float]:
-    """Megapixels, from numbers with commas between them."""
+def parsed_sizes(text: str, name: str = "megapixels") -> list[float]:
+    """Sizes or counts, from numbers with commas between them; raises SettingError by the name of the option."""
     try:
         sizes = [float(part) for part in text.split(",")]
     except ValueError:
         sizes = []
     if not sizes or not all(0 < size < 1e6 for size in sizes):
-        raise SettingError(f"megapixels {text!r} are no sizes", hint="give numbers above 0, such as 1,4,16")
+        raise SettingError(
+            f"{name} cannot be {excerpt(text)}", hint="give numbers above 0, below a million, such as 1,4,16"
+        )
     return sizes
 
 
 def tell(row: Row) -> None:
     """One line a measurement, while the next is on its way."""
-    print(", ".join(f"{key} {shown(value)}" for key, value in row.items()), file=sys.stderr, flush=True)
+    say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
 
 
 def conclude(result: Result, keep: Path | None) -> None:

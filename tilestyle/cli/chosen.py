@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from tilestyle.cli.guarding import check_files
 from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
 
@@ -18,7 +19,7 @@ INSTEAD = {"quality": "sweeps"}
 # Options that say how a render is kept and watched, not what it is of; and those that are kept as settings.
 APART = {
     *("out", "preset", "config_file", "save_config", "preview", "work_dir", "checkpoint_every"),
-    *("keep", "restart", "yes", "quiet", "debug", "film", "fps", "codec", "film_step"),
+    *("keep", "restart", "yes", "overwrite_input", "quiet", "debug", "film", "fps", "codec", "film_step"),
 }
 
 
@@ -45,7 +46,9 @@ def chosen(context: typer.Context, **options: Any) -> RenderConfig:
         if name in asked:
             settings[name] = value
             settings.pop(INSTEAD.get(name, ""), None)
-    return RenderConfig(**{**options, **settings})
+    config = RenderConfig(**{**options, **settings})
+    check_files(context, config)
+    return config
 
 
 def take_up(context: typer.Context, path: Path | None) -> Path | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.config import Quality, RenderConfig
@@ -21,7 +22,11 @@ SIZE = 256  # long side of the renders, pixels: what two slow cores finish in 90
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures; made if it is not there.")] = Path("demo"),
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the pictures; made if it is not there."),
+        roles.DEMONSTRATED,
+    ] = Path("demo"),
     size: Annotated[int, typer.Option(help="Long side of the renders, pixels.")] = SIZE,
     quality: option.QualityOption = Quality.DRAFT,
     device: option.Device = DEFAULT.device,
@@ -31,23 +36,37 @@ def demo(
     debug: option.Debug = False,
 ) -> None:
     """Render and synthesise with the pictures that come along: nothing is downloaded."""
-    from tilestyle.pictures import path_of
-
+    config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
+    made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make folder {out}: {error.strerror}", hint="give another --out") from error
+    try:
+        demonstrate(out, config, quiet=quiet)
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty
+                out.rmdir()
+
+
+def demonstrate(out: Path, config: RenderConfig, *, quiet: bool) -> None:
+    """Render and synthesise into a folder."""
+    from tilestyle.pictures import path_of
+
     content = path_of(CONTENT)
-    config = RenderConfig(size=size, quality=quality, device=device, memory=memory, host_memory=host_memory)
     for name in RENDERED:
-        produce(
+        complete = produce(
             [parsing.StyleFile(path_of(name))],
             config,
             Output(out / f"{CONTENT}-{name}.png", quiet=quiet),
             NOTHING,
             content=content,
         )
-    config = dataclasses.replace(config, size=(size, size))
+        if not complete:  # Ctrl-C is meant for all of them
+            return
+    assert isinstance(config.size, int)
+    config = dataclasses.replace(config, size=(config.size, config.size))
     style = parsing.StyleFile(path_of(SYNTHESISED))
     produce([style], config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tilestyle.memory_size import gib
-from tilestyle.progress import Event, Finished, LevelStarted, Observer, PatchHalved, Resumed, Started, SweepDone
+from tilestyle.cli import signals
+from tilestyle.cli.terminal import console, say
+from tilestyle.memory_size import size_of
+from tilestyle.progress import (
+    Event,
+    Finished,
+    LevelStarted,
+    Observer,
+    PatchHalved,
+    Resumed,
+    Started,
+    Stopped,
+    SweepDone,
+)
+from tilestyle.watching import guarded
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 2.0
@@ -26,11 +36,11 @@ class Bar:
     def __init__(self, peak: Callable[[], int]) -> None:
         self._peak = peak
         self._progress = Progress(
-            TextColumn("{task.fields[where]}"),
+            TextColumn("{task.fields[where]}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.percentage:3.0f}%"),
-            TextColumn("{task.fields[what]}"),
-            console=Console(stderr=True),
+            TextColumn("{task.percentage:3.0f}%", markup=False),
+            TextColumn("{task.fields[what]}", markup=False),
+            console=console(stderr=True),
             transient=True,
         )
         self._task = self._progress.add_task("", total=1.0, where="", what="starting")
@@ -43,10 +53,10 @@ class Bar:
             done = event.seconds / max(event.seconds + event.seconds_left, 1e-9)
             where, what = described(event, self._peak())
             self._progress.update(self._task, completed=done, where=where, what=what)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Stopped | Finished):
             self._progress.stop()
         else:
-            self._progress.console.print(announced(event), highlight=False)
+            self._progress.console.print(announced(event))
 
 
 class Lines:
@@ -59,13 +69,13 @@ class Lines:
     def __call__(self, event: Event) -> None:
         """Print a line when it is time to."""
         if isinstance(event, Started | Resumed | PatchHalved):
-            print(announced(event), file=sys.stderr, flush=True)
+            say(announced(event))
         if not isinstance(event, SweepDone):
             return
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES or event.sweep + 1 == event.level.sweeps:
             self._last = now
-            print(", ".join(described(event, self._peak())), file=sys.stderr, flush=True)
+            say(", ".join(described(event, self._peak())))
 
 
 def described(event: SweepDone, peak: int) -> tuple[str, str]:
@@ -75,7 +85,7 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     where += f"sweep {event.sweep + 1}/{event.level.sweeps}"
     terms = {"style": event.style, "content": event.content, "tv": event.tv, "anchor": event.anchor}
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
-    what += f" {event.megapixels_per_second:.2f} MP/s peak {peak / 2**30:.2f} GiB"
+    what += f" {event.megapixels_per_second:.2f} MP/s peak {size_of(peak)}"
     return where, f"{what} {clock(event.seconds_left)} left"
 
 
@@ -86,19 +96,21 @@ def announced(event: Started | Resumed | PatchHalved) -> str:
     if isinstance(event, Resumed):
         box = event.level.extent.picture
         where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height}"
-        return f"going on at {where} sweep {event.sweep + 1}, after {clock(event.seconds)}"
+        sweep = event.sweep + 1
+        at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, where all sweeps are done"
+        return f"continuing at {at}, after {clock(event.seconds)}"
     memory = of(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = of(event.held, event.host_limit)
-    files = f" and {gib(event.disk)} GiB on disk" if event.disk else ""
-    return (
-        f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, about {approximately(event.seconds())}"
-    )
+    files = f" and {size_of(event.disk)} on disk" if event.disk else ""
+    seconds = event.seconds()
+    time_needed = "time unknown" if seconds is None else f"about {approximately(seconds)}"
+    return f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, {time_needed}"
 
 
 def of(need: int, limit: int | None) -> str:
     """Bytes needed, of those that were given if they were."""
-    return f"about {gib(need)} GiB" if limit is None else f"{gib(need)} of {gib(limit)} GiB"
+    return f"about {size_of(need)}" if limit is None else f"{size_of(need)} of {size_of(limit)}"
 
 
 def approximately(seconds: float) -> str:
@@ -131,6 +143,7 @@ class Preview:
         if now - self._last >= SECONDS_BETWEEN_PREVIEWS:
             from tilestyle.images import write_picture
 
+            self._last = now  # one that cannot be written is not tried again at once
             write_picture(self._path, event.picture())
             spent = time.monotonic() - now
             self._last = time.monotonic() + max(0.0, 10 * spent - SECONDS_BETWEEN_PREVIEWS)
@@ -146,31 +159,44 @@ def together(observers: list[Observer]) -> Observer:
     return tell
 
 
+def warn(text: str) -> None:
+    """Say what went wrong and does not end the command."""
+    say(f"tilestyle: {text}")
+
+
 def watcher(*, quiet: bool, preview: Path | None, peak: Callable[[], int]) -> Observer:
-    """The observer for a command: a bar in a terminal, else lines; and the preview."""
+    """The observer for a command: a bar in a terminal, else lines; and the preview. None of them ends it."""
     observers: list[Observer] = []
     if not quiet:
-        observers.append(Bar(peak) if sys.stderr.isatty() else Lines(peak))
+        shown: Observer = Bar(peak) if sys.stderr.isatty() else Lines(peak)
+        observers.append(guarded(shown, "the progress display", warn))
     if preview:
-        observers.append(Preview(preview))
+        # It may be on a drive that comes back.
+        observers.append(guarded(Preview(preview), f"the preview {preview}", warn, again=True))
     return together(observers)
 
 
+def obey(event: Event) -> None:
+    """Note what a render has come to, for signals; end it where a request to end has waited for that."""
+    last = (
+        isinstance(event, SweepDone)
+        and event.level.index + 1 == event.levels
+        and event.sweep + 1 == event.level.sweeps
+    )
+    if last or isinstance(event, Stopped):
+        signals.enter(signals.Doing.FINISHING)
+    elif isinstance(event, Finished):
+        signals.enter(signals.Doing.WRITING)
+    if isinstance(event, Stopped | Finished):
+        signals.end_if_asked()
+
+
 @contextmanager
-def stop_on_interrupt(*, quiet: bool = False) -> Iterator[Callable[[], bool]]:
-    """A question that Ctrl-C answers with yes; a second Ctrl-C ends the program as ever."""
-    asked = False
+def stop_on_interrupt(*, quiet: bool = False, keeps: bool = False) -> Iterator[Callable[[], bool]]:
+    """A question that Ctrl-C answers with yes; a second Ctrl-C ends the command.
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if quiet:
-            return
-        print("\nstopping after this patch; once more to give up", file=sys.stderr, flush=True)
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+    With `keeps`, a request to end (SIGTERM and the like) is answered with yes, too: the command ends where
+    `obey` hears that the work has been kept. Without, it ends at once.
+    """
+    with signals.stopping(quiet=quiet, keeps=keeps) as stop:
+        yield stop

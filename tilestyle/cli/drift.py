@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
 from tilestyle.config import DRIFT, FilmConfig
@@ -23,12 +23,17 @@ FILM = FilmConfig()
 
 
 def drift(
-    start: Annotated[Path, typer.Argument(help="Picture to begin with.", show_default=False)],
+    start: Annotated[
+        Path,
+        typer.Argument(help="Picture to begin with.", show_default=False),
+        roles.START,
+    ],
     style: Annotated[
         list[Path],
         typer.Option(
             "--style", "-s", help="Picture whose style is taken; repeatable, taken in turn.", show_default=False
         ),
+        roles.STYLE_FILE,
     ],
     out: option.OutFolder,
     cycles: Annotated[int, typer.Option(help="Times through all the styles.")] = 10,
@@ -45,6 +50,7 @@ def drift(
     precision: option.PrecisionOption = DRIFT.precision,
     patch: option.Patch = DRIFT.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     film: option.SeriesFilm = None,
     between: option.Between = 11,
     fps: option.Fps = FILM.fps,

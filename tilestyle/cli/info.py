@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tilestyle.choices import Format
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
+from tilestyle.cli.terminal import console, plain
 from tilestyle.config import NetworkName, RenderConfig
-from tilestyle.memory_size import gib
+from tilestyle.errors import PictureError
+from tilestyle.memory_size import size_of
 from tilestyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
@@ -26,7 +28,9 @@ DEFAULT = RenderConfig()
 
 def info(
     file: Annotated[
-        Path | None, typer.Argument(help="Picture to describe, and to plan a render of.", show_default=False)
+        Path | None,
+        typer.Argument(help="Picture to describe, and to plan a render of.", show_default=False),
+        roles.DESCRIBED,
     ] = None,
     size: option.Size = None,
     network: option.Network = DEFAULT.network,
@@ -37,6 +41,7 @@ def info(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     debug: option.Debug = False,
 ) -> None:
     """Describe this machine; or a picture: what it is, what made it, what a render of it would need."""
@@ -69,7 +74,7 @@ def machine() -> None:
     table.add_row("python", platform.python_version())
     for library in LIBRARIES:
         table.add_row(library, version(library))
-    table.add_row("device", f"{device}, {free_bytes(device) / 2**30:.1f} GiB free")
+    table.add_row("device", f"{device}, {size_of(free_bytes(device))} free")
     table.add_row("precision", str(find_dtype(Precision.AUTO, device)).removeprefix("torch."))
     table.add_row("network wavelet", "built in")
     for name in (NetworkName.VGG16, NetworkName.VGG19):
@@ -77,48 +82,55 @@ def machine() -> None:
         table.add_row(
             f"network {name}", f"weights in {file}" if file else "weights not here: downloaded when used"
         )
-    Console().print(table)
+    console().print(table)
 
 
 def picture(file: Path, config: RenderConfig) -> None:
-    """Print what a picture is, the settings that made it, and what a render of it would need."""
-    from tilestyle.images import inspect_picture, read_provenance
+    """Print what a picture is, the settings that made it, and what a render of it would need.
+
+    Raises:
+        PictureError: After what can be said, why a render would refuse the picture.
+    """
+    from tilestyle.images import check_pixels, inspect_picture, read_provenance
 
     found = inspect_picture(file)
     table = _table()
-    table.add_row("picture", f"{found.name}, {found.format}, {found.file_bytes / 1e6:.2f} MB")
+    table.add_row("picture", plain(f"{found.name}, {found.format}, {size_of(found.file_bytes)}"))
     table.add_row("size", f"{found.width} x {found.height}, {found.width * found.height / 1e6:.1f} MP")
-    table.add_row("pixels", f"{found.mode}, {found.depth} bits a channel")
-    table.add_row("profile", found.profile)
+    table.add_row("pixels", plain(f"{found.mode}, {found.depth} bits a channel"))
+    table.add_row("profile", plain(found.profile))
     if found.dpi:
         table.add_row("dpi", f"{found.dpi[0]:g} x {found.dpi[1]:g}")
-    made = read_provenance(file)
-    for key, value in (made or {}).items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        table.add_row(f"made: {key}", shown)
-    console = Console()
-    if found.format == Format.DEEP_ZOOM.label:
-        console.print(table)
-        return
-    table.add_row("strokes", strokes(file, found.height * found.width))
-    console.print(table)
-    console.print(plan(found.height, found.width, config))
+    shown, refusal = console(), None
+    try:
+        made = read_provenance(file)
+        for key, value in (made or {}).items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            table.add_row(plain(f"made: {key}"), plain(text))
+        if found.format != Format.DEEP_ZOOM.label:
+            check_pixels(found.name, found.height, found.width)
+            table.add_row("strokes", strokes(file, found.height * found.width))
+    except PictureError as error:
+        refusal = error
+    shown.print(table)
+    if refusal:
+        raise refusal
+    if found.format != Format.DEEP_ZOOM.label:  # made to be looked at: nothing is rendered from it
+        shown.print(plan(found.height, found.width, config))
 
 
 def strokes(file: Path, pixels: int) -> str:
-    """How wide the strokes of a picture are, were it a style."""
-    from tilestyle.errors import PictureError
+    """How wide the strokes of a picture are, were it a style. Raises PictureError where it cannot be read."""
     from tilestyle.images import open_source
-    from tilestyle.stroke import stroke_width
+    from tilestyle.stroke import measured_stroke
 
     if pixels > MEASURED:
         return "not measured, which would take a while"
-    try:
-        with open_source(file) as source:
-            width = stroke_width(source)
-            share = 100 * width / max(source.height, source.width)
-    except PictureError:  # that the pixels cannot be had is no reason not to say the rest
-        return "not to be measured"
+    with open_source(file) as source:
+        width = measured_stroke(source)
+        if width is None:
+            return "none: one colour"
+        share = 100 * width / max(source.height, source.width)
     return f"about {width:.1f} pixels wide, {share:.2f} % of the long side"
 
 
@@ -128,11 +140,13 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
     from tilestyle.footprint import Pictures
     from tilestyle.plan import patches_of, picture_size
     from tilestyle.resolved import planned, resolve
+    from tilestyle.sources import ample_sides
 
     seen = resolve(config, with_content=True)
     # Of a style nothing is known here: one as large as the render counts.
     size = picture_size(config.size, (height, width))
-    found = planned(config, seen, Pictures((size,), (height, width)), files=True)
+    read = ample_sides((height, width), size)
+    found = planned(replace(config, size=size), seen, Pictures((size,), read), files=True)
     table = Table("level", "picture", "canvas", "sweeps", "patches a sweep", title="a render would need")
     passes = 0
     pixels = 0
@@ -149,10 +163,10 @@ def plan(height: int, width: int, config: RenderConfig) -> Table:
         )
     device = seen.network.device
     work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
-    files = f" and {gib(found.need.disk)} GiB on disk" if found.settled.mapped else ""
+    files = f" and {size_of(found.need.disk)} on disk" if found.settled.mapped else ""
     table.caption = (
-        f"patch {found.side}, {gib(needed(found.need, device, found.home))} GiB on {device}; "
-        f"canvas {gib(found.need.held)} GiB in RAM{files}; {passes} patch passes over "
+        f"patch {found.side}, {size_of(needed(found.need, device, found.home))} on {device}; "
+        f"canvas {size_of(found.need.held)} in RAM{files}; {passes} patch passes over "
         f"{pixels / 1e6:.0f} MP, {work / 1e12:.1f} Tflop in convolutions"
     )
     return table

@@ -10,7 +10,7 @@ import typer
 from tilestyle.agreement import inverting
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
@@ -20,7 +20,11 @@ DEFAULT, FILM = RenderConfig(), FilmConfig()
 
 
 def invert(
-    content: Annotated[Path, typer.Argument(help="Picture whose activations are taken.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="Picture whose activations are taken.", show_default=False),
+        roles.CONTENT,
+    ],
     out: option.Out,
     layer: Annotated[
         list[str] | None,
@@ -50,6 +54,7 @@ def invert(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     overlap: option.Overlap = DEFAULT.overlap,
     depth: option.Depth = 8,
     compression: option.CompressionOption = Compression.DEFLATE,
@@ -63,6 +68,7 @@ def invert(
             show_default=False,
             rich_help_panel=option.OUTPUT,
         ),
+        roles.FRAMES,
     ] = None,
     film: option.Film = None,
     fps: option.Fps = FILM.fps,
@@ -73,6 +79,7 @@ def invert(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -93,6 +100,7 @@ def invert(
         patch=patch,
         memory=memory,
         host_memory=host_memory,
+        max_input_pixels=max_input_pixels,
         overlap=overlap,
     )
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))

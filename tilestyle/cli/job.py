@@ -11,19 +11,29 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from tilestyle.choices import Compression, Format
+from tilestyle.cli import signals
 from tilestyle.cli.chosen import Kept
 from tilestyle.cli.filming import Film
+from tilestyle.cli.guarding import over_input
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
-from tilestyle.config import Optimiser, Precision, RenderConfig
-from tilestyle.memory_size import gib
+from tilestyle.cli.roles import SETTINGS
+from tilestyle.cli.terminal import say
+from tilestyle.config import RenderConfig
+from tilestyle.errors import TilestyleError
+from tilestyle.memory_size import size_of
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
+    from tilestyle.checkpoint import Checkpoints
     from tilestyle.images import Json, Picture, Source
     from tilestyle.job import Job
+    from tilestyle.peak import Peak
     from tilestyle.printing import Printing, Ready
+    from tilestyle.progress import Event, Finished, Observer
     from tilestyle.ranks import Ranks
 
 
@@ -41,7 +51,7 @@ WITH_VALUE = (
     "--codec",
     "--film-step",
 )
-WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--quiet", "-q", "--debug")
+WITHOUT_VALUE = ("--yes", "-y", "--restart", "--keep", "--overwrite-input", "--quiet", "-q", "--debug")
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,8 @@ class Output:
 
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
+        from tilestyle.atomic import check_place
+        from tilestyle.frames import check_folder
         from tilestyle.images import WriteOptions, check_writable, disk_bytes
         from tilestyle.work import check_disk
 
@@ -91,8 +103,12 @@ class Output:
         check_disk(file.parent, disk_bytes(file, height, width, 3, self.depth), "the picture")
         if self.preview:
             check_writable(self.preview, height, width)
+        if self.frames:
+            check_folder(self.frames)
         if self.film:
             self.film.check()
+        if self.settings:
+            check_place(self.settings.file)
 
 
 @contextmanager
@@ -107,11 +123,11 @@ def readied(
 
     With a folder to convert them into, they may be larger than memory.
     """
-    from tilestyle.images import open_source
+    from tilestyle.images import open_source, pixel_limit
     from tilestyle.printing import ready
     from tilestyle.sources import Style
 
-    with ExitStack() as opened:
+    with pixel_limit(config.max_input_pixels), ExitStack() as opened:
 
         def source(file: Path) -> Source:
             return opened.enter_context(open_source(file, convert_into))
@@ -135,18 +151,32 @@ def produce(
     printing: Printing | None = None,
     content: Path | None = None,
     finish: Callable[[Picture], Picture] = lambda picture: picture,
-) -> None:
+    after: Callable[[], None] = lambda: None,
+) -> bool:
     """Render, show progress, write the picture with its settings, say what was done.
 
-    `finish` makes what is written of what was rendered. Of several ranks that torchrun has started, the first
-    one speaks and writes.
+    Of several ranks that torchrun has started, the first one speaks and writes. The work folder is removed when
+    all has been written, by `after` too.
+
+    Args:
+        styles: The pictures whose style is taken.
+        config: The settings of the render.
+        output: Where the picture goes.
+        keeping: Where the work is kept.
+        printing: How it is printed, if it is.
+        content: The content, if there is one.
+        finish: Makes what is written of what was rendered.
+        after: Writes what else there is to write.
+
+    Returns:
+        Whether the render ran to its end.
     """
     from tilestyle.ranks import joined
 
     with joined() as ranks:
         if not ranks.first:
             output = replace(output, quiet=True, preview=None, frames=None, film=None, settings=None)
-        _produce(styles, config, output, keeping, printing, content, finish, ranks)
+        return _produce(styles, config, output, keeping, printing, content, finish, after, ranks)
 
 
 def _produce(
@@ -157,65 +187,156 @@ def _produce(
     printing: Printing | None,
     content: Path | None,
     finish: Callable[[Picture], Picture],
+    after: Callable[[], None],
     ranks: Ranks,
-) -> None:
+) -> bool:
     from tilestyle.api import working
     from tilestyle.budget import find_device
-    from tilestyle.cli.display import clock, stop_on_interrupt, together, watcher
+    from tilestyle.cli.display import obey, stop_on_interrupt, together, warn
     from tilestyle.cli.filming import filmed
-    from tilestyle.frames import Frames
     from tilestyle.images import source_from
     from tilestyle.peak import Peak
     from tilestyle.preparation import prepare
-    from tilestyle.progress import Event, Finished
     from tilestyle.rendering import run
+    from tilestyle.watching import guarded
 
     peak = Peak(find_device(config.device))
     with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made
         if ranks.first:
             output.check(output.file, found.height, found.width, found.dpi)
         size = found.height, found.width
-    ends: list[Finished] = []
-    watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
-    if output.frames:
-        watch = together([watch, Frames(output.frames, *size)])
-
-    def observe(event: Event) -> None:
-        if isinstance(event, Finished):
-            ends.append(event)
-        watch(event)
+    seen = Seen()
+    observe = observer(output, size, peak, seen)
 
     work = keeping.work(output.file, ranks)
+    signals.kept_by(lambda: "" if work is None else continued(work.path))
     with (
         working(work, lambda: identity(styles, config, content, printing), keeping.agree) as checkpoints,
         readied(styles, config, printing, content, checkpoints.path if checkpoints else None) as found,
-        stop_on_interrupt(quiet=not ranks.first) as stop,
+        stop_on_interrupt(quiet=not ranks.first, keeps=work is not None and ranks.count == 1) as stop,
     ):
         if not output.quiet:
             tell_strokes(found, printing)
         job = prepare(found.styles or None, found.config, found.content, checkpoints)
         if output.settings:
-            keep_settings(output.settings, config, job)
+            guarded(keep_settings, f"writing {output.settings.file}", warn)(output.settings, config, job)
         finest = job.levels[-1].extent.picture
-        with filmed(output.film, finest.height, finest.width, checkpoints) as observers:
-            picture = run(job, together([observe, *observers]), stop, checkpoints)
-        if not ranks.first:
-            return
-        picture = finish(picture)
-        made = provenance(styles, found.config, content)
-        output.write(found.printed(source_from(picture)), found.dpi, made)
+        with told_what_is_kept(checkpoints, lambda: seen.end is not None):
+            with filmed(output.film, finest.height, finest.width, checkpoints) as observers:
+                picture = run(job, together([observe, *observers, obey]), stop, checkpoints)
+            if not ranks.first:
+                return True
+            # A partial picture does not replace an original.
+            spared = not seen.complete and over_input(output.file, inputs_of(styles, config, content))
+            if not spared:
+                picture = finish(picture)
+                made = provenance(styles, found.config, content)
+                made["machine"] = job.machine | ({"patch": seen.side} if seen.side else {})
+                output.write(found.printed(source_from(picture)), found.dpi, made)
+                signals.wrote(output.file)
+                after()
         left = checkpoints is not None and checkpoints.any and not checkpoints.complete
-    if not output.quiet:
-        end = ends[-1]
-        stopped = "" if end.complete else "stopped early, "
-        unit = "h" if round(end.seconds) >= 3600 else "min"
-        print(
-            f"wrote {output.file}: {picture.width} x {picture.height}, {stopped}"
-            f"{clock(end.seconds)} {unit}, peak {gib(peak.bytes())} GiB",
-            file=sys.stderr,
+    folder = work.path if left and work else None
+    if spared or not output.quiet:
+        report(output.file, None if spared else picture, seen, peak.bytes(), folder)
+    if spared:
+        raise typer.Exit(130)
+    return seen.complete
+
+
+@dataclass
+class Seen:
+    """What was seen of a render that matters after it."""
+
+    end: Finished | None = None
+    side: int | None = None  # of patches, where memory ran out
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ran to its end."""
+        return self.end is not None and self.end.complete
+
+
+def observer(output: Output, size: tuple[int, int], peak: Peak, seen: Seen) -> Observer:
+    """What watches a render: progress, preview and frames; and notes what matters after it."""
+    from tilestyle.cli.display import together, warn, watcher
+    from tilestyle.frames import Frames
+    from tilestyle.progress import Finished, PatchHalved
+    from tilestyle.watching import guarded
+
+    watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
+    if output.frames:
+        frames = Frames(output.frames, *size)
+        watch = together([watch, guarded(frames, f"writing frames into {output.frames}", warn)])
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Finished):
+            seen.end = event
+        elif isinstance(event, PatchHalved):
+            seen.side = event.side
+        watch(event)
+
+    return observe
+
+
+def report(file: Path, picture: Picture | None, seen: Seen, peak: int, folder: Path | None) -> None:
+    """Say what was written, and with a folder how to continue; without a picture, why none was."""
+    from tilestyle.cli.display import clock
+
+    if picture is None:
+        say(f"stopped early: {file} is an input and was left as it was")
+    else:
+        assert seen.end is not None, "a picture was rendered"
+        stopped = "" if seen.complete else "stopped early, "
+        unit = "h" if round(seen.end.seconds) >= 3600 else "min"
+        say(
+            f"wrote {file}: {picture.width} x {picture.height}, {stopped}"
+            f"{clock(seen.end.seconds)} {unit}, peak {size_of(peak)}"
         )
-        if left and work:
-            print(f"tilestyle resume {work.path} goes on", file=sys.stderr)
+    if folder is not None:
+        say(f"to continue: {continued(folder)}")
+
+
+@contextmanager
+def told_what_is_kept(checkpoints: Checkpoints | None, rendered: Callable[[], bool]) -> Iterator[None]:
+    """Say how the picture can be had after all, whatever goes wrong in the block.
+
+    Args:
+        checkpoints: Where the render is kept, if anywhere.
+        rendered: Whether rendering had ended, so that what failed is the writing.
+    """
+    try:
+        yield
+    except BaseException as error:
+        said = "" if checkpoints is None else kept(checkpoints)
+        if said and isinstance(error, TilestyleError):
+            if rendered():
+                error.args = (f"{error}; {said}",)
+        elif said and not isinstance(error, signals.Interrupted):  # which says it itself
+            say(f"tilestyle: {said}")
+        raise
+
+
+def kept(checkpoints: Checkpoints) -> str:
+    """What is left of a render that could not be written, and the command that finishes it."""
+    if checkpoints.finished:
+        return f"nothing is lost: tilestyle resume {checkpoints.path} writes the picture"
+    if checkpoints.any:
+        return f"tilestyle resume {checkpoints.path} continues from the last checkpoint"
+    return ""
+
+
+def continued(folder: Path) -> str:
+    """The command that continues what a work folder keeps; "" if it keeps nothing."""
+    from tilestyle.work import MANIFEST
+
+    return f"tilestyle resume {folder}" if (folder / MANIFEST).is_file() else ""
+
+
+def inputs_of(styles: Sequence[StyleFile], config: RenderConfig, content: Path | None) -> list[object]:
+    """Everything that a render reads, files among them."""
+    settings = [getattr(config, name) for name in SETTINGS]
+    return [*(part for each in styles for part in (each.path, each.mask)), content, *settings]
 
 
 def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
@@ -223,14 +344,7 @@ def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
 
     from tilestyle.settings import save
 
-    lasting = config.optimiser is Optimiser.LBFGS
-    settled = replace(
-        config,
-        patch=job.side,
-        precision=Precision.BF16 if job.network.dtype.itemsize == 2 else Precision.FP32,
-        keep_content=None if lasting else job.content_kept,
-        history=job.history if lasting else None,
-    )
+    settled = replace(config, **{"keep_content": None, "history": None, **job.settled})
     save(kept.file, settled, kept.command, kept.run)
 
 
@@ -259,7 +373,7 @@ def tell_strokes(found: Ready, printing: Printing | None) -> None:
     if printing is not None and printing.stroke is not None:
         shown = f"strokes of {printing.stroke}: style scale {found.config.style_scale:.3g}"
         shown += f", {found.enlarged:.1f} times the style's own pixels" if found.enlarged > 1 else ""
-        print(shown, file=sys.stderr)
+        say(shown)
 
 
 def provenance(styles: Sequence[StyleFile], config: RenderConfig, content: Path | None) -> dict[str, Json]:

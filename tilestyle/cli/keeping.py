@@ -37,7 +37,7 @@ class Keeping:
                 raise SettingError("several ranks need a work folder", hint="run this command without torchrun")
             return None
         if not self.minutes >= 0:
-            raise SettingError(f"a checkpoint every {self.minutes} minutes", hint="give a number from 0 up")
+            raise SettingError(f"checkpoint-every cannot be {self.minutes}", hint="give minutes, from 0 up")
         path = self.folder or file.with_name(f"{file.name}.work")
         command = {"words": sys.argv[1:], "folder": str(Path.cwd())}
         return Work(path, self.minutes * 60, self.restart, self.keep, command, ranks)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.choices import SUFFIXES, Codec, Compression, Format, Intent
+from tilestyle.choices import MAX_INPUT_PIXELS, SUFFIXES, Codec, Compression, Format, Intent
+from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
     Color,
@@ -21,6 +22,16 @@ from tilestyle.config import (
     Tileable,
 )
 from tilestyle.paper import DPI, Fit
+
+
+def _allow_pixels(context: typer.Context, most: int | None) -> int | None:
+    """Let pictures of so many pixels be read, by whatever reads them in this command."""
+    if most is not None and not context.resilient_parsing:
+        from tilestyle.images import pixel_limit
+
+        context.with_resource(pixel_limit(most))
+    return most
+
 
 LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
 FILM = "Film"
@@ -44,6 +55,7 @@ ConfigFile = Annotated[
         show_default=False,
         rich_help_panel=SETTINGS,
     ),
+    roles.CONFIG,
 ]
 SaveConfig = Annotated[
     Path | None,
@@ -53,9 +65,14 @@ SaveConfig = Annotated[
         show_default=False,
         rich_help_panel=SETTINGS,
     ),
+    roles.SAVED,
 ]
 
-Style = Annotated[Path, typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False)]
+Style = Annotated[
+    Path,
+    typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False),
+    roles.STYLE_FILE,
+]
 Styles = Annotated[
     list[str],
     typer.Option(
@@ -65,6 +82,7 @@ Styles = Annotated[
         "colour of its region.",
         show_default=False,
     ),
+    roles.STYLE,
 ]
 StyleBlend = Annotated[
     str | None,
@@ -79,6 +97,7 @@ Mask = Annotated[
         show_default=False,
         rich_help_panel=LOOK,
     ),
+    roles.MASK,
 ]
 Locality = Annotated[
     float,
@@ -100,10 +119,20 @@ BlendMap = Annotated[
         show_default=False,
         rich_help_panel=LOOK,
     ),
+    roles.BLEND_MAP,
 ]
 Out = Annotated[
     Path,
     typer.Option("--out", "-o", help=f"Picture to write: {' '.join(SUFFIXES)}.", show_default=False),
+    roles.PICTURE,
+]
+OverwriteInput = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite-input",
+        help="Let --out replace one of the inputs, once the picture is complete.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Size = Annotated[
     str | None,
@@ -126,6 +155,7 @@ Preview = Annotated[
     typer.Option(
         help="Picture kept fresh while it runs: open it to watch.", show_default=False, rich_help_panel=OUTPUT
     ),
+    roles.WATCHED,
 ]
 Deterministic = Annotated[
     bool,
@@ -176,6 +206,7 @@ ProofOption = Annotated[
         show_default=False,
         rich_help_panel=PRINT,
     ),
+    roles.PROFILE,
 ]
 IntentOption = Annotated[
     Intent,
@@ -258,6 +289,7 @@ InitOption = Annotated[
         show_default="content if there is one",
         rich_help_panel=LOOK,
     ),
+    roles.INIT,
 ]
 OptimiserOption = Annotated[
     Optimiser,
@@ -296,6 +328,7 @@ WeightsFile = Annotated[
         show_default="torchvision's, downloaded once",
         rich_help_panel=COMPUTATION,
     ),
+    roles.WEIGHTS,
 ]
 PoolingOption = Annotated[
     Pooling, typer.Option("--pooling", help="How a VGG halves its features.", rich_help_panel=COMPUTATION)
@@ -321,6 +354,16 @@ HostMemory = Annotated[
     typer.Option(
         help="RAM for canvas, optimiser and pictures to stay within, such as 4GiB.",
         show_default="no limit",
+        rich_help_panel=COMPUTATION,
+    ),
+]
+MaxInputPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="Pixels of the largest picture that is read: a small file can claim any number of them.",
+        show_default=f"{MAX_INPUT_PIXELS}, a gigapixel",
+        min=2,
+        callback=_allow_pixels,
         rich_help_panel=COMPUTATION,
     ),
 ]
@@ -362,6 +405,7 @@ Film = Annotated[
         show_default=False,
         rich_help_panel=FILM,
     ),
+    roles.FILM,
 ]
 SeriesFilm = Annotated[
     Path | None,
@@ -371,8 +415,11 @@ SeriesFilm = Annotated[
         show_default=False,
         rich_help_panel=FILM,
     ),
+    roles.FILM,
 ]
-Between = Annotated[int, typer.Option(min=0, help="Frames between two pictures.", rich_help_panel=FILM)]
+Between = Annotated[
+    int, typer.Option(min=0, max=10_000, help="Frames between two pictures.", rich_help_panel=FILM)
+]
 StepSize = Annotated[
     str, typer.Option("--size", help="Long side in pixels, or WIDTHxHEIGHT.", rich_help_panel=OUTPUT)
 ]
@@ -383,7 +430,9 @@ StepSweeps = Annotated[
     ),
 ]
 OutFolder = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder for the numbered pictures.", show_default=False)
+    Path,
+    typer.Option("--out", "-o", help="Folder for the numbered pictures.", show_default=False),
+    roles.NUMBERED,
 ]
 Fps = Annotated[float, typer.Option(help="Frames a second.", rich_help_panel=FILM)]
 CodecOption = Annotated[
@@ -405,6 +454,7 @@ WorkDir = Annotated[
         show_default="OUT.work",
         rich_help_panel=KEEPING,
     ),
+    roles.WORK,
 ]
 CheckpointEvery = Annotated[
     float, typer.Option("--checkpoint-every", help="Minutes between checkpoints.", rich_help_panel=KEEPING)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from tilestyle.choices import Intent
 from tilestyle.config import Init
-from tilestyle.errors import SettingError
+from tilestyle.errors import SettingError, excerpt
+from tilestyle.files import is_file
 from tilestyle.paper import Fit, parsed_length, parsed_paper
 
 if TYPE_CHECKING:
     from tilestyle.printing import Printing
+
+
+LARGEST_SIDE = 2**32 - 1  # pixels: of TIFF, the largest that can be written
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,17 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise SettingError(f"size {text!r} is no size", hint="give a long side like 2048, or 3000x2000")
-    return int(parts[0]) if len(parts) == 1 else (int(parts[1]), int(parts[0]))
+    if len(parts) not in (1, 2) or not all(part.isdecimal() for part in parts):
+        raise SettingError(f"size {excerpt(text)} is no size", hint="give a long side like 2048, or 3000x2000")
+    digits = len(str(LARGEST_SIDE))
+    sides = [int(part) if len(part.lstrip("0")) <= digits else LARGEST_SIDE + 1 for part in parts]
+    if min(sides) < 1:
+        raise SettingError(f"size {excerpt(text)} is no size", hint="give 1 pixel or more a side")
+    if max(sides) > LARGEST_SIDE:
+        raise SettingError(
+            f"size {excerpt(text)} is too large", hint=f"give at most {LARGEST_SIDE} pixels a side"
+        )
+    return sides[0] if len(sides) == 1 else (sides[1], sides[0])
 
 
 def parsed_printing(
@@ -50,7 +62,7 @@ def parsed_printing(
         paper=None if paper is None else parsed_paper(paper),
         dpi=dpi,
         fit=fit,
-        bleed=parsed_length(bleed),
+        bleed=parsed_length(bleed, "bleed"),
         stroke=stroke,
         proof=None if proof is None else open_proof(proof, intent),
     )
@@ -62,7 +74,7 @@ def parsed_styles(texts: list[str]) -> list[StyleFile]:
     for text in texts:
         name, colon, mask = text.rpartition(":")
         is_colour = len(mask) == 7 and mask.startswith("#")
-        if not colon or Path(text).is_file() or not (is_colour or Path(mask).is_file() or Path(name).is_file()):
+        if not colon or is_file(text) or not (is_colour or is_file(mask) or is_file(name)):
             found.append(StyleFile(Path(text)))
         else:
             found.append(StyleFile(Path(name), mask if is_colour else Path(mask)))
@@ -75,7 +87,7 @@ def parsed_blend(text: str | None) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
         raise SettingError(
-            f"style-blend {text!r} are no numbers", hint="give weights such as 0.3,0.7"
+            f"style-blend {excerpt(text)} are no numbers", hint="give weights such as 0.3,0.7"
         ) from None
 
 
@@ -86,7 +98,7 @@ def parsed_sweeps(text: str | None) -> int | tuple[int, ...] | None:
     try:
         counts = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise SettingError(f"sweeps {text!r} are no numbers", hint="give 40, or 40,20,10") from None
+        raise SettingError(f"sweeps {excerpt(text)} are no numbers", hint="give 40, or 40,20,10") from None
     return counts if len(counts) > 1 else counts[0]
 
 
@@ -98,7 +110,9 @@ def parsed_layers(texts: list[str] | None) -> dict[str, float]:
         try:
             layers[name.strip()] = float(weight) if weight else 1.0
         except ValueError:
-            raise SettingError(f"layer {text!r} has no number for a weight", hint="give NAME=0.5") from None
+            raise SettingError(
+                f"layer {excerpt(text)} has no number for a weight", hint="give NAME=0.5"
+            ) from None
     return layers
 
 
@@ -107,7 +121,7 @@ def parsed_odds(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise SettingError(f"scale-odds {text!r} are no numbers", hint="give 1 or 0.9,0.1") from None
+        raise SettingError(f"scale-odds {excerpt(text)} are no numbers", hint="give 1 or 0.9,0.1") from None
 
 
 def parsed_places(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
@@ -117,11 +131,13 @@ def parsed_places(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
         try:
             across, down = (float(part) for part in text.split(","))
         except ValueError:
-            raise SettingError(f"place {text!r} is no X,Y", hint="give shares like 0.5,0.25") from None
+            raise SettingError(
+                f"at {excerpt(text)} is no place X,Y", hint="give shares like 0.5,0.25"
+            ) from None
         found.append((down, across))
     return tuple(found)
 
 
 def parsed_init(text: str | None) -> Init | Path | None:
     """A way to begin, or the name of a picture file."""
-    return Init(text) if text in set(Init) else Path(text) if text else None
+    return Init(text) if text in set(Init) else None if text is None else Path(text)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli.terminal import console
 
 
 def presets(
@@ -16,7 +17,6 @@ def presets(
     debug: option.Debug = False,
 ) -> None:
     """List the presets: what --preset knows; or print one."""
-    from rich.console import Console
     from rich.table import Table
 
     from tilestyle.presets import names, path_of
@@ -31,4 +31,4 @@ def presets(
     for each in names():
         stored = preset(each)
         table.add_row(each, stored.about, stored.source)
-    Console().print(table)
+    console().print(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +10,10 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles, signals
 from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance, readied, tell_strokes
+from tilestyle.cli.terminal import say
 from tilestyle.config import RenderConfig
 from tilestyle.paper import Fit
 
@@ -32,6 +32,7 @@ def preview(
     content: Annotated[
         Path | None,
         typer.Argument(help="Picture to render; without one, a texture is previewed.", show_default=False),
+        roles.CONTENT,
     ] = None,
     preview_size: Annotated[
         int, typer.Option(help="Long side of the small picture, pixels.", rich_help_panel=option.PREVIEW)
@@ -80,6 +81,7 @@ def preview(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     overlap: option.Overlap = DEFAULT.overlap,
     keep_content: option.KeepContent = None,
     sampler: option.SamplerOption = DEFAULT.sampler,
@@ -136,6 +138,7 @@ def preview(
         patch=patch,
         memory=memory,
         host_memory=host_memory,
+        max_input_pixels=max_input_pixels,
         overlap=overlap,
         keep_content=keep_content,
         sampler=sampler,
@@ -164,7 +167,7 @@ def foresee(
         to_go = f", then {step.left} more" if step.left else ""
         what = f"crop {step.crop}" if step.crop else "all of it"
         if not output.quiet:
-            print(f"{what}: {step.width} x {step.height}{to_go}", file=sys.stderr, flush=True)
+            say(f"{what}: {step.width} x {step.height}{to_go}")
 
     with readied(styles, config, printing, content) as found:
         files = [beside(output.file, number) for number in range(1, len(wanted.at) + 1)]
@@ -178,11 +181,12 @@ def foresee(
         output.write(found.printed(source_from(seen.sheet())), None, made)
         for file, crop in zip(files, seen.crops, strict=True):
             replace(output, path=file).write(found.printed(source_from(crop.picture)), found.dpi, made)
+            signals.wrote(file)
             if not output.quiet:
                 box = crop.box
-                print(f"wrote {file}: {box.width} x {box.height} at {box.left},{box.top}", file=sys.stderr)
+                say(f"wrote {file}: {box.width} x {box.height} at {box.left},{box.top}")
     if not output.quiet:
-        print(f"wrote {output.file}: of {seen.width} x {seen.height}", file=sys.stderr)
+        say(f"wrote {output.file}: of {seen.width} x {seen.height}")
 
 
 def beside(file: Path, number: int) -> Path:

@@ -9,7 +9,7 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
@@ -23,7 +23,11 @@ SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
 
 def render(
     context: typer.Context,
-    content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="Picture to render.", show_default=False),
+        roles.CONTENT,
+    ],
     style: option.Styles,
     out: option.Out,
     preset: option.Preset = None,
@@ -59,6 +63,7 @@ def render(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     overlap: option.Overlap = DEFAULT.overlap,
     keep_content: option.KeepContent = None,
     sampler: option.SamplerOption = DEFAULT.sampler,
@@ -85,6 +90,7 @@ def render(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -121,6 +127,7 @@ def render(
         patch=patch,
         memory=memory,
         host_memory=host_memory,
+        max_input_pixels=max_input_pixels,
         overlap=overlap,
         keep_content=keep_content,
         sampler=sampler,

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
+
+from tilestyle.cli.terminal import console
 
 if TYPE_CHECKING:
     from tilestyle.benchmark.record import Result, Row
@@ -28,10 +29,10 @@ def show(result: Result, command: Sequence[str]) -> None:
     else:
         for row in flat:
             table.add_row(*(shown(row.get(column)) for column in columns))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    shown_on = console(width=None if sys.stdout.isatty() else 160)
+    shown_on.print(table)
     for key, value in {**result.figures, **circumstances(command)}.items():
-        console.print(f"{key}: {shown(value)}", highlight=False, markup=False)
+        shown_on.print(f"{key}: {shown(value)}")
 
 
 def flattened(row: Row) -> dict[str, Any]:

@@ -10,35 +10,46 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
+from tilestyle.cli import roles
 from tilestyle.errors import WorkError
+
+KEPT_BY = ("render", "texture", "invert", "upscale")
+"""Commands that keep their work in a folder that can be resumed."""
 
 
 def resume(
     folder: Annotated[
-        Path, typer.Argument(help="Work folder of a render, such as out.tif.work.", show_default=False)
+        Path,
+        typer.Argument(help="Work folder of a render, such as out.tif.work.", show_default=False),
+        roles.KEPT_RENDER,
     ],
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
     """Go on with a render that was stopped or killed, as its own command would."""
     from tilestyle.cli.app import main
-    from tilestyle.work import MANIFEST, command_of
+    from tilestyle.work import manifest_of, printable
 
     if not folder.is_dir():
         raise WorkError(f"there is no folder {folder}", hint="give the work folder of a render")
-    if not (folder / MANIFEST).exists():
+    kept = manifest_of(folder)
+    if kept is None:
         raise WorkError(f"{folder} keeps no render", hint="give the work folder of one that was stopped")
-    command = command_of(folder)
     path = folder.resolve()
-    words = [word for word in command.get("words", []) if word not in ("--restart", "--yes", "--quiet", "-q")]
+    words = [word for word in kept.words if word not in ("--restart", "--yes", "--quiet", "-q")]
     if not words:
         raise WorkError(f"{folder} was left by a program", hint="call that again")
+    if words[0] not in KEPT_BY:
+        raise WorkError(f"{folder} is damaged (its command keeps no work)", hint="give its command again")
     try:
-        os.chdir(command["folder"])
+        os.chdir(kept.folder)
     except OSError as error:
         raise WorkError(
-            f"{command['folder']}, where it was begun, is gone", hint="give its command again"
+            f"{printable(kept.folder)}, where it was begun, cannot be entered ({error.strerror})",
+            hint="give its command again",
         ) from error
     more = ["--yes", *(["--quiet"] if quiet else []), *(["--debug"] if debug else [])]
-    sys.argv[1:] = [*words, "--work-dir", str(path), *more]
+    # Options end at a "--" that the command may have had.
+    end = words.index("--") if "--" in words else len(words)
+    sys.argv[1:] = [*words[:end], "--work-dir", str(path), *more, *words[end:]]
     main()

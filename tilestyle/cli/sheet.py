@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +9,11 @@ import typer
 
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles, signals
 from tilestyle.cli.chosen import chosen
+from tilestyle.cli.guarding import check_files
 from tilestyle.cli.job import Output, provenance
+from tilestyle.cli.terminal import say
 from tilestyle.config import RenderConfig
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ SIZE = "384"  # of a cell, long side in pixels: what a grid can be looked at in
 
 def sheet(
     context: typer.Context,
-    content: Annotated[Path, typer.Argument(help="Picture to render.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="Picture to render.", show_default=False),
+        roles.CONTENT,
+    ],
     style: option.Style,
     out: option.Out,
     preset: option.Preset = None,
@@ -64,10 +69,12 @@ def sheet(
     precision: option.PrecisionOption = DEFAULT.precision,
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     jpeg_quality: option.JpegQuality = 95,
     work_dir: option.WorkDir = None,
     keep: option.Keep = False,
     restart: option.Restart = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -100,6 +107,7 @@ def sheet(
         memory=memory,
     )
     comparison = Comparison(content, style, config, [parsed_variation(text) for text in vary or []])
+    check_files(context, *comparison.configs())
     output = Output(out, None, 8, jpeg_quality, Compression.DEFLATE, quiet=quiet)
     folder = work_dir or output.file.with_name(f"{output.file.name}.work")
     if restart:
@@ -111,23 +119,27 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
     """Render the cells that are not finished, write the sheet, say what was done."""
     from tilestyle.cli.display import stop_on_interrupt
     from tilestyle.comparison import cells, discard
-    from tilestyle.images import check_writable, source_from
+    from tilestyle.images import source_from
+    from tilestyle.ledger import noting
 
     def begin(number: int, count: int) -> None:
         if not output.quiet:
-            print(f"cell {number} of {count}", file=sys.stderr, flush=True)
+            say(f"cell {number} of {count}")
 
     count = len(list(comparison.configs()))
-    check_writable(output.file, 1, 1)
+    output.check(output.file, 1, 1, None)
+    signals.kept_in(folder, "cell-*.png")
     with stop_on_interrupt() as stop:
         found = cells(comparison, folder, begin, stop)
     if len(found) < count:
-        print(f"{len(found)} of {count} cells are in {folder}: the same command goes on", file=sys.stderr)
+        say(f"{len(found)} of {count} cells are in {folder}: run the same command to continue")
         raise typer.Exit(130)
     picture = comparison.sheet(found)
     made = provenance([parsing.StyleFile(comparison.style)], comparison.config, comparison.content)
-    output.write(source_from(picture), None, made)
+    with noting(folder):
+        output.write(source_from(picture), None, made)
+    signals.wrote(output.file)
     if not keep:
         discard(folder)
     if not output.quiet:
-        print(f"wrote {output.file}: {picture.width} x {picture.height}", file=sys.stderr)
+        say(f"wrote {output.file}: {picture.width} x {picture.height}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tilestyle.cli import signals
+from tilestyle.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,16 +37,15 @@ def conduct(work: Callable[[Watch], Series], total: int, folder: Path, *, quiet:
             row = done.rows[-1]
             left = approximately((total - done.count) * sorted(times)[len(times) // 2])
             style = f"{row['style']} " if "style" in row else ""
-            print(
-                f"step {done.count}/{total} {style}style {row['style loss']:.4f}, {left} left", file=sys.stderr
-            )
+            say(f"step {done.count}/{total} {style}style {row['style loss']:.4f}, {left} left")
 
+    signals.kept_in(folder, "[0-9]*.png")
     with stop_on_interrupt() as stop:
         done = work(Watch(None, tell, stop))
     if not quiet:
-        print(f"{folder}: {done.count} of {total} pictures", file=sys.stderr)
+        say(f"{folder}: {done.count} of {total} pictures")
         if done.count < total:
-            print("the same command goes on", file=sys.stderr)
+            say("run the same command to continue")
     return done
 
 
@@ -58,4 +59,4 @@ def shoot(film: Film | None, frames: Iterable[Frame], *, complete: bool, quiet: 
         for frame in islice(frames, writer.count, None):  # pictures in a folder are not written again
             writer.add(frame)
     if not quiet:
-        print(f"wrote {film.path}", file=sys.stderr)
+        say(f"wrote {film.path}")

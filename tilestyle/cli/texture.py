@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,13 @@ import typer
 
 from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen, given, kept
 from tilestyle.cli.filming import Film
+from tilestyle.cli.guarding import check_files
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
+from tilestyle.cli.terminal import say
 from tilestyle.config import FilmConfig, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.paper import Fit
@@ -32,6 +33,7 @@ def texture(
         typer.Argument(
             help="Picture whose style is taken, or several; as --style of render.", show_default=False
         ),
+        roles.STYLE,
     ] = None,
     like: Annotated[
         Path | None,
@@ -40,6 +42,7 @@ def texture(
             show_default=False,
             rich_help_panel=option.LOOK,
         ),
+        roles.LIKE,
     ] = None,
     preset: option.Preset = None,
     config_file: option.ConfigFile = None,
@@ -71,6 +74,7 @@ def texture(
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     overlap: option.Overlap = DEFAULT.overlap,
     sampler: option.SamplerOption = DEFAULT.sampler,
     scale_odds: option.ScaleOdds = SCALE_ODDS,
@@ -95,6 +99,7 @@ def texture(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -128,6 +133,7 @@ def texture(
         patch=patch,
         memory=memory,
         host_memory=host_memory,
+        max_input_pixels=max_input_pixels,
         overlap=overlap,
         sampler=sampler,
         scale_odds=parsing.parsed_odds(scale_odds),
@@ -136,6 +142,7 @@ def texture(
     styles = taken(style, like)
     if like is not None:
         config = continued(like, config, given(context), quiet=quiet)
+        check_files(context, config)
     printing = parsing.parsed_printing(paper, dpi, Fit.EXACT, bleed, stroke, proof, intent)
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(
@@ -168,6 +175,6 @@ def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool)
     stored = read_provenance(like)
     if stored is None:
         if not quiet:
-            print(f"no settings are stored in {like}: it is a style as any other", file=sys.stderr)
+            say(f"no settings are stored in {like}: it is a style as any other")
         return config
-    return replace(config, **look_of(stored, like, given))
+    return replace(config, **look_of(stored, like, vars(DEFAULT), given))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +10,11 @@ import typer
 
 from tilestyle.choices import Compression
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
+from tilestyle.cli.terminal import say
 from tilestyle.config import UPSCALE, FilmConfig
 
 if TYPE_CHECKING:
@@ -24,16 +24,22 @@ FILM = FilmConfig()
 
 
 def upscale(
-    low: Annotated[Path, typer.Argument(help="Picture to enlarge.", show_default=False)],
+    low: Annotated[
+        Path,
+        typer.Argument(help="Picture to enlarge.", show_default=False),
+        roles.LOW,
+    ],
     reference: Annotated[
         Path,
         typer.Option(help="Picture of something alike, with the detail that is lacking.", show_default=False),
+        roles.REFERENCE,
     ],
     out: option.Out,
     factor: Annotated[int, typer.Option(help="How many times as large.")] = 4,
     sheet: Annotated[
         Path | None,
         typer.Option(help="Picture of the result beside bicubic and Lanczos enlargements.", show_default=False),
+        roles.COMPARED,
     ] = None,
     anchor_weight: Annotated[
         float,
@@ -56,6 +62,7 @@ def upscale(
     patch: option.Patch = UPSCALE.patch,
     memory: option.Memory = None,
     host_memory: option.HostMemory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     depth: option.Depth = 8,
     compression: option.CompressionOption = Compression.DEFLATE,
     form: option.FormatOption = None,
@@ -70,6 +77,7 @@ def upscale(
     keep: option.Keep = False,
     restart: option.Restart = False,
     yes: option.Yes = False,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -107,12 +115,14 @@ def upscale(
     filmed = None if film is None else Film(film, FilmConfig(fps=fps, codec=codec, step=film_step))
     output = Output(out, form, depth, jpeg_quality, compression, preview, quiet=quiet, film=filmed)
     keeping = Keeping(work_dir, checkpoint_every, restart, keep, yes)
-    produce([parsing.StyleFile(reference)], config, output, keeping, content=low, finish=finish)
-    if sheet is not None:
-        side_by_side([*interpolated(low, factor).values(), ends[0].picture]).save(sheet)
+
+    def show() -> None:
+        if sheet is not None:
+            side_by_side([*interpolated(low, factor).values(), ends[0].picture]).save(sheet)
+
+    produce([parsing.StyleFile(reference)], config, output, keeping, content=low, finish=finish, after=show)
     if not quiet:
-        print(
+        say(
             f"averaged down, it agrees with {low.name} to {ends[0].agreement:.1f} dB "
-            f"({ends[0].rendered:.1f} before projection)",
-            file=sys.stderr,
+            f"({ends[0].rendered:.1f} before projection)"
         )

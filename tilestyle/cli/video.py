@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +10,9 @@ import typer
 
 from tilestyle.choices import Codec
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.stepping import conduct
+from tilestyle.cli.terminal import say
 from tilestyle.config import FilmConfig, FlowName, RenderConfig, VideoConfig
 from tilestyle.errors import SettingError
 
@@ -21,13 +20,18 @@ DEFAULT, VIDEO = RenderConfig(), VideoConfig()
 
 
 def video(
-    clip: Annotated[Path, typer.Argument(help="Film, or folder of pictures.", show_default=False)],
+    clip: Annotated[
+        Path,
+        typer.Argument(help="Film, or folder of pictures.", show_default=False),
+        roles.CLIP,
+    ],
     style: option.Style,
     out: Annotated[
         Path,
         typer.Option(
             "--out", "-o", help="Film (.mp4, .mov, .mkv, .webm) or folder of PNG.", show_default=False
         ),
+        roles.VIDEO,
     ],
     size: option.Size = None,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
@@ -51,6 +55,7 @@ def video(
     precision: option.PrecisionOption = DEFAULT.precision,
     patch: option.Patch = DEFAULT.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     fps: Annotated[
         float | None,
         typer.Option(help="Frames a second.", show_default="the clip's", rich_help_panel=option.FILM),
@@ -59,6 +64,7 @@ def video(
         Codec | None,
         typer.Option(help="h264, h265 or av1.", show_default="by the ending", rich_help_panel=option.FILM),
     ] = None,
+    overwrite_input: option.OverwriteInput = False,
     quiet: option.Quiet = False,
     debug: option.Debug = False,
 ) -> None:
@@ -71,6 +77,7 @@ def video(
     from tilestyle.film import check_film, is_frames
     from tilestyle.flow import opencv
     from tilestyle.remux import check_sound, written
+    from tilestyle.series import discard
     from tilestyle.video import stylise
 
     found = footage(clip)
@@ -105,6 +112,6 @@ def video(
     if is_frames(out) or done.count < total:
         return
     written(done.files, out, film, found.path)
-    shutil.rmtree(folder)
+    discard(done)
     if not quiet:
-        print(f"wrote {out}", file=sys.stderr)
+        say(f"wrote {out}")

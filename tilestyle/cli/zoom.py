@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli import options as option
-from tilestyle.cli import parsing
+from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
 from tilestyle.config import ZOOM, FilmConfig
@@ -18,11 +18,16 @@ FILM = FilmConfig()
 
 
 def zoom(
-    style: Annotated[Path, typer.Argument(help="Picture whose style is taken.", show_default=False)],
+    style: Annotated[
+        Path,
+        typer.Argument(help="Picture whose style is taken.", show_default=False),
+        roles.STYLE_FILE,
+    ],
     out: option.OutFolder,
     start: Annotated[
         Path | None,
         typer.Option(help="Picture to begin with.", show_default="a texture of the style"),
+        roles.START,
     ] = None,
     steps: Annotated[int, typer.Option(help="Pictures to make.")] = 100,
     factor: Annotated[float, typer.Option(help="Enlargement from one picture to the next.")] = 1.05,
@@ -37,6 +42,7 @@ def zoom(
     precision: option.PrecisionOption = ZOOM.precision,
     patch: option.Patch = ZOOM.patch,
     memory: option.Memory = None,
+    max_input_pixels: option.MaxInputPixels = None,
     film: option.SeriesFilm = None,
     between: option.Between = 2,
     fps: option.Fps = FILM.fps,

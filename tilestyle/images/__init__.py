@@ -12,13 +12,14 @@ from tilestyle.images.enlarge import enlarged
 from tilestyle.images.file_source import open_source, source_from
 from tilestyle.images.formats import OUTPUT_SUFFIXES, check_writable, disk_bytes, named
 from tilestyle.images.inspect import PictureInfo, inspect_picture
+from tilestyle.images.limits import check_pixels, pixel_limit
 from tilestyle.images.options import WriteOptions
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.proof import Proof, open_proof
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
 from tilestyle.images.sheet import contact_sheet
-from tilestyle.images.shrink import area_mean
+from tilestyle.images.shrink import Means, area_mean
 from tilestyle.images.source import Source, gathered
 from tilestyle.images.strips import strips_of
 from tilestyle.images.write import write_picture, write_stream
@@ -30,6 +31,7 @@ __all__ = [
     "Format",
     "Intent",
     "Json",
+    "Means",
     "Picture",
     "PictureInfo",
     "Proof",
@@ -38,6 +40,7 @@ __all__ = [
     "WriteOptions",
     "area_mean",
     "captioned",
+    "check_pixels",
     "check_writable",
     "composited",
     "contact_sheet",
@@ -51,6 +54,7 @@ __all__ = [
     "open_proof",
     "open_source",
     "picture_from",
+    "pixel_limit",
     "proofed",
     "read_picture",
     "read_provenance",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
+from tilestyle.images.border import is_out_of_memory, shortened
 from tilestyle.images.colour import ColourModel
 from tilestyle.images.samples import Samples
 
@@ -56,12 +57,20 @@ def samples_from_array(array: NDArray[Any]) -> Samples:
 def samples_from_tensor(tensor: Tensorlike) -> Samples:
     """Read a tensor [H, W], [C, H, W] or [1, C, H, W], C = 1, 3 or 4; types as for arrays.
 
-    Raises PictureError for other types and shapes.
+    Raises PictureError for other types and shapes, and for tensors that are not plain values: sparse or
+    quantised ones, and those on the meta device.
     """
-    values = tensor.detach().cpu()
-    if "float" in str(values.dtype):
-        values = values.float()  # numpy has no bfloat16
-    array = np.asarray(values.numpy())
+    try:
+        values = tensor.detach().cpu()
+        if "float" in str(values.dtype):
+            values = values.float()  # numpy has no bfloat16
+        array = np.asarray(values.numpy(force=True))  # also where values are stored negated
+    except (TypeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise PictureError(
+            f"the tensor cannot be read ({shortened(error)})", hint="give a dense tensor that holds its values"
+        ) from error
     shape = array.shape
     if array.ndim == 4 and shape[0] == 1:
         array = array[0]

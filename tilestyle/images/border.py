@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import struct
 import threading
-import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pyvips
 from PIL import Image, UnidentifiedImageError
 
+from tilestyle import shortage
 from tilestyle.errors import MemoryLimit, OutputError, PictureError, TilestyleError
+from tilestyle.images import libtiff
+from tilestyle.quiet import Quiet
 
-PIXEL_LIMIT = 2**31
-"""Pixels of the largest picture that is read; 24 GiB as float32 [H, W, 3]."""
+# Libraries log oddities of files. Without a handler, Python prints them on the terminal.
+for _library in ("PIL", "pyvips", "tifffile"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
-_HARMLESS_PIXELS, _PIXELS_PER_BYTE = 2**28, 2**14
+_LONGEST = 200
+"""Characters of a library's message, or of a value from a file, that are shown."""
 
 # Parsers of image files meet a broken file with whatever their next statement raises, so the list is
 # long. It does not include Exception: an interrupt or an exit passes, and the cause stays chained.
@@ -52,58 +57,69 @@ _ENCODE_HINTS = {
 }
 
 
-class _PixelLimit:
-    """Our own limit in place of Pillow's while at least one picture is being read.
+class _Reading:
+    """Settings of Pillow that hold for the whole process, changed while pictures are being read.
 
     Pillow warns above 0.09 and refuses above 0.18 gigapixels, as protection for servers that open what
-    strangers send. Here large pictures are the purpose. The limit is a global of Pillow's, so it is
-    lifted only while needed and put back for the program around us.
+    strangers send; `limits.py` has a limit of its own. Pillow also warns about oddities in metadata that
+    are of no use here, and its libtiff prints errors by itself. The first reader changes these settings and
+    the last one changes them back, in whatever threads they run.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._readers = 0
-        self._theirs: int | None = None
+        self._limit: int | None = None
+        self._quiet = Quiet(r"PIL\.")
+        self._libtiff = ExitStack()
 
     @contextmanager
-    def lifted(self) -> Iterator[None]:
-        """Lift Pillow's limit inside the block; blocks may overlap between threads."""
+    def going_on(self) -> Iterator[None]:
+        """Lift the limit and silence Pillow and its libtiff inside the block; blocks may overlap."""
         with self._lock:
             if self._readers == 0:
-                self._theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self._libtiff.enter_context(libtiff.silenced())
             self._readers += 1
         try:
-            yield
+            with self._quiet():
+                yield
         finally:
             with self._lock:
                 self._readers -= 1
                 if self._readers == 0:
-                    Image.MAX_IMAGE_PIXELS = self._theirs
+                    Image.MAX_IMAGE_PIXELS = self._limit
+                    self._libtiff.close()
 
 
-_pixel_limit = _PixelLimit()
+_reading = _Reading()
 
 
 @contextmanager
 def within_memory(label: str) -> Iterator[None]:
-    """Translate MemoryError inside the block into MemoryLimit."""
+    """Translate memory that runs out inside the block into MemoryLimit."""
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, OSError, pyvips.Error) as error:
+        if isinstance(error, TilestyleError) or not is_out_of_memory(error):
+            raise
         raise MemoryLimit(
             f"{label} does not fit into memory", hint="use a smaller copy or a larger machine"
         ) from error
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: that of Python, of a mapping, or of libvips."""
+    return shortage.is_out_of_memory(error) or (
+        isinstance(error, pyvips.Error) and "out of memory" in str(error)
+    )
+
+
 @contextmanager
 def decoding(label: str) -> Iterator[None]:
-    """Translate what image libraries raise inside the block into PictureError, and silence warnings.
-
-    Libraries warn about oddities in metadata that tilestyle does not use, hence the silence.
-    """
+    """Translate what image libraries raise inside the block into PictureError, and silence their warnings."""
     try:
-        with within_memory(label), warnings.catch_warnings(), _pixel_limit.lifted():
-            warnings.simplefilter("ignore")
+        with within_memory(label), _reading.going_on():
             yield
     except TilestyleError:
         raise
@@ -150,33 +166,12 @@ def disk_full(label: str) -> OutputError:
     return OutputError(f"cannot write {label} ({what})", hint=_ENCODE_HINTS[errno.ENOSPC])
 
 
-def check_honest(label: str, height: int, width: int, file_bytes: int) -> None:
-    """Raise PictureError for pictures without content, or far larger than their file can hold.
-
-    No bound on honest pictures: what is read by windows costs no more for being large. Deflate packs a
-    bilevel picture to 8,258 pixels a byte at the most, and blank JPEG is ten times as long.
-    """
-    if height * width <= 1:
-        check_size(label, height, width)
-    if height * width > max(_HARMLESS_PIXELS, _PIXELS_PER_BYTE * file_bytes):
-        raise PictureError(
-            f"{label} claims {width} x {height} pixels in {file_bytes} bytes", hint="fetch or export it again"
-        )
-
-
-def check_size(label: str, height: int, width: int) -> None:
-    """Raise PictureError for pictures without content or beyond PIXEL_LIMIT, before they are decoded."""
-    if height * width <= 1:
-        raise PictureError(
-            f"{label} is {width} x {height} pixels", hint="a picture needs two pixels at the least"
-        )
-    if height * width > PIXEL_LIMIT:
-        raise PictureError(
-            f"{label} is {width} x {height} pixels, more than the {PIXEL_LIMIT} that are read",
-            hint="use a smaller copy",
-        )
+def shortened(value: object) -> str:
+    """A value from a file as messages show it: on one line, and not longer than a line."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _one_line(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())[:200] or type(error).__name__
+    return shortened(text) or type(error).__name__

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+from tilestyle.images.cicp import Cicp
 from tilestyle.images.picture import FloatArray
 
 _BAND_SAMPLES = 1 << 22
@@ -69,8 +70,13 @@ def profile_name(profile: bytes | None) -> str:
     return " ".join(text.replace("\0", " ").split()) or "unnamed profile"
 
 
+def profile_description(model: ColourModel, profile: bytes | Cicp | None) -> str:
+    """Describe what the colours of a picture are converted from."""
+    return _conversion(np.dtype(np.uint8), model, profile)[1]
+
+
 def srgb_from_samples(
-    values: NDArray[Any], model: ColourModel, profile: bytes | None
+    values: NDArray[Any], model: ColourModel, profile: bytes | Cicp | None
 ) -> tuple[FloatArray, str]:
     """Convert stored samples [H, W, C] to sRGB float32 [H, W, 3] in [0, 1], and describe their profile.
 
@@ -97,8 +103,10 @@ def unit_from_stored(values: NDArray[Any]) -> FloatArray:
     return np.asarray(values, dtype=np.float32)
 
 
-def _conversion(dtype: np.dtype[Any], model: ColourModel, profile: bytes | None) -> tuple[_Convert, str]:
+def _conversion(dtype: np.dtype[Any], model: ColourModel, profile: bytes | Cicp | None) -> tuple[_Convert, str]:
     """Choose how to convert, and the description of the profile that goes with the choice."""
+    if isinstance(profile, Cicp):
+        return _by_code_points(dtype, profile)
     name = profile_name(profile)
     if model is ColourModel.LAB:
         return _lab_to_srgb, "CIELAB"
@@ -114,6 +122,14 @@ def _conversion(dtype: np.dtype[Any], model: ColourModel, profile: bytes | None)
     if distance < _HALF_STEP:
         return plain, name
     return lambda band: _managed_to_srgb(band, profile, precise=dtype != np.uint8), name
+
+
+def _by_code_points(dtype: np.dtype[Any], code: Cicp) -> tuple[_Convert, str]:
+    """Of grey or RGB: other models are not described by code points."""
+    depth = 8 if dtype == np.uint8 else 16
+    if code.is_srgb:
+        return _plain_to_srgb, code.name
+    return lambda band: code.to_srgb(_plain_to_srgb(band), depth), code.name
 
 
 def _plain_to_srgb(band: NDArray[Any]) -> FloatArray:

@@ -3,140 +3,103 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyvips
-import tifffile
-from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC
 
+from tilestyle import ledger
+from tilestyle.atomic import replacing
 from tilestyle.choices import Compression
-from tilestyle.images import tiff, vips
-from tilestyle.images.atomic import replacing
+from tilestyle.errors import PictureError
+from tilestyle.images import vips
 from tilestyle.images.border import disk_full, encoding, is_disk_full
-from tilestyle.images.colour import CHANNELS, ColourModel
+from tilestyle.images.describe import describe
+from tilestyle.images.description import Description, shown
+from tilestyle.images.limits import check_pixels
 from tilestyle.images.options import WriteOptions
-from tilestyle.images.orientation import known_orientation
-from tilestyle.images.read import is_tiff, read_picture
-from tilestyle.images.samples import Samples
+from tilestyle.images.read import picture_of
+from tilestyle.images.windows import TiffWindows
 from tilestyle.images.write import write_picture
 
-_STREAMED = ("PNG", "JPEG", "MPO", "WEBP")
-_SHRUNK_WHILE_DECODED = ("JPEG", "MPO")
-_FACTORS = (8, 4, 2)
-_LIBTIFF = {
-    COMPRESSION.NONE,
-    COMPRESSION.LZW,
-    COMPRESSION.JPEG,
-    COMPRESSION.ADOBE_DEFLATE,
-    COMPRESSION.DEFLATE,
-    COMPRESSION.PACKBITS,
-}
-_PLAIN = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
-_MODELS = {
-    "b-w": ColourModel.GREY,
-    "grey16": ColourModel.GREY,
-    "srgb": ColourModel.RGB,
-    "rgb16": ColourModel.RGB,
-    "cmyk": ColourModel.CMYK,
-}
+_FORMAT = "2"
+"""Of what lies in copies: raised when it changes, so that copies of before are not taken up."""
 
 
-def tiled_copy(path: Path, form: str, folder: Path) -> Path:
-    """A tiled TIFF with the pixels of ``path`` in ``folder``, made unless it is there from before.
+# Copies that this process has made, with their length, number and time of change.
+_made: dict[Path, tuple[int, int, int]] = {}
 
-    Streamed where libvips can: then the samples are those of the file, not yet managed nor turned.
-    Otherwise the picture is read whole. The name tells the file's place, length and time of change.
+
+def tiled_copy(seen: Description, folder: Path) -> tuple[TiffWindows, Description]:
+    """Windows of a tiled TIFF in ``folder`` with a picture's pixels, made unless it is there from before.
+
+    One that another process has left in a work folder is made again: it may have been damaged since.
+
+    Streamed where libvips can: then the samples are those of the file, not yet managed nor turned, and still
+    mean what the file's description says. Otherwise the picture is read whole, and the copy has a description
+    of its own. The name tells the file's place, length and time of change.
     Raises OutputError when it cannot be written, PictureError when it cannot be read.
     """
-    copy = copy_of(path, folder)
-    if copy.exists():
-        return copy
-    with encoding(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-    page = _streamed_page(path, form)
-    if page is None:
-        picture = read_picture(path)
-        depth = 8 if picture.depth == 8 and picture.profile == "sRGB" else 16
-        write_picture(copy, picture, options=WriteOptions(depth=depth, compression=Compression.NONE))
-        return copy
-    with replacing(copy) as file:
-        arguments = {"page": page} if is_tiff(path) else {}
-        image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated", **arguments)
-        try:
-            image.tiffsave(
-                file.name, tile=True, tile_width=256, tile_height=256, compression="none", bigtiff=True
-            )
-        except pyvips.Error as error:
-            if is_disk_full(error):
-                raise disk_full(str(copy)) from error
-            raise  # by the picture, then
-    return copy
+    copy = copy_of(seen.path, folder)
+    if not copy.exists() or (_made.get(copy) != _facts(copy) and ledger.is_marked(folder)):
+        with encoding(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+            ledger.claim(copy)
+        (_stream if seen.streamed else _develop)(seen, copy)
+        _made[copy] = _facts(copy)
+    own = describe(copy)
+    if not seen.streamed:
+        return TiffWindows.opened(own), own
+    found = own.stored_height, own.stored_width, own.channels, own.dtype
+    assert found == (seen.stored_height, seen.stored_width, seen.channels, seen.dtype), (
+        "a copy of other samples"
+    )
+    return TiffWindows.opened(own), seen
+
+
+def _facts(copy: Path) -> tuple[int, int, int]:
+    found = copy.stat()
+    return found.st_size, found.st_ino, found.st_mtime_ns
 
 
 def copy_of(path: Path, folder: Path) -> Path:
     """Where the tiled copy of a file lies, or will."""
     facts = path.stat()
-    identity = f"{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}"
-    return folder / f"source-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.tif"
+    identity = f"{_FORMAT}\0{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}"
+    return folder / f"source-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]}.tif"
 
 
-def is_streamed(form: str) -> bool:
-    """Whether the strips of a file of this format can be had without its whole."""
-    return form in _STREAMED
+def _develop(seen: Description, copy: Path) -> None:
+    """Write a picture as sRGB, upright."""
+    picture = picture_of(seen)
+    depth = 8 if seen.depth == 8 and seen.colours == "sRGB" else 16
+    write_picture(copy, picture, options=WriteOptions(depth=depth, compression=Compression.NONE))
 
 
-def strips_for(path: Path, form: str, height: int, width: int) -> tuple[tuple[float, float], Iterator[Samples]]:
-    """Strips of a streamed file, and the sides they make up: its own, or smaller ones JPEG decodes to.
-
-    ``height`` and ``width`` are what the picture is wanted at, as stored; what comes is at least twice
-    that where the file has it. Smaller sides need not be whole: their last row and column reach beyond.
-    """
-    image = vips.opened(path)
-    sides = (float(image.height), float(image.width))
-    if form in _SHRUNK_WHILE_DECODED:
-        room = min(sides[0] / height, sides[1] / width)
-        factor = next((factor for factor in _FACTORS if room >= 2 * factor), 1)
-        image, sides = vips.opened(path, factor), (sides[0] / factor, sides[1] / factor)
-    missing = math.ceil(sides[0]) - image.height, math.ceil(sides[1]) - image.width
-    return sides, (_samples(strip, image) for strip in _completed(vips.strips(image), *missing))
-
-
-def _completed(strips: Iterator[NDArray[Any]], rows: int, columns: int) -> Iterator[NDArray[Any]]:
-    """Repeat the last row and column, which libvips leaves out when half of them is beyond the edge."""
-    last: NDArray[Any] | None = None
-    for strip in strips:
-        last = np.pad(strip, ((0, 0), (0, columns), (0, 0)), mode="edge") if columns else strip
-        yield last
-    if last is not None and rows:
-        yield last[-1:].repeat(rows, axis=0)
-
-
-def _samples(strip: NDArray[Any], image: pyvips.Image) -> Samples:
-    model = _MODELS.get(image.interpretation, ColourModel.RGB)
-    fields = image.get_fields()
-    colours = CHANNELS[model]
-    return Samples(
-        values=strip[..., :colours],
-        model=model,
-        depth=8 * strip.itemsize,
-        alpha=strip[..., colours] if strip.shape[2] > colours else None,
-        profile=image.get("icc-profile-data") if "icc-profile-data" in fields else None,
-        orientation=known_orientation(image.get("orientation")) if "orientation" in fields else 1,
-    )
-
-
-def _streamed_page(path: Path, form: str) -> int | None:
-    """The page of a file that libvips decodes to the same samples as we would; None when there is none."""
-    if not is_tiff(path):
-        return 0 if is_streamed(form) else None
-    with tifffile.TiffFile(path) as file:
-        page = tiff.main_page_of(file)
-        known = page.compression in _LIBTIFF and page.photometric in _PLAIN
-        plain = page.dtype is not None and page.dtype.name in ("uint8", "uint16")
-        return page.index if known and plain and page.bitspersample in (8, 16) else None
+def _stream(seen: Description, copy: Path) -> None:
+    """Write the samples of a file as they are stored in it."""
+    check_pixels(seen.name, seen.stored_height, seen.stored_width)
+    stream = vips.Stream(seen)
+    found = stream.image.height, stream.image.width, stream.image.bands
+    if found != (seen.stored_height, seen.stored_width, seen.channels):
+        raise PictureError(
+            f"{seen.label} decodes to {shown(found)} samples where others are described",
+            hint="it may be damaged or an unusual variant: convert it to PNG or TIFF",
+        )
+    with replacing(copy) as file:
+        try:
+            stream.run(
+                lambda image: image.tiffsave(
+                    os.fsencode(file.name),  # names need not be UTF-8
+                    tile=True,
+                    tile_width=256,
+                    tile_height=256,
+                    compression="none",
+                    bigtiff=True,
+                    keep="none",
+                )
+            )
+        except pyvips.Error as error:
+            if is_disk_full(error):
+                raise disk_full(str(copy)) from error
+            raise  # by the picture, then

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pyvips
 from numpy.typing import NDArray
 
+from tilestyle import ledger
+from tilestyle.durable import put_in_place, temporary_beside
 from tilestyle.errors import PictureError
 from tilestyle.images.vips import save_strips
 
@@ -48,11 +50,12 @@ def write_deep_zoom(
     """
     path = Path(os.path.realpath(path))
     suffix = ".png" if shape[2] == 4 else f".jpg[Q={quality},subsample_mode=off]"
-    beside = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"
+    beside = temporary_beside(path)
+    ledger.claim_temporary(beside, path)
     beside.mkdir()
 
     def encode(image: pyvips.Image) -> None:
-        image.dzsave(str(beside / "new"), suffix=suffix, tile_size=_TILE, overlap=_OVERLAP, keep="none")
+        image.dzsave(os.fsencode(beside / "new"), suffix=suffix, tile_size=_TILE, overlap=_OVERLAP, keep="none")
 
     try:
         save_strips(bands, shape, encode)
@@ -62,6 +65,8 @@ def write_deep_zoom(
         _move(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        with suppress(OSError):
+            ledger.release_temporary(beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,16 @@ def settings_of(path: Path) -> str | None:
 
 
 def _move(beside: Path, path: Path) -> None:
-    folder = tiles_folder(path)
-    if folder.exists():
-        os.replace(folder, beside / "old_files")
-    os.replace(beside / "new_files", folder)
-    os.replace(beside / "new.dzi", path)
+    """Put tiles and descriptor in their places; where that fails, the old ones back."""
+    folder, old, new = tiles_folder(path), beside / "old_files", beside / "new_files"
+    try:
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+        put_in_place(beside / "new.dzi", path)
+    except BaseException:
+        if old.exists():
+            if folder.exists():
+                os.replace(folder, new)
+            os.replace(old, folder)
+        raise

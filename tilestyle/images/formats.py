@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tilestyle.atomic import check_place
 from tilestyle.choices import SUFFIXES, Compression, Format
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
-from tilestyle.images.atomic import check_place
 from tilestyle.images.border import encoding
 
 PathLike = str | os.PathLike[str]
@@ -46,9 +46,14 @@ def check_writable(
         raise OutputError(f"JPEG compression cannot hold {depth} bits per channel", hint="use zstd or deflate")
     limit = _SIDE_LIMITS[form]
     if max(height, width) > limit:
-        raise OutputError(
-            f"{width} x {height} pixels exceed the {limit} a side of {form.label}", hint="write PNG or TIFF"
+        fit = [each.label for each, its in _SIDE_LIMITS.items() if max(height, width) <= its]
+        fit = [label for label in fit if depth == 8 or label in (Format.PNG.label, Format.TIFF.label)]
+        hint = (
+            f"write {' or '.join(fit)}"
+            if fit
+            else f"give a size of at most {max(_SIDE_LIMITS.values())} a side"
         )
+        raise OutputError(f"{width} x {height} pixels exceed the {limit} a side of {form.label}", hint=hint)
     with encoding(str(path)):
         check_place(path)
         if form is Format.DEEP_ZOOM:
@@ -75,9 +80,11 @@ def format_of(path: Path) -> Format:
 def named(path: PathLike, form: Format | None) -> Path:
     """The file to write for a name and a format that was asked for: with its suffix, if it has none yet.
 
-    Raises SettingError when the name is one of another format.
+    Raises SettingError when the name is one of another format, OutputError when it is that of a folder.
     """
     path = Path(path)
+    if path.name in ("", ".."):  # the names of "", "." and "/", to which no ending can be added
+        raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if form is None:
         return path
     found = SUFFIXES.get(path.suffix.lower())

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from tilestyle.choices import Format
-from tilestyle.images import deepzoom, pillow, png, tiff
+from tilestyle.files import PathLike, ordinary_file
+from tilestyle.images import deepzoom
 from tilestyle.images.border import decoding
 from tilestyle.images.colour import profile_name
-from tilestyle.images.orientation import UPRIGHT, swaps_sides
-from tilestyle.images.read import PathLike, existing_file, is_tiff
+from tilestyle.images.describe import describe
+from tilestyle.images.orientation import UPRIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,24 @@ class PictureInfo:
 
 def inspect_picture(path: PathLike) -> PictureInfo:
     """Read the facts of a picture file. Raises PictureError when it is missing, broken or unknown."""
-    path = existing_file(path)
-    with decoding(path.name):
-        if deepzoom.is_deep_zoom(path):
+    path = ordinary_file(path)
+    if deepzoom.is_deep_zoom(path):
+        with decoding(path.name):
             return _deep_zoom_info(path)
-        return _tiff_info(path) if is_tiff(path) else _pillow_info(path)
+    seen = describe(path)
+    return PictureInfo(
+        name=seen.name,
+        height=seen.height,
+        width=seen.width,
+        depth=seen.depth,
+        mode=seen.mode,
+        has_alpha=seen.has_alpha,
+        orientation=seen.orientation,
+        profile=seen.colours,
+        dpi=seen.dpi,
+        format=seen.format,
+        file_bytes=seen.file_bytes,
+    )
 
 
 def _deep_zoom_info(path: Path) -> PictureInfo:
@@ -65,46 +77,3 @@ def _deep_zoom_info(path: Path) -> PictureInfo:
         format=Format.DEEP_ZOOM.label,
         file_bytes=deepzoom.stored_bytes(path),
     )
-
-
-def _tiff_info(path: Path) -> PictureInfo:
-    with tiff.main_page(path) as page:
-        sides = (page.imagelength, page.imagewidth)
-        orientation = tiff.page_orientation(page)
-        height, width = sides[::-1] if swaps_sides(orientation) else sides
-        mode = tiff.mode_description(page)
-        return PictureInfo(
-            name=path.name,
-            height=height,
-            width=width,
-            depth=tiff.page_depth(page),
-            mode=mode,
-            has_alpha="alpha" in mode,
-            orientation=orientation,
-            profile=profile_name(tiff.page_profile(page)),
-            dpi=tiff.page_dots_per_inch(page),
-            format="TIFF",
-            file_bytes=path.stat().st_size,
-        )
-
-
-def _pillow_info(path: Path) -> PictureInfo:
-    with Image.open(path) as image:
-        sides = (image.height, image.width)
-        orientation = pillow.stored_orientation(path, image)
-        height, width = sides[::-1] if swaps_sides(orientation) else sides
-        mode = pillow.mode_description(image)
-        is_png = image.format == "PNG"
-        return PictureInfo(
-            name=path.name,
-            height=height,
-            width=width,
-            depth=png.bits_per_channel(path) if is_png else pillow.mode_depth(image),
-            mode=mode,
-            has_alpha="alpha" in mode,
-            orientation=orientation,
-            profile=profile_name(image.info.get("icc_profile") or None),
-            dpi=pillow.dots_per_inch(image),
-            format=image.format or "unknown",
-            file_bytes=path.stat().st_size,
-        )

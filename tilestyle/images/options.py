@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tilestyle.choices import Compression
 from tilestyle.errors import SettingError
 from tilestyle.images.provenance import Json, provenance_text
+from tilestyle.validation import between, check, ruled
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class WriteOptions:
     for values outside these.
     """
 
-    depth: int = 8
-    quality: int = 95
+    depth: int = ruled(8, "8 or 16", between(0, 99))
+    quality: int = ruled(95, "a number from 1 to 100", between(1, 100), "jpeg-quality")
     lossless: bool = False
     compression: Compression = Compression.DEFLATE
     dpi: float | None = None
@@ -29,10 +30,9 @@ class WriteOptions:
 
     def __post_init__(self) -> None:
         """Refuse what no format could take."""
+        check(self, apart=("provenance",))
         if self.depth not in (8, 16):
             raise SettingError(f"depth {self.depth} cannot be written", hint="use 8 or 16")
-        if not 1 <= self.quality <= 100:
-            raise SettingError(f"quality {self.quality} is out of range", hint="use 1 to 100")
         if self.dpi is not None and not 0.1 <= self.dpi <= 60000:
             raise SettingError(f"{self.dpi} dots per inch is out of range", hint="use 0.1 to 60000")
 

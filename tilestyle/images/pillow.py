@@ -1,172 +1,221 @@
-"""What Pillow opens, as samples and as facts."""
+"""What Pillow opens: described by its header, and decoded as described."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from tilestyle.errors import PictureError
-from tilestyle.images import png
-from tilestyle.images.border import check_size
-from tilestyle.images.colour import ColourModel
-from tilestyle.images.orientation import known_orientation
-from tilestyle.images.samples import Samples
+from tilestyle.images.avif import code_points
+from tilestyle.images.cicp import Cicp
+from tilestyle.images.description import Alpha, Coding, Decoder, Description
+from tilestyle.images.limits import check_content, check_pixels
+from tilestyle.images.metadata import ORIENTATION, exif_dpi, exif_tags, sane_dpi, turn_of
+from tilestyle.images.orientation import UPRIGHT, known_orientation, upright
 
-_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
-_CENTIMETRE = 3
+# Pillow would also start programs (Ghostscript for PostScript), and read formats of fonts, grids and films. PNG
+# and TIFF are opened elsewhere, except for images that are opened already.
+_FORMATS = (
+    "AVIF",
+    "BMP",
+    "DDS",
+    "DIB",
+    "GIF",
+    "ICNS",
+    "ICO",
+    "JPEG",
+    "JPEG2000",
+    "PCX",
+    "PPM",
+    "PSD",
+    "QOI",
+    "SGI",
+    "SUN",
+    "TGA",
+    "WEBP",
+    "XBM",
+    "XPM",
+)
+_STREAMED = ("JPEG", "MPO", "WEBP")
+_MODE_KNOWN_WHEN_LOADED = ("ICO", "ICNS")
+_SIXTEEN_BITS_AS_I = ("PPM", "PNG", "JPEG2000")  # whose 16-bit grey Pillow has as whole numbers
 _JFIF_UNITS = (1, 2)
 
-# Pillow's mode -> (mode to decode as, what people call it). Modes not named here decode as RGB.
-_MODES = {
-    "1": ("L", "black and white"),
-    "L": ("L", "grey"),
-    "LA": ("LA", "grey + alpha"),
-    "La": ("LA", "grey + alpha"),
-    "I": ("I", "grey"),
-    "F": ("F", "grey, float"),
-    "P": ("RGB", "palette"),
-    "PA": ("RGBA", "palette + alpha"),
-    "RGBA": ("RGBA", "RGB + alpha"),
-    "RGBa": ("RGBA", "RGB + alpha"),
-    "CMYK": ("CMYK", "CMYK"),
-    "YCbCr": ("RGB", "YCbCr"),
-    "LAB": ("LAB", "CIELAB"),
+
+class _Kind(NamedTuple):
+    """How a mode of Pillow is decoded: as which mode, as which colours, and what people call it."""
+
+    mode: str
+    coding: Coding
+    name: str
+    dtype: str = "uint8"
+
+
+_KINDS = {
+    "1": _Kind("L", Coding.GREY, "black and white"),
+    "L": _Kind("L", Coding.GREY, "grey"),
+    "LA": _Kind("LA", Coding.GREY, "grey"),
+    "La": _Kind("LA", Coding.GREY, "grey"),
+    "I": _Kind("I", Coding.GREY, "grey", "uint16"),
+    "F": _Kind("F", Coding.GREY, "grey, float", "float32"),
+    "P": _Kind("RGB", Coding.RGB, "palette"),
+    "PA": _Kind("RGBA", Coding.RGB, "palette"),
+    "RGBA": _Kind("RGBA", Coding.RGB, "RGB"),
+    "RGBa": _Kind("RGBA", Coding.RGB, "RGB"),
+    "CMYK": _Kind("CMYK", Coding.CMYK, "CMYK"),
+    "YCbCr": _Kind("RGB", Coding.RGB, "YCbCr"),
+    "LAB": _Kind("LAB", Coding.LAB_SIGNED, "CIELAB"),
 }
-_WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "I;16": "I;16A", "I": "I;16A"}
 
 
-def samples_from_pillow(image: Image.Image) -> Samples:
-    """Decode the current frame of an opened image, which is left as it is.
+@lru_cache(maxsize=1)
+def formats() -> tuple[str, ...]:
+    """The formats that files may have, as far as this Pillow knows them; JPEG includes MPO."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
-    Raises PictureError for pictures without pixels, and for whole numbers beyond 16 bits, of which
-    nothing says where white is.
+
+def describe_with_pillow(path: Path) -> Description:
+    """Describe a file in one of ``formats``. Raises what Pillow raises for a file in none."""
+    with Image.open(path, formats=formats()) as image:
+        if image.format in _MODE_KNOWN_WHEN_LOADED:
+            check_pixels(path.name, image.height, image.width)
+            image.load()
+        points = code_points(path) if image.format == "AVIF" else None
+        exif = exif_tags(image.info.get("exif"))
+        return describe_image(image, path, exif, points)
+
+
+def describe_image(image: Image.Image, path: Path, exif: Any = None, points: Cicp | None = None) -> Description:
+    """Describe the current frame of an opened image.
+
+    Args:
+        image: The image, which is left as it is.
+        path: Its file, or the name of one, for messages.
+        exif: Tags of its EXIF; None asks the image for them.
+        points: Code points of its colours, if its file has them.
+
+    Raises:
+        PictureError: There is no pixel, or whole numbers do not say where white is.
     """
-    check_size(_label(image), image.height, image.width)
-    image.load()
-    values, model, depth = _values(image)
-    channels = 1 if model is ColourModel.GREY else 3
-    has_alpha = model is not ColourModel.CMYK and values.shape[2] > channels
-    return Samples(
-        values=values[..., :channels] if has_alpha else values,
-        model=model,
-        depth=depth,
-        alpha=values[..., channels] if has_alpha else None,
-        profile=_profile(image),
-        orientation=known_orientation(image.getexif().get(_ORIENTATION)),
-        dpi=dots_per_inch(image),
+    label = path.name or "the image"
+    check_content(label, image.height, image.width)
+    kind, has_alpha = _kind(image, label)
+    if exif is None:
+        exif = image.getexif()
+    xmp = image.info.get("xmp")
+    turn = turn_of(exif=exif, xmp=xmp if isinstance(xmp, bytes) else b"")
+    colours = {Coding.GREY: 1, Coding.CMYK: 4}.get(kind.coding, 3)
+    profile = image.info.get("icc_profile")
+    file_bytes = 0
+    with suppress(OSError, ValueError):
+        file_bytes = path.stat().st_size
+    return Description(
+        path=path,
+        format=image.format or "unknown",
+        mode=f"{kind.name} + alpha" if has_alpha else kind.name,
+        decoder=Decoder.PILLOW,
+        stored_height=image.height,
+        stored_width=image.width,
+        orientation=turn.value,
+        orientation_from=turn.origin,
+        channels=colours + has_alpha,
+        dtype=kind.dtype,
+        bits=8 * np.dtype(kind.dtype).itemsize,
+        packing=str(image.info.get("compression", "")),
+        coding=kind.coding,
+        alpha=Alpha.STRAIGHT if has_alpha else Alpha.NONE,
+        alpha_channel=colours,
+        profile=points or (profile if isinstance(profile, bytes) and profile else None),
+        dpi=_dots_per_inch(image, exif),
+        file_bytes=file_bytes,
+        streamed=image.format in _STREAMED,
     )
 
 
-def samples_from_deep_png(path: Path) -> Samples:
-    """Decode a PNG of 16 bits per channel; Pillow reads what is written around the pixels."""
-    with Image.open(path) as image:
-        check_size(path.name, image.height, image.width)
-        values = png.read_deep(path)
-        colours = 1 if values.shape[2] < 3 else 3
-        return Samples(
-            values=values[..., :colours],
-            model=ColourModel.GREY if colours == 1 else ColourModel.RGB,
-            depth=16,
-            alpha=values[..., colours] if values.shape[2] > colours else None,
-            profile=_profile(image),
-            orientation=stored_orientation(path, image),
-            dpi=dots_per_inch(image),
-        )
+def decode(image: Image.Image, seen: Description) -> NDArray[Any]:
+    """Decode the current frame of an opened image to stored samples [h, w, C] as described."""
+    image.load()
+    kind, has_alpha = _kind(image, seen.label)
+    if kind.dtype == "uint16":
+        values = _sixteen_bits(np.asarray(image), seen.label)
+        if not has_alpha:
+            return values[..., None]
+        clear = values == image.info["transparency"]
+        return np.stack([values, np.where(clear, 0, 65535).astype(np.uint16)], axis=2)
+    values = np.asarray(image if image.mode == kind.mode else image.convert(kind.mode))
+    return values[..., None] if values.ndim == 2 else values
 
 
-def mode_description(image: Image.Image) -> str:
-    """Name the kind of channels for people, such as "RGB + alpha"."""
-    name = "grey" if image.mode.startswith("I;16") else _MODES.get(image.mode, ("", image.mode))[1]
-    return f"{name} + alpha" if "transparency" in image.info and "alpha" not in name else name
+def decode_file(seen: Description) -> NDArray[Any]:
+    """Decode a file that describe_with_pillow has described."""
+    with Image.open(seen.path, formats=formats()) as image:
+        return decode(image, seen)
 
 
-def mode_depth(image: Image.Image) -> int:
-    """Bits per channel as decoded by Pillow: 8, 16 or 32."""
-    if image.mode == "F":
-        return 32
-    return 16 if image.mode.startswith("I") else 8
+def decode_tiff(seen: Description) -> NDArray[Any]:
+    """Decode a page of a TIFF through libtiff, as RGB and as it is stored.
 
-
-def stored_orientation(path: Path, image: Image.Image) -> int:
-    """Orientation of an opened file, found without decoding pixels.
-
-    Some editors put the EXIF of a PNG after the image data, where Pillow looks only by decoding.
+    Pillow turns it upright by its tag, unasked; that is undone here, since the description says how to turn it.
     """
-    exif = Image.Exif()
-    if image.format == "PNG" and "exif" not in image.info:
-        late = next((content for kind, content in png.read_chunks(path) if kind == b"eXIf"), None)
-        if late is not None:
-            exif.load(late)
-            return known_orientation(exif.get(_ORIENTATION))
-        exif = Image.Image.getexif(image)  # of the base class: the one of PNG decodes
-    else:
-        exif = image.getexif()
-    return known_orientation(exif.get(_ORIENTATION))
+    with Image.open(seen.path, formats=("TIFF",)) as image:
+        image.seek(seen.page)
+        stated = image.getexif().get(ORIENTATION, UPRIGHT)
+        values = np.asarray(image.convert("RGB"))
+    return _unturned(values, stated)
 
 
-def dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
-    """Return (across, down), from the format's own field or else from EXIF; None when neither says."""
-    stated: Any = image.info.get("dpi")
-    factor = 1.0
-    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in _JFIF_UNITS:
-        stated = None  # Pillow fills in 72, so that what is not stated looks stated
-    if stated is None:
-        exif = Image.Image.getexif(image)
-        stated = (exif.get(_X_RESOLUTION), exif.get(_Y_RESOLUTION))
-        factor = 2.54 if exif.get(_RESOLUTION_UNIT) == _CENTIMETRE else 1.0
-    try:
-        across, down = (factor * float(value) for value in stated)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+def _unturned(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The stored samples of an upright picture: the inverse of `upright`, where 6 and 8 change places."""
+    known = known_orientation(orientation)
+    return upright(values, {6: 8, 8: 6}.get(known, known))
 
 
-def _values(image: Image.Image) -> tuple[NDArray[Any], ColourModel, int]:
-    """Decode to uint8, uint16 or float32 [H, W, C], alpha still among the channels."""
+def _kind(image: Image.Image, label: str) -> tuple[_Kind, bool]:
+    """How the mode of an image is decoded, and whether it has alpha."""
     if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)[..., None], ColourModel.GREY, 16
-    mode = _MODES.get(image.mode, ("RGB", ""))[0]
-    if "transparency" in image.info:
-        mode = _WITH_ALPHA.get(mode, mode)
-    values = np.asarray(image if image.mode == mode else image.convert(mode))
-    if values.ndim == 2:
-        values = values[..., None]
-    if mode == "I":
-        return _sixteen_bits(values, _label(image)), ColourModel.GREY, 16
-    if mode == "F":
-        return values, ColourModel.GREY, 32
-    if mode == "LAB":
-        return lab_from_bytes(values), ColourModel.LAB, 8
-    models = {"L": ColourModel.GREY, "LA": ColourModel.GREY, "CMYK": ColourModel.CMYK}
-    return values, models.get(mode, ColourModel.RGB), 8
-
-
-def lab_from_bytes(values: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """L as 0 to 255 and a, b as signed bytes, the way of TIFF and of Pillow, to L* a* b*."""
-    lightness = values[..., :1].astype(np.float32) * np.float32(100 / 255)
-    return np.concatenate([lightness, values[..., 1:3].view(np.int8).astype(np.float32)], axis=2)
+        kind = _Kind("I;16", Coding.GREY, "grey", "uint16")
+    elif image.mode == "I" and image.format not in _SIXTEEN_BITS_AS_I:
+        raise PictureError(
+            f"{label} has whole numbers of 32 bits (mode I), which do not say where white is",
+            hint="convert it to mode I;16, L, or F with values in [0, 1]",
+        )
+    else:
+        kind = _KINDS.get(image.mode, _Kind("RGB", Coding.RGB, image.mode))
+    if kind.mode in ("LA", "RGBA"):
+        return kind, True
+    keyed = (
+        isinstance(image.info.get("transparency"), int)
+        if kind.dtype == "uint16"
+        else image.has_transparency_data
+    )
+    if keyed and kind.mode in _WITH_ALPHA:
+        return kind._replace(mode=_WITH_ALPHA[kind.mode]), True
+    return kind, False
 
 
 def _sixteen_bits(values: NDArray[Any], label: str) -> NDArray[np.uint16]:
-    """Pillow reads 16-bit grey of several formats as 32-bit numbers, so that is what they are."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise PictureError(
-            f"{label} holds whole numbers from {low} to {high}, beyond 16 bits",
-            hint="convert it to 16 bits, or to floats in [0, 1]",
-        )
+    """Grey of 16 bits, which Pillow has as 32-bit numbers for some formats."""
+    if values.dtype.itemsize > 2 and values.size:
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise PictureError(
+                f"{label} holds whole numbers from {low} to {high}, beyond 16 bits",
+                hint="convert it to 16 bits, or to floats in [0, 1]",
+            )
     return values.astype(np.uint16)
 
 
-def _profile(image: Image.Image) -> bytes | None:
-    profile = image.info.get("icc_profile")
-    return profile if isinstance(profile, bytes) and profile else None
-
-
-def _label(image: Image.Image) -> str:
-    filename = getattr(image, "filename", "")
-    return Path(filename).name if isinstance(filename, str) and filename else "the image"
+def _dots_per_inch(image: Image.Image, exif: Any) -> tuple[float, float] | None:
+    """Return (across, down), from the format's own field or else from EXIF; None when neither says."""
+    stated = image.info.get("dpi")
+    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in _JFIF_UNITS:
+        stated = None  # Pillow fills in 72, so that what is not stated looks stated
+    return exif_dpi(exif) if stated is None else sane_dpi(stated)

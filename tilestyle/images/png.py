@@ -1,14 +1,12 @@
-"""What Pillow does not do for PNG: 16 bits per channel, and writing in bands."""
+"""The writing of PNG, in bands."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,46 +18,7 @@ Chunk = tuple[bytes, bytes]
 """Kind of four letters, and content."""
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_COLOUR_TYPE_PALETTE = 3
 _UNFILTERED, _PAETH = 0, 4
-_CONTENT_LIMIT = 1 << 26  # no ancillary chunk of a picture needs 64 MiB: a longer one is damage
-
-
-def read_chunks(path: Path) -> Iterator[Chunk]:
-    """Give the chunks of a PNG in order, image data as empty content; stop at the end or at damage."""
-    with path.open("rb") as file:
-        if file.read(8) != SIGNATURE:
-            return
-        while len(header := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", header)
-            if kind == b"IDAT":
-                file.seek(length + 4, 1)
-                yield kind, b""
-                continue
-            if length > _CONTENT_LIMIT:
-                return
-            content = file.read(length)
-            if len(content) < length or kind == b"IEND":
-                return
-            file.seek(4, 1)
-            yield kind, content
-
-
-def bits_per_channel(path: Path) -> int:
-    """Return 8 or 16; what has fewer bits, a palette included, counts as 8."""
-    with path.open("rb") as file:
-        header = file.read(26)
-    is_deep = len(header) == 26 and header[24] == 16 and header[25] != _COLOUR_TYPE_PALETTE
-    return 16 if is_deep else 8
-
-
-def read_deep(path: Path) -> NDArray[Any]:
-    """Decode a PNG of 16 bits per channel as uint16 [H, W, C].
-
-    Pillow reduces all but grey without alpha to 8 bits. A transparent colour arrives as alpha.
-    """
-    values: NDArray[Any] = imagecodecs.png_decode(path.read_bytes())
-    return values[..., None] if values.ndim == 2 else values
 
 
 def encoded(

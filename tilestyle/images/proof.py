@@ -10,9 +10,9 @@ import numpy as np
 
 from tilestyle.choices import Intent
 from tilestyle.errors import PictureError
+from tilestyle.files import PathLike, ordinary_file
 from tilestyle.images.colour import profile_name, srgb_profile, unit_from_stored
 from tilestyle.images.picture import FloatArray
-from tilestyle.images.read import PathLike, existing_file
 
 _INTENTS = {
     Intent.PERCEPTUAL: imagecodecs.CMS.INTENT.PERCEPTUAL,
@@ -68,7 +68,7 @@ def open_proof(path: PathLike, intent: Intent = Intent.RELATIVE) -> Proof:
 
     Raises PictureError when the file is missing, no profile, not for CMYK, or works in one direction only.
     """
-    path = existing_file(path)
+    path = ordinary_file(path)
     profile = path.read_bytes()
     if profile[36:40] != b"acsp":
         raise PictureError(f"{path.name} is no ICC profile", hint="give the .icc file of the print shop")

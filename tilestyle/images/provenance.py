@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from PIL import Image
 
 from tilestyle.errors import SettingError
-from tilestyle.images import deepzoom, tiff
+from tilestyle.files import PathLike, ordinary_file
+from tilestyle.images import deepzoom, pillow, png_file, tiff
 from tilestyle.images.border import decoding
-from tilestyle.images.read import PathLike, existing_file, is_tiff
+from tilestyle.images.describe import is_png, is_tiff
 from tilestyle.version import __version__
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -34,17 +35,18 @@ def read_provenance(path: PathLike) -> dict[str, Json] | None:
 
     Raises PictureError when the file is missing, broken or unknown.
     """
-    path = existing_file(path)
+    path = ordinary_file(path)
     with decoding(path.name):
         if path.suffix.lower() == ".dzi":
             return _settings(deepzoom.settings_of(path))
         if is_tiff(path):
             with tiff.main_page(path) as page:
                 return _settings(page.description)
-        with Image.open(path) as image:
-            # Of the base class: that of PNG would decode the pixels.
-            stored = image.info.get(KEYWORD) or Image.Image.getexif(image).get(_IMAGE_DESCRIPTION)
-            return _settings(stored)
+        if is_png(path):
+            own, described = png_file.provenance_texts(path)
+            return _settings(own) or _settings(described)
+        with Image.open(path, formats=pillow.formats()) as image:
+            return _settings(image.getexif().get(_IMAGE_DESCRIPTION))
 
 
 def provenance_text(settings: Mapping[str, Json]) -> str:

@@ -9,30 +9,38 @@ import numpy as np
 from PIL import Image
 
 from tilestyle.errors import PictureError
-from tilestyle.images import deepzoom, png, tiff
+from tilestyle.files import PathLike
+from tilestyle.images import pillow
 from tilestyle.images.arrays import Tensorlike, samples_from_array, samples_from_tensor
 from tilestyle.images.border import decoding
+from tilestyle.images.decode import decoded
+from tilestyle.images.describe import describe
+from tilestyle.images.description import Description
+from tilestyle.images.limits import check_pixels
+from tilestyle.images.meaning import samples_of
 from tilestyle.images.picture import Picture
-from tilestyle.images.pillow import samples_from_deep_png, samples_from_pillow
 from tilestyle.images.samples import Samples, picture_from_samples
-
-PathLike = str | os.PathLike[str]
 
 
 def read_picture(path: PathLike) -> Picture:
     """Read a picture file as sRGB, the right way up, with all the depth it has.
 
-    Reads what tifffile and Pillow read: of animations the first frame, of TIFF the first page that is
-    not a reduced copy. Embedded profiles are converted; a broken one counts as absent. Gamma and
-    chromaticity fields of PNG without a profile are ignored, as most programs do.
+    Of animations the first frame is read, of TIFF the first page that is not a reduced copy. Embedded
+    profiles are converted; a broken one counts as absent. So are the code points of PNG and AVIF (Display P3,
+    BT.2020, PQ and HLG, whose highlights are compressed). Gamma and chromaticity fields of PNG without a
+    profile are ignored, as most programs do.
 
-    Raises PictureError when the file is missing, empty, broken, unknown, of one pixel or less, above
-    2**31 pixels, or not finite; MemoryLimit when it does not fit into memory.
+    Raises PictureError when the file is missing, empty, broken, unknown, of one pixel or less, of more pixels
+    than are read (``pixel_limit``), or not finite; MemoryLimit when it does not fit into memory.
     """
-    path = existing_file(path)
-    with decoding(path.name):
-        samples = samples_of_file(path)
-    return picture_from_samples(samples, path.name)
+    return picture_of(describe(path))
+
+
+def picture_of(seen: Description) -> Picture:
+    """Read a file that is described. Raises what read_picture raises."""
+    with decoding(seen.name):
+        samples = samples_of(seen, decoded(seen))
+    return picture_from_samples(samples, seen.name)
 
 
 def picture_from(source: object) -> Picture:
@@ -51,7 +59,7 @@ def picture_from(source: object) -> Picture:
     if isinstance(source, Image.Image):
         name = Path(str(getattr(source, "filename", "") or "")).name
         with decoding(name or "the image"):
-            samples = samples_from_pillow(source)
+            samples = _samples_of_image(source, name)
         return picture_from_samples(samples, name)
     if isinstance(source, np.ndarray):
         return picture_from_samples(samples_from_array(source), "")
@@ -63,39 +71,9 @@ def picture_from(source: object) -> Picture:
     )
 
 
-def existing_file(path: PathLike) -> Path:
-    """Return the path of a file that has content, or raise PictureError that says what is there."""
-    path = Path(path)
-    try:
-        exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
-        size = path.stat().st_size if is_file else 0
-    except (OSError, ValueError) as error:
-        raise PictureError(f"{path} cannot be opened ({error})", hint="check the path") from error
-    if not exists:
-        raise PictureError(f"there is no file {path}", hint="check the path")
-    if is_folder:
-        raise PictureError(f"{path} is a folder", hint="name a picture inside it")
-    if not is_file:
-        raise PictureError(f"{path} is not an ordinary file", hint="copy it to a file first")
-    if size == 0:
-        raise PictureError(f"{path.name} is empty", hint="copy or fetch the file again")
-    return path
-
-
-def is_tiff(path: Path) -> bool:
-    """Whether the file begins as TIFF or BigTIFF do."""
-    with path.open("rb") as file:
-        return file.read(4) in tiff.SIGNATURES
-
-
-def samples_of_file(path: Path) -> Samples:
-    """Decode a file whole."""
-    deepzoom.check_input(path)
-    if is_tiff(path):
-        return tiff.samples_from_tiff(path)
-    with path.open("rb") as file:
-        is_png = file.read(8) == png.SIGNATURE
-    if is_png and png.bits_per_channel(path) > 8:
-        return samples_from_deep_png(path)
-    with Image.open(path) as image:
-        return samples_from_pillow(image)
+def _samples_of_image(image: Image.Image, name: str) -> Samples:
+    """Decode the current frame of an opened image, which is left as it is."""
+    check_pixels(name or "the image", image.height, image.width)
+    image.load()  # formats state the orientation at the end of the file, or turn the image by it
+    seen = pillow.describe_image(image, Path(name))
+    return samples_of(seen, seen.checked(pillow.decode(image, seen), image.height, image.width))

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
-from tilestyle.images.border import check_size, within_memory
+from tilestyle.images.border import within_memory
+from tilestyle.images.cicp import Cicp
 from tilestyle.images.colour import ColourModel, srgb_from_samples, unit_from_stored
+from tilestyle.images.limits import check_content
 from tilestyle.images.orientation import UPRIGHT, upright
 from tilestyle.images.picture import FloatArray, Picture
 
@@ -30,7 +32,7 @@ class Samples:
     model: ColourModel
     depth: int
     alpha: NDArray[Any] | None = None
-    profile: bytes | None = None
+    profile: bytes | Cicp | None = None
     orientation: int = UPRIGHT
     dpi: tuple[float, float] | None = None
 
@@ -51,13 +53,18 @@ def picture_from_window(samples: Samples, name: str) -> Picture:
     """Develop the samples of a part of a picture, which may be of any size and brightness."""
     with within_memory(name):
         for values in (samples.values, samples.alpha):
-            if values is not None and values.dtype == np.float32 and not np.isfinite(values.sum()):
+            # NaN anywhere makes both NaN.
+            if (
+                values is not None
+                and values.dtype == np.float32
+                and not np.isfinite([values.min(), values.max()]).all()
+            ):
                 raise _not_finite(name)
         return _upright_srgb(samples, name)
 
 
 def _developed(samples: Samples, name: str, label: str) -> Picture:
-    check_size(label, *samples.values.shape[:2])
+    check_content(label, *samples.values.shape[:2])
     check_floats(samples, label)
     return _upright_srgb(samples, name)
 
@@ -81,7 +88,8 @@ def straight_from_premultiplied(values: NDArray[Any], alpha: NDArray[Any]) -> Fl
     """Divide the alpha [H, W] out of values [H, W, C]; black where nothing is left to divide by."""
     unit, cover = unit_from_stored(values), unit_from_stored(alpha)[..., None]
     straight = np.zeros_like(unit)
-    np.divide(unit, cover, out=straight, where=cover > 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # of floats that are no colours
+        np.divide(unit, cover, out=straight, where=cover > 0)
     return np.minimum(straight, np.float32(1.0))
 
 

@@ -12,13 +12,12 @@ _ROWS = 64
 """Rows summed at once: the weights of many rows on many would be mostly zero."""
 
 
-class AreaMean:
-    """Collects strips of a picture of ``source`` (height, width) pixels into one of ``target``.
+class Means:
+    """Collects strips of values of ``source`` (height, width) pixels into area means at ``target``.
 
     ``source`` may end within its last row and column, as pictures decoded to half their odd sides do.
-    Every pixel of the target is the mean of the area of the source under it, fractions of pixels
-    included; colours count as much as they are seen. Sums are kept in float64, so that the mean does not
-    depend on where strips end.
+    Every pixel of the target is the mean of the area of the source under it, fractions of pixels included. Sums
+    are kept in float64, so that the mean does not depend on where strips end.
     """
 
     def __init__(self, source: tuple[float, float], target: tuple[int, int]) -> None:
@@ -27,7 +26,7 @@ class AreaMean:
         self._sums: NDArray[np.float64] | None = None
 
     def add(self, strip: FloatArray) -> None:
-        """Take the next strip, [h, W, 3] or [h, W, 4] with straight alpha."""
+        """Take the next strip, [h, W, C]."""
         if self._sums is None:
             self._sums = np.zeros((*self._target, strip.shape[2]))
         for top in range(0, strip.shape[0], _ROWS):
@@ -42,15 +41,34 @@ class AreaMean:
         pixels = np.arange(self._top, self._top + rows)
         inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
         weights = np.maximum(inside, 0.0) * scale  # [rows of the target, rows of the strip]
-        down = weights @ premultiplied(strip).reshape(rows, -1)
+        down = weights @ self._weighed(strip).reshape(rows, -1)
         down = down.reshape(last - first, *strip.shape[1:])
         sums[first:last] += _means_across(down, self._source[1], self._target[1])
         self._top += rows
 
+    def _weighed(self, strip: FloatArray) -> FloatArray:
+        """What is averaged."""
+        return strip
+
+    def values(self) -> FloatArray:
+        """The means [H, W, C], when all strips have passed."""
+        assert self._sums is not None and self._top >= self._source[0], "strips are missing"
+        return self._sums.astype(np.float32)
+
+
+class AreaMean(Means):
+    """Area means of pictures: strips [h, W, 3], or [h, W, 4] with straight alpha.
+
+    Colours count as much as they are seen.
+    """
+
+    def _weighed(self, strip: FloatArray) -> FloatArray:
+        """Colours times alpha."""
+        return premultiplied(strip)
+
     def picture(self, name: str = "") -> Picture:
         """The mean, when all strips have passed."""
-        assert self._sums is not None and self._top >= self._source[0], "strips are missing"
-        values = straight(self._sums.astype(np.float32))
+        values = straight(self.values())
         np.clip(values, 0.0, 1.0, out=values)
         alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
         return Picture(np.ascontiguousarray(values[..., :3]), alpha, name=name)

@@ -1,42 +1,46 @@
-"""What tifffile opens, as samples and as facts."""
+"""TIFF files, described by what tifffile finds in their tags."""
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
 from tilestyle.errors import PictureError
-from tilestyle.images.border import check_size
-from tilestyle.images.colour import CHANNELS, ColourModel
-from tilestyle.images.orientation import known_orientation
-from tilestyle.images.pillow import lab_from_bytes, samples_from_pillow
-from tilestyle.images.samples import Samples, straight_from_premultiplied
+from tilestyle.images.border import shortened
+from tilestyle.images.description import COLOUR_CHANNELS, Alpha, Coding, Decoder, Description
+from tilestyle.images.limits import check_content
+from tilestyle.images.metadata import ORIENTATION, sane_dpi, turn_of
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-# What tifffile logs about damaged files arrives as PictureError; without a handler it would be on the
-# terminal as well.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-_MODELS = {
-    PHOTOMETRIC.MINISWHITE: ColourModel.GREY,
-    PHOTOMETRIC.MINISBLACK: ColourModel.GREY,
-    PHOTOMETRIC.RGB: ColourModel.RGB,
-    PHOTOMETRIC.PALETTE: ColourModel.RGB,
-    PHOTOMETRIC.YCBCR: ColourModel.RGB,
-    PHOTOMETRIC.SEPARATED: ColourModel.CMYK,
-    PHOTOMETRIC.CIELAB: ColourModel.LAB,
-    PHOTOMETRIC.ICCLAB: ColourModel.LAB,
+_CODINGS = {
+    PHOTOMETRIC.MINISWHITE: Coding.WHITE_IS_ZERO,
+    PHOTOMETRIC.MINISBLACK: Coding.GREY,
+    PHOTOMETRIC.RGB: Coding.RGB,
+    PHOTOMETRIC.PALETTE: Coding.PALETTE,
+    PHOTOMETRIC.YCBCR: Coding.RGB,
+    PHOTOMETRIC.SEPARATED: Coding.CMYK,
+    PHOTOMETRIC.CIELAB: Coding.LAB_SIGNED,
+    PHOTOMETRIC.ICCLAB: Coding.LAB_OFFSET,
 }
+_NAMES = {PHOTOMETRIC.PALETTE: "palette", PHOTOMETRIC.YCBCR: "YCbCr", PHOTOMETRIC.CIELAB: "CIELAB"}
+_NAMES[PHOTOMETRIC.ICCLAB] = "Lab"
+_STREAMED_PACKING = {
+    COMPRESSION.NONE,
+    COMPRESSION.LZW,
+    COMPRESSION.ADOBE_DEFLATE,
+    COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS,
+}
+_STREAMED_PHOTOMETRIC = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB}
+_XMP = 700
 _REDUCED, _MASK = 1, 4  # bits of the NewSubfileType tag
 _CENTIMETRE = 3
 
@@ -76,82 +80,119 @@ def _kind_of_samples(page: tifffile.TiffPage) -> tuple[object, ...]:
     return page.photometric, page.dtype, page.samplesperpixel, page.bitspersample, page.extrasamples
 
 
-def samples_from_tiff(path: Path) -> Samples:
-    """Decode the main page.
+def describe_tiff(path: Path) -> Description:
+    """Describe the main page.
 
     Raises PictureError for volumes, unknown channels, signed numbers and files that end too early.
     """
-    with main_page(path) as page:
-        check_size(path.name, page.imagelength, page.imagewidth)
-        if needs_libtiff(page):
-            with Image.open(path) as image:
-                return samples_from_pillow(image)
-        check_page(page, path)
-        return samples_of_page(page, _channels_last(page))
+    try:
+        with main_page(path) as page:
+            return describe_page(page, path)
+    except TypeError as error:  # tifffile takes tags that have to be numbers for such
+        raise PictureError(f"{path.name} is a TIFF whose tags are damaged", hint="export it again") from error
 
 
-def samples_of_page(page: tifffile.TiffPage, stored: NDArray[Any]) -> Samples:
-    """What decoded samples [h, w, C] of a page, or of a window of it, mean."""
-    model = _MODELS[PHOTOMETRIC(page.photometric)]
-    if page.photometric == PHOTOMETRIC.PALETTE:
-        return _samples(page, _palette_colours(page, stored), None, ColourModel.RGB)
-    if model is ColourModel.LAB:
-        return _samples(page, _lab_values(page, stored[..., :3]), None, model)
-    stored = _full_range(stored, page.bitspersample)
-    values = stored[..., : CHANNELS[model]]
-    if page.photometric == PHOTOMETRIC.MINISWHITE:
-        values = (1 if values.dtype == np.float32 else np.iinfo(values.dtype).max) - values
-    return _with_alpha(page, stored, values, model)
+def describe_page(page: tifffile.TiffPage, path: Path) -> Description:
+    """Describe a page. Raises PictureError as describe_tiff does."""
+    _check_numbers(page, path)
+    check_content(path.name, page.imagelength, page.imagewidth)
+    photometric = _photometric(page, path)
+    _check_packing(page, path)
+    by_libtiff = _needs_libtiff(page)
+    _check_samples(page, path)
+    if not has_all_segments(page, path.stat().st_size):
+        raise PictureError(f"{path.name} is cut short", hint="copy or fetch the file again")
+    coding = _CODINGS[photometric]
+    alpha, channel = (Alpha.NONE, 0) if by_libtiff else _alpha(page)
+    if alpha is Alpha.PREMULTIPLIED and coding in (Coding.LAB_SIGNED, Coding.LAB_OFFSET, Coding.PALETTE):
+        raise PictureError(
+            f"{path.name} has {coding} colours multiplied by alpha",
+            hint="save it with straight alpha, or as RGB",
+        )
+    turn = turn_of(exif={ORIENTATION: page.tags.valueof("Orientation")}, xmp=_xmp(page))
+    name = _NAMES.get(photometric, str(coding if coding is not Coding.WHITE_IS_ZERO else Coding.GREY))
+    bits = 8 if by_libtiff else page.bitspersample
+    dtype = "uint8" if by_libtiff else np.dtype(page.dtype).name
+    parts = [name] + ["alpha"] * (alpha is not Alpha.NONE)
+    packing = page.compression
+    return Description(
+        path=path,
+        format="TIFF",
+        mode=" + ".join(parts) + (", float" if dtype.startswith("float") else ""),
+        decoder=Decoder.LIBTIFF if by_libtiff else Decoder.TIFFFILE,
+        page=page.index,
+        stored_height=page.imagelength,
+        stored_width=page.imagewidth,
+        orientation=turn.value,
+        orientation_from="Orientation tag" if turn.origin == "EXIF" else turn.origin,
+        channels=3 if by_libtiff else page.samplesperpixel,
+        dtype=dtype,
+        bits=bits,
+        byte_order=page.parent.byteorder,
+        packing=getattr(packing, "name", shortened(packing)).lower(),
+        coding=coding,
+        alpha=alpha,
+        alpha_channel=channel,
+        palette=_palette(page, path) if coding is Coding.PALETTE else None,
+        profile=_profile(page),
+        dpi=_dots_per_inch(page),
+        file_bytes=path.stat().st_size,
+        streamed=not by_libtiff and _is_streamed(page, alpha),
+    )
 
 
-def mode_description(page: tifffile.TiffPage) -> str:
-    """Name the kind of channels for people, such as "RGB + alpha, float"."""
-    names = {PHOTOMETRIC.PALETTE: "palette", PHOTOMETRIC.YCBCR: "YCbCr", PHOTOMETRIC.CIELAB: "CIELAB"}
-    photometric = PHOTOMETRIC(page.photometric)
-    name = names.get(photometric) or str(_MODELS.get(photometric, photometric.name))
-    alpha = " + alpha" if _alpha_channel(page) is not None else ""
-    return f"{name}{alpha}{', float' if _is_float(page) else ''}"
+def is_sparse(page: tifffile.TiffPage) -> bool:
+    """Whether segments are left out, which then hold nothing but the "no data" value, as in GeoTIFF."""
+    places = zip(page.dataoffsets, page.databytecounts, strict=True)
+    return any(offset == 0 or count == 0 for offset, count in places)
 
 
-def page_depth(page: tifffile.TiffPage) -> int:
-    """Bits per channel, rounded up to 8, 16 or 32."""
-    return next((depth for depth in (8, 16) if page.bitspersample <= depth), 32)
+def segment_sides(page: tifffile.TiffPage) -> tuple[int, int]:
+    """Height and width of the tiles or strips of a page."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
-def page_profile(page: tifffile.TiffPage) -> bytes | None:
-    """Return the embedded ICC profile."""
-    profile = page.tags.valueof("InterColorProfile")
-    return bytes(profile) if profile else None
+def planes_of_page(page: tifffile.TiffPage) -> int:
+    """Planes that are stored one after the other: one of all channels, or one for each."""
+    return page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
 
 
-def page_orientation(page: tifffile.TiffPage) -> int:
-    """Return the orientation 1 to 8."""
-    return known_orientation(page.tags.valueof("Orientation", default=1))
+def _check_numbers(page: tifffile.TiffPage, path: Path) -> None:
+    """Raise PictureError where a tag that has to be one number is none, or repeated."""
+    names = ["imagelength", "imagewidth", "samplesperpixel", "bitspersample", "imagedepth", "planarconfig"]
+    names += ["tilelength", "tilewidth"] if page.is_tiled else ["rowsperstrip"]
+    for name in names:
+        value = getattr(page, name)
+        if not isinstance(value, int) or value < 1:
+            raise PictureError(
+                f"{path.name} is a TIFF whose {name} is {shortened(value)}", hint="export it again"
+            )
 
 
-def page_dots_per_inch(page: tifffile.TiffPage) -> tuple[float, float] | None:
-    """Return (across, down); None when the file does not say or says it without a unit."""
-    unit = page.tags.valueof("ResolutionUnit", default=2)
-    factor = 2.54 if unit == _CENTIMETRE else 1.0
-    ratios = [page.tags.valueof(tag) for tag in ("XResolution", "YResolution")]
-    if unit not in (2, _CENTIMETRE) or any(not ratio or 0 in ratio for ratio in ratios):
-        return None
-    across, down = (factor * ratio[0] / ratio[1] for ratio in ratios)
-    return across, down
+def _check_packing(page: tifffile.TiffPage, path: Path) -> None:
+    """Raise PictureError for a compression that tifffile has no decoder for."""
+    packing = page.compression
+    if not isinstance(packing, int) or packing not in tifffile.TIFF.DECOMPRESSORS:
+        name = shortened(getattr(packing, "name", packing))
+        raise PictureError(f"{path.name} is a TIFF packed with {name}", hint="save it with LZW or deflate")
 
 
-def needs_libtiff(page: tifffile.TiffPage) -> bool:
+def _photometric(page: tifffile.TiffPage, path: Path) -> PHOTOMETRIC:
+    stated = page.photometric
+    if isinstance(stated, int) and stated in _CODINGS:
+        return PHOTOMETRIC(stated)
+    kind = shortened(getattr(stated, "name", stated))
+    raise PictureError(f"{path.name} is a TIFF with {kind} channels", hint="develop or convert it to RGB first")
+
+
+def _needs_libtiff(page: tifffile.TiffPage) -> bool:
     """Whether libtiff has to decode: tifffile reads YCbCr only where a JPEG codec turns it into RGB."""
     return page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG
 
 
-def check_page(page: tifffile.TiffPage, path: Path) -> None:
-    """Raise PictureError for volumes, unknown channels, signed numbers and files that end too early."""
-    if page.photometric not in _MODELS:
-        kind = getattr(page.photometric, "name", page.photometric)
-        raise PictureError(
-            f"{path.name} is a TIFF with {kind} channels", hint="develop or convert it to RGB first"
-        )
+def _check_samples(page: tifffile.TiffPage, path: Path) -> None:
     if page.imagedepth != 1:
         raise PictureError(f"{path.name} is a volume", hint="save one slice of it as a picture")
     kind = "" if page.dtype is None else page.dtype.kind
@@ -160,107 +201,93 @@ def check_page(page: tifffile.TiffPage, path: Path) -> None:
             f"{path.name} holds samples of type {page.dtype or 'unknown'}",
             hint="convert it to unsigned numbers or floats in [0, 1]",
         )
-    photometric = PHOTOMETRIC(page.photometric)
-    colours = 1 if photometric == PHOTOMETRIC.PALETTE else CHANNELS[_MODELS[photometric]]
-    if page.samplesperpixel < colours:
+    coding = _CODINGS[PHOTOMETRIC(page.photometric)]
+    colours = COLOUR_CHANNELS[coding]
+    if _needs_libtiff(page) and (page.samplesperpixel, page.bitspersample) != (colours, 8):
+        raise PictureError(f"{path.name} is no YCbCr TIFF of 8 bits", hint="convert it to RGB first")
+    if page.samplesperpixel < colours or len(page.extrasamples) > page.samplesperpixel - colours:
         raise PictureError(
-            f"{path.name} has {page.samplesperpixel} channels where {colours} are announced",
+            f"{path.name} has {page.samplesperpixel} channels, {len(page.extrasamples)} of them extra, where "
+            f"{coding} needs {colours}",
             hint="convert it to RGB first",
         )
-    ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False))
-    if max(ends, default=0) > path.stat().st_size or not page.dataoffsets:
-        raise PictureError(f"{path.name} is cut short", hint="copy or fetch the file again")
+    lab = coding in (Coding.LAB_SIGNED, Coding.LAB_OFFSET)
+    if lab and np.dtype(page.dtype).name not in ("uint8", "uint16", "float32", "float16", "float64"):
+        raise PictureError(
+            f"{path.name} holds Lab colours of {page.bitspersample} bits", hint="convert it to 8 or 16 bits"
+        )
 
 
-def _channels_last(page: tifffile.TiffPage) -> NDArray[Any]:
-    """Decode to [H, W, C], whatever the planar configuration."""
-    values = page.asarray()
-    if page.samplesperpixel == 1:
-        return values.reshape(page.imagelength, page.imagewidth, 1)
-    return np.moveaxis(values, 0, -1) if page.axes.startswith("S") else values
+def has_all_segments(page: tifffile.TiffPage, file_bytes: int) -> bool:
+    """Whether all strips or tiles lie within the file: what is missing would not be noticed in decoding."""
+    height, width = segment_sides(page)
+    across = math.ceil(page.imagewidth / width) if page.is_tiled else 1
+    wanted = math.ceil(page.imagelength / height) * across * planes_of_page(page)
+    offsets, counts = page.dataoffsets, page.databytecounts
+    if len(offsets) != wanted or len(counts) != wanted:
+        return False
+    ends = [start + count for start, count in zip(offsets, counts, strict=True) if start and count]
+    if page.is_contiguous and not is_sparse(page):
+        ends.append(offsets[0] + page.nbytes)  # whatever the one count of a single strip says
+    elif page.compression == COMPRESSION.NONE:
+        channels = page.samplesperpixel // planes_of_page(page)
+        row_bytes = -(-width * channels * page.bitspersample // 8)
+        last = height if page.is_tiled else (page.imagelength - 1) % height + 1
+        if any(0 < count < min(height, last) * row_bytes for count in counts):
+            return False
+    return max(ends, default=0) <= file_bytes
 
 
-def _full_range(values: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Stretch samples of any width to uint8, uint16 or float32 with white at the top."""
-    if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return values.astype(np.float32)
-    if values.dtype.kind == "b":
-        return values.astype(np.uint8) * np.uint8(255)
-    if bits in (8, 16):
-        return values
-    top = np.float64(2**bits - 1)
-    if bits in (1, 2, 4):
-        return (values * (255 // top)).astype(np.uint8)
-    return (values / top).astype(np.float32)
-
-
-def _palette_colours(page: tifffile.TiffPage, stored: NDArray[Any]) -> NDArray[np.uint8]:
-    """Look the indices [H, W, 1] up: -> [H, W, 3]."""
+def _palette(page: tifffile.TiffPage, path: Path) -> NDArray[np.uint8]:
+    """The colours [n, 3] that indices stand for."""
     table = page.colormap
-    if table is None:
-        raise PictureError("a palette TIFF without its palette", hint="convert it to RGB first")
+    if table is None or table.shape != (3, 2**page.bitspersample) or page.bitspersample > 16:
+        raise PictureError(f"{path.name} is a palette TIFF without its palette", hint="convert it to RGB first")
     # The specification asks for 16 bits; some writers leave 8 bits in their place.
-    eight_bits = (table >> 8 if table.max() > 255 else table).astype(np.uint8)
-    colours: NDArray[np.uint8] = eight_bits.T[stored[..., 0].astype(np.intp)]
-    return colours
+    return np.ascontiguousarray((table >> 8 if table.max() > 255 else table).astype(np.uint8).T)
 
 
-def _lab_values(page: tifffile.TiffPage, stored: NDArray[Any]) -> NDArray[np.float32]:
-    """Decode CIELAB (a, b signed) and ICCLAB (a, b offset), 8 or 16 bits, to L* a* b*."""
-    if stored.dtype.kind == "f":
-        return stored.astype(np.float32)
-    if page.photometric == PHOTOMETRIC.CIELAB and stored.dtype == np.uint8:
-        return lab_from_bytes(np.ascontiguousarray(stored))
-    if page.photometric == PHOTOMETRIC.CIELAB:
-        colour = np.ascontiguousarray(stored[..., 1:]).view(np.int16).astype(np.float32) / 256
-        white = 65535
-    else:
-        scale = 1 if stored.dtype == np.uint8 else 256
-        colour = stored[..., 1:].astype(np.float32) / scale - 128
-        white = 255 * scale
-    lightness = stored[..., :1].astype(np.float32) * np.float32(100 / white)
-    return np.concatenate([lightness, colour], axis=2)
+def _profile(page: tifffile.TiffPage) -> bytes | None:
+    profile = page.tags.valueof("InterColorProfile")
+    return bytes(profile) if profile else None
 
 
-def _alpha_channel(page: tifffile.TiffPage) -> tuple[int, bool] | None:
-    """Index of the alpha channel, and whether it is premultiplied into the colours.
+def _xmp(page: tifffile.TiffPage) -> bytes:
+    content = page.tags.valueof(_XMP)
+    return content.encode("utf-8", "replace") if isinstance(content, str) else bytes(content or b"")
+
+
+def _dots_per_inch(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    """Return (across, down); None when the file does not say or says it without a unit."""
+    unit = page.tags.valueof("ResolutionUnit", default=2)
+    ratios = [page.tags.valueof(tag) for tag in ("XResolution", "YResolution")]
+    if unit not in (2, _CENTIMETRE) or any(not isinstance(ratio, tuple) or len(ratio) != 2 for ratio in ratios):
+        return None
+    if any(0 in ratio for ratio in ratios):
+        return None
+    return sane_dpi([ratio[0] / ratio[1] for ratio in ratios], 2.54 if unit == _CENTIMETRE else 1.0)
+
+
+def _alpha(page: tifffile.TiffPage) -> tuple[Alpha, int]:
+    """Kind of transparency, and the channel that has it.
 
     Extra channels of unspecified meaning are left out: they may as well be spot inks or selections.
     """
+    kinds: dict[int, Alpha] = {
+        EXTRASAMPLE.ASSOCALPHA: Alpha.PREMULTIPLIED,
+        EXTRASAMPLE.UNASSALPHA: Alpha.STRAIGHT,
+    }
     for position, kind in enumerate(page.extrasamples):
-        if kind in (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA):
-            index = page.samplesperpixel - len(page.extrasamples) + position
-            return index, kind == EXTRASAMPLE.ASSOCALPHA
-    return None
+        if kind in kinds:
+            return kinds[kind], page.samplesperpixel - len(page.extrasamples) + position
+    return Alpha.NONE, 0
 
 
-def _with_alpha(
-    page: tifffile.TiffPage, stored: NDArray[Any], values: NDArray[Any], model: ColourModel
-) -> Samples:
-    found = _alpha_channel(page)
-    if found is None:
-        return _samples(page, values, None, model)
-    index, is_premultiplied = found
-    alpha = stored[..., index]
-    if is_premultiplied:
-        values = straight_from_premultiplied(values, alpha)
-    return _samples(page, values, alpha, model)
-
-
-def _samples(
-    page: tifffile.TiffPage, values: NDArray[Any], alpha: NDArray[Any] | None, model: ColourModel
-) -> Samples:
-    return Samples(
-        values=values,
-        model=model,
-        depth=page_depth(page),
-        alpha=alpha,
-        profile=page_profile(page),
-        orientation=page_orientation(page),
-        dpi=page_dots_per_inch(page),
-    )
-
-
-def _is_float(page: tifffile.TiffPage) -> bool:
-    return page.dtype is not None and page.dtype.kind == "f"
+def _is_streamed(page: tifffile.TiffPage, alpha: Alpha) -> bool:
+    """Whether libvips decodes a page to the same samples as tifffile."""
+    known = page.compression in _STREAMED_PACKING and page.photometric in _STREAMED_PHOTOMETRIC
+    plain = page.dtype is not None and page.dtype.name in ("uint8", "uint16") and page.bitspersample in (8, 16)
+    colours = COLOUR_CHANNELS[_CODINGS[PHOTOMETRIC(page.photometric)]]
+    straight = page.samplesperpixel == colours + (alpha is Alpha.STRAIGHT) and alpha is not Alpha.PREMULTIPLIED
+    whole = planes_of_page(page) == 1 and not is_sparse(page) and not page.is_subifd
+    return known and plain and straight and whole and page.fillorder == 1

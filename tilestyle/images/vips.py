@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilestyle.images import png
+from tilestyle.images.description import Description
+from tilestyle.images.png_file import pixel_stream
 from tilestyle.images.strips import strip_rows
 
 # Its cache of results goes by file name: a file that has changed since would be read as it was.
@@ -90,21 +92,49 @@ def save_to(write: Callable[[bytes], object], save: Callable[[pyvips.TargetCusto
     relay.settle(lambda: save(target))
 
 
-def opened(path: Path, factor: int = 1) -> pyvips.Image:
-    """Open a file to be read once, downwards; JPEG at 1 / ``factor`` of its size (1, 2, 4 or 8)."""
-    arguments = {"shrink": factor} if factor > 1 else {}
-    return pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated", **arguments)
+class Stream:
+    """A described file that libvips decodes once, downwards, as it is stored."""
 
+    def __init__(self, seen: Description, factor: int = 1) -> None:
+        """Open it by the loader of its format, so that libvips does not choose one by the content.
 
-def strips(image: pyvips.Image) -> Iterator[NDArray[Any]]:
-    """The samples of an image in strips [h, W, C]."""
-    region = pyvips.Region.new(image)
-    rows = strip_rows(image.width)
-    dtype = _DTYPES[str(image.format)]
-    for top in range(0, image.height, rows):
-        count = min(rows, image.height - top)
-        content = bytes(region.fetch(0, top, image.width, count))
-        yield np.frombuffer(content, dtype).reshape(count, image.width, image.bands)
+        Args:
+            seen: Of a PNG, JPEG, WebP or TIFF.
+            factor: JPEG is decoded at 1 / ``factor`` of its size (1, 2, 4 or 8).
+        """
+        self._seen = seen
+        self._relay = Relay()
+        self._source = pyvips.SourceCustom()  # libvips keeps no hold of what Python has of it
+        self.image: pyvips.Image = self._relay.settle(lambda: self._opened(factor))
+
+    def strips(self) -> Iterator[NDArray[Any]]:
+        """The samples in strips [h, W, C], which are held against the description."""
+        image = self.image
+        region = pyvips.Region.new(image)
+        rows = strip_rows(image.width)
+        dtype = _DTYPES.get(str(image.format), np.dtype(np.uint8))
+        for top in range(0, image.height, rows):
+            count = min(rows, image.height - top)
+            content = bytes(self._relay.settle(lambda: region.fetch(0, top, image.width, count)))  # noqa: B023
+            yield self._seen.checked(
+                np.frombuffer(content, dtype).reshape(count, image.width, image.bands), count, image.width
+            )
+
+    def run(self, save: Callable[[pyvips.Image], None]) -> None:
+        """Let libvips write the image with ``save``."""
+        self._relay.settle(lambda: save(self.image))
+
+    def _opened(self, factor: int) -> pyvips.Image:
+        seen, name = self._seen, os.fsencode(self._seen.path)  # names need not be UTF-8
+        how = {"access": "sequential", "fail_on": "truncated"}
+        if seen.format == "PNG":
+            self._source.on_read(self._relay.guarded(_Pieces(pixel_stream(seen.path)).read, b""))
+            return pyvips.Image.pngload_source(self._source, unlimited=True, **how)
+        if seen.format == "WEBP":
+            return pyvips.Image.webpload(name, **how)
+        if seen.format == "TIFF":
+            return pyvips.Image.tiffload(name, page=seen.page, **how)
+        return pyvips.Image.jpegload(name, shrink=factor, unlimited=True, **how)
 
 
 class _Pieces:

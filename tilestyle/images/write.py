@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tilestyle.atomic import replacing
 from tilestyle.choices import Compression, Format
+from tilestyle.files import PathLike
 from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
-from tilestyle.images.atomic import replacing
 from tilestyle.images.border import encoding
 from tilestyle.images.colour import srgb_profile
 from tilestyle.images.formats import check_writable
 from tilestyle.images.options import WriteOptions
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.provenance import KEYWORD, provenance_exif, software
-from tilestyle.images.read import PathLike, picture_from
+from tilestyle.images.read import picture_from
 from tilestyle.images.strips import on_white, quantised, regrouped, strip_rows, strips_of_picture
 
 _DEFAULT = WriteOptions()

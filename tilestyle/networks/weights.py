@@ -6,21 +6,21 @@ import contextlib
 import http.client
 import os
 import pickle
-import struct
 import sys
 import urllib.error
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from tilestyle.config import InputScaling, NetworkName, Pooling
 from tilestyle.errors import NetworkError
+from tilestyle.files import ordinary_file
 from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys
+from tilestyle.quiet import Quiet
 
 # What torchvision's weights take their input to: (sRGB - mean) / deviation, of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
@@ -30,21 +30,10 @@ CAFFE_MEAN = (123.68, 116.779, 103.939)
 WIDTHS = (64, 128, 256, 512, 512)  # channels of the blocks, at full width
 # torchvision's files; a name ends in the beginning of the SHA-256 of what is in it.
 FILES = {NetworkName.VGG16: "vgg16-397923af.pth", NetworkName.VGG19: "vgg19-dcbb9e9d.pth"}
-# What readers raise over a file that is cut off, or something else altogether.
-BROKEN = (
-    SafetensorError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
 # What a download raises when there is no network. URLError is an OSError, as is a full disk.
 OFFLINE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+# torch warns of pickles that it did not write itself.
+_quiet = Quiet(r"torch\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +159,7 @@ def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
             f"cannot keep the weights of {name} in {file.parent} ({_one_line(error)})",
             hint=f"make room there, or set TORCH_HOME to another folder, {ways}",
         ) from error
-    except BROKEN as error:
+    except Exception as error:  # as in _stored_tensors
         raise NetworkError(
             f"the weights of {name} arrived damaged ({_one_line(error)})", hint=f"try again, {ways}"
         ) from error
@@ -179,16 +168,16 @@ def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
 
 def _stored_tensors(file: Path, hint: str) -> dict[str, Tensor]:
     """What a weights file holds under `features.`; of a safetensors file nothing else is read."""
+    ordinary_file(file, "weights", NetworkError)
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as stored:
                 return {key: stored.get_tensor(key) for key in stored.keys() if key.startswith("features.")}  # noqa: SIM118
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise NetworkError(f"there is no weights file {file}", hint=hint) from error
+        with _quiet():
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise NetworkError(f"cannot read the weights file {file} ({_one_line(error)})", hint=hint) from error
-    except BROKEN as error:
+    except Exception as error:  # readers raise anything over a damaged file: AssertionError, KeyError, ...
         raise NetworkError(
             f"the weights file {file} is damaged or holds no weights ({_one_line(error)})", hint=hint
         ) from error
@@ -269,8 +258,9 @@ def _check_tensor(key: str, tensor: Tensor, shape: list[int], file: Path) -> Non
 
 def _one_line(error: BaseException) -> str:
     """What an exception says, in its first line."""
-    if isinstance(error, pickle.UnpicklingError):
-        return "no plain tensors"  # torch itself recommends to run whatever the file says
+    if isinstance(error, pickle.UnpicklingError | LookupError | AssertionError):
+        # torch itself recommends to run whatever the file says; the others have no words for it.
+        return "no plain tensors"
     if isinstance(error, urllib.error.URLError):
         return str(error.reason)
     return (str(error).strip() or type(error).__name__).splitlines()[0]

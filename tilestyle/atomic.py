@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tilestyle import ledger
+from tilestyle.durable import keep_mode, put_in_place, synchronise, temporary_beside
 from tilestyle.errors import OutputError
 
 
@@ -21,21 +21,38 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     reaches the disk before the rename. On any exception it is removed and the destination is untouched.
     Raises OSError as the system does.
     """
+    # Not tempfile: its files are private (0600), and the mode would survive the rename.
+    with replacement(path) as beside, beside.open("x+b") as file:
+        yield file
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """The name of a new file that takes the place of ``path`` when the block ends without an exception.
+
+    For what writes files by their names; otherwise as ``replacing``.
+    """
     path = Path(os.path.realpath(path))  # as open() would, follow a link instead of replacing it
-    # A short name of its own, since the name of the destination may be as long as names can be.
-    beside = path.parent / f".tilestyle-{secrets.token_hex(12)}.part"
+    beside = temporary_beside(path)
+    ledger.claim_temporary(beside, path)
+    gone = False  # it stays listed where it cannot be found to be removed: its folder may have been renamed
     try:
-        # Not tempfile: its files are private (0600), and the mode would survive the rename.
-        with beside.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield beside
+        with beside.open("r+b") as file:
+            synchronise(file.fileno(), beside)
         if path.exists():
-            beside.chmod(stat.S_IMODE(path.stat().st_mode))
-        os.replace(beside, path)
+            keep_mode(path, beside)
+        put_in_place(beside, path)
+        gone = True
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            beside.unlink()
+            gone = True
         raise
+    finally:
+        if gone:
+            with suppress(OSError):
+                ledger.release_temporary(beside)
 
 
 def check_place(path: Path) -> None:
@@ -45,6 +62,12 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} is not an ordinary file", hint="choose another name")
+    # A rename would replace it all the same. The mode bits count by themselves: root may write to everything,
+    # but somebody has protected this file.
+    if path.exists() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222):
+        raise OutputError(
+            f"{path} is write-protected", hint="choose another name, or allow it to be written to"
+        )
     if not folder.exists():
         raise OutputError(f"there is no folder {folder}", hint="create it first")
     if not folder.is_dir():

@@ -1,0 +1,214 @@
+"""What Ctrl-C and requests to end do to a command, by what it is doing when they come.
+
+Before anything is rendered a command ends at once. While it renders, it ends after the patch at work: Ctrl-C
+then writes the picture as it is, a request to end (SIGTERM, SIGHUP) keeps the work and writes nothing. While
+the picture is written, Ctrl-C ends only when it comes again.
+
+Imported before everything else, so this imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum, auto
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from tilestyle.cli.terminal import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What asks a program to end; SIGBREAK is Windows' Ctrl-Break, and what closes its window.
+ENDING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+
+
+# Seconds in which another signal changes nothing while the command ends because of the one before.
+PATIENCE = 2.0
+
+
+class Interrupted(BaseException):
+    """The command ends now; no Exception, since nothing that deals with errors may hold it back."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+    @property
+    def code(self) -> int:
+        """The exit code, as shells give it."""
+        return 128 + self.number
+
+
+class Doing(Enum):
+    """What a command is doing, as far as signals matter."""
+
+    PREPARING = auto()  # nothing that would be lost
+    RENDERING = auto()  # patches
+    FINISHING = auto()  # the last patch is done: a checkpoint, colours
+    WRITING = auto()  # the picture; all work is kept
+
+
+class _State:
+    """What the handler and the command tell each other: signals are the process's, and so is this."""
+
+    def __init__(self) -> None:
+        self.doing = Doing.PREPARING
+        self.keeps = False  # whether a render that is asked to end can keep its work
+        self.quiet = False
+        self.asked = False  # Ctrl-C has come once
+        self.ending = 0  # the request to end that is to be met once the work is kept
+        self.passing: weakref.ref[Interrupted] | None = None  # what ends the command
+        self.since = 0.0  # when it was raised
+        self.over = False
+        self.kept: Callable[[], str] = lambda: ""  # how to continue, if there is anything to
+        self.written: list[str] = []
+
+
+_state = _State()
+
+
+@contextmanager
+def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
+    """Handle signals inside the block, and leave them to the program around after it.
+
+    A signal other than Ctrl-C's that is ignored stays ignored: that is how `nohup` works. In another than the
+    main thread there is nothing that can be done, and nothing is.
+    """
+    before = {}
+    try:
+        for number in numbers:
+            if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, _received)
+    except ValueError:  # not the main thread
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def reset() -> None:
+    """A command begins."""
+    _state.__init__()  # type: ignore[misc]
+
+
+def kept_by(text: Callable[[], str]) -> None:
+    """Say how the work would be continued: a function that answers "" while nothing is kept."""
+    _state.kept = text
+
+
+def kept_in(folder: Path, files: str) -> None:
+    """Say that the same command continues from the finished pictures in a folder.
+
+    Args:
+        folder: Where a series keeps its pictures.
+        files: A pattern that their names fit.
+    """
+    kept_by(lambda: f"{folder}, run the same command to continue" if any(folder.glob(files)) else "")
+
+
+def wrote(file: os.PathLike[str]) -> None:
+    """A file that was asked for is there."""
+    _state.written.append(os.fspath(file))
+
+
+def enter(doing: Doing) -> None:
+    """What the command does from here on."""
+    _state.doing = doing
+
+
+@contextmanager
+def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
+    """A render that signals stop.
+
+    Args:
+        quiet: Whether Ctrl-C says nothing (of several processes, one speaks).
+        keeps: Whether a request to end waits until the work at hand is kept.
+
+    Yields:
+        What the render asks after every patch: whether to stop.
+    """
+    _state.doing, _state.keeps, _state.quiet = Doing.PREPARING, keeps, quiet
+    _state.asked, _state.ending = False, 0
+
+    def stop() -> bool:
+        if _state.doing is Doing.PREPARING:  # asked for the first time: a patch is done
+            _state.doing = Doing.RENDERING
+        return bool(_state.ending) or (_state.asked and _state.doing is Doing.RENDERING)
+
+    with handled((signal.SIGINT,)):
+        try:
+            yield stop
+            end_if_asked()
+        finally:
+            _state.doing, _state.keeps = Doing.PREPARING, False
+
+
+def end_if_asked() -> None:
+    """Meet a request to end that has waited until now. Raises Interrupted."""
+    if _state.ending:
+        raise _ending(_state.ending)
+
+
+def over() -> None:
+    """The command has ended, its exit code is settled: from here on signals change nothing."""
+    _state.over = True
+
+
+def farewell(ended: Interrupted) -> str:
+    """The one line that says what ended the command and what there is."""
+    what = "interrupted" if ended.number == signal.SIGINT else f"ended by {ended}"
+    kept = _state.kept()
+    if kept:
+        return f"{what}, the work is kept: {kept}"
+    return f"{what}, {', '.join(_state.written) or 'nothing'} was written"
+
+
+def _received(number: int, frame: FrameType | None) -> None:
+    if _state.over or _is_passing():  # impatience, or a closed terminal that tells more than once
+        return
+    if number == signal.SIGINT:
+        _interrupted()
+    elif _state.keeps and _state.doing in (Doing.RENDERING, Doing.FINISHING):
+        _state.ending = _state.ending or number
+    else:
+        raise _ending(number)
+
+
+def _ending(number: int) -> Interrupted:
+    """What ends the command. Nobody but who raises it may hold it: `_is_passing` asks whether it is alive."""
+    ended = Interrupted(number)
+    _state.passing, _state.since = weakref.ref(ended), time.monotonic()
+    return ended
+
+
+def _is_passing() -> bool:
+    """Whether the command is about to end, and another exception would only disturb the cleaning up.
+
+    An exception that was swallowed on the way, as in a destructor, is gone: a new signal then counts again. It
+    also counts when the cleaning up takes long.
+    """
+    alive = _state.passing is not None and _state.passing() is not None
+    return alive and time.monotonic() - _state.since < PATIENCE
+
+
+def _interrupted() -> None:
+    if _state.doing is Doing.PREPARING or _state.asked or _state.ending:
+        raise _ending(signal.SIGINT)
+    _state.asked = True
+    if _state.quiet:
+        return
+    if _state.doing is Doing.RENDERING:
+        say("stopping after this patch; press Ctrl-C again to give up")
+        return
+    kept = " (the work is kept)" if _state.kept() else ""
+    say(f"writing the picture; press Ctrl-C again to give up{kept}")
