@@ -634,3 +634,36 @@ def test_a_deep_zoom_picture_that_cannot_take_its_place_leaves_the_old_one(
             assert files() == before, number
     assert failed == 3
     assert files() != before
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["canvas in memory", "canvas in files"])
+@pytest.mark.parametrize("way", ["emptied", "removed", "with a letter"])
+def test_a_work_folder_that_is_emptied_meanwhile_is_ours_again_or_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: bytes, way: str, mapped: bool
+) -> None:
+    if mapped:
+        monkeypatch.setattr(resolved, "belongs_in_files", lambda *facts: True)
+        monkeypatch.setattr(planes, "SMALL", 0)
+    folder = tmp_path / "work"
+    sweeps = 0
+
+    def empty(event: Event) -> None:
+        nonlocal sweeps
+        if isinstance(event, SweepDone):
+            sweeps += 1
+            if sweeps == 2:
+                shutil.rmtree(folder)
+                if way != "removed":
+                    folder.mkdir()
+                if way == "with a letter":
+                    (folder / "letter.txt").write_text("mine")
+
+    def stop() -> bool:
+        return sweeps >= 3
+
+    with contextlib.suppress(TilestyleError):
+        pixels(folder, observer=empty, stop=stop)
+    if way == "with a letter":
+        assert (folder / "letter.txt").read_text() == "mine"
+        shutil.rmtree(folder)
+    assert pixels(folder) == expected

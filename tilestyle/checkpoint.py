@@ -222,11 +222,15 @@ class Checkpoints:
         self._sums = self._sums or Sums(extent.height)
         counted = self._sums.of(canvas)
         name = _journal(number)
-        files = [file_of(canvas.planes[plane]).name for plane in PLANES]
+        planes = [file_of(canvas.planes[plane]) for plane in PLANES]
+        for plane in planes:
+            plane.lstat()  # somebody may have removed it: it can be written to all the same
+        files = [plane.name for plane in planes]
         return Journal(self.path / name, nonce), Filed(files, name, nonce.hex(), counted)
 
     def _next_number(self) -> int:
-        """Of a checkpoint whose names nobody else has taken in the folder."""
+        """Of a checkpoint whose names nobody else has taken in the folder, which is to be ours (again)."""
+        self._folder.take_again()
         number, ours = self._number + 1, ledger.names(self.path)
         while any(
             name not in ours and (self.path / name).exists()

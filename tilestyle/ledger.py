@@ -268,13 +268,18 @@ def _line(verb: str, name: str) -> str:
     return f"{verb} {name} {zlib.crc32(f'{verb} {name}'.encode()):08x}\n"
 
 
+def _existing(path: str, flags: int) -> int:
+    """Open a file, and make none: a marker without its first line would make the folder one of nobody."""
+    return os.open(path, flags & ~os.O_CREAT)
+
+
 def _append(folder: Path, verb: str, name: str, *, lasting: bool = False) -> None:
     marker = folder / MARKER
     listed = _listed(folder)
     if not _is_plain(verb, name):
         raise ValueError(f"{name} is no name of a file of ours")
     # A blank line ends what a kill may have left unfinished.
-    with marker.open("ab") as file:
+    with open(marker, "ab", opener=_existing) as file:
         file.write(f"\n{_line(verb, name)}".encode())
         file.flush()
         if lasting:

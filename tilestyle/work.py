@@ -203,6 +203,15 @@ class WorkFolder:
             self._release()
             raise
 
+    def take_again(self) -> None:
+        """Make the folder ours again where somebody has emptied or removed it meanwhile.
+
+        Without its marker, the next command would refuse the folder. Raises WorkError, OutputError.
+        """
+        if not ledger.is_marked(self.path):
+            self._release()
+            self._take()
+
     def _mark(self) -> None:
         """Make a new or empty folder ours. Raises WorkError for one that is neither empty nor ours."""
         if ledger.is_marked(self.path):

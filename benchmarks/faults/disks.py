@@ -22,10 +22,9 @@ from pathlib import Path
 from benchmarks.faults.command import line
 from benchmarks.faults.kills import judged_again, phase_of
 from benchmarks.faults.moments import Fault, events_of
-from benchmarks.faults.outcome import Finding, Outcome, Ran, bad_end, worst
+from benchmarks.faults.outcome import WARNED, Finding, Outcome, Ran, bad_end, worst
 from benchmarks.faults.scene import WORK, Recipe, Scene, Undisturbed, is_kept, log_of, tree_of
 
-WARNED = 2  # lines that may stand before a refusal: of what else the drive refuses
 LEFT = "remove it by hand"  # how the program says that a work folder stays
 PLACE = "place"  # the folder that is the small disk
 ERRORS = ("ENOSPC", "ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS", "ESTALE")

@@ -65,6 +65,9 @@ class Finding:
     commands: list[str] = field(default_factory=list)
 
 
+WARNED = 2  # lines that may stand before a refusal: of what else a drive refuses
+
+
 def bad_end(ran: Ran, *, lines: int = 1, sent: int | None = None) -> tuple[Outcome, str] | None:
     """What is wrong with the end of a command, if anything; whether its files are right is asked elsewhere.
 

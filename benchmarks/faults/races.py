@@ -20,7 +20,7 @@ from benchmarks.faults.command import Command, line
 from benchmarks.faults.disks import PLACE, apart, mount
 from benchmarks.faults.kills import judged_again
 from benchmarks.faults.moments import Fault, events_of
-from benchmarks.faults.outcome import Finding, Outcome, Ran, bad_end, worst
+from benchmarks.faults.outcome import WARNED, Finding, Outcome, Ran, bad_end, worst
 from benchmarks.faults.scene import (
     WORK,
     Recipe,
@@ -227,7 +227,7 @@ def _disturbed(
             over = True
         ran = running.wait()
         had = any(event.kept for event in events_of(log_of(here)))
-        seen: Seen = [bad_end(ran) or (Outcome.SAME, "")]
+        seen: Seen = [bad_end(ran, lines=WARNED + 1) or (Outcome.SAME, "")]
         restore(here)
         commands = [f"# {kind} after {seconds:.2f} s; {found.name}, {found.canvas}", line(ran.words)]
         done = not differing(tree_of(here), peace.tree)
