@@ -39,7 +39,7 @@ def weights_of(network: NetworkName, folder: Path) -> Path:
     generator = torch.Generator().manual_seed(5)
     state, channels = {}, 3
     for layer, key in convolution_keys(network).items():
-        width = WIDTHS[int(layer[4]) - 1] // NARROW
+        width = WIDTHS[network][int(layer[4]) - 1] // NARROW
         state[f"{key}.weight"] = (
             torch.randn(width, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
         )

@@ -191,9 +191,9 @@ class RenderConfig:
     size: int | tuple[int, int] | None = ruled(
         None, "a long side, or a pair of height and width, in pixels", lambda size: _within(size, 1, LARGEST)
     )
-    network: NetworkName = NetworkName.WAVELET
+    network: NetworkName = NetworkName.COMPACT
     weights: str | os.PathLike[str] | None = field(default=None, metadata=FILED)
-    pooling: Pooling = Pooling.MAX
+    pooling: Pooling | None = None  # None: as the network was trained
     pooling_scale: float = ruled(1.0, POSITIVE, _positive)  # factor of what a VGG has halved
     input_scaling: InputScaling = InputScaling.TORCHVISION
     feature_scale: float = ruled(1.0, POSITIVE, _positive)  # factor of all features of a VGG
@@ -315,11 +315,11 @@ class RenderConfig:
         """Refuse what is said of trained networks, of one that is not."""
         if self.network is not NetworkName.WAVELET:
             return
-        for name in ("pooling_scale", "input_scaling", "feature_scale"):
+        for name in ("pooling", "pooling_scale", "input_scaling", "feature_scale"):
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 shown = name.replace("_", "-")
                 raise SettingError(
-                    f"network wavelet has no {shown}", hint="leave it out, or choose vgg16 or vgg19"
+                    f"network wavelet has no {shown}", hint="leave it out, or choose another network"
                 )
 
 

@@ -24,7 +24,7 @@ CONTENT, STYLE = "coffee", "swirls"
 class Scene:
     """What is rendered with: the part of the settings that all benchmarks share."""
 
-    network: NetworkName = NetworkName.WAVELET
+    network: NetworkName = NetworkName.COMPACT
     weights: str | None = None  # a file; "random" for a VGG whose time and memory alone matter
     precision: Precision = Precision.AUTO
     device: str = "auto"

@@ -25,8 +25,9 @@ app = Commands(
     help="Measure memory, speed, scaling, quality and many processes on this machine.", no_args_is_help=True
 )
 
+BUILT_IN = (NetworkName.COMPACT, NetworkName.WAVELET)
 LARGEST = 100_000  # pixels a side: more is no benchmark
-WEIGHTS_HELP = "VGG weights, .safetensors or .pth; random: made up, for time and memory alone."
+WEIGHTS_HELP = "Weights of a VGG, .safetensors or .pth; random: made up, for time and memory alone."
 Weights = Annotated[
     str | None,
     typer.Option("--weights", help=WEIGHTS_HELP, show_default="torchvision's"),
@@ -54,7 +55,7 @@ Plot = Annotated[
 
 @app.command()
 def memory(
-    network: option.Network = NetworkName.WAVELET,
+    network: option.Network = NetworkName.COMPACT,
     weights: Weights = None,
     precision: option.PrecisionOption = Precision.AUTO,
     device: option.Device = "auto",
@@ -91,7 +92,7 @@ def memory(
 
 @app.command()
 def speed(
-    network: Networks = [NetworkName.WAVELET],  # noqa: B006 - typer reads it, nobody changes it
+    network: Networks = [NetworkName.COMPACT],  # noqa: B006 - typer reads it, nobody changes it
     weights: Weights = None,
     precision: Precisions = [Precision.AUTO],  # noqa: B006
     device: option.Device = "auto",
@@ -111,7 +112,7 @@ def speed(
 
 @app.command()
 def scaling(
-    network: option.Network = NetworkName.WAVELET,
+    network: option.Network = NetworkName.COMPACT,
     weights: Weights = None,
     precision: option.PrecisionOption = Precision.AUTO,
     device: option.Device = "auto",
@@ -136,7 +137,7 @@ def scaling(
 
 @app.command()
 def quality(
-    network: option.Network = NetworkName.WAVELET,
+    network: option.Network = NetworkName.COMPACT,
     weights: Weights = None,
     device: option.Device = "auto",
     size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Long side of the picture, pixels.")] = 512,
@@ -162,7 +163,7 @@ def quality(
 
 @app.command()
 def distributed(
-    network: option.Network = NetworkName.WAVELET,
+    network: option.Network = NetworkName.COMPACT,
     weights: Weights = None,
     precision: option.PrecisionOption = Precision.AUTO,
     device: option.Device = "auto",
@@ -187,10 +188,10 @@ def distributed(
 
 
 def scene_of(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Scene:
-    """What is rendered with; the built-in network has no use for weights."""
+    """What is rendered with; networks that are built in have no use for weights."""
     from tilestyle.benchmark.scene import Scene
 
-    return Scene(network, None if network is NetworkName.WAVELET else weights, precision, device)
+    return Scene(network, None if network in BUILT_IN else weights, precision, device)
 
 
 def parsed_sizes(text: str, name: str = "megapixels") -> list[float]:

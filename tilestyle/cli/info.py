@@ -76,12 +76,12 @@ def machine() -> None:
         table.add_row(library, version(library))
     table.add_row("device", f"{device}, {size_of(free_bytes(device))} free")
     table.add_row("precision", str(find_dtype(Precision.AUTO, device)).removeprefix("torch."))
-    table.add_row("network wavelet", "built in")
+    table.add_row("network compact", "built in, the default: paints with trained features")
+    table.add_row("network wavelet", "built in, no trained weights: for whoever wants none")
     for name in (NetworkName.VGG16, NetworkName.VGG19):
         file = weights_here(name)
-        table.add_row(
-            f"network {name}", f"weights in {file}" if file else "weights not here: downloaded when used"
-        )
+        found = f"weights in {file}" if file else "weights not on this machine: downloaded at first use"
+        table.add_row(f"network {name}", f"{found}; slower, several times the memory")
     console().print(table)
 
 

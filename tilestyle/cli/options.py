@@ -324,14 +324,20 @@ WeightsFile = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        help="VGG weights, .safetensors or .pth.",
-        show_default="torchvision's, downloaded once",
+        help="Weights of the network, .safetensors or .pth.",
+        show_default="its own; those of vgg16 and vgg19 are downloaded once",
         rich_help_panel=COMPUTATION,
     ),
     roles.WEIGHTS,
 ]
 PoolingOption = Annotated[
-    Pooling, typer.Option("--pooling", help="How a VGG halves its features.", rich_help_panel=COMPUTATION)
+    Pooling | None,
+    typer.Option(
+        "--pooling",
+        help="How the network halves its features.",
+        show_default="as it was trained",
+        rich_help_panel=COMPUTATION,
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=COMPUTATION)]
 PrecisionOption = Annotated[

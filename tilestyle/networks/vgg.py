@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19 (Simonyan and Zisserman 2014), cut at the deepest layer in use.
+"""VGG-16 and VGG-19 (Simonyan and Zisserman 2014), and `compact`, a small one; cut at the deepest layer in use.
 
 Layers are called as Gatys et al. (2015) call them: `conv4_2` is the second convolution of the fourth
 block, `relu4_2` the same rectified, `pool4` the halving that ends the block.
@@ -23,7 +23,28 @@ BLOCKS = {
     NetworkName.VGG19: (2, 2, 4, 4, 4),
 }
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-CONTENT_LAYER = "relu4_2"
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a network is used with unless told otherwise."""
+
+    style: Mapping[str, float]  # weights of layers
+    content: str  # the layer
+    content_weight: float
+    pooling: Pooling
+
+
+_VGG = Usual(dict.fromkeys(STYLE_LAYERS, 1.0), "relu4_2", 0.03, Pooling.MAX)
+# Weights of `compact` were found by looking, on many pairs (docs/networks.md). It was trained with averages:
+# a mean has a smooth gradient and aliases less than a maximum.
+_COMPACT = Usual(
+    {"relu1_1": 4.0, "relu2_1": 2.0, "relu3_1": 2.0, "relu4_1": 2.0, "relu5_1": 0.5},
+    "relu4_1",
+    0.015,
+    Pooling.AVERAGE,
+)
+USUAL = {NetworkName.COMPACT: _COMPACT, NetworkName.VGG16: _VGG, NetworkName.VGG19: _VGG}
 # What convolutions and allocator take beyond the tensors counted. With it the count lies between 0.98 and
 # 1.22 of the peak resident memory of full VGG-19, 1.4 when relu1_1 is all (growth from 512 to 896 pixels a
 # side on a CPU, five sets of layers, both poolings, float32 and bfloat16).
@@ -86,23 +107,33 @@ class Vgg:
         self,
         name: NetworkName,
         convolutions: Mapping[str, Convolution],
-        pooling: Pooling = Pooling.MAX,
+        pooling: Pooling | None = None,
         pooling_scale: float = 1.0,
     ) -> None:
-        """`pooling_scale` is a factor of what is halved, as some have it to make up for another pooling."""
+        """Take the weights.
+
+        Args:
+            name: Which network.
+            convolutions: Its weights.
+            pooling: How features are halved; None: as the network was trained.
+            pooling_scale: Factor of what is halved, as some have it to make up for another pooling.
+        """
+        usual = USUAL[name]
         self.name = name
-        self.pooling = pooling
+        self.pooling = pooling or usual.pooling
         self.pooling_scale = pooling_scale
         self.convolutions = {
             layer: Convolution(part.weight.contiguous(memory_format=torch.channels_last), part.bias)
             for layer, part in convolutions.items()
         }
         self.layers: Mapping[str, Layer] = _described(operations(name), self.convolutions)
-        self.style_layers: Mapping[str, float] = {layer: 1.0 for layer in STYLE_LAYERS if layer in self.layers}
+        self.style_layers: Mapping[str, float] = {
+            layer: weight for layer, weight in usual.style.items() if layer in self.layers
+        }
         rectified = [layer for layer in self.layers if layer.startswith("relu")]
-        content = CONTENT_LAYER if CONTENT_LAYER in self.layers else rectified[-1]
+        content = usual.content if usual.content in self.layers else rectified[-1]
         self.content_layers: Mapping[str, float] = {content: 1.0}
-        self.content_weight = 0.03
+        self.content_weight = usual.content_weight
 
     @property
     def device(self) -> torch.device:

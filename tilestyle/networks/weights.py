@@ -1,4 +1,4 @@
-"""Weights of the VGG networks: read from a file, had from torchvision, or made up for a test."""
+"""Weights of the VGG networks: from the package, from a file, from torchvision, or made up for a test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 # What Simonyan and Zisserman's own, of the Caffe lineage, take theirs to: [0, 255] less this, blue first.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
-WIDTHS = (64, 128, 256, 512, 512)  # channels of the blocks, at full width
+# Channels of the blocks, at full width.
+WIDTHS = {
+    NetworkName.COMPACT: (24, 48, 96, 192, 192),
+    NetworkName.VGG16: (64, 128, 256, 512, 512),
+    NetworkName.VGG19: (64, 128, 256, 512, 512),
+}
+# The weights of `compact`, which come with the package (tilestyle/training makes them).
+COMPACT = Path(__file__).with_name("compact.safetensors")
 # torchvision's files; a name ends in the beginning of the SHA-256 of what is in it.
 FILES = {NetworkName.VGG16: "vgg16-397923af.pth", NetworkName.VGG19: "vgg19-dcbb9e9d.pth"}
 # What a download raises when there is no network. URLError is an OSError, as is a full disk.
@@ -40,7 +47,7 @@ _quiet = Quiet(r"torch\.")
 class Shape:
     """What is made of a VGG's weights."""
 
-    pooling: Pooling = Pooling.MAX
+    pooling: Pooling | None = None  # None: the network's own
     pooling_scale: float = 1.0
     input_scaling: InputScaling = InputScaling.TORCHVISION
     feature_scale: float = 1.0
@@ -53,10 +60,13 @@ def load_vgg(name: NetworkName, weights: str | os.PathLike[str] | None = None, s
     """The network with these weights, on the CPU in float32.
 
     `weights` is a .safetensors or .pth file with torchvision's keys, as wide and as deep as it likes;
-    None means torchvision's ImageNet weights, downloaded when first used. Raises NetworkError when
-    there are none, or when they do not fit.
+    None means those that come with the package for `compact`, and for the others torchvision's ImageNet
+    weights, downloaded when first used. Raises NetworkError when there are none, or when they do not fit.
     """
-    if weights is None:
+    if weights is None and name is NetworkName.COMPACT:
+        file = COMPACT
+        tensors = _stored_tensors(file, "install tilestyle again")
+    elif weights is None:
         file = cached_file(name)
         tensors = _torchvision_tensors(name, file)
     else:
@@ -91,7 +101,7 @@ def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1, shape: 
     convolutions = {}
     channels = 3
     for layer in convolution_keys(name):
-        width = WIDTHS[int(layer[len("conv")]) - 1] // width_divisor
+        width = WIDTHS[name][int(layer[len("conv")]) - 1] // width_divisor
         weight = torch.randn(width, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
         convolutions[layer] = Convolution(weight, torch.zeros(width))
         channels = width
@@ -144,7 +154,7 @@ def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
     from torchvision.models import VGG16_Weights, VGG19_Weights  # takes a second to import
 
     source = {NetworkName.VGG16: VGG16_Weights, NetworkName.VGG19: VGG19_Weights}[name].IMAGENET1K_V1
-    ways = "or give --weights FILE, or use --network wavelet, which needs no weights"
+    ways = "or give --weights FILE, or leave --network out: the default needs no download"
     try:
         # torch.hub announces a download on the standard output, which is for results.
         with contextlib.redirect_stdout(sys.stderr):

@@ -11,6 +11,7 @@ import typer
 
 from tilestyle.errors import TilestyleError
 from tilestyle.training.course import Course, Setup, run
+from tilestyle.training.descent import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -18,16 +19,27 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def train(
     pictures: Annotated[list[Path], typer.Option(help="Folder of photographs. Repeat for several.")],
-    paintings: Annotated[list[Path], typer.Option(help="Folder of paintings and textures. Repeat for several.")],
+    paintings: Annotated[
+        list[Path], typer.Option(help="Folder of paintings and textures. Repeat for several.")
+    ],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")] = Path("compact.safetensors"),
-    work: Annotated[Path, typer.Option(help="Folder that keeps the state; run again to continue.")] = Path("training"),
+    work: Annotated[Path, typer.Option(help="Folder that keeps the state; run again to continue.")] = Path(
+        "training"
+    ),
     teacher: Annotated[
-        Path | None, typer.Option(help="Weights of a VGG-16: .safetensors, .pth or Keras's as .onnx. Default: torchvision's.")
+        Path | None,
+        typer.Option(
+            help="Weights of a VGG-16: .safetensors, .pth or Keras's as .onnx. Default: torchvision's."
+        ),
     ] = None,
-    renders: Annotated[list[Path] | None, typer.Option(help="Folder of stylised pictures to train on as well.")] = None,
+    renders: Annotated[
+        list[Path] | None, typer.Option(help="Folder of stylised pictures to train on as well.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Steps of gradient descent.")] = 10_000,
     batch: Annotated[int, typer.Option(min=1, help="Crops in a step.")] = 8,
-    side: Annotated[int, typer.Option(min=32, help="Height and width of a crop, pixels, a multiple of 16.")] = 128,
+    side: Annotated[
+        int, typer.Option(min=32, help="Height and width of a crop, pixels, a multiple of 16.")
+    ] = 128,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     bf16: Annotated[bool, typer.Option(help="Multiply in bfloat16.")] = False,
@@ -39,9 +51,7 @@ def train(
         renders=tuple(renders or ()),
         side=side,
         seed=seed,
-        steps=steps,
-        batch=batch,
-        bf16=bf16,
+        descent=Settings(steps=steps, batch=batch, seed=seed, autocast=bf16),
     )
     run(course, Setup(teacher=teacher, work=work, out=out, device=torch.device(device)), report=_say)
 

@@ -23,10 +23,14 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
 def pictures_in(folders: Sequence[Path]) -> list[Path]:
     """All picture files below some folders, in a fixed order. Raises PictureError when there are none."""
-    files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES]
+    files = [
+        file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES
+    ]
     if not files:
         shown = ", ".join(map(str, folders))
-        raise PictureError(f"there are no pictures in {shown}", hint="give a folder of photographs or paintings")
+        raise PictureError(
+            f"there are no pictures in {shown}", hint="give a folder of photographs or paintings"
+        )
     return files
 
 
@@ -55,7 +59,9 @@ class Crops:
 
     def batch(self, count: int) -> Tensor:
         """Draw crops [count, 3, side, side], float32 in about [0, 1]."""
-        return torch.from_numpy(np.stack([self._altered() for _ in range(count)])).permute(0, 3, 1, 2).contiguous()
+        return (
+            torch.from_numpy(np.stack([self._altered() for _ in range(count)])).permute(0, 3, 1, 2).contiguous()
+        )
 
     def plain(self, count: int) -> Tensor:
         """Draw unaltered crops [count, 3, side, side]."""
@@ -75,7 +81,9 @@ class Crops:
         smallest = min(0.75 * side, largest)
         size = max(1, int(np.exp(rng.uniform(np.log(smallest), np.log(largest)))))
         top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
-        cut = torch.from_numpy(picture[top : top + size, left : left + size]).permute(2, 0, 1)[None].float() / 255
+        cut = (
+            torch.from_numpy(picture[top : top + size, left : left + size]).permute(2, 0, 1)[None].float() / 255
+        )
         scaled = F.interpolate(cut, (side, side), mode="bicubic", align_corners=False, antialias=True)
         if rng.random() < 0.5:
             scaled = scaled.flip(3)
@@ -99,11 +107,11 @@ class Crops:
         if rng.random() < 0.1:
             crop = crop[:, :, rng.permutation(3)]
         if rng.random() < 0.35:
-            noise = rng.standard_normal(crop.shape) * rng.uniform(0, 0.15)
+            noise = rng.standard_normal(crop.shape, np.float32) * np.float32(rng.uniform(0, 0.15))
             if rng.random() < 0.4:
                 noise = np.repeat(noise.mean(2, keepdims=True), 3, axis=2) * 1.7
             if rng.random() < 0.3:
-                noise = _blurred(noise.astype(np.float32), 2) * 2
+                noise = _blurred(noise, 2) * 2
             crop = crop + noise
         return np.clip(crop, -0.02, 1.02).astype(np.float32)
 

@@ -24,14 +24,14 @@ LOUD = 0.05  # of the mean variance: channels below count less than their deviat
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
     """How to descend."""
 
     steps: int = 8000
     batch: int = 8
     fresh: int = 2  # crops a step that are shown to the teacher; the others have been shown before
-    kept: int = 1500  # crops that are kept with what the teacher says of them
+    kept: int = 800  # crops that are kept with what the teacher says of them
     learning_rate: float = 4e-3  # times the root mean square of a tensor
     seed: int = 0
     autocast: bool = False  # bfloat16 in the student
@@ -206,7 +206,9 @@ class Descent:
     def state(self) -> dict[str, Any]:
         """What is needed to go on from here."""
         return {
-            "parameters": {name: tuple(part.detach() for part in pair) for name, pair in self.parameters.items()},
+            "parameters": {
+                name: tuple(part.detach() for part in pair) for name, pair in self.parameters.items()
+            },
             "maps": {layer: value.detach() for layer, value in self.maps.items()},
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
@@ -219,7 +221,9 @@ class Descent:
             for name, pair in self.parameters.items():
                 for part, value in zip(pair, state["parameters"][name], strict=True):
                     part.copy_(value)
-            self.maps = {layer: value.to(self.device).requires_grad_() for layer, value in state["maps"].items()}
+            self.maps = {
+                layer: value.to(self.device).requires_grad_() for layer, value in state["maps"].items()
+            }
         self.begin()
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
@@ -227,5 +231,3 @@ class Descent:
 
 def _rms(part: Tensor) -> float:
     return float(part.detach().square().mean().sqrt())
-
-

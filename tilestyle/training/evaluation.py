@@ -55,7 +55,10 @@ def _cells(student: Vgg, teacher: Vgg, layer: str, batches: Sequence[Tensor]) ->
         with torch.no_grad():
             pairs.append(
                 [
-                    network.features(batch.to(network.dtype), [layer])[layer].float().permute(0, 2, 3, 1).flatten(0, 2)[::step]
+                    network.features(batch.to(network.dtype), [layer])[layer]
+                    .float()
+                    .permute(0, 2, 3, 1)
+                    .flatten(0, 2)[::step]
                     for network in (student, teacher)
                 ]
             )

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from tilestyle.atomic import replacing
 from tilestyle.config import NetworkName
 from tilestyle.networks.vgg import convolution_keys
+from tilestyle.networks.weights import DEVIATION, MEAN
 from tilestyle.training.selection import Channels
 from tilestyle.training.student import scaled
 
@@ -46,6 +48,12 @@ def write(weights: Mapping[str, tuple[Tensor, Tensor]], file: Path, facts: Mappi
     tensors = {}
     for name, key in convolution_keys(NetworkName.COMPACT).items():
         weight, bias = weights[name]
+        if name == "conv1_1":  # torchvision's scaling of the input, which whoever reads the file expects
+            mean, deviation = (torch.tensor(values)[None, :, None, None] for values in (MEAN, DEVIATION))
+            bias = bias + (weight * mean).sum((1, 2, 3))
+            weight = weight * deviation
         tensors[f"{key}.weight"] = weight.to(torch.float16).contiguous()
         tensors[f"{key}.bias"] = bias.to(torch.float16).contiguous()
-    save_file(tensors, file, {"tilestyle": json.dumps(dict(facts), sort_keys=True)})
+    content = save(tensors, {"tilestyle": json.dumps(dict(facts), sort_keys=True)})
+    with replacing(file) as whole:
+        whole.write(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ def initial(
     first = teacher.convolutions[names[0]]
     chosen = channels[names[0]].chosen
     weights = {names[0]: (first.weight[chosen].float().cpu(), first.bias[chosen].float().cpu())}
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         gram, cross = torch.zeros(()), torch.zeros(())
         below = _input(before, name)
         for batch in crops:

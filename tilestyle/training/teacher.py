@@ -56,7 +56,9 @@ def _from_onnx(file: Path) -> Vgg:
         block, index = name.removeprefix("conv").split("_")
         convolutions[name] = Convolution(
             *(
-                torch.from_numpy(arrays.to_array(stored[_key(stored, f"block{block}_conv{index}_", part, file)]).copy())
+                torch.from_numpy(
+                    arrays.to_array(stored[_key(stored, f"block{block}_conv{index}_", part, file)]).copy()
+                )
                 for part in ("convolution/", "Squeeze")
             )
         )
