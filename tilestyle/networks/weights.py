@@ -29,7 +29,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 # Channels of the blocks, at full width.
 WIDTHS = {
-    NetworkName.COMPACT: (24, 48, 96, 192, 192),
+    NetworkName.COMPACT: (16, 48, 96, 192, 192),
     NetworkName.VGG16: (64, 128, 256, 512, 512),
     NetworkName.VGG19: (64, 128, 256, 512, 512),
 }

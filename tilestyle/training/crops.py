@@ -98,12 +98,14 @@ class Crops:
             factor = int(rng.choice([4, 8, 16]))
             crop = _blurred(crop, factor) + (other - _blurred(other, factor)) * rng.uniform(0.5, 1.8)
         elif choice < 0.26:
-            crop = (crop + self._crop(len(self._groups) - 1)) / 2
+            crop = np.float32(0.5) * (crop + self._crop(len(self._groups) - 1))
         if rng.random() < 0.5:
-            crop = (crop - 0.5) * np.exp(rng.uniform(-0.7, 0.6)) + 0.5 + rng.uniform(-0.15, 0.15)
+            gain = float(np.exp(rng.uniform(-0.7, 0.6)))
+            crop = (crop - 0.5) * gain + 0.5 + rng.uniform(-0.15, 0.15)
         if rng.random() < 0.3:
             grey = crop.mean(2, keepdims=True)
-            crop = grey + (crop - grey) * rng.uniform(0, 2.5) + rng.uniform(-0.12, 0.12, 3)
+            tint: FloatImage = rng.uniform(-0.12, 0.12, 3).astype(np.float32)
+            crop = (grey + (crop - grey) * rng.uniform(0, 2.5) + tint).astype(np.float32)
         if rng.random() < 0.1:
             crop = crop[:, :, rng.permutation(3)]
         if rng.random() < 0.35:

@@ -10,7 +10,7 @@ from torch import Tensor
 from tilestyle.config import NetworkName, Pooling
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
 
-WIDTHS = (24, 48, 96, 192, 192)  # channels of the blocks
+WIDTHS = (16, 48, 96, 192, 192)  # channels of the blocks; multiples of 16 fill vector registers
 # Layers that a picture is compared at: the student has to match the teacher there, and only there.
 TAPS = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
 # Principal components of the teacher's features that the student's have to give by a linear map.
