@@ -1,6 +1,6 @@
 """Does a render stay within the memory it is given? Peaks against `--memory`, each in a process of its own.
 
-python -m benchmarks.budgets --networks wavelet vgg19 --budgets 256MiB 512MiB 1GiB 2GiB 4GiB
+python -m benchmarks.budgets --networks compact wavelet vgg19 --budgets 256MiB 512MiB 1GiB 2GiB 4GiB
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.record import report
 from tilestyle.benchmark.point import Point, measured
 from tilestyle.benchmark.scene import Scene, square
-from tilestyle.config import NetworkName, Precision
+from tilestyle.config import BUILT_IN, NetworkName, Precision
 from tilestyle.errors import TilestyleError
 from tilestyle.memory_size import bytes_of
 
@@ -39,9 +39,7 @@ def held_to(scene: Scene, budget: str, megapixels: float) -> dict[str, Any]:
 def main() -> None:
     """Every network with every budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--networks", nargs="+", type=NetworkName, default=[NetworkName.WAVELET, NetworkName.VGG19]
-    )
+    parser.add_argument("--networks", nargs="+", type=NetworkName, default=[*BUILT_IN, NetworkName.VGG19])
     parser.add_argument("--precisions", nargs="+", type=Precision, default=[Precision.FP32], help="fp32 bf16")
     parser.add_argument("--budgets", nargs="+", default=["256MiB", "512MiB", "1GiB", "2GiB", "4GiB"])
     parser.add_argument("--megapixels", type=float, default=1.0)
@@ -51,7 +49,7 @@ def main() -> None:
     rows = []
     for network in options.networks:
         for precision in options.precisions:
-            weights = None if network is NetworkName.WAVELET else "random"
+            weights = None if network in BUILT_IN else "random"
             scene = Scene(network, weights, precision, options.device)
             for budget in options.budgets:
                 rows.append(held_to(scene, budget, options.megapixels))

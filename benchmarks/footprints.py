@@ -3,7 +3,7 @@
 Measures the peak of small renders on the CPU under a memory limit, each in a process of its own, and prints it
 over the prediction of footprint.py. Above 1 the arithmetic promises too little.
 
-    python -m benchmarks.footprints [--networks wavelet vgg19] [--weights random] [--patches 128 256 512]
+    python -m benchmarks.footprints [--networks compact vgg19] [--weights random] [--patches 128 256 512]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
+from tilestyle.config import BUILT_IN
 
 SIZES = {128: 448, 256: 600, 512: 960}  # of pictures, by patch: larger than one patch, no larger than need be
 
@@ -37,7 +38,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Run the table; with --one, a single measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=["wavelet", "vgg19"])
+    parser.add_argument("--networks", nargs="+", default=["compact", "wavelet", "vgg19"])
     parser.add_argument("--weights", default="random", help="of a VGG")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--patches", nargs="+", type=int, default=list(SIZES), choices=list(SIZES))
@@ -52,7 +53,7 @@ def main() -> None:
             for patch in options.patches:
                 size = SIZES[patch]
                 settings = {"network": network, "precision": precision, "patch": patch, "size": size}
-                settings |= {"weights": None if network == "wavelet" else options.weights, "device": "cpu"}
+                settings |= {"weights": None if network in BUILT_IN else options.weights, "device": "cpu"}
                 # Two levels: one to leave its traces in the heap. A limit, however large, for the strict heap.
                 settings |= {"coarsest": round(0.7 * size), "sweeps": 2, "memory": "1TiB"}
                 row = {"network": network, "precision": precision, "patch": patch}

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.record import assets
 from tilestyle.canvas import Canvas
-from tilestyle.config import NetworkName, RenderConfig
+from tilestyle.config import BUILT_IN, NetworkName, RenderConfig
 from tilestyle.job import Job
 from tilestyle.pictures import path_of
 from tilestyle.preparation import prepare
@@ -24,7 +24,7 @@ def parser(description: str | None, size: int) -> argparse.ArgumentParser:
     )
     found.add_argument("--size", type=int, default=size, help="long side, pixels")
     found.add_argument("--patch", type=int, default=128, help="patch side, pixels")
-    found.add_argument("--networks", nargs="+", default=["wavelet", "vgg19"], help="wavelet vgg19 vgg16")
+    found.add_argument("--networks", nargs="+", default=["compact", "wavelet", "vgg19"], help="or vgg16")
     found.add_argument("--weights", type=Path, help="VGG weights; else those in TILESTYLE_ASSETS")
     found.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of pictures")
     found.add_argument("--keep", type=Path, help="JSON file for the result")
@@ -39,7 +39,7 @@ def settings(options: argparse.Namespace, network: str, **others: Any) -> Render
         size=options.size,
         patch=options.patch,
         network=NetworkName(network),
-        weights=weights if network != "wavelet" else None,
+        weights=None if network in BUILT_IN else weights,
         **others,
     )
 

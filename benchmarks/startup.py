@@ -29,7 +29,7 @@ def main() -> None:
     """Print the parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=512, help="long side, pixels")
-    parser.add_argument("--network", default="wavelet")
+    parser.add_argument("--network", default="compact")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
     options = parser.parse_args()

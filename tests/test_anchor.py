@@ -12,7 +12,7 @@ from tests.conftest import job, waves
 from tilestyle import RenderConfig, planes, render, renderer, resolved
 from tilestyle.anchor import Anchored, averaged
 from tilestyle.canvas import Canvas
-from tilestyle.config import Optimiser, Precision
+from tilestyle.config import NetworkName, Optimiser, Precision
 from tilestyle.covering import covering
 from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
@@ -24,7 +24,11 @@ from tilestyle.untiled import anchor_loss
 from tilestyle.work import Work
 
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
-LAYERS: dict[str, Any] = {"style_layers": {"colour_2": 1, "first_3": 1}, "content_layers": {"contour_2": 1}}
+LAYERS: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
+    "style_layers": {"colour_2": 1, "first_3": 1},
+    "content_layers": {"contour_2": 1},
+}
 SMALL: dict[str, Any] = {"size": 80, "sweeps": 4, "margin": 8, "coarsest": 56, "patch": 48}
 SMALL |= {"level_ratio": 1.5, **LAYERS}
 TRUST = np.repeat(np.array([0, 1], np.float32), 30 * 80).reshape(60, 80)

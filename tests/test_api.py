@@ -231,6 +231,7 @@ def test_an_enlarged_style_is_seen_large_by_coarse_layers_alone() -> None:
     large = resized(style, Box(0, 0, 384, 384)).clamp(0, 1)
     layers = {"first_1": 1.0, "first_3": 1.0}
     known: dict[str, Any] = {
+        "network": NetworkName.WAVELET,
         "style_layers": layers,
         "size": (384, 384),
         "precision": Precision.FP32,

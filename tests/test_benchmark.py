@@ -230,7 +230,7 @@ def test_the_exponent_of_linear_cost_is_one() -> None:
 
 
 def test_passes_are_counted_by_the_pixel() -> None:
-    counted = Counted(job(waves(60, 80)).network)
+    counted = Counted(job(waves(60, 80), network=NetworkName.WAVELET).network)
     counted.features(torch.rand(1, 3, 64, 64), ["first_1"])
     counted.features(torch.rand(1, 3, 64, 32, requires_grad=True), ["first_1"])
     assert counted.pixels == 64 * 64 / 2 + 64 * 32

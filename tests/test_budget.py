@@ -191,11 +191,12 @@ if narrow:
     resolved.load_network = lambda config: random_vgg(config.network, width_divisor=4)
 more = {
     "plain": {},
+    "wavelet": dict(network="wavelet"),
     "narrow": dict(network="vgg19", size=1000, coarsest=708),
     "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
     "local": {"locality": 0.5, "locality_window": 1.0},
 }[sys.argv[1]]
-styles = [path_of("swirls"), path_of("facets")] if more and not narrow else path_of("swirls")
+styles = [path_of("swirls"), path_of("facets")] if sys.argv[1] in ("regions", "local") else path_of("swirls")
 job = prepare(styles, RenderConfig(**settings | more), path_of("coffee"))
 run(job)
 print(json.dumps({"peak": peak.bytes(), "need": job.need.together, "side": job.side}))
@@ -203,7 +204,9 @@ print(json.dumps({"peak": peak.bytes(), "need": job.need.together, "side": job.s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
-@pytest.mark.parametrize(("kind", "limit"), [("plain", 256), ("regions", 256), ("local", 400), ("narrow", 200)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("plain", 256), ("wavelet", 256), ("regions", 256), ("local", 400), ("narrow", 200)]
+)
 def test_the_measured_peak_stays_within_the_budget(kind: str, limit: int) -> None:
     command = [sys.executable, "-c", MEASURED, kind, str(limit * 2**20)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -251,7 +254,14 @@ def test_when_memory_runs_out_every_pixel_steps_once_a_sweep(
 
 def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, {2: CUDA_SAYS, 3: CPU_SAYS, 5: CPU_SAYS})
-    task = job(CONTENT, patch=256, style_layers={"first_1": 1}, content_weight=0, **{**QUICK, "size": 400})
+    task = job(
+        CONTENT,
+        patch=256,
+        network=NetworkName.WAVELET,
+        style_layers={"first_1": 1},
+        content_weight=0,
+        **{**QUICK, "size": 400},
+    )
     task = replace(task, levels=task.levels[-1:], side=256)
     task = replace(task, levels=(replace(task.levels[0], index=0),))
     halvings: list[int] = []
@@ -332,7 +342,16 @@ def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: py
 
     monkeypatch.setattr(View, "measure", counted)
     layers = {"colour_1": 1.0, "first_2": 1.0}  # none that is seen from afar
-    task = job(style_layers=layers, style_loss=loss, patch=64, size=128, margin=8, coarsest=128, sweeps=20)
+    task = job(
+        network=NetworkName.WAVELET,
+        style_layers=layers,
+        style_loss=loss,
+        patch=64,
+        size=128,
+        margin=8,
+        coarsest=128,
+        sweeps=20,
+    )
     renderer.optimise(task, lambda level: None, lambda *sweep: None, lambda: False)
     assert len(made) == measurements(task, task.levels[-1]) > 1
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import waves
 from tilestyle import RenderConfig, archive, checkpoint, planes, render, renderer, resolved, stepper
-from tilestyle.config import Precision
+from tilestyle.config import NetworkName, Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.journal import Journal
 from tilestyle.progress import Event, Resumed, SweepDone
@@ -30,6 +30,7 @@ CONFIG = RenderConfig(
     sweeps=3,
     margin=8,
     precision=Precision.FP32,
+    network=NetworkName.WAVELET,
     style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},  # a coarse one, and few: they cost most
     content_layers={"contour_2": 1},
 )

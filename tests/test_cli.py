@@ -81,7 +81,7 @@ def test_texture_makes_sixteen_bits(folder: Path) -> None:
 def test_info_describes_the_machine(folder: Path) -> None:
     done = called(folder, "info")
     assert done.returncode == 0, done.stderr
-    for word in ("torch", "device", "free", "network wavelet", "network vgg19"):
+    for word in ("torch", "device", "free", "network compact", "network wavelet", "network vgg19"):
         assert word in done.stdout
 
 
@@ -94,7 +94,7 @@ def test_info_describes_the_machine(folder: Path) -> None:
         (["render", "broken.png", "-s", "style.png", "-o", "o.png"], "broken.png"),
         (["render", "content.png", "-s", "style.png", "-o", "o.png", "--size", "big"], "'big'"),
         (
-            ["render", "content.png", "-s", "style.png", "-o", "o.png", "--style-layer", "relu4_1"],
+            ["render", "content.png", "-s", "style.png", "-o", "o.png", "--style-layer", "relu4-1"],
             "did you mean",
         ),
         (["render", "content.png", "-s", "style.png", "-o", "o.png", "--depth", "12"], "depth 12"),

@@ -50,9 +50,9 @@ TEXTS = {
     "paper": ("{}x{}in", "{}x10mm", "10x{}cm"),
     "bleed": ("{}", "{}mm"),
     "stroke": ("{}", "{}%", "{}mm"),
-    "content_layer": ("contour_2={}",),
-    "style_layer": ("first_1={}",),
-    "layer": ("contour_2={}",),
+    "content_layer": ("relu2_1={}",),
+    "style_layer": ("relu1_1={}",),
+    "layer": ("relu2_1={}",),
     "at": ("{}", "{},0.5", "0.5,{}"),
     "vary": (
         "content-weight={}",

@@ -16,6 +16,7 @@ RENDER = (
     *(
         "--sweeps",
         "3,16",
+        "--network=wavelet",
         "--style-layer",
         "first_1",
         "--style-layer",

@@ -6,6 +6,7 @@ import torch
 from tests.conftest import job, waves
 from tilestyle.canvas import Canvas, framed
 from tilestyle.coarse import Coarse
+from tilestyle.config import NetworkName
 from tilestyle.draw import Draw
 from tilestyle.geometry import Box
 from tilestyle.job import Goal, Job
@@ -57,8 +58,15 @@ def test_the_gradient_is_that_of_the_loss(side: int) -> None:
 
 
 def test_terms_come_from_both_octaves() -> None:
-    task = job(CONTENT, patch=128, size=280)
+    task = job(CONTENT, network=NetworkName.WAVELET, patch=128, size=280)
     assert set(task.octaves(task.levels[-1])) == {1, 4}
-    assert set(job(CONTENT, patch=512, size=280).octaves(task.levels[-1])) == {1}
-    only_coarse = job(CONTENT, patch=128, size=280, style_layers={"first_5": 1}, content_layers={"shape_5": 1})
+    assert set(job(CONTENT, network=NetworkName.WAVELET, patch=512, size=280).octaves(task.levels[-1])) == {1}
+    only_coarse = job(
+        CONTENT,
+        network=NetworkName.WAVELET,
+        patch=128,
+        size=280,
+        style_layers={"first_5": 1},
+        content_layers={"shape_5": 1},
+    )
     assert set(only_coarse.octaves(task.levels[-1])) == {1}

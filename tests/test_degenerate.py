@@ -24,7 +24,7 @@ from tilestyle.moments import Moments
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.networks.scale import faint_energies
 from tilestyle.networks.wavelet import WaveletNetwork
-from tilestyle.networks.weights import random_vgg
+from tilestyle.networks.weights import load_vgg, random_vgg
 from tilestyle.palette import palette_of
 from tilestyle.pictures import path_of
 from tilestyle.planes import Memory
@@ -37,6 +37,7 @@ from tilestyle.zooming import Path as ZoomPath
 
 SIDE = 16
 FEW: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
     "style_layers": {"colour_1": 1.0, "first_1": 1.0, "second_1": 1.0},
     "content_layers": {"contour_1": 1.0},
     **{"sweeps": 2, "margin": 0, "coarsest": 16, "patch": 32, "precision": "fp32"},
@@ -131,7 +132,7 @@ def test_every_way_of_rendering_every_picture(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["black", "one colour", "letterbox", "one channel", "noise"])
 def test_every_trained_network_of_every_picture(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolved, "load_network", lambda config: random_vgg(config.network, width_divisor=16))
-    for network in (NetworkName.VGG16, NetworkName.VGG19):
+    for network in (NetworkName.COMPACT, NetworkName.VGG16, NetworkName.VGG19):
         config = RenderConfig(
             network=network,
             size=32,
@@ -195,7 +196,10 @@ def test_a_region_that_is_a_few_pixels(colours: tuple[tuple[int, ...], ...]) -> 
     finite(lambda: api.render(large, [Style(large, mask)], config))
 
 
-@pytest.mark.parametrize("network", [WaveletNetwork(), random_vgg(NetworkName.VGG16, width_divisor=16)])
+@pytest.mark.parametrize(
+    "network",
+    [WaveletNetwork(), load_vgg(NetworkName.COMPACT), random_vgg(NetworkName.VGG16, width_divisor=16)],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_pictures_as_they_are_have_far_more_than_the_least_energy(
     network: FeatureNetwork, dtype: torch.dtype

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, Style
 from tilestyle.canvas import Canvas, reduced
-from tilestyle.config import Normalise, Optimiser, Precision, StyleLoss, TvForm
+from tilestyle.config import NetworkName, Normalise, Optimiser, Precision, StyleLoss, TvForm
 from tilestyle.covering import overlapping
 from tilestyle.exact import Exact
 from tilestyle.geometry import Box, extent
@@ -30,8 +30,16 @@ SMALL: dict[str, Any] = {
     "content_weight": 0.2,
     "tv_weight": 3.0,
 }
-NEAR: dict[str, Any] = {"style_layers": {"colour_1": 1, "first_2": 2}, "content_layers": {"contour_1": 1}}
-FAR: dict[str, Any] = {"style_layers": {"first_1": 1, "first_4": 1}, "content_layers": {"shape_4": 1}}
+NEAR: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
+    "style_layers": {"colour_1": 1, "first_2": 2},
+    "content_layers": {"contour_1": 1},
+}
+FAR: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
+    "style_layers": {"first_1": 1, "first_4": 1},
+    "content_layers": {"shape_4": 1},
+}
 
 
 def canvas_of(task: Job) -> tuple[Canvas, Level]:

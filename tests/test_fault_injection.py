@@ -22,7 +22,7 @@ from tests.command import called
 from tests.conftest import waves
 from tests.faults import BROKEN, FULL, REFUSED, Faults, Killed
 from tilestyle import RenderConfig, archive, ledger, manifest, notices, planes, render, rendering, resolved
-from tilestyle.config import Precision
+from tilestyle.config import NetworkName, Precision
 from tilestyle.errors import TilestyleError, WorkError
 from tilestyle.images import Picture, png, read_picture, write_picture
 from tilestyle.progress import Event, SweepDone
@@ -39,12 +39,19 @@ CONFIG = RenderConfig(
     margin=0,
     keep_content=False,
     precision=Precision.FP32,
+    network=NetworkName.WAVELET,
     style_layers={"first_1": 1},
     content_layers={"first_1": 1},
 )
 WORDS = (
     *("render", "content.png", "--style", "style.png", "-o", "out.png", "--size", "80", "--patch", "64"),
-    *("--sweeps", "1", "--style-layer", "first_1", "--content-layer", "first_1", "--precision", "fp32"),
+    *(
+        "--sweeps=1",
+        "--network=wavelet",
+        "--style-layer=first_1",
+        "--content-layer=first_1",
+        "--precision=fp32",
+    ),
     *("--checkpoint-every", "0", "--depth", "16", "-q"),
 )
 

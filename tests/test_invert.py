@@ -30,6 +30,7 @@ QUICK: dict[str, Any] = {
     "coarsest": 64,
     "margin": 8,
     "precision": Precision.FP32,
+    "network": NetworkName.WAVELET,
     "content_layers": {"colour_1": 1},
 }
 
@@ -126,7 +127,16 @@ def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="holds other files"):
         Frames(theirs.parent, 20, 30)(done(0.25))
     Image.fromarray((WANTED * 255).astype(np.uint8)).save(tmp_path / "content.png")
-    words = ["invert", "content.png", "--layer", "colour_1", "-o", "out.png", "--frames", "theirs"]
+    words = [
+        "invert",
+        "content.png",
+        "--network=wavelet",
+        "--layer=colour_1",
+        "-o",
+        "out.png",
+        "--frames",
+        "theirs",
+    ]
     ended = called(tmp_path, *words)
     assert ended.returncode == 2
     assert (
@@ -160,7 +170,15 @@ def test_frames_go_on(tmp_path: Path) -> None:
 
 def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
     Image.fromarray((WANTED * 255).astype(np.uint8)).save(tmp_path / "content.png")
-    words = ["invert", "content.png", "--layer", "colour_1", "--layer", "shape_3=0.5", "-o", "out.png"]
+    words = [
+        "invert",
+        "content.png",
+        "--network=wavelet",
+        "--layer=colour_1",
+        "--layer=shape_3=0.5",
+        "-o",
+        "out.png",
+    ]
     more = ["--sweeps", "3", "--coarsest", "100", "--frames", "frames", "--size", "100"]
     ended = called(tmp_path, *words, *more)
     assert ended.returncode == 0, ended.stderr

@@ -12,7 +12,7 @@ import torch
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, SweepDone, render, texture
 from tilestyle.canvas import Canvas
-from tilestyle.config import Optimiser
+from tilestyle.config import NetworkName, Optimiser
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.estimate import passes
 from tilestyle.exact import Exact
@@ -24,7 +24,11 @@ from tilestyle.renderer import optimise
 from tilestyle.work import Work
 
 CONTENT, STYLE = waves(80, 120, 1), waves(70, 90, 2)
-LAYERS: dict[str, Any] = {"style_layers": {"colour_1": 1, "first_2": 1}, "content_layers": {"contour_1": 1}}
+LAYERS: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
+    "style_layers": {"colour_1": 1, "first_2": 1},
+    "content_layers": {"contour_1": 1},
+}
 SETTINGS: dict[str, Any] = {
     "size": 120,
     "coarsest": 86,

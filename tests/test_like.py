@@ -48,11 +48,12 @@ def made(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, object]:
 
 
 def test_a_texture_goes_on_in_the_look_of_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["--size", "64", "--sweeps", "3", "--style-scale", "0.5", "--style-layer", "colour_2=2"]
+    words = ["--network=wavelet", "--size=64", "--sweeps=3", "--style-scale=0.5", "--style-layer", "colour_2=2"]
     first = made(monkeypatch, "style.png", "-o", "wall.png", *words, "--style-layer", "first_1", "--seed", "4")
     settings = made(monkeypatch, "--like", "wall.png", "-o", "more.png", "--size", "96x64")
     # The look is taken over; size and seed are not, nor the scale, which the wall has already.
-    assert settings == {"size": [64, 96], "seed": 0, "sweeps": 3, "style_layers": first["style_layers"]}
+    look = {"network": "wavelet", "sweeps": 3, "style_layers": first["style_layers"]}
+    assert settings == {**look, "size": [64, 96], "seed": 0}
     settings = made(
         monkeypatch, "--like", "wall.png", "-o", "b.png", "--size", "64", "--style-layer", "colour_1"
     )

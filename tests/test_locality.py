@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.conftest import waves
 from tilestyle import RenderConfig, render, texture
 from tilestyle.canvas import Canvas, framed
-from tilestyle.config import Optimiser, Precision, StyleLoss
+from tilestyle.config import NetworkName, Optimiser, Precision, StyleLoss
 from tilestyle.covering import covering
 from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
@@ -23,7 +23,13 @@ from tilestyle.objective import Objective
 from tilestyle.preparation import prepare
 from tilestyle.view import Look, View
 
-QUICK: dict[str, Any] = {"sweeps": 3, "coarsest": 64, "precision": Precision.FP32, "locality_window": 0.3}
+QUICK: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
+    "sweeps": 3,
+    "coarsest": 64,
+    "precision": Precision.FP32,
+    "locality_window": 0.3,
+}
 LAYERS = {"colour_1": 1.0, "first_1": 2.0, "second_1": 1.0}
 
 

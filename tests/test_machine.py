@@ -103,7 +103,15 @@ def test_a_picture_says_what_its_machine_decided(
     for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
         Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / name)
     words = ["render", "content.png", "--style", "style.png", "--size", "96", "--sweeps", "1", "--quiet"]
-    words += ["--style-layer", "first_1", "--content-layer", "contour_2", "--device", "cpu"]
+    words += [
+        "--network=wavelet",
+        "--style-layer",
+        "first_1",
+        "--content-layer",
+        "contour_2",
+        "--device",
+        "cpu",
+    ]
     words += ["--optimiser", optimiser]
     done = called(tmp_path, *words, "-o", "out.png")
     assert done.returncode == 0, done.stderr

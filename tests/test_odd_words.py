@@ -16,7 +16,7 @@ from tilestyle import RenderConfig, invert, render, texture
 from tilestyle.errors import PictureError, TilestyleError
 from tilestyle.images import picture_from, read_picture
 
-SMALL = ("--size", "64", "--sweeps", "1", "--precision", "fp32", "--style-layer", "first_1", "-q")
+SMALL = ("--size=64", "--sweeps=1", "--precision=fp32", "--network=wavelet", "--style-layer=first_1", "-q")
 NOTHING: Any = None
 BOTH = ("style.png", "-s", "style.png", *SMALL)
 

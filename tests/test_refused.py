@@ -14,7 +14,7 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import waves
 
-SMALL = ("--size", "64", "--sweeps", "1", "--precision", "fp32", "--style-layer", "first_1")
+SMALL = ("--size=64", "--sweeps=1", "--precision=fp32", "--network=wavelet", "--style-layer=first_1")
 TEXTURE = ("texture", "style.png", *SMALL)
 
 

@@ -12,7 +12,7 @@ from tilestyle import renderer, stepper
 from tilestyle.agreement import inverting
 from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
-from tilestyle.config import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss
+from tilestyle.config import BUILT_IN, Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss
 from tilestyle.content import Content
 from tilestyle.content_cache import CachedContent
 from tilestyle.covering import Around, covering
@@ -72,11 +72,12 @@ def terms_of(task: Job) -> list[Terms]:
     return seen
 
 
+@pytest.mark.parametrize("network", BUILT_IN)
 @pytest.mark.parametrize("loss", list(StyleLoss))
 def test_one_canvas_sized_patch_is_the_reference_step_for_step(
-    loss: StyleLoss, monkeypatch: pytest.MonkeyPatch
+    loss: StyleLoss, network: NetworkName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = job(CONTENT, patch=128, style_loss=loss, content_weight=0.1, tv_weight=0.5, **SMALL)
+    task = job(CONTENT, network=network, patch=128, style_loss=loss, content_weight=0.1, tv_weight=0.5, **SMALL)
     assert_is_the_reference(task, monkeypatch)
 
 
@@ -105,8 +106,9 @@ def assert_is_the_reference(task: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(tiled.steps, untiled.steps)
 
 
-def test_a_patchs_gradient_is_autograds_in_float64() -> None:
-    task = job(CONTENT, patch=128, content_weight=0.3, tv_weight=0.7, **SMALL)
+@pytest.mark.parametrize("network", BUILT_IN)
+def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None:
+    task = job(CONTENT, network=network, patch=128, content_weight=0.3, tv_weight=0.7, **SMALL)
     network = task.network.to(torch.device("cpu"), torch.float64)
     task = Job(**{**vars(task), "network": network})
     level = task.levels[0]
@@ -143,7 +145,13 @@ def tiled_objective(task: Job) -> tuple[Objective, Tensor, Level]:
 
 def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
     task = job(
-        CONTENT, patch=64, overlap=8, style_layers={"first_1": 1}, content_layers={"first_1": 1}, **SMALL
+        CONTENT,
+        network=NetworkName.WAVELET,
+        patch=64,
+        overlap=8,
+        style_layers={"first_1": 1},
+        content_layers={"first_1": 1},
+        **SMALL,
     )
     objective, pixels, level = tiled_objective(task)
     patches = covering(level.extent, 64, task.unit, Draw(0, 0, 3), around=Around(task.halo))
@@ -160,7 +168,9 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
 
 def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
     settings = {**SMALL, "size": 200, "coarsest": 200, "content_weight": 0.0}
-    task = job(CONTENT, patch=112, style_layers={"first_1": 1, "first_2": 1}, **settings)
+    task = job(
+        CONTENT, network=NetworkName.WAVELET, patch=112, style_layers={"first_1": 1, "first_2": 1}, **settings
+    )
     objective, pixels, level = tiled_objective(task)
     halo = 28
     assert halo >= task.network.layers["first_2"].receptive_field
@@ -178,7 +188,7 @@ def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
 
 def test_with_the_halo_for_measuring_little_is_left_of_what_padding_does() -> None:
     settings = {**SMALL, "size": 200, "coarsest": 200, "content_weight": 0.0}
-    task = job(CONTENT, patch=112, style_layers={"first_2": 1}, **settings)
+    task = job(CONTENT, network=NetworkName.WAVELET, patch=112, style_layers={"first_2": 1}, **settings)
     objective, pixels, level = tiled_objective(task)
     canvas, layers = Canvas(level.extent, pixels), [task.network.layers["first_2"]]
     near, exact = measuring_halo(layers), exact_halo(layers)
@@ -223,7 +233,14 @@ def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
 
 @pytest.mark.parametrize("sampler", ["sweep", "windows"])
 def test_both_samplers_are_led(sampler: str) -> None:
-    settings = {**SMALL, "size": 150, "coarsest": 150, "sweeps": 20, "style_layers": {"first_1": 1}}
+    settings = {
+        **SMALL,
+        "size": 150,
+        "coarsest": 150,
+        "sweeps": 20,
+        "network": NetworkName.WAVELET,
+        "style_layers": {"first_1": 1},
+    }
     task = job(CONTENT, patch=64, sampler=sampler, **settings)
     level = task.levels[-1]
     canvas, sight = Canvas(level.extent, task.start(level)), Sight(task, level)
@@ -439,6 +456,7 @@ def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatc
         **SMALL,
         "size": 200,
         "coarsest": 200,
+        "network": NetworkName.WAVELET,
         "style_layers": {"first_1": 1},
         "content_layers": {"contour_1": 1},
     }
@@ -467,13 +485,23 @@ def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatc
 
 
 def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends() -> None:
-    settings = {**SMALL, "size": 150, "coarsest": 150, "sweeps": 20, "content_layers": {"contour_1": 1}}
+    settings = {
+        **SMALL,
+        "size": 150,
+        "coarsest": 150,
+        "sweeps": 20,
+        "network": NetworkName.WAVELET,
+        "content_layers": {"contour_1": 1},
+    }
     terms = terms_of(job(CONTENT, patch=64, keep_content=True, **settings))
     assert sum(t.style for t in terms[-3:]) / 3 < 0.75 * terms[0].style
 
 
 def test_what_content_costs_decides_whether_it_is_kept() -> None:
-    wavelet, vgg = job(CONTENT, patch=64, **SMALL).network, random_vgg(NetworkName.VGG19, width_divisor=16)
+    wavelet, vgg = (
+        job(CONTENT, network=NetworkName.WAVELET, patch=64, **SMALL).network,
+        random_vgg(NetworkName.VGG19, width_divisor=16),
+    )
     assert not worth_keeping(wavelet, wavelet.layers, wavelet.content_layers, 512)
     layers = {*vgg.style_layers, *vgg.content_layers}
     assert worth_keeping(vgg, layers, vgg.content_layers, 512)

@@ -15,7 +15,7 @@ from tests.command import called
 from tests.conftest import waves
 from tests.test_cli import folder  # noqa: F401
 from tilestyle.clips import footage
-from tilestyle.config import DRIFT, ZOOM, Precision, RenderConfig
+from tilestyle.config import DRIFT, ZOOM, NetworkName, Precision, RenderConfig
 from tilestyle.drift import Watch, drift
 from tilestyle.errors import SettingError, WorkError
 from tilestyle.series import Series, discard, pixels_of
@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "sweeps": 2,
     "margin": 8,
     "precision": Precision.FP32,
+    "network": NetworkName.WAVELET,
     "style_layers": {"colour_2": 1, "first_2": 1},
     "content_layers": {"contour_2": 1},
 }

@@ -172,6 +172,8 @@ def test_a_run_that_was_kept_is_made_again(folder: Path, monkeypatch: pytest.Mon
     (folder / "kept").mkdir()
     words = [
         *QUICK,
+        "--network",
+        "wavelet",
         "--seed",
         "9",
         "--depth",
@@ -203,7 +205,7 @@ def test_options_win_over_a_file_and_a_file_over_a_preset(
     tilestyle(monkeypatch, *RENDER, *QUICK, "-o", "one.png", *preset, "--seed", "6")
     assert settings_of("one.png") == {"size": 64, "sweeps": 2, "tv_weight": 0.5, "seed": 6}
     # A quality that is asked for says how many sweeps.
-    few = ["--size", "32", "--style-layer", "first_1", "--content-layer", "contour_1"]
+    few = ["--size", "32", "--network", "wavelet", "--style-layer", "first_1", "--content-layer", "contour_1"]
     tilestyle(monkeypatch, *RENDER, *few, "-o", "two.png", "--preset", "poster", "--quality", "draft")
     assert "sweeps" not in settings_of("two.png")
 

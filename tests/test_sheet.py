@@ -21,7 +21,13 @@ from tilestyle.varied import parsed_variation
 from tilestyle.work import Work
 
 CONFIG = RenderConfig(
-    size=64, sweeps=3, margin=8, coarsest=64, precision=Precision.FP32, style_layers={"colour_1": 1}
+    size=64,
+    sweeps=3,
+    margin=8,
+    coarsest=64,
+    precision=Precision.FP32,
+    network=NetworkName.WAVELET,
+    style_layers={"colour_1": 1},
 )
 
 

@@ -17,6 +17,7 @@ from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render, rescue
 from tilestyle.canvas import Canvas
 from tilestyle.cli.display import announced
+from tilestyle.config import NetworkName
 from tilestyle.errors import MemoryLimit, TilestyleError
 from tilestyle.progress import Event, Started
 from tilestyle.shortage import in_one_line, is_out_of_memory
@@ -31,6 +32,7 @@ CONFIG = RenderConfig(
     sweeps=2,
     margin=8,
     device="cpu",
+    network=NetworkName.WAVELET,
     style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},
     content_layers={"contour_2": 1},
 )

@@ -31,7 +31,14 @@ from tilestyle.work import WorkFolder
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
 
 INT, TERM, HUP = 2, 15, 1
-SMALL = ("--size", "72", "--patch", "64", "--sweeps", "2", "--style-layer", "first_1", "--precision", "fp32")
+SMALL = (
+    "--size=72",
+    "--patch=64",
+    "--sweeps=2",
+    "--network=wavelet",
+    "--style-layer=first_1",
+    "--precision=fp32",
+)
 LOOK = (*SMALL, "--content-layer", "contour_1")
 RENDER = ("render", "content.png", "--style", "style.png", *LOOK, "-o", "out.png", "--memory", "1GiB")
 NAMES = {INT: "interrupted", TERM: "ended by SIGTERM", HUP: "ended by SIGHUP"}

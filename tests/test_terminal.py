@@ -51,7 +51,14 @@ TEXTS = {
     "bytes": ("a\udcffb", r"a\xffb"),
     "other script": ("猫", "猫"),
 }
-SMALL = ("--size", "64", "--sweeps", "1", "--precision", "fp32", "--style-layer", "first_1", "--memory", "1GiB")
+SMALL = (
+    "--size=64",
+    "--sweeps=1",
+    "--precision=fp32",
+    "--network=wavelet",
+    "--style-layer=first_1",
+    "--memory=1GiB",
+)
 
 
 def run(folder: Path, *words: str, encoding: str = "utf-8") -> tuple[int, str, str]:

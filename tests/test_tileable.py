@@ -16,7 +16,7 @@ from tests.conftest import waves
 from tests.test_geometry import draws, visits
 from tilestyle import Init, RenderConfig, Tileable, planes, render, resolved, texture
 from tilestyle.canvas import framed, resized
-from tilestyle.config import Precision
+from tilestyle.config import NetworkName, Precision
 from tilestyle.covering import covering, scattered
 from tilestyle.draw import Draw
 from tilestyle.errors import SettingError
@@ -32,6 +32,7 @@ QUICK: dict[str, Any] = {
     "patch": 64,
     "coarsest": 64,
     "precision": Precision.FP32,
+    "network": NetworkName.WAVELET,
     "style_layers": {"colour_2": 1},
     "tv_weight": 3.0,
 }

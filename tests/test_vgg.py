@@ -26,7 +26,7 @@ from tilestyle.networks.weights import (
     widened,
 )
 
-VGG16, VGG19 = NetworkName.VGG16, NetworkName.VGG19
+COMPACT, VGG16, VGG19 = NetworkName.COMPACT, NetworkName.VGG16, NetworkName.VGG19
 CPU = torch.device("cpu")
 WIDTHS = (8, 12, 16, 20, 24)
 State = dict[str, Tensor]
@@ -58,6 +58,9 @@ def torchvision_features(name: NetworkName, state: State, pixels: Tensor) -> dic
     for count, width in zip(BLOCKS[name], WIDTHS, strict=True):
         table += [*[width] * count, "M"]
     modules = make_layers(table).double()
+    if name is COMPACT:
+        kept = [torch.nn.AvgPool2d(2) if isinstance(each, torch.nn.MaxPool2d) else each for each in modules]
+        modules = torch.nn.Sequential(*kept)
     modules.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
     mean, deviation = torch.tensor([MEAN, DEVIATION], dtype=torch.float64)[:, :, None, None]
     values = (pixels - mean) / deviation
@@ -90,6 +93,9 @@ DECLARED = {
     (VGG16, "relu3_3"): (40, 4),
     (VGG16, "relu4_2"): (76, 8),
     (VGG16, "relu5_1"): (132, 16),
+    (COMPACT, "relu3_3"): (40, 4),
+    (COMPACT, "relu4_1"): (60, 8),
+    (COMPACT, "relu5_1"): (116, 16),
 }
 
 
@@ -113,7 +119,7 @@ def test_stride_and_receptive_field_are_the_declared(name: NetworkName, layer: s
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-@pytest.mark.parametrize("name", [VGG16, VGG19])
+@pytest.mark.parametrize("name", [COMPACT, VGG16, VGG19])
 def test_features_are_those_of_torchvision_away_from_the_edge(
     name: NetworkName, suffix: str, tmp_path: Path
 ) -> None:
@@ -383,7 +389,7 @@ def failing(error: Exception) -> Callable[..., State]:
                 "(Name or service not known)",
                 "connect once",
                 "--weights FILE",
-                "--network wavelet",
+                "leave --network out",
                 "checkpoints",
             ],
         ),

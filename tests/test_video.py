@@ -14,7 +14,7 @@ from tests.test_cli import folder  # noqa: F401
 from tilestyle import raft
 from tilestyle.api import render
 from tilestyle.clips import footage
-from tilestyle.config import FilmConfig, FlowName, Precision, RenderConfig, VideoConfig
+from tilestyle.config import FilmConfig, FlowName, NetworkName, Precision, RenderConfig, VideoConfig
 from tilestyle.drift import Watch
 from tilestyle.errors import NetworkError, OutputError, PictureError
 from tilestyle.film import filming, frame_of
@@ -26,7 +26,13 @@ from tilestyle.video import flicker, stylise
 
 LAYERS = {"colour_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
 CONFIG = RenderConfig(
-    sweeps=(40, 30), size=(80, 104), coarsest=74, margin=8, precision=Precision.FP32, style_layers=LAYERS
+    sweeps=(40, 30),
+    size=(80, 104),
+    coarsest=74,
+    margin=8,
+    precision=Precision.FP32,
+    style_layers=LAYERS,
+    network=NetworkName.WAVELET,
 )
 SMALL = replace(CONFIG, style_layers={"colour_2": 1, "first_2": 1}, content_layers={"contour_2": 1}, sweeps=3)
 

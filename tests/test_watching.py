@@ -118,7 +118,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-SMALL = ("--size", "64", "--sweeps", "3", "--precision", "fp32", "--memory", "1GiB", "-o", "out.png")
+SMALL = ("--size=64", "--sweeps=3", "--precision=fp32", "--memory=1GiB", "--network=wavelet", "-o", "out.png")
 TEXTURE = ("texture", "style.png", *SMALL, "--style-layer", "first_1")
 INVERT = ("invert", "content.png", *SMALL)
 # Who fails, in which command and where, and what the line calls it.

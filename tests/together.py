@@ -21,7 +21,7 @@ from torch import Tensor
 from tests.conftest import waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import Canvas
-from tilestyle.config import Init, Precision
+from tilestyle.config import Init, NetworkName, Precision
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry import Box, Patch, pieces
 from tilestyle.progress import Event, SweepDone
@@ -39,6 +39,7 @@ CONFIG = RenderConfig(
     sweeps=3,
     margin=8,
     precision=Precision.FP32,
+    network=NetworkName.WAVELET,
     style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},
     content_layers={"contour_2": 1},
 )

@@ -24,6 +24,9 @@ class NetworkName(StrEnum):
     VGG19 = "vgg19"
 
 
+BUILT_IN = (NetworkName.COMPACT, NetworkName.WAVELET)  # need no file of weights and no download
+
+
 class Pooling(StrEnum):
     """How a VGG halves its features."""
 

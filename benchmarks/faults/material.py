@@ -260,6 +260,7 @@ def settings(draw: random.Random) -> bytes:
         "{}",
         "{a = 1}",
         '"wavelet"',
+        '"compact"',
         '"[/]"',
         "1979-05-27",
         "0.5",

@@ -13,7 +13,7 @@ from tilestyle.cli import roles
 from tilestyle.cli.command import Commands
 from tilestyle.cli.results import show, shown
 from tilestyle.cli.terminal import say
-from tilestyle.config import NetworkName, Precision
+from tilestyle.config import BUILT_IN, NetworkName, Precision
 from tilestyle.errors import SettingError, excerpt
 from tilestyle.memory_size import bytes_of
 
@@ -25,7 +25,6 @@ app = Commands(
     help="Measure memory, speed, scaling, quality and many processes on this machine.", no_args_is_help=True
 )
 
-BUILT_IN = (NetworkName.COMPACT, NetworkName.WAVELET)
 LARGEST = 100_000  # pixels a side: more is no benchmark
 WEIGHTS_HELP = "Weights of a VGG, .safetensors or .pth; random: made up, for time and memory alone."
 Weights = Annotated[
