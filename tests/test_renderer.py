@@ -108,7 +108,7 @@ def assert_is_the_reference(task: Job, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("network", BUILT_IN)
 def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None:
-    task = job(CONTENT, network=network, patch=128, content_weight=0.3, tv_weight=0.7, **SMALL)
+    task = job(CONTENT, network=network, patch=128, content_weight=0.3, tv_weight=0.7, palette_weight=0, **SMALL)
     network = task.network.to(torch.device("cpu"), torch.float64)
     task = Job(**{**vars(task), "network": network})
     level = task.levels[0]
@@ -204,7 +204,7 @@ def test_with_the_halo_for_measuring_little_is_left_of_what_padding_does() -> No
 
 
 def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
-    task = job(CONTENT, patch=128, **{**SMALL, "content_weight": 0.0})
+    task = job(CONTENT, patch=128, palette_weight=0, **{**SMALL, "content_weight": 0.0})
     level = task.levels[-1]
     whole, picture = whole_of(level), level.extent.picture
     one, two, three = (framed(waves(picture.height, picture.width, seed), level.extent) for seed in (5, 6, 7))

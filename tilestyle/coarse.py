@@ -29,7 +29,7 @@ class Coarse:
 
     def __init__(self, job: Job, level: Level, goal: Goal, factor: int, names: Mapping[str, str]) -> None:
         """`names` are the layers, each with its name on the reduced canvas."""
-        self._view = View(job, level, goal, Look(names, factor, reduced, tv=False))
+        self._view = View(job, level, goal, Look(names, factor, reduced, near=False))
         self._extent = level.extent
         self._side = job.side
         self._factor = factor

@@ -147,6 +147,10 @@ SCHEDULES = {
 }
 
 
+# Of the style's palette, times the style's weight: unless it is given, and unless the loss is another's, in
+# absolute units or L-BFGS's, which is to be exact.
+PALETTE_WEIGHT = 4.0
+
 POSITIVE = "a number above 0"
 WEIGHT = "a number from 0 up, 1e15 at most"
 COUNT = "a whole number, 1 or more"
@@ -208,6 +212,7 @@ class RenderConfig:
     normalise: Normalise = Normalise.RELATIVE
     style_weight: float = ruled(1.0, WEIGHT, _weight)
     content_weight: float | None = ruled(None, WEIGHT, _weight)  # None: the network's own
+    palette_weight: float | None = ruled(None, WEIGHT, _weight)  # None: see PALETTE_WEIGHT
     tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences
@@ -307,6 +312,7 @@ class RenderConfig:
             "tileable": self.tileable is not None,
             "color": self.color is Color.LUMINANCE,
             "anchor": self.anchor is not None,  # whose gradient is smoothed
+            "palette_weight": bool(self.palette_weight),  # in bins
         }
         for name in [name for name, found in wrong.items() if found]:
             shown = f"--{name.replace('_', '-')}"
@@ -376,8 +382,10 @@ FILES = frozenset(each.name for each in fields(RenderConfig) if FILE in each.met
 
 
 # What a drift and a zoom are rendered with: see drift.py and zoom.py; their levels follow from their size.
-DRIFT = RenderConfig(size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, level_ratio=2)
+DRIFT = RenderConfig(
+    size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, palette_weight=0.0, level_ratio=2
+)
 # Larger steps set off a swing from sweep to sweep, which so few of them do not calm: noise that stays.
-ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01)
-# Super-resolution: content is held by its anchor, the style by its own scale.
-UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, anchor_weight=30.0, turn_style=True)
+ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01, palette_weight=0.0)
+# Super-resolution: content and colours are held by its anchor, the style by its own scale.
+UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, palette_weight=0.0, anchor_weight=30.0, turn_style=True)

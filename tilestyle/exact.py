@@ -88,7 +88,7 @@ class Octave:
         layers = [job.network.layers[name] for name in names.values()]
         unit = max(layer.stride for layer in layers)
         self._extent, self._factor = level.extent, factor
-        self._view = View(job, level, goal, Look(names, factor, read if factor == 1 else reduced, tv=False))
+        self._view = View(job, level, goal, Look(names, factor, read if factor == 1 else reduced, near=False))
         self._patches = overlapping(level.extent, job.side, unit, exact_halo(layers), factor)
         if factor > 1:
             height, width = level.extent.height // factor, level.extent.width // factor

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tilestyle.budget import Limits
-from tilestyle.canvas import fill, fitted, resized
+from tilestyle.canvas import ROWS, fill, fitted, resized
 from tilestyle.config import Init, Optimiser, RenderConfig, Sampler
 from tilestyle.draw import Draw
 from tilestyle.footprint import Footprint
@@ -25,6 +26,7 @@ from tilestyle.planes import Folder, Memory, Store, touched
 from tilestyle.ranks import Ranks
 from tilestyle.regions import Regions
 from tilestyle.resample import Filter
+from tilestyle.sliced import SCALES, Shares, averaged, counts_of, shares_of
 from tilestyle.style import Exemplar, Exhibit, shrunk
 
 # Strides of the layers that an enlarged style is shown to, over the enlargement.
@@ -139,6 +141,42 @@ class Job:
                 if share:
                     parts[region].append((share, found[region]))
         return [mixed(part) for part in parts]
+
+    def style_palettes(self, level: Level, scale: int = 1) -> list[dict[int, Shares]]:
+        """Colours of the styles as seen from a level at a scale, mixed for each region: for each of SCALES."""
+        parts: list[list[tuple[float, dict[int, Shares]]]] = [[] for _ in self.styles[0].shares]
+        for style in self.styles:
+            found = self._palettes(style, self.style_side(style, level, scale))
+            for region, share in enumerate(style.shares):
+                if share:
+                    parts[region].append((share, found[region if style.guide is not None else 0]))
+        whole = [sum(share for share, _ in part) for part in parts]
+        return [
+            {k: np.sum([share / total * found[k] for share, found in part], axis=0) for k in SCALES}
+            for part, total in zip(parts, whole, strict=True)
+        ]
+
+    def _palettes(self, style: Exemplar, side: float) -> list[dict[int, Shares]]:
+        """Colours of a style with this long side, for each region if it has a guide."""
+        height, width = style.picture.shape[1:]
+        size = shrunk(height, width, side)
+        own = (height, width) == (size.height, size.width)
+        pixels = style.picture if own else resized(style.picture, size, store=self.beside)
+        guide = style.guide
+        if guide is not None and guide.shape[1:] != pixels.shape[1:]:
+            guide = resized(guide, size, Filter.LINEAR, self.beside)
+        found = []
+        for region in range(1 if guide is None else len(guide)):
+            counts = dict.fromkeys(SCALES, torch.zeros(()))
+            for top in range(0, size.height, ROWS):
+                rows = slice(top, top + ROWS)
+                strip, weights = pixels[:, rows], None if guide is None else guide[region : region + 1, rows]
+                for scale in SCALES:
+                    part = None if weights is None else averaged(weights, scale)[0].clamp(0, 1)
+                    counts[scale] = counts[scale] + counts_of(averaged(strip, scale), part)
+                touched(strip)
+            found.append({scale: shares_of(counted) for scale, counted in counts.items()})
+        return found
 
     def _exhibits(self, style: Exemplar, level: Level, scale: int, *, apart: bool = True) -> Iterator[Exhibit]:
         """A style as it is shown to the layers: the octaves each `apart`, or all at once."""

@@ -13,6 +13,7 @@ from tilestyle.config import TvForm
 from tilestyle.content import Content
 from tilestyle.geometry import Box, Extent, Patch
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.palette_term import PaletteTerm
 from tilestyle.ranks import Ranks
 from tilestyle.style import inner
 from tilestyle.transfer import sent
@@ -27,6 +28,7 @@ class Terms:
     content: float
     tv: float
     anchor: float = 0.0
+    palette: float = 0.0
 
     def __add__(self, other: Terms) -> Terms:
         """Those of both."""
@@ -35,6 +37,7 @@ class Terms:
             self.content + other.content,
             self.tv + other.tv,
             self.anchor + other.anchor,
+            self.palette + other.palette,
         )
 
 
@@ -49,6 +52,7 @@ class Weights:
     content_layers: Mapping[str, float]
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = 2.0
+    palette: float = 0.0
 
     @property
     def names(self) -> dict[str, str]:
@@ -119,17 +123,22 @@ class Objective:
         self._weights = weights
         self._extent = extent
         self._scale = scale
+        self.palette: PaletteTerm | None = None  # set by whoever has one
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
         self._begin()
 
     def pool(self, ranks: Ranks) -> None:
         """Take in what other ranks have counted since the last sweep or measurement: then all have the same."""
         self._style.pool(ranks)
+        if self.palette:
+            self.palette.pool(ranks)
         ranks.add(self._losses)
 
     def leave(self) -> None:
         """Leave to another rank what has been counted."""
         self._style.leave()
+        if self.palette:
+            self.palette.leave()
         self._begin()
 
     def _begin(self) -> None:
@@ -138,13 +147,16 @@ class Objective:
     @property
     def state(self) -> dict[str, Tensor]:
         """All that it has seen of the canvas, as tensors by name, to be stored."""
-        return {"losses": self._losses} | {f"style {k}": seen for k, seen in self._style.state.items()}
+        parts = {"style": self._style.state, "palette": self.palette.state if self.palette else {}}
+        seen = {f"{part} {name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+        return {"losses": self._losses} | seen
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from such a state."""
         self._losses = state["losses"].to(self._network.device)
-        mark = "style "
-        self._style.restore({k.removeprefix(mark): seen for k, seen in state.items() if k.startswith(mark)})
+        self._style.restore(_part(state, "style "))
+        if self.palette:
+            self.palette.restore(_part(state, "palette "))
 
     @property
     def styled(self) -> bool:
@@ -154,13 +166,15 @@ class Objective:
     @property
     def ready(self) -> bool:
         """Whether there are moments of an earlier sweep to work with."""
-        return self._style.ready
+        return self._style.ready and (self.palette is None or self.palette.ready)
 
     def measure(self, window: Tensor, patch: Patch) -> None:
         """Count the moments of a patch in, without a gradient; `window` [3, h, w]."""
         with torch.no_grad():
             features = self._network.features(self._shown(window), self._weights.style_layers)
             self._style.measure(features, patch)
+            if self.palette:
+                self.palette.measure(self._colours(window), patch)
 
     def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False, owned: bool = False) -> Tensor:
         """Gradient of the loss [3, h, w] in the patch's pixels, float32 on the device; `window` the same.
@@ -185,6 +199,8 @@ class Objective:
                 ]
         (gradient,) = torch.autograd.grad(_Pull.apply(cotangents, *features.values()), pixels)
         gradient = gradient[0].float()
+        if self.palette:
+            gradient += self.palette.pull(self._colours(window), patch, alone=alone)
         if self._weights.tv:
             values = pixels.detach()[0].float()
             kind = self._weights.tv_form, self._weights.tv_exponent
@@ -217,6 +233,10 @@ class Objective:
     def _shown(self, window: Tensor) -> Tensor:
         return sent(window[None], self._network.device, self._network.dtype)
 
+    def _colours(self, window: Tensor) -> Tensor:
+        """The window as it is, not in the network's arithmetic: bins are finer than that of bfloat16."""
+        return sent(window.detach(), self._network.device, torch.float32)
+
     def correct(self, *, lasting: bool) -> None:
         """Take what was measured since the last sweep as the exact moments of the canvas.
 
@@ -224,6 +244,8 @@ class Objective:
         them is noted at its end, and taken off the moments of the sweeps after it.
         """
         self._style.correct(lasting=lasting)
+        if self.palette:
+            self.palette.correct()
 
     def turn(self, memory: float = 0.0, lead: float = 0.0) -> Terms:
         """End a sweep: its moments make the cotangents of the next; answers the sweep's terms.
@@ -234,7 +256,12 @@ class Objective:
         style = self._style.turn(memory, lead)
         content, tv = self._losses.tolist()
         self._begin()
-        return Terms(style, content, tv)
+        return Terms(style, content, tv, palette=self.palette.turn(memory) if self.palette else 0.0)
+
+
+def _part(state: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
+    """What of a state is named by this mark, without it."""
+    return {name.removeprefix(mark): tensor for name, tensor in state.items() if name.startswith(mark)}
 
 
 class _Pull(torch.autograd.Function):

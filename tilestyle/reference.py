@@ -12,7 +12,7 @@ from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import step_size
 from tilestyle.tv import total_variation
-from tilestyle.untiled import anchor_loss, content_loss, style_loss, whole_moments
+from tilestyle.untiled import anchor_loss, content_loss, palette_loss, style_loss, whole_moments
 
 
 def render_untiled(job: Job, lag: int = 0) -> Canvas:
@@ -27,7 +27,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        goal, content, before = job.style_moments(level)[0], job.content_plane(level), None
+        goal, content, before, earlier = job.style_moments(level)[0], job.content_plane(level), None, None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             loss = job.weights.content * content_loss(job, pixels, content)
@@ -39,6 +39,10 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
                 now = {layer: found.detached() for layer, found in moments.items()}
                 point, before = (before if lag and before else now), now
                 loss = loss + job.weights.style * _tangent(job, moments, point, goal)
+            if job.weights.palette:
+                shown = pixels.detach().clone()
+                seen, earlier = (earlier if lag and earlier is not None else shown), shown
+                loss = loss + job.weights.palette * palette_loss(job, level, pixels, seen)
             (pixels.grad,) = torch.autograd.grad(loss * level.extent.area, pixels)
             if job.config.color is Color.LUMINANCE:
                 pixels.grad = pixels.grad.mean(0, keepdim=True).expand_as(pixels).contiguous()

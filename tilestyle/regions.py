@@ -20,6 +20,7 @@ from tilestyle.geometry import Box, Patch
 from tilestyle.planes import touched
 from tilestyle.pull import Pull, Pulled
 from tilestyle.ranks import Ranks
+from tilestyle.sliced import averaged
 from tilestyle.style import Target, inner
 from tilestyle.transfer import sent, widest
 
@@ -97,7 +98,7 @@ class Places:
         if region in self._everywhere:
             return None
         if stride not in self._cells:
-            self._cells[stride] = F.avg_pool2d(self._window[None], stride)[0]
+            self._cells[stride] = averaged(self._window, stride)
         return self._cells[stride][region]
 
 

@@ -15,6 +15,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.progress import Event, Observer, SweepDone
 from tilestyle.rendering import run
+from tilestyle.sliced import Shares
 from tilestyle.watching import guarded
 
 # Seeds of one step's render and the next: far apart, so that patches fall elsewhere.
@@ -26,6 +27,7 @@ class RepeatedJob(Job):
     """A job that remembers the moments of its style, also when it is replaced by one with other pictures."""
 
     known: dict[tuple[Level, int], list[dict[str, Moments]]] = field(default_factory=dict)
+    palettes: dict[tuple[Level, int], list[dict[int, Shares]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job) -> RepeatedJob:
@@ -38,6 +40,13 @@ class RepeatedJob(Job):
         if key not in self.known:
             self.known[key] = super().style_moments(level, scale)
         return self.known[key]
+
+    def style_palettes(self, level: Level, scale: int = 1) -> list[dict[int, Shares]]:
+        """Colours of the styles as seen from a level at a scale, mixed for each region."""
+        key = level, scale
+        if key not in self.palettes:
+            self.palettes[key] = super().style_palettes(level, scale)
+        return self.palettes[key]
 
     def step(self, number: int, start: Tensor, **pictures: Any) -> RepeatedJob:
         """The job of a step that begins with `start` [3, h, w]; `pictures` are other fields of it."""
@@ -69,4 +78,4 @@ def finished(
     if stopped:
         return None
     end = last[0]
-    return picture, Terms(end.style, end.content, end.tv, end.anchor)
+    return picture, Terms(end.style, end.content, end.tv, end.anchor, end.palette)

@@ -21,7 +21,7 @@ from tilestyle.budget import (
     fitting_side,
     worth_keeping,
 )
-from tilestyle.config import Color, Optimiser, Precision, RenderConfig, Sampler
+from tilestyle.config import PALETTE_WEIGHT, Color, Normalise, Optimiser, Precision, RenderConfig, Sampler
 from tilestyle.errors import SettingError, WorkError
 from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
@@ -250,9 +250,19 @@ def layer_weights(
     weight = network.content_weight if config.content_weight is None else config.content_weight
     if with_content and weight:
         content = _shares(network, config.content_layers or network.content_layers, "content")
-    return Weights(
-        config.style_weight, weight, config.tv_weight, style, content, config.tv_form, config.tv_exponent
-    )
+    palette = _palette_weight(config) if with_style else 0.0
+    kind = config.tv_form, config.tv_exponent
+    return Weights(config.style_weight, weight, config.tv_weight, style, content, *kind, palette)
+
+
+def _palette_weight(config: RenderConfig) -> float:
+    """Weight of the palette, which is that of all of the canvas: the less, the more places are their own."""
+    weight = config.palette_weight
+    if weight is None:
+        absolute = config.normalise is Normalise.ABSOLUTE
+        without = absolute or config.optimiser is Optimiser.LBFGS
+        weight = 0.0 if without else PALETTE_WEIGHT * config.style_weight
+    return weight * (1 - config.locality)
 
 
 def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:

@@ -15,6 +15,7 @@ from tilestyle.formulas import gram, statistics, wasserstein
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level
+from tilestyle.sliced import BINS, SCALES, counts_of, directions, energy_of, shares_of, transported
 
 
 def whole_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
@@ -52,6 +53,25 @@ def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
             energy = goal[k].float().var((2, 3), correction=0).mean() if relative else 1.0
             loss = loss + weight * error / energy
     return loss
+
+
+def palette_loss(job: Job, level: Level, pixels: Tensor, at: Tensor) -> Tensor:
+    """Mean over directions and scales of the mean squared way of colours to where those of `at` are taken to.
+
+    Of a canvas [3, H, W] of one region: its slope at `at` is that of the sliced Wasserstein distance, relative
+    to the mean square of the style's colours, or a mean over the channels.
+    """
+    (goal,) = job.style_palettes(level)
+    losses, axes = [], directions()
+    for scale in SCALES:
+        seen, cells = (F.avg_pool2d(plane, scale).flatten(1) for plane in (at, pixels))
+        _, maps = transported(shares_of(counts_of(seen[:, None])), goal[scale])
+        for vector, low, width, goals in zip(axes.vectors, axes.low, axes.width, maps, strict=True):
+            places = vector @ cells
+            bins = ((places.detach() - low) / width).long().clamp(0, BINS - 1)
+            losses.append(3 * (places - torch.from_numpy(goals).to(places)[bins]).square().mean())
+    energy = energy_of(goal[1]) if job.config.normalise is Normalise.RELATIVE else 3.0
+    return torch.stack(losses).mean() / energy
 
 
 def anchor_loss(job: Job, level: Level, canvas: Canvas) -> Tensor:

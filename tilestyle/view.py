@@ -19,12 +19,17 @@ from tilestyle.job import Goal, Job
 from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.objective import Objective, StyleTerm, Terms, Weights
+from tilestyle.palette_term import Drawn, PaletteTerm
 from tilestyle.plan import Level
 from tilestyle.planes import Folder, touched
 from tilestyle.pull import Pulled
 from tilestyle.ranks import Ranks, dealt
 from tilestyle.regions import Global
+from tilestyle.sliced import energy_of
 from tilestyle.style import target
+
+# Least mean square that a style's colours count as having: a black one's have none.
+FAINT = 0.01
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Look:
     names: Mapping[str, str]
     scale: int = 1
     reader: Reader = read
-    tv: bool = True  # whether total variation is looked at, too
+    near: bool = True  # whether terms of the pixels themselves, total variation and palette, are looked at, too
 
 
 class View:
@@ -49,7 +54,7 @@ class View:
         self._extent = level.extent
         self._look = look
         weights = job.weights.of(look.names)
-        weights = weights if look.tv else replace(weights, tv=0.0)
+        weights = weights if look.near else replace(weights, tv=0.0, palette=0.0)
         content: Content | None = None
         if goal.content is not None and weights.content_layers:
             if look.scale == 1 and job.grid(level) > 1:
@@ -71,6 +76,7 @@ class View:
         self.objective = Objective(
             job.network, self._style_term(job, level, goal, weights), content, weights, level.extent, look.scale
         )
+        self.objective.palette = self._palette_term(job, level, goal, weights.palette)
 
     def _style_term(self, job: Job, level: Level, goal: Goal, weights: Weights) -> StyleTerm:
         """The style term over the moments of the layers that are looked at."""
@@ -97,6 +103,15 @@ class View:
             for style in goal.styles
         ]
         return Global(targets, layers, goal.regions)
+
+    def _palette_term(self, job: Job, level: Level, goal: Goal, weight: float) -> PaletteTerm | None:
+        """What draws all of the canvas to the styles' colours."""
+        if not weight:
+            return None
+        goals = job.style_palettes(level, self._look.scale)
+        absolute = job.config.normalise is Normalise.ABSOLUTE
+        energies = [3.0 if absolute else max(energy_of(found[1]), FAINT) for found in goals]
+        return PaletteTerm(Drawn(weight, goals, energies, goal.regions, job.network.device))
 
     def window(self, canvas: Canvas, patch: Patch) -> Tensor:
         """What a patch shows of the canvas, [3, h, w]."""

@@ -83,7 +83,8 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     box = event.level.extent.picture
     where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height} "
     where += f"sweep {event.sweep + 1}/{event.level.sweeps}"
-    terms = {"style": event.style, "content": event.content, "tv": event.tv, "anchor": event.anchor}
+    names = "style", "palette", "content", "tv", "anchor"
+    terms = {name: getattr(event, name) for name in names}
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
     what += f" {event.megapixels_per_second:.2f} MP/s peak {size_of(peak)}"
     return where, f"{what} {clock(event.seconds_left)} left"

@@ -11,6 +11,7 @@ from tilestyle.choices import MAX_INPUT_PIXELS, SUFFIXES, Codec, Compression, Fo
 from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
+    PALETTE_WEIGHT,
     Color,
     NetworkName,
     Optimiser,
@@ -220,6 +221,14 @@ ContentWeight = Annotated[
     ),
 ]
 StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
+PaletteWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="Weight of the style's palette: how strictly its colours are kept to. 0 leaves it out.",
+        show_default=f"{PALETTE_WEIGHT:g} times the style's, 0 with lbfgs",
+        rich_help_panel=LOOK,
+    ),
+]
 TvWeight = Annotated[float, typer.Option(help="Weight of total variation: smooths.", rich_help_panel=LOOK)]
 ContentLayers = Annotated[
     list[str] | None,
