@@ -49,7 +49,8 @@ def lacking(pixels: Tensor, style: Tensor) -> tuple[float, float]:
 def shown(source: Any, long_side: int) -> Tensor:
     """A style as it is shown beside a picture of this long side, [3, h, w]."""
     picture, _ = planes_of(source, Memory())
-    return resized(picture, shrunk(*picture.shape[1:], long_side)).clamp(0, 1)
+    height, width = picture.shape[1:]
+    return resized(picture, shrunk(height, width, long_side)).clamp(0, 1)
 
 
 def main() -> None:
@@ -62,8 +63,8 @@ def main() -> None:
     options = arguments.parse_args()
     rows: list[dict[str, Any]] = []
 
-    def add(pixels: Tensor, style: Any, **row: Any) -> None:
-        share, difference = lacking(pixels, shown(style, max(pixels.shape[1:])))
+    def add(pixels: Tensor, exemplar: Any, **row: Any) -> None:
+        share, difference = lacking(pixels, shown(exemplar, max(pixels.shape[1:])))
         rows.append({**row, "lacking": share, "difference": difference})
         print(rows[-1], flush=True)
 
