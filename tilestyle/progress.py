@@ -60,6 +60,7 @@ class SweepDone:
     megapixels_per_second: float  # of this sweep
     picture: Callable[[], Picture]  # the picture as it is now, at the level's size
     anchor: float = 0.0
+    content_weight: float | None = None  # in this sweep; None where it is fixed
 
 
 @dataclass(frozen=True, slots=True)

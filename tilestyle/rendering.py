@@ -89,6 +89,7 @@ def run(
                 level.extent.area / 1e6 / taken,
                 lambda: look(canvas),
                 terms.anchor,
+                terms.content_weight,
             )
         )
 

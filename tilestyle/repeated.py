@@ -69,4 +69,4 @@ def finished(
     if stopped:
         return None
     end = last[0]
-    return picture, Terms(end.style, end.content, end.tv, end.anchor)
+    return picture, Terms(end.style, end.content, end.tv, end.anchor, end.content_weight)
