@@ -18,6 +18,7 @@ finds (docs/algorithm.md).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 import torch.nn.functional as F
@@ -58,12 +59,13 @@ class Looks:
         return min(float(each.energy) for each in (self._tones, self._sides, self._edges)) < FAINT
 
     def distance(self, other: Looks) -> float | None:
-        """How far another picture of the same size is, 0 to 2; None where one of the two is flat."""
+        """How far another picture of the same size is, 0 to 2; None where one of them is flat or no number."""
         if self.flat or other.flat:
             return None
         tones = self._tones.mean(F.cosine_similarity(self._tones.cells, other._tones.cells, dim=0))
         sides, edges = self._sides.correlation(other._sides), self._edges.correlation(other._edges)
-        return 1 - float(tones + sides + edges) / 3
+        found = 1 - float(tones + sides + edges) / 3
+        return max(0.0, min(2.0, found)) if isfinite(found) else None
 
     def _seen(self, cells: Tensor, side: int) -> _Seen:
         """A descriptor [C, h, w] in cells of a side."""

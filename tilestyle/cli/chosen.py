@@ -40,7 +40,10 @@ def chosen(context: typer.Context, **options: Any) -> RenderConfig:
     if context.params.get("preset"):
         settings |= preset(context.params["preset"]).settings
     if context.params.get("config_file"):
-        settings |= load(context.params["config_file"]).settings
+        stored = load(context.params["config_file"]).settings
+        if "strength" in stored:
+            settings.pop("content_weight", None)
+        settings |= stored
     asked = given(context)
     if {"strength", "content_weight"} <= asked:
         raise given_twice()
