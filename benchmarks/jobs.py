@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,10 @@ def settings(options: argparse.Namespace, network: str, **others: Any) -> Render
 
 
 def job(pair: tuple[str, str], config: RenderConfig) -> Job:
-    """The job of a pair of pictures that come along."""
+    """The job of a pair of pictures that come along, its loss the same to the end."""
     content, style = pair
-    return prepare(path_of(style), config, path_of(content))
+    found = prepare(path_of(style), config, path_of(content))
+    return replace(found, weights=replace(found.weights, aim=None))
 
 
 def finished(job: Job) -> Canvas:

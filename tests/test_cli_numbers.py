@@ -56,6 +56,7 @@ TEXTS = {
     "at": ("{}", "{},0.5", "0.5,{}"),
     "vary": (
         "content-weight={}",
+        "strength={}",
         "seed={}",
         "size={}",
         "sweeps={}",
@@ -125,7 +126,7 @@ CALLED = {
     "steps": ("steps",),
     "factor": ("factor", "zoom", "enlargement", "pixels"),
     "style_scale": ("style-scale", "reference"),
-    "vary": ("content-weight", "seed", "size", "sweeps", "scale-odds", "patch", "memory", "vary"),
+    "vary": ("content-weight", "strength", "seed", "size", "sweeps", "scale-odds", "patch", "memory", "vary"),
 }
 
 

@@ -108,9 +108,11 @@ def assert_is_the_reference(task: Job, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("network", BUILT_IN)
 def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None:
-    task = job(CONTENT, network=network, patch=128, content_weight=0.3, tv_weight=0.7, palette_weight=0, **SMALL)
-    network = task.network.to(torch.device("cpu"), torch.float64)
-    task = Job(**{**vars(task), "network": network})
+    task = job(
+        CONTENT, network=network, patch=128, content_weight=0.3, tv_weight=0.7, palette_weight=0, **SMALL
+    )
+    double = task.network.to(torch.device("cpu"), torch.float64)
+    task = Job(**{**vars(task), "network": double})
     level = task.levels[0]
     plane = task.content_plane(level)
     assert plane is not None

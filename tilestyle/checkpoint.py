@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, astuple, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tilestyle.notices import notice
 from tilestyle.planes import Folder, file_of, hand_back, is_mapped, synchronise
 from tilestyle.resolved import Settled
 from tilestyle.standing import Standing
+from tilestyle.strength import Held
 from tilestyle.sums import Sums
 from tilestyle.work import Work, WorkFolder, check_disk, translated
 
@@ -41,7 +43,7 @@ from tilestyle.work import Work, WorkFolder, check_disk, translated
 LEVEL = 30.0
 # A journal ends with a checkpoint when it is longer than this share of the canvas, and this many bytes.
 SHARE, LEAST = 1 / 4, 2**30
-PLANE, RIM, PATCHES = "plane ", "rim ", "patches"
+PLANE, RIM, PATCHES, HELD = "plane ", "rim ", "patches", "content weight"
 MANY = 8  # settings that are named
 SHARED = " gradient"  # what ends the name of a plane that the first rank puts back for all
 PIXELS = "pixels"  # the plane that is all that is left of a finished render
@@ -178,7 +180,7 @@ class Checkpoints:
             self._settle_planes(canvas, mapped=mapped)
             tensors = {f"{RIM}{s.top} {s.left}": g for s, g in at.rims.items()}
             if ranks.first:
-                tensors |= {PATCHES: _table(at.patches), **sight}
+                tensors |= {PATCHES: _table(at.patches), **_kept(at.held), **sight}
             if not mapped:
                 rows = slice(*ranks.rows(extent.height))
                 kept = {PIXELS: canvas.pixels} if finished else canvas.planes
@@ -362,6 +364,7 @@ class Checkpoints:
             at.sight |= archive.load(path, place)
         try:
             at.patches = _patches(at.sight.pop(PATCHES), canvas.extent)
+            at.held = _held(at.sight.pop(HELD)) if HELD in at.sight else None
             for name in [name for name in at.sight if name.startswith((RIM, PLANE))]:
                 tensor = at.sight.pop(name)
                 if name.startswith(RIM):
@@ -467,6 +470,22 @@ def _patches(table: Tensor, extent: Extent) -> list[Patch]:
         ):
             raise ValueError("a patch is not of this canvas")
     return found
+
+
+def _kept(held: Held | None) -> dict[str, Tensor]:
+    """The content's weight as a tensor by name, to be stored; none where it is not adjusted."""
+    if held is None:
+        return {}
+    known = [each for each in astuple(held) if each is not None]
+    return {HELD: torch.tensor(known, dtype=torch.float64)}
+
+
+def _held(stored: Tensor) -> Held:
+    """The content's weight, and the distance before it if there was one. Raises ValueError."""
+    weight, *rest = stored.flatten().tolist()
+    if not (0 < weight < inf and all(0 <= distance <= 2 for distance in rest)):
+        raise ValueError("the content's weight is none")
+    return Held(weight, *rest)
 
 
 def _within(box: Box, extent: Extent) -> Box:

@@ -211,8 +211,10 @@ class RenderConfig:
     statistics_weight: float = ruled(1.0, WEIGHT, _weight)
     normalise: Normalise = Normalise.RELATIVE
     style_weight: float = ruled(1.0, WEIGHT, _weight)
-    content_weight: float | None = ruled(None, WEIGHT, _weight)  # None: the network's own
     palette_weight: float | None = ruled(None, WEIGHT, _weight)  # None: see PALETTE_WEIGHT
+    # How much is left to the style, of everything: 0 is nearly the content, 1 barely shows it (strength.py).
+    strength: float = ruled(0.5, "a number from 0 to 1", between(0, 1))
+    content_weight: float | None = ruled(None, WEIGHT, _weight)  # in its place; None: it follows from strength
     tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences

@@ -29,6 +29,7 @@ class Exact:
 
     def __init__(self, job: Job, level: Level) -> None:
         self._weights = job.weights
+        self._content_weight = job.weights.content
         self._extent = level.extent
         self._regions = job.regions(level)
         goal = Goal(job.style_moments(level), job.content_plane(level), self._regions)
@@ -36,6 +37,12 @@ class Exact:
             Octave(job, level, goal, factor, names) for factor, names in job.octaves(level).items()
         ]
         self._gradient = job.store.zeros(3, level.extent.height, level.extent.width)
+
+    def weigh(self, content: float) -> None:
+        """Give the content another weight from now on."""
+        self._content_weight = content
+        for octave in self._octaves:
+            octave.weigh(content)
 
     def __call__(self, canvas: Canvas) -> tuple[Terms, Tensor]:
         """The terms, and the gradient [3, H, W] of the loss times the canvas's pixels; good until the next."""
@@ -47,7 +54,7 @@ class Exact:
     def loss(self, terms: Terms) -> float:
         """The loss whose gradient that is."""
         weights = self._weights
-        weighed = weights.style * terms.style + weights.content * terms.content + weights.tv * terms.tv
+        weighed = weights.style * terms.style + self._content_weight * terms.content + weights.tv * terms.tv
         return weighed * self._extent.area
 
     def _leave(self) -> None:
@@ -93,6 +100,10 @@ class Octave:
         if factor > 1:
             height, width = level.extent.height // factor, level.extent.width // factor
             self._small = job.store.zeros(3, height, width)
+
+    def weigh(self, content: float) -> None:
+        """Give the content another weight from now on."""
+        self._view.objective.weigh(content)
 
     def add(self, canvas: Canvas, gradient: Tensor) -> Terms:
         """Add its gradient to a plane [3, H, W]; answers its terms."""

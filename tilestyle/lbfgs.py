@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilestyle.balance import Balance
 from tilestyle.canvas import ROWS, Canvas
 from tilestyle.exact import Exact
 from tilestyle.job import Job
@@ -22,6 +23,8 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.standing import Standing, StopAsker, SweepObserver
 
+# Sweeps of Adam whose adjustments of the content's weight are made at once, at the end of a round.
+AT_ONCE = 6.0
 EVALUATIONS = 25  # of one iteration, at most
 LEAST = 1e-30  # mean slope of a canvas that is not at rest
 # What the slope grows by with every unit outside [0, 1], where that of the loss is 1 on average.
@@ -40,12 +43,16 @@ def refine(
     A sweep is an iteration, the terms told after it are those it began with. Stopping waits for its end.
     """
     descent = Descent(job, level, canvas, at.sight)
+    balance = Balance(job, level, at)
+    descent.weigh(balance.weight)
     at.sight = {}
     for sweep in range(at.sweep, level.sweeps):
         terms = descent.step()
         if (sweep + 1) % job.config.round == 0 or sweep + 1 == level.sweeps:
             descent.end_round()
-        observe(level, sweep, terms, canvas)
+            balance.turn(canvas, AT_ONCE)
+            descent.weigh(balance.weight)
+        observe(level, sweep, balance.noted(terms), canvas)
         at.turn()
         stopped = stop()
         if stopped or at.keeper.due():
@@ -86,6 +93,10 @@ class Descent:
 
         self._optimiser.step(evaluate)  # type: ignore[no-untyped-call]
         return found[0]
+
+    def weigh(self, content: float) -> None:
+        """Give the content another weight: between rounds, since it makes another loss."""
+        self._exact.weigh(content)
 
     def end_round(self) -> None:
         """Clamp the pixels and forget what was remembered: it was of other pixels."""

@@ -29,6 +29,7 @@ class Terms:
     tv: float
     anchor: float = 0.0
     palette: float = 0.0
+    content_weight: float | None = None  # in this sweep, where it is adjusted (strength.py)
 
     def __add__(self, other: Terms) -> Terms:
         """Those of both."""
@@ -53,6 +54,7 @@ class Weights:
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = 2.0
     palette: float = 0.0
+    aim: float | None = None  # distance from the content that its weight is adjusted to; None: it stays
 
     @property
     def names(self) -> dict[str, str]:
@@ -125,7 +127,12 @@ class Objective:
         self._scale = scale
         self.palette: PaletteTerm | None = None  # set by whoever has one
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
+        self._content_weight = weights.content
         self._begin()
+
+    def weigh(self, content: float) -> None:
+        """Give the content another weight from now on."""
+        self._content_weight = content
 
     def pool(self, ranks: Ranks) -> None:
         """Take in what other ranks have counted since the last sweep or measurement: then all have the same."""
@@ -220,7 +227,7 @@ class Objective:
             difference = features - wanted
             owned = inner(difference, patch.cells(self._network.layers[layer].stride))
             self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
-            gradient = gradient.add_(difference, alpha=2 * self._weights.content * share * density)
+            gradient = gradient.add_(difference, alpha=2 * self._content_weight * share * density)
         return gradient
 
     @staticmethod

@@ -87,7 +87,12 @@ def _sweeps(config: RenderConfig, index: int) -> int:
 
 def step_size(config: RenderConfig, level: Level, sweep: int) -> float:
     """Step size of a sweep: constant for half a level, then falling to a tenth on a half cosine."""
-    return config.learning_rate * (0.1 + 0.9 * _fall(level, sweep))
+    return config.learning_rate * pace(level, sweep)
+
+
+def pace(level: Level, sweep: int) -> float:
+    """Step size of a sweep, of that at the level's beginning."""
+    return 0.1 + 0.9 * _fall(level, sweep)
 
 
 def lead(level: Level, sweep: int) -> float:

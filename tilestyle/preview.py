@@ -28,6 +28,7 @@ from tilestyle.plan import Level, Pyramid, levels
 from tilestyle.planes import Memory
 from tilestyle.preparation import prepare
 from tilestyle.printing import Ready, with_guides
+from tilestyle.progress import Event, SweepDone
 from tilestyle.rendering import run
 from tilestyle.resolved import COARSEST_STYLE
 from tilestyle.sources import Style, planes_of
@@ -133,7 +134,10 @@ def preview(
     begin(Step(0, 0, height, width))
     styles = [Style(gathered(cast(Source, style.picture)), style.mask) for style in ready.styles]
     model = Model(styles, _palette(ready))
-    small = _rendered(ready, model, _small(ready, (height, width)), None, stop)
+    seen: list[SweepDone] = []
+    small = _rendered(ready, model, _small(ready, (height, width)), None, stop, seen)
+    if seen and seen[-1].content_weight is not None:  # windows are parts of it: they have its weight
+        ready = replace(ready, config=replace(ready.config, content_weight=seen[-1].content_weight))
     finer = _finer(ready, share)
     crops = []
     known: dict[tuple[int, Box], Window] = {}  # windows that crops share
@@ -272,12 +276,23 @@ def _refined(
 
 
 def _rendered(
-    ready: Ready, model: Model, config: RenderConfig, content: Picture | None, stop: Callable[[], bool] | None
+    ready: Ready,
+    model: Model,
+    config: RenderConfig,
+    content: Picture | None,
+    stop: Callable[[], bool] | None,
+    seen: list[SweepDone] | None = None,
 ) -> Picture:
+    """The picture of these settings; its last sweep is noted in `seen`."""
+
+    def watch(event: Event) -> None:
+        if seen is not None and isinstance(event, SweepDone):
+            seen[:] = [event]
+
     if ready.content is None:
         return api.texture(model.styles, config, stop=stop)
     if content is None:
         height, width = cast(tuple[int, int], config.size)
         smaller = height <= ready.content.height and width <= ready.content.width
         content = ready.content.shrunk(height, width) if smaller else gathered(ready.content)
-    return run(prepare(model.styles, config, content, palette=model.palette), stop=stop)
+    return run(prepare(model.styles, config, content, palette=model.palette), watch, stop)

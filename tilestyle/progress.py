@@ -61,6 +61,7 @@ class SweepDone:
     picture: Callable[[], Picture]  # the picture as it is now, at the level's size
     anchor: float = 0.0
     palette: float = 0.0
+    content_weight: float | None = None  # in this sweep; None where it is fixed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from tilestyle.adam import Adam
+from tilestyle.balance import Balance
 from tilestyle.canvas import Canvas
 from tilestyle.config import Color
 from tilestyle.job import Job
 from tilestyle.moments import Moments
-from tilestyle.plan import step_size
+from tilestyle.plan import pace, step_size
+from tilestyle.standing import Standing
 from tilestyle.tv import total_variation
 from tilestyle.untiled import anchor_loss, content_loss, palette_loss, style_loss, whole_moments
 
@@ -20,9 +22,11 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
 
     `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier.
     """
-    canvas = None
+    canvas, at = None, Standing()
     for level in job.levels:
         canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
+        at.enter(level.index, canvas)
+        balance = Balance(job, level, at)
         pixels = canvas.pixels.requires_grad_()
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
@@ -30,7 +34,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         goal, content, before, earlier = job.style_moments(level)[0], job.content_plane(level), None, None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
-            loss = job.weights.content * content_loss(job, pixels, content)
+            loss = balance.weight * content_loss(job, pixels, content)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
             loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)
@@ -48,6 +52,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
                 pixels.grad = pixels.grad.mean(0, keepdim=True).expand_as(pixels).contiguous()
             adam.step()
             pixels.data.clamp_(0, 1)
+            balance.turn(canvas, pace(level, sweep))
         canvas.pixels = pixels.detach()
         canvas.steps.fill_(float(steps))
     if canvas is None:

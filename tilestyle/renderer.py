@@ -10,13 +10,14 @@ from torch import Tensor
 
 from tilestyle import lbfgs
 from tilestyle.allocator import release
+from tilestyle.balance import Balance
 from tilestyle.canvas import Canvas
 from tilestyle.config import Optimiser, Sampler
 from tilestyle.covering import LAP, Around, covering, scattered
 from tilestyle.draw import Draw
 from tilestyle.geometry import Patch
 from tilestyle.job import Job
-from tilestyle.plan import Level, step_size
+from tilestyle.plan import Level, pace, step_size
 from tilestyle.ranks import Ranks
 from tilestyle.sight import Sight
 from tilestyle.standing import Careless, Standing, SweepObserver
@@ -88,6 +89,8 @@ def refine(
 ) -> bool:
     """The sweeps of one level that are not done yet; answers whether it was let to the end."""
     keeper, sight, ranks = at.keeper, Sight(job, level, at.sight), job.ranks
+    balance = Balance(job, level, at)
+    sight.weigh(balance.weight)
     at.sight = {}  # another attempt at this level begins with what it sees itself
     for sweep in range(at.sweep, level.sweeps):
         at.patches = at.patches or sampled(job, level, sweep)
@@ -110,10 +113,13 @@ def refine(
                 return False
         at.gather(ranks)
         step.finish()
-        observe(level, sweep, sight.turn(at.patches, sweep), canvas)
+        terms = balance.noted(sight.turn(at.patches, sweep))
+        observe(level, sweep, terms, canvas)
+        balance.turn(canvas, pace(level, sweep))
         if at.cut_short:  # the moments are those of a part of the canvas: they are measured anew
             del sight
             sight = Sight(job, level)
+        sight.weigh(balance.weight)
         at.turn()
         if ranks.meet(ranks.first and keeper.due()):
             keeper.keep(at, sight.state)

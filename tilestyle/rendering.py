@@ -90,6 +90,7 @@ def run(
                 lambda: look(canvas),
                 terms.anchor,
                 terms.palette,
+                terms.content_weight,
             )
         )
 

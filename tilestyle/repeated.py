@@ -78,4 +78,4 @@ def finished(
     if stopped:
         return None
     end = last[0]
-    return picture, Terms(end.style, end.content, end.tv, end.anchor, end.palette)
+    return picture, Terms(end.style, end.content, end.tv, end.anchor, end.palette, end.content_weight)

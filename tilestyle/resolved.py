@@ -31,6 +31,7 @@ from tilestyle.networks.scale import faint_energies
 from tilestyle.objective import Weights
 from tilestyle.plan import Level, Pyramid, levels, picture_size
 from tilestyle.ranks import ALONE, Ranks
+from tilestyle.strength import aim_of, first_weight
 
 # Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
 # the deepest layer sees.
@@ -247,12 +248,24 @@ def layer_weights(
     if with_style:
         style = _shares(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
-    weight = network.content_weight if config.content_weight is None else config.content_weight
+    weight, aim = config.content_weight, None
+    if weight is None:
+        weight = network.content_weight
+        if with_content and with_style and config.style_weight:
+            weight, aim = first_weight(weight * config.style_weight, config.strength), aim_of(config.strength)
     if with_content and weight:
         content = _shares(network, config.content_layers or network.content_layers, "content")
-    palette = _palette_weight(config) if with_style else 0.0
-    kind = config.tv_form, config.tv_exponent
-    return Weights(config.style_weight, weight, config.tv_weight, style, content, *kind, palette)
+    return Weights(
+        config.style_weight,
+        weight,
+        config.tv_weight,
+        style,
+        content,
+        config.tv_form,
+        config.tv_exponent,
+        _palette_weight(config) if with_style else 0.0,
+        aim,
+    )
 
 
 def _palette_weight(config: RenderConfig) -> float:

@@ -47,6 +47,7 @@ class Sight:
         self._level = level
         self._content = job.content_plane(level)
         self._views: dict[int, View] = {}
+        self._weight = job.weights.content
         self._alone = False
         self.regions = job.regions(level)
         goal = Goal(job.style_moments(level), self._content, self.regions)
@@ -112,11 +113,19 @@ class Sight:
                 objective.leave()
         self._job.ranks.meet()
 
+    def weigh(self, content: float) -> None:
+        """Give the content another weight from now on."""
+        self._weight = content
+        for objective in self._objectives:
+            objective.weigh(content)
+
     def view(self, scale: int) -> View:
         """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""
         if scale not in self._views:
             goal = Goal(self._job.style_moments(self._level, scale), self._content, self.regions)
-            self._views[scale] = View(self._job, self._level, goal, Look(self._job.weights.names, scale))
+            view = View(self._job, self._level, goal, Look(self._job.weights.names, scale))
+            view.objective.weigh(self._weight)
+            self._views[scale] = view
         return self._views[scale]
 
     def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:

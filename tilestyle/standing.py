@@ -14,6 +14,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.ranks import Ranks, dealt
 from tilestyle.rims import Rims
+from tilestyle.strength import Held
 
 SweepObserver = Callable[[Level, int, Terms, Canvas], None]
 StopAsker = Callable[[], bool]
@@ -70,6 +71,7 @@ class Standing:
     shares: list[list[Patch]] = field(default_factory=list)  # of the others, as dealt to every rank
     index: int = 0  # of this rank
     taken: int = 0  # patches of its share that have stepped
+    held: Held | None = None  # the content's weight, where it is adjusted; None before it is
     rims: Rims = field(default_factory=Rims)  # of those, still to step
     prepared: bool = False  # whether the sweep's moments are at hand
     cut_short: bool = False  # whether these are what an attempt before this one had left of the sweep
@@ -112,6 +114,7 @@ class Standing:
     def enter(self, level: int, canvas: Canvas) -> None:
         """Begin a level with its canvas."""
         self.level, self.canvas, self.sweep, self.sight = level, canvas, 0, {}
+        self.held = self.held and Held(self.held.weight)
 
     def begin(self, patches: list[Patch], *, cut_short: bool = False) -> None:
         """Begin the sweep, or the rest of it."""

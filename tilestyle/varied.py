@@ -15,6 +15,8 @@ from tilestyle.errors import SettingError
 
 # Settings whose options have another name.
 OPTIONS = {"style_layers": "style-layer", "content_layers": "content-layer"}
+# What else a setting that is varied decides: it would mean nothing beside those of a preset.
+REPLACED: dict[str, dict[str, Any]] = {"strength": {"content_weight": None}}
 # Between the parts of one value: commas are between values.
 JOINT = "+"
 
@@ -29,7 +31,7 @@ class Variation:
 
     def applied(self, config: RenderConfig, index: int) -> RenderConfig:
         """The settings with one of the values; raises SettingError where that cannot be."""
-        return replace(config, **{self.setting: self.values[index][1]})
+        return replace(config, **{self.setting: self.values[index][1], **REPLACED.get(self.setting, {})})
 
     def caption(self, index: int) -> str:
         """What a cell is called."""

@@ -30,6 +30,7 @@ from tilestyle.sources import digest
 
 # Of the colours' squares, added where a frame has too few of them to say how they map.
 RIDGE = 1e-4
+WEIGHT = "content weight"  # of a frame, in the statistics
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,15 @@ def stylise(
             if number >= done.count:
                 motion = None if before is None else Motion.of(before, now, method)
                 last = done.last() if motion else None
+                if number and WEIGHT in done.rows[0]:  # adjusted for every frame anew, it would be flicker
+                    jobs.hold(float(done.rows[0][WEIGHT]))
                 found = finished(jobs.of(number, now, motion, last), watch.observer, watch.stop)
                 if found is None:
                     break
                 picture, terms = found
                 row: Row = {"style loss": terms.style, "content loss": terms.content}
+                if terms.content_weight is not None:
+                    row[WEIGHT] = terms.content_weight
                 if motion and last is not None:
                     made = torch.from_numpy(picture.pixels).permute(2, 0, 1)
                     row |= {
@@ -108,6 +113,10 @@ class Jobs:
         self._config = config
         self._video = video
         self._next: RepeatedJob | None = None
+
+    def hold(self, weight: float) -> None:
+        """Give the content of all other frames the weight that the first came to."""
+        self._config = replace(self._config, content_weight=weight)
 
     def of(self, number: int, now: Tensor, motion: Motion | None, last: Tensor | None) -> RepeatedJob:
         """The job of a frame [3, h, w]; `last` is the picture that was made of the one before."""

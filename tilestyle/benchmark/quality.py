@@ -63,7 +63,8 @@ def curve(config: RenderConfig) -> list[dict[str, Any]]:
     exact = prepare(path_of(STYLE), replace(config, precision=Precision.FP32, device="cpu"), path_of(CONTENT))
     counted = Counted(job.network)
     # The protocol is what __getattr__ answers, which types cannot see.
-    job = replace(job, network=cast(FeatureNetwork, counted))
+    fixed = replace(job.weights, aim=None)  # one loss for all
+    job = replace(job, network=cast(FeatureNetwork, counted), weights=fixed)
     last, rows = job.levels[-1], []
 
     def begin(level: Level) -> None:

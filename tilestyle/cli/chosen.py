@@ -15,7 +15,7 @@ from tilestyle.config import RenderConfig
 from tilestyle.errors import SettingError
 
 # A choice that is given takes the place of what a preset says in another way.
-INSTEAD = {"quality": "sweeps"}
+INSTEAD = {"quality": "sweeps", "strength": "content_weight"}
 # Options that say how a render is kept and watched, not what it is of; and those that are kept as settings.
 APART = {
     *("out", "preset", "config_file", "save_config", "preview", "work_dir", "checkpoint_every"),
@@ -40,8 +40,13 @@ def chosen(context: typer.Context, **options: Any) -> RenderConfig:
     if context.params.get("preset"):
         settings |= preset(context.params["preset"]).settings
     if context.params.get("config_file"):
-        settings |= load(context.params["config_file"]).settings
+        stored = load(context.params["config_file"]).settings
+        if "strength" in stored:
+            settings.pop("content_weight", None)
+        settings |= stored
     asked = given(context)
+    if {"strength", "content_weight"} <= asked:
+        raise given_twice()
     for name, value in options.items():
         if name in asked:
             settings[name] = value
@@ -49,6 +54,11 @@ def chosen(context: typer.Context, **options: Any) -> RenderConfig:
     config = RenderConfig(**{**options, **settings})
     check_files(context, config)
     return config
+
+
+def given_twice() -> SettingError:
+    """The error for two options that say the same."""
+    return SettingError("--strength and --content-weight are two ways to say the same", hint="give one of them")
 
 
 def take_up(context: typer.Context, path: Path | None) -> Path | None:

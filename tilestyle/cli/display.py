@@ -86,6 +86,8 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     names = "style", "palette", "content", "tv", "anchor"
     terms = {name: getattr(event, name) for name in names}
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
+    if event.content_weight is not None:
+        what += f" content weight {event.content_weight:.3g}"
     what += f" {event.megapixels_per_second:.2f} MP/s peak {size_of(peak)}"
     return where, f"{what} {clock(event.seconds_left)} left"
 

@@ -11,6 +11,7 @@ import typer
 
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
+from tilestyle.cli.chosen import given_twice
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
 from tilestyle.config import DRIFT, FilmConfig
@@ -38,9 +39,22 @@ def drift(
     out: option.OutFolder,
     cycles: Annotated[int, typer.Option(help="Times through all the styles.")] = 10,
     size: option.StepSize = str(DRIFT.size),
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="How much is left to the style, from 0 to 1: in place of --content-weight.",
+            show_default=False,
+            rich_help_panel=option.LOOK,
+        ),
+    ] = None,
     content_weight: Annotated[
-        float, typer.Option(help="How much of the picture before is kept.", rich_help_panel=option.LOOK)
-    ] = DRIFT.content_weight or 0.0,
+        float | None,
+        typer.Option(
+            help="How much of the picture before is kept.",
+            show_default=f"{DRIFT.content_weight:g}, unless --strength is given",
+            rich_help_panel=option.LOOK,
+        ),
+    ] = None,
     style_scale: option.StyleScale = DRIFT.style_scale,
     seed: option.Seed = DRIFT.seed,
     sweeps: option.StepSweeps = str(DRIFT.sweeps),
@@ -65,10 +79,13 @@ def drift(
     from tilestyle.drift import drift as run
     from tilestyle.flow import opencv
 
+    if None not in (strength, content_weight):
+        raise given_twice()
     config = replace(
         DRIFT,
         size=parsing.parsed_size(size),
-        content_weight=content_weight,
+        strength=DRIFT.strength if strength is None else strength,
+        content_weight=DRIFT.content_weight if content_weight is None and strength is None else content_weight,
         style_scale=style_scale,
         seed=seed,
         sweeps=parsing.parsed_sweeps(sweeps),

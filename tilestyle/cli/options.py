@@ -214,10 +214,20 @@ IntentOption = Annotated[
     typer.Option("--intent", help="How colours beyond the press are replaced.", rich_help_panel=PRINT),
 ]
 
+Strength = Annotated[
+    float,
+    typer.Option(
+        help="How much is left to the style: 0 is nearly the content, 1 barely shows it. The same on every "
+        "network, size and picture.",
+        rich_help_panel=LOOK,
+    ),
+]
 ContentWeight = Annotated[
     float | None,
     typer.Option(
-        help="How much of the content is kept.", show_default="the network's own", rich_help_panel=LOOK
+        help="Weight of the content, in place of --strength.",
+        show_default="follows from --strength",
+        rich_help_panel=LOOK,
     ),
 ]
 StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]

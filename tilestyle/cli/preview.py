@@ -52,6 +52,7 @@ def preview(
     preset: option.Preset = None,
     config_file: option.ConfigFile = None,
     size: option.Size = None,
+    strength: option.Strength = DEFAULT.strength,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
     palette_weight: option.PaletteWeight = DEFAULT.palette_weight,
@@ -110,6 +111,7 @@ def preview(
     config = chosen(
         context,
         size=parsing.parsed_size(size),
+        strength=strength,
         content_weight=content_weight,
         style_weight=style_weight,
         palette_weight=palette_weight,

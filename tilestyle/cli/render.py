@@ -34,6 +34,7 @@ def render(
     config_file: option.ConfigFile = None,
     save_config: option.SaveConfig = None,
     size: option.Size = None,
+    strength: option.Strength = DEFAULT.strength,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
     palette_weight: option.PaletteWeight = DEFAULT.palette_weight,
@@ -99,6 +100,7 @@ def render(
     config = chosen(
         context,
         size=parsing.parsed_size(size),
+        strength=strength,
         content_weight=content_weight,
         style_weight=style_weight,
         palette_weight=palette_weight,

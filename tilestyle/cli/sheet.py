@@ -49,6 +49,7 @@ def sheet(
             help="Size of a cell: long side in pixels, or WIDTHxHEIGHT.", rich_help_panel=option.OUTPUT
         ),
     ] = SIZE,
+    strength: option.Strength = DEFAULT.strength,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
     style_weight: option.StyleWeight = DEFAULT.style_weight,
     palette_weight: option.PaletteWeight = DEFAULT.palette_weight,
@@ -86,6 +87,7 @@ def sheet(
     config = chosen(
         context,
         size=parsing.parsed_size(size),
+        strength=strength,
         content_weight=content_weight,
         style_weight=style_weight,
         palette_weight=palette_weight,

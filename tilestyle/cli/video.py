@@ -11,6 +11,7 @@ import typer
 from tilestyle.choices import Codec
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
+from tilestyle.cli.chosen import given_twice
 from tilestyle.cli.stepping import conduct
 from tilestyle.cli.terminal import say
 from tilestyle.config import FilmConfig, FlowName, RenderConfig, VideoConfig
@@ -34,6 +35,7 @@ def video(
         roles.VIDEO,
     ],
     size: option.Size = None,
+    strength: option.Strength = DEFAULT.strength,
     content_weight: option.ContentWeight = DEFAULT.content_weight,
     style_scale: option.StyleScale = DEFAULT.style_scale,
     seed: option.Seed = DEFAULT.seed,
@@ -80,6 +82,8 @@ def video(
     from tilestyle.series import discard
     from tilestyle.video import stylise
 
+    if content_weight is not None and strength != DEFAULT.strength:
+        raise given_twice()
     found = footage(clip)
     film = FilmConfig(fps=fps or found.fps or FilmConfig().fps, codec=codec)
     opencv()
@@ -93,6 +97,7 @@ def video(
     config = replace(
         DEFAULT,
         size=parsing.parsed_size(size),
+        strength=strength,
         content_weight=content_weight,
         style_scale=style_scale,
         seed=seed,

@@ -1,0 +1,73 @@
+"""Strength: how far a picture goes from its content, whatever the network, the size and the pictures.
+
+A weight of the content is no such measure: what it comes to depends on the energies of both pictures in the
+layers at work, on the number of sweeps and on the size. So after every sweep it is measured how far the canvas
+looks from the content (likeness.py), and the weight follows: up while that is more than `strength` stands for,
+down while it is less. An integral controller of logarithms, with a look ahead: slow against the sweeps that a
+picture takes to follow a new weight, and slower as steps fall. Levels go on from the weight of the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log
+
+# Distances that strengths stand for, evenly spaced from 0 to 1: interpolated in log-odds.
+AIMS = (0.06, 0.32, 0.55, 0.68, 0.85)
+# Log-odds of the distance that doubling the weight takes off, or so: where to begin.
+SLOPE = 0.5
+# Share of the difference in log-odds that the weight's logarithm moves by in a sweep of full steps; at most.
+GAIN, MOST = 0.35, 0.25
+# Sweeps that the distance is foreseen, as it has changed: a canvas that begins as the content is on its way.
+AHEAD = 4.0
+# Steps fall faster than adjustments: by this power of theirs.
+ROOT = 0.5
+# Distances are told apart within these.
+LEAST = 1e-3
+# Factors of the first weight within which it stays. Where a picture cannot go as far as it is to in the sweeps
+# that there are, a weight that falls on and on would have a long way back.
+LEAST_FACTOR, LARGEST_FACTOR = 1 / 16, 1024.0
+
+
+def aim_of(strength: float) -> float:
+    """The distance from the content that a strength from 0 to 1 stands for."""
+    place = strength * (len(AIMS) - 1)
+    index = min(int(place), len(AIMS) - 2)
+    low, high = _odds(AIMS[index]), _odds(AIMS[index + 1])
+    return 1 / (1 + exp(-(low + (place - index) * (high - low))))
+
+
+def first_weight(weight: float, strength: float) -> float:
+    """The content's weight to begin with, where `weight` is that of a network at strength 0.5."""
+    return weight * exp((_odds(aim_of(0.5)) - _odds(aim_of(strength))) / SLOPE * log(2))
+
+
+@dataclass(frozen=True)
+class Held:
+    """The content's weight in a sweep, and what distance from the content the sweep before it had found."""
+
+    weight: float
+    distance: float | None = None  # None: there was none at this level
+
+
+def adjusted(held: Held, distance: float, aim: float, pace: float, first: float) -> Held:
+    """The weight for the next sweep.
+
+    Args:
+        held: The weight of this sweep, and the distance before it.
+        distance: From the content, as this sweep has found it.
+        aim: What it is to be.
+        pace: How fast to adjust: 1 for full steps.
+        first: The weight that the render began with.
+    """
+    before = distance if held.distance is None else held.distance
+    ahead = _odds(distance) + AHEAD * (_odds(distance) - _odds(before))
+    change = GAIN * (ahead - _odds(aim))
+    weight = held.weight * exp(pace * max(-MOST, min(MOST, change)))
+    return Held(max(LEAST_FACTOR * first, min(LARGEST_FACTOR * first, weight)), distance)
+
+
+def _odds(distance: float) -> float:
+    """Log-odds of a distance, from LEAST to 1 less LEAST."""
+    inside = max(LEAST, min(1 - LEAST, distance))
+    return log(inside / (1 - inside))
