@@ -24,6 +24,7 @@ LOOK = (
     "statistics_weight",
     "normalise",
     "style_weight",
+    "arrangement_weight",
     "tv_weight",
     "tv_form",
     "tv_exponent",

@@ -11,6 +11,7 @@ from tilestyle.choices import MAX_INPUT_PIXELS, SUFFIXES, Codec, Compression, Fo
 from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
+    ARRANGEMENT,
     Color,
     NetworkName,
     Optimiser,
@@ -221,6 +222,14 @@ ContentWeight = Annotated[
 ]
 StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
 TvWeight = Annotated[float, typer.Option(help="Weight of total variation: smooths.", rich_help_panel=LOOK)]
+ArrangementWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="Weight of autocorrelations of coarse features: keep bricks in rows and threads in step.",
+        show_default=f"{ARRANGEMENT:g} for textures, else 0",
+        rich_help_panel=LOOK,
+    ),
+]
 ContentLayers = Annotated[
     list[str] | None,
     typer.Option(

@@ -19,6 +19,7 @@ from tilestyle.networks.network import Layer, unknown_layer
 # Convolutions of each block; a rectifier follows every convolution, a halving every block.
 BLOCKS = {NetworkName.VGG16: (2, 2, 3, 3, 3), NetworkName.VGG19: (2, 2, 4, 4, 4)}
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+ARRANGEMENT_LAYERS = ("relu3_1", "relu4_1")
 CONTENT_LAYER = "relu4_2"
 # What convolutions and allocator take beyond the tensors counted. With it the count lies between 0.98 and
 # 1.22 of the peak resident memory of full VGG-19, 1.4 when relu1_1 is all (growth from 512 to 896 pixels a
@@ -95,6 +96,7 @@ class Vgg:
         }
         self.layers: Mapping[str, Layer] = _described(operations(name), self.convolutions)
         self.style_layers: Mapping[str, float] = {layer: 1.0 for layer in STYLE_LAYERS if layer in self.layers}
+        self.arrangement_layers: Collection[str] = ARRANGEMENT_LAYERS
         rectified = [layer for layer in self.layers if layer.startswith("relu")]
         content = CONTENT_LAYER if CONTENT_LAYER in self.layers else rectified[-1]
         self.content_layers: Mapping[str, float] = {content: 1.0}
