@@ -150,6 +150,8 @@ SCHEDULES = {
 # Of the style's palette, times the style's weight: unless it is given, and unless the loss is another's, in
 # absolute units or L-BFGS's, which is to be exact.
 PALETTE_WEIGHT = 4.0
+# Weight of autocorrelations in textures.
+ARRANGEMENT = 0.5
 
 POSITIVE = "a number above 0"
 WEIGHT = "a number from 0 up, 1e15 at most"
@@ -218,6 +220,8 @@ class RenderConfig:
     tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences
+    # Of autocorrelations, against the style's moments; None: ARRANGEMENT for textures by w2, else 0.
+    arrangement_weight: float | None = ruled(None, WEIGHT, _weight)
     # Empty: the network's own.
     style_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})
     content_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})
@@ -295,6 +299,11 @@ class RenderConfig:
         check(self)
         if self.trust is not None and self.anchor is None:
             raise refused("trust", self.trust, "an anchor, too")
+        if self.arrangement_weight and self.locality:
+            raise SettingError(
+                "arrangement_weight is of the style as a whole, and locality of its places",
+                hint="give one of the two",
+            )
         self._require_exact()
         self._require_plain()
 
@@ -388,6 +397,6 @@ DRIFT = RenderConfig(
     size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, palette_weight=0.0, level_ratio=2
 )
 # Larger steps set off a swing from sweep to sweep, which so few of them do not calm: noise that stays.
-ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01, palette_weight=0.0)
+ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01, palette_weight=0.0, arrangement_weight=0)
 # Super-resolution: content and colours are held by its anchor, the style by its own scale.
 UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, palette_weight=0.0, anchor_weight=30.0, turn_style=True)

@@ -32,7 +32,9 @@ class Exact:
         self._content_weight = job.weights.content
         self._extent = level.extent
         self._regions = job.regions(level)
-        goal = Goal(job.style_moments(level), job.content_plane(level), self._regions)
+        moments = job.style_moments(level)
+        arrangement = job.style_arrangement(level, 1, moments)
+        goal = Goal(moments, job.content_plane(level), self._regions, arrangement)
         self._octaves = [
             Octave(job, level, goal, factor, names) for factor, names in job.octaves(level).items()
         ]

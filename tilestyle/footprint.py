@@ -12,6 +12,7 @@ from math import sqrt
 
 import torch
 
+from tilestyle.autocorrelation import REACH
 from tilestyle.geometry import Extent
 from tilestyle.networks.network import FeatureNetwork, measuring_halo
 from tilestyle.networks.vgg import Vgg
@@ -49,6 +50,9 @@ JOURNAL = 1 / 4
 # Float64 matrices of every style layer: target and its root, ridge, correction, cotangent and lead; in float32
 # moments, sums and what is sent of them.
 MATRIX = 72
+# Autocorrelations of a channel: sums, in fixed point, too, what was seen, slopes and lead at every lag; powers
+# at every frequency.
+LAGS = 20 * NUMBER * (2 * REACH + 2) ** 2
 WORKSPACE = 64  # eigendecomposition of the widest layer
 
 
@@ -90,6 +94,7 @@ class Work:
     history: int = 0  # pairs of vectors that L-BFGS remembers
     regions: int = 1  # that have moments of their own
     local: bool = False  # whether patches are held to windows of the style
+    arranged: Collection[str] = ()  # layers that have autocorrelations
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,9 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
     if work.local:
         most += side**2 * forward_bytes(network, work.style_layers)
+    if work.arranged:  # a layer's cells less a mean, their gradient and what it is added to
+        cells = (network.layers[layer] for layer in work.arranged)
+        most += _seen(extent, side) * 4 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
     if work.regions > 1:  # cells and their roots in float32, times their weights
         cells = (network.layers[layer] for layer in work.style_layers)
         most += _seen(extent, side) * 2 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
@@ -278,6 +286,7 @@ def _fixed_bytes(work: Work) -> int:
     channels = [work.network.layers[layer].channels for layer in work.style_layers]
     widest = max(channels, default=0)
     matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * widest**2
+    matrices += LAGS * sum(work.network.layers[layer].channels for layer in work.arranged)
     matrices *= work.regions
     weights = round(LAYOUTS * _numbers(work.network) * work.network.dtype.itemsize)
     return RUNTIME[work.network.dtype] + matrices + weights

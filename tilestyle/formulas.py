@@ -1,10 +1,12 @@
-"""Distances of moments as they are written down, for autograd: moments.py is held to them."""
+"""Distances as they are written down, for autograd: distances.py and autocorrelation.py are held to them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from tilestyle.autocorrelation import REACH
+from tilestyle.autocorrelation import RIDGE as SPECTRAL_RIDGE
 from tilestyle.distances import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE
 from tilestyle.moments import Moments
 
@@ -35,3 +37,34 @@ def statistics(found: Moments, goal: Moments, *, absolute: bool = False) -> Tens
     least = LEAST_VARIANCE * float(wanted.mean())
     stretch = found.covariance.diagonal().clamp(min=least).sqrt() - wanted.clamp(min=least).sqrt()
     return ((found.mean - goal.mean).square().sum() + stretch.square().sum()) / energy
+
+
+def autocorrelations(cells: Tensor) -> Tensor:
+    """Means [C, L, M] of the products of what lies a lag apart in [C, h, w] cells: for every lag, its pairs."""
+    _, height, width = cells.shape
+    found = torch.zeros(len(cells), REACH + 1, 2 * REACH + 1, dtype=cells.dtype)
+    for down in range(min(REACH + 1, height)):
+        for across in range(-min(REACH, width - 1), min(REACH, width - 1) + 1):
+            left, right = max(0, -across), width - max(0, across)
+            here = cells[:, : height - down, left:right]
+            there = cells[:, down:, left + across : right + across]
+            found[:, down, REACH + across] = (here * there).mean((1, 2))
+    return found
+
+
+def stationary(found: Tensor, goal: Tensor) -> Tensor:
+    """Squared W2 of stationary Gaussian fields with these products [C, L, M], over the goal's variance."""
+    lags = [(down, across) for down in range(-REACH, REACH + 1) for across in range(-REACH, REACH + 1)]
+    places = [(down, across) if down >= 0 else (-down, -across) for down, across in lags]
+    offsets = torch.tensor(lags, dtype=torch.float64)
+    taper = (1 - offsets.abs() / (REACH + 1)).prod(1)
+    frequencies = torch.arange(2 * REACH + 2, dtype=torch.float64) / (2 * REACH + 2)
+    phases = (
+        offsets[:, 0, None, None] * frequencies[:, None] + offsets[:, 1, None, None] * frequencies
+    )  # [lags, K, K]
+    waves = (2 * torch.pi * phases).cos() * taper[:, None, None]
+    rows, columns = torch.tensor(places).T
+    powers = [torch.tensordot(x.double()[:, rows, columns + REACH], waves, 1) for x in (found, goal)]
+    ridge = SPECTRAL_RIDGE * powers[1].mean((1, 2), keepdim=True)
+    had, wanted = ((power.clamp(min=0) + ridge).sqrt() for power in powers)
+    return (had - wanted).square().mean((1, 2)).sum() / powers[1].mean((1, 2)).sum()

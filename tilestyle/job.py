@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tilestyle.autocorrelation import Autocorrelation, AutocorrelationSum, AutocorrelationTarget
+from tilestyle.autocorrelation import mixed as mixture
 from tilestyle.budget import Limits
 from tilestyle.canvas import ROWS, fill, fitted, resized
 from tilestyle.config import Init, Optimiser, RenderConfig, Sampler
+from tilestyle.distances import TINY
 from tilestyle.draw import Draw
 from tilestyle.footprint import Footprint
 from tilestyle.geometry import Box
@@ -45,6 +49,7 @@ class Goal:
     styles: Sequence[Mapping[str, Moments]]  # of every style layer, for each region
     content: Tensor | None  # [3, H, W], with its margin
     regions: Regions | None = None  # None: all of the canvas is one
+    arrangement: Sequence[Mapping[str, AutocorrelationTarget]] = ()  # of its layers, for each region
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,40 @@ class Job:
                 touched(strip)
             found.append({scale: shares_of(counted) for scale, counted in counts.items()})
         return found
+
+    def style_arrangement(
+        self, level: Level, scale: int, moments: Sequence[Mapping[str, Moments]]
+    ) -> list[dict[str, AutocorrelationTarget]]:
+        """Autocorrelations of the styles as seen from a level at a scale, mixed for each region.
+
+        Products are about the mean of the region's `moments` (style_moments). The styles are looked at again.
+        """
+        layers = self.weights.arrangement_layers
+        if not layers:
+            return []
+        parts: list[dict[str, list[tuple[float, Autocorrelation]]]] = [{} for _ in moments]
+        for style in self.styles:
+            makers = [
+                {layer: partial(AutocorrelationSum, found[layer].mean) for layer in layers if share}
+                for share, found in zip(style.shares, moments, strict=True)
+            ]
+            for exhibit in self._exhibits(style, level, scale):
+                for region, sums in enumerate(exhibit.counted(makers, self.side)):
+                    means = {layer: total.mean() for layer, total in sums.items()}
+                    for layer, mean in means.items():  # none where another exhibit has the layer
+                        if mean is not None:
+                            parts[region].setdefault(layer, []).append((style.shares[region], mean))
+        return [
+            {
+                layer: AutocorrelationTarget(
+                    mixture([one for _, one in seen], [share for share, _ in seen]),
+                    found[layer].mean,
+                    self.faint.get(layer, TINY),
+                )
+                for layer, seen in of_region.items()
+            }
+            for found, of_region in zip(moments, parts, strict=True)
+        ]
 
     def _exhibits(self, style: Exemplar, level: Level, scale: int, *, apart: bool = True) -> Iterator[Exhibit]:
         """A style as it is shown to the layers: the octaves each `apart`, or all at once."""

@@ -25,6 +25,7 @@ LOOK = (
     "normalise",
     "style_weight",
     "palette_weight",
+    "arrangement_weight",
     "tv_weight",
     "tv_form",
     "tv_exponent",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -55,6 +55,8 @@ class Weights:
     tv_exponent: float = 2.0
     palette: float = 0.0
     aim: float | None = None  # distance from the content that its weight is adjusted to; None: it stays
+    arrangement: float = 0.0  # of autocorrelations, against the style's moments
+    arrangement_layers: Mapping[str, float] = field(default_factory=dict)  # some of the style's
 
     @property
     def names(self) -> dict[str, str]:
@@ -63,11 +65,11 @@ class Weights:
 
     def of(self, names: Mapping[str, str]) -> Weights:
         """The share of these layers, under these names."""
-        style, content = (
+        style, content, arrangement = (
             {names[layer]: weight for layer, weight in layers.items() if layer in names}
-            for layers in (self.style_layers, self.content_layers)
+            for layers in (self.style_layers, self.content_layers, self.arrangement_layers)
         )
-        return replace(self, style_layers=style, content_layers=content)
+        return replace(self, style_layers=style, content_layers=content, arrangement_layers=arrangement)
 
 
 class StyleTerm(Protocol):

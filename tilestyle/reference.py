@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from tilestyle.adam import Adam
+from tilestyle.autocorrelation import AutocorrelationTarget
 from tilestyle.balance import Balance
 from tilestyle.canvas import Canvas
 from tilestyle.config import Color
@@ -14,7 +18,43 @@ from tilestyle.moments import Moments
 from tilestyle.plan import pace, step_size
 from tilestyle.standing import Standing
 from tilestyle.tv import total_variation
-from tilestyle.untiled import anchor_loss, content_loss, palette_loss, style_loss, whole_moments
+from tilestyle.untiled import (
+    anchor_loss,
+    arrangement_loss,
+    content_loss,
+    palette_loss,
+    style_loss,
+    whole_arrangement,
+    whole_moments,
+)
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What the style has."""
+
+    moments: Mapping[str, Moments]
+    arrangement: Mapping[str, AutocorrelationTarget]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a canvas has of it: moments, and means of products at every lag."""
+
+    moments: Mapping[str, Moments]
+    arrangement: Mapping[str, Tensor]
+
+    @property
+    def parts(self) -> list[Tensor]:
+        """All tensors that the style loss is a function of."""
+        return [p for m in self.moments.values() for p in (m.mean, m.second)] + [*self.arrangement.values()]
+
+    def detached(self) -> Seen:
+        """A copy outside any graph."""
+        return Seen(
+            {layer: found.detached() for layer, found in self.moments.items()},
+            {layer: found.detach().clone() for layer, found in self.arrangement.items()},
+        )
 
 
 def render_untiled(job: Job, lag: int = 0) -> Canvas:
@@ -31,18 +71,20 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        goal, content, before, earlier = job.style_moments(level)[0], job.content_plane(level), None, None
+        goals, content, before, earlier = job.style_moments(level), job.content_plane(level), None, None
+        goal = Goals(goals[0], (job.style_arrangement(level, 1, goals) or [{}])[0])
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             loss = balance.weight * content_loss(job, pixels, content)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
             loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)
-            if goal:
+            if goal.moments:
                 moments = whole_moments(job, pixels)
-                now = {layer: found.detached() for layer, found in moments.items()}
+                found = Seen(moments, whole_arrangement(job, pixels, goal.arrangement))
+                now = found.detached()
                 point, before = (before if lag and before else now), now
-                loss = loss + job.weights.style * _tangent(job, moments, point, goal)
+                loss = loss + job.weights.style * _tangent(job, found, point, goal)
             if job.weights.palette:
                 shown = pixels.detach().clone()
                 seen, earlier = (earlier if lag and earlier is not None else shown), shown
@@ -60,9 +102,10 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
     return canvas
 
 
-def _tangent(job: Job, moments: dict[str, Moments], at: dict[str, Moments], goal: dict[str, Moments]) -> Tensor:
-    """The style loss's tangent at the moments `at`, which have no graph: linear in `moments`."""
-    points = [p.requires_grad_() for m in at.values() for p in (m.mean, m.second)]
-    slopes = torch.autograd.grad(style_loss(job, at, goal), points, materialize_grads=True)
-    values = [p for m in moments.values() for p in (m.mean, m.second)]
-    return torch.stack([(s * v).sum() for s, v in zip(slopes, values, strict=True)]).sum()
+def _tangent(job: Job, found: Seen, at: Seen, goal: Goals) -> Tensor:
+    """The style loss's tangent at what was seen, which has no graph: linear in what is found."""
+    points = [p.requires_grad_() for p in at.parts]
+    value = style_loss(job, at.moments, goal.moments)
+    value = value + arrangement_loss(job, at.arrangement, goal.arrangement)
+    slopes = torch.autograd.grad(value, points, materialize_grads=True)
+    return torch.stack([(s * v).sum() for s, v in zip(slopes, found.parts, strict=True)]).sum()

@@ -21,7 +21,17 @@ from tilestyle.budget import (
     fitting_side,
     worth_keeping,
 )
-from tilestyle.config import PALETTE_WEIGHT, Color, Normalise, Optimiser, Precision, RenderConfig, Sampler
+from tilestyle.config import (
+    ARRANGEMENT,
+    PALETTE_WEIGHT,
+    Color,
+    Normalise,
+    Optimiser,
+    Precision,
+    RenderConfig,
+    Sampler,
+    StyleLoss,
+)
 from tilestyle.errors import SettingError, WorkError
 from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
@@ -36,6 +46,8 @@ from tilestyle.strength import aim_of, first_weight
 # Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
 # the deepest layer sees.
 COARSEST_STYLE = 128
+# Strides of the layers whose autocorrelations are compared where the network's own are not in use, pixels.
+ARRANGING = (4, 8)
 # Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
 MOST = 1024
 
@@ -177,6 +189,7 @@ def planned(
         recoloured=config.color is Color.CONTENT,
         resized=any(config.repeats),
         retinted=config.color is Color.LUMINANCE,
+        arranged=tuple(seen.weights.arrangement_layers),
     )
 
     def steps(side: int) -> tuple[Level, ...]:
@@ -255,6 +268,7 @@ def layer_weights(
             weight, aim = first_weight(weight * config.style_weight, config.strength), aim_of(config.strength)
     if with_content and weight:
         content = _shares(network, config.content_layers or network.content_layers, "content")
+    arrangement, layers = _arrangement(network, config, style, with_content=with_content)
     return Weights(
         config.style_weight,
         weight,
@@ -265,6 +279,8 @@ def layer_weights(
         config.tv_exponent,
         _palette_weight(config) if with_style else 0.0,
         aim,
+        arrangement,
+        layers,
     )
 
 
@@ -276,6 +292,30 @@ def _palette_weight(config: RenderConfig) -> float:
         without = absolute or config.optimiser is Optimiser.LBFGS
         weight = 0.0 if without else PALETTE_WEIGHT * config.style_weight
     return weight * (1 - config.locality)
+
+
+def _arrangement(
+    network: FeatureNetwork, config: RenderConfig, style: Mapping[str, float], *, with_content: bool
+) -> tuple[float, dict[str, float]]:
+    """Weight of autocorrelations, and the layers that have them, with equal shares of one.
+
+    Unless it is given, textures alone have it: where there is a content, things are arranged as they are there.
+    """
+    weight = config.arrangement_weight
+    if weight is None:
+        usual = config.style_loss is StyleLoss.W2 and config.normalise is Normalise.RELATIVE
+        weight = 0.0 if with_content or config.locality or not usual else ARRANGEMENT
+    if not weight or not style:
+        return 0.0, {}
+    seen = [layer for layer in network.arrangement_layers if layer in style]
+    seen = seen or [layer for layer in style if network.layers[layer].stride in ARRANGING]
+    if not seen and config.arrangement_weight is not None:
+        strides = " or ".join(map(str, ARRANGING))
+        raise SettingError(
+            f"arrangement_weight needs a style layer of stride {strides}",
+            hint=f"add one, such as {next(iter(network.arrangement_layers))}, or leave the weight out",
+        )
+    return weight, {layer: 1 / len(seen) for layer in seen}
 
 
 def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:

@@ -50,7 +50,7 @@ class Sight:
         self._weight = job.weights.content
         self._alone = False
         self.regions = job.regions(level)
-        goal = Goal(job.style_moments(level), self._content, self.regions)
+        goal = self._goal(1)
         octaves = job.octaves(level)
         self._views[1] = View(job, level, goal, Look(octaves[1]))
         self._coarse = [
@@ -122,11 +122,17 @@ class Sight:
     def view(self, scale: int) -> View:
         """The view of patches at this scale. Those above 1 look at all layers: they see far by themselves."""
         if scale not in self._views:
-            goal = Goal(self._job.style_moments(self._level, scale), self._content, self.regions)
-            view = View(self._job, self._level, goal, Look(self._job.weights.names, scale))
+            look = Look(self._job.weights.names, scale)
+            view = View(self._job, self._level, self._goal(scale), look)
             view.objective.weigh(self._weight)
             self._views[scale] = view
         return self._views[scale]
+
+    def _goal(self, scale: int) -> Goal:
+        """What patches of a scale are drawn to."""
+        moments = self._job.style_moments(self._level, scale)
+        arrangement = self._job.style_arrangement(self._level, scale, moments)
+        return Goal(moments, self._content, self.regions, arrangement)
 
     def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
         """See to it that every scale has moments to work with: recent, and not bent by padding.

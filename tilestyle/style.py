@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,16 @@ def target(moments: Moments, config: RenderConfig, least: float = TINY) -> Targe
     if config.style_loss is StyleLoss.GRAM:
         return GramTarget(moments, absolute=absolute, least=least)
     return StatisticsTarget(moments, config.statistics_weight, absolute=absolute, least=least)
+
+
+class Summing(Protocol):
+    """A running sum over cells (moments.MomentSum, autocorrelation.AutocorrelationSum)."""
+
+    def add(self, features: Tensor, weights: Tensor | None = None) -> None:
+        """Count cells [1, C, h, w] in, as much of each as `weights` [h, w] say."""
+
+
+Sum = TypeVar("Sum", bound=Summing)
 
 
 @dataclass(frozen=True)
@@ -92,28 +103,40 @@ class Exhibit:
             self._wanted = [share > 0 for share in exemplar.shares]
 
     def moments(self, side: int) -> list[dict[str, Moments]]:
-        """Moments of every layer over all of it: for each region, if it has a guide.
+        """Moments of every layer over all of it: for each region, if it has a guide."""
+        makers = [dict.fromkeys(self._layers, MomentSum) if wanted else {} for wanted in self._wanted]
+        return [_moments(found) for found in self.counted(makers, side)]
+
+    def counted(self, makers: Sequence[Mapping[str, Callable[[], Sum]]], side: int) -> list[dict[str, Sum]]:
+        """Sums over all of it, of whatever kind is made for a layer in each region.
 
         Shown to the network in patches of at most `side` pixels: the style's size costs no device memory.
         """
-        sums: list[dict[str, MomentSum]] = [{} for _ in self._wanted]
+        found = [{layer: make() for layer, make in of_region.items()} for of_region in makers]
         for factor in self._octaves:
             step = self.unit // factor
             halo = rounded_up(min(SURROUNDINGS, side // 4), step)
             largest = max(side - 2 * halo, step)
             for box in tiling(self.rows // factor, self.columns // factor, largest, step):
-                self._count(sums, box, halo, factor)
-        return [_moments(found) for found in sums]
+                self._count(found, box, halo, factor)
+        return found
 
     def part(self, box: Box, halo: int) -> dict[str, Moments]:
         """Moments of every layer over a box, shown with `halo` pixels around: of whole units, one octave."""
-        sums: list[dict[str, MomentSum]] = [{}]
+        sums = [{layer: MomentSum() for layer in self._layers}]
         self._count(sums, box, halo, 1)
         return _moments(sums[0])
 
-    def _count(self, sums: list[dict[str, MomentSum]], box: Box, halo: int, factor: int) -> None:
+    @property
+    def _layers(self) -> list[str]:
+        return [layer for names in self._octaves.values() for layer in names]
+
+    def _count(self, sums: Sequence[Mapping[str, Sum]], box: Box, halo: int, factor: int) -> None:
         """Count in what the layers of an octave answer over a box of the picture reduced by `factor`."""
         network, names = self._network, self._octaves[factor]
+        names = {layer: name for layer, name in names.items() if any(layer in found for found in sums)}
+        if not names:
+            return
         window = reduced(self._plane, self._moved(box.widened(halo).times(factor)), factor)
         touched(window)
         weights: Tensor | None = None
@@ -128,12 +151,12 @@ class Exhibit:
             for layer, name in names.items():
                 stride = network.layers[name].stride
                 seen = inner(features[name], Box(halo, halo, height, width).over(stride))
-                for region, wanted in enumerate(self._wanted):
+                for region, found in enumerate(sums):
                     part = None
                     if weights is not None:
                         part = F.avg_pool2d(weights[region][None], factor * stride)[0].rot90(turn)
-                    if wanted:
-                        sums[region].setdefault(layer, MomentSum()).add(seen, part)
+                    if layer in found:
+                        found[layer].add(seen, part)
 
     def _moved(self, box: Box) -> Box:
         """A box of the style in its plane."""
@@ -141,7 +164,7 @@ class Exhibit:
 
 
 def _moments(sums: Mapping[str, MomentSum]) -> dict[str, Moments]:
-    return {layer: total.moments() for layer, total in sums.items()}
+    return {layer: total.moments() for layer, total in sums.items() if total.parts}
 
 
 def shrunk(height: int, width: int, long_side: float) -> Box:

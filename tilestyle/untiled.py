@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.anchor import Anchored, disagreement
+from tilestyle.autocorrelation import AutocorrelationTarget
 from tilestyle.canvas import Canvas
 from tilestyle.config import Normalise, StyleLoss
-from tilestyle.formulas import gram, statistics, wasserstein
+from tilestyle.formulas import autocorrelations, gram, stationary, statistics, wasserstein
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level
@@ -39,6 +40,21 @@ def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Mome
             factor = weight * job.config.statistics_weight
             losses.append(factor * statistics(found, wanted, absolute=absolute))
     return torch.stack(losses).sum()
+
+
+def whole_arrangement(job: Job, pixels: Tensor, goal: Mapping[str, AutocorrelationTarget]) -> dict[str, Tensor]:
+    """Autocorrelations of every layer that has a goal over the whole canvas [3, H, W], differentiable."""
+    features = job.network.features(_shown(job, pixels), list(goal))
+    return {k: autocorrelations(features[k][0] - one.centre[:, None, None]) for k, one in goal.items()}
+
+
+def arrangement_loss(
+    job: Job, found: Mapping[str, Tensor], goal: Mapping[str, AutocorrelationTarget]
+) -> Tensor:
+    """Weighted sum over the layers of the distance of autocorrelations, in the units of the style's."""
+    shares, losses = job.weights.arrangement_layers, [torch.zeros(())]
+    losses += [shares[k] * stationary(found[k], one.wanted.products) for k, one in goal.items()]
+    return job.weights.arrangement * torch.stack(losses).sum()
 
 
 def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:

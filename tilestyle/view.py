@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from tilestyle.arrangement import Arrangement, Together
 from tilestyle.canvas import Canvas, Reader, read
 from tilestyle.config import Normalise, Optimiser
 from tilestyle.content import Content
@@ -81,17 +82,19 @@ class View:
     def _style_term(self, job: Job, level: Level, goal: Goal, weights: Weights) -> StyleTerm:
         """The style term over the moments of the layers that are looked at."""
         names, scale = self._look.names, self._look.scale
-        strides = {layer: job.network.layers[layer].stride for layer in weights.style_layers}
-        layers = Pulled(
-            job.network,
-            weights.style_layers,
-            {
-                layer: weights.style * share * (strides[layer] * scale) ** 2
-                for layer, share in weights.style_layers.items()
-            },
-            job.config.deterministic,
-            {name: job.faint[layer] for layer, name in names.items() if layer in job.faint},
-        )
+
+        def pulled(shares: Mapping[str, float]) -> Pulled:
+            """The layers with their shares of the style term."""
+            density = {layer: (job.network.layers[layer].stride * scale) ** 2 for layer in shares}
+            return Pulled(
+                job.network,
+                shares,
+                {layer: weights.style * share * density[layer] for layer, share in shares.items()},
+                job.config.deterministic,
+                {name: job.faint[layer] for layer, name in names.items() if layer in job.faint},
+            )
+
+        layers = pulled(weights.style_layers)
         if job.config.locality:
             return Local(goal.styles[0], job.windows(level, scale), layers, job.config)
         targets = [
@@ -102,7 +105,15 @@ class View:
             }
             for style in goal.styles
         ]
-        return Global(targets, layers, goal.regions)
+        moments = Global(targets, layers, goal.regions)
+        if not weights.arrangement_layers:
+            return moments
+        shares = {layer: weights.arrangement * share for layer, share in weights.arrangement_layers.items()}
+        wanted = [
+            {name: found[layer] for layer, name in names.items() if layer in found}
+            for found in goal.arrangement
+        ]
+        return Together(moments, Arrangement(wanted, pulled(shares), goal.regions))
 
     def _palette_term(self, job: Job, level: Level, goal: Goal, weight: float) -> PaletteTerm | None:
         """What draws all of the canvas to the styles' colours."""

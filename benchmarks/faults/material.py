@@ -236,6 +236,7 @@ def press() -> bytes:
 def settings(draw: random.Random) -> bytes:
     """A file of settings, with values of any type at and beyond the ends of their ranges."""
     names = "size sweeps patch seed coarsest content_weight style_weight tv_weight style_scale locality overlap"
+    names += " arrangement_weight"
     names += (
         " history memory network quality optimiser sampler color tileable init style_blend scale_odds precision"
     )

@@ -11,6 +11,7 @@ from tilestyle.choices import MAX_INPUT_PIXELS, SUFFIXES, Codec, Compression, Fo
 from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
+    ARRANGEMENT,
     PALETTE_WEIGHT,
     Color,
     NetworkName,
@@ -240,6 +241,14 @@ PaletteWeight = Annotated[
     ),
 ]
 TvWeight = Annotated[float, typer.Option(help="Weight of total variation: smooths.", rich_help_panel=LOOK)]
+ArrangementWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="Weight of autocorrelations of coarse features: keep bricks in rows and threads in step.",
+        show_default=f"{ARRANGEMENT:g} for textures, else 0",
+        rich_help_panel=LOOK,
+    ),
+]
 ContentLayers = Annotated[
     list[str] | None,
     typer.Option(

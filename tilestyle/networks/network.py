@@ -90,6 +90,11 @@ class FeatureNetwork(Protocol):
         ...
 
     @property
+    def arrangement_layers(self) -> Collection[str]:
+        """Style layers whose autocorrelations are compared: coarse, to see far, yet fine enough for rows."""
+        ...
+
+    @property
     def content_weight(self) -> float:
         """Weight of content against style, 1, that keeps a picture recognisable and leaves it the style."""
         ...

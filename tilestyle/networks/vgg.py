@@ -23,6 +23,7 @@ BLOCKS = {
     NetworkName.VGG19: (2, 2, 4, 4, 4),
 }
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+ARRANGEMENT_LAYERS = ("relu3_1", "relu4_1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Vgg:
         self.style_layers: Mapping[str, float] = {
             layer: weight for layer, weight in usual.style.items() if layer in self.layers
         }
+        self.arrangement_layers: Collection[str] = ARRANGEMENT_LAYERS
         rectified = [layer for layer in self.layers if layer.startswith("relu")]
         content = usual.content if usual.content in self.layers else rectified[-1]
         self.content_layers: Mapping[str, float] = {content: 1.0}

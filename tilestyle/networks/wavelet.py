@@ -100,6 +100,7 @@ class WaveletNetwork:
         self.layers: Mapping[str, Layer] = _layers()
         style = [name for name in self.layers if name.startswith(("colour", "first", "second"))]
         self.style_layers: Mapping[str, float] = dict.fromkeys(style, 1.0)
+        self.arrangement_layers: Collection[str] = ("first_2", "first_3")
         content = ("contour_2", "shape_3", "shape_4", "shape_5")
         self.content_layers: Mapping[str, float] = dict.fromkeys(content, 1.0)
         self.content_weight = 0.1
