@@ -7,8 +7,10 @@ from pathlib import Path
 
 from tilestyle.errors import PictureError
 
-# Photographs first; the others are painted by examples/paint.py.
-NAMES = ("coffee", "astronaut", "swirls", "facets", "woodcut", "weave")
+PHOTOGRAPHS = ("coffee", "astronaut", "raccoon")
+# Painted by examples/paint.py.
+STYLES = ("swirls", "facets", "woodcut", "weave", "impasto", "mosaic", "watercolour", "inkwash", "pastel")
+NAMES = PHOTOGRAPHS + STYLES
 
 
 def path_of(name: str) -> Path:
