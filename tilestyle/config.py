@@ -46,6 +46,13 @@ class StyleLoss(StrEnum):
     STATISTICS = "gram-stats"  # Gram, with means and deviations
 
 
+class ContentLoss(StrEnum):
+    """What of the content is kept: its features, or which of its places are alike."""
+
+    FEATURES = "features"
+    SELF_SIMILARITY = "self-similarity"
+
+
 class Normalise(StrEnum):
     """What distances are measured in: shares of what there is of the thing, or the network's own units."""
 
@@ -204,6 +211,7 @@ class RenderConfig:
     normalise: Normalise = Normalise.RELATIVE
     style_weight: float = ruled(1.0, WEIGHT, _weight)
     content_weight: float | None = ruled(None, WEIGHT, _weight)  # None: the network's own
+    content_loss: ContentLoss = ContentLoss.FEATURES
     tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences

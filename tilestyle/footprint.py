@@ -18,6 +18,7 @@ from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 from tilestyle.planes import RESIDENT, SMALL
 from tilestyle.resample import COLUMNS, READ, ROWS
+from tilestyle.similarity import SAMPLES
 
 NUMBER = 4  # bytes of a float32
 PIXEL = 3 * NUMBER  # of a pixel
@@ -50,6 +51,8 @@ JOURNAL = 1 / 4
 # moments, sums and what is sent of them.
 MATRIX = 72
 WORKSPACE = 64  # eigendecomposition of the widest layer
+# Matrices of distances, and of their slopes, that self-similarity has at a time; in float32.
+DISTANCES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Work:
     history: int = 0  # pairs of vectors that L-BFGS remembers
     regions: int = 1  # that have moments of their own
     local: bool = False  # whether patches are held to windows of the style
+    alike: bool = False  # whether content is held by self-similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +253,8 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
     if work.regions > 1:  # cells and their roots in float32, times their weights
         cells = (network.layers[layer] for layer in work.style_layers)
         most += _seen(extent, side) * 2 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
+    if work.alike:
+        most += DISTANCES * NUMBER * SAMPLES**2
     return FRAGMENTS * most
 
 

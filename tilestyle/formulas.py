@@ -1,4 +1,4 @@
-"""Distances of moments as they are written down, for autograd: moments.py is held to them."""
+"""Distances as they are written down, for autograd: distances.py and similarity.py are held to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tilestyle.distances import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE
 from tilestyle.moments import Moments
+from tilestyle.similarity import LEAST_DISTANCE, SOFT, Directions
 
 
 def wasserstein(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
@@ -35,3 +36,15 @@ def statistics(found: Moments, goal: Moments, *, absolute: bool = False) -> Tens
     least = LEAST_VARIANCE * float(wanted.mean())
     stretch = found.covariance.diagonal().clamp(min=least).sqrt() - wanted.clamp(min=least).sqrt()
     return ((found.mean - goal.mean).square().sum() + stretch.square().sum()) / energy
+
+
+def self_similarity(found: Tensor, goal: Tensor, least: float, unit: float) -> Tensor:
+    """Distance of the cosine distances of features [C, n], rows scaled to the goal's mean (similarity.py)."""
+    ours, theirs = (Directions.of(features, least).distances for features in (found, goal))
+    scaled = ours * (theirs.mean(1, keepdim=True) / ours.mean(1, keepdim=True).clamp(min=LEAST_DISTANCE))
+    return torch.nn.functional.huber_loss(scaled / unit, theirs / unit, delta=SOFT) / SOFT
+
+
+def mean_distance(features: Tensor, least: float) -> Tensor:
+    """Mean cosine distance of two places of features [C, n], any two."""
+    return 1 - Directions.of(features, least).units.mean(1).square().sum()

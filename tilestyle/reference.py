@@ -8,6 +8,7 @@ from torch import Tensor
 from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
 from tilestyle.config import Color
+from tilestyle.draw import Draw
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import step_size
@@ -30,7 +31,8 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         goal, content, before = job.style_moments(level)[0], job.content_plane(level), None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
-            loss = job.weights.content * content_loss(job, pixels, content)
+            draw = Draw(job.config.seed, level.index, sweep)
+            loss = job.weights.content * content_loss(job, pixels, content, draw)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
             loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)

@@ -21,7 +21,7 @@ from tilestyle.budget import (
     fitting_side,
     worth_keeping,
 )
-from tilestyle.config import Color, Optimiser, Precision, RenderConfig, Sampler
+from tilestyle.config import Color, ContentLoss, Optimiser, Precision, RenderConfig, Sampler
 from tilestyle.errors import SettingError, WorkError
 from tilestyle.footprint import CANVAS, Footprint, Pictures, Work, footprint
 from tilestyle.geometry import Box, rounded_up
@@ -37,6 +37,8 @@ from tilestyle.ranks import ALONE, Ranks
 COARSEST_STYLE = 128
 # Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
 MOST = 1024
+# Content weight of self-similarity over that of features, by which as much of a picture is kept.
+SIMILARITY_WEIGHT = 8.0
 
 
 # Of a patch's bytes, those that glibc keeps besides when it may: its heap holds up to twice what is in use.
@@ -176,6 +178,7 @@ def planned(
         recoloured=config.color is Color.CONTENT,
         resized=any(config.repeats),
         retinted=config.color is Color.LUMINANCE,
+        alike=config.content_loss is ContentLoss.SELF_SIMILARITY,
     )
 
     def steps(side: int) -> tuple[Level, ...]:
@@ -247,11 +250,22 @@ def layer_weights(
     if with_style:
         style = _shares(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
-    weight = network.content_weight if config.content_weight is None else config.content_weight
+    weight = config.content_weight
+    if weight is None:
+        weight = network.content_weight
+        if config.content_loss is ContentLoss.SELF_SIMILARITY:
+            weight *= SIMILARITY_WEIGHT
     if with_content and weight:
         content = _shares(network, config.content_layers or network.content_layers, "content")
     return Weights(
-        config.style_weight, weight, config.tv_weight, style, content, config.tv_form, config.tv_exponent
+        config.style_weight,
+        weight,
+        config.tv_weight,
+        style,
+        content,
+        config.tv_form,
+        config.tv_exponent,
+        config.content_loss,
     )
 
 

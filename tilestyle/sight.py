@@ -150,24 +150,27 @@ class Sight:
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)
 
-    def gradients(self, canvas: Canvas, patches: Iterable[Patch]) -> Iterator[tuple[Patch, Tensor]]:
+    def gradients(
+        self, canvas: Canvas, patches: Iterable[Patch], sweep: int = 0
+    ) -> Iterator[tuple[Patch, Tensor]]:
         """Every patch with the gradient [3, height, width] of the loss in the canvas pixels it reads.
 
         A device is at work on the next patch while a caller is at work on one: no patch of a sweep reads what
         another writes. Where the host computes nothing is gained by it.
         """
+        draw = Draw(self._job.config.seed, self._level.index, sweep)
         ahead = int(self._job.network.device != canvas.pixels.device)
         pending: deque[tuple[Patch, Landing]] = deque()
         for patch in patches:
-            pending.append((patch, self._launched(canvas, patch)))
+            pending.append((patch, self._launched(canvas, patch, draw)))
             if len(pending) > ahead:
                 yield self._landed(canvas, *pending.popleft())
         while pending:
             yield self._landed(canvas, *pending.popleft())
 
-    def _launched(self, canvas: Canvas, patch: Patch) -> Landing:
+    def _launched(self, canvas: Canvas, patch: Patch, draw: Draw) -> Landing:
         view = self.view(patch.scale)
-        gradient = view.objective.gradient(view.window(canvas, patch), patch, alone=self._alone)
+        gradient = view.objective.gradient(view.window(canvas, patch), patch, draw, alone=self._alone)
         return Landing(gradient, canvas.pixels.device)
 
     def _landed(self, canvas: Canvas, patch: Patch, landing: Landing) -> tuple[Patch, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +10,15 @@ from torch import Tensor
 
 from tilestyle.anchor import Anchored, disagreement
 from tilestyle.canvas import Canvas
-from tilestyle.config import Normalise, StyleLoss
-from tilestyle.formulas import gram, statistics, wasserstein
+from tilestyle.config import ContentLoss, Normalise, StyleLoss
+from tilestyle.content import LEAST_VARIANCE
+from tilestyle.draw import Draw
+from tilestyle.formulas import gram, mean_distance, self_similarity, statistics, wasserstein
+from tilestyle.geometry import Box, Patch
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level
+from tilestyle.similarity import LEAST_DISTANCE, sampled
 
 
 def whole_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
@@ -40,8 +44,22 @@ def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Mome
     return torch.stack(losses).sum()
 
 
-def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
-    """Weighted sum over the layers of the mean squared difference, over the content's mean variance or 1."""
+def content_loss(
+    job: Job,
+    pixels: Tensor,
+    content: Tensor | None,
+    draw: Draw | None = None,
+    patches: Sequence[Patch] = (),
+) -> Tensor:
+    """Weighted sum over the layers of the mean squared difference, over the content's mean variance or 1.
+
+    Or the same of self-similarity, at the places that `draw` chooses: within each of `patches`, which own every
+    pixel once and count for their area, or by default within the whole canvas.
+    """
+    if job.config.content_loss is ContentLoss.SELF_SIMILARITY and content is not None:
+        height, width = pixels.shape[1:]
+        whole = Box(0, 0, height, width)
+        return _similarity(job, pixels, content, draw or Draw(0, 0, 0), patches or [Patch(whole, whole, 1)])
     weights = job.weights.content_layers if content is not None else {}
     loss = torch.zeros((), device=job.network.device)
     if content is not None:
@@ -51,6 +69,22 @@ def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
             relative = job.config.normalise is Normalise.RELATIVE
             energy = goal[k].float().var((2, 3), correction=0).mean() if relative else 1.0
             loss = loss + weight * error / energy
+    return loss
+
+
+def _similarity(job: Job, pixels: Tensor, content: Tensor, draw: Draw, patches: Sequence[Patch]) -> Tensor:
+    weights = job.weights.content_layers
+    found, goal = (job.network.features(_shown(job, x), weights) for x in (pixels, content))
+    loss = torch.zeros((), device=job.network.device)
+    for k, weight in weights.items():
+        least, unit, stride = job.faint.get(k, LEAST_VARIANCE) ** 0.5, 1.0, job.network.layers[k].stride
+        if job.config.normalise is Normalise.RELATIVE:
+            unit = max(float(mean_distance(goal[k][0].flatten(1).float(), least)), LEAST_DISTANCE)
+        for patch in patches:
+            rows, columns = sampled(patch.owned.over(stride), draw, patch.read)
+            ours, theirs = (x[k][0][:, rows, columns].float() for x in (found, goal))
+            share = patch.owned.area / (pixels.shape[1] * pixels.shape[2])
+            loss = loss + weight * share * self_similarity(ours, theirs, least, unit)
     return loss
 
 

@@ -12,6 +12,7 @@ from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
 from tilestyle.config import (
     Color,
+    ContentLoss,
     NetworkName,
     Optimiser,
     Pooling,
@@ -217,6 +218,15 @@ ContentWeight = Annotated[
     float | None,
     typer.Option(
         help="How much of the content is kept.", show_default="the network's own", rich_help_panel=LOOK
+    ),
+]
+ContentLossOption = Annotated[
+    ContentLoss,
+    typer.Option(
+        "--content-loss",
+        help="What is kept of the content: its features, or by self-similarity which of its places look alike, "
+        "whatever their colours.",
+        rich_help_panel=LOOK,
     ),
 ]
 StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
