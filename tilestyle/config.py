@@ -215,6 +215,7 @@ class RenderConfig:
     tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences
+    finish: bool = True  # whether the last sweeps of Adam take out coloured fringes
     # Empty: the network's own.
     style_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})
     content_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})

@@ -27,6 +27,7 @@ LOOK = (
     "tv_weight",
     "tv_form",
     "tv_exponent",
+    "finish",
     # How the canvas is stepped.
     "optimiser",
     "learning_rate",

@@ -9,9 +9,11 @@ from tilestyle.adam import Adam
 from tilestyle.canvas import Canvas
 from tilestyle.config import Color
 from tilestyle.draw import Draw
+from tilestyle.finish import WEIGHT, usual_roughness
+from tilestyle.fringes import fringes
 from tilestyle.job import Job
 from tilestyle.moments import Moments
-from tilestyle.plan import step_size
+from tilestyle.plan import is_finishing, step_size
 from tilestyle.tv import total_variation
 from tilestyle.untiled import anchor_loss, content_loss, style_loss, whole_moments
 
@@ -35,6 +37,9 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
             loss = job.weights.content * content_loss(job, pixels, content, draw)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
+            usual = usual_roughness(job, level) if is_finishing(job.config, level, sweep) else None
+            if usual is not None:
+                loss = loss + WEIGHT * fringes(pixels, usual)
             loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)
             if goal:
                 moments = whole_moments(job, pixels)

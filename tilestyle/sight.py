@@ -14,6 +14,7 @@ from tilestyle.canvas import Canvas, spread
 from tilestyle.coarse import Coarse
 from tilestyle.config import Color, Sampler, StyleLoss
 from tilestyle.draw import Draw
+from tilestyle.finish import Finish
 from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective, Terms
@@ -55,6 +56,7 @@ class Sight:
         self._coarse = [
             Coarse(job, level, goal, factor, names) for factor, names in octaves.items() if factor > 1
         ]
+        self._finish = Finish(job, level)
         self._anchor = None if job.anchor is None else Anchored(job, level, job.anchor)
         if state:
             self._restore(state)
@@ -164,19 +166,22 @@ class Sight:
         for patch in patches:
             pending.append((patch, self._launched(canvas, patch, draw)))
             if len(pending) > ahead:
-                yield self._landed(canvas, *pending.popleft())
+                yield self._landed(canvas, *pending.popleft(), sweep)
         while pending:
-            yield self._landed(canvas, *pending.popleft())
+            yield self._landed(canvas, *pending.popleft(), sweep)
 
     def _launched(self, canvas: Canvas, patch: Patch, draw: Draw) -> Landing:
         view = self.view(patch.scale)
         gradient = view.objective.gradient(view.window(canvas, patch), patch, draw, alone=self._alone)
         return Landing(gradient, canvas.pixels.device)
 
-    def _landed(self, canvas: Canvas, patch: Patch, landing: Landing) -> tuple[Patch, Tensor]:
+    def _landed(self, canvas: Canvas, patch: Patch, landing: Landing, sweep: int) -> tuple[Patch, Tensor]:
         gradient = spread(landing.get(), patch.scale)
         for coarse in self._coarse if patch.scale == 1 else []:
             gradient = gradient + coarse.gradient(patch.read)
+        finish = self._finish.gradient(canvas, patch.read, sweep)
+        if finish is not None:
+            gradient = gradient + finish
         if self._anchor:
             gradient = gradient + self._anchor.gradient(canvas, patch.read)
         if self._job.config.color is Color.LUMINANCE:  # a step of all channels alike: the canvas stays grey

@@ -231,6 +231,14 @@ ContentLossOption = Annotated[
 ]
 StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
 TvWeight = Annotated[float, typer.Option(help="Weight of total variation: smooths.", rich_help_panel=LOOK)]
+Finish = Annotated[
+    bool,
+    typer.Option(
+        "--finish/--no-finish",
+        help="In the last sweeps, take out coloured specks of single pixels that the style has not.",
+        rich_help_panel=LOOK,
+    ),
+]
 ContentLayers = Annotated[
     list[str] | None,
     typer.Option(
