@@ -123,6 +123,16 @@ def test_every_way_of_rendering_every_picture(kind: str) -> None:
         *((picture, picture, {"init": init}) for init in (Init.CONTENT, Init.STYLE, Init.UNIFORM, Init.GREY)),
         (picture, picture, {"optimiser": Optimiser.LBFGS, "patch": 64, "tv_weight": 0.1, "tv_exponent": 1}),
         (picture, picture, {**rest, "deterministic": True, "tv_weight": 0.1, "tv_form": "gradient"}),
+        *(
+            (one, other, {"content_loss": "self-similarity"})
+            for one in (picture, noise)
+            for other in (picture, noise)
+        ),
+        (
+            picture,
+            noise,
+            {"content_loss": "self-similarity", "normalise": Normalise.ABSOLUTE, "init": Init.GREY},
+        ),
     ]
     for content, style, settings in ways:
         config = RenderConfig(**{**FEW, **settings})
@@ -143,7 +153,7 @@ def test_every_trained_network_of_every_picture(kind: str, monkeypatch: pytest.M
             precision="fp32",  # type: ignore[arg-type]
             optimiser=Optimiser.ADAM,
         )
-        for settings in LOSSES[:2]:
+        for settings in [*LOSSES[:2], {"content_loss": "self-similarity"}]:
             both = RenderConfig(**{**vars(config), **settings})
             assert finite(lambda both=both: api.render(PICTURES[kind], PICTURES[kind], both))  # type: ignore[misc]
 

@@ -39,6 +39,7 @@ CASES: dict[str, dict[str, Any]] = {
     "overlap": {"overlap": 16},
     "local": {"locality": 0.5},
     "masked": {"masked": True, "deterministic": True},
+    "alike": {"content_loss": "self-similarity", "deterministic": True},
     "texture": {"init": "noise", "tv_weight": 0.1, "deterministic": True},
     "tall": {**TALL, "deterministic": True},
 }

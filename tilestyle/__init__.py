@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tilestyle.api import invert, render, texture
     from tilestyle.config import (
         Color,
+        ContentLoss,
         Init,
         NetworkName,
         Pooling,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Color",
+    "ContentLoss",
     "Event",
     "Finished",
     "Init",

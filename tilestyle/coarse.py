@@ -52,7 +52,7 @@ class Coarse:
             self._view.measure(canvas, draw, lasting=False)
         top, left = self._corner = patches[0].owned.top, patches[0].owned.left
         for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
-            gradient = objective.gradient(self._view.window(canvas, patch), patch, alone=alone)
+            gradient = objective.gradient(self._view.window(canvas, patch), patch, draw, alone=alone)
             box, inside = patch.owned, patch.inside
             cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
             rows = slice(inside.top, inside.top + inside.height)

@@ -50,6 +50,13 @@ class StyleLoss(StrEnum):
     STATISTICS = "gram-stats"  # Gram, with means and deviations
 
 
+class ContentLoss(StrEnum):
+    """What of the content is kept: its features, or which of its places are alike."""
+
+    FEATURES = "features"
+    SELF_SIMILARITY = "self-similarity"
+
+
 class Normalise(StrEnum):
     """What distances are measured in: shares of what there is of the thing, or the network's own units."""
 
@@ -217,11 +224,13 @@ class RenderConfig:
     # How much is left to the style, of everything: 0 is nearly the content, 1 barely shows it (strength.py).
     strength: float = ruled(0.5, "a number from 0 to 1", between(0, 1))
     content_weight: float | None = ruled(None, WEIGHT, _weight)  # in its place; None: it follows from strength
+    content_loss: ContentLoss = ContentLoss.FEATURES
     tv_weight: float = ruled(0.0, WEIGHT, _weight)
     tv_form: TvForm = TvForm.NEIGHBOURS
     tv_exponent: float = ruled(2.0, "a number from 1 to 100", between(1, 100))  # of differences
     # Of autocorrelations, against the style's moments; None: ARRANGEMENT for textures by w2, else 0.
     arrangement_weight: float | None = ruled(None, WEIGHT, _weight)
+    finish: bool = True  # whether the last sweeps of Adam take out coloured fringes
     # Empty: the network's own.
     style_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})
     content_layers: dict[str, float] = field(default_factory=dict, metadata={RULE: LAYER_WEIGHTS})

@@ -19,6 +19,7 @@ from tilestyle.networks.vgg import Vgg
 from tilestyle.plan import Level
 from tilestyle.planes import RESIDENT, SMALL
 from tilestyle.resample import COLUMNS, READ, ROWS
+from tilestyle.similarity import SAMPLES
 
 NUMBER = 4  # bytes of a float32
 PIXEL = 3 * NUMBER  # of a pixel
@@ -54,6 +55,8 @@ MATRIX = 72
 # at every frequency.
 LAGS = 20 * NUMBER * (2 * REACH + 2) ** 2
 WORKSPACE = 64  # eigendecomposition of the widest layer
+# Matrices of distances, and of their slopes, that self-similarity has at a time; in float32.
+DISTANCES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Work:
     regions: int = 1  # that have moments of their own
     local: bool = False  # whether patches are held to windows of the style
     arranged: Collection[str] = ()  # layers that have autocorrelations
+    alike: bool = False  # whether content is held by self-similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +261,8 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
     if work.regions > 1:  # cells and their roots in float32, times their weights
         cells = (network.layers[layer] for layer in work.style_layers)
         most += _seen(extent, side) * 2 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
+    if work.alike:
+        most += DISTANCES * NUMBER * SAMPLES**2
     return FRAGMENTS * most
 
 

@@ -1,4 +1,4 @@
-"""Distances as they are written down, for autograd: distances.py and autocorrelation.py are held to them."""
+"""Distances as they are written down, for autograd: those that patches use are held to them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tilestyle.autocorrelation import REACH
 from tilestyle.autocorrelation import RIDGE as SPECTRAL_RIDGE
 from tilestyle.distances import ABSOLUTE_RIDGE, LEAST_VARIANCE, RIDGE
 from tilestyle.moments import Moments
+from tilestyle.similarity import LEAST_DISTANCE, SOFT, Directions
 
 
 def wasserstein(found: Moments, goal: Moments, *, absolute: bool = False) -> Tensor:
@@ -68,3 +69,15 @@ def stationary(found: Tensor, goal: Tensor) -> Tensor:
     ridge = SPECTRAL_RIDGE * powers[1].mean((1, 2), keepdim=True)
     had, wanted = ((power.clamp(min=0) + ridge).sqrt() for power in powers)
     return (had - wanted).square().mean((1, 2)).sum() / powers[1].mean((1, 2)).sum()
+
+
+def self_similarity(found: Tensor, goal: Tensor, least: float, unit: float) -> Tensor:
+    """Distance of the cosine distances of features [C, n], rows scaled to the goal's mean (similarity.py)."""
+    ours, theirs = (Directions.of(features, least).distances for features in (found, goal))
+    scaled = ours * (theirs.mean(1, keepdim=True) / ours.mean(1, keepdim=True).clamp(min=LEAST_DISTANCE))
+    return torch.nn.functional.huber_loss(scaled / unit, theirs / unit, delta=SOFT) / SOFT
+
+
+def mean_distance(features: Tensor, least: float) -> Tensor:
+    """Mean cosine distance of two places of features [C, n], any two."""
+    return 1 - Directions.of(features, least).units.mean(1).square().sum()

@@ -29,6 +29,7 @@ LOOK = (
     "tv_weight",
     "tv_form",
     "tv_exponent",
+    "finish",
     # How the canvas is stepped.
     "optimiser",
     "learning_rate",
@@ -48,7 +49,9 @@ LOOK = (
 # Settings that are not part of a look, by the reason.
 APART = {
     "asked for anew": ("size", "seed", "tileable"),
-    "of the content, which a texture has none of": ("strength", "content_weight", "content_layers", "color"),
+    "of the content, which a texture has none of": (
+        *("strength", "content_weight", "content_loss", "content_layers", "color"),
+    ),
     # The forms of a finished picture have the size and the directions that they are to have.
     "of the style that it was made from": ("style_scale", "enlarge_style", "turn_style", "style_blend"),
     "of places in that picture": ("mask", "blend_map", "locality", "locality_window"),

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tilestyle.config import TvForm
+from tilestyle.config import ContentLoss, TvForm
 from tilestyle.content import Content
+from tilestyle.draw import Draw
 from tilestyle.geometry import Box, Extent, Patch
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.palette_term import PaletteTerm
 from tilestyle.ranks import Ranks
+from tilestyle.similarity import sampled, self_similarity
 from tilestyle.style import inner
 from tilestyle.transfer import sent
 from tilestyle.tv import total_variation, total_variation_gradient
@@ -57,6 +59,7 @@ class Weights:
     aim: float | None = None  # distance from the content that its weight is adjusted to; None: it stays
     arrangement: float = 0.0  # of autocorrelations, against the style's moments
     arrangement_layers: Mapping[str, float] = field(default_factory=dict)  # some of the style's
+    content_loss: ContentLoss = ContentLoss.FEATURES
 
     @property
     def names(self) -> dict[str, str]:
@@ -185,22 +188,39 @@ class Objective:
             if self.palette:
                 self.palette.measure(self._colours(window), patch)
 
-    def gradient(self, window: Tensor, patch: Patch, *, alone: bool = False, owned: bool = False) -> Tensor:
+    def gradient(
+        self,
+        window: Tensor,
+        patch: Patch,
+        draw: Draw | None = None,
+        *,
+        alone: bool = False,
+        owned: bool = False,
+    ) -> Tensor:
         """Gradient of the loss [3, h, w] in the patch's pixels, float32 on the device; `window` the same.
 
         Summed over the canvas pixels that each patch pixel averages. A patch that is the whole canvas,
         `alone`, has its moments in hand before it needs their cotangents: they are not one sweep old. `owned`
         is the share of the cells that it owns: those of all patches add up to the gradient of the canvas.
+        `draw` decides at which places self-similarity is compared; by default the same in every sweep.
         """
         pixels = self._shown(window).requires_grad_()
         features = self._network.features(pixels, self._layers)
         with torch.no_grad():
             pulled = self._style.pull(features, patch, alone=alone)
             wanted = self._content.features(patch) if self._content else {}
-            cotangents = [
-                self._cotangent(layer, response, pulled.get(layer), (wanted.get(layer), patch))
-                for layer, response in features.items()
-            ]
+            kept = (
+                self._similarity
+                if self._weights.content_loss is ContentLoss.SELF_SIMILARITY
+                else self._likeness
+            )
+            at = Place(patch, draw or Draw(0, 0, 0), owned)
+            cotangents = []
+            for layer, response in features.items():
+                cotangent = pulled.get(layer)
+                cotangents.append(torch.zeros_like(response) if cotangent is None else cotangent)
+                if layer in wanted:
+                    kept(layer, response, wanted[layer], cotangents[-1], at)
             if owned:
                 cotangents = [
                     self._kept(pull, patch.cells(self._network.layers[layer].stride))
@@ -217,20 +237,33 @@ class Objective:
             gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values, *kind)
         return gradient
 
-    def _cotangent(
-        self, layer: str, features: Tensor, pulled: Tensor | None, content: tuple[Tensor | None, Patch]
-    ) -> Tensor:
-        """Gradient of the loss, times the canvas's pixels, at every cell of a layer."""
-        gradient = torch.zeros_like(features) if pulled is None else pulled
-        wanted, patch = content
-        if wanted is not None and self._content is not None:
-            density = (self._network.layers[layer].stride * self._scale) ** 2
-            share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energy[layer])
-            difference = features - wanted
-            owned = inner(difference, patch.cells(self._network.layers[layer].stride))
-            self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
-            gradient = gradient.add_(difference, alpha=2 * self._content_weight * share * density)
-        return gradient
+    def _likeness(self, layer: str, features: Tensor, wanted: Tensor, gradient: Tensor, at: Place) -> None:
+        """Count the content loss of a layer in; add its gradient, times the canvas's pixels, at every cell."""
+        assert self._content is not None, "there is something wanted"
+        density = (self._network.layers[layer].stride * self._scale) ** 2
+        share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energy[layer])
+        difference = features - wanted
+        owned = inner(difference, at.patch.cells(self._network.layers[layer].stride))
+        self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
+        gradient.add_(difference, alpha=2 * self._content_weight * share * density)
+
+    def _similarity(self, layer: str, features: Tensor, wanted: Tensor, gradient: Tensor, at: Place) -> None:
+        """The same by self-similarity, of the places that are compared."""
+        assert self._content is not None, "there is something wanted"
+        stride, share = self._network.layers[layer].stride, self._weights.content_layers[layer]
+        cells = at.patch.cells(stride) if at.owned else Box(0, 0, *features.shape[2:])
+        if not cells.area:
+            return
+        rows, columns = (
+            torch.from_numpy(x).to(features.device) for x in sampled(cells, at.draw, at.patch.read)
+        )
+        least, unit = self._content.least_norm(layer), self._content.energy[layer]
+        ours, theirs = (values[0][:, rows, columns].float() for values in (features, wanted))
+        loss, slope = self_similarity(ours, theirs, least, unit)
+        self._losses[0] += share * loss * at.patch.owned.area / self._extent.area
+        # The loss is a mean over the cells that the patch sees, and counts for the canvas pixels under them.
+        area = cells.area * (stride * self._scale) ** 2
+        gradient[0][:, rows, columns] += (slope * (self._content_weight * share * area)).to(gradient.dtype)
 
     @staticmethod
     def _kept(pull: Tensor, cells: Box) -> Tensor:
@@ -271,6 +304,15 @@ class Objective:
 def _part(state: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
     """What of a state is named by this mark, without it."""
     return {name.removeprefix(mark): tensor for name, tensor in state.items() if name.startswith(mark)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The part of a canvas that is looked at."""
+
+    patch: Patch
+    draw: Draw  # of the sweep
+    owned: bool  # whether only the cells count that the patch owns
 
 
 class _Pull(torch.autograd.Function):

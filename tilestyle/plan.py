@@ -95,6 +95,11 @@ def pace(level: Level, sweep: int) -> float:
     return 0.1 + 0.9 * _fall(level, sweep)
 
 
+def is_finishing(config: RenderConfig, level: Level, sweep: int) -> bool:
+    """Whether a sweep is one of the last: of the last quarter of the finest level."""
+    return config.finish and level.share == 1 and 4 * sweep >= 3 * level.sweeps
+
+
 def lead(level: Level, sweep: int) -> float:
     """How far a sweep's cotangents are taken on, over their way since the sweep before: LEAD, in the end 0.
 

@@ -13,9 +13,12 @@ from tilestyle.autocorrelation import AutocorrelationTarget
 from tilestyle.balance import Balance
 from tilestyle.canvas import Canvas
 from tilestyle.config import Color
+from tilestyle.draw import Draw
+from tilestyle.finish import WEIGHT, usual_roughness
+from tilestyle.fringes import fringes
 from tilestyle.job import Job
 from tilestyle.moments import Moments
-from tilestyle.plan import pace, step_size
+from tilestyle.plan import is_finishing, pace, step_size
 from tilestyle.standing import Standing
 from tilestyle.tv import total_variation
 from tilestyle.untiled import (
@@ -75,9 +78,13 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         goal = Goals(goals[0], (job.style_arrangement(level, 1, goals) or [{}])[0])
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
-            loss = balance.weight * content_loss(job, pixels, content)
+            draw = Draw(job.config.seed, level.index, sweep)
+            loss = balance.weight * content_loss(job, pixels, content, draw)
             kind = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *kind)
+            usual = usual_roughness(job, level) if is_finishing(job.config, level, sweep) else None
+            if usual is not None:
+                loss = loss + WEIGHT * fringes(pixels, usual)
             loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)
             if goal.moments:
                 moments = whole_moments(job, pixels)

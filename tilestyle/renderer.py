@@ -102,7 +102,7 @@ def refine(
         pause = Pause(ranks, stop, keeper.due if step.at_once else lambda: False)
         while True:
             at.deal(ranks)
-            for patch, gradient in sight.gradients(canvas, map(step.announced, pause.before(at.left))):
+            for patch, gradient in sight.gradients(canvas, map(step.announced, pause.before(at.left)), sweep):
                 step.take(patch, gradient)
             said = pause.met()
             if said == DONE:

@@ -25,6 +25,7 @@ from tilestyle.config import (
     ARRANGEMENT,
     PALETTE_WEIGHT,
     Color,
+    ContentLoss,
     Normalise,
     Optimiser,
     Precision,
@@ -50,6 +51,8 @@ COARSEST_STYLE = 128
 ARRANGING = (4, 8)
 # Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
 MOST = 1024
+# Content weight of self-similarity over that of features, by which as much of a picture is kept.
+SIMILARITY_WEIGHT = 8.0
 
 
 # Of a patch's bytes, those that glibc keeps besides when it may: its heap holds up to twice what is in use.
@@ -190,6 +193,7 @@ def planned(
         resized=any(config.repeats),
         retinted=config.color is Color.LUMINANCE,
         arranged=tuple(seen.weights.arrangement_layers),
+        alike=config.content_loss is ContentLoss.SELF_SIMILARITY,
     )
 
     def steps(side: int) -> tuple[Level, ...]:
@@ -264,6 +268,8 @@ def layer_weights(
     weight, aim = config.content_weight, None
     if weight is None:
         weight = network.content_weight
+        if config.content_loss is ContentLoss.SELF_SIMILARITY:
+            weight *= SIMILARITY_WEIGHT
         if with_content and with_style and config.style_weight:
             weight, aim = first_weight(weight * config.style_weight, config.strength), aim_of(config.strength)
     if with_content and weight:
@@ -281,6 +287,7 @@ def layer_weights(
         aim,
         arrangement,
         layers,
+        config.content_loss,
     )
 
 

@@ -14,6 +14,7 @@ from tilestyle.canvas import Canvas, spread
 from tilestyle.coarse import Coarse
 from tilestyle.config import Color, Sampler, StyleLoss
 from tilestyle.draw import Draw
+from tilestyle.finish import Finish
 from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective, Terms
@@ -56,6 +57,7 @@ class Sight:
         self._coarse = [
             Coarse(job, level, goal, factor, names) for factor, names in octaves.items() if factor > 1
         ]
+        self._finish = Finish(job, level)
         self._anchor = None if job.anchor is None else Anchored(job, level, job.anchor)
         if state:
             self._restore(state)
@@ -165,30 +167,36 @@ class Sight:
             if anew or not view.objective.ready or sweep % every == 0:
                 view.measure(canvas, draw, lasting=not anew)
 
-    def gradients(self, canvas: Canvas, patches: Iterable[Patch]) -> Iterator[tuple[Patch, Tensor]]:
+    def gradients(
+        self, canvas: Canvas, patches: Iterable[Patch], sweep: int = 0
+    ) -> Iterator[tuple[Patch, Tensor]]:
         """Every patch with the gradient [3, height, width] of the loss in the canvas pixels it reads.
 
         A device is at work on the next patch while a caller is at work on one: no patch of a sweep reads what
         another writes. Where the host computes nothing is gained by it.
         """
+        draw = Draw(self._job.config.seed, self._level.index, sweep)
         ahead = int(self._job.network.device != canvas.pixels.device)
         pending: deque[tuple[Patch, Landing]] = deque()
         for patch in patches:
-            pending.append((patch, self._launched(canvas, patch)))
+            pending.append((patch, self._launched(canvas, patch, draw)))
             if len(pending) > ahead:
-                yield self._landed(canvas, *pending.popleft())
+                yield self._landed(canvas, *pending.popleft(), sweep)
         while pending:
-            yield self._landed(canvas, *pending.popleft())
+            yield self._landed(canvas, *pending.popleft(), sweep)
 
-    def _launched(self, canvas: Canvas, patch: Patch) -> Landing:
+    def _launched(self, canvas: Canvas, patch: Patch, draw: Draw) -> Landing:
         view = self.view(patch.scale)
-        gradient = view.objective.gradient(view.window(canvas, patch), patch, alone=self._alone)
+        gradient = view.objective.gradient(view.window(canvas, patch), patch, draw, alone=self._alone)
         return Landing(gradient, canvas.pixels.device)
 
-    def _landed(self, canvas: Canvas, patch: Patch, landing: Landing) -> tuple[Patch, Tensor]:
+    def _landed(self, canvas: Canvas, patch: Patch, landing: Landing, sweep: int) -> tuple[Patch, Tensor]:
         gradient = spread(landing.get(), patch.scale)
         for coarse in self._coarse if patch.scale == 1 else []:
             gradient = gradient + coarse.gradient(patch.read)
+        finish = self._finish.gradient(canvas, patch.read, sweep)
+        if finish is not None:
+            gradient = gradient + finish
         if self._anchor:
             gradient = gradient + self._anchor.gradient(canvas, patch.read)
         if self._job.config.color is Color.LUMINANCE:  # a step of all channels alike: the canvas stays grey

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,23 @@ from torch import Tensor
 from tilestyle.anchor import Anchored, disagreement
 from tilestyle.autocorrelation import AutocorrelationTarget
 from tilestyle.canvas import Canvas
-from tilestyle.config import Normalise, StyleLoss
-from tilestyle.formulas import autocorrelations, gram, stationary, statistics, wasserstein
+from tilestyle.config import ContentLoss, Normalise, StyleLoss
+from tilestyle.content import LEAST_VARIANCE
+from tilestyle.draw import Draw
+from tilestyle.formulas import (
+    autocorrelations,
+    gram,
+    mean_distance,
+    self_similarity,
+    stationary,
+    statistics,
+    wasserstein,
+)
+from tilestyle.geometry import Box, Patch
 from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import Level
+from tilestyle.similarity import LEAST_DISTANCE, sampled
 from tilestyle.sliced import BINS, SCALES, counts_of, directions, energy_of, shares_of, transported
 
 
@@ -57,8 +69,22 @@ def arrangement_loss(
     return job.weights.arrangement * torch.stack(losses).sum()
 
 
-def content_loss(job: Job, pixels: Tensor, content: Tensor | None) -> Tensor:
-    """Weighted sum over the layers of the mean squared difference, over the content's mean variance or 1."""
+def content_loss(
+    job: Job,
+    pixels: Tensor,
+    content: Tensor | None,
+    draw: Draw | None = None,
+    patches: Sequence[Patch] = (),
+) -> Tensor:
+    """Weighted sum over the layers of the mean squared difference, over the content's mean variance or 1.
+
+    Or the same of self-similarity, at the places that `draw` chooses: within each of `patches`, which own every
+    pixel once and count for their area, or by default within the whole canvas.
+    """
+    if job.config.content_loss is ContentLoss.SELF_SIMILARITY and content is not None:
+        height, width = pixels.shape[1:]
+        whole = Box(0, 0, height, width)
+        return _similarity(job, pixels, content, draw or Draw(0, 0, 0), patches or [Patch(whole, whole, 1)])
     weights = job.weights.content_layers if content is not None else {}
     loss = torch.zeros((), device=job.network.device)
     if content is not None:
@@ -88,6 +114,22 @@ def palette_loss(job: Job, level: Level, pixels: Tensor, at: Tensor) -> Tensor:
             losses.append(3 * (places - torch.from_numpy(goals).to(places)[bins]).square().mean())
     energy = energy_of(goal[1]) if job.config.normalise is Normalise.RELATIVE else 3.0
     return torch.stack(losses).mean() / energy
+
+
+def _similarity(job: Job, pixels: Tensor, content: Tensor, draw: Draw, patches: Sequence[Patch]) -> Tensor:
+    weights = job.weights.content_layers
+    found, goal = (job.network.features(_shown(job, x), weights) for x in (pixels, content))
+    loss = torch.zeros((), device=job.network.device)
+    for k, weight in weights.items():
+        least, unit, stride = job.faint.get(k, LEAST_VARIANCE) ** 0.5, 1.0, job.network.layers[k].stride
+        if job.config.normalise is Normalise.RELATIVE:
+            unit = max(float(mean_distance(goal[k][0].flatten(1).float(), least)), LEAST_DISTANCE)
+        for patch in patches:
+            rows, columns = sampled(patch.owned.over(stride), draw, patch.read)
+            ours, theirs = (x[k][0][:, rows, columns].float() for x in (found, goal))
+            share = patch.owned.area / (pixels.shape[1] * pixels.shape[2])
+            loss = loss + weight * share * self_similarity(ours, theirs, least, unit)
+    return loss
 
 
 def anchor_loss(job: Job, level: Level, canvas: Canvas) -> Tensor:

@@ -67,6 +67,7 @@ class View:
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
             content.faint = {name: job.faint[layer] for layer, name in look.names.items() if layer in job.faint}
+            content.loss = weights.content_loss
             if job.config.normalise is Normalise.ABSOLUTE:
                 content.energy = dict.fromkeys(content.layers, 1.0)
             else:

@@ -14,6 +14,7 @@ from tilestyle.config import (
     ARRANGEMENT,
     PALETTE_WEIGHT,
     Color,
+    ContentLoss,
     NetworkName,
     Optimiser,
     Pooling,
@@ -231,6 +232,15 @@ ContentWeight = Annotated[
         rich_help_panel=LOOK,
     ),
 ]
+ContentLossOption = Annotated[
+    ContentLoss,
+    typer.Option(
+        "--content-loss",
+        help="What is kept of the content: its features, or by self-similarity which of its places look alike, "
+        "whatever their colours.",
+        rich_help_panel=LOOK,
+    ),
+]
 StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
 PaletteWeight = Annotated[
     float | None,
@@ -246,6 +256,14 @@ ArrangementWeight = Annotated[
     typer.Option(
         help="Weight of autocorrelations of coarse features: keep bricks in rows and threads in step.",
         show_default=f"{ARRANGEMENT:g} for textures, else 0",
+        rich_help_panel=LOOK,
+    ),
+]
+Finish = Annotated[
+    bool,
+    typer.Option(
+        "--finish/--no-finish",
+        help="In the last sweeps, take out coloured specks of single pixels that the style has not.",
         rich_help_panel=LOOK,
     ),
 ]

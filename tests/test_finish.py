@@ -1,0 +1,92 @@
+"""The finish: against autograd, over patches, in the last sweeps of the finest level, and what it takes out."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import job, waves
+from tests.test_renderer import assert_is_the_reference, finished
+from tilestyle import finish
+from tilestyle.canvas import Canvas
+from tilestyle.covering import LAP, Around, covering
+from tilestyle.draw import Draw
+from tilestyle.finish import WEIGHT, Finish, usual_roughness
+from tilestyle.fringes import fringes, fringes_gradient, roughness
+from tilestyle.plan import is_finishing
+
+CONTENT = waves(60, 80)
+SMALL: dict[str, Any] = {"size": 80, "margin": 8, "coarsest": 56, "level_ratio": 1.5, "sweeps": 8}
+SMALL |= {"style_layers": {"first_1": 1}, "content_layers": {"contour_1": 1}}
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (3, 3), (1, 8), (8, 2), (1, 1)])
+@pytest.mark.parametrize("usual", [0.0, 0.3])
+def test_the_gradient_is_autograds(shape: tuple[int, int], usual: float) -> None:
+    pixels = torch.rand(3, *shape, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(fringes(pixels, usual) * pixels[0].numel(), pixels)
+    torch.testing.assert_close(fringes_gradient(pixels.detach(), usual), expected)
+
+
+def test_grey_is_no_fringe_and_neither_is_what_changes_slowly() -> None:
+    grey = torch.rand(1, 9, 9).expand(3, 9, 9)
+    slopes = torch.linspace(0, 1, 9).expand(9, 9) * torch.tensor([1.0, -2.0, 0.5])[:, None, None]
+    for pixels in (grey, slopes):
+        assert fringes_gradient(pixels, 0.0).abs().max() < 1e-5
+        assert roughness(pixels)[0] < 1e-9
+
+
+def test_over_patches_it_is_that_of_the_whole_canvas() -> None:
+    task = job(CONTENT, patch=48, **SMALL)
+    level = task.levels[-1]
+    canvas = Canvas(level.extent, torch.rand(3, level.extent.height, level.extent.width))
+    usual, last = usual_roughness(task, level), level.sweeps - 1
+    assert usual is not None
+    pixels = canvas.pixels.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(WEIGHT * fringes(pixels, usual) * level.extent.area, pixels)
+    term, found = Finish(task, level), torch.zeros_like(expected)
+    patches = covering(level.extent, 48, task.unit, Draw(3, 0, 0), around=Around(lap=LAP))
+    assert len(patches) > 3
+    for patch in patches:
+        part = term.gradient(canvas, patch.read, last)
+        assert part is not None
+        rows = torch.arange(patch.owned.top, patch.owned.top + patch.owned.height)
+        columns = torch.arange(patch.owned.left, patch.owned.left + patch.owned.width)
+        own = part[:, rows[:, None] - patch.read.top, columns - patch.read.left]
+        found[:, rows[:, None] % level.extent.height, columns % level.extent.width] = own
+    # But for the rim, where the torus goes on and the whole canvas ends.
+    torch.testing.assert_close(found[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=1e-4, rtol=1e-4)
+
+
+def test_one_canvas_sized_patch_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_is_the_reference(job(CONTENT, patch=128, **SMALL), monkeypatch)
+
+
+def test_it_comes_at_the_end_and_can_be_left_out() -> None:
+    task, without = (job(CONTENT, patch=128, finish=on, **SMALL) for on in (True, False))
+    coarse, fine = task.levels
+    assert [is_finishing(task.config, fine, sweep) for sweep in range(8)] == [False] * 6 + [True] * 2
+    assert not any(is_finishing(task.config, coarse, sweep) for sweep in range(8))
+    canvas = Canvas(fine.extent, task.start(fine))
+    assert Finish(task, fine).gradient(canvas, fine.extent.picture, 5) is None
+    assert Finish(task, fine).gradient(canvas, fine.extent.picture, 6) is not None
+    assert Finish(without, fine).gradient(canvas, fine.extent.picture, 7) is None
+
+
+def test_what_is_usual_is_looked_at_by_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(CONTENT, patch=128, **SMALL)
+    level = task.levels[-1]
+    whole = usual_roughness(task, level)
+    monkeypatch.setattr(finish, "ROWS", 7)
+    assert usual_roughness(task, level) == pytest.approx(whole, rel=0.05)
+
+
+def test_it_takes_out_coloured_specks() -> None:
+    specks = (CONTENT + 0.05 * torch.randn(CONTENT.shape, generator=torch.Generator().manual_seed(1))).clamp(
+        0, 1
+    )
+    settings = {**SMALL, "coarsest": 80, "init": specks, "patch": 64, "sweeps": 32}
+    left, taken = (
+        roughness(finished(job(CONTENT, finish=on, **settings)).picture())[0] for on in (False, True)
+    )
+    assert taken < 0.7 * left

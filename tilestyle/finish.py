@@ -1,0 +1,58 @@
+"""The finish: in the last sweeps of the finest level, coloured fringes that the style has not are taken out."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from torch import Tensor
+
+from tilestyle.canvas import ROWS, Canvas, read, resized
+from tilestyle.fringes import fringes_gradient, roughness
+from tilestyle.geometry import Box
+from tilestyle.job import Job
+from tilestyle.plan import Level, is_finishing
+from tilestyle.planes import touched
+from tilestyle.style import shrunk
+
+# Weight of the term, of a style's 1. Measured: docs/algorithm.md.
+WEIGHT = 10.0
+
+
+class Finish:
+    """What the last sweeps add to the gradient of a level."""
+
+    def __init__(self, job: Job, level: Level) -> None:
+        self._level = level
+        self._usual = usual_roughness(job, level) if is_finishing(job.config, level, level.sweeps - 1) else None
+        self._config = job.config
+
+    def gradient(self, canvas: Canvas, box: Box, sweep: int) -> Tensor | None:
+        """Gradient [3, height, width] of the term, times the canvas's pixels, under a box; None before the end.
+
+        It is exact but for two pixels at the edges of the box.
+        """
+        if self._usual is None or not is_finishing(self._config, self._level, sweep):
+            return None
+        window = read(canvas.pixels, box)
+        touched(window)
+        return fringes_gradient(window, self._usual).mul_(WEIGHT)
+
+
+def usual_roughness(job: Job, level: Level) -> float | None:
+    """Size of second differences of chroma that a style has at the level: root of their mean square.
+
+    Of the roughest style; None without one.
+    """
+    found = []
+    for style in job.styles:
+        height, width = style.picture.shape[1:]
+        size = shrunk(height, width, job.style_side(style, level, 1))
+        plane = resized(style.picture, size, store=job.beside)
+        total, count = 0.0, 0
+        for top in range(0, size.height, ROWS):
+            strip = plane[:, max(0, top - 2) : top + ROWS]
+            squares, many = roughness(strip)
+            total, count = total + squares, count + many
+            touched(strip)
+        found.append(sqrt(total / max(count, 1)))
+    return max(found, default=None)
