@@ -55,9 +55,9 @@ def wall(random: Generator) -> Image.Image:
             colour = np.array([0.62, 0.27, 0.2]) + random.normal(size=3) * [0.07, 0.04, 0.03]
             size = bottom - top, right - left
             brick = colour + bumps(random, *size, 6 * FINE) * 0.045 + bumps(random, *size, 1.5 * FINE) * 0.03
-            brick[:FINE] += 0.07
+            brick[: 2 * FINE] += 0.07
             pixels[top:bottom, left:right] = brick
-            pixels[bottom - FINE : bottom, left:right] -= 0.1
+            pixels[bottom - 2 * FINE : bottom, left:right] -= 0.1
     picture = Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8))
     return picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 

@@ -56,7 +56,12 @@ class Arrangement:
     @property
     def state(self) -> dict[str, Tensor]:
         """All that it has seen of the canvas, as tensors by name, to be stored."""
-        parts = {"seen": self._seen, "slopes": self._slopes, "led": self._led, "sums": self._sums}
+        parts: Mapping[str, Sequence[Mapping[str, Autocorrelation | Slopes | AutocorrelationSum]]] = {
+            "seen": self._seen,
+            "slopes": self._slopes,
+            "led": self._led,
+            "sums": self._sums,
+        }
         state = {
             f"{part} {region} {layer} {name}": tensor
             for part, regions in parts.items()

@@ -29,13 +29,15 @@ from tilestyle.transfer import widest
 REACH = 12
 # Ridge on spectra, as a share of their mean.
 RIDGE = 0.03
+# Pairs that make a mean: of fewer, as weights can make them, a transform's rounding would be most.
+LEAST = 0.5
 # Numbers that are transformed at once: channels are taken so many at a time that they stay in a CPU's caches.
 TOGETHER = 2**18
 
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    """Counts [L, M] of pairs at every lag, and means [C, L, M] of their products."""
+    """Counts [L, M] of pairs at every lag, and means [C, L, M] of their products; 0 where there is no pair."""
 
     count: Tensor
     products: Tensor
@@ -75,7 +77,7 @@ class AutocorrelationSum:
         """Count in every pair of cells of [1, C, h, w] features; as much as the product of `weights` [h, w]."""
         products = autocorrelation(self.centred(features, weights))
         if weights is None:
-            count = pairs(*features.shape[2:], features.device)
+            count = pairs(features.shape[2], features.shape[3], features.device)
         else:
             count = autocorrelation(weights[None].to(widest(weights.device)))[0]
             count = torch.round(count * PARTS).clamp(min=0) / PARTS  # a transform's rounding is no pair
@@ -104,10 +106,12 @@ class AutocorrelationSum:
 
     def mean(self) -> Autocorrelation | None:
         """That of everything added so far, on the device of the features; None where there is no pair."""
-        if self.count is None or self.products is None or not self.count[0, REACH] > 0:
+        if self.count is None or self.products is None or not self.count[0, REACH] >= LEAST:
             return None
         products = floating(self.products) if self._fixed else self.products
-        return Autocorrelation(self.count, products / self.count.clamp(min=1 / PARTS).to(products))
+        known = self.count >= LEAST
+        mean = products / self.count.clamp(min=LEAST).to(products)
+        return Autocorrelation(torch.where(known, self.count, 0), torch.where(known, mean, 0))
 
 
 def _sums(dtype: torch.dtype) -> torch.dtype:
@@ -149,7 +153,8 @@ def spread(cells: Tensor, slopes: Tensor) -> Tensor:
 
 def _transformed(rows: Tensor, shape: tuple[int, int]) -> Tensor:
     """The transform of [C, h, w] planes, padded to a shape; rows that are all padding are not transformed."""
-    return torch.fft.fft(torch.fft.rfft(rows, n=shape[1]), n=shape[0], dim=1)
+    transformed: Tensor = torch.fft.fft(torch.fft.rfft(rows, n=shape[1]), n=shape[0], dim=1)
+    return transformed
 
 
 def _products(spectrum: Tensor, width: int) -> Tensor:
@@ -229,13 +234,17 @@ class AutocorrelationTarget:
 
     def slopes(self, found: Autocorrelation) -> Slopes:
         """Distance of what was found to the target and its slopes, in float32 on the device of the features."""
-        power = _spectrum(found.products)
+        # A canvas or style of few cells does not know far lags: there nothing is asked.
+        known = (found.count > 0) & (self.wanted.count > 0)
+        power = _spectrum(torch.where(known, found.products, self.wanted.products))
         roots = (power.clamp(min=0) + self._ridge).sqrt()
-        value = float((roots - self._roots).square().mean((1, 2)).sum(dtype=widest(roots.device)))
-        gain = torch.where(power > 0, 1 - self._roots / roots, 0.0)
+        # Spectra of few pairs dip below 0: the distance goes on there by its slope at 0.
+        gain = 1 - self._roots / roots
+        errors = (roots - self._roots).square() + gain * power.clamp(max=0)
+        value = float(errors.mean((1, 2)).sum(dtype=widest(roots.device)))
         slopes = _lags(gain)
         count = found.count
-        each = torch.where(count > 0, count[0, REACH] / count.clamp(min=1 / PARTS), 0.0).to(slopes)
+        each = torch.where(known, count[0, REACH] / count.clamp(min=LEAST), 0.0).to(slopes)
         return Slopes(value / self._energy, slopes * (each / self._energy))
 
 
@@ -258,7 +267,8 @@ def _spectrum(products: Tensor) -> Tensor:
     mirror = tapered[:, 1:].flip(1, 2)
     whole[:, -REACH:, : REACH + 1] = mirror[..., REACH:]
     whole[:, -REACH:, -REACH:] = mirror[..., :REACH]
-    return torch.fft.fft2(whole).real
+    powers: Tensor = torch.fft.fft2(whole).real
+    return powers
 
 
 def _lags(gain: Tensor) -> Tensor:

@@ -310,7 +310,7 @@ class RenderConfig:
             raise refused("trust", self.trust, "an anchor, too")
         if self.arrangement_weight and self.locality:
             raise SettingError(
-                "arrangement_weight is of the style as a whole, and locality of its places",
+                "arrangement-weight is of the style as a whole, and locality of its places",
                 hint="give one of the two",
             )
         self._require_exact()

@@ -68,7 +68,9 @@ def stationary(found: Tensor, goal: Tensor) -> Tensor:
     powers = [torch.tensordot(x.double()[:, rows, columns + REACH], waves, 1) for x in (found, goal)]
     ridge = SPECTRAL_RIDGE * powers[1].mean((1, 2), keepdim=True)
     had, wanted = ((power.clamp(min=0) + ridge).sqrt() for power in powers)
-    return (had - wanted).square().mean((1, 2)).sum() / powers[1].mean((1, 2)).sum()
+    below = (1 - wanted / ridge.sqrt()) * powers[0].clamp(max=0)  # linear where a spectrum dips below 0
+    errors = (had - wanted).square() + below
+    return torch.as_tensor(errors.mean((1, 2)).sum() / powers[1].mean((1, 2)).sum())
 
 
 def self_similarity(found: Tensor, goal: Tensor, least: float, unit: float) -> Tensor:

@@ -319,10 +319,10 @@ def _arrangement(
     if not seen and config.arrangement_weight is not None:
         strides = " or ".join(map(str, ARRANGING))
         raise SettingError(
-            f"arrangement_weight needs a style layer of stride {strides}",
+            f"arrangement-weight needs a style layer of stride {strides}",
             hint=f"add one, such as {next(iter(network.arrangement_layers))}, or leave the weight out",
         )
-    return weight, {layer: 1 / len(seen) for layer in seen}
+    return weight if seen else 0.0, {layer: 1 / len(seen) for layer in seen}
 
 
 def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:

@@ -65,7 +65,9 @@ def arrangement_loss(
 ) -> Tensor:
     """Weighted sum over the layers of the distance of autocorrelations, in the units of the style's."""
     shares, losses = job.weights.arrangement_layers, [torch.zeros(())]
-    losses += [shares[k] * stationary(found[k], one.wanted.products) for k, one in goal.items()]
+    for k, one in goal.items():
+        known = one.wanted.count > 0
+        losses.append(shares[k] * stationary(found[k] * known, one.wanted.products))
     return job.weights.arrangement * torch.stack(losses).sum()
 
 
