@@ -52,16 +52,15 @@ class Directions:
 
 @cache
 def directions() -> Directions:
-    """Ten axes of a dodecahedron and six of an icosahedron: spread evenly, one of them that of the greys.
+    """The ten axes through the corners of a dodecahedron: spread evenly, one of them that of the greys.
 
-    Squares of lengths along either are a third of the squared length on average, exactly. Random ones are so by
-    chance alone, and which colours are told apart would depend on the seed.
+    Squared lengths along them are a third of the squared length on average, exactly. Along random directions
+    they are so by chance alone, and which colours are told apart would depend on the seed.
     """
     golden = (1 + sqrt(5)) / 2
     axes = [(1.0, y, z) for y in (1.0, -1.0) for z in (1.0, -1.0)]
-    for long, short in ((golden, 1 / golden), (1.0, golden)):
-        for sign in (1.0, -1.0):
-            axes += [(0.0, short, sign * long), (short, sign * long, 0.0), (sign * long, 0.0, short)]
+    for long in (golden, -golden):
+        axes += [(0.0, 1 / golden, long), (1 / golden, long, 0.0), (long, 0.0, 1 / golden)]
     vectors = torch.tensor(axes, dtype=torch.float64)
     vectors = vectors / vectors.norm(dim=1, keepdim=True)
     low, high = vectors.clamp(max=0).sum(1), vectors.clamp(min=0).sum(1)
