@@ -189,13 +189,14 @@ def test_a_mask_leaves_out_what_has_no_style() -> None:
     layout = torch.zeros(1, 60, 80)
     layout[:, :, :20] = 1
     level = task.levels[-1]
-    balances = [Balance(replace(task, layout=each), level, Standing()) for each in (None, layout)]
     canvas = Canvas(level.extent, torch.rand(3, level.extent.height, level.extent.width))
-    box = level.extent.picture
-    canvas.pixels[:, :, box.left : box.left + 16] = 0.0
-    for balance in balances:
+    canvas.picture()[:, :, :24] = CONTENT[:, :, :24]
+    weights = []
+    for each in (None, layout):
+        balance = Balance(replace(task, layout=each), level, Standing())
         balance.turn(canvas, 1.0)
-    assert balances[0].weight != balances[1].weight
+        weights.append(balance.weight)
+    assert weights[0] > task.weights.content > weights[1]
 
 
 @pytest.mark.parametrize("settings", [{}, {"sampler": "windows"}, {"deterministic": True}])

@@ -14,7 +14,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.resample import Filter
 from tilestyle.standing import Standing
-from tilestyle.strength import ROOT, Held, adjusted
+from tilestyle.strength import COMING, ROOT, Held, adjusted
 
 
 class Balance:
@@ -25,10 +25,13 @@ class Balance:
         self._aim, self._given, self._ranks = job.weights.aim, job.weights.content, job.ranks
         self._at = at
         picture = level.extent.picture
-        share = SIDE / max(picture.height, picture.width)
-        # Smaller pictures have not come as far as larger ones will: they tell less of where a weight leads.
-        self._trust = min(1.0, 1 / share**2)
-        share = min(1.0, share)
+        long_side = max(picture.height, picture.width)
+        share = min(1.0, SIDE / long_side)
+        # A smaller picture has not come as far as it will, and tells less of where a weight leads.
+        small = min(1.0, long_side / SIDE)
+        self._trust = small**2
+        if self._aim is not None:
+            self._aim *= small**COMING
         self._size = Box(0, 0, *(max(1, round(share * side)) for side in (picture.height, picture.width)))
         self._weights: Tensor | None = None
         self._content: Looks | None = None

@@ -15,11 +15,14 @@ from math import exp, log
 # Distances that strengths stand for, evenly spaced from 0 to 1: interpolated in log-odds.
 AIMS = (0.06, 0.32, 0.55, 0.68, 0.85)
 # Log-odds of the distance that doubling the weight takes off, or so: where to begin.
-SLOPE = 0.5
+SLOPE = 0.3
 # Share of the difference in log-odds that the weight's logarithm moves by in a sweep of full steps; at most.
 GAIN, MOST = 0.35, 0.25
 # Sweeps that the distance is foreseen, as it has changed: a canvas that begins as the content is on its way.
 AHEAD = 4.0
+# Levels shorter than pictures are seen at are to be less far, by this power of their share of that length: what
+# they are enlarged to goes on from the content.
+COMING = 0.5
 # Steps fall faster than adjustments: by this power of theirs.
 ROOT = 0.5
 # Distances are told apart within these.
