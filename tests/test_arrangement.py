@@ -36,7 +36,11 @@ from tilestyle.view import Look, View
 
 CONTENT = waves(60, 80)
 CPU = torch.device("cpu")
-LAYERS: dict[str, Any] = {"style_layers": {"colour_2": 1.0, "first_2": 1.0}, "arrangement_weight": 0.7}
+LAYERS: dict[str, Any] = {
+    "network": "wavelet",
+    "style_layers": {"colour_2": 1.0, "first_2": 1.0},
+    "arrangement_weight": 0.7,
+}
 QUICK: dict[str, Any] = {
     **LAYERS,
     "size": 64,
@@ -233,14 +237,14 @@ def test_by_default_textures_have_it_and_nothing_else() -> None:
     assert weight(locality=0.5) == 0
     assert weight(style_loss=StyleLoss.GRAM) == 0
     assert weight(normalise=Normalise.ABSOLUTE) == 0
-    assert weight(style_layers={"colour_1": 1.0}) == 0
+    assert weight(network="wavelet", style_layers={"colour_1": 1.0}) == 0
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(SettingError, match="locality"):
         RenderConfig(arrangement_weight=1.0, locality=0.5)
     with pytest.raises(SettingError, match="needs a style layer of stride 4 or 8"):
-        prepare(PICTURE, RenderConfig(**{**QUICK, "style_layers": {"colour_1": 1.0}}))
+        prepare(PICTURE, RenderConfig(**{**QUICK, "network": "wavelet", "style_layers": {"colour_1": 1.0}}))
     with pytest.raises(SettingError, match="arrangement-weight"):
         RenderConfig(arrangement_weight=-1.0)
 

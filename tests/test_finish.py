@@ -17,7 +17,7 @@ from tilestyle.plan import is_finishing
 
 CONTENT = waves(60, 80)
 SMALL: dict[str, Any] = {"size": 80, "margin": 8, "coarsest": 56, "level_ratio": 1.5, "sweeps": 8}
-SMALL |= {"style_layers": {"first_1": 1}, "content_layers": {"contour_1": 1}}
+SMALL |= {"network": "wavelet", "style_layers": {"first_1": 1}, "content_layers": {"contour_1": 1}}
 
 
 @pytest.mark.parametrize("shape", [(9, 7), (3, 3), (1, 8), (8, 2), (1, 1)])

@@ -84,7 +84,7 @@ def test_places_are_of_the_sweep_and_the_patch() -> None:
 @pytest.mark.parametrize("samples", [100, 1000])
 def test_one_canvas_sized_patch_is_the_reference(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(similarity, "SAMPLES", samples)
-    few = {"style_layers": {"first_1": 1}, "content_layers": {"contour_2": 1, "shape_3": 1}, "sweeps": 4}
+    few = {"network": "wavelet", "style_layers": {"first_1": 1}, "content_layers": {"contour_2": 1, "shape_3": 1}, "sweeps": 4}
     assert_is_the_reference(job(CONTENT, patch=128, **{**SMALL, **few}), monkeypatch)
 
 
@@ -124,7 +124,7 @@ def test_it_is_measured_in_the_mean_distance_of_the_whole_content() -> None:
 
 
 SEVERAL: dict[str, Any] = {**SMALL, "size": 110, "coarsest": 110, "sweeps": 8, "patch": 64}
-FEW: dict[str, Any] = {"style_layers": {"first_1": 1}, "content_layers": {"contour_1": 1}}
+FEW: dict[str, Any] = {"network": "wavelet", "style_layers": {"first_1": 1}, "content_layers": {"contour_1": 1}}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ FEW: dict[str, Any] = {"style_layers": {"first_1": 1}, "content_layers": {"conto
         {"overlap": 8, "patch": 96},
         {"keep_content": True},
         {"sampler": Sampler.WINDOWS, "scale_odds": (0.8, 0.2)},
-        {"content_layers": {"contour_1": 1, "shape_4": 1}},  # one of them seen from afar
+        {"network": "wavelet", "content_layers": {"contour_1": 1, "shape_4": 1}},  # one of them seen from afar
     ],
 )
 def test_every_way_of_covering_holds_the_content(settings: dict[str, Any]) -> None:
