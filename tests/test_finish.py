@@ -1,13 +1,16 @@
 """The finish: against autograd, over patches, in the last sweeps of the finest level, and what it takes out."""
 
+from math import inf
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.conftest import job, waves
 from tests.test_renderer import assert_is_the_reference, finished
-from tilestyle import finish
+from tilestyle import RenderConfig, finish, render
 from tilestyle.canvas import Canvas
 from tilestyle.covering import LAP, Around, covering
 from tilestyle.draw import Draw
@@ -90,3 +93,21 @@ def test_it_takes_out_coloured_specks() -> None:
         roughness(finished(job(CONTENT, finish=on, **settings)).picture())[0] for on in (False, True)
     )
     assert taken < 0.7 * left
+
+
+def test_what_was_stopped_in_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {**SMALL, "coarsest": 80, "sweeps": 4, "patch": 48, "precision": "fp32"}
+    config, calls = RenderConfig(**settings), [0]
+
+    def made(most: float = inf, work: Path | None = None) -> bytes:
+        def stop() -> bool:
+            calls[0] += 1
+            return calls[0] > most
+
+        calls[0] = 0
+        picture = render(CONTENT, waves(70, 90, 1), config, stop=stop, work=work)
+        return np.ascontiguousarray(picture.pixels).tobytes()
+
+    expected, asked = made(), calls[0]
+    assert made(asked - 3, tmp_path / "work") != expected
+    assert made(work=tmp_path / "work") == expected
