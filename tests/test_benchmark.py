@@ -54,6 +54,7 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     pytest.importorskip("matplotlib")
     words = [
         "memory",
+        "--network=wavelet",
         "--megapixels",
         "0.15",
         "--patch",

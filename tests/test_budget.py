@@ -284,7 +284,7 @@ def test_blended_sweeps_are_drawn_anew(settings: dict[str, Any], monkeypatch: py
 def test_the_least_patch_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, dict.fromkeys(range(1, 99), CPU_SAYS))
     task = job(CONTENT, patch=128, **QUICK)
-    with pytest.raises(MemoryLimit, match="no room for the least patch, 64 pixels"):
+    with pytest.raises(MemoryLimit, match="no room for the least patch, 32 pixels"):
         rescue.persist(task, *quiet())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.conftest import waves
 from tests.faults import BROKEN, FULL, Faults, Killed
 from tests.test_fault_injection import STYLE, outcome
 from tilestyle import RenderConfig, planes, render, resolved
-from tilestyle.config import Precision
+from tilestyle.config import NetworkName, Precision
 from tilestyle.work import Work
 
 CONTENT = waves(48, 64, 1)
@@ -19,7 +20,13 @@ SIZES = [(64, 48), (64, 60), (64, 63), (80, 70)]  # of the picture and of the co
 
 
 def pixels(size: int, coarsest: int, work: Work | None) -> bytes:
-    config = RenderConfig(size=size, coarsest=coarsest, patch=64, sweeps=1, precision=Precision.FP32)
+    known: dict[str, Any] = {
+        "patch": 64,
+        "sweeps": 1,
+        "precision": Precision.FP32,
+        "network": NetworkName.WAVELET,
+    }
+    config = RenderConfig(size=size, coarsest=coarsest, **known)
     return render(CONTENT, STYLE, config, work=work).pixels.copy().tobytes()
 
 

@@ -403,7 +403,7 @@ FILES = frozenset(each.name for each in fields(RenderConfig) if FILE in each.met
 
 # What a drift and a zoom are rendered with: see drift.py and zoom.py; their levels follow from their size.
 DRIFT = RenderConfig(
-    size=512, sweeps=10, learning_rate=0.05, content_weight=0.3, palette_weight=0.0, level_ratio=2
+    size=512, sweeps=10, learning_rate=0.05, content_weight=0.1, palette_weight=0.0, level_ratio=2
 )
 # Larger steps set off a swing from sweep to sweep, which so few of them do not calm: noise that stays.
 ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01, palette_weight=0.0, arrangement_weight=0)
