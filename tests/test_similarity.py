@@ -84,7 +84,12 @@ def test_places_are_of_the_sweep_and_the_patch() -> None:
 @pytest.mark.parametrize("samples", [100, 1000])
 def test_one_canvas_sized_patch_is_the_reference(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(similarity, "SAMPLES", samples)
-    few = {"network": "wavelet", "style_layers": {"first_1": 1}, "content_layers": {"contour_2": 1, "shape_3": 1}, "sweeps": 4}
+    few = {
+        "network": "wavelet",
+        "style_layers": {"first_1": 1},
+        "content_layers": {"contour_2": 1, "shape_3": 1},
+        "sweeps": 4,
+    }
     assert_is_the_reference(job(CONTENT, patch=128, **{**SMALL, **few}), monkeypatch)
 
 
