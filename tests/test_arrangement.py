@@ -159,10 +159,12 @@ def test_gradients_of_patches_add_up_to_that_of_the_pairs_inside_them() -> None:
     counts = [pairs(seen.shape[1], seen.shape[2], CPU) for seen in cells]
     sums = [autocorrelations(x - target.centre[:, None, None]) * n for x, n in zip(cells, counts, strict=True)]
     count = counts[0] + counts[1]
-    loss = 0.7 * stationary((sums[0] + sums[1]) / count.clamp(min=1), target.wanted.products)
+    known = target.wanted.count > 0  # the style has too few cells for the farthest lags
+    found = known * (sums[0] + sums[1]) / count.clamp(min=1)
+    loss = 0.7 * stationary(found, target.wanted.products)
     expected = torch.autograd.grad(loss * canvas[0].numel(), cells)
-    for found, wanted in zip(pulled, expected, strict=True):
-        torch.testing.assert_close(found[0].double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
+    for mine, wanted in zip(pulled, expected, strict=True):
+        torch.testing.assert_close(mine[0].double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
 
 
 def test_what_it_has_seen_is_stored_and_restored() -> None:
