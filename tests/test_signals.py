@@ -411,7 +411,7 @@ def test_an_interrupt_ends_the_whole_demo(folder: Path, monkeypatch: pytest.Monk
     at_call(monkeypatch, Stepper, "take", 3, INT)
     done = called(folder, "demo", "--out", "demo", "--size", "64")
     assert done.returncode == 0, done.stderr
-    assert [each.name for each in (folder / "demo").iterdir()] == ["coffee-swirls.png"]
+    assert [each.name for each in (folder / "demo").iterdir()] == ["raccoon-swirls.png"]
 
 
 def test_a_signal_that_is_ignored_stays_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tilestyle.errors import OutputError
 
 DEFAULT = RenderConfig()
 NOTHING = Keeping(none=True)
-SIZE = 256  # long side of the renders, pixels: what two slow cores finish in 90 s
+SIZE = 512  # long side of the renders, pixels: what two cores finish in 90 s
 
 
 def demo(
@@ -54,23 +54,22 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool) -> None:
     """Render and synthesise into a folder."""
     from tilestyle.pictures import path_of
 
-    content = path_of(CONTENT)
-    for name in RENDERED:
+    for content, style in RENDERED:
         complete = produce(
-            [parsing.StyleFile(path_of(name))],
+            [parsing.StyleFile(path_of(style))],
             config,
-            Output(out / f"{CONTENT}-{name}.png", quiet=quiet),
+            Output(out / f"{content}-{style}.png", quiet=quiet),
             NOTHING,
-            content=content,
+            content=path_of(content),
         )
         if not complete:  # Ctrl-C is meant for all of them
             return
     assert isinstance(config.size, int)
     config = dataclasses.replace(config, size=(config.size, config.size))
-    style = parsing.StyleFile(path_of(SYNTHESISED))
-    produce([style], config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
+    exemplar = parsing.StyleFile(path_of(SYNTHESISED))
+    produce([exemplar], config, Output(out / f"texture-{SYNTHESISED}.png", quiet=quiet), NOTHING)
 
 
-CONTENT = "coffee"
-RENDERED = ("swirls", "woodcut")
-SYNTHESISED = "facets"
+# Pairs of content and style, and the style that a texture is made of.
+RENDERED = (("raccoon", "swirls"), ("coffee", "woodcut"))
+SYNTHESISED = "mosaic"
