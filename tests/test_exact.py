@@ -65,7 +65,15 @@ def check(task: Job, canvas: Canvas, level: Level, untiled: dict[str, Tensor], p
 @pytest.mark.parametrize("normalise", list(Normalise))
 @pytest.mark.parametrize("loss", list(StyleLoss))
 def test_over_tiles_it_is_the_untiled_loss(loss: StyleLoss, normalise: Normalise) -> None:
-    task = job(CONTENT, style_loss=loss, normalise=normalise, tv_form=TvForm.NINE_POINT, **SMALL, **NEAR)
+    check_tiles(style_loss=loss, normalise=normalise, **NEAR)
+
+
+def test_so_it_is_of_the_default_network() -> None:
+    check_tiles(style_layers={"relu1_1": 1, "relu3_1": 2}, content_layers={"relu2_2": 1})
+
+
+def check_tiles(**settings: Any) -> None:
+    task = job(CONTENT, tv_form=TvForm.NINE_POINT, **SMALL, **settings)
     canvas, level = canvas_of(task)
     unit = max(task.network.layers[name].stride for name in task.weights.names)
     assert len(overlapping(level.extent, task.side, unit, task.halo)) >= 6
