@@ -141,8 +141,8 @@ def test_a_thin_picture_works() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"style_layers": {"relu4_1": 1.0}}, LayerError, "no layer 'relu4_1'; did you mean"),
-        ({"style_layers": {"first_1": 0.0}}, SettingError, "no style layer has any weight"),
+        ({"style_layers": {"shape_3": 1.0}}, LayerError, "no layer 'shape_3'; did you mean"),
+        ({"style_layers": {"relu1_1": 0.0}}, SettingError, "no style layer has any weight"),
         ({"content_layers": {"first_1": -1.0}}, SettingError, "give a number from 0 up"),
         ({"patch": 16}, SettingError, "patch 16 is too small"),
         ({"device": "cuda:77"}, SettingError, "not in this machine"),
@@ -185,7 +185,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (waves(20, 300), "see nothing under 32"),
+        (waves(10, 300), "see nothing under 16"),
         (CONTENT.clone().fill_(float("nan")), "finite"),
         (np.zeros((0, 5, 3), np.uint8), "."),
         (np.zeros((1, 1, 3), np.uint8), "."),

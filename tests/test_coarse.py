@@ -32,6 +32,7 @@ def test_the_gradient_is_that_of_the_loss(side: int) -> None:
         patch=side,
         style_weight=0.0,
         content_weight=0.5,
+        network=NetworkName.WAVELET,
         content_layers={"shape_3": 1},
         size=280,
         coarsest=280,

@@ -146,5 +146,5 @@ def test_settings_that_make_no_sense(arguments: dict[str, Any], message: str) ->
 
 
 def test_a_print_without_pixels() -> None:
-    with pytest.raises(SettingError, match="raise the dots per inch"):
+    with pytest.raises(SettingError, match="give more dots per inch"):
         lay_out(Paper(10, 10), 1)

@@ -28,6 +28,7 @@ from tilestyle.geometry import extent
 from tilestyle.networks.registry import load_network
 from tilestyle.progress import Event, Resumed
 from tilestyle.ranks import ALONE, Ranks, _terminated, _within, dealt, joined, joining_seconds, split
+from tilestyle.sliced import BINS, SCALES, directions
 
 # What rounding comes to in these few sweeps, of the full range of brightness. Adam's steps turn on signs: where
 # a gradient is nearly nothing a pixel may go either way.
@@ -138,7 +139,7 @@ def test_ranks_touch_less_the_more_there_are(rendered: tuple[int, Path]) -> None
 
 
 def test_what_is_sent_is_sums_of_layers(rendered: tuple[int, Path]) -> None:
-    """For C channels C (C + 1) numbers, each three of 64 bits; counts of cells; and two losses."""
+    """For C channels C (C + 1) numbers, each three of 64 bits; counts of cells and colours; and two losses."""
     sent = json.loads((rendered[1] / "facts-0.json").read_text())["tall"]
     layers = load_network(CONFIG).layers
     style, content = (
@@ -147,7 +148,8 @@ def test_what_is_sent_is_sums_of_layers(rendered: tuple[int, Path]) -> None:
     )
     # In every sweep, in the measurement before the first one, and once for the energy of the content.
     assert sent["sweeps"] == 3
-    assert sent["sums"] == (3 + 1) * (style + 8) + content
+    colours = 8 * len(SCALES) * len(directions().vectors) * BINS
+    assert sent["sums"] == (3 + 1) * (style + colours + 8) + content
 
 
 def test_when_one_dies_the_others_end_and_one_alone_goes_on(

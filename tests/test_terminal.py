@@ -278,11 +278,11 @@ BROKEN = {
 RUNS = {
     "render": ("render", "content.png", "--style", "style.png", "-o", "out.png", *SMALL),
     "texture": ("texture", "--like", "style.png", "-o", "out.png", *SMALL),
-    "invert": ("invert", "content.png", "-o", "out.png", *SMALL[:6]),
+    "invert": ("invert", "content.png", "-o", "out.png", *SMALL[:3]),
     "sheet": ("sheet", "content.png", "--style", "style.png", "-o", "out.png", *SMALL),
     "preview": ("preview", "content.png", "--style", "style.png", "-o", "out.png", "--crops", "0", *SMALL),
-    "drift": ("drift", "content.png", "--style", "style.png", "-o", "out.png", "--cycles", "1", *SMALL[:6]),
-    "zoom": ("zoom", "style.png", "--start", "content.png", "-o", "out.png", "--steps", "1", *SMALL[:6]),
+    "drift": ("drift", "content.png", "--style", "style.png", "-o", "out.png", "--cycles", "1", *SMALL[:3]),
+    "zoom": ("zoom", "style.png", "--start", "content.png", "-o", "out.png", "--steps", "1", *SMALL[:3]),
     "upscale": (
         "upscale",
         "content.png",
@@ -292,7 +292,7 @@ RUNS = {
         "out.png",
         "--factor",
         "2",
-        *SMALL[2:6],
+        *SMALL[1:3],
     ),
 }
 

@@ -56,7 +56,7 @@ def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Mome
 
 def whole_arrangement(job: Job, pixels: Tensor, goal: Mapping[str, AutocorrelationTarget]) -> dict[str, Tensor]:
     """Autocorrelations of every layer that has a goal over the whole canvas [3, H, W], differentiable."""
-    features = job.network.features(_shown(job, pixels), list(goal))
+    features = job.network.features(_shown(job, pixels), list(goal)) if goal else {}
     return {k: autocorrelations(features[k][0] - one.centre[:, None, None]) for k, one in goal.items()}
 
 
