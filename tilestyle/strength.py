@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import exp, log
 
 # Distances that strengths stand for, evenly spaced from 0 to 1: interpolated in log-odds.
-AIMS = (0.06, 0.4, 0.65, 0.75, 0.87)
+AIMS = (0.06, 0.3, 0.52, 0.67, 0.85)
 # Log-odds of the distance that doubling the weight takes off, or so: where to begin.
 SLOPE = 0.3
 # Share of the difference in log-odds that the weight's logarithm moves by in a sweep of full steps; at most.
