@@ -322,6 +322,28 @@ def test_a_signal_whose_exception_was_swallowed_can_be_given_again(
     assert calls == 1
 
 
+def test_a_signal_inside_a_destructor_makes_no_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Gone:
+        def __del__(self) -> None:
+            send(TERM)
+
+    take, calls = Stepper.take, 0
+
+    def destroying(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            Gone()
+        return take(*arguments, **named)
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr(Stepper, "take", destroying)
+    assert called(folder, *RENDER).returncode == 0
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("number", [INT, TERM, HUP])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_outside_of_the_command_a_signal_makes_no_traceback(folder: Path, moment: str, number: int) -> None:

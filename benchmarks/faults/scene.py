@@ -25,7 +25,9 @@ WORK = "work"
 # What the user has beside the picture, and where a program could take it for its own.
 BELONGINGS = {"letters.npz": b"not yours", "holiday.plane": b"nor this", "notes.part": b"nor that"}
 OLDER = b"an older picture, which the user still has"
-SETTINGS = "coarsest = 48\n"  # two levels even of a picture this small
+# Two levels even of a picture this small. With smaller patches `compact` would go on where memory runs out, and
+# make another picture; those of `wavelet` cannot be halved here.
+SETTINGS = 'coarsest = 48\nnetwork = "wavelet"\n'
 
 Tree = dict[str, str]  # digests of all files under a folder
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -99,6 +100,13 @@ def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
 def reset() -> None:
     """A command begins."""
     _state.__init__()  # type: ignore[misc]
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Print no traceback of a signal that came inside a destructor: Python swallows the exception there."""
+    if not isinstance(found.exc_value, Interrupted):
+        sys.__unraisablehook__(found)
 
 
 def kept_by(text: Callable[[], str]) -> None:
