@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -322,12 +323,13 @@ def test_a_signal_whose_exception_was_swallowed_can_be_given_again(
     assert calls == 1
 
 
-def test_a_signal_inside_a_destructor_makes_no_traceback(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [TERM, HUP])
+def test_a_signal_inside_a_destructor_is_met_a_moment_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int
 ) -> None:
     class Gone:
         def __del__(self) -> None:
-            send(TERM)
+            send(number)
 
     take, calls = Stepper.take, 0
 
@@ -336,12 +338,15 @@ def test_a_signal_inside_a_destructor_makes_no_traceback(
         calls += 1
         if calls == 1:
             Gone()
+            time.sleep(10)  # until it is met
         return take(*arguments, **named)
 
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     monkeypatch.setattr(Stepper, "take", destroying)
-    assert called(folder, *RENDER).returncode == 0
-    assert "Traceback" not in capfd.readouterr().err
+    done = called(folder, *RENDER)
+    assert done.returncode == 128 + number
+    assert calls == 1
+    assert "Traceback" not in done.stderr + capfd.readouterr().err
 
 
 @pytest.mark.parametrize("number", [INT, TERM, HUP])

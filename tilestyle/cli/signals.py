@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ ENDING = [
 
 # Seconds in which another signal changes nothing while the command ends because of the one before.
 PATIENCE = 2.0
+# Seconds after which a signal is sent again that came where it could not be met.
+MOMENT = 0.01
 
 
 class Interrupted(BaseException):
@@ -91,7 +94,8 @@ def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
     except ValueError:  # not the main thread
         pass
     try:
-        yield
+        with _sent_again():
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -100,13 +104,34 @@ def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
 def reset() -> None:
     """A command begins."""
     _state.__init__()  # type: ignore[misc]
-    sys.unraisablehook = _unraisable
 
 
-def _unraisable(found: sys.UnraisableHookArgs) -> None:
-    """Print no traceback of a signal that came inside a destructor: Python swallows the exception there."""
-    if not isinstance(found.exc_value, Interrupted):
-        sys.__unraisablehook__(found)
+@contextmanager
+def _sent_again() -> Iterator[None]:
+    """Send a signal again that came inside a destructor, where Python swallows and prints exceptions."""
+    before = sys.unraisablehook
+
+    def hook(found: sys.UnraisableHookArgs) -> None:
+        ended = found.exc_value
+        if not isinstance(ended, Interrupted):
+            before(found)
+            return
+        _state.passing = None
+        # From a thread, a moment later: a handler that is called here would raise in vain once more.
+        later = threading.Timer(MOMENT, _send, (ended.number,))
+        later.daemon = True
+        later.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _send(number: int) -> None:
+    if not _state.over:
+        os.kill(os.getpid(), number)
 
 
 def kept_by(text: Callable[[], str]) -> None:
@@ -202,8 +227,8 @@ def _ending(number: int) -> Interrupted:
 def _is_passing() -> bool:
     """Whether the command is about to end, and another exception would only disturb the cleaning up.
 
-    An exception that was swallowed on the way, as in a destructor, is gone: a new signal then counts again. It
-    also counts when the cleaning up takes long.
+    An exception that was swallowed on the way is gone: a new signal then counts again. It also counts when the
+    cleaning up takes long.
     """
     alive = _state.passing is not None and _state.passing() is not None
     return alive and time.monotonic() - _state.since < PATIENCE
