@@ -283,11 +283,11 @@ def layer_weights(
         content,
         config.tv_form,
         config.tv_exponent,
-        _palette_weight(config) if with_style else 0.0,
-        aim,
-        arrangement,
-        layers,
-        config.content_loss,
+        palette=_palette_weight(config) if with_style else 0.0,
+        aim=aim,
+        arrangement=arrangement,
+        arrangement_layers=layers,
+        content_loss=config.content_loss,
     )
 
 

@@ -103,8 +103,10 @@ def _report(rows: list[Row], options: argparse.Namespace) -> None:
     figures |= {str(o): sum(row.finding.outcome is o for row in rows) for o in Outcome}
     title = f"faults: {len(rows)} trials in {options.minutes:g} minutes"
     report(table(rows), title, options.out, figures)
-    if options.out and serious:
-        file = options.out.with_name(f"{options.out.stem}-failures.json")
+    file = options.out and options.out.with_name(f"{options.out.stem}-failures.json")
+    if file:
+        file.unlink(missing_ok=True)  # of an earlier run
+    if file and serious:
         notes = [{"group": row.group, "trial": row.number, **vars(row.finding)} for row in serious]
         file.write_text(json.dumps(notes, indent=1) + "\n")
     if serious:

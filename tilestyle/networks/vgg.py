@@ -37,8 +37,8 @@ class Usual:
 
 
 _VGG = Usual(dict.fromkeys(STYLE_LAYERS, 1.0), "relu4_2", 0.03, Pooling.MAX)
-# Weights of `compact` were found by looking, on many pairs (docs/networks.md). It was trained with averages:
-# a mean has a smooth gradient and aliases less than a maximum.
+# Weights of the layers of `compact`: docs/networks.md. It was trained with averages: a mean has a smooth
+# gradient and aliases less than a maximum.
 _COMPACT = Usual(
     {"relu1_1": 4.0, "relu2_1": 2.0, "relu3_1": 2.0, "relu4_1": 2.0, "relu5_1": 0.5},
     "relu4_1",

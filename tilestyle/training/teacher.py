@@ -44,7 +44,9 @@ def _from_onnx(file: Path) -> Vgg:
         onnx = importlib.import_module("onnx")
         arrays = importlib.import_module("onnx.numpy_helper")
     except ImportError as error:
-        raise NetworkError("reading an ONNX file needs the package onnx", hint="pip install onnx") from error
+        raise NetworkError(
+            "reading an ONNX file needs the package onnx", hint="pip install 'tilestyle[training]'"
+        ) from error
     if not file.is_file():
         raise NetworkError(f"there is no file {file}", hint="check the path")
     try:
