@@ -14,7 +14,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.resample import Filter
 from tilestyle.standing import Standing
-from tilestyle.strength import COMING, ROOT, Held, adjusted
+from tilestyle.strength import COMING, ROOT, SMALLER, Held, adjusted
 
 
 class Balance:
@@ -27,11 +27,13 @@ class Balance:
         picture = level.extent.picture
         long_side = max(picture.height, picture.width)
         share = min(1.0, SIDE / long_side)
-        # A smaller picture has not come as far as it will, and tells less of where a weight leads.
+        last = job.levels[-1].extent.picture
+        finished = min(1.0, max(last.height, last.width) / SIDE)
+        # A level has not come as far as the picture will, and tells less of where a weight leads.
         small = min(1.0, long_side / SIDE)
         self._trust = small**2
         if self._aim is not None:
-            self._aim *= small**COMING
+            self._aim *= finished**SMALLER * (small / finished) ** COMING
         self._size = Box(0, 0, *(max(1, round(share * side)) for side in (picture.height, picture.width)))
         self._weights: Tensor | None = None
         self._content: Looks | None = None

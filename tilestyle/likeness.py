@@ -1,36 +1,34 @@
-"""How far a picture looks from another: colours and edges, at the size at which a picture is taken in.
+"""How far a picture looks from another: by features of a trained network, at the size at which one takes it in.
 
-Both pictures are seen at a long side of `SIDE` pixels, or what they have. The distance is the mean of three,
-each 0 for the same picture and 1 for one that has nothing to do with it:
+Both pictures are seen at a long side of `SIDE` pixels, or what they have. The distance is a weighed mean over
+layers, from what is next to a pixel to what a thing is: one less the mean cosine of the features of each cell,
+each channel less its mean. It is 0 for the same picture and near 1 for one that has nothing to do with it. As
+channels count less their means, another palette as a whole is a small distance.
 
-* tones: opponent colours and the strengths of edges in four directions; one minus the cosine in each cell of
-  2 x 2 pixels, averaged;
-* sides: what is lighter and darker, redder and greener, yellower and bluer than the mean, and both sides of the
-  edges of all three, the roots of these; one minus the correlation over all cells of 2 x 2 pixels;
-* edges: their strengths in four directions; one minus the correlation over all cells of 4 x 4 pixels.
-
-A channel counts less its mean, so that a palette that is another as a whole is no distance. No network is
-asked: the number means the same with each of them. Edges by orientation, cell by cell, as in histograms of
-oriented gradients (Dalal and Triggs 2005); which descriptors, by what tells best what an independent network
-finds (docs/algorithm.md).
+The network is always the one that comes with the package, whatever network renders, so a number means the same
+with each of them. Which layers: docs/algorithm.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIDE = 256  # long side at which pictures are seen, pixels
-FINE, COARSE = 2, 4  # sides of cells, pixels
-EDGES = 2.0  # factor of edges against colours
-DIAGONAL = 0.7  # about one over the distance to a diagonal neighbour
-SOFT = 1e-4  # added under the root, whose slope has no end at nothing
-# Least mean square of a descriptor's channels together: a picture that is flat is like nothing.
-FAINT = 1e-6
+from tilestyle.config import RenderConfig
+from tilestyle.networks.network import FeatureNetwork
+from tilestyle.networks.registry import load_network
+
+SIDE = 384  # long side at which pictures are seen, pixels
+LAYERS = {"relu1_1": 0.12, "relu5_1": 0.88}  # and their shares
+STRIDE = 16  # of the deepest of them, pixels
+MARGIN = 16  # pixels put around a picture, so that no cell that counts sees what the network pads with
+FAINT = 1e-6  # least mean square of pixels less their mean: a picture that is flat is like nothing
+SMALL = 1e-12  # under the root, for cells without any response
 
 
 class Looks:
@@ -40,88 +38,79 @@ class Looks:
         """See a picture.
 
         Args:
-            pixels: [3, h, w], sRGB in [0, 1], at most `SIDE` pixels long.
+            pixels: [3, h, w], sRGB in [0, 1], at most `SIDE` pixels long, on the host.
             weights: How much of each pixel counts, [1, h, w]; None: all of it.
         """
         self._weights = weights
-        colours = _opponent(pixels)
-        edges = EDGES * _edges(colours)  # [4, 3, h, w]
-        strengths = edges[:, 0].abs()
-        off = colours - colours.mean((1, 2), keepdim=True)
-        halves = torch.cat([_cells(_halves(each), FINE) for each in (off, *edges)])  # little at a time
-        self._tones = self._seen(_cells(torch.cat([colours, strengths]), FINE), FINE)
-        self._sides = self._seen((halves + SOFT).sqrt(), FINE)
-        self._edges = self._seen(_cells(strengths, COARSE), COARSE)
+        pixels = pixels.float()
+        self._energy = float((pixels - pixels.mean((1, 2), keepdim=True)).square().mean())
+        self._seen = [
+            Seen.of(features, None if weights is None else _cells(weights, stride))
+            for stride, features in _features(pixels)
+        ]
 
     @property
     def flat(self) -> bool:
         """Whether there is nothing that another could be like."""
-        return min(float(each.energy) for each in (self._tones, self._sides, self._edges)) < FAINT
+        return not self._energy >= FAINT  # nor numbers
 
     def distance(self, other: Looks) -> float | None:
         """How far another picture of the same size is, 0 to 2; None where one of them is flat or no number."""
         if self.flat or other.flat:
             return None
-        tones = self._tones.mean(F.cosine_similarity(self._tones.cells, other._tones.cells, dim=0))
-        sides, edges = self._sides.correlation(other._sides), self._edges.correlation(other._edges)
-        found = 1 - float(tones + sides + edges) / 3
+        cosines = [float(one.cosine(another)) for one, another in zip(self._seen, other._seen, strict=True)]
+        found = 1 - sum(share * each for share, each in zip(LAYERS.values(), cosines, strict=True))
         return max(0.0, min(2.0, found)) if isfinite(found) else None
-
-    def _seen(self, cells: Tensor, side: int) -> _Seen:
-        """A descriptor [C, h, w] in cells of a side."""
-        return _Seen.of(cells, None if self._weights is None else _cells(self._weights, side)[0])
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """One descriptor of a picture, each channel less its mean."""
+class Seen:
+    """One layer of a picture, each channel less its mean, and how long each cell is."""
 
     cells: Tensor  # [C, h, w]
+    lengths: Tensor  # [h, w]
     weights: Tensor | None  # [h, w]
 
     @classmethod
-    def of(cls, cells: Tensor, weights: Tensor | None) -> _Seen:
-        """Of channels as they are."""
-        return cls(cells - cls(cells, weights).mean(cells)[:, None, None], weights)
+    def of(cls, features: Tensor, weights: Tensor | None) -> Seen:
+        """Of features [C, h, w] as they are."""
+        cells = features - _mean(features, weights)[:, None, None]
+        return cls(cells, (cells.square().sum(0) + SMALL).sqrt(), weights)
 
-    @property
-    def energy(self) -> Tensor:
-        """Mean square of all channels together."""
-        return self.mean(self.cells.square().sum(0))
-
-    def correlation(self, other: _Seen) -> Tensor:
-        """With another, over all cells and channels."""
-        return self.mean((self.cells * other.cells).sum(0)) / (self.energy * other.energy).sqrt()
-
-    def mean(self, cells: Tensor) -> Tensor:
-        """Mean over the cells [..., h, w], weighed."""
-        if self.weights is None:
-            return cells.mean((-2, -1))
-        return (cells * self.weights).sum((-2, -1)) / self.weights.sum()
+    def cosine(self, other: Seen) -> Tensor:
+        """The mean over all cells of the cosine with another's."""
+        return _mean((self.cells * other.cells).sum(0) / (self.lengths * other.lengths), self.weights)
 
 
-def _cells(channels: Tensor, side: int) -> Tensor:
-    """Means of [C, h, w] over square cells; the last ones may be smaller."""
-    return F.avg_pool2d(channels[None], side, ceil_mode=True, count_include_pad=False)[0]
+@cache
+def _network() -> FeatureNetwork:
+    return load_network(RenderConfig())
 
 
-def _opponent(pixels: Tensor) -> Tensor:
-    """Light, red against green, yellow against blue, [3, h, w]."""
-    red, green, blue = pixels
-    return torch.stack([(red + green + blue) / 3, red - green, (red + green) / 2 - blue])
+@torch.no_grad()
+def _features(pixels: Tensor) -> list[tuple[int, Tensor]]:
+    """The layers [C, h, w] of a picture [3, h, w], with their strides; the last cells may reach beyond it."""
+    height, width = pixels.shape[1:]
+    below, right = (-side % STRIDE + MARGIN for side in (height, width))
+    surrounded = F.pad(pixels[None], (MARGIN, right, MARGIN, below), "replicate")
+    network = _network()
+    found = network.features(surrounded, LAYERS)
+    layers = []
+    for name in LAYERS:
+        stride = network.layers[name].stride
+        edge = MARGIN // stride
+        rows, columns = -(-height // stride), -(-width // stride)
+        layers.append((stride, found[name][0, :, edge : edge + rows, edge : edge + columns]))
+    return layers
 
 
-def _edges(channels: Tensor) -> Tensor:
-    """Differences of neighbours on either side of every pixel, across, down and along both diagonals."""
-    around = F.pad(channels[None], (1, 1, 1, 1), "replicate")[0]
-    first, middle, last = slice(None, -2), slice(1, -1), slice(2, None)
-    across = around[:, middle, last] - around[:, middle, first]
-    down = around[:, last, middle] - around[:, first, middle]
-    falling = DIAGONAL * (around[:, last, last] - around[:, first, first])
-    rising = DIAGONAL * (around[:, last, first] - around[:, first, last])
-    return torch.stack([across, down, falling, rising])
+def _cells(weights: Tensor, stride: int) -> Tensor:
+    """Weights [1, h, w] of pixels as those of cells; the last cells may be smaller."""
+    return F.avg_pool2d(weights[None], stride, ceil_mode=True, count_include_pad=False)[0, 0]
 
 
-def _halves(channels: Tensor) -> Tensor:
-    """What is above zero, and what is below, [2 C, h, w]."""
-    return torch.cat([channels.clamp(min=0), (-channels).clamp(min=0)])
+def _mean(cells: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over the cells [..., h, w], weighed."""
+    if weights is None:
+        return cells.mean((-2, -1))
+    return (cells * weights).sum((-2, -1)) / weights.sum()

@@ -20,6 +20,7 @@ from tilestyle.job import Job
 from tilestyle.moments import Moments
 from tilestyle.plan import is_finishing, pace, step_size
 from tilestyle.standing import Standing
+from tilestyle.strength import due
 from tilestyle.tv import total_variation
 from tilestyle.untiled import (
     anchor_loss,
@@ -101,7 +102,8 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
                 pixels.grad = pixels.grad.mean(0, keepdim=True).expand_as(pixels).contiguous()
             adam.step()
             pixels.data.clamp_(0, 1)
-            balance.turn(canvas, pace(level, sweep))
+            if due(sweep, level.sweeps):
+                balance.turn(canvas, pace(level, sweep))
         canvas.pixels = pixels.detach()
         canvas.steps.fill_(float(steps))
     if canvas is None:

@@ -22,6 +22,7 @@ from tilestyle.ranks import Ranks
 from tilestyle.sight import Sight
 from tilestyle.standing import Careless, Standing, SweepObserver
 from tilestyle.stepper import Stepper, steps_at_once
+from tilestyle.strength import due
 
 # Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
 PERIOD = 32
@@ -115,7 +116,8 @@ def refine(
         step.finish()
         terms = balance.noted(sight.turn(at.patches, sweep))
         observe(level, sweep, terms, canvas)
-        balance.turn(canvas, pace(level, sweep))
+        if due(sweep, level.sweeps):
+            balance.turn(canvas, pace(level, sweep))
         if at.cut_short:  # the moments are those of a part of the canvas: they are measured anew
             del sight
             sight = Sight(job, level)

@@ -1,7 +1,7 @@
 """Strength: how far a picture goes from its content, whatever the network, the size and the pictures.
 
 A weight of the content is no such measure: what it comes to depends on the energies of both pictures in the
-layers at work, on the number of sweeps and on the size. So after every sweep it is measured how far the canvas
+layers at work, on the number of sweeps and on the size. So every few sweeps it is measured how far the canvas
 looks from the content (likeness.py), and the weight follows: up while that is more than `strength` stands for,
 down while it is less. An integral controller of logarithms, with a look ahead: slow against the sweeps that a
 picture takes to follow a new weight, and slower as steps fall. Levels go on from the weight of the one before.
@@ -13,16 +13,22 @@ from dataclasses import dataclass
 from math import exp, log
 
 # Distances that strengths stand for, evenly spaced from 0 to 1: interpolated in log-odds.
-AIMS = (0.06, 0.3, 0.52, 0.67, 0.85)
+AIMS = (0.06, 0.5, 0.76, 0.86, 0.94)
 # Log-odds of the distance that doubling the weight takes off, or so: where to begin.
 SLOPE = 0.3
-# Share of the difference in log-odds that the weight's logarithm moves by in a sweep of full steps; at most.
-GAIN, MOST = 0.35, 0.25
-# Sweeps that the distance is foreseen, as it has changed: a canvas that begins as the content is on its way.
-AHEAD = 4.0
-# Levels shorter than pictures are seen at are to be less far, by this power of their share of that length: what
-# they are enlarged to goes on from the content.
-COMING = 0.5
+# Sweeps from one adjustment to the next: looking costs about a quarter of a sweep of 512 pixels.
+EVERY = 3
+# Share of the difference in log-odds that the weight's logarithm moves by each time, at full steps; at most.
+GAIN, MOST = 0.9, 0.6
+# How far the distance is foreseen, in times what it has changed by: a canvas that begins as the content is on
+# its way.
+AHEAD = 1.3
+# Pictures that end shorter than pictures are seen at are to be less far, by this power of their share of that
+# length: their cells show more at once.
+SMALLER = 0.5
+# Levels are to be less far than the picture that they lead to, by this power of their share of its length (as
+# far as that is seen): what they are enlarged to goes on from the content.
+COMING = 0.2
 # Steps fall faster than adjustments: by this power of theirs.
 ROOT = 0.5
 # Distances are told apart within these.
@@ -30,6 +36,11 @@ LEAST = 1e-3
 # Factors of the first weight within which it stays. Where a picture cannot go as far as it is to in the sweeps
 # that there are, a weight that falls on and on would have a long way back.
 LEAST_FACTOR, LARGEST_FACTOR = 1 / 16, 1024.0
+
+
+def due(sweep: int, sweeps: int) -> bool:
+    """Whether the weight is adjusted after this sweep of so many of a level."""
+    return (sweep + 1) % EVERY == 0 or sweep + 1 == sweeps
 
 
 def aim_of(strength: float) -> float:
@@ -47,18 +58,18 @@ def first_weight(weight: float, strength: float) -> float:
 
 @dataclass(frozen=True)
 class Held:
-    """The content's weight in a sweep, and what distance from the content the sweep before it had found."""
+    """The content's weight, and what distance from the content was found when it was adjusted."""
 
     weight: float
     distance: float | None = None  # None: there was none at this level
 
 
 def adjusted(held: Held, distance: float, aim: float, pace: float, first: float) -> Held:
-    """The weight for the next sweep.
+    """The weight for the next sweeps.
 
     Args:
-        held: The weight of this sweep, and the distance before it.
-        distance: From the content, as this sweep has found it.
+        held: The weight so far, and the distance that it was adjusted at.
+        distance: From the content, as it is after this sweep.
         aim: What it is to be.
         pace: How fast to adjust: 1 for full steps.
         first: The weight that the render began with.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tilestyle.errors import PictureError
 
-PHOTOGRAPHS = ("coffee", "astronaut", "raccoon")
+PHOTOGRAPHS = ("coffee", "astronaut", "raccoon", "pagoda")
 # Painted by examples/paint.py.
 STYLES = ("swirls", "facets", "woodcut", "weave", "impasto", "mosaic", "watercolour", "inkwash", "pastel")
 NAMES = PHOTOGRAPHS + STYLES
