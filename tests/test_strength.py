@@ -19,7 +19,7 @@ from tilestyle import RenderConfig, render, renderer
 from tilestyle.balance import Balance
 from tilestyle.canvas import Canvas
 from tilestyle.cli.app import main
-from tilestyle.config import Optimiser, Precision
+from tilestyle.config import NetworkName, Optimiser, Precision
 from tilestyle.geometry import Box, Patch
 from tilestyle.job import Job
 from tilestyle.likeness import Looks
@@ -60,8 +60,7 @@ def test_a_picture_is_like_itself_and_like_nothing_else() -> None:
 
 def test_it_is_the_same_whatever_network_renders() -> None:
     seen = []
-    for network in ("wavelet", "vgg16"):
-        weights = "random" if network == "vgg16" else None
+    for network, weights in ((NetworkName.WAVELET, None), (NetworkName.VGG16, "random")):
         config = RenderConfig(network=network, weights=weights, size=80, precision=Precision.FP32)
         task = prepare(STYLE, config, CONTENT)
         extent, at = task.levels[-1].extent, Standing()

@@ -285,6 +285,9 @@ class RenderConfig:
     optimiser: Optimiser = Optimiser.ADAM
     # Of Adam; how far L-BFGS goes at first.
     learning_rate: float = ruled(0.02, "a number above 0, 1e6 at most", lambda rate: 0 < rate <= 1e6)
+    # How fast it falls from level to level: by this power of how much longer a level is than the coarsest. None:
+    # by network, and whether there is a content (plan.falloff).
+    learning_rate_falloff: float | None = ruled(None, "a number from 0 to 4", between(0, 4))
     # Pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for.
     history: int | None = ruled(None, COUNT, between(1, LARGEST))
     # Iterations of L-BFGS from one clamping of pixels to the next.
@@ -403,9 +406,24 @@ FILES = frozenset(each.name for each in fields(RenderConfig) if FILE in each.met
 
 # What a drift and a zoom are rendered with: see drift.py and zoom.py; their levels follow from their size.
 DRIFT = RenderConfig(
-    size=512, sweeps=10, learning_rate=0.05, content_weight=0.1, palette_weight=0.0, level_ratio=2
+    size=512,
+    sweeps=10,
+    learning_rate=0.05,
+    learning_rate_falloff=0.0,
+    content_weight=0.1,
+    palette_weight=0.0,
+    level_ratio=2,
 )
 # Larger steps set off a swing from sweep to sweep, which so few of them do not calm: noise that stays.
-ZOOM = RenderConfig(size=512, sweeps=8, learning_rate=0.01, palette_weight=0.0, arrangement_weight=0)
+ZOOM = RenderConfig(
+    size=512, sweeps=8, learning_rate=0.01, learning_rate_falloff=0.0, palette_weight=0.0, arrangement_weight=0
+)
 # Super-resolution: content and colours are held by its anchor, the style by its own scale.
-UPSCALE = RenderConfig(sweeps=60, content_weight=0.05, palette_weight=0.0, anchor_weight=30.0, turn_style=True)
+UPSCALE = RenderConfig(
+    sweeps=60,
+    learning_rate_falloff=0.0,
+    content_weight=0.05,
+    palette_weight=0.0,
+    anchor_weight=30.0,
+    turn_style=True,
+)

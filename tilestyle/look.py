@@ -33,6 +33,7 @@ LOOK = (
     # How the canvas is stepped.
     "optimiser",
     "learning_rate",
+    "learning_rate_falloff",
     "history",
     "round",
     "sampler",
@@ -64,7 +65,7 @@ APART = {
 # Settings that mean nothing once another is given in their place.
 FOLLOWING = {
     "network": NETWORK,
-    "optimiser": ("history", "round", "learning_rate"),
+    "optimiser": ("history", "round", "learning_rate", "learning_rate_falloff"),
     "quality": ("sweeps",),
     "sweeps": ("quality",),
 }

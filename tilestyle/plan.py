@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, cos, log, pi
 
-from tilestyle.config import SCHEDULES, RenderConfig
+from tilestyle.config import SCHEDULES, NetworkName, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry import Extent, extent, rounded_up
 
+# Unless it is given, of trained networks and pictures with a content.
+FALLOFF = 0.75
+# Least share of the learning rate that a level has: fine levels of a poster have few sweeps.
+LEAST_RATE = 0.35
 # Cotangents are of the canvas one sweep ago; 1 is where they would be now if they went on as they came. What it
 # is worth: benchmarks.ablations.
 LEAD = 1.0
@@ -24,6 +28,7 @@ class Level:
     share: float  # long side of its picture over that of the finished one
     scale_odds: tuple[float, ...]  # of patches at scales 1, 2, 4, ...
     side: int  # largest patch side
+    rate: float = 1.0  # share of the learning rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Pyramid:
     coarsest: float  # long side of the first picture, pixels
     side: int  # largest patch side
     unit: int  # deepest stride in use
+    falloff: float = 0.0  # power of its size by which a level's learning rate falls
 
     @property
     def least(self) -> int:
@@ -65,7 +71,8 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
         side = _local_side(config, max(size), pyramid)
         odds = _odds(config.scale_odds, max(size) + 2 * config.margin, side)
         around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1), config.repeats)
-        result.append(Level(index, around, _sweeps(config, index), share, odds, side))
+        rate = max(LEAST_RATE, min(1.0, pyramid.coarsest / (share * long_side)) ** pyramid.falloff)
+        result.append(Level(index, around, _sweeps(config, index), share, odds, side, rate))
     return tuple(result)
 
 
@@ -85,9 +92,20 @@ def _sweeps(config: RenderConfig, index: int) -> int:
     return config.sweeps or SCHEDULES[config.quality].sweeps(index)
 
 
+def falloff(config: RenderConfig, *, with_content: bool) -> float:
+    """The power of its size by which a level's learning rate falls; the coarsest has all of it.
+
+    Coarse levels find forms, which takes large steps; fine ones draw on them, and large steps leave grain.
+    Textures and `wavelet` are the better for large steps throughout (docs/algorithm.md).
+    """
+    if config.learning_rate_falloff is not None:
+        return config.learning_rate_falloff
+    return FALLOFF if with_content and config.network is not NetworkName.WAVELET else 0.0
+
+
 def step_size(config: RenderConfig, level: Level, sweep: int) -> float:
     """Step size of a sweep: constant for half a level, then falling to a tenth on a half cosine."""
-    return config.learning_rate * pace(level, sweep)
+    return config.learning_rate * level.rate * pace(level, sweep)
 
 
 def pace(level: Level, sweep: int) -> float:

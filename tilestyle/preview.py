@@ -24,7 +24,7 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry import Box
 from tilestyle.images import Picture, Source, contact_sheet, cropped, gathered, source_from
 from tilestyle.palette import Palette, palette_of
-from tilestyle.plan import Level, Pyramid, levels
+from tilestyle.plan import Level, Pyramid, falloff, levels
 from tilestyle.planes import Memory
 from tilestyle.preparation import prepare
 from tilestyle.printing import Ready, with_guides
@@ -246,7 +246,8 @@ def _finer(ready: Ready, share: float) -> list[Level]:
             max(cast(Source, style.picture).height, cast(Source, style.picture).width) for style in ready.styles
         )
         coarsest = max(coarsest, long_side * min(1.0, COARSEST_STYLE / shown))
-    pyramid = Pyramid(min(coarsest, long_side), long_side, 1)
+    fall = falloff(config, with_content=ready.content is not None)
+    pyramid = Pyramid(min(coarsest, long_side), long_side, 1, fall)
     worth = share * config.level_ratio**0.5
     ladder = levels(ready.height, ready.width, config, pyramid)
     return [level for level in ladder if share < level.share and (worth < level.share or level.share == 1.0)]
@@ -270,6 +271,8 @@ def _refined(
         init=cast(Any, window.part(box, size)),
         coarsest=max(box.height, box.width),
         sweeps=level.sweeps,
+        learning_rate=ready.config.learning_rate * level.rate,
+        learning_rate_falloff=0.0,
         tileable=None,
     )
     return Window(box, size, _rendered(ready, model, config, content, stop))

@@ -40,7 +40,7 @@ from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.networks.registry import load_network
 from tilestyle.networks.scale import faint_energies
 from tilestyle.objective import Weights
-from tilestyle.plan import Level, Pyramid, levels, picture_size
+from tilestyle.plan import Level, Pyramid, falloff, levels, picture_size
 from tilestyle.ranks import ALONE, Ranks
 from tilestyle.strength import aim_of, first_weight
 
@@ -182,6 +182,7 @@ def planned(
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
     else:
         style_side = config.style_scale * max(size)
+    fall = falloff(config, with_content=pictures.content is not None)
     work = Work(
         seen.network,
         seen.weights.style_layers,
@@ -197,7 +198,7 @@ def planned(
     )
 
     def steps(side: int) -> tuple[Level, ...]:
-        return levels(*size, config, Pyramid(min(coarsest, max(size)), side, seen.unit))
+        return levels(*size, config, Pyramid(min(coarsest, max(size)), side, seen.unit, fall))
 
     def need(side: int, *, kept: bool = False, mapped: bool = False, history: int = 0) -> Footprint:
         task = replace(work, kept=kept, mapped=mapped, history=history)

@@ -67,6 +67,7 @@ def textured(style: PathLike, config: RenderConfig, watch: Watch) -> Tensor:
         coarsest=usual.coarsest,
         level_ratio=usual.level_ratio,
         learning_rate=usual.learning_rate,
+        learning_rate_falloff=usual.learning_rate_falloff,
         sweeps=None,
         quality=Quality.DRAFT,
     )
