@@ -285,8 +285,8 @@ class RenderConfig:
     optimiser: Optimiser = Optimiser.ADAM
     # Of Adam; how far L-BFGS goes at first.
     learning_rate: float = ruled(0.02, "a number above 0, 1e6 at most", lambda rate: 0 < rate <= 1e6)
-    # How fast it falls from level to level: by this power of how much longer a level is than the coarsest. None:
-    # by network, and whether there is a content (plan.falloff).
+    # How fast it falls from level to level: by this power of how much longer a level is than the coarsest.
+    # None: by network, and whether there is a content (plan.falloff).
     learning_rate_falloff: float | None = ruled(None, "a number from 0 to 4", between(0, 4))
     # Pairs of vectors that L-BFGS remembers; None: 10, or what there is memory for.
     history: int | None = ruled(None, COUNT, between(1, LARGEST))

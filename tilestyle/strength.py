@@ -3,8 +3,9 @@
 A weight of the content is no such measure: what it comes to depends on the energies of both pictures in the
 layers at work, on the number of sweeps and on the size. So every few sweeps it is measured how far the canvas
 looks from the content (likeness.py), and the weight follows: up while that is more than `strength` stands for,
-down while it is less. An integral controller of logarithms, with a look ahead: slow against the sweeps that a
-picture takes to follow a new weight, and slower as steps fall. Levels go on from the weight of the one before.
+down while it is less. It follows by a share: a proportional controller of logarithms, with a look ahead. It
+takes up most of what pairs of pictures differ by, and leaves a strong pattern or a strong form some of its own.
+Levels go on from the weight of the one before.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from dataclasses import dataclass
 from math import exp, log
 
 # Distances that strengths stand for, evenly spaced from 0 to 1: interpolated in log-odds.
-AIMS = (0.06, 0.5, 0.76, 0.86, 0.94)
+AIMS = (0.06, 0.5, 0.75, 0.86, 0.94)
 # Log-odds of the distance that doubling the weight takes off, or so: where to begin.
 SLOPE = 0.3
 # Sweeps from one adjustment to the next: looking costs about a quarter of a sweep of 512 pixels.
 EVERY = 3
-# Share of the difference in log-odds that the weight's logarithm moves by each time, at full steps; at most.
-GAIN, MOST = 0.9, 0.6
+# What the weight's logarithm is from that of the first weight, in times of the difference in log-odds: of what
+# pairs of pictures differ by at one weight, about 1 / (1 + RESPONSE SLOPE / log 2) is left.
+RESPONSE = 4.0
+# Share of the way there that it goes each time, at full steps; and how far at most.
+GAIN, MOST = 0.25, 0.6
 # How far the distance is foreseen, in times what it has changed by: a canvas that begins as the content is on
 # its way.
 AHEAD = 1.3
@@ -76,8 +80,9 @@ def adjusted(held: Held, distance: float, aim: float, pace: float, first: float)
     """
     before = distance if held.distance is None else held.distance
     ahead = _odds(distance) + AHEAD * (_odds(distance) - _odds(before))
-    change = GAIN * (ahead - _odds(aim))
-    weight = held.weight * exp(pace * max(-MOST, min(MOST, change)))
+    wanted = log(first) + RESPONSE * (ahead - _odds(aim))
+    change = GAIN * pace * (wanted - log(held.weight))
+    weight = held.weight * exp(max(-MOST, min(MOST, change)))
     return Held(max(LEAST_FACTOR * first, min(LARGEST_FACTOR * first, weight)), distance)
 
 
