@@ -14,7 +14,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.resample import Filter
 from tilestyle.standing import Standing
-from tilestyle.strength import COMING, ROOT, SMALLER, Held, adjusted
+from tilestyle.strength import COMING, ROOT, Held, adjusted
 
 
 class Balance:
@@ -26,14 +26,15 @@ class Balance:
         self._at = at
         picture = level.extent.picture
         long_side = max(picture.height, picture.width)
-        share = min(1.0, SIDE / long_side)
-        last = job.levels[-1].extent.picture
-        finished = min(1.0, max(last.height, last.width) / SIDE)
-        # A level has not come as far as the picture will, and tells less of where a weight leads.
-        small = min(1.0, long_side / SIDE)
-        self._trust = small**2
-        if self._aim is not None:
-            self._aim *= finished**SMALLER * (small / finished) ** COMING
+        share = SIDE / long_side
+        self._trust = 1.0
+        if level.share < 1 and share > 1:
+            # It has not come as far as the picture will, and tells less of where a weight leads: it is seen as
+            # small as it is.
+            self._trust = share**-2
+            if self._aim is not None:
+                self._aim *= share**-COMING
+            share = 1.0
         self._size = Box(0, 0, *(max(1, round(share * side)) for side in (picture.height, picture.width)))
         self._weights: Tensor | None = None
         self._content: Looks | None = None

@@ -1,7 +1,7 @@
 """How far a picture looks from another: by features of a trained network, at the size at which one takes it in.
 
-Both pictures are seen at a long side of `SIDE` pixels, or what they have. The distance is a weighed mean over
-layers, from what is next to a pixel to what a thing is: one less the mean cosine of the features of each cell,
+Both pictures are seen at a long side of `SIDE` pixels. The distance is a weighed mean over
+layers, from strokes to things: one less the mean cosine of the features of each cell,
 each channel less its mean. It is 0 for the same picture and near 1 for one that has nothing to do with it. As
 channels count less their means, another palette as a whole is a small distance.
 
@@ -24,7 +24,7 @@ from tilestyle.networks.network import FeatureNetwork
 from tilestyle.networks.registry import load_network
 
 SIDE = 384  # long side at which pictures are seen, pixels
-LAYERS = {"relu1_1": 0.12, "relu5_1": 0.88}  # and their shares
+LAYERS = {"relu3_1": 0.5, "relu5_1": 0.5}  # and their shares
 STRIDE = 16  # of the deepest of them, pixels
 MARGIN = 16  # pixels put around a picture, so that no cell that counts sees what the network pads with
 FAINT = 1e-6  # least mean square of pixels less their mean: a picture that is flat is like nothing
@@ -38,7 +38,7 @@ class Looks:
         """See a picture.
 
         Args:
-            pixels: [3, h, w], sRGB in [0, 1], at most `SIDE` pixels long, on the host.
+            pixels: [3, h, w], sRGB in [0, 1], some `SIDE` pixels long, on the host.
             weights: How much of each pixel counts, [1, h, w]; None: all of it.
         """
         self._weights = weights

@@ -14,24 +14,21 @@ from dataclasses import dataclass
 from math import exp, log
 
 # Distances that strengths stand for, evenly spaced from 0 to 1: interpolated in log-odds.
-AIMS = (0.06, 0.5, 0.75, 0.86, 0.94)
+AIMS = (0.06, 0.45, 0.735, 0.84, 0.92)
 # Log-odds of the distance that doubling the weight takes off, or so: where to begin.
 SLOPE = 0.3
 # Sweeps from one adjustment to the next: looking costs about a quarter of a sweep of 512 pixels.
 EVERY = 3
 # What the weight's logarithm is from that of the first weight, in times of the difference in log-odds: of what
 # pairs of pictures differ by at one weight, about 1 / (1 + RESPONSE SLOPE / log 2) is left.
-RESPONSE = 4.0
+RESPONSE = 7.0
 # Share of the way there that it goes each time, at full steps; and how far at most.
 GAIN, MOST = 0.25, 0.6
 # How far the distance is foreseen, in times what it has changed by: a canvas that begins as the content is on
 # its way.
 AHEAD = 1.3
-# Pictures that end shorter than pictures are seen at are to be less far, by this power of their share of that
-# length: their cells show more at once.
-SMALLER = 0.5
-# Levels are to be less far than the picture that they lead to, by this power of their share of its length (as
-# far as that is seen): what they are enlarged to goes on from the content.
+# Coarse levels are to be less far than the picture that they lead to, by this power of their share of the
+# length that pictures are seen at: what they are enlarged to goes on from the content.
 COMING = 0.2
 # Steps fall faster than adjustments: by this power of theirs.
 ROOT = 0.5

@@ -71,5 +71,5 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool) -> None:
 
 
 # Pairs of content and style, and the style that a texture is made of.
-RENDERED = (("raccoon", "swirls"), ("coffee", "woodcut"))
+RENDERED = (("raccoon", "swirls"), ("pagoda", "impasto"))
 SYNTHESISED = "mosaic"
