@@ -14,7 +14,7 @@ from tilestyle.budget import worth_keeping
 from tilestyle.canvas import Canvas, framed
 from tilestyle.config import BUILT_IN, Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss
 from tilestyle.content import Content
-from tilestyle.content_cache import CachedContent
+from tilestyle.content_cache import CachedContent, RecentContent
 from tilestyle.covering import Around, covering
 from tilestyle.draw import Draw
 from tilestyle.errors import DivergedError
@@ -25,7 +25,7 @@ from tilestyle.moments import Moments
 from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.networks.weights import random_vgg
 from tilestyle.objective import Objective, Terms
-from tilestyle.plan import LEAD, Level, lead
+from tilestyle.plan import LEAD, PERIOD, PLACES, Level, lead
 from tilestyle.preparation import prepare
 from tilestyle.pull import Pull
 from tilestyle.reference import render_untiled
@@ -487,13 +487,46 @@ def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatc
         return features(self, patch)
 
     monkeypatch.setattr(Content, "features", counted)
-    for sweep in range(2 * renderer.PERIOD):
+    for sweep in range(2 * PERIOD):
         for patch in renderer.sampled(task, level, sweep):
             found = content.features(patch)["contour_1"]
             halo = patch.read.widened(24)
             exact = features(whole, Patch(halo, halo, 1))["contour_1"][:, :, 6:-6, 6:-6]
             torch.testing.assert_close(found, exact, rtol=2**-7, atol=2e-3)
     assert len(passes) == 2 * len(content._tiles)
+
+
+def test_a_patch_that_sees_all_of_the_canvas_comes_back_to_places_whose_content_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = job(CONTENT, patch=128, keep_content=True, **SMALL)
+    level = task.levels[-1]
+    assert task.returns(level)
+    plane = task.content_plane(level)
+    assert plane is not None
+    layers = task.weights.content_layers
+    content, plain = (
+        RecentContent(plane, task.network, layers, PLACES),
+        Content(plane, task.network, layers, 1),
+    )
+    passes: list[Patch] = []
+    features = Content.features
+
+    def counted(self: Content, patch: Patch) -> dict[str, Tensor]:
+        passes.append(patch)
+        return features(self, patch)
+
+    monkeypatch.setattr(Content, "features", counted)
+    seen: list[Patch] = []
+    for sweep in range(3 * PERIOD):
+        (patch,) = renderer.sampled(task, level, sweep)
+        seen.append(patch)
+        for layer, found in content.features(patch).items():
+            assert torch.equal(found, features(plain, patch)[layer])
+        assert len(content._recent) <= PLACES
+    assert len(passes) <= 3 * PLACES
+    assert len({*seen[:PERIOD]}) <= PLACES < len({*seen})
+    assert not job(CONTENT, patch=128, keep_content=False, **SMALL).returns(level)
 
 
 def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends() -> None:

@@ -23,7 +23,7 @@ class Balance:
     def __init__(self, job: Job, level: Level, at: Standing) -> None:
         """`at` keeps the weight from sweep to sweep, and from level to level."""
         self._aim, self._given, self._ranks = job.weights.aim, job.weights.content, job.ranks
-        self._at = at
+        self._at, self._network = at, job.network
         picture = level.extent.picture
         long_side = max(picture.height, picture.width)
         share = SIDE / long_side
@@ -42,7 +42,7 @@ class Balance:
             if job.layout is not None:  # what is of no region is the content anyway
                 styled = self._seen(job.layout, Filter.LINEAR).sum(0, keepdim=True).clamp(0, 1)
                 self._weights = styled if float(styled.max()) > 0 else None
-            self._content = Looks(self._seen(job.content), self._weights)
+            self._content = Looks(self._seen(job.content), self._weights, job.network)
 
     @property
     def weight(self) -> float:
@@ -65,7 +65,7 @@ class Balance:
         held = self._at.held or Held(self._given)
         away = None
         if self._content is not None and not self._content.flat:
-            away = self._content.distance(Looks(self._seen(canvas.picture()), self._weights))
+            away = self._content.distance(Looks(self._seen(canvas.picture()), self._weights, self._network))
         if away is not None:
             held = adjusted(held, away, self._aim, self._trust * pace**ROOT, self._given)
         self._at.held = Held(**self._ranks.told(asdict(held)))

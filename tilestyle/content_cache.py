@@ -1,4 +1,4 @@
-"""Content targets kept beside the canvas, for networks whose content costs much to see."""
+"""Content targets that are kept, for networks whose content costs much to see."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ from tilestyle.networks.network import FeatureNetwork, exact_halo
 from tilestyle.planes import Memory, Store, touched
 from tilestyle.style import inner
 from tilestyle.transfer import sent
+
+
+class RecentContent(Content):
+    """Content features of the last few places of patches that saw all of the canvas, as `Content` has them.
+
+    Such patches come back to the same few places for a while (renderer.sampled).
+    """
+
+    def __init__(self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], count: int) -> None:
+        """`plane` is the content with its margin, [3, H, W]; those of `count` places are kept."""
+        super().__init__(plane, network, layers, 1)
+        self._count = count
+        self._recent: dict[Patch, dict[str, Tensor]] = {}
+
+    def features(self, patch: Patch) -> dict[str, Tensor]:
+        """Features [1, C, h, w] of each layer over what the patch sees."""
+        found = self._recent.get(patch)
+        if found is None:
+            while len(self._recent) >= self._count:
+                del self._recent[next(iter(self._recent))]
+            found = self._recent[patch] = super().features(patch)
+        return found
 
 
 class CachedContent(Content):

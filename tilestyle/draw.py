@@ -51,6 +51,11 @@ class Draw:
         row, column = (first.integers(2, stream=1) % stride).tolist()
         return replace(self, stride=stride, phase=(row, column))
 
+    def returning(self, count: int, period: int) -> Draw:
+        """The same as one of `count` sweeps, in turn, for `period` sweeps; then of as many others."""
+        within = self.sweep % period
+        return replace(self, sweep=self.sweep - within + within % count)
+
     def start(self, axis: int, low: int, count: int) -> int:
         """A random position in [low, low + count) that is on the grid, for the rows (0) or columns (1)."""
         random = int(self.integers(2, stream=1)[axis])

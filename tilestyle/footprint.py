@@ -16,7 +16,7 @@ from tilestyle.autocorrelation import REACH
 from tilestyle.geometry import Extent
 from tilestyle.networks.network import FeatureNetwork, measuring_halo
 from tilestyle.networks.vgg import Vgg
-from tilestyle.plan import Level
+from tilestyle.plan import PLACES, Level
 from tilestyle.planes import RESIDENT, SMALL
 from tilestyle.resample import COLUMNS, READ, ROWS
 from tilestyle.similarity import SAMPLES
@@ -223,12 +223,17 @@ def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
 
 def _beside(work: Work) -> float:
     """Bytes a canvas pixel of what else grows with it: coarse layers' gradients, content, L-BFGS's history."""
-    network = work.network
-    octaves = network.octaves({*work.style_layers, *work.content_layers})
-    near = [network.layers[name] for layer, name in octaves.get(1, {}).items() if layer in work.content_layers]
-    kept = 2 * work.kept * sum(layer.channels / layer.stride**2 for layer in near)
+    octaves = work.network.octaves({*work.style_layers, *work.content_layers})
+    kept = _kept_bytes(work) if work.kept else 0
     remembered = PIXEL * (2 * work.history + VECTORS) if work.history else 0
     return kept + remembered + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
+
+
+def _kept_bytes(work: Work) -> float:
+    """Content features in 16 bits, bytes per pixel."""
+    octaves = work.network.octaves({*work.style_layers, *work.content_layers}).get(1, {})
+    layers = [work.network.layers[name] for layer, name in octaves.items() if layer in work.content_layers]
+    return 2 * sum(layer.channels / layer.stride**2 for layer in layers)
 
 
 def _anchored(pictures: Pictures, extent: Extent) -> float:
@@ -253,6 +258,8 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
         style = [name for layer, name in names.items() if layer in work.style_layers]
         if style:
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
+    if work.kept:  # where one patch sees all of a coarse level, in the places that it comes back to
+        most += PLACES * _seen(extent, side) * _kept_bytes(work) * network.dtype.itemsize / 2
     if work.local:
         most += side**2 * forward_bytes(network, work.style_layers)
     if work.arranged:  # a layer's cells less a mean, their gradient and what it is added to

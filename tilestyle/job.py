@@ -264,6 +264,10 @@ class Job:
         ]
         return max(strides, default=1)
 
+    def returns(self, level: Level) -> bool:
+        """Whether patches that see all of a canvas come back to a few places, of which content is kept."""
+        return self.content_kept and self._seen_whole(level) and self.config.sampler is Sampler.SWEEP
+
     def side_at(self, level: Level) -> int:
         """Largest patch side at a level, pixels."""
         return min(self.side, level.side) if self.config.locality else self.side

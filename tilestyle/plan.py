@@ -16,6 +16,9 @@ LEAST_RATE = 0.35
 # Cotangents are of the canvas one sweep ago; 1 is where they would be now if they went on as they came. What it
 # is worth: benchmarks.ablations.
 LEAD = 1.0
+# Where content features are kept: sweeps that have a grid of corners in common, so that features are computed
+# once in as many; and, where one patch sees all of the canvas, how many places it has in turn meanwhile.
+PERIOD, PLACES = 32, 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,12 @@ from tilestyle.covering import LAP, Around, covering, scattered
 from tilestyle.draw import Draw
 from tilestyle.geometry import Patch
 from tilestyle.job import Job
-from tilestyle.plan import Level, pace, step_size
+from tilestyle.plan import PERIOD, PLACES, Level, pace, step_size
 from tilestyle.ranks import Ranks
 from tilestyle.sight import Sight
 from tilestyle.standing import Careless, Standing, SweepObserver
 from tilestyle.stepper import Stepper, steps_at_once
 from tilestyle.strength import due
-
-# Sweeps that share a grid of corners where content features are kept, which are then computed once in as many.
-PERIOD = 32
 
 # What ranks say when they meet: the largest counts.
 DONE, PAUSE, STOP = range(3)
@@ -183,7 +180,8 @@ class Pause:
 
 def sampled(job: Job, level: Level, sweep: int) -> list[Patch]:
     """The patches of one sweep."""
-    draw = Draw(job.config.seed, level.index, sweep).aligned(job.grid(level), PERIOD)
+    draw = Draw(job.config.seed, level.index, sweep)
+    draw = draw.returning(PLACES, PERIOD) if job.returns(level) else draw.aligned(job.grid(level), PERIOD)
     if job.config.sampler is Sampler.WINDOWS:
         return scattered(level.extent, job.side_at(level), level.scale_odds, draw)
     scale = 2 ** draw.choice(level.scale_odds, stream=0)

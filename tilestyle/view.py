@@ -11,7 +11,7 @@ from tilestyle.arrangement import Arrangement, Together
 from tilestyle.canvas import Canvas, Reader, read
 from tilestyle.config import Normalise, Optimiser
 from tilestyle.content import Content
-from tilestyle.content_cache import CachedContent
+from tilestyle.content_cache import CachedContent, RecentContent
 from tilestyle.covering import Around, covering
 from tilestyle.distances import TINY
 from tilestyle.draw import Draw
@@ -21,7 +21,7 @@ from tilestyle.locality import Local
 from tilestyle.networks.network import exact_halo, measuring_halo
 from tilestyle.objective import Objective, StyleTerm, Terms, Weights
 from tilestyle.palette_term import Drawn, PaletteTerm
-from tilestyle.plan import Level
+from tilestyle.plan import PLACES, Level
 from tilestyle.planes import Folder, touched
 from tilestyle.pull import Pulled
 from tilestyle.ranks import Ranks, dealt
@@ -64,6 +64,8 @@ class View:
                 content = CachedContent(
                     goal.content, job.network, weights.content_layers, level.extent, self._side, store
                 )
+            elif look.scale == 1 and job.returns(level):
+                content = RecentContent(goal.content, job.network, weights.content_layers, PLACES)
             else:
                 content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
             content.faint = {name: job.faint[layer] for layer, name in look.names.items() if layer in job.faint}

@@ -16,7 +16,7 @@ from tilestyle.content import Content
 from tilestyle.geometry import Patch
 from tilestyle.job import Job
 from tilestyle.moments import MomentSum
-from tilestyle.renderer import PERIOD
+from tilestyle.plan import PERIOD, PLACES
 from tilestyle.sight import measured_every
 from tilestyle.style import target
 
@@ -68,7 +68,7 @@ def parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, float]:
     whole = {"distances": lambda: [goal.cotangent(goals[layer]) for layer, goal in targets.items()]}
     share = dict.fromkeys(each, float(len(patches)))
     share[measuring] /= every
-    share["content features"] /= PERIOD if job.grid(level) > 1 else 1
+    share["content features"] /= PERIOD if job.grid(level) > 1 else PERIOD / PLACES if job.returns(level) else 1
     found = {name: share[name] * _typical(run, job) for name, run in each.items()}
     return found | {name: _typical(run, job) for name, run in whole.items()}
 
