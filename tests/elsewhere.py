@@ -3,21 +3,37 @@
 Tensors on it compute as tensors do, so a render gives the same numbers as on the host; but they cannot be
 mixed with tensors of the host, and have no numpy arrays. It bears the name of torch's `meta` device, which has
 no memory of its own to be taken by mistake.
+
+Counted are kernels, and copies in both directions with their bytes. A copy that CUDA would have the host wait
+for is a stall: all but those that are asked for without waiting, between the device and contiguous pinned
+memory.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 DEVICE = torch.device("meta")
 # Copies from one device to another are what these are for; indices may lie on the host.
 CROSSING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_"}
+# Neither views nor kernels.
+FREE = {
+    "aten::_local_scalar_dense",
+    "aten::_unsafe_view",
+    "aten::empty",
+    "aten::empty_like",
+    "aten::empty_strided",
+    "aten::lift_fresh",
+    "aten::new_empty",
+    "aten::new_empty_strided",
+}
 
 
 class There(Tensor):
@@ -68,7 +84,17 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.computed = 0  # operations
-        self.waited: Counter[str] = Counter()  # of those, that the host waits for, by name
+        self.waited: Counter[str] = Counter()  # of those, that leave the device, by name
+        self._pinned: dict[int, torch.UntypedStorage] = {}  # by where they begin
+        self.locked: list[int] = []  # bytes of each
+        self.rounded: set[str] = set()  # operations with numbers that are rounded, in place or not
+        self.reset()
+
+    def reset(self) -> None:
+        """Count from here on."""
+        self.launches: Counter[str] = Counter()  # kernels on the device, by name
+        self.stalls: Counter[str] = Counter()  # what the host waits for, by where
+        self.sent = self.landed = 0  # bytes from the host, and to it
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -78,8 +104,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute on the host, but as the device would."""
         kwargs = dict(kwargs or {})
-        flat, _ = tree_flatten((args, kwargs))
-        tensors = [x for x in flat if isinstance(x, Tensor)]
+        tensors = _tensors((args, kwargs))
         there = [x for x in tensors if isinstance(x, There)]
         name = func._schema.name
         if there and name not in CROSSING and any(x.ndim for x in tensors if not isinstance(x, There)):
@@ -88,16 +113,75 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kwargs.get("device") is not None:
             stays = torch.device(kwargs["device"]) == DEVICE
             kwargs["device"] = torch.device("cpu")
-        found = func(*tree_map(_here, args), **tree_map(_here, kwargs))
+        pinned = bool(kwargs.pop("pin_memory", False)) and not stays
+        found = func(*_mapped(_here, args), **_mapped(_here, kwargs))
         if name == "aten::_local_scalar_dense":
             stays = False
+        if pinned:
+            storage = found.untyped_storage()
+            self._pinned[storage.data_ptr()] = storage
+            self.locked.append(storage.nbytes())
+        if (there or stays) and not func.is_view:
+            self._count(name, args, kwargs, there=there, found=None if stays else found)
         self.computed += bool(there)
         if not stays:
             self.waited[name.removeprefix("aten::")] += bool(there)
             return found
         if name.endswith("_"):  # in place
             return args[0]
-        return tree_map(lambda x: There(x) if isinstance(x, Tensor) else x, found)
+        return _mapped(lambda x: There(x) if isinstance(x, Tensor) else x, found)
+
+    def _count(self, name: str, args: Any, kwargs: Any, *, there: list[There], found: Any) -> None:
+        """Count an operation, the bytes it takes across, and whether the host has to wait for it.
+
+        `found` is what comes of it on the host, if it leaves the device.
+        """
+        if name not in FREE:
+            self.launches[name.removeprefix("aten::")] += 1
+        if any(x.is_floating_point() for x in there):
+            self.rounded.add(name.removeprefix("aten::").rstrip("_"))
+        if found is not None:
+            self.landed += sum(x.nbytes for x in _tensors(found))
+            if name != "aten::copy_" or not self._is_free(args[0], args[2:], kwargs):
+                self._stall(name)
+            return
+        host = [x for x in _tensors((args, kwargs)) if not isinstance(x, There)] if name in CROSSING else []
+        if host:
+            self.sent += sum(x.nbytes for x in host)
+            copied = args[1] if name == "aten::copy_" else args[0]
+            waiting = () if name == "aten::_to_copy" else args[2:]
+            if len(host) > 1 or copied is not host[0] or not self._is_free(copied, waiting, kwargs):
+                self._stall(name)
+
+    def _is_free(self, memory: Tensor, waiting: Any, kwargs: Any) -> bool:
+        """Whether a copy from or to this memory of the host is not waited for."""
+        if not memory.numel():
+            return True
+        asked = kwargs.get("non_blocking") or any(waiting)
+        return bool(asked) and memory.is_contiguous() and memory.untyped_storage().data_ptr() in self._pinned
+
+    def _stall(self, name: str) -> None:
+        frames = [frame for frame in traceback.extract_stack() if "/tilestyle/" in frame.filename]
+        place = f"{frames[-1].filename.split('/tilestyle/')[-1]}: {frames[-1].line}" if frames else "elsewhere"
+        self.stalls[f"{name.removeprefix('aten::')} in {place}"] += 1
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """All that are in it. (torch's own way takes ten times as long as a small operation.)"""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [x for part in value for x in _tensors(part)]
+    return _tensors([*value.values()]) if isinstance(value, dict) else []
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """The same with every part replaced."""
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(function, part) for part in value)
+    if isinstance(value, dict):
+        return {key: _mapped(function, part) for key, part in value.items()}
+    return function(value)
 
 
 def _here(value: Any) -> Any:

@@ -245,10 +245,10 @@ def test_when_memory_runs_out_every_pixel_steps_once_a_sweep(
     Refusal(monkeypatch, {call: error})
     task = job(CONTENT, patch=128, **{**QUICK, "size": 180, "coarsest": 180})
     assert task.levels[0].extent.area > 128**2
-    halvings: list[int] = []
-    canvas, complete = rescue.persist(task, *quiet(), halvings.append)
+    told: list[Event] = []
+    canvas, complete = rescue.persist(task, *quiet(), told.append)
     assert complete
-    assert halvings == [64]
+    assert told == [PatchHalved(64)]
     assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
 
 
@@ -264,9 +264,9 @@ def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.Mon
     )
     task = replace(task, levels=task.levels[-1:], side=256)
     task = replace(task, levels=(replace(task.levels[0], index=0),))
-    halvings: list[int] = []
-    canvas, _ = rescue.persist(task, *quiet(), halvings.append)
-    assert halvings == [128, 64, 32]
+    told: list[Event] = []
+    canvas, _ = rescue.persist(task, *quiet(), told.append)
+    assert told == [PatchHalved(side) for side in (128, 64, 32)]
     assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import waves
-from tilestyle.canvas import Canvas, add, expanded, framed, read, reduced, resized, spread
+from tilestyle.canvas import Canvas, add, expanded, framed, places, read, reduced, resized, spread
 from tilestyle.geometry import Box, extent
 
 
@@ -87,3 +87,26 @@ def test_margins_wider_than_the_picture_are_filled(size: int, margin: int, unit:
 def test_pixels_must_fill_the_extent() -> None:
     with pytest.raises(ValueError, match="do not fill"):
         Canvas(extent(8, 8, 0, 8), torch.zeros(3, 8, 9))
+
+
+def test_boxes_gathered_are_what_is_read_under_them() -> None:
+    area = extent(24, 32, margin=4, unit=4)
+    canvas = Canvas(area, torch.rand(3, area.height, area.width))
+    canvas.steps.add_(torch.rand(1, area.height, area.width))
+    boxes = [Box(-3, 5, 7, 2), Box(0, -2, 3, 9), Box(area.height - 1, area.width - 1, 4, 1), Box(2, 90, 1, 1)]
+    there = places(boxes, area, torch.device("cpu"))
+    for name, found in canvas.gathered(there).items():
+        plane = canvas.planes[name]
+        assert torch.equal(found, torch.cat([read(plane, box).flatten(1) for box in boxes], 1))
+    before = canvas.pixels.clone()
+    changed = {name: plane.index_select(1, there) for name, plane in flattened(canvas).items()}
+    changed["pixels"] = 1 - changed["pixels"]
+    canvas.scatter(there, changed)
+    inside = torch.zeros(area.height * area.width, dtype=torch.bool)
+    inside[there] = True
+    expected = torch.where(inside.view(area.height, area.width), 1 - before, before)
+    assert torch.equal(canvas.pixels, expected)
+
+
+def flattened(canvas: Canvas) -> dict[str, torch.Tensor]:
+    return {name: plane.flatten(1) for name, plane in canvas.planes.items()}

@@ -43,7 +43,7 @@ def test_over_patches_it_is_that_of_the_whole_canvas() -> None:
     task = job(CONTENT, patch=48, **SMALL)
     level = task.levels[-1]
     canvas = Canvas(level.extent, torch.rand(3, level.extent.height, level.extent.width))
-    usual, last = usual_roughness(task, level), level.sweeps - 1
+    usual = usual_roughness(task, level)
     assert usual is not None
     pixels = canvas.pixels.clone().requires_grad_()
     (expected,) = torch.autograd.grad(WEIGHT * fringes(pixels, usual) * level.extent.area, pixels)
@@ -51,8 +51,7 @@ def test_over_patches_it_is_that_of_the_whole_canvas() -> None:
     patches = covering(level.extent, 48, task.unit, Draw(3, 0, 0), around=Around(lap=LAP))
     assert len(patches) > 3
     for patch in patches:
-        part = term.gradient(canvas, patch.read, last)
-        assert part is not None
+        part = term.gradient(canvas.read(patch.read))
         rows = torch.arange(patch.owned.top, patch.owned.top + patch.owned.height)
         columns = torch.arange(patch.owned.left, patch.owned.left + patch.owned.width)
         own = part[:, rows[:, None] - patch.read.top, columns - patch.read.left]
@@ -70,10 +69,8 @@ def test_it_comes_at_the_end_and_can_be_left_out() -> None:
     coarse, fine = task.levels
     assert [is_finishing(task.config, fine, sweep) for sweep in range(8)] == [False] * 6 + [True] * 2
     assert not any(is_finishing(task.config, coarse, sweep) for sweep in range(8))
-    canvas = Canvas(fine.extent, task.start(fine))
-    assert Finish(task, fine).gradient(canvas, fine.extent.picture, 5) is None
-    assert Finish(task, fine).gradient(canvas, fine.extent.picture, 6) is not None
-    assert Finish(without, fine).gradient(canvas, fine.extent.picture, 7) is None
+    assert [Finish(task, fine).at(sweep) for sweep in (5, 6)] == [False, True]
+    assert not Finish(without, fine).at(7)
 
 
 def test_what_is_usual_is_looked_at_by_strips(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,8 @@ def test_ranks_compute_as_the_first_one_does(monkeypatch: pytest.MonkeyPatch) ->
     class Second:
         """A rank that hears from the first."""
 
+        beside = 1
+
         def told(self, value: Any = None) -> Any:
             """What the first has said."""
             return "bf16"

@@ -23,7 +23,7 @@ from tilestyle.agreement import check_company
 from tilestyle.covering import covering
 from tilestyle.draw import Draw
 from tilestyle.errors import RankError, SettingError
-from tilestyle.fixed_point import fixed, floating
+from tilestyle.fixed_point import fixed, fixed_together, floating
 from tilestyle.geometry import extent
 from tilestyle.networks.registry import load_network
 from tilestyle.progress import Event, Resumed
@@ -213,6 +213,13 @@ def test_what_is_for_one_process_is_said(settings: dict[str, Any]) -> None:
         check_company(configured(settings), 2)
 
 
+def test_fixed_point_together_is_that_of_each() -> None:
+    values = [torch.randn(4, 7) * 1e3, torch.tensor(float("inf")), torch.randn(5).exp(), torch.empty(0, 3)]
+    for one, found in zip(values, fixed_together(values), strict=True):
+        assert torch.equal(found, fixed(one))
+        assert found.shape == (3, *one.shape)
+
+
 def test_sums_in_fixed_point_have_no_order() -> None:
     values = torch.randn(1000, 7) * 10.0 ** torch.randint(-6, 9, (1000, 7))
     parts = torch.stack([fixed(row) for row in values])
@@ -288,6 +295,30 @@ def test_a_library_that_waits_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) 
 def test_a_single_patch_is_the_first_rank_s() -> None:
     assert split([5], 3) == [slice(0, 1), slice(0, 0), slice(1, 1)] or split([5], 3)[0] == slice(0, 1)
     assert [run.stop - run.start for run in split([1] * 10, 4)] in ([3, 2, 3, 2], [2, 3, 2, 3], [3, 2, 2, 3])
+
+
+@pytest.mark.parametrize(("beside", "threads"), [(1, 12), (4, 3), (5, 2), (16, 1)])
+def test_ranks_with_gpus_share_the_cores(beside: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(12)), raising=False)
+    assert ranks.threads_beside(beside) == threads
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert ranks.threads_beside(beside) == threads
+
+
+def test_a_program_has_its_threads_again_when_ranks_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+
+    def join() -> ranks.Ranks:
+        torch.set_num_threads(before + 1)
+        return ranks.ALONE
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(ranks, "_join", join)
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
+    with ranks.joined():
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_alone_there_is_nobody_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:

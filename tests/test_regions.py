@@ -11,7 +11,7 @@ from PIL import Image
 from tests.command import called
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, Style, render, renderer, texture
-from tilestyle.canvas import Canvas, framed
+from tilestyle.canvas import Canvas, framed, places
 from tilestyle.config import Optimiser, Precision, StyleLoss
 from tilestyle.covering import covering
 from tilestyle.draw import Draw
@@ -167,6 +167,9 @@ def test_regions_share_the_canvas_whatever_its_size() -> None:
             picture.top, picture.left + picture.width // 3 + 8, picture.height, picture.width // 3 - 16
         )
         assert float(regions.styled(middle).max()) == 0
+        under = places([picture, middle], level.extent, torch.device("cpu"))
+        each = [regions.styled(box).flatten(1) for box in (picture, middle)]
+        assert torch.equal(regions.styled_at(under), torch.cat(each, 1))
         assert sum(regions.shares) == pytest.approx(2 / 3, abs=0.1)
 
 

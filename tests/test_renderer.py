@@ -297,10 +297,10 @@ def test_the_host_holds_one_patch_at_a_time(
     begun, taken = [0], [0]
     launched, take = Sight._launched, stepper.Stepper.take
 
-    def launching(sight: Sight, canvas: Canvas, patch: Patch, draw: Draw) -> Any:
+    def launching(sight: Sight, *arguments: Any) -> Any:
         assert begun == taken  # no patch begins before the one before it has stepped
         begun[0] += 1
-        return launched(sight, canvas, patch, draw)
+        return launched(sight, *arguments)
 
     def taking(step: stepper.Stepper, patch: Patch, gradient: Tensor) -> None:
         take(step, patch, gradient)

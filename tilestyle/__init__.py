@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tilestyle.errors import TilestyleError
     from tilestyle.images import Picture
     from tilestyle.progress import (
+        CanvasMoved,
         Event,
         Finished,
         LevelStarted,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tilestyle.work import Work
 
 __all__ = [
+    "CanvasMoved",
     "Color",
     "ContentLoss",
     "Event",
@@ -77,6 +79,7 @@ _HOMES = {
     "errors": ("TilestyleError",),
     "images": ("Picture",),
     "progress": (
+        "CanvasMoved",
         "Event",
         "Finished",
         "LevelStarted",

@@ -14,6 +14,8 @@ from functools import cache
 
 import torch
 
+from tilestyle.device_memory import empty_caches, empty_pinned
+
 MMAP_THRESHOLD = -3  # mallopt's name for it
 # Blocks from this size on are given back at once where memory is bounded; where patches are small, or networks
 # narrow, from this share of a patch's memory on. A smaller size is stricter, and slower: every page of a block
@@ -26,13 +28,24 @@ USUAL = 32 * 2**20  # DEFAULT_MMAP_THRESHOLD_MAX of glibc on 64 bits
 _strict = False  # whether large blocks are returned at once
 
 
-def release() -> None:
-    """Return freed memory to the operating system, and cached device memory to the device: milliseconds."""
-    trim = _libc("malloc_trim")
-    if trim is not None:
-        trim(0)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def trim() -> None:
+    """Return freed memory of the host to the operating system: milliseconds."""
+    found = _libc("malloc_trim")
+    if found is not None:
+        found(0)
+
+
+def release(*, pinned: bool = False) -> None:
+    """The same, and cached device memory to the device, which it then has to be asked for anew.
+
+    Args:
+        pinned: Whether page-locked memory of the host that was freed is returned, too. Having it again takes a
+            while, so this is for when memory has run out or a render has ended.
+    """
+    trim()
+    empty_caches()
+    if pinned:
+        empty_pinned()
 
 
 def keep_nothing_large(patch: int | None = None) -> None:

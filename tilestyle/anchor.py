@@ -51,12 +51,14 @@ def shared_out(residual: Tensor, axis: int, pixels: range, factor: int) -> Tenso
     The gradient itself is the same over factor x factor pixels. The optimiser makes steps of one length of it,
     and the picture gets squares that no term takes away again: seen, and ugly. Smoothed, it leads down too.
     """
-    place = (torch.arange(pixels.start, pixels.stop) + 0.5) / factor - 0.5
+    place = (torch.arange(pixels.start, pixels.stop, device=residual.device) + 0.5) / factor - 0.5
     low = place.floor()
     ends = [(low + one).long().clamp(0, residual.shape[axis] - 1) for one in (0, 1)]
-    first, last = int(ends[0].min()), int(ends[1].max())
+    # What is read of a mapped residual, in whole numbers: a device is not asked.
+    first, last = ((2 * pixel + 1 - factor) // (2 * factor) for pixel in (pixels.start, pixels.stop - 1))
+    first, last = max(first, 0), min(last + 1, residual.shape[axis] - 1)
     part = residual.narrow(axis, first, last + 1 - first)
-    near, far = (part.index_select(axis, (end - first).to(part.device)) for end in ends)
+    near, far = (part.index_select(axis, end - first) for end in ends)
     share = (place - low).reshape([-1 if k == axis else 1 for k in range(3)]).to(part)
     return torch.lerp(near, far, share)
 

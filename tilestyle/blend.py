@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tilestyle.canvas import add
 from tilestyle.geometry import Extent, Patch
-from tilestyle.planes import Store, touched
+from tilestyle.planes import CPU, Store, touched
 
 # Weights rise to 1 at the middle of a window; a step is whole where they are above one eighth.
 FADE = 8
@@ -22,7 +22,7 @@ class Blend:
 
     def add(self, patch: Patch, gradient: Tensor) -> None:
         """Add what a patch says, [3, height, width] of its read box, fading towards the box's edges."""
-        weight = window(patch).to(gradient.device)
+        weight = window(patch, gradient.device)
         add(self._gradient, patch.read, gradient * weight)
         add(self._weight, patch.read, weight)
         touched(gradient, weight)
@@ -37,18 +37,18 @@ class Blend:
         return self._gradient[:, rows] / weight.clamp(min=1e-12), (FADE * weight).clamp(max=1)
 
 
-def window(patch: Patch) -> Tensor:
-    """Blend weights [1, height, width] of a read box: positive, falling linearly to its edges.
+def window(patch: Patch, device: torch.device = CPU) -> Tensor:
+    """Blend weights [1, height, width] of a read box, made where they are used: positive, falling to its edges.
 
     Over a halo's overlap the ramps of two neighbours sum to one; a window without halo is a pyramid.
     """
-    rows = _ramp(patch.read.height, patch.read.height - patch.owned.height)
-    columns = _ramp(patch.read.width, patch.read.width - patch.owned.width)
+    rows = _ramp(patch.read.height, patch.read.height - patch.owned.height, device)
+    columns = _ramp(patch.read.width, patch.read.width - patch.owned.width, device)
     return (rows[:, None] * columns[None])[None]
 
 
-def _ramp(length: int, overlap: int) -> Tensor:
+def _ramp(length: int, overlap: int, device: torch.device) -> Tensor:
     """Trapezoid over `length` pixels, rising and falling over `overlap` (or half the length, without)."""
     rise = overlap if overlap else length / 2
-    position = torch.arange(length) + 0.5
+    position = torch.arange(length, device=device) + 0.5
     return torch.minimum(position, length - position).div(rise).clamp(max=1)

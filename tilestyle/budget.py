@@ -9,17 +9,25 @@ from math import inf
 
 import torch
 
+from tilestyle import device_memory
 from tilestyle.available import available_memory
 from tilestyle.config import Precision, RenderConfig
-from tilestyle.errors import MemoryLimit, SettingError
+from tilestyle.drivable import obstacle
+from tilestyle.errors import DeviceError, MemoryLimit, SettingError
 from tilestyle.footprint import READING, Footprint
 from tilestyle.memory_size import bytes_of, size_of
 from tilestyle.networks.network import FeatureNetwork
+from tilestyle.notices import notice
+from tilestyle.shortage import in_one_line, is_device_failure, is_out_of_memory, reason_of
 
 # Patch sides to choose from. The side changes the pixels. The largest on a CPU is modest, so that nearly every
 # machine has the memory for it and chooses the same; cost per pixel and quality hardly depend on it. Precision
 # changes the pixels, too, and differs between CPUs: see `find_dtype`.
-SIDES = {"cpu": (512, 384, 256, 192, 128), "cuda": (1024, 768, 512, 384, 256, 128), "mps": (512, 384, 256, 128)}
+SIDES = {
+    "cpu": (512, 384, 256, 192, 128),
+    "cuda": (2048, 1536, 1024, 768, 512, 384, 256, 128),
+    "mps": (512, 384, 256, 128),
+}
 SMALL_SIDES = (448, 320, 224, 160, 96, 64)  # to choose from as well, where a limit was given
 # Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
 SHARE = 0.5
@@ -34,13 +42,16 @@ FIELDS = 4  # and receptive fields of it that a patch must be long
 
 
 def find_device(name: str) -> torch.device:
-    """The device of this name; `auto` is the first of CUDA, Apple's MPS and the CPU that is there.
+    """The device of this name; `auto` is the first of CUDA, Apple's MPS and the CPU that can be used.
 
     All but the CPU have their number, as those of tensors have; CUDA is initialised.
+
+    Raises:
+        SettingError: There is no such device.
+        DeviceError: The device is there and cannot be used.
     """
     if name == "auto":
-        others = "mps" if torch.backends.mps.is_available() else "cpu"
-        name = "cuda" if torch.cuda.is_available() else others
+        return _best_device()
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -52,8 +63,57 @@ def find_device(name: str) -> torch.device:
         raise SettingError(f"device {name!r} is not in this machine", hint="give --device auto or cpu")
     if device.type == "cpu":
         return device
-    current = torch.cuda.current_device() if device.type == "cuda" else 0
-    return torch.device(device.type, current if device.index is None else device.index)
+    with in_one_line("it was looked for", hint=f"check the driver, or give --device cpu instead of {name}"):
+        current = torch.cuda.current_device() if device.type == "cuda" else 0
+        found = torch.device(device.type, current if device.index is None else device.index)
+        reason = obstacle(found)
+    if reason:
+        raise DeviceError(
+            f"{found} cannot be used: {reason}", hint="install a torch that has them, or give --device cpu"
+        )
+    return found
+
+
+def check_own_card(name: str, beside: int) -> None:
+    """Refuse one card for several processes of a machine.
+
+    Args:
+        name: The device, as set.
+        beside: Processes on this machine that render together.
+    """
+    if beside > 1 and name.startswith("cuda:"):
+        raise SettingError(
+            f"device {name} is one card for all {beside} processes of this machine",
+            hint="give --device cuda: then each takes a card of its own",
+        )
+
+
+def _best_device() -> torch.device:
+    """What `auto` stands for; GPUs that cannot be used are left out, with a notice.
+
+    Of several cards that is the current one, as torch calls it, or the first that can be used.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("mps", 0) if torch.backends.mps.is_available() else torch.device("cpu")
+    reasons: list[str] = []
+    found = torch.device("cpu")
+    try:
+        current = torch.cuda.current_device()
+        for index in sorted(range(torch.cuda.device_count()), key=lambda index: (index != current, index)):
+            card = torch.device("cuda", index)
+            reason = obstacle(card)
+            if not reason:
+                found = card
+                break
+            reasons.append(reason)
+    except (RuntimeError, AssertionError) as error:
+        if not (is_device_failure(error) or is_out_of_memory(error)):
+            raise
+        reasons.append(f"the GPU cannot be started ({reason_of(error)})")
+    if reasons:
+        place = "the CPU" if found.type == "cpu" else str(found)
+        notice(f"computing on {place}, since {' and '.join(dict.fromkeys(reasons))}")
+    return found
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
@@ -85,18 +145,16 @@ def has_fast_bf16(device: torch.device) -> bool:
         )
     if told:
         return told == "1"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cuda":  # torch.cuda.is_bf16_supported answers for the current device
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     # Private in older versions of torch, public in no common way.
     tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return device.type == "cpu" and any(bool(test()) for test in tests if test)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that this process may still take."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return available_memory()
+    """Memory of the device that this process may still take; what torch keeps for it counts as free."""
+    return available_memory() if device.type == "cpu" else device_memory.free_bytes(device)
 
 
 @dataclass(frozen=True, slots=True)

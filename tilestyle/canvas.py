@@ -7,7 +7,8 @@ how they are stored; whatever goes over a whole plane does so a few rows at a ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from tilestyle.geometry import Box, Extent, mirrored, pieces
 from tilestyle.planes import Memory, Store, touched
 from tilestyle.ranks import ALONE, Ranks
 from tilestyle.resample import Filter, strips
+from tilestyle.transfer import sent
 
 # How a patch sees a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
 Reader = Callable[[Tensor, Box, int], Tensor]
@@ -68,6 +70,15 @@ class Canvas:
         """Writable views of all planes under the box, one for each part of it, with the part's corner."""
         for part, row, column in pieces(box, self.extent.height, self.extent.width):
             yield {name: _view(plane, part) for name, plane in self.planes.items()}, row, column
+
+    def gathered(self, places: Tensor) -> dict[str, Tensor]:
+        """Copies [C, n] of all planes at these places: rows times the width, plus columns."""
+        return {name: plane.flatten(1).index_select(1, places) for name, plane in self.planes.items()}
+
+    def scatter(self, places: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Write such copies back."""
+        for name, plane in self.planes.items():
+            plane.view(len(plane), -1).index_copy_(1, places, values[name])
 
     def picture(self) -> Tensor:
         """The picture without its margin: a view [3, h, w]."""
@@ -123,15 +134,18 @@ def _halved(window: Tensor, factor: int) -> Tensor:
     return window
 
 
-def expanded(plane: Tensor, box: Box, factor: int) -> Tensor:
+def expanded(plane: Tensor, box: Box, factor: int, device: torch.device | None = None) -> Tensor:
     """The adjoint of `reduced`, read through a box of the larger torus: [C, height, width].
 
-    `plane` [C, h, w] holds one cell for every factor x factor pixels; the first begins at pixel (0, 0).
+    `plane` [C, h, w] holds one cell for every factor x factor pixels; the first begins at pixel (0, 0). It is
+    expanded on the `device`, by default where it is.
     """
     reach = factor - 1
     top, left = ((start - 2 * reach) // factor for start in (box.top, box.left))
     bottom, right = ((end - 1 + reach) // factor for end in (box.top + box.height, box.left + box.width))
     window = _window(plane, Box(top, left, bottom + 1 - top, right + 1 - left))
+    if device is not None and device != plane.device:
+        window = sent(window, device, plane.dtype)
     for _ in range(factor.bit_length() - 1):
         for axis in (2, 1):
             count = window.shape[axis]
@@ -142,6 +156,26 @@ def expanded(plane: Tensor, box: Box, factor: int) -> Tensor:
             window = finer
     row, column = box.top - factor * top + reach, box.left - factor * left + reach
     return window[:, row : row + box.height, column : column + box.width]
+
+
+def places(boxes: Sequence[Box], extent: Extent, device: torch.device) -> Tensor:
+    """Where the pixels under boxes on the torus are, box by box and row by row: rows times width, plus columns.
+
+    Made on the device, of nothing but the corners.
+    """
+    areas = [box.area for box in boxes]
+    corners = [
+        (box.top, box.left, box.width, end - box.area)
+        for box, end in zip(boxes, accumulate(areas), strict=True)
+    ]
+    table = sent(torch.tensor([*zip(*corners, strict=True), areas]), device, torch.int64)
+    count = sum(areas)
+    which = torch.repeat_interleave(table[4], output_size=count)
+    top, left, width, start = table[:4].index_select(1, which)
+    offset = torch.arange(count, device=device).sub_(start)
+    row = offset.div(width, rounding_mode="floor")
+    column = offset.sub_(row * width).add_(left).remainder_(extent.width)
+    return row.add_(top).remainder_(extent.height).mul_(extent.width).add_(column)
 
 
 def add(plane: Tensor, box: Box, window: Tensor) -> None:

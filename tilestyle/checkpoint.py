@@ -1,4 +1,4 @@
-"""Checkpoints: a render killed at any moment goes on from the last, to the same bytes.
+"""Checkpoints: a render killed at any moment goes on from the last, on a CPU to the same bytes.
 
 A canvas in memory is copied into the work folder, with what has been seen of it. A mapped one is there already:
 its checkpoint is a journal of what it was wherever it is changed afterwards. Either becomes the checkpoint in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import torch
@@ -16,6 +17,7 @@ from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level
 from tilestyle.planes import touched
 from tilestyle.ranks import dealt
+from tilestyle.staging import Landing
 from tilestyle.view import Look, View, turned
 
 
@@ -51,21 +53,37 @@ class Coarse:
         if not alone:
             self._view.measure(canvas, draw, lasting=False)
         top, left = self._corner = patches[0].owned.top, patches[0].owned.left
-        for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
-            gradient = objective.gradient(self._view.window(canvas, patch), patch, draw, alone=alone)
-            box, inside = patch.owned, patch.inside
+        # A device is at work on the next patch while what it found for one is put in its place.
+        ahead = int(self._gradient.device != self._view.device)
+        pending: deque[tuple[Box, Landing]] = deque()
+
+        def landed() -> None:
+            box, landing = pending.popleft()
             cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
+            put(self._gradient, cells, landing.get())
+            touched(landing.get())
+            landing.done()
+
+        for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
+            gradient = objective.gradient(self._view.shown(canvas, patch), patch, draw, alone=alone)
+            inside = patch.inside
             rows = slice(inside.top, inside.top + inside.height)
             columns = slice(inside.left, inside.left + inside.width)
-            put(self._gradient, cells, gradient[:, rows, columns])
-            touched(gradient)
+            pending.append((patch.owned, Landing.of(gradient[:, rows, columns], self._gradient.device)))
+            if len(pending) > ahead:
+                landed()
+        while pending:
+            landed()
         self._ranks.meet()
 
-    def gradient(self, box: Box) -> Tensor:
-        """The gradient [3, height, width] of this sweep in the canvas pixels under a box."""
+    def gradient(self, box: Box, device: torch.device | None = None) -> Tensor:
+        """The gradient [3, height, width] of this sweep in the canvas pixels under a box.
+
+        On a device it is expanded there: what it is expanded from is fewer bytes.
+        """
         top, left = self._corner
         place = Box(box.top - top, box.left - left, box.height, box.width)
-        gradient = expanded(self._gradient, place, self._factor)
+        gradient = expanded(self._gradient, place, self._factor, device)
         touched(gradient)
         return gradient
 

@@ -8,6 +8,7 @@ TilestyleError
 ├── NetworkError (ValueError)       weights that are missing or do not fit
 ├── LayerError (ValueError)         a layer the network does not have
 ├── SettingError (ValueError)       a setting or device that makes no sense
+├── DeviceError (RuntimeError)      a device that fails, or that torch cannot drive
 ├── MemoryLimit (MemoryError)       a job that does not fit the memory it is given
 ├── RankError (RuntimeError)        a process, of several that make one picture, that is gone
 └── DivergedError (ArithmeticError) an optimisation that left the finite numbers
@@ -59,6 +60,10 @@ class LayerError(TilestyleError, ValueError):
 
 class SettingError(TilestyleError, ValueError):
     """A setting outside its range, or a device that is not there."""
+
+
+class DeviceError(TilestyleError, RuntimeError):
+    """A device that fails, or that this torch cannot drive."""
 
 
 class MemoryLimit(TilestyleError, MemoryError):

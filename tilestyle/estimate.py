@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
@@ -15,9 +14,10 @@ from tilestyle.networks.network import exact_halo
 from tilestyle.plan import Level, patches_of
 from tilestyle.planes import Memory
 from tilestyle.renderer import optimise
-from tilestyle.shortage import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory, may_be_out_of_memory
 from tilestyle.sight import measured_every
 from tilestyle.style import target
+from tilestyle.waiting import now
 
 SWEEPS = 3  # the first of which also pays for what libraries do once
 # Share of a render's work, and pixels times sweeps, that may be spent on asking how long it takes.
@@ -37,28 +37,28 @@ def seconds_for(job: Job) -> float | None:
     try:
         return _measured(job)
     except (RuntimeError, MemoryError, OSError) as error:
-        if not is_out_of_memory(error):
+        if not (is_out_of_memory(error) or may_be_out_of_memory(error)):
             raise
     release()  # only here, where the exception no longer holds on to the tensors of the frames it passed
     return None
 
 
 def _measured(job: Job) -> float:
-    ranks = job.ranks.count
+    ranks, device = job.ranks.count, job.network.device
     small, job = probe(job), replace(job, store=Memory(job.home))  # of this process alone
     moments = job.style_moments(small)
     goals = [{k: target(m, job.config) for k, m in found.items()} for found in moments]
     fixed = inf
     for _ in range(2):  # libraries' first time is longer
-        began = time.perf_counter()
+        began = now(device)
         for found, goal in zip(moments, goals, strict=True):
             for layer, distance in goal.items():
                 wanted = target(found[layer], job.config) if job.config.locality else distance
                 wanted.cotangent(found[layer])
-        fixed = min(fixed, time.perf_counter() - began)
-    ends = [time.perf_counter()]
+        fixed = min(fixed, now(device) - began)
+    ends = [now(device)]
     few = replace(job, levels=(replace(small, sweeps=SWEEPS),))
-    optimise(few, lambda level: None, lambda *sweep: ends.append(time.perf_counter()), lambda: False)
+    optimise(few, lambda level: None, lambda *sweep: ends.append(now(device)), lambda: False)
     sweep = min(after - before for before, after in pairwise(ends[1:]))
     pixel = max(sweep - fixed * distances(job, small), 0.0) / small.extent.area
     seconds = 0.0

@@ -6,9 +6,8 @@ from math import sqrt
 
 from torch import Tensor
 
-from tilestyle.canvas import ROWS, Canvas, read, resized
+from tilestyle.canvas import ROWS, resized
 from tilestyle.fringes import fringes_gradient, roughness
-from tilestyle.geometry import Box
 from tilestyle.job import Job
 from tilestyle.plan import Level, is_finishing
 from tilestyle.planes import touched
@@ -26,15 +25,16 @@ class Finish:
         self._usual = usual_roughness(job, level) if is_finishing(job.config, level, level.sweeps - 1) else None
         self._config = job.config
 
-    def gradient(self, canvas: Canvas, box: Box, sweep: int) -> Tensor | None:
-        """Gradient [3, height, width] of the term, times the canvas's pixels, under a box; None before the end.
+    def at(self, sweep: int) -> bool:
+        """Whether they add anything in this sweep."""
+        return self._usual is not None and is_finishing(self._config, self._level, sweep)
 
-        It is exact but for two pixels at the edges of the box.
+    def gradient(self, window: Tensor) -> Tensor:
+        """Gradient of the term, times the canvas's pixels, in a window [3, height, width] of the canvas.
+
+        It is exact but for two pixels at the edges of the window.
         """
-        if self._usual is None or not is_finishing(self._config, self._level, sweep):
-            return None
-        window = read(canvas.pixels, box)
-        touched(window)
+        assert self._usual is not None, "there is something to add"
         return fringes_gradient(window, self._usual).mul_(WEIGHT)
 
 

@@ -7,6 +7,9 @@ less than 2^-44 of each number added, itself a sum over a patch. A million of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -17,15 +20,31 @@ SPOILED = 2**52  # of the highest units: what stands for a larger one, or for no
 
 
 def fixed(values: Tensor) -> Tensor:
-    """Float32 numbers [...] as whole ones, int64 [3, ...], which can be added up."""
+    """Float32 numbers [...] as whole ones, int64 [3, ...], which can be added up.
+
+    All units at once, in few kernels. Products with powers of two are exact; so is what is left of a number of
+    units when the next higher ones are taken away, being the end of the same float32.
+    """
     good = values.abs() < LARGEST
-    rest, parts = torch.where(good, values, torch.zeros_like(values)), []
-    for unit in UNITS:  # exact: quotients by powers of two, and remainders
-        whole = (rest / unit).trunc()
-        rest = rest - whole * unit
-        parts.append(whole.long())
-    parts[0] = torch.where(good, parts[0], SPOILED)
-    return torch.stack(parts)
+    scales, carries = (x.view(-1, *[1] * values.ndim) for x in _factors(values.device))
+    whole = (scales * torch.where(good, values, 0.0)).trunc_()
+    whole[1:] -= whole[:-1] * carries
+    parts = whole.long()
+    parts[0].masked_fill_(~good, SPOILED)
+    return parts
+
+
+def fixed_together(values: Sequence[Tensor]) -> list[Tensor]:
+    """The same of several tensors at once."""
+    whole = fixed(torch.cat([each.flatten() for each in values]))
+    parts = torch.split(whole, [each.numel() for each in values], 1)
+    return [part.view(len(part), *each.shape) for part, each in zip(parts, values, strict=True)]
+
+
+@cache
+def _factors(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Units in 1, [3], and of each but the lowest how many there are in a higher one: sent to a device once."""
+    return torch.tensor([1 / unit for unit in UNITS]).to(device), torch.tensor(CARRIES).float().to(device)
 
 
 def floating(sums: Tensor) -> Tensor:

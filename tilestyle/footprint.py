@@ -20,6 +20,7 @@ from tilestyle.plan import PLACES, Level
 from tilestyle.planes import RESIDENT, SMALL
 from tilestyle.resample import COLUMNS, READ, ROWS
 from tilestyle.similarity import SAMPLES
+from tilestyle.staging import staged_bytes
 
 NUMBER = 4  # bytes of a float32
 PIXEL = 3 * NUMBER  # of a pixel
@@ -55,6 +56,9 @@ MATRIX = 72
 # at every frequency.
 LAGS = 20 * NUMBER * (2 * REACH + 2) ** 2
 WORKSPACE = 64  # eigendecomposition of the widest layer
+# On a device, of a pixel that a patch sees: places, bins and goals of its colours along ten directions, at all
+# scales together, and the colours with their gradients.
+COLOURS = 220
 # Matrices of distances, and of their slopes, that self-similarity has at a time; in float32.
 DISTANCES = 8
 
@@ -113,6 +117,7 @@ class Footprint:
     between: int  # host, when no patch is at work: reading, changing levels, writing
     loading: int  # host, before all that: the network, while it is made
     disk: int = 0  # in the work folder
+    staging: int = 0  # host, beside a device: page-locked memory for what goes there and back
 
     @property
     def device(self) -> int:
@@ -122,7 +127,7 @@ class Footprint:
     @property
     def host(self) -> int:
         """Beside such a device."""
-        return max(self.held + self.style, self.between, self.loading)
+        return max(self.held + self.style + self.staging, self.between, self.loading)
 
     @property
     def together(self) -> int:
@@ -166,6 +171,7 @@ def footprint(
         ),
         loading=_loading_bytes(work.network),
         disk=2 * (CANVAS + 2 * PIXEL * work.history) * extent.area,  # a checkpoint, and the one before it
+        staging=_staging_bytes(work, extent, own),
     )
 
 
@@ -202,6 +208,7 @@ def _mapped(
         + PIXEL * sum(area for area in pictures.areas if area > SMALL)
         + NUMBER * pictures.guides
         + extra,
+        staging=_staging_bytes(work, extent, own),
     )
 
 
@@ -258,6 +265,9 @@ def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> floa
         style = [name for layer, name in names.items() if layer in work.style_layers]
         if style:
             most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
+    if network.device.type != "cpu":  # while the answers and their cotangents are still there
+        answers = sum(network.layers[layer].channels / network.layers[layer].stride ** 2 for layer in layers)
+        most = max(most, _seen(extent, side) * (2 * network.dtype.itemsize * answers + COLOURS))
     if work.kept:  # where one patch sees all of a coarse level, in the places that it comes back to
         most += PLACES * _seen(extent, side) * _kept_bytes(work) * network.dtype.itemsize / 2
     if work.local:
@@ -288,6 +298,13 @@ def _glimpse_bytes(area: int) -> int:
     if area <= WATCHED**2:
         return 2 * PIXEL * area
     return round(PIXEL * (2 * WATCHED**2 + WATCHED * sqrt(area)))
+
+
+def _staging_bytes(work: Work, extent: Extent, side: int) -> int:
+    """Windows on their way to a device, and what comes back: of pixels that are stepped there, all planes."""
+    if work.network.device.type == "cpu":
+        return 0
+    return staged_bytes((PIXEL if work.blended else CANVAS) * _seen(extent, side))
 
 
 def _seen(extent: Extent, side: int) -> int:

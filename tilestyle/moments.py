@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tilestyle.fixed_point import fixed, floating
+from tilestyle.fixed_point import fixed, fixed_together, floating
 from tilestyle.ranks import Ranks
 from tilestyle.transfer import matrix_device, widest
 
@@ -92,7 +92,7 @@ class MomentSum:
                 count = torch.round(count * PARTS) / PARTS
             self._weighed = count if self._weighed is None else self._weighed + count
         if self._fixed:
-            total, products = fixed(total), fixed(products)
+            total, products = fixed_together([total, products])
         if self._sum is None or self._products is None:
             self._sum, self._products = total, products
         else:

@@ -255,7 +255,8 @@ class Objective:
         if not cells.area:
             return
         rows, columns = (
-            torch.from_numpy(x).to(features.device) for x in sampled(cells, at.draw, at.patch.read)
+            sent(torch.from_numpy(x), features.device, torch.int64)
+            for x in sampled(cells, at.draw, at.patch.read)
         )
         least, unit = self._content.least_norm(layer), self._content.energy[layer]
         ours, theirs = (values[0][:, rows, columns].float() for values in (features, wanted))

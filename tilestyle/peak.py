@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from tilestyle.allocator import release
+from tilestyle.device_memory import forget_peak, peak_bytes
 
 STATUS = Path("/proc/self/status")  # Linux alone has it
 CLEAR = Path("/proc/self/clear_refs")
@@ -18,16 +19,16 @@ CLEAR = Path("/proc/self/clear_refs")
 class Peak:
     """Counts from where it is made: with the libraries loaded, before any picture is.
 
-    What a budget is held to: on CUDA what torch has reserved of the device, else the process's resident memory
-    above that of its libraries.
+    What a budget is held to: on CUDA and Apple's Metal what torch has reserved of the device, else the
+    process's resident memory above that of its libraries.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         release()
         self._before = 0
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        if device.type != "cpu":
+            forget_peak(device)
             return
         self._before = psutil.Process().memory_info().rss
         # Linux forgets its high-water mark when asked; elsewhere, loading the libraries may have set it.
@@ -36,8 +37,8 @@ class Peak:
 
     def bytes(self) -> int:
         """The peak since."""
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_reserved(self._device)
+        if self._device.type != "cpu":
+            return peak_bytes(self._device)
         return max(_resident() - self._before, 0)
 
 

@@ -72,6 +72,11 @@ class PatchHalved:
 
 
 @dataclass(frozen=True, slots=True)
+class CanvasMoved:
+    """Memory of the device ran out; the render goes on with its canvas in RAM."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The render was asked to stop, and what is done has been kept, if it is kept at all.
 
@@ -87,7 +92,7 @@ class Finished:
     seconds: float
 
 
-Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | Stopped | Finished
+Event = Started | Resumed | LevelStarted | SweepDone | PatchHalved | CanvasMoved | Stopped | Finished
 
 # Called between sweeps; the render waits for it. Its exceptions become a warning (watching.py).
 Observer = Callable[[Event], None]

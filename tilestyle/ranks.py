@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from tilestyle.device_memory import current_card, make_current
 from tilestyle.errors import RankError, SettingError, TilestyleError
 from tilestyle.geometry import Patch
 
@@ -247,6 +248,7 @@ def joined() -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield ALONE
         return
+    card, threads = current_card(), torch.get_num_threads()
     ranks = _join()
     before = signal.signal(signal.SIGTERM, _terminated(ranks))
     try:
@@ -258,6 +260,9 @@ def joined() -> Iterator[Ranks]:
         dist.destroy_process_group()
     finally:
         signal.signal(signal.SIGTERM, before)
+        make_current(card)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
 
 
 def _join() -> Ranks:
@@ -270,6 +275,8 @@ def _join() -> Ranks:
         )
     if gpus:
         torch.cuda.set_device(local)
+        if os.environ.get("OMP_NUM_THREADS") == "1":  # what torchrun gives where nobody said anything
+            torch.set_num_threads(threads_beside(beside))
     # torchrun keeps its store when it starts ranks again: nobody must hear what the last ones said.
     attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {os.environ['WORLD_SIZE']}"
     seconds = joining_seconds()
@@ -300,6 +307,18 @@ def _join() -> Ranks:
             f"the ranks cannot find each other ({_reason(error)})", hint="start them with torchrun"
         ) from error
     return Ranks(index, count, beside, link=_Link(PrefixStore(f"tilestyle {attempt}", store)))
+
+
+def threads_beside(beside: int) -> int:
+    """Threads of one of several ranks on a machine, each with a GPU: its share of the cores.
+
+    Without GPUs ranks have as many as they are given: there, pixels depend on it.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return max(1, cores // beside)
 
 
 def joining_seconds() -> float:

@@ -34,6 +34,7 @@ class Regions:
 
     def __init__(self, plane: Tensor) -> None:
         self._plane = plane
+        self._last: tuple[Patch, torch.device, Places] | None = None
         self.shares = [0.0] * len(plane)  # of the canvas
         self.partial = False  # whether there are pixels that are of none, or not wholly
         largest, smallest = [], []  # in blocks: patches ask, and should not wait for a device
@@ -52,8 +53,11 @@ class Regions:
         """How much of every pixel under a box is of any region, [1, height, width]."""
         window = read(self._plane, box)
         touched(window)
-        total = window.sum(0, keepdim=True)
-        return torch.where(total > 1 - ROUNDING, 1.0, total)
+        return _styled(window)
+
+    def styled_at(self, places: Tensor) -> Tensor:
+        """The same of pixels by their place on the canvas (canvas.places), [1, n]."""
+        return _styled(self._plane.flatten(1).index_select(1, places))
 
     def expose(self, pixels: Tensor, content: Tensor) -> None:
         """Let the content [3, H, W] show through pixels [3, H, W], in place, where they are of no region."""
@@ -71,7 +75,16 @@ class Regions:
         return window.argmax(0)
 
     def under(self, patch: Patch, device: torch.device) -> Places:
-        """The weights at the cells of a patch."""
+        """The weights at the cells of a patch; on a device, where several terms ask, they are sent once."""
+        if self._last is not None and self._last[:2] == (patch, device):
+            return self._last[2]
+        self._last = None  # before there are others
+        found = self._under(patch, device)
+        if device.type != "cpu":
+            self._last = patch, device, found
+        return found
+
+    def _under(self, patch: Patch, device: torch.device) -> Places:
         box, (_, height, width) = patch.read, self._plane.shape
         down = np.unique(np.arange(box.top, box.top + box.height) % height // BLOCK)
         across = np.unique(np.arange(box.left, box.left + box.width) % width // BLOCK)
@@ -81,6 +94,11 @@ class Regions:
         touched(window, times=patch.scale**2)
         everywhere = {region for region in regions if whole[region].all()}
         return Places(regions, everywhere, sent(window, device, torch.float32))
+
+
+def _styled(weights: Tensor) -> Tensor:
+    total = weights.sum(0, keepdim=True)
+    return torch.where(total > 1 - ROUNDING, 1.0, total)
 
 
 class Places:

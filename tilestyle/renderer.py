@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tilestyle import lbfgs
 from tilestyle.allocator import release
+from tilestyle.ambient import isolated, on
 from tilestyle.balance import Balance
 from tilestyle.canvas import Canvas
 from tilestyle.config import Optimiser, Sampler
@@ -30,6 +31,7 @@ DONE, PAUSE, STOP = range(3)
 LevelObserver = Callable[[Level], None]
 
 
+@isolated
 def optimise(
     job: Job,
     begin: LevelObserver,
@@ -44,16 +46,17 @@ def optimise(
     """
     at = standing or Standing()
     improve = lbfgs.refine if job.config.optimiser is Optimiser.LBFGS else refine
-    for level in job.levels[max(at.level, 0) :]:
-        if level.index > at.level:
-            begin(level)
-            release()
-            at.canvas = started(job, level, at.canvas)
-            expose(job, level, at.canvas)
-            at.enter(level.index, at.canvas)
-            at.keeper.enter(at)
-        if at.canvas and at.sweep < level.sweeps and not improve(job, level, at.canvas, at, observe, stop):
-            return at.canvas, False
+    with on(job.network.device, deterministic=job.config.deterministic):
+        for level in job.levels[max(at.level, 0) :]:
+            if level.index > at.level:
+                begin(level)
+                release()
+                at.canvas = started(job, level, at.canvas)
+                expose(job, level, at.canvas)
+                at.enter(level.index, at.canvas)
+                at.keeper.enter(at)
+            if at.canvas and at.sweep < level.sweeps and not improve(job, level, at.canvas, at, observe, stop):
+                return at.canvas, False
     if at.canvas is None:
         raise ValueError("a job has at least one level")
     return at.canvas, True
@@ -100,7 +103,8 @@ def refine(
         pause = Pause(ranks, stop, keeper.due if step.at_once else lambda: False)
         while True:
             at.deal(ranks)
-            for patch, gradient in sight.gradients(canvas, map(step.announced, pause.before(at.left)), sweep):
+            patches = map(step.announced, pause.before(at.left))
+            for patch, gradient in sight.gradients(canvas, patches, sweep, step.visits):
                 step.take(patch, gradient)
             said = pause.met()
             if said == DONE:

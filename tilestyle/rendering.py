@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from tilestyle.allocator import release
+from tilestyle.allocator import release, trim
+from tilestyle.ambient import isolated
 from tilestyle.budget import needed
 from tilestyle.canvas import Canvas, resized
 from tilestyle.checkpoint import Checkpoints
@@ -23,7 +24,6 @@ from tilestyle.progress import (
     Finished,
     LevelStarted,
     Observer,
-    PatchHalved,
     Resumed,
     Started,
     Stopped,
@@ -31,9 +31,11 @@ from tilestyle.progress import (
 )
 from tilestyle.rescue import persist
 from tilestyle.shortage import in_one_line
+from tilestyle.staging import forget
 from tilestyle.watching import guarded
 
 
+@isolated
 @in_one_line("the picture was rendered")
 def run(
     job: Job,
@@ -71,7 +73,7 @@ def run(
         tell(LevelStarted(level, len(job.levels)))
 
     def look(canvas: Canvas) -> Picture:
-        release()  # what patches used makes room for the copy
+        trim()  # what patches used makes room for the copy; what a device keeps for them, the next sweep needs
         return as_picture(job.coloured(glance(canvas.picture())), job.alpha)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
@@ -95,7 +97,7 @@ def run(
         )
 
     asked = stop or (lambda: False)
-    canvas, complete = persist(job, begin, done, asked, lambda side: tell(PatchHalved(side)), standing)
+    canvas, complete = persist(job, begin, done, asked, tell, standing)
     if checkpoints and standing and complete:
         checkpoints.finish(standing)  # what is done with the picture may fail
     if not complete:
@@ -108,6 +110,8 @@ def run(
     if checkpoints:
         checkpoints.complete = complete
     picture = as_picture(pixels, job.alpha if first else None, job.beside)
+    forget()
+    release(pinned=True)
     tell(Finished(complete, clock.seconds))
     return picture
 

@@ -13,6 +13,7 @@ from tilestyle.allocator import keep_few_kernels, keep_nothing_large
 from tilestyle.budget import (
     Limits,
     belongs_in_files,
+    check_own_card,
     find_device,
     find_dtype,
     fits,
@@ -50,7 +51,7 @@ COARSEST_STYLE = 128
 # Strides of the layers whose autocorrelations are compared where the network's own are not in use, pixels.
 ARRANGING = (4, 8)
 # Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
-MOST = 1024
+MOST = 2048
 # Content weight of self-similarity over that of features, by which as much of a picture is kept.
 SIMILARITY_WEIGHT = 8.0
 
@@ -128,6 +129,7 @@ def resolve(
     Raises:
         TilestyleError: Something of it cannot be had.
     """
+    check_own_card(config.device, ranks.beside)
     device = find_device(config.device)
     limits = Limits.of(config)
     exact = config.optimiser is Optimiser.LBFGS
@@ -135,11 +137,8 @@ def resolve(
     if precision is Precision.AUTO and settled is not None and settled.precision:
         precision = Precision(settled.precision)
     dtype = find_dtype(Precision(ranks.told(str(precision_of(find_dtype(precision, device))))), device)
-    if device.type == "cuda":  # for the whole process
+    if device.type == "cuda":  # until the call of the library ends (ambient.py)
         torch.cuda.set_device(device)  # whose streams and kernels are meant where none is named
-        # Products of matrices, too, in TF32, as those of convolutions are by default: what is bfloat16 loses
-        # nothing by it, and moments in full float32 would by arithmetic be a tenth of a sweep.
-        torch.set_float32_matmul_precision("highest" if exact else "high")
     if device.type == "cpu" and limits.memory is not None:
         keep_few_kernels()
     network = load_network(config).to(device, dtype)

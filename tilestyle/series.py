@@ -1,7 +1,7 @@
 """A series: numbered pictures in a folder, each made from the one before, and what is said of them.
 
-Every step begins with the file that the one before has written. So a series that was stopped anywhere goes on
-to the same bytes.
+Every step begins with the file that the one before has written. So a series that was stopped anywhere goes on,
+on a CPU to the same bytes.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tilestyle.anchor import Anchored
-from tilestyle.canvas import Canvas, spread
+from tilestyle.canvas import Canvas, read, spread
 from tilestyle.coarse import Coarse
 from tilestyle.config import Color, Sampler, StyleLoss
 from tilestyle.draw import Draw
@@ -19,8 +19,11 @@ from tilestyle.geometry import Patch
 from tilestyle.job import Goal, Job
 from tilestyle.objective import Objective, Terms
 from tilestyle.plan import Level, lead
-from tilestyle.transfer import Landing
+from tilestyle.planes import touched
+from tilestyle.staging import Landing
+from tilestyle.transfer import sent
 from tilestyle.view import Look, View, turned
+from tilestyle.visits import Visits
 
 # Share of the earlier moments kept when a sweep of independent windows leaves pixels unseen.
 MEMORY = 0.5
@@ -37,6 +40,15 @@ def measured_every(side: int, field: int, *, late: bool) -> int:
     """Sweeps from one exact measurement of moments to the next, by patch side and widest receptive field."""
     stretch = max(1.0, side / (FIELDS * field)) ** 2
     return round((CORRECT_LATE if late else CORRECT_EVERY) * stretch)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """One sweep of a canvas."""
+
+    canvas: Canvas
+    draw: Draw
+    number: int
 
 
 class Sight:
@@ -168,40 +180,72 @@ class Sight:
                 view.measure(canvas, draw, lasting=not anew)
 
     def gradients(
-        self, canvas: Canvas, patches: Iterable[Patch], sweep: int = 0
+        self, canvas: Canvas, patches: Iterable[Patch], sweep: int = 0, visits: Visits | None = None
     ) -> Iterator[tuple[Patch, Tensor]]:
         """Every patch with the gradient [3, height, width] of the loss in the canvas pixels it reads.
 
         A device is at work on the next patch while a caller is at work on one: no patch of a sweep reads what
-        another writes. Where the host computes nothing is gained by it.
+        another writes. Where the host computes nothing is gained by it. From a device a gradient is there until
+        the next is asked for; with `visits`, it is used there, and what lands is theirs.
         """
-        draw = Draw(self._job.config.seed, self._level.index, sweep)
+        at = _Sweep(canvas, Draw(self._job.config.seed, self._level.index, sweep), sweep)
         ahead = int(self._job.network.device != canvas.pixels.device)
         pending: deque[tuple[Patch, Landing]] = deque()
+
+        def landed() -> Iterator[tuple[Patch, Tensor]]:
+            patch, landing = pending.popleft()
+            found = landing.get()
+            yield patch, found if visits else self._landed(at, patch, found)
+            landing.done()
+
         for patch in patches:
-            pending.append((patch, self._launched(canvas, patch, draw)))
+            pending.append((patch, self._launched(at, patch, visits)))
             if len(pending) > ahead:
-                yield self._landed(canvas, *pending.popleft(), sweep)
+                yield from landed()
         while pending:
-            yield self._landed(canvas, *pending.popleft(), sweep)
+            yield from landed()
 
-    def _launched(self, canvas: Canvas, patch: Patch, draw: Draw) -> Landing:
+    def _launched(self, at: _Sweep, patch: Patch, visits: Visits | None) -> Landing:
         view = self.view(patch.scale)
-        gradient = view.objective.gradient(view.window(canvas, patch), patch, draw, alone=self._alone)
-        return Landing(gradient, canvas.pixels.device)
+        exact = visits is not None or self._finish.at(at.number)
+        window = view.shown(at.canvas, patch, exact=exact)
+        gradient = view.objective.gradient(window, patch, at.draw, alone=self._alone)
+        if visits or self._is_whole(at, patch):
+            gradient = self._whole(at, patch, gradient, window)
+        if visits:
+            return visits.begin(patch, self._coloured(gradient), window)
+        return Landing.of(gradient, at.canvas.pixels.device)
 
-    def _landed(self, canvas: Canvas, patch: Patch, landing: Landing, sweep: int) -> tuple[Patch, Tensor]:
-        gradient = spread(landing.get(), patch.scale)
-        for coarse in self._coarse if patch.scale == 1 else []:
-            gradient = gradient + coarse.gradient(patch.read)
-        finish = self._finish.gradient(canvas, patch.read, sweep)
-        if finish is not None:
-            gradient = gradient + finish
+    def _landed(self, at: _Sweep, patch: Patch, gradient: Tensor) -> Tensor:
+        if not self._is_whole(at, patch):
+            gradient = self._whole(at, patch, gradient)
         if self._anchor:
-            gradient = gradient + self._anchor.gradient(canvas, patch.read)
+            gradient = gradient + self._anchor.gradient(at.canvas, patch.read)
+        return self._coloured(gradient)
+
+    def _is_whole(self, at: _Sweep, patch: Patch) -> bool:
+        """Whether a gradient is made whole where it is computed, before it lands: it is no smaller before."""
+        return self._job.network.device != at.canvas.pixels.device and patch.scale == 1
+
+    def _whole(self, at: _Sweep, patch: Patch, gradient: Tensor, window: Tensor | None = None) -> Tensor:
+        """A patch's gradient in canvas pixels, where it is, with what else there is but an anchor.
+
+        `window` is what the patch shows there, if that is at hand.
+        """
+        gradient = spread(gradient, patch.scale)
+        for coarse in self._coarse if patch.scale == 1 else []:
+            gradient = gradient + coarse.gradient(patch.read, gradient.device)
+        if not self._finish.at(at.number):
+            return gradient
+        if window is None or patch.scale > 1:
+            window = sent(read(at.canvas.pixels, patch.read), gradient.device, torch.float32)
+            touched(window)
+        return gradient + self._finish.gradient(window)
+
+    def _coloured(self, gradient: Tensor) -> Tensor:
         if self._job.config.color is Color.LUMINANCE:  # a step of all channels alike: the canvas stays grey
-            gradient = gradient.mean(0, keepdim=True).expand_as(gradient)
-        return patch, gradient
+            return gradient.mean(0, keepdim=True).expand_as(gradient)
+        return gradient
 
     def turn(self, patches: list[Patch], sweep: int) -> Terms:
         """End a sweep; answers the terms of its finest scale."""

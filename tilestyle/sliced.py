@@ -117,7 +117,7 @@ def _binned(bins: Tensor, parts: Tensor | None) -> Tensor:
     if bins.device.type == "cpu":  # sums of whole numbers in float64 are exact
         weights = None if parts is None else parts.double().expand(count, -1).flatten()
         return torch.bincount(places, weights, count * BINS).long().view(count, BINS)
-    # There the device would have to be waited for.
+    # There the device would have to be waited for. (Patches are counted in fewer kernels: colours.py.)
     ones = torch.ones_like(bins, dtype=torch.int64) if parts is None else parts.expand(count, -1)
     found = torch.zeros(count * BINS, dtype=torch.int64, device=bins.device)
     return found.scatter_add_(0, places.long(), ones.flatten()).view(count, BINS)

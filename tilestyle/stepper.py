@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from tilestyle.adam import Adam, Room
 from tilestyle.blend import Blend
-from tilestyle.canvas import ROWS, Canvas
+from tilestyle.canvas import ROWS, Canvas, places
 from tilestyle.config import Sampler
 from tilestyle.footprint import CANVAS
 from tilestyle.geometry import Box, Patch, corners, meeting
 from tilestyle.job import Job
 from tilestyle.planes import RESIDENT, touched
 from tilestyle.regions import Regions
+from tilestyle.staging import is_staged
 from tilestyle.standing import Standing
+from tilestyle.visits import Visits, under
 
 # Bytes of rims that are no matter.
 MANY = 16 * 2**20
 # Bytes of a canvas whose rims, or blends, are stepped together.
 BAND = RESIDENT // 4
+# Pixels of rims that are stepped together where the canvas is on a device.
+TOGETHER = 2**18
 
 
 class Stepper:
@@ -49,11 +54,20 @@ class Stepper:
         self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
         self._blend = None if steps_at_once(job) else Blend(canvas.extent, job.store)
         self._high = max(1, BAND // (CANVAS * canvas.extent.width))  # rows that are stepped together
+        self.visits = self._visits(job)
 
     @property
     def at_once(self) -> bool:
         """Whether patches step when they are taken, rather than together at the end."""
         return self._blend is None
+
+    def _visits(self, job: Job) -> Visits | None:
+        """How pixels are stepped on another device than the canvas is on; None where they are stepped here."""
+        device, styled = job.network.device, self._regions.styled if self._regions else None
+        away = device != self._canvas.pixels.device and is_staged(device)
+        if not away or not self.at_once or job.anchor is not None:  # a term that is computed here
+            return None
+        return Visits(self._canvas, device, self._adam, self._rate, styled)
 
     def announced(self, patch: Patch) -> Patch:
         """The patch: it is going to be taken."""
@@ -62,7 +76,7 @@ class Stepper:
         return patch
 
     def take(self, patch: Patch, gradient: Tensor) -> None:
-        """Take in the gradient [3, height, width] of a patch's read box."""
+        """Take in the gradient [3, height, width] of a patch's read box, or with `visits` what has landed."""
         if self._blend:
             if meeting(patch.read, self._theirs, self._canvas.extent.height, self._canvas.extent.width):
                 self._late.append((patch, gradient.clone()))
@@ -71,11 +85,19 @@ class Stepper:
             return
         self._keeper.settle()
         inner, rims = patch.parts
-        at = self._at
+        at, visits = self._at, self.visits
+        planes = dict[str, Tensor]()
+        if visits:
+            planes, late = visits.landed(patch, gradient)
+        else:
+            late = {rim: under(rim, patch, gradient) for rim in rims}
         try:  # what takes memory comes first: a patch is taken wholly or not at all
             for rim in rims:
-                at.rims[rim] = _under(rim, patch, gradient)
-            self._step(inner, _under(inner, patch, gradient))
+                at.rims[rim] = late[rim]
+            if visits:
+                visits.end(patch, planes)
+            else:
+                self._step(inner, under(inner, patch, gradient))
         except BaseException:
             for rim in rims:
                 at.rims.pop(rim, None)
@@ -104,6 +126,9 @@ class Stepper:
         extent, at = self._canvas.extent, self._at
         waiting = corners(patch.read for patch in at.left + at.others)
         free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
+        if self._canvas.pixels.device.type != "cpu":
+            self._step_together(free)
+            return
         # Rims are everywhere: of a mapped canvas, all together would bring all of it into memory.
         bands = banded({rim: at.rims[rim] for rim in free}, self._high)
         for band in bands:  # those that were cut wait as pieces
@@ -118,6 +143,26 @@ class Stepper:
             for box, gradient in band.items():
                 self._step(box, gradient)
                 del at.rims[box]  # only now: memory may run out before
+
+    def _step_together(self, rims: Sequence[Box]) -> None:
+        """Step rims of a canvas on a device: what is under many of them is gathered, stepped and put back.
+
+        So it takes no more kernels where the canvas is wide, or patches are many. (Of a canvas in memory one
+        rim after the other is faster: it stays in a cache.)
+        """
+        at, canvas = self._at, self._canvas
+        for part in batches(rims, TOGETHER):
+            place = places(part, canvas.extent, canvas.pixels.device)
+            window = canvas.gathered(place)
+            gradient = torch.cat([at.rims[rim].flatten(1) for rim in part], 1)
+            styled = None if self._regions is None else self._regions.styled_at(place)
+            room = Room.of(window)
+            self._keeper.guard(canvas, *part)
+            self._keeper.settle()
+            self._adam.update(window, gradient, self._rate, styled, room)
+            canvas.scatter(place, window)
+            for rim in part:
+                del at.rims[rim]
 
     @cached_property
     def _theirs(self) -> np.ndarray:
@@ -169,7 +214,14 @@ def banded(rims: Mapping[Box, Tensor], high: int) -> list[dict[Box, Tensor]]:
     return [bands[band] for band in sorted(bands)]
 
 
-def _under(box: Box, patch: Patch, gradient: Tensor) -> Tensor:
-    """What a patch's gradient, [3, height, width] of what it reads, says of a box in it: a view."""
-    top, left = box.top - patch.read.top, box.left - patch.read.left
-    return gradient[:, top : top + box.height, left : left + box.width]
+def batches(boxes: Iterable[Box], pixels: int) -> Iterator[list[Box]]:
+    """Boxes in runs of about so many pixels."""
+    run, area = list[Box](), 0
+    for box in boxes:
+        run.append(box)
+        area += box.area
+        if area >= pixels:
+            yield run
+            run, area = [], 0
+    if run:
+        yield run

@@ -19,6 +19,7 @@ from tilestyle.moments import Moments, MomentSum
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import Store, touched
 from tilestyle.resample import Filter
+from tilestyle.transfer import sent
 
 # Cells near the edge of what a network is shown feel its padding, and would speak for that rather than for
 # the style: mirrored surroundings of this many pixels keep them out.
@@ -139,14 +140,15 @@ class Exhibit:
             return
         window = reduced(self._plane, self._moved(box.widened(halo).times(factor)), factor)
         touched(window)
+        shown = sent(window, network.device, network.dtype)
         weights: Tensor | None = None
         if self._guide is not None:
-            weights = read(self._guide, self._moved(box.times(factor))).to(network.device)
-            touched(weights)
+            guide = read(self._guide, self._moved(box.times(factor)))
+            touched(guide)
+            weights = sent(guide, network.device, torch.float32)
         for turn in range(self._turns):
             with torch.no_grad():
-                shown = window.rot90(turn, (1, 2))[None].to(network.device, network.dtype)
-                features = network.features(shown, names.values())
+                features = network.features(shown.rot90(turn, (1, 2))[None], names.values())
             height, width = (box.width, box.height) if turn % 2 else (box.height, box.width)
             for layer, name in names.items():
                 stride = network.layers[name].stride

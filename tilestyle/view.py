@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from tilestyle.arrangement import Arrangement, Together
@@ -28,6 +29,7 @@ from tilestyle.ranks import Ranks, dealt
 from tilestyle.regions import Global
 from tilestyle.sliced import energy_of
 from tilestyle.style import target
+from tilestyle.transfer import sent
 
 # Least mean square that a style's colours count as having: a black one's have none.
 FAINT = 0.01
@@ -54,6 +56,7 @@ class View:
         self._side = job.side_at(level)
         self._extent = level.extent
         self._look = look
+        self.device, self._dtype = job.network.device, job.network.dtype
         weights = job.weights.of(look.names)
         weights = weights if look.near else replace(weights, tv=0.0, palette=0.0)
         content: Content | None = None
@@ -133,6 +136,19 @@ class View:
         touched(window, times=self._look.scale**2)
         return window
 
+    def shown(self, canvas: Canvas, patch: Patch, *, exact: bool = False) -> Tensor:
+        """The same on the network's device.
+
+        From the host it is sent in the network's arithmetic, which rounds it anyway, unless something else is
+        to see it: the palette, whose bins are finer than bfloat16, or whoever asks for it to be
+        `exact`.
+        """
+        window = self.window(canvas, patch)
+        if window.device == self.device:
+            return window
+        rounded = not exact and self.objective.palette is None
+        return sent(window, self.device, self._dtype if rounded else torch.float32)
+
     def measure(self, canvas: Canvas, draw: Draw, *, lasting: bool) -> None:
         """Take the exact moments of the canvas, or all but: by a forward pass whose patches have a halo.
 
@@ -144,7 +160,7 @@ class View:
         around = Around(halo=self._halo)
         patches = covering(self._extent, side, self.unit, draw, self._look.scale, around)
         for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
-            self.objective.measure(self.window(canvas, patch), patch)
+            self.objective.measure(self.shown(canvas, patch), patch)
         self.objective.pool(self._ranks)
         self.objective.correct(lasting=lasting)
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from tilestyle.ambient import isolated
 from tilestyle.benchmark.scene import Scene
 from tilestyle.benchmark.wall import put_wall
 from tilestyle.budget import find_device, needed
@@ -25,7 +26,7 @@ from tilestyle.footprint import CANVAS
 from tilestyle.geometry import rounded_up
 from tilestyle.peak import Peak
 from tilestyle.renderer import optimise
-from tilestyle.shortage import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory, may_be_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def measured(scene: Scene, point: Point) -> dict[str, Any]:
     return row | {"died": last.removeprefix("memory: ")[:200]}
 
 
+@isolated
 def measure(scene: Scene, point: Point) -> dict[str, Any]:
     """Measure in this process, which should have done nothing before."""
     device = find_device(scene.device)
@@ -99,7 +101,7 @@ def main() -> None:
     try:
         found = measure(Scene.read(plain["scene"]), Point(**plain["point"]))
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not is_out_of_memory(error):
+        if not (isinstance(error, MemoryError) or is_out_of_memory(error) or may_be_out_of_memory(error)):
             raise
         sys.exit("memory: " + (str(error).splitlines() or ["refused"])[0])
     sys.stdout.write(json.dumps(found))

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 
+from tilestyle.ambient import isolated
 from tilestyle.api import working
 from tilestyle.benchmark.scene import Scene
 from tilestyle.benchmark.shares import sum_bytes
@@ -27,11 +29,13 @@ from tilestyle.ranks import Ranks, joined
 from tilestyle.renderer import optimise
 from tilestyle.standing import Standing
 from tilestyle.style import target
+from tilestyle.waiting import now
 from tilestyle.work import Work
 
 REPEATS = 5
 
 
+@isolated
 def measured(ranks: Ranks, asked: dict[str, Any]) -> dict[str, Any]:
     """Run the sweeps; all ranks together."""
     scene, side = Scene.read(asked["scene"]), int(asked["side"])
@@ -47,7 +51,9 @@ def measured(ranks: Ranks, asked: dict[str, Any]) -> dict[str, Any]:
 
         optimise(job, lambda level: None, observe, lambda: False, at)
         before, meetings = ranks.traffic.sums, ranks.traffic.meetings
-        sending = _typical(lambda: ranks.add(torch.zeros(sum_bytes(job) // 4)))
+        device = job.network.device  # where sums are: by NCCL, on GPUs
+        sums = torch.zeros(sum_bytes(job) // 4, device=device)
+        sending = _typical(lambda: ranks.add(sums), partial(now, device))
         ranks.traffic.sums = before
         seconds = median(after[0] - before[0] for before, after in pairwise(ends))
         processor = median(after[1] - before[1] for before, after in pairwise(ends))
@@ -72,13 +78,13 @@ def _distances(job: Job) -> float:
     return _typical(lambda: [goal.cotangent(found[layer]) for layer, goal in goals.items()], time.process_time)
 
 
-def _typical(run: Callable[[], object], now: Callable[[], float] = time.perf_counter) -> float:
+def _typical(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """Median seconds."""
     taken = []
     for _ in range(REPEATS):
-        start = now()
+        start = clock()
         run()
-        taken.append(now() - start)
+        taken.append(clock() - start)
     return median(taken)
 
 

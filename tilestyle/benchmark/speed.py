@@ -15,12 +15,14 @@ from tilestyle.ambient import isolated
 from tilestyle.benchmark.parts import parts
 from tilestyle.benchmark.record import Result, Row
 from tilestyle.benchmark.scene import Scene, square
-from tilestyle.benchmark.stopwatch import now, seconds_of
+from tilestyle.benchmark.stopwatch import Laps, seconds_of
 from tilestyle.canvas import Canvas
 from tilestyle.geometry import Patch, rounded_up
 from tilestyle.job import Job
 from tilestyle.renderer import optimise, sampled
-from tilestyle.shortage import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory, may_be_out_of_memory
+from tilestyle.transfer import sent
+from tilestyle.waiting import now
 
 # Side of the square matrices that measure the machine: large enough to be at its best, done in a second.
 MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}
@@ -75,19 +77,22 @@ class Timed:
 
 
 def bare(job: Job, canvas: Canvas, patches: list[Patch]) -> tuple[float, float]:
-    """Seconds of the network's forward and of its backward passes alone over these patches."""
+    """Seconds of the network's forward and of its backward passes alone over these patches.
+
+    The device is waited for once, at the end, as in a sweep: what reading the patches takes is not counted.
+    """
     network, layers = job.network, job.weights.names
-    forward = backward = 0.0
+    laps = Laps(network.device)
     for patch in patches:
-        window = canvas.read(patch.read, patch.scale)
-        pixels = window[None].to(network.device, network.dtype, copy=True).requires_grad_()
-        start = now(network.device)
+        window = canvas.read(patch.read, patch.scale)[None]
+        pixels = sent(window, network.device, network.dtype).clone().requires_grad_()
+        laps.mark()
         features = list(network.features(pixels, layers).values())
-        middle = now(network.device)
+        laps.mark()
         torch.autograd.backward(features, [torch.ones_like(cells) for cells in features], inputs=[pixels])
-        forward += middle - start
-        backward += now(network.device) - middle
-    return forward, backward
+        laps.mark()
+    taken = laps.seconds()  # forward, backward, and what lies between two patches
+    return sum(taken[0::3]), sum(taken[1::3])
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
@@ -107,7 +112,7 @@ def _untiled_sweep(scene: Scene, side: int, sweeps: int) -> float | None:
     try:
         return Timed(scene.job(side, side, sweeps, patch=rounded_up(side, 64))).sweep
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if not (is_out_of_memory(error) or may_be_out_of_memory(error)):
             raise
         return None
 

@@ -18,6 +18,9 @@ def put_wall(device: torch.device, limit: int) -> None:
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
+    elif device.type == "mps":
+        taken, most = torch.mps.driver_allocated_memory(), torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(min(1.0, (taken + limit) / most))
     elif sys.platform == "linux":
         import resource  # not on Windows
 

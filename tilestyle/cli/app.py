@@ -54,7 +54,7 @@ def _called() -> int | str | None:
         app()
     except SystemExit as ended:
         return ended.code or 0
-    except (TilestyleError, OSError, MemoryError, RuntimeError) as error:
+    except (TilestyleError, OSError, MemoryError, RuntimeError, AssertionError) as error:
         if "--debug" in sys.argv:
             raise
         terminal.say(f"tilestyle: {_said(error)}")
@@ -65,13 +65,15 @@ def _called() -> int | str | None:
 def _said(error: BaseException) -> str:
     """The one line about an error; raises it again where it is nobody's mistake."""
     from tilestyle.errors import TilestyleError
-    from tilestyle.shortage import is_out_of_memory, reason_of
+    from tilestyle.shortage import failed, is_device_failure, is_out_of_memory, reason_of
     from tilestyle.watching import reason
 
     if isinstance(error, TilestyleError):
         return str(error)
     if is_out_of_memory(error):  # outside of what is rescued
         return f"memory ran out ({reason_of(error)}); close other programs"
-    if isinstance(error, RuntimeError):
+    if is_device_failure(error):
+        return str(failed("the command ran", error))
+    if isinstance(error, RuntimeError | AssertionError):
         raise error
     return reason(error)

@@ -14,6 +14,7 @@ from tilestyle.cli import signals
 from tilestyle.cli.terminal import console, say
 from tilestyle.memory_size import size_of
 from tilestyle.progress import (
+    CanvasMoved,
     Event,
     Finished,
     LevelStarted,
@@ -68,7 +69,7 @@ class Lines:
 
     def __call__(self, event: Event) -> None:
         """Print a line when it is time to."""
-        if isinstance(event, Started | Resumed | PatchHalved):
+        if isinstance(event, Started | Resumed | PatchHalved | CanvasMoved):
             say(announced(event))
         if not isinstance(event, SweepDone):
             return
@@ -92,10 +93,12 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     return where, f"{what} {clock(event.seconds_left)} left"
 
 
-def announced(event: Started | Resumed | PatchHalved) -> str:
+def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
     """What was planned, or what became of it."""
     if isinstance(event, PatchHalved):
         return f"memory ran out: going on with patches of {event.side} pixels"
+    if isinstance(event, CanvasMoved):
+        return "memory of the device ran out: the canvas moves to RAM"
     if isinstance(event, Resumed):
         box = event.level.extent.picture
         where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height}"

@@ -171,9 +171,10 @@ def produce(
     Returns:
         Whether the render ran to its end.
     """
+    from tilestyle.ambient import needed
     from tilestyle.ranks import joined
 
-    with joined() as ranks:
+    with joined() as ranks, needed():
         if not ranks.first:
             output = replace(output, quiet=True, preview=None, frames=None, film=None, settings=None)
         return _produce(styles, config, output, keeping, printing, content, finish, after, ranks)

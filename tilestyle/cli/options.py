@@ -164,7 +164,7 @@ Deterministic = Annotated[
     bool,
     typer.Option(
         "--deterministic",
-        help="On CPUs, the same picture to the byte, however many ranks render it.",
+        help="On CPUs, the same picture to the byte, however many ranks render it; on GPUs, fixed kernels.",
         rich_help_panel=COMPUTATION,
     ),
 ]

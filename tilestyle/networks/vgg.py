@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tilestyle.config import NetworkName, Pooling
 from tilestyle.networks.network import Layer, unknown_layer
+from tilestyle.networks.padding import continued
 
 # Convolutions of each block; a rectifier follows every convolution, a halving every block.
 BLOCKS = {
@@ -206,7 +207,7 @@ class Vgg:
         part = self.convolutions[name]
         if name != "conv1_1":
             return F.conv2d(values, part.weight, part.bias, padding=1)
-        return F.conv2d(F.pad(values, [1] * 4, mode="replicate"), part.weight, part.bias)
+        return F.conv2d(continued(values, 1), part.weight, part.bias)
 
     def _halved(self, values: Tensor) -> Tensor:
         halve = F.max_pool2d if self.pooling is Pooling.MAX else F.avg_pool2d

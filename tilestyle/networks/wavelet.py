@@ -27,6 +27,7 @@ from tilestyle.networks.filters import (
 )
 from tilestyle.networks.fused import hinges, modulus, stacked
 from tilestyle.networks.network import Layer, unknown_layer
+from tilestyle.networks.padding import continued, unshuffled
 
 SCALES = 5
 OCTAVE = 2  # halvings after which the coarser scales are seen on a picture of their own
@@ -200,7 +201,7 @@ class _Responses:
         constants = self._constants
         picture = self.picture(scale)
         palette = hinges(picture, constants["palette"], constants["hinges"])
-        detail = F.conv2d(_continued(picture[:, :1], 1), constants["details"])
+        detail = F.conv2d(continued(picture[:, :1], 1), constants["details"])
         return stacked([picture - constants["middle"], palette], [detail])
 
     def first(self, scale: int) -> Tensor:  # [B, 67 or 83, h, w]
@@ -304,17 +305,11 @@ def _shuffled(bank: Tensor) -> Tensor:
 
 def _halved(picture: Tensor, bank: Tensor) -> Tensor:
     """Responses to a `_shuffled` bank on every second row and column."""
-    shuffled = F.pixel_unshuffle(_continued(picture, bank.shape[-1] - 1), 2)
-    return F.conv2d(shuffled.contiguous(memory_format=torch.channels_last), bank)
-
-
-def _continued(picture: Tensor, reach: int) -> Tensor:
-    """The picture continued by its outermost pixels: zeros would be an edge that is not there."""
-    return F.pad(picture, [reach] * 4, mode="replicate")
+    return F.conv2d(unshuffled(continued(picture, bank.shape[-1] - 1)), bank)
 
 
 def _normalised(responses: Tensor, reach: int) -> Tensor:
     """Responses over the root of their mean square, channels and `reach` cells around together."""
     power = responses.square().mean(1, keepdim=True)
-    power = F.avg_pool2d(_continued(power, reach), 2 * reach + 1, stride=1)
+    power = F.avg_pool2d(continued(power, reach), 2 * reach + 1, stride=1)
     return responses * (power + FAINT**2).rsqrt()
