@@ -1,0 +1,203 @@
+"""Small renders of every kind against the host's: gradients of a first sweep, pictures, exact iterations."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.gpu.core import Check, Group, Place, Row, off
+from benchmarks.gpu.jobs import DEVICE, HOST, VGG19, Sized, at_home, loading_once, swept, waves
+from tilestyle.api import render
+from tilestyle.canvas import Canvas
+from tilestyle.config import Optimiser, Precision, RenderConfig
+from tilestyle.exact import Exact
+from tilestyle.networks.vgg import Vgg
+from tilestyle.preparation import prepare
+from tilestyle.renderer import sampled
+from tilestyle.sight import Sight
+
+CONTENT, STYLE = waves(60, 80), waves(90, 100, 1)
+FEW: dict[str, Any] = {
+    "network": "wavelet",
+    "style_layers": {"colour_2": 1.0, "first_1": 1.0},
+    "content_layers": {"contour_2": 1.0},
+}
+SMALL: dict[str, Any] = {"size": 80, "sweeps": 2, "margin": 8, "coarsest": 64, "patch": 64, **FEW}
+FULL: dict[str, Any] = {"size": 96, "sweeps": 2, "margin": 8, "coarsest": 96, "patch": 64}
+VGG: dict[str, Any] = {"network": "vgg19", "weights": "random"}
+VGG_FEW: dict[str, Any] = {
+    **VGG,
+    "style_layers": {"relu1_1": 1, "relu2_1": 1},
+    "content_layers": {"relu2_2": 1},
+}
+LBFGS: dict[str, Any] = {"optimiser": "lbfgs", "precision": "fp32"}
+HALF = np.zeros((60, 80, 3), np.uint8)
+HALF[:, 40:] = 255
+CASES: dict[str, dict[str, Any]] = {
+    "wavelet": {**FULL, "network": "wavelet"},
+    "vgg19": {**FULL, **VGG},
+    "compact": {**FULL, "network": "compact"},
+    "L-BFGS": {**SMALL, **LBFGS, "patch": 192, "size": 150, "coarsest": 150},
+    "mask": {**SMALL, "mask": HALF},
+    "locality": {**SMALL, "locality": 0.7, "sweeps": 1},
+    "windows": {**SMALL, "sampler": "windows"},
+    "vgg19, average pooling": {**SMALL, **VGG_FEW, "pooling": "average"},
+    "coarse layers": {**SMALL, "style_layers": {"first_1": 1, "first_4": 1}},
+    "luminance": {**SMALL, "color": "luminance"},
+    "the content's colours": {**SMALL, "color": "content"},
+    "overlap": {**SMALL, "patch": 128, "overlap": 8, "size": 120},
+    "scales": {**SMALL, "scale_odds": (0.5, 0.5)},
+    "vgg19, locality": {**SMALL, **VGG_FEW, "locality": 1.0, "sweeps": 1},
+    "anchor": {**SMALL, "anchor": waves(15, 20)},
+    "statistics": {**SMALL, "style_loss": "gram-stats"},
+    "gram and total variation": {**SMALL, "style_loss": "gram", "tv_weight": 0.1},
+    "self-similarity": {**SMALL, "content_loss": "self-similarity"},
+    "arrangement": {**SMALL, "style_layers": {"first_1": 1, "first_2": 1}, "arrangement_weight": 0.5},
+    "fixed point": {**SMALL, "deterministic": True},
+    "kept content": {**SMALL, "keep_content": True, "content_layers": {"contour_1": 1}},
+    "vgg19, kept content": {**FULL, **VGG, "keep_content": True},
+    "one patch": {**SMALL, "patch": 512},
+    "tileable": {**SMALL, "tileable": "both"},
+    "vgg19, L-BFGS": {**FULL, **VGG_FEW, **LBFGS, "patch": 96},
+}
+# Of these, with the canvas on the host, too.
+HOSTED = ("wavelet", "vgg19", "coarse layers", "mask", "scales", "windows", "vgg19, kept content", "overlap")
+PICTURES = (
+    "vgg19",
+    "compact",
+    "wavelet",
+    "mask",
+    "windows",
+    "locality",
+    "scales",
+    "luminance",
+    "fixed point",
+    "L-BFGS",
+)
+# Most that a sweep's gradients may be off by, relative to their size. (In bfloat16 on a host it is 0.34 with
+# vgg19, where rectifiers and maxima turn.)
+GRADIENT = {"fp32": 5e-3, "bf16": 0.5}
+# And a pixel of a picture, in the mean: Adam's steps turn on signs, so that where a gradient is nearly nothing
+# a pixel may go either way.
+PICTURE = {"fp32": 5e-3, "bf16": 2.5e-2}
+# Products of numbers that TF32 rounds to 1, and float32 does not.
+TRIFLE = 1 + 2.0**-12
+
+
+def _gradients(place: Place) -> list[Check]:
+    cases = ("wavelet", "compact", "mask", "L-BFGS") if place.tiny else tuple(CASES)
+    return [Check(f"gradient: {case}", partial(_gradient, case), 25) for case in cases]
+
+
+def _pictures(place: Place) -> list[Check]:
+    cases = ("mask", "windows") if place.tiny else PICTURES
+    return [Check(f"picture: {case}", partial(_picture, case), 25) for case in cases]
+
+
+def _precisions(place: Place) -> list[Check]:
+    return [
+        Check("fp32 is float32", partial(_arithmetic, {"precision": "fp32"}), 15),
+        Check("L-BFGS never sees TF32", partial(_arithmetic, LBFGS), 15),
+        Check("L-BFGS goes down", _downhill, 40),
+    ]
+
+
+def settings_of(case: str, device: torch.device, precision: str) -> RenderConfig:
+    """A case in an arithmetic; that of L-BFGS is always float32."""
+    named = CASES[case]
+    return RenderConfig(**{"precision": precision, **named}, device=str(device))
+
+
+def gradients(case: str, place: Place, device: torch.device, home: str, precision: str) -> Tensor:
+    """What all patches of a first sweep say, [n] numbers on the host."""
+    config = settings_of(case, device, precision)
+    with at_home(place, home if device.type != "cpu" else None), loading_once():
+        job = prepare(STYLE, config, CONTENT)
+    level = job.levels[-1]
+    canvas = Canvas(level.extent, job.start(level), store=job.store)
+    if config.optimiser is Optimiser.LBFGS:
+        return Exact(job, level)(canvas)[1].cpu().flatten()
+    sight, patches = Sight(job, level), sampled(job, level, 0)
+    sight.prepare(canvas, patches, 0)
+    return torch.cat([g.detach().cpu().float().flatten() for _, g in sight.gradients(canvas, patches)])
+
+
+def _gradient(case: str, place: Place, row: Row) -> bool:
+    """In both arithmetics, wherever the canvas is, against the host's in float32."""
+    expected = gradients(case, place, torch.device("cpu"), HOST, "fp32")
+    good = True
+    ways = ("fp32",) if "L-BFGS" in case else ("fp32", "bf16")
+    for precision in ways:
+        for home in (DEVICE, HOST) if case in HOSTED else (DEVICE,):
+            away = off(gradients(case, place, place.device, home, precision), expected)
+            row[f"{precision}, canvas on the {home}"] = away
+            good = good and away < GRADIENT[precision]
+    return good
+
+
+def _picture(case: str, place: Place, row: Row) -> bool:
+    """A whole render in both arithmetics against the host's in float32."""
+    expected = render(CONTENT, STYLE, settings_of(case, torch.device("cpu"), "fp32")).pixels
+    good = True
+    for precision in ("fp32",) if "L-BFGS" in case else ("fp32", "bf16"):
+        with loading_once():
+            found = render(CONTENT, STYLE, settings_of(case, place.device, precision)).pixels
+        away = np.abs(found - expected)
+        row[precision] = {"mean": float(away.mean()), "largest": float(away.max())}
+        good = good and bool(np.isfinite(found).all()) and float(away.mean()) < PICTURE[precision]
+    return good
+
+
+def _arithmetic(settings: dict[str, Any], place: Place, row: Row) -> bool:
+    """What a product and a convolution of float32 come to within a render, whatever the switches say."""
+    seen: list[tuple[float, float]] = []
+    original = Vgg.features
+
+    def looked(self: Vgg, pixels: Tensor, layers: Any) -> dict[str, Tensor]:
+        if len(seen) < 20:
+            seen.append(rounding(pixels.device))
+        return original(self, pixels, layers)
+
+    config = RenderConfig(**{**FULL, **VGG_FEW, "patch": 96, "sweeps": 1, **settings}, device=str(place.device))
+    with mock.patch.object(Vgg, "features", looked):
+        render(CONTENT, STYLE, config)
+    row["looks"] = len(seen)
+    row["largest error of a product, of a convolution"] = [max(errors) for errors in zip(*seen, strict=True)]
+    return bool(seen) and max(map(max, seen)) < 1e-6
+
+
+def rounding(device: torch.device) -> tuple[float, float]:
+    """Relative errors of a product and of a convolution of float32 numbers; TF32 leaves 5e-4."""
+    numbers = torch.full((256, 256), TRIFLE, device=device)
+    product = float((numbers @ numbers)[0, 0]) / (256 * TRIFLE**2) - 1
+    picture, filters = (torch.full(shape, TRIFLE, device=device) for shape in ((1, 64, 32, 32), (64, 64, 1, 1)))
+    convolved = float(F.conv2d(picture, filters)[0, 0, 0, 0]) / (64 * TRIFLE**2) - 1
+    return abs(product), abs(convolved)
+
+
+def _downhill(place: Place, row: Row) -> bool:
+    """The loss after every iteration, from noise; and what an iteration takes."""
+    side = 96 if place.tiny else 768
+    settings = {"optimiser": "lbfgs", "init": "noise", "content_weight": 0.015}
+    found = swept(
+        Sized(side, side, VGG19, Precision.FP32, 3 if place.tiny else 8, None, None, settings).job(place)
+    )
+    weights = found.job.weights
+    losses = [weights.style * terms.style + weights.content * terms.content for terms in found.terms]
+    row |= {"losses": losses, "an iteration, s": found.seconds, "patch": found.job.side}
+    row["says"] = f"L-BFGS {found.seconds:.2g} s an iteration of {found.megapixels:.2g} MP"
+    return all(after <= 1.001 * before for before, after in pairwise(losses))
+
+
+GRADIENTS = Group(
+    "gradients", "a sweep's gradients, every kind of render, both homes of canvases", 45, _gradients
+)
+PICTURE_GROUP = Group("pictures", "small renders against those of the host", 30, _pictures)
+PRECISIONS = Group("precision", "fp32 is float32, L-BFGS never sees TF32 and goes down", 20, _precisions)

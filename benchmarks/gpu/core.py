@@ -1,0 +1,178 @@
+"""What a check is, what a group of them is, and how one is run.
+
+A check fills a row with what it finds, and answers whether that is as it should be; None where there is only
+something to look at. What goes wrong in a check is written into its row, and the next one runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from tilestyle.benchmark.stopwatch import now, seconds_of
+from tilestyle.config import Precision
+
+GIB, MIB = 2**30, 2**20
+LEAST = 2.0  # seconds below which no check is begun
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where checks run, how large what they run is, and what groups tell those that come later."""
+
+    device: torch.device
+    tiny: bool  # whether this is a dry run, which means nothing
+    folder: Path  # of this run
+
+    @property
+    def cuda(self) -> bool:
+        """Whether this is a GPU at all."""
+        return self.device.type == "cuda"
+
+    @property
+    def patience(self) -> float:
+        """By what bounds of time are longer: a dry run may be beside other work."""
+        return 4.0 if self.tiny else 1.0
+
+    @property
+    def precision(self) -> Precision:
+        """What a GPU computes in unless it is told otherwise; on the host what every processor has."""
+        return Precision.BF16 if self.cuda else Precision.FP32
+
+    def note(self, **facts: Any) -> None:
+        """Tell later groups."""
+        self._notes.write_text(json.dumps({**self._noted, **plain(facts)}))
+
+    def noted(self, name: str) -> Any:
+        """What an earlier group has told; None if it has not run."""
+        return self._noted.get(name)
+
+    @property
+    def _notes(self) -> Path:
+        return self.folder / "notes.json"
+
+    @property
+    def _noted(self) -> dict[str, Any]:
+        return dict(json.loads(self._notes.read_text())) if self._notes.exists() else {}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to find out."""
+
+    name: str
+    run: Callable[[Place, Row], bool | None]
+    seconds: float = 30.0  # the most it may take
+    cuda: bool = False  # whether there is nothing to find out without a GPU
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checks that run one after the other in a process of their own."""
+
+    name: str
+    about: str
+    seconds: float  # with less than this left, it is not begun
+    checks: Callable[[Place], list[Check]]
+    cuda: bool = False
+
+
+class LateError(BaseException):
+    """A check took longer than it may. Not an Exception, which the code at work might catch."""
+
+
+def ran(place: Place, check: Check, left: float = inf) -> Row:
+    """Run one check with so many seconds left for it; answers its row."""
+    row: Row = {"check": check.name, "ok": None}
+    if check.cuda and not place.cuda:
+        return {**row, "skipped": "needs CUDA"}
+    if left < LEAST:
+        return {**row, "skipped": "no time is left"}
+    began = time.monotonic()
+    found: Row = {}
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        try:
+            with at_most(min(place.patience * check.seconds, left)):
+                row["ok"] = check.run(place, found)
+                now(place.device)
+        except Exception as error:
+            row |= {"ok": False, "error": f"{type(error).__name__}: {str(error)[:400]}", "at": _frames(error)}
+        except LateError as error:
+            row |= {"ok": False, "error": str(error), "at": _frames(error)}
+    row |= found
+    said = sorted({str(warning.message).splitlines()[0][:160] for warning in heard if str(warning.message)})
+    if said:
+        row["warnings"] = said[:4]
+    row["seconds"] = time.monotonic() - began
+    if place.cuda:
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
+    return dict(plain(row))
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise LateError after so many seconds, where the system can."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise LateError(f"it took more than {seconds:.3g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _frames(error: BaseException) -> list[str]:
+    """Where it happened."""
+    return [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-5:]]
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON has it, numbers to five digits."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else str(value)
+    return str(value)
+
+
+def best(run: Callable[[], Any], device: torch.device, repeats: int = 3) -> float:
+    """Least seconds, after one run that is not counted."""
+    run()
+    return min(seconds_of(run, device) for _ in range(repeats))
+
+
+def off(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Distance of two tensors, relative to the second, by their norms; infinite where one is not finite."""
+    if found.shape != expected.shape:
+        return inf
+    one, other = found.detach().cpu().double(), expected.detach().cpu().double()
+    distance = float((one - other).norm() / other.norm().clamp(min=1e-30))
+    return distance if math.isfinite(distance) else inf

@@ -1,0 +1,174 @@
+"""Peaks of the device's memory against what was promised, behind a wall of as much."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import torch
+
+from benchmarks.gpu.core import GIB, MIB, Check, Group, Place, Row
+from benchmarks.gpu.jobs import COMPACT, DEVICE, VGG19, WAVELET, Sized
+from tilestyle.benchmark.stopwatch import now
+from tilestyle.benchmark.wall import put_wall
+from tilestyle.budget import needed
+from tilestyle.config import NetworkName, Precision
+from tilestyle.errors import MemoryLimit
+from tilestyle.job import Job
+from tilestyle.networks.vgg import Vgg
+from tilestyle.peak import Peak
+from tilestyle.rescue import persist
+from tilestyle.shortage import is_out_of_memory
+
+WALL = 2 * GIB
+SIDES = (2048, 4096, 8192)
+LARGE = 16384
+EVERYTHING = 2**50  # bytes: no wall at all
+# What libraries say when they are refused memory.
+COMPLAINTS = (
+    "CUDA error: out of memory",
+    "CUDA out of memory. Tried to allocate 2.00 GiB",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnCreate(handle)`",
+    "GET was unable to find an engine to execute this computation",
+    "FIND was unable to find an engine to execute this computation",
+    "MPS backend out of memory (MPS allocated: 1.00 GB)",
+)
+
+
+def _budgets(place: Place) -> list[Check]:
+    networks = (VGG19, COMPACT, WAVELET)
+    limits = (WALL,) if place.tiny else (GIB // 2, GIB, WALL)
+    side = 96 if place.tiny else 2048
+    return [
+        Check(f"{limit / GIB:g} GiB, {name}", partial(_held, side, limit, name, 2), 30)
+        for limit in limits
+        for name in (networks[1:] if place.tiny else networks)
+    ]
+
+
+def _sizes(place: Place) -> list[Check]:
+    sides = (64, 128) if place.tiny else SIDES
+    network = COMPACT if place.tiny else VGG19
+    return [Check(f"{side} x {side}", partial(_held, side, WALL, network, 1), 45) for side in sides]
+
+
+def _large(place: Place) -> list[Check]:
+    side, network = (160, COMPACT) if place.tiny else (LARGE, VGG19)
+    return [Check(f"{side} x {side}", partial(_held, side, WALL, network, 1), 140)]
+
+
+def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place, row: Row) -> bool | None:
+    """Sweeps of a canvas within a budget, behind a wall of as much: its patch, its peak, and no halving."""
+    peak = Peak(place.device)
+    if place.cuda:
+        put_wall(place.device, limit)
+    began = time.monotonic()
+    try:
+        job = Sized(side, side, network, sweeps=sweeps, home=None, settings={"memory": limit}).job(place)
+    except MemoryLimit as error:  # which is an answer
+        row["refused"] = str(error)
+        return None
+    prepared = time.monotonic()
+    halved: list[int] = []
+    persist(job, lambda level: None, lambda *sweep: None, lambda: False, halved.append)
+    now(place.device)
+    took = time.monotonic() - prepared
+    found, foretold = peak.bytes(), needed(job.need, place.device, job.home)
+    row |= {
+        "patch": job.side,
+        "canvas on": job.home.type,
+        "limit, MiB": limit / MIB,
+        "foretold, MiB": foretold / MIB,
+        "peak, MiB": found / MIB,
+        "beyond the canvas, MiB": (found - job.need.held if job.home == place.device else found) / MIB,
+        "peak over foretold": found / foretold,
+        "halved to": halved,
+        "made ready, s": prepared - began,
+        "MP/s": sweeps * side * side / 1e6 / took,
+        **_elsewhere(place),
+    }
+    row["says"] = f"{side}: {found / MIB:.0f} of {limit / MIB:.0f} MiB, patch {job.side}"
+    return not halved and found <= limit
+
+
+def _elsewhere(place: Place) -> Row:
+    """What else is taken: by tensors, by the driver's account, and of the host's memory for transfers."""
+    if not place.cuda:
+        return {}
+    free, total = torch.cuda.mem_get_info(place.device)
+    return {
+        "in tensors, MiB": torch.cuda.max_memory_allocated(place.device) / MIB,
+        "by the driver, MiB": (total - free) / MIB,
+        "pinned, MiB": torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0) / MIB,
+    }
+
+
+def _shortage(place: Place) -> list[Check]:
+    return [
+        Check("patches are halved", _halved, 40),
+        Check("a canvas that no longer fits the device", _moved, 40, cuda=True),
+        Check("what libraries say is understood", _understood, 5),
+    ]
+
+
+def _halved(place: Place, row: Row) -> bool:
+    """A patch that does not fit: the render is to go on with smaller ones."""
+    side, patch = (96, 64) if place.tiny else (1536, 1024)
+    job = Sized(side, side, sweeps=2, patch=patch).job(place)
+    original = Vgg.features
+
+    def refusing(self: Vgg, pixels: torch.Tensor, layers: Any) -> dict[str, torch.Tensor]:
+        if pixels.shape[-1] > patch // 2 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+        return original(self, pixels, layers)
+
+    if place.cuda:  # what jobs before have left is no matter
+        torch.cuda.empty_cache()
+        put_wall(place.device, needed(job.need, place.device, job.home) // 2)
+        return _went_on(job, row)
+    with mock.patch.object(Vgg, "features", refusing):
+        return _went_on(job, row)
+
+
+def _went_on(job: Job, row: Row) -> bool:
+    """Whether a render came to its end, with smaller patches."""
+    sides: list[int] = []
+    try:
+        canvas, complete = persist(job, lambda level: None, lambda *sweep: None, lambda: False, sides.append)
+    finally:
+        if job.network.device.type == "cuda":
+            put_wall(job.network.device, EVERYTHING)
+    finite = bool(torch.isfinite(canvas.pixels).all())
+    row |= {"patches": [job.side, *sides], "complete": complete, "finite": finite}
+    row["says"] = f"patches {' '.join(map(str, row['patches']))}"
+    return bool(sides) and complete and finite
+
+
+def _moved(place: Place, row: Row) -> bool:
+    """Memory that another program takes once the canvas is to be on the device: it goes to the host."""
+    job = Sized(4064, 4064, sweeps=1, patch=256, precision=Precision.BF16, home=DEVICE).job(place)
+    torch.cuda.empty_cache()
+    put_wall(place.device, int(0.45 * GIB))  # the canvas alone takes 0.6
+    try:
+        canvas, complete = persist(job, lambda level: None, lambda *sweep: None, lambda: False)
+    finally:
+        put_wall(place.device, EVERYTHING)
+    row["canvas on"] = canvas.pixels.device.type
+    return complete and bool(torch.isfinite(canvas.pixels).all())
+
+
+def _understood(place: Place, row: Row) -> bool:
+    row["unknown"] = [text for text in COMPLAINTS if not is_out_of_memory(RuntimeError(text))]
+    row["says"] = f"{len(COMPLAINTS) - len(row['unknown'])} of {len(COMPLAINTS)} complaints are understood"
+    return not row["unknown"]
+
+
+BUDGETS = Group("budgets", "peaks of memory within 0.5, 1 and 2 GiB, behind walls of as much", 30, _budgets)
+SIZES = Group("memory", "canvases of 2048 to 8192 pixels a side inside 2 GiB of the device", 35, _sizes)
+LARGEST = Group("large", "16384 x 16384 inside 2 GiB of the device", 60, _large)
+SHORTAGE = Group("shortage", "memory that runs out, and renders that go on", 15, _shortage)

@@ -1,0 +1,90 @@
+"""What is kept of a run, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.apart import BAD, GOOD, SKIPPED, company
+from benchmarks.gpu.core import Row, plain
+from tilestyle.atomic import replacing
+from tilestyle.benchmark.record import circumstances
+from tilestyle.cli.results import shown
+
+PATIENCE = 60.0  # seconds that a machine may take to say what it is
+
+
+@dataclass(frozen=True)
+class Record:
+    """One JSON: the circumstances, the figures, and a row for each group with those of its checks."""
+
+    about: Mapping[str, Any]
+    title: str
+    file: Path | None = None
+
+    def keep(self, rows: Sequence[Row]) -> None:
+        """Write what there is so far; whoever reads the file meanwhile finds the one before."""
+        if self.file is None:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        whole = {**self.about, "title": self.title, "figures": figures(rows), "rows": rows}
+        with replacing(self.file) as file:
+            file.write((json.dumps(plain(whole), indent=1) + "\n").encode())
+
+
+def asked(command: Sequence[str]) -> dict[str, Any]:
+    """The circumstances, from a process of their own: this one never begins CUDA, and so never loses it."""
+    with company().Pool(1) as pool:
+        try:
+            found: dict[str, Any] = pool.apply_async(circumstances, (list(command),)).get(PATIENCE)
+        except (RuntimeError, multiprocessing.TimeoutError) as error:
+            found = {"machine": f"unknown ({error or 'it does not answer'})", "command": " ".join(command)}
+    return found
+
+
+def figures(rows: Sequence[Row]) -> dict[str, Any]:
+    """How many groups and checks ended how."""
+    checks = [check for row in rows for check in row["checks"]]
+    return {
+        "groups good": sum(row["verdict"] == GOOD for row in rows),
+        "groups skipped": [row["group"] for row in rows if row["verdict"] == SKIPPED],
+        "groups bad": [row["group"] for row in rows if row["verdict"] in BAD],
+        "checks good": sum(check["ok"] is True for check in checks),
+        "checks to look at": sum(check["ok"] is None and "skipped" not in check for check in checks),
+        "checks skipped": sum("skipped" in check for check in checks),
+        "checks failed": [
+            f"{row['group']}: {c['check']}" for row in rows for c in row["checks"] if c["ok"] is False
+        ],
+        "seconds": sum(row.get("seconds", 0.0) for row in rows),
+    }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line for each group, and one for each check that failed."""
+    lines = [f"{'group':13} {'verdict':10} {'s':>5}  what"]
+    for row in rows:
+        lines.append(line(row))
+        for check in row["checks"]:
+            if check["ok"] is False:
+                why = check.get("error") or check.get("says") or shown(facts(check))
+                lines.append(f"{'':13} {'':10} {'':>5}  FAILED {check['check']}: {why[:160]}")
+    return "\n".join(lines)
+
+
+def facts(check: Row) -> Row:
+    """What a check has found, without what is said of all."""
+    return {key: value for key, value in check.items() if key not in ("check", "ok", "seconds", "warnings")}
+
+
+def line(row: Row) -> str:
+    """A group in one line: why it ended as it did, or what its checks say."""
+    said = "; ".join(check["says"] for check in row["checks"] if "says" in check and check["ok"] is not False)
+    what = row.get("why") or said or f"{len(row['checks'])} checks"
+    skipped = [check["skipped"] for check in row["checks"] if "skipped" in check]
+    if skipped and row["verdict"] != SKIPPED:
+        what = f"{what} (skipped: {len(skipped)}, {skipped[0]})"
+    return f"{row['group']:13} {row['verdict']:10} {row.get('seconds', 0.0):5.0f}  {what[:200]}"

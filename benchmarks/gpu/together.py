@@ -1,0 +1,141 @@
+"""Several ranks, as far as one card shows them: NCCL with one, two on one card by gloo, and the command.
+
+    python -m torch.distributed.run --standalone --nproc-per-node 2 -m benchmarks.gpu.together '{"folder": ...}'
+
+is a rank of two. NCCL refuses two on one card: their sums go by gloo.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from benchmarks.gpu.cases import CONTENT, SMALL, STYLE
+from benchmarks.gpu.core import Check, Group, Place, Row, best
+from tilestyle.api import render
+from tilestyle.config import Precision, RenderConfig
+from tilestyle.images import read_picture
+from tilestyle.pictures import path_of
+from tilestyle.ranks import _join, joined
+from tilestyle.work import Work
+
+MOMENTS = 600_000  # numbers that the sums of VGG-19's layers have
+NEAR = 2e-3  # mean distance of a picture by two ranks from that by one
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+PATIENCE = 80.0  # seconds
+
+
+def _checks(place: Place) -> list[Check]:
+    return [
+        Check("one rank, NCCL", _one, 30),
+        Check("two ranks on one device, gloo", _two, PATIENCE),
+        Check("the command, by torchrun", _command, PATIENCE),
+    ]
+
+
+def _one(place: Place, row: Row) -> bool:
+    """All kinds of sums, where they are; and what the largest message of a sweep and a meeting take."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": "0", "WORLD_SIZE": "1"}
+    with mock.patch.dict(os.environ, {**here, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}):
+        ranks = _join()
+    try:
+        row["backend"] = str(dist.get_backend())
+        good = True
+        for dtype in (torch.float32, torch.float64, torch.int64):
+            for device in {place.device, torch.device("cpu")}:
+                tensor = torch.arange(1000, device=device).to(dtype)
+                ranks.add(tensor)
+                row[f"{dtype}, {device.type}"] = right = torch.equal(tensor.cpu(), torch.arange(1000).to(dtype))
+                good = good and right
+        flat = torch.zeros(MOMENTS, device=place.device)
+        row["sum of moments, ms"] = 1e3 * best(partial(ranks.add, flat), place.device)
+        row["meeting, ms"] = 1e3 * best(ranks.meet, place.device)
+        row["says"] = f"sums {row['sum of moments, ms']:.2g} ms"
+        return good and ranks.meet(2) == 2 and ranks.told({"a": 1}) == {"a": 1}
+    finally:
+        dist.destroy_process_group()
+
+
+def _two(place: Place, row: Row) -> bool:
+    """A small picture by two ranks, against that by one."""
+    folder = place.folder / "two"
+    folder.mkdir(exist_ok=True)
+    asked = json.dumps({"folder": str(folder), "device": str(place.device)})
+    done = _started(place, [*TORCHRUN, "2", "-m", "benchmarks.gpu.together", asked])
+    row["exit code"] = done.returncode
+    if done.returncode:
+        row["said"] = done.stderr[-600:]
+        return False
+    expected = render(CONTENT, STYLE, _config(str(place.device))).pixels
+    off = np.abs(np.load(folder / "found.npy") - expected)
+    row |= {"mean": float(off.mean()), "largest": float(off.max())}
+    return float(off.mean()) < NEAR
+
+
+def _command(place: Place, row: Row) -> bool:
+    """`torchrun -m tilestyle render`, as docs/scaling.md has it, with as many ranks as there are cards: one."""
+    out = place.folder / "torchrun.png"
+    words = ["render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--out", str(out)]
+    words += ["--size", "96" if place.tiny else "512", "--sweeps", "2", "--device", str(place.device)]
+    done = _started(place, [*TORCHRUN, "1", "-m", "tilestyle", *words])
+    row["exit code"] = done.returncode
+    if done.returncode:
+        row["said"] = done.stderr[-600:]
+        return False
+    row["picture"] = list(read_picture(out).pixels.shape)
+    return True
+
+
+def _started(place: Place, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; threads are divided as torchrun would, unless the environment says."""
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=place.patience * PATIENCE, check=False
+    )
+
+
+def _config(device: str) -> RenderConfig:
+    settings: dict[str, Any] = {**SMALL, "size": 128, "coarsest": 128, "precision": Precision.FP32}
+    return RenderConfig(**settings, device=device)
+
+
+def main() -> None:
+    """Be a rank."""
+    asked = json.loads(sys.argv[1])
+    folder = Path(asked["folder"])
+    begin = dist.init_process_group
+
+    def by_gloo(backend: str, **named: Any) -> None:
+        begin(backend.replace("nccl", "gloo"), **named)
+
+    with (
+        mock.patch.object(torch.cuda, "device_count", lambda: 0 if asked["device"] == "cpu" else 2),
+        mock.patch.object(torch.cuda, "set_device", lambda device: None),
+        mock.patch.object(dist, "init_process_group", by_gloo),
+        joined() as ranks,
+    ):
+        work = Work(folder / "work", every=float("inf"), ranks=ranks)
+        picture = render(CONTENT, STYLE, _config(asked["device"]), work=work)
+        if ranks.first:
+            np.save(folder / "found.npy", picture.pixels)
+
+
+GROUP = Group(
+    "ranks", "NCCL with one rank, two ranks on one card by gloo, the command by torchrun", 45, _checks
+)
+
+if __name__ == "__main__":
+    main()

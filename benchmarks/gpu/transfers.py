@@ -1,0 +1,144 @@
+"""What goes between host and device: that it arrives whole, that nothing waits, and how much it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+
+import torch
+
+from benchmarks.gpu.core import MIB, Check, Group, Place, Row, best
+from benchmarks.gpu.counting import counted
+from benchmarks.gpu.jobs import COMPACT, DEVICE, HOST, VGG19, Sized
+from tilestyle.adam import Adam
+from tilestyle.benchmark.stopwatch import now
+from tilestyle.transfer import Landing, sent
+
+LAUNCHES = 250  # at most, of a patch with VGG-19, the canvas on the device
+CYCLES = 200_000_000  # of a device that is kept busy: about a tenth of a second
+BUSY = 0.03  # seconds after which somebody has waited for it
+PATCH = 1024
+# Heights of one and of two rows of patches with their laps, and widths of canvases.
+ROWS, WIDTHS = (1016, 2032), (4064, 16256)
+
+
+def _checks(place: Place) -> list[Check]:
+    widths = (120,) if place.tiny else WIDTHS
+    return [
+        Check("a window pins no more than itself", _pinned, 20, cuda=True),
+        Check("sending and landing do not wait", _unwaited, 15, cuda=True),
+        Check("what is sent and landed is whole", _whole, 20),
+        *(Check(f"a patch, canvas on the device, {w} wide", partial(_patch, DEVICE, w), 40) for w in widths),
+        Check(f"a patch, canvas on the host, {widths[0]} wide", partial(_patch, HOST, widths[0]), 60),
+        Check("a step of Adam", _step, 20),
+    ]
+
+
+def _pinned(place: Place, row: Row) -> bool:
+    """Pinned memory that one window of a large canvas takes, which comes in powers of two."""
+    plane = torch.zeros(3, 8192, 8192)
+    window = plane[:, 5 : 5 + PATCH, 7 : 7 + PATCH][None]
+    before = torch.cuda.host_memory_stats()["allocated_bytes.allocated"]
+    sent(window, place.device, torch.bfloat16)
+    now(place.device)
+    taken = torch.cuda.host_memory_stats()["allocated_bytes.allocated"] - before
+    own = window.numel() * window.element_size()
+    row |= {
+        "window, MiB": own / MIB,
+        "pinned, MiB": taken / MIB,
+        "says": f"a window pins {taken / own:.3g} of itself",
+    }
+    return bool(taken <= 2 * own)
+
+
+def _unwaited(place: Place, row: Row) -> bool:
+    """The host's seconds while the device is busy with something else."""
+    plane = torch.rand(3, 4096, 4096)
+    window = plane[:, 5 : 5 + PATCH, 7 : 7 + PATCH][None]
+    gradient = torch.rand(3, PATCH, PATCH, device=place.device)
+    host = torch.device("cpu")
+    ways: dict[str, Callable[[], object]] = {
+        "sending": partial(sent, window, place.device, torch.bfloat16),
+        "landing": partial(Landing, gradient, host),
+    }
+    for warm in (True, False):  # pinned memory is allocated once
+        for name, run in ways.items():
+            now(place.device)
+            if not warm:
+                torch.cuda._sleep(CYCLES)  # type: ignore[no-untyped-call]
+            began = time.perf_counter()
+            run()
+            row[f"{name}, ms"] = 1e3 * (time.perf_counter() - began)
+    row["sending alone, ms"] = 1e3 * best(partial(sent, window, place.device, torch.bfloat16), place.device)
+    return bool(max(row["sending, ms"], row["landing, ms"]) < 1e3 * BUSY)
+
+
+def _whole(place: Place, row: Row) -> bool:
+    """Many windows one after the other, each of its own number: a buffer taken again too early would show."""
+    side, part, count = (96, 32, 20) if place.tiny else (2048, 512, 200)
+    plane, arrived, wrong = torch.zeros(3, side, side), [], 0
+    landings: list[tuple[int, Landing]] = []
+    for index in range(count):
+        plane.fill_(index % 251)
+        window = plane[:, 3 : 3 + part, 1 : 1 + part][None]
+        arrived.append(sent(window, place.device, torch.float32).double().mean())
+    expected = torch.arange(count, dtype=torch.float64) % 251
+    wrong += int((torch.stack(arrived).cpu() - expected).abs().gt(1e-6).sum())
+    for index in range(count):
+        full = torch.full((3, part, part), float(index), device=place.device)
+        landings.append((index, Landing(full, torch.device("cpu"))))
+        if len(landings) > 2:
+            number, landing = landings.pop(0)
+            wrong += int((landing.get() != number).any())
+    row["wrong"] = wrong
+    return wrong == 0
+
+
+def _patch(home: str, width: int, place: Place, row: Row) -> bool:
+    """What one more patch asks for: the difference between canvases of one row of patches and of two."""
+    patch, heights = (64, (64, 120)) if place.tiny else (PATCH, ROWS)
+    # Content is shown with every patch, so that what travels is a window of it, too.
+    network = COMPACT if place.tiny else VGG19
+    base = Sized(0, width, network, home=home, patch=patch, settings={"keep_content": False})
+    one, two = (counted(place, replace(base, height=height)) for height in heights)
+    found = one.a_patch(two)
+    window = 3 * 4 * patch**2
+    row |= {name: round(value, 3) for name, value in asdict(found).items() if name != "patches"}
+    row |= {"arrived, windows": found.arrived / window, "left, windows": found.left / window}
+    row["says"] = (
+        f"{home}, {width} wide: {found.launches or found.operations:.0f} "
+        f"{'launches' if found.launches else 'operations'}, "
+        f"{found.arrived / window:.2g} + {found.left / window:.2g} windows"
+    )
+    if not place.cuda:
+        return found.arrived == found.left == 0
+    unwaited = max(found.asked, found.blocking, found.waited) < 0.5
+    if home == DEVICE:
+        return unwaited and found.launches <= LAUNCHES and found.arrived + found.left < 0.01 * window
+    return unwaited and found.arrived <= 2.1 * window and found.left <= 1.1 * window
+
+
+def _step(place: Place, row: Row) -> None:
+    """Milliseconds a megapixel: where canvases are on the host, the host makes it, with the threads it has."""
+    side = 128 if place.tiny else PATCH
+    threads = torch.get_num_threads()
+    host = torch.device("cpu")
+    ways = {"host": (host, threads), "host, one thread": (host, 1), "device": (place.device, threads)}
+    for name, (device, count) in ways.items():
+        torch.set_num_threads(count)
+        planes = {
+            key: torch.rand(channels, side, side, device=device)
+            for key, channels in (("pixels", 3), ("first", 3), ("second", 3), ("steps", 1))
+        }
+        gradient = torch.rand(3, side, side, device=device)
+        seconds = best(partial(Adam().update, planes, gradient, 0.0), place.device)
+        row[f"{name}, ms/MP"] = 1e3 * seconds / (side * side / 1e6)
+    torch.set_num_threads(threads)
+    row["threads"] = threads
+
+
+GROUP = Group(
+    "transfers", "what a patch sends and launches; that nothing waits, and that all arrives", 40, _checks
+)
