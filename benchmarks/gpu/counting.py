@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gpu.core import Place
 from benchmarks.gpu.jobs import Sized
-from tilestyle.benchmark.stopwatch import now
 from tilestyle.renderer import optimise, sampled
+from tilestyle.waiting import now
 
 COPIES = ("aten::copy_", "aten::_to_copy")
 ASKED = "aten::_local_scalar_dense"

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from benchmarks.gpu.core import Place, Row
 from tilestyle import resolved
 from tilestyle.benchmark.scene import Scene
-from tilestyle.benchmark.stopwatch import now
 from tilestyle.canvas import Canvas
 from tilestyle.config import NetworkName, Precision, RenderConfig
 from tilestyle.job import Job
@@ -29,6 +28,7 @@ from tilestyle.objective import Terms
 from tilestyle.plan import Level
 from tilestyle.renderer import optimise, sampled
 from tilestyle.sight import Sight
+from tilestyle.waiting import now
 
 VGG19, COMPACT, WAVELET = NetworkName.VGG19, NetworkName.COMPACT, NetworkName.WAVELET
 # A canvas of this side is a whole number of such patches with their laps, kept content's grid included.

@@ -11,7 +11,6 @@ import torch
 
 from benchmarks.gpu.core import GIB, MIB, Check, Group, Place, Row
 from benchmarks.gpu.jobs import COMPACT, DEVICE, VGG19, WAVELET, Sized
-from tilestyle.benchmark.stopwatch import now
 from tilestyle.benchmark.wall import put_wall
 from tilestyle.budget import needed
 from tilestyle.config import NetworkName, Precision
@@ -19,8 +18,10 @@ from tilestyle.errors import MemoryLimit
 from tilestyle.job import Job
 from tilestyle.networks.vgg import Vgg
 from tilestyle.peak import Peak
+from tilestyle.progress import CanvasMoved, PatchHalved
 from tilestyle.rescue import persist
 from tilestyle.shortage import is_out_of_memory
+from tilestyle.waiting import now
 
 WALL = 2 * GIB
 SIDES = (2048, 4096, 8192)
@@ -74,8 +75,9 @@ def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place
         row["refused"] = str(error)
         return None
     prepared = time.monotonic()
-    halved: list[int] = []
-    persist(job, lambda level: None, lambda *sweep: None, lambda: False, halved.append)
+    rescues: list[PatchHalved | CanvasMoved] = []
+    persist(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
+    halved = _sides(rescues)
     now(place.device)
     took = time.monotonic() - prepared
     found, foretold = peak.bytes(), needed(job.need, place.device, job.home)
@@ -135,14 +137,20 @@ def _halved(place: Place, row: Row) -> bool:
         return _went_on(job, row)
 
 
+def _sides(rescues: list[PatchHalved | CanvasMoved]) -> list[int]:
+    """Patch sides that a render went on with when memory had run out."""
+    return [rescue.side for rescue in rescues if isinstance(rescue, PatchHalved)]
+
+
 def _went_on(job: Job, row: Row) -> bool:
     """Whether a render came to its end, with smaller patches."""
-    sides: list[int] = []
+    rescues: list[PatchHalved | CanvasMoved] = []
     try:
-        canvas, complete = persist(job, lambda level: None, lambda *sweep: None, lambda: False, sides.append)
+        canvas, complete = persist(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
     finally:
         if job.network.device.type == "cuda":
             put_wall(job.network.device, EVERYTHING)
+    sides = _sides(rescues)
     finite = bool(torch.isfinite(canvas.pixels).all())
     row |= {"patches": [job.side, *sides], "complete": complete, "finite": finite}
     row["says"] = f"patches {' '.join(map(str, row['patches']))}"

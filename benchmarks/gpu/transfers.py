@@ -13,8 +13,9 @@ from benchmarks.gpu.core import MIB, Check, Group, Place, Row, best
 from benchmarks.gpu.counting import counted
 from benchmarks.gpu.jobs import COMPACT, DEVICE, HOST, VGG19, Sized
 from tilestyle.adam import Adam
-from tilestyle.benchmark.stopwatch import now
-from tilestyle.transfer import Landing, sent
+from tilestyle.staging import Landing
+from tilestyle.transfer import sent
+from tilestyle.waiting import now
 
 LAUNCHES = 250  # at most, of a patch with VGG-19, the canvas on the device
 CYCLES = 200_000_000  # of a device that is kept busy: about a tenth of a second
@@ -61,7 +62,7 @@ def _unwaited(place: Place, row: Row) -> bool:
     host = torch.device("cpu")
     ways: dict[str, Callable[[], object]] = {
         "sending": partial(sent, window, place.device, torch.bfloat16),
-        "landing": partial(Landing, gradient, host),
+        "landing": partial(Landing.of, gradient, host),
     }
     for warm in (True, False):  # pinned memory is allocated once
         for name, run in ways.items():
@@ -88,10 +89,11 @@ def _whole(place: Place, row: Row) -> bool:
     wrong += int((torch.stack(arrived).cpu() - expected).abs().gt(1e-6).sum())
     for index in range(count):
         full = torch.full((3, part, part), float(index), device=place.device)
-        landings.append((index, Landing(full, torch.device("cpu"))))
+        landings.append((index, Landing.of(full, torch.device("cpu"))))
         if len(landings) > 2:
             number, landing = landings.pop(0)
             wrong += int((landing.get() != number).any())
+            landing.done()
     row["wrong"] = wrong
     return wrong == 0
 
