@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from tests.counting import on_device
 from tests.elsewhere import DEVICE
 from tests.test_device import CASES, CONTENT, SMALL, STYLE
-from tilestyle import render
+from tilestyle import RenderConfig, render
 from tilestyle.networks import padding
 from tilestyle.networks.padding import continued
+from tilestyle.networks.registry import load_network
 
 # Operations of torch that may add in any order on CUDA (torch.use_deterministic_algorithms lists them). But for
 # those whose order is no matter here: `histc` counts no more than float32 has whole numbers for, and
@@ -81,3 +82,26 @@ def test_no_operation_of_a_render_adds_in_any_order(case: str, monkeypatch: pyte
         render(CONTENT, STYLE, replace(SMALL, **CASES[case]))
     assert "convolution_backward" in device.rounded
     assert device.rounded & UNORDERED == set()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 3), (9, 7)])
+def test_a_convolution_of_a_continued_picture_is_that_of_torch(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    picture, weight, bias = (
+        torch.randn(size, generator=generator, dtype=torch.float64)
+        for size in ((2, 4, *shape), (5, 4, 3, 3), (5,))
+    )
+    picture.requires_grad_()
+    expected = F.conv2d(F.pad(picture, [1] * 4, mode="replicate"), weight, bias)
+    found = padding.convolved(picture, weight, bias)
+    torch.testing.assert_close(found, expected)
+    pull = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad(each, picture, pull)[0] for each in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_default_network_sees_no_edge_in_a_flat_picture() -> None:
+    network = load_network(RenderConfig())
+    picture = torch.tensor([0.2, 0.6, 0.4])[None, :, None, None].expand(1, 3, 48, 64)
+    for features in network.features(picture, network.style_layers).values():
+        torch.testing.assert_close(features, features[:, :, :1, :1].expand_as(features), rtol=1e-4, atol=1e-4)

@@ -87,7 +87,9 @@ def test_one_canvas_sized_patch_is_the_reference_step_for_step(
 
 @pytest.mark.parametrize("color", [Color.CONTENT, Color.LUMINANCE])
 def test_so_it_is_in_the_contents_colours(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_is_the_reference(job(CONTENT, patch=128, color=color, **FEW_SWEEPS), monkeypatch)
+    # By small steps: in grey, pixels lie on the borders of bins, whose side is rounding's to take.
+    task = job(CONTENT, patch=128, color=color, learning_rate=0.002, **FEW_SWEEPS)
+    assert_is_the_reference(task, monkeypatch)
 
 
 def test_so_it_is_from_activations_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tilestyle.networks.vgg import Vgg
 from tilestyle.peak import Peak
 from tilestyle.progress import CanvasMoved, PatchHalved
 from tilestyle.rescue import persist
-from tilestyle.shortage import is_out_of_memory
+from tilestyle.shortage import is_out_of_memory, may_be_out_of_memory
 from tilestyle.waiting import now
 
 WALL = 2 * GIB
@@ -171,7 +171,9 @@ def _moved(place: Place, row: Row) -> bool:
 
 
 def _understood(place: Place, row: Row) -> bool:
-    row["unknown"] = [text for text in COMPLAINTS if not is_out_of_memory(RuntimeError(text))]
+    errors = [RuntimeError(text) for text in COMPLAINTS]
+    unknown = [error for error in errors if not (is_out_of_memory(error) or may_be_out_of_memory(error))]
+    row["unknown"] = [str(error) for error in unknown]
     row["says"] = f"{len(COMPLAINTS) - len(row['unknown'])} of {len(COMPLAINTS)} complaints are understood"
     return not row["unknown"]
 

@@ -25,6 +25,16 @@ def continued(picture: Tensor, reach: int) -> Tensor:
     return found
 
 
+def convolved(picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 3 x 3 convolution of the size of pictures [B, C, h, w], which are continued by one pixel.
+
+    `weight` [K, C, 3, 3] and `bias` [K] have no gradient. So the continued picture need not be kept, as torch's
+    own convolution would keep it beside the picture.
+    """
+    found: Tensor = _Convolved.apply(picture, weight, bias)
+    return found
+
+
 def unshuffled(picture: Tensor) -> Tensor:
     """2 x 2 pixels made channels, [B, 4 C, h / 2, w / 2], side by side in memory."""
     if picture.device.type not in COPYING:
@@ -65,3 +75,21 @@ class _Continued(torch.autograd.Function):
         found[:, :, :, :1] += rows[:, :, :, :reach].sum(3, keepdim=True)
         found[:, :, :, -1:] += rows[:, :, :, -reach:].sum(3, keepdim=True)
         return found, None
+
+
+class _Convolved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return F.conv2d(continued(picture, 1), weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (weight,) = ctx.saved_tensors
+        found = F.conv_transpose2d(gradients[0], weight)  # of the continued picture: its rim goes to the edge
+        found[:, :, 1] += found[:, :, 0]
+        found[:, :, -2] += found[:, :, -1]
+        found[:, :, :, 1] += found[:, :, :, 0]
+        found[:, :, :, -2] += found[:, :, :, -1]
+        return found[:, :, 1:-1, 1:-1], None, None
