@@ -148,14 +148,15 @@ def test_textures_and_activations_on_a_device(home: str) -> None:
     expected = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
     with on_device(home):
         found = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
-    assert all(map(np.array_equal, found, expected))
+    # What is led on by a step is added in another dtype there: a pixel may differ by a last digit.
+    assert all(np.abs(one - other).max() < 1e-6 for one, other in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("settings", [{"sweeps": 12}, {"locality": 0.7}])
 def test_distances_kept_of_a_device_go_on_on_it(settings: dict[str, Any], tmp_path: Path) -> None:
     config = replace(SMALL, **{**LAYERS, **settings})
     work = Work(tmp_path / "work", every=0.0)
-    asked = chain(repeat(False, 25), repeat(True))
+    asked = chain(repeat(False, 15), repeat(True))
     with on_device("device"), doubling():
         expected = render(CONTENT, STYLE, config).pixels
         render(CONTENT, STYLE, config, work=work, stop=lambda: next(asked))

@@ -8,10 +8,15 @@ import torch
 from tests.test_moments import features, moments_of
 from tilestyle.polar import polar, scales
 from tilestyle.transport import (
+    HALVED,
     bounded,
     bounded_by_products,
     factor,
+    lowered,
     ridged,
+    seen_by,
+    squared,
+    transport,
     transport_by_decomposition,
     transport_by_products,
 )
@@ -27,6 +32,58 @@ def test_transport_takes_one_covariance_to_the_other_symmetrically(cells: int) -
         torch.testing.assert_close(found @ one @ found, other)
         torch.testing.assert_close(found, found.mT)
         assert crossed == pytest.approx(torch.linalg.eigvals(one @ other).real.sqrt().sum().item())
+
+
+@pytest.mark.parametrize("size", [HALVED - 1, HALVED, 2 * HALVED + 1])
+def test_products_by_halves_are_the_products(size: int) -> None:
+    lower = torch.randn(size, size, dtype=torch.float64).tril()
+    other = torch.randn(size, size, dtype=torch.float64)
+    covariance = other @ other.mT
+    torch.testing.assert_close(seen_by(covariance, lower).tril(), (lower.mT @ covariance @ lower).tril())
+    torch.testing.assert_close(lowered(lower, other), lower @ other)
+    torch.testing.assert_close(squared(other), other @ other.mT)
+
+
+# Name, and variances along directions of their own: of the canvas, of the style.
+LOG = torch.logspace(0, -6, 200, dtype=torch.float64)
+HARD = {
+    "equal": (LOG, LOG),
+    "far apart": (LOG, LOG.flip(0)),
+    "flat canvas": (0 * LOG, LOG),
+    "flat style": (LOG, 1e-9 * LOG),
+    "flat both": (0 * LOG, 0 * LOG),
+    "few directions": (LOG * (LOG > 1e-1), LOG * (LOG > 1e-2)),
+    "tiny": (1e-12 * LOG, 1e-12 * LOG.flip(0)),
+    "huge": (1e12 * LOG, 1e12 * LOG.flip(0)),
+    "a jump": (1e6 * LOG, LOG),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("case", HARD)
+def test_maps_of_hard_cases_are_right_where_canvases_have_variance(case: str, turned: bool) -> None:
+    """In float32, |(T - T*) K^1/2| over |(I - T*) K^1/2| or, where that is 0, |K^1/2|."""
+    size = len(LOG)
+    generator = torch.Generator().manual_seed(1)
+    one, other = (
+        torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=generator)).Q for _ in range(2)
+    )
+    other = other if turned else one
+    variances, wanted = HARD[case]
+    ridge = 1e-3 * max(float(wanted.mean()), 1e-12)
+    root = (one * (variances + ridge).sqrt()) @ one.mT
+    goal = factor((other * (wanted + ridge)) @ other.mT)
+    covariance = root @ root
+    # T = L U S^-1 U^T L^T with L^T K^1/2 = U S V^T, whose values do not span the square of the condition.
+    left, values, _ = torch.linalg.svd(goal.mT @ root)
+    half = goal @ left
+    expected = (half / values) @ half.mT
+    found, crossed = transport(covariance, goal, ridge, torch.float32)
+    assert found.dtype == torch.float64
+    error = torch.linalg.matrix_norm((found - expected) @ root)
+    apart = torch.linalg.matrix_norm((torch.eye(size, dtype=torch.float64) - expected) @ root)
+    assert error <= 1e-3 * apart + 1e-5 * torch.linalg.matrix_norm(root)
+    assert crossed == pytest.approx(float(values.sum()), rel=1e-5)
 
 
 def test_products_have_nothing_to_say_of_what_is_no_covariance() -> None:
@@ -75,3 +132,4 @@ def test_where_rounding_is_larger_than_the_ridge_a_factor_is_of_what_is_left() -
     values = torch.tensor([4.0, 1.0, 0.5, 0.0, -1e-6], dtype=torch.float64)
     found = factor((vectors * values) @ vectors.mT)
     torch.testing.assert_close(found @ found.mT, (vectors * values.clamp(min=0)) @ vectors.mT)
+    assert found.equal(found.tril())

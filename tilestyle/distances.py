@@ -114,10 +114,11 @@ class WassersteinTarget:
 
     def cotangent(self, moments: Moments) -> Cotangent:
         """Distance of `moments` to the target and its cotangent, float64 on the `matrix_device`."""
+        dtype = moments.second.dtype  # of features, at which the gradient arrives
         moments = moments.double()
         covariance = ridged(moments.covariance, self._ridge)
         shift = moments.mean - self._mean
-        moved, crossed = transport(covariance, self._factor, self._ridge)
+        moved, crossed = transport(covariance, self._factor, self._ridge, dtype)
         bures = covariance.trace() + self._covariance.trace() - 2 * crossed
         matrix = identity(moved) - moved
         # K = S - mu mu^T: what is taken from S by the mean comes back through mu.

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from tilestyle.abreast import abreast
 from tilestyle.config import RenderConfig
 from tilestyle.distances import TINY, Cotangent
 from tilestyle.geometry import Box, Extent, Patch, pieces, rounded_up
@@ -164,23 +166,39 @@ class Local:
         """
         wanted = self._windows.moments(patch)
         area = patch.owned.area / self._windows.extent.area
+        owned = dict(self._owned(features, patch))
+        drawn = self._drawn(owned, wanted, alone=alone)
         pulled = {}
-        for layer, cells in self._owned(features, patch):
-            total = MomentSum()
-            total.add(cells)
-            own = total.moments()
-            check_finite(layer, own)
+        for layer, cells in owned.items():
             if self._share < 1:
                 self._whole.add(layer, cells)
-            drawn = self._cotangent(layer, own, wanted[layer], alone=alone)
-            part = drawn.scaled(area)
+            part = drawn[layer].scaled(area)
             self._sums[layer] = self._sums[layer].plus(part) if layer in self._sums else part
+            mixed = drawn[layer]
             if self._share < 1 and not alone:
-                mean = self._means.get(layer, drawn)
-                drawn = drawn.scaled(self._share).plus(mean.scaled(1 - self._share))
-            pulled[layer] = self._layers.sent(layer, drawn).at(features[layer])
+                mean = self._means.get(layer, mixed)
+                mixed = mixed.scaled(self._share).plus(mean.scaled(1 - self._share))
+            pulled[layer] = self._layers.sent(layer, mixed).at(features[layer])
         self._seen += area
         return pulled
+
+    def _drawn(
+        self, owned: Mapping[str, Tensor], wanted: Mapping[str, Moments], *, alone: bool
+    ) -> dict[str, Cotangent]:
+        """Of every layer, the cotangent of a patch's distance at its mixture: on a host, side by side."""
+
+        def piece(layer: str) -> Cotangent:
+            total = MomentSum()
+            total.add(owned[layer])
+            own = total.moments()
+            check_finite(layer, own)
+            return self._cotangent(layer, own, wanted[layer], alone=alone)
+
+        largest_first = sorted(owned, key=lambda layer: -owned[layer].shape[1])
+        if self._layers.network.device.type != "cpu":
+            return {layer: piece(layer) for layer in largest_first}
+        made = abreast([partial(piece, layer) for layer in largest_first])
+        return dict(zip(largest_first, made, strict=True))
 
     def _cotangent(self, layer: str, own: Moments, wanted: Moments, *, alone: bool) -> Cotangent:
         """Of a patch's distance at its mixture."""

@@ -59,10 +59,15 @@ class Moments:
         """A copy outside any graph."""
         return Moments(self.count, self.mean.detach().clone(), self.second.detach().clone())
 
+    def placed(self) -> Moments:
+        """The same on the device where distances are computed."""
+        device = matrix_device(self.mean.device)
+        return Moments(self.count, self.mean.to(device), self.second.to(device))
+
     def double(self) -> Moments:
         """The same in float64, on the device where distances are computed."""
-        device = matrix_device(self.mean.device)
-        return Moments(self.count, self.mean.to(device).double(), self.second.to(device).double())
+        here = self.placed()
+        return Moments(self.count, here.mean.double(), here.second.double())
 
 
 class MomentSum:

@@ -80,11 +80,15 @@ def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> t
 
 
 def _local_side(config: RenderConfig, long_side: int, pyramid: Pyramid) -> int:
-    """Largest patch side of a level: with locality, a share of its picture."""
+    """Largest patch side of a level: with locality, a share of its picture.
+
+    No less than four of the deepest strides: 2 x 2 cells have no covariance to speak of, and patches of a
+    quarter of the area take four times as long in all, since each has distances of its own.
+    """
     if not config.locality:
         return pyramid.side
     share = round(config.locality_window * long_side / pyramid.unit) * pyramid.unit
-    least = pyramid.least + 2 * rounded_up(config.overlap, pyramid.unit)
+    least = 2 * pyramid.least + 2 * rounded_up(config.overlap, pyramid.unit)
     return min(pyramid.side, max(share, least))
 
 

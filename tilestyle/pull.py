@@ -14,7 +14,7 @@ from tilestyle.errors import DivergedError
 from tilestyle.moments import Moments, MomentSum, combined, pooled
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.ranks import Ranks
-from tilestyle.style import Target
+from tilestyle.style import Target, cotangents
 from tilestyle.transfer import matrix_device
 
 
@@ -178,7 +178,7 @@ class Pull:
     def aim(self, found: Mapping[str, Moments]) -> float:
         """Make the cotangents from these moments; answers their distance."""
         self._moments, self._leads = dict(found), {}
-        self._cotangents = {layer: self._targets[layer].cotangent(moments) for layer, moments in found.items()}
+        self._cotangents = cotangents(self._targets, found)
         self._sent |= {layer: self._layers.sent(layer, one) for layer, one in self._cotangents.items()}
         return sum(self._layers.weights[layer] * one.value for layer, one in self._cotangents.items())
 

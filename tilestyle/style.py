@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tilestyle.abreast import abreast
 from tilestyle.canvas import fill, read, reduced
 from tilestyle.config import Normalise, RenderConfig, StyleLoss
-from tilestyle.distances import TINY, GramTarget, StatisticsTarget, WassersteinTarget
+from tilestyle.distances import TINY, Cotangent, GramTarget, StatisticsTarget, WassersteinTarget
 from tilestyle.errors import DivergedError
 from tilestyle.geometry import Box, Extent, rounded_up, tiling
 from tilestyle.moments import Moments, MomentSum
 from tilestyle.networks.network import FeatureNetwork
 from tilestyle.planes import Store, touched
 from tilestyle.resample import Filter
-from tilestyle.transfer import sent
+from tilestyle.transfer import matrix_device, sent
 
 # Cells near the edge of what a network is shown feel its padding, and would speak for that rather than for
 # the style: mirrored surroundings of this many pixels keep them out.
@@ -47,6 +49,18 @@ def target(moments: Moments, config: RenderConfig, least: float = TINY) -> Targe
     if config.style_loss is StyleLoss.GRAM:
         return GramTarget(moments, absolute=absolute, least=least)
     return StatisticsTarget(moments, config.statistics_weight, absolute=absolute, least=least)
+
+
+def cotangents(targets: Mapping[str, Target], found: Mapping[str, Moments]) -> dict[str, Cotangent]:
+    """Of these layers, the distances of their moments to their targets: on a host, side by side."""
+    if any(matrix_device(moments.mean.device).type != "cpu" for moments in found.values()):
+        return {layer: targets[layer].cotangent(moments) for layer, moments in found.items()}
+    # What comes from a device comes in the calling thread, which is the one that gave it its work.
+    here = {layer: moments.placed() for layer, moments in found.items()}
+    largest_first = sorted(here, key=lambda layer: -len(here[layer].mean))
+    made = abreast([partial(targets[layer].cotangent, here[layer]) for layer in largest_first])
+    by_layer = dict(zip(largest_first, made, strict=True))
+    return {layer: by_layer[layer] for layer in found}
 
 
 class Summing(Protocol):

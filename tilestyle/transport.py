@@ -7,6 +7,9 @@ from torch import Tensor
 
 from tilestyle.polar import magnitude, polar
 
+# Rows from which on products with triangles, and squares, are taken by halves.
+HALVED = 192
+
 
 def identity(like: Tensor) -> Tensor:
     """That of as many rows as a square matrix, on its device and in its dtype."""
@@ -19,41 +22,87 @@ def ridged(covariance: Tensor, ridge: float) -> Tensor:
 
 
 def factor(covariance: Tensor) -> Tensor:
-    """An L with L L^T = K of a covariance K [C, C] with a ridge.
+    """A lower triangular L with L L^T = K of a covariance K [C, C] with a ridge.
 
     Cholesky's, at a tenth of the cost of a root; where rounding is larger than the ridge and K not positive any
-    more, the symmetric root of what is.
+    more, that of what is: R^T of a root Q R.
     """
     lower: Tensor
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if not failed:
         return lower
     values, vectors = torch.linalg.eigh(covariance)
-    root: Tensor = vectors * values.clamp(min=0).sqrt()
-    return root
+    root: Tensor = torch.linalg.qr((vectors * values.clamp(min=0).sqrt()).mT).R
+    return root.mT
 
 
-def transport(covariance: Tensor, goal: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+def transport(
+    covariance: Tensor, goal: Tensor, ridge: float, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
     """The symmetric T [C, C] with T K T = K* of a covariance K and a factor L of K*, and tr (L^T K L)^1/2.
 
     T = L (L^T K L)^-1/2 L^T is the same for every L; with the root of K* it is the formula of Bhatia, Jain and
     Lim 2019, section 2, and so is the trace. `ridge` is that on both covariances.
 
-    On a host by an eigendecomposition; on a device by products, which are what it is fast at.
+    On a host by an eigendecomposition, the map itself multiplied in `dtype`; on a device by products, which are
+    what it is fast at.
     """
     if covariance.device.type != "cpu":
         found = transport_by_products(covariance, goal, ridge)
         if found is not None:
             return found
-    return transport_by_decomposition(covariance, goal, ridge)
+    return transport_by_decomposition(covariance, goal, ridge, dtype)
 
 
-def transport_by_decomposition(covariance: Tensor, goal: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """The same, whatever the rounding."""
-    values, vectors = torch.linalg.eigh(goal.mT @ covariance @ goal)
+def transport_by_decomposition(
+    covariance: Tensor, goal: Tensor, ridge: float, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
+    """The same, whatever the rounding.
+
+    Where `dtype` is float32 nothing is lost but the last digits of T: it is a sum of positive matrices, where
+    nothing cancels. The eigenvalues span the square of the condition, for which float32 is too little.
+    """
+    values, vectors = torch.linalg.eigh(seen_by(covariance, goal))  # of which it reads the lower half
     roots = values.clamp(min=ridge**2).sqrt()  # below is only rounding
-    half = goal @ vectors
-    return (half / roots) @ half.mT, roots.sum()
+    half = lowered(goal.to(dtype), vectors.to(dtype)) * roots.rsqrt().to(dtype)
+    return squared(half).to(covariance), roots.sum()
+
+
+def seen_by(covariance: Tensor, lower: Tensor) -> Tensor:
+    """The lower half of L^T K L for a lower triangular L; what is above the diagonal blocks is 0.
+
+    By halves, since a half of L is 0, and a half of the product is not asked for: for large matrices about half
+    of the operations.
+    """
+    size = len(lower)
+    if size < HALVED:
+        return lower.mT @ covariance @ lower
+    half = size // 2
+    left = covariance @ lower[:, :half]  # of K L
+    found = torch.zeros_like(covariance)
+    found[:half, :half] = lower[:, :half].mT @ left
+    found[half:, :half] = lower[half:, half:].mT @ left[half:]
+    found[half:, half:] = seen_by(covariance[half:, half:], lower[half:, half:])
+    return found
+
+
+def lowered(lower: Tensor, matrix: Tensor) -> Tensor:
+    """L A of a lower triangular L."""
+    size = len(lower)
+    if size < HALVED:
+        return lower @ matrix
+    half = size // 2
+    return torch.cat([lowered(lower[:half, :half], matrix[:half]), lower[half:] @ matrix])
+
+
+def squared(matrix: Tensor) -> Tensor:
+    """A A^T, in three quarters of the operations."""
+    size = len(matrix)
+    if size < HALVED:
+        return matrix @ matrix.mT
+    upper, lower = matrix[: size // 2], matrix[size // 2 :]
+    across = lower @ upper.mT
+    return torch.cat([torch.cat([squared(upper), across.mT], 1), torch.cat([across, squared(lower)], 1)])
 
 
 def transport_by_products(covariance: Tensor, goal: Tensor, ridge: float) -> tuple[Tensor, Tensor] | None:

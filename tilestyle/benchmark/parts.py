@@ -18,7 +18,7 @@ from tilestyle.job import Job
 from tilestyle.moments import MomentSum
 from tilestyle.plan import PERIOD, PLACES
 from tilestyle.sight import measured_every
-from tilestyle.style import target
+from tilestyle.style import cotangents, target
 
 REPEATS = 3
 
@@ -34,9 +34,7 @@ def parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, float]:
     features = network.features(shown(), job.weights.style_layers)
     goals = job.style_moments(level)[0]
     targets = {layer: target(moments, job.config) for layer, moments in goals.items()}
-    cotangents = {
-        layer: goal.cotangent(goals[layer]).to(network.device, network.dtype) for layer, goal in targets.items()
-    }
+    sent = {layer: one.to(network.device, network.dtype) for layer, one in cotangents(targets, goals).items()}
     plane = job.content_plane(level)
     gradient = torch.zeros(3, patch.read.height, patch.read.width, device=canvas.pixels.device)
     field = max(network.layers[layer].receptive_field for layer in job.octaves(level)[1].values())
@@ -61,11 +59,11 @@ def parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, float]:
         "canvas read": lambda: canvas.read(patch.read, patch.scale).clone().to(network.device, network.dtype),
         "content features": lambda: content.features(patch) if content else None,
         "moments": count,
-        "cotangents": lambda: [cotangents[layer].at(cells) for layer, cells in features.items()],
+        "cotangents": lambda: [sent[layer].at(cells) for layer, cells in features.items()],
         "optimiser": step,
         measuring: halo,
     }
-    whole = {"distances": lambda: [goal.cotangent(goals[layer]) for layer, goal in targets.items()]}
+    whole = {"distances": lambda: cotangents(targets, goals)}
     share = dict.fromkeys(each, float(len(patches)))
     share[measuring] /= every
     share["content features"] /= PERIOD if job.grid(level) > 1 else PERIOD / PLACES if job.returns(level) else 1

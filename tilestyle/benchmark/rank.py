@@ -28,7 +28,7 @@ from tilestyle.job import Job
 from tilestyle.ranks import Ranks, joined
 from tilestyle.renderer import optimise
 from tilestyle.standing import Standing
-from tilestyle.style import target
+from tilestyle.style import cotangents, target
 from tilestyle.waiting import now
 from tilestyle.work import Work
 
@@ -75,7 +75,7 @@ def _distances(job: Job) -> float:
     """Seconds of what every rank computes alike in a sweep, however many there are."""
     (found,) = job.style_moments(job.levels[0])  # of one region
     goals = {layer: target(moments, job.config) for layer, moments in found.items()}
-    return _typical(lambda: [goal.cotangent(found[layer]) for layer, goal in goals.items()], time.process_time)
+    return _typical(lambda: cotangents(goals, found), time.process_time)
 
 
 def _typical(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
