@@ -21,14 +21,16 @@ from torch import Tensor
 
 from benchmarks.jobs import PAIRS, finished, job, parser, settings
 from benchmarks.record import report
-from tilestyle import renderer, sight
-from tilestyle.benchmark.loss import placed_loss
-from tilestyle.canvas import Canvas
-from tilestyle.config import Precision, Quality, RenderConfig
-from tilestyle.job import Job
-from tilestyle.plan import LEAD, Level, lead
-from tilestyle.reference import render_untiled
-from tilestyle.renderer import optimise
+from tilestyle.benchmark.exact_loss import placed_loss
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import Precision, Quality
+from tilestyle.config.render import RenderConfig
+from tilestyle.losses import level as levels
+from tilestyle.optim import loop
+from tilestyle.optim.loop import optimise
+from tilestyle.planning.job import Job
+from tilestyle.planning.schedule import LEAD, Level, lead
+from tilestyle.reference.renderer import render_untiled
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,13 @@ class Choice:
 
 def measuring(early: int, last: int) -> Callable[[], AbstractContextManager[Any]]:
     """Exact moments every so many sweeps, `last` in the last quarter of a level."""
-    return lambda: patch.object(sight, "measured_every", lambda side, view, *, late: last if late else early)
+    return lambda: patch.object(levels, "measured_every", lambda side, view, *, late: last if late else early)
 
 
 def leading(share: float, *, constant: bool = False) -> Callable[[], AbstractContextManager[Any]]:
     """Cotangents taken on by another share of their way, which does not fall if it is `constant`."""
     return lambda: patch.object(
-        sight, "lead", lambda level, sweep: share if constant else share / LEAD * lead(level, sweep)
+        levels, "lead", lambda level, sweep: share if constant else share / LEAD * lead(level, sweep)
     )
 
 
@@ -69,7 +71,7 @@ def averaged(task: Job) -> Canvas:
             canvas.pixels.copy_(torch.stack(late).mean(0))
             late.clear()
 
-    with patch.object(renderer, "step_size", lambda config, level, sweep: config.learning_rate):
+    with patch.object(loop, "step_size", lambda config, level, sweep: config.learning_rate):
         return optimise(task, lambda level: None, observe, lambda: False)[0]
 
 
@@ -91,7 +93,7 @@ CHOICES = (
     Choice("twice the lead", undone=leading(2 * LEAD)),
     Choice("averaged, not decayed", render=averaged),
     Choice("content kept", {"keep_content": True}),
-    Choice("corners on a grid for 16 sweeps", undone=lambda: patch.object(renderer, "PERIOD", 16)),
+    Choice("corners on a grid for 16 sweeps", undone=lambda: patch.object(loop, "PERIOD", 16)),
     Choice("bf16", {"precision": Precision.BF16}),
 )
 

@@ -18,15 +18,15 @@ from torch import Tensor
 
 from benchmarks.jobs import PAIRS, finished, job, parser, settings
 from benchmarks.record import report
-from tilestyle.canvas import Canvas
-from tilestyle.config import Quality
-from tilestyle.covering import Around, covering
-from tilestyle.draw import Draw
-from tilestyle.geometry import Patch
-from tilestyle.job import Job
-from tilestyle.networks.network import exact_halo
-from tilestyle.sight import Sight
-from tilestyle.view import View
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import Quality
+from tilestyle.geometry.boxes import Patch
+from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.sampling import Around, covering
+from tilestyle.losses.level import Sight
+from tilestyle.losses.scale_objective import View
+from tilestyle.networks.base import exact_halo
+from tilestyle.planning.job import Job
 
 DEPTHS = (0, 1, 2, 4, 8, 16, 32)  # pixels from the border
 

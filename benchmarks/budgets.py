@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import report
-from tilestyle.benchmark.point import Point, measured
-from tilestyle.benchmark.scene import Scene, square
-from tilestyle.config import BUILT_IN, NetworkName, Precision
+from tilestyle.benchmark.single_run import Point, measured
+from tilestyle.benchmark.workload import Scene, square
+from tilestyle.config.byte_size import bytes_of
+from tilestyle.config.enums import BUILT_IN, NetworkName, Precision
 from tilestyle.errors import TilestyleError
-from tilestyle.memory_size import bytes_of
 
 MIB = 2**20
 

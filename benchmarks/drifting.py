@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.record import report
-from tilestyle.series import STATISTICS
+from tilestyle.motion.series import STATISTICS
 
 ENDS = 12  # steps of the beginning and of the end that are averaged: whole rounds of two, three or four styles
 

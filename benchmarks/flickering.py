@@ -20,15 +20,16 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.record import report
-from tilestyle.api import render
-from tilestyle.clips import footage
-from tilestyle.config import Quality, RenderConfig, VideoConfig
-from tilestyle.film import frame_of
-from tilestyle.flow import moved, reliable
+from tilestyle.config.enums import Quality
+from tilestyle.config.render import RenderConfig, VideoConfig
 from tilestyle.images import read_picture
+from tilestyle.motion.clip import footage
+from tilestyle.motion.film import frame_of
+from tilestyle.motion.optical_flow import moved, reliable
+from tilestyle.motion.series import pixels_of
+from tilestyle.motion.video import flicker, stylise
 from tilestyle.pictures import path_of
-from tilestyle.series import pixels_of
-from tilestyle.video import flicker, stylise
+from tilestyle.pipeline.api import render
 
 Floats = NDArray[np.float32]
 HEIGHT, WIDTH = 240, 320

@@ -1,7 +1,7 @@
 """Does a render need what arithmetic says?
 
 Measures the peak of small renders on the CPU under a memory limit, each in a process of its own, and prints it
-over the prediction of footprint.py. Above 1 the arithmetic promises too little.
+over the prediction of planning/memory_model.py. Above 1 the arithmetic promises too little.
 
     python -m benchmarks.footprints [--networks compact vgg19] [--weights random] [--patches 128 256 512]
 """
@@ -14,19 +14,20 @@ from typing import Any
 
 from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
-from tilestyle.config import BUILT_IN
+from tilestyle.config.enums import BUILT_IN
 
 SIZES = {128: 448, 256: 600, 512: 960}  # of pictures, by patch: larger than one patch, no larger than need be
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Render in this process, which has done nothing before."""
-    from tilestyle.budget import find_device
-    from tilestyle.config import NetworkName, Precision, RenderConfig
-    from tilestyle.peak import Peak
+    from tilestyle.config.enums import NetworkName, Precision
+    from tilestyle.config.render import RenderConfig
+    from tilestyle.devices.peak_memory import Peak
     from tilestyle.pictures import path_of
-    from tilestyle.preparation import prepare
-    from tilestyle.rendering import run
+    from tilestyle.pipeline.prepare import prepare
+    from tilestyle.pipeline.run import run
+    from tilestyle.planning.memory_budget import find_device
 
     kinds = {"network": NetworkName(settings["network"]), "precision": Precision(settings["precision"])}
     peak = Peak(find_device("cpu"))

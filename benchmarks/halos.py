@@ -15,14 +15,14 @@ import torch
 
 from benchmarks.jobs import PAIRS, job, parser, settings
 from benchmarks.record import report
-from tilestyle.canvas import read
-from tilestyle.config import Precision
-from tilestyle.covering import LAP, Around, covering
-from tilestyle.draw import Draw
-from tilestyle.job import Job
-from tilestyle.moments import Moments, MomentSum
-from tilestyle.networks.network import exact_halo, measuring_halo
-from tilestyle.style import inner, target
+from tilestyle.canvas.canvas import read
+from tilestyle.config.enums import Precision
+from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.sampling import LAP, Around, covering
+from tilestyle.losses.style_targets import target
+from tilestyle.networks.base import exact_halo, inner, measuring_halo
+from tilestyle.planning.job import Job
+from tilestyle.stats.moments import Moments, MomentSum
 
 
 def measured(task: Job, halo: int) -> dict[str, Moments]:

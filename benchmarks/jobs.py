@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import assets
-from tilestyle.canvas import Canvas
-from tilestyle.config import BUILT_IN, NetworkName, RenderConfig
-from tilestyle.job import Job
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import BUILT_IN, NetworkName
+from tilestyle.config.render import RenderConfig
+from tilestyle.optim.loop import optimise
 from tilestyle.pictures import path_of
-from tilestyle.preparation import prepare
-from tilestyle.renderer import optimise
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.job import Job
 
 PAIRS = (("coffee", "swirls"), ("coffee", "facets"), ("astronaut", "woodcut"))  # content, style
 

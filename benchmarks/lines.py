@@ -20,10 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.record import report
-from tilestyle import RenderConfig, canvas, texture
-from tilestyle.config import Quality
+from tilestyle import RenderConfig, texture
+from tilestyle.canvas import canvas
+from tilestyle.canvas.resample import Filter
+from tilestyle.config.enums import Quality
 from tilestyle.pictures import path_of
-from tilestyle.resample import Filter
 
 AROUND = 9  # rows or columns
 

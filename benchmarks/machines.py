@@ -32,7 +32,13 @@ from benchmarks.record import report
 ROOT = Path(__file__).parents[1]
 PRETEND = Path(__file__).parent / "pretend"
 # Where arithmetic, memory and settings that the machine decides are tested.
-SENSITIVE = ("test_api", "test_available", "test_machine", "test_styles", "test_transport")
+SENSITIVE = (
+    "pipeline/test_api",
+    "devices/test_host_memory",
+    "pipeline/test_machine",
+    "pipeline/test_styles",
+    "stats/test_gaussian_transport",
+)
 NOBODY = 65534  # the user and group of nobody, on nearly every Unix
 
 

@@ -1,7 +1,7 @@
 """How long the map of optimal transport between two covariances takes: by decomposition, and by products.
 
 Also how far the two differ, over the largest number of the map. The covariances are those of a chosen number of
-channels, rectified as features are. Which way is taken where: `tilestyle/transport.py`.
+channels, rectified as features are. Which way is taken where: `tilestyle/stats/gaussian_transport.py`.
 
     python -m benchmarks.maps [--channels 64 128 256 512] [--devices cpu cuda] [--repeats 9]
 """
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.record import report
-from tilestyle.benchmark.stopwatch import seconds_of
-from tilestyle.distances import RIDGE
-from tilestyle.transport import factor, ridged, transport_by_decomposition, transport_by_products
+from tilestyle.benchmark.timing import seconds_of
+from tilestyle.stats.distances import RIDGE
+from tilestyle.stats.gaussian_transport import factor, ridged, transport_by_decomposition, transport_by_products
 
 CELLS = 16  # for every channel
 WAYS = {"decomposition": transport_by_decomposition, "products": transport_by_products}

@@ -1,7 +1,7 @@
 """Is the tiled picture as good as the untiled one?
 
-Renders the same jobs in patches and untiled (reference.py), and prints the exact whole-image loss, style and
-content, of the one over that of the other. No more than 1.03 is the promise.
+Renders the same jobs in patches and untiled (reference/renderer.py), and prints the exact whole-image loss,
+style and content, of the one over that of the other. No more than 1.03 is the promise.
 
 The loss is the mean over placements: the canvas is moved by a few pixels, and measured again. Networks halve
 what they see, so a picture's loss depends on where it lies on their grid, which no eye can tell. The untiled
@@ -19,10 +19,10 @@ from typing import Any
 
 from benchmarks.jobs import PAIRS, finished, job, parser, settings
 from benchmarks.record import report
-from tilestyle.benchmark.loss import exact_loss, placed_loss
-from tilestyle.config import Precision
-from tilestyle.plan import patches_of
-from tilestyle.reference import render_untiled
+from tilestyle.benchmark.exact_loss import exact_loss, placed_loss
+from tilestyle.config.enums import Precision
+from tilestyle.planning.schedule import patches_of
+from tilestyle.reference.renderer import render_untiled
 
 
 def main() -> None:

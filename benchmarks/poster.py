@@ -25,7 +25,7 @@ import tifffile
 from PIL import Image
 
 from benchmarks.record import report
-from tilestyle.memory_size import bytes_of
+from tilestyle.config.byte_size import bytes_of
 
 UNITS = {"s": 1, "min": 60, "h": 3600}
 THUMBNAIL = 64

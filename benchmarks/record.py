@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tilestyle.benchmark.record import Result, script_command
+from tilestyle.benchmark.environment import Result, script_command
 from tilestyle.cli.results import show
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
-from tilestyle.benchmark.scene import content, square
+from tilestyle.benchmark.workload import content, square
 from tilestyle.pictures import path_of
 
 MIB = 2**20
@@ -50,12 +50,13 @@ def painted(folder: Path, side: int) -> None:
 
 def measure(settings: dict[str, Any]) -> dict[str, int]:
     """A sweep of two levels in this process; bytes of its peak, and of those that canvas and pictures take."""
-    from tilestyle.budget import find_device
-    from tilestyle.config import Color, RenderConfig, Tileable
-    from tilestyle.peak import Peak
-    from tilestyle.preparation import prepare
-    from tilestyle.renderer import optimise
-    from tilestyle.sources import Style
+    from tilestyle.config.enums import Color, Tileable
+    from tilestyle.config.render import RenderConfig
+    from tilestyle.devices.peak_memory import Peak
+    from tilestyle.optim.loop import optimise
+    from tilestyle.pipeline.prepare import prepare
+    from tilestyle.planning.inputs import Style
+    from tilestyle.planning.memory_budget import find_device
 
     kinds = {"color": Color, "tileable": Tileable, "scale_odds": tuple, "style_blend": tuple}
     read = {name: kinds.get(name, lambda value: value)(value) for name, value in settings.items()}

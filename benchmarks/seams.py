@@ -21,10 +21,10 @@ from torch import Tensor
 
 from benchmarks.jobs import PAIRS, finished, job, parser, settings
 from benchmarks.record import report
-from tilestyle.benchmark.record import Result, script_command
-from tilestyle.config import Sampler
-from tilestyle.job import Job
-from tilestyle.renderer import sampled
+from tilestyle.benchmark.environment import Result, script_command
+from tilestyle.config.enums import Sampler
+from tilestyle.optim.loop import sampled
+from tilestyle.planning.job import Job
 
 OTHERS = 30  # seeds
 TITLE = "difference across patch borders over that beside them"

@@ -17,12 +17,13 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.record import report
-from tilestyle import estimate, renderer, rendering
 from tilestyle.cli.app import main as tilestyle
 from tilestyle.cli.job import Output
-from tilestyle.job import Job
+from tilestyle.losses.level import Sight
+from tilestyle.optim import loop
 from tilestyle.pictures import path_of
-from tilestyle.sight import Sight
+from tilestyle.pipeline import estimate, run
+from tilestyle.planning.job import Job
 
 
 def main() -> None:
@@ -59,10 +60,10 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(sys, "argv", ["tilestyle", *words, "-o", str(Path(folder) / "out.png")]),
-        mock.patch.object(renderer, "refine", timed("levels", renderer.refine)),
+        mock.patch.object(loop, "refine", timed("levels", loop.refine)),
         mock.patch.object(Sight, "__init__", timed("before a level's sweeps", Sight.__init__)),
-        mock.patch.object(renderer, "started", timed("canvases", renderer.started)),
-        mock.patch.object(rendering, "seconds_for", estimated),
+        mock.patch.object(loop, "started", timed("canvases", loop.started)),
+        mock.patch.object(run, "seconds_for", estimated),
         mock.patch.object(Output, "write", timed("writing", Output.write)),
     ):
         began = time.perf_counter()

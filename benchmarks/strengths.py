@@ -3,9 +3,10 @@
     python -m benchmarks.strengths --contents photographs --styles paintings --pairs 30 --judge judge.py
 
 Every content is taken with another style, at every size. `look` is the distance that strength goes by
-(tilestyle/likeness.py); `content` the renderer's own content loss at its last sweep; `judged` what is found by
-a Python file whose function `judge(out, style, content)` answers a mapping with the number `content`: by an
-independent network, say. What is wanted is a spread that is small beside that of a weight.
+(tilestyle/networks/perceptual_distance.py); `content` the renderer's own content loss at its last sweep;
+`judged` what is found by a Python file whose function `judge(out, style, content)` answers a mapping with the
+number `content`: by an independent network, say. What is wanted is a spread that is small beside that of a
+weight.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ import torch
 
 from benchmarks.record import report
 from tilestyle import RenderConfig, render
-from tilestyle.canvas import resized
-from tilestyle.geometry import Box
-from tilestyle.likeness import SIDE, Looks
+from tilestyle.canvas.canvas import resized
+from tilestyle.config.toml import config_of, load
+from tilestyle.geometry.boxes import Box
+from tilestyle.networks.perceptual_distance import SIDE, Looks
 from tilestyle.pictures import path_of
-from tilestyle.progress import SweepDone
-from tilestyle.settings import config_of, load
-from tilestyle.upscale import pixels_of
+from tilestyle.pipeline.events import SweepDone
+from tilestyle.recipes.upscale import pixels_of
 
 CONTENTS, STYLES = ("astronaut", "coffee"), ("swirls", "facets", "woodcut", "weave")
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}

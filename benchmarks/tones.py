@@ -19,13 +19,12 @@ from torch import Tensor
 
 from benchmarks.jobs import finished, job, parser, settings
 from benchmarks.record import report
-from tilestyle.canvas import resized
-from tilestyle.config import Quality
-from tilestyle.geometry import Box
+from tilestyle.canvas.canvas import resized
+from tilestyle.canvas.storage import Memory
+from tilestyle.config.enums import Quality
+from tilestyle.geometry.boxes import Box, shrunk
 from tilestyle.pictures import path_of
-from tilestyle.planes import Memory
-from tilestyle.sources import planes_of
-from tilestyle.style import shrunk
+from tilestyle.planning.inputs import planes_of
 
 PAIRS = (("astronaut", "woodcut"), ("coffee", "woodcut"), ("astronaut", "facets"), ("coffee", "swirls"))
 CELLS = 16  # along a channel

@@ -23,12 +23,12 @@ from torch import Tensor
 from torchvision.models import squeezenet1_0
 
 from benchmarks.record import assets, report
-from tilestyle.anchor import averaged
-from tilestyle.config import UPSCALE
-from tilestyle.geometry import Box
+from tilestyle.config.render import UPSCALE
+from tilestyle.geometry.boxes import Box
+from tilestyle.losses.anchor import averaged
 from tilestyle.pictures import path_of
-from tilestyle.rendering import as_picture
-from tilestyle.upscale import agreement, interpolated, pixels_of, side_by_side, upscale
+from tilestyle.pipeline.run import as_picture
+from tilestyle.recipes.upscale import agreement, interpolated, pixels_of, side_by_side, upscale
 
 FACTOR = 4
 Measure = Callable[[Tensor, Tensor], float]

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tilestyle.config import FilmConfig
-from tilestyle.film import filming, frame_of
+from tilestyle.config.render import FilmConfig
 from tilestyle.images import read_picture
+from tilestyle.motion.film import filming, frame_of
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tilestyle.clips import footage
+from tilestyle.motion.clip import footage
 
 GAP = 4  # pixels between frames
 

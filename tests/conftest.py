@@ -20,9 +20,10 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from tilestyle.config import NetworkName, Precision, RenderConfig
-from tilestyle.job import Job
-from tilestyle.preparation import prepare
+from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.config.render import RenderConfig
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.job import Job
 
 # Tests do not time: how long an example takes is the machine's business.
 settings.register_profile("tilestyle", deadline=None)

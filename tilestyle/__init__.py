@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tilestyle.api import invert, render, texture
-    from tilestyle.config import (
+    from tilestyle.config.enums import (
         Color,
         ContentLoss,
         Init,
@@ -19,14 +18,15 @@ if TYPE_CHECKING:
         Pooling,
         Precision,
         Quality,
-        RenderConfig,
         Sampler,
         StyleLoss,
         Tileable,
     )
+    from tilestyle.config.render import RenderConfig
     from tilestyle.errors import TilestyleError
     from tilestyle.images import Picture
-    from tilestyle.progress import (
+    from tilestyle.pipeline.api import invert, render, texture
+    from tilestyle.pipeline.events import (
         CanvasMoved,
         Event,
         Finished,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
         Stopped,
         SweepDone,
     )
-    from tilestyle.sources import Style
+    from tilestyle.pipeline.workdir import Work
+    from tilestyle.planning.inputs import Style
     from tilestyle.version import __version__
-    from tilestyle.work import Work
 
 __all__ = [
     "CanvasMoved",
@@ -75,10 +75,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": ("invert", "render", "texture"),
+    "pipeline.api": (
+        "invert",
+        "render",
+        "texture",
+    ),
+    "config.enums": (
+        "Color",
+        "ContentLoss",
+        "Init",
+        "NetworkName",
+        "Pooling",
+        "Precision",
+        "Quality",
+        "Sampler",
+        "StyleLoss",
+        "Tileable",
+    ),
+    "config.render": ("RenderConfig",),
     "errors": ("TilestyleError",),
     "images": ("Picture",),
-    "progress": (
+    "pipeline.events": (
         "CanvasMoved",
         "Event",
         "Finished",
@@ -90,18 +107,18 @@ _HOMES = {
         "Stopped",
         "SweepDone",
     ),
-    "sources": ("Style",),
+    "planning.inputs": ("Style",),
     "version": ("__version__",),
-    "work": ("Work",),
+    "pipeline.workdir": ("Work",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module; those without an entry are settings."""
+    """Import a public name from its module."""
     if name not in __all__:
         raise AttributeError(f"module 'tilestyle' has no attribute {name!r}")
-    found = getattr(import_module(f"tilestyle.{_HOME_OF.get(name, 'config')}"), name)
+    found = getattr(import_module(f"tilestyle.{_HOME_OF[name]}"), name)
     globals()[name] = found
     return found
 

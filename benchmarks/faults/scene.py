@@ -145,10 +145,11 @@ def differing(one: Tree, other: Tree) -> list[str]:
 
 def force_files() -> None:
     """Put small canvases in files, too, so that they can be disturbed in seconds."""
-    from tilestyle import planes, resolved
+    from tilestyle.canvas import storage
+    from tilestyle.planning import resolve
 
-    planes.SMALL = 0
-    resolved.belongs_in_files = lambda *facts: True  # type: ignore[attr-defined]
+    storage.SMALL = 0
+    resolve.belongs_in_files = lambda *facts: True  # type: ignore[attr-defined]
 
 
 class Scene:

@@ -24,7 +24,7 @@ from benchmarks.gpu.apart import BAD, campaign
 from benchmarks.gpu.core import Place, Row
 from benchmarks.gpu.groups import GROUPS
 from benchmarks.gpu.record import Record, asked, line, table
-from tilestyle.benchmark.record import script_command
+from tilestyle.benchmark.environment import script_command
 
 
 def parser() -> argparse.ArgumentParser:

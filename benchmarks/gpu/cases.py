@@ -14,14 +14,15 @@ from torch import Tensor
 
 from benchmarks.gpu.core import Check, Group, Place, Row, off
 from benchmarks.gpu.jobs import DEVICE, HOST, VGG19, Sized, at_home, loading_once, swept, waves
-from tilestyle.api import render
-from tilestyle.canvas import Canvas
-from tilestyle.config import Optimiser, Precision, RenderConfig
-from tilestyle.exact import Exact
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import Optimiser, Precision
+from tilestyle.config.render import RenderConfig
+from tilestyle.losses.exact import Exact
+from tilestyle.losses.level import Sight
 from tilestyle.networks.vgg import Vgg
-from tilestyle.preparation import prepare
-from tilestyle.renderer import sampled
-from tilestyle.sight import Sight
+from tilestyle.optim.loop import sampled
+from tilestyle.pipeline.api import render
+from tilestyle.pipeline.prepare import prepare
 
 CONTENT, STYLE = waves(60, 80), waves(90, 100, 1)
 FEW: dict[str, Any] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.gpu.core import Check, Group, Place, Row
 from benchmarks.record import assets
-from tilestyle.config import NetworkName
+from tilestyle.config.enums import NetworkName
 from tilestyle.images import read_picture
-from tilestyle.networks.weights import weights_here
+from tilestyle.networks.vgg_weights import weights_here
 from tilestyle.pictures import path_of
 
 LONG = 1225  # side of the photograph that makes it a megapixel

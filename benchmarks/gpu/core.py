@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from tilestyle.benchmark.stopwatch import seconds_of
-from tilestyle.config import Precision
-from tilestyle.waiting import now
+from tilestyle.benchmark.timing import seconds_of
+from tilestyle.config.enums import Precision
+from tilestyle.devices.timer import now
 
 GIB, MIB = 2**30, 2**20
 LEAST = 2.0  # seconds below which no check is begun

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gpu.core import Place
 from benchmarks.gpu.jobs import Sized
-from tilestyle.renderer import optimise, sampled
-from tilestyle.waiting import now
+from tilestyle.devices.timer import now
+from tilestyle.optim.loop import optimise, sampled
 
 COPIES = ("aten::copy_", "aten::_to_copy")
 ASKED = "aten::_local_scalar_dense"

@@ -13,9 +13,9 @@ import torch
 import tilestyle
 from benchmarks.gpu.core import GIB, Check, Group, Place, Row, best
 from tilestyle.benchmark.speed import matrix_peak
-from tilestyle.budget import find_device, find_dtype
-from tilestyle.config import Precision
-from tilestyle.transfer import matrix_device
+from tilestyle.config.enums import Precision
+from tilestyle.devices.transfer import matrix_device
+from tilestyle.planning.memory_budget import find_device, find_dtype
 
 MATRIX = 8192  # side of the products, for float32 and float64 less
 COPIED = 2**30  # bytes

@@ -17,18 +17,19 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.gpu.core import Place, Row
-from tilestyle import resolved
-from tilestyle.benchmark.scene import Scene
-from tilestyle.canvas import Canvas
-from tilestyle.config import NetworkName, Precision, RenderConfig
-from tilestyle.job import Job
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.benchmark.workload import Scene
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.config.render import RenderConfig
+from tilestyle.devices.timer import now
+from tilestyle.losses.level import Sight
+from tilestyle.losses.objective import Terms
+from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.registry import RANDOM, load_network
-from tilestyle.objective import Terms
-from tilestyle.plan import Level
-from tilestyle.renderer import optimise, sampled
-from tilestyle.sight import Sight
-from tilestyle.waiting import now
+from tilestyle.optim.loop import optimise, sampled
+from tilestyle.planning import resolve
+from tilestyle.planning.job import Job
+from tilestyle.planning.schedule import Level
 
 VGG19, COMPACT, WAVELET = NetworkName.VGG19, NetworkName.COMPACT, NetworkName.WAVELET
 # A canvas of this side is a whole number of such patches with their laps, kept content's grid included.
@@ -66,7 +67,7 @@ def at_home(place: Place, home: str | None) -> Iterator[None]:
         yield
         return
     where = place.device if home == DEVICE else torch.device("cpu")
-    with mock.patch.object(resolved, "fitting_home", lambda *facts: where):
+    with mock.patch.object(resolve, "fitting_home", lambda *facts: where):
         yield
 
 
@@ -83,7 +84,7 @@ def loading_once() -> Iterator[None]:
         weights = None if config.weights is None else str(config.weights)
         return _loaded(config.network, weights, config.pooling)
 
-    with mock.patch.object(resolved, "load_network", load):
+    with mock.patch.object(resolve, "load_network", load):
         yield
 
 

@@ -11,17 +11,17 @@ import torch
 
 from benchmarks.gpu.core import GIB, MIB, Check, Group, Place, Row
 from benchmarks.gpu.jobs import COMPACT, DEVICE, VGG19, WAVELET, Sized
-from tilestyle.benchmark.wall import put_wall
-from tilestyle.budget import needed
-from tilestyle.config import NetworkName, Precision
+from tilestyle.benchmark.memory_cap import put_wall
+from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
+from tilestyle.devices.peak_memory import Peak
+from tilestyle.devices.timer import now
 from tilestyle.errors import MemoryLimit
-from tilestyle.job import Job
 from tilestyle.networks.vgg import Vgg
-from tilestyle.peak import Peak
-from tilestyle.progress import CanvasMoved, PatchHalved
-from tilestyle.rescue import persist
-from tilestyle.shortage import is_out_of_memory, may_be_out_of_memory
-from tilestyle.waiting import now
+from tilestyle.pipeline.events import CanvasMoved, PatchHalved
+from tilestyle.pipeline.out_of_memory import persist
+from tilestyle.planning.job import Job
+from tilestyle.planning.memory_budget import needed
 
 WALL = 2 * GIB
 SIDES = (2048, 4096, 8192)

@@ -10,11 +10,12 @@ from torch import Tensor
 from benchmarks.gpu.core import Check, Group, Place, Row, best, off
 from benchmarks.gpu.jobs import exact, waves
 from benchmarks.maps import covariance
-from tilestyle.config import BUILT_IN, NetworkName, RenderConfig
-from tilestyle.distances import WassersteinTarget
-from tilestyle.moments import Moments, MomentSum
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.config.enums import BUILT_IN, NetworkName
+from tilestyle.config.render import RenderConfig
+from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.registry import RANDOM, load_network
+from tilestyle.stats.distances import WassersteinTarget
+from tilestyle.stats.moments import Moments, MomentSum
 
 # Most that results may be off by, relative to their size.
 FEATURES = {torch.float32: 1e-3, torch.bfloat16: 0.1}

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.gpu.core import Check, Group, Place, Row
 from benchmarks.gpu.counting import events, kernels, profiled
 from benchmarks.gpu.jobs import COMPACT, DEVICE, FITTING, HOST, VGG19, Sized
-from tilestyle.config import NetworkName
+from tilestyle.config.enums import NetworkName
 
 TOP = 18  # kernels
 PATCH = 1024

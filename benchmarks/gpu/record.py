@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.gpu.apart import BAD, GOOD, SKIPPED, company
 from benchmarks.gpu.core import Row, plain
-from tilestyle.atomic import replacing
-from tilestyle.benchmark.record import circumstances
+from tilestyle.benchmark.environment import circumstances
 from tilestyle.cli.results import shown
+from tilestyle.files.atomic import replacing
 
 PATIENCE = 60.0  # seconds that a machine may take to say what it is
 

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu.core import Check, Group, Place, Row
 from benchmarks.gpu.jobs import waves
-from tilestyle.api import render
-from tilestyle.config import NetworkName, Precision, RenderConfig
+from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.config.render import RenderConfig
 from tilestyle.networks.registry import RANDOM
-from tilestyle.progress import Event, Resumed
-from tilestyle.work import Work
+from tilestyle.pipeline.api import render
+from tilestyle.pipeline.events import Event, Resumed
+from tilestyle.pipeline.workdir import Work
 
 NETWORKS = (NetworkName.COMPACT, NetworkName.VGG19)
 CONTENT, STYLE = waves(300, 400), waves(400, 400, 1)

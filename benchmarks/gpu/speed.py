@@ -10,9 +10,9 @@ from benchmarks.gpu.core import MIB, Check, Group, Place, Row
 from benchmarks.gpu.environment import peak_of
 from benchmarks.gpu.jobs import COMPACT, DEVICE, FITTING, HOST, VGG19, WAVELET, Sized, swept
 from benchmarks.maps import timed
-from tilestyle.budget import needed
-from tilestyle.config import NetworkName, Precision
-from tilestyle.peak import Peak
+from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.devices.peak_memory import Peak
+from tilestyle.planning.memory_budget import needed
 
 # Share of the matrix peak that a sweep of VGG-19 is to reach in patches of this side, by where the canvas is.
 GOALS = {DEVICE: 0.50, HOST: 0.35}

@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.gpu.cases import CONTENT, LBFGS, SMALL, STYLE
 from benchmarks.gpu.core import Check, Group, Place, Row
-from tilestyle.api import invert, render, texture
-from tilestyle.config import Precision, RenderConfig
-from tilestyle.progress import Event
+from tilestyle.config.enums import Precision
+from tilestyle.config.render import RenderConfig
+from tilestyle.pipeline.api import invert, render, texture
+from tilestyle.pipeline.events import Event
 
 CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
 Get = Callable[[], Any]

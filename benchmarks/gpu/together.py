@@ -23,12 +23,13 @@ import torch.distributed as dist
 
 from benchmarks.gpu.cases import CONTENT, SMALL, STYLE
 from benchmarks.gpu.core import Check, Group, Place, Row, best
-from tilestyle.api import render
-from tilestyle.config import Precision, RenderConfig
+from tilestyle.config.enums import Precision
+from tilestyle.config.render import RenderConfig
+from tilestyle.distributed import _join, joined
 from tilestyle.images import read_picture
 from tilestyle.pictures import path_of
-from tilestyle.ranks import _join, joined
-from tilestyle.work import Work
+from tilestyle.pipeline.api import render
+from tilestyle.pipeline.workdir import Work
 
 MOMENTS = 600_000  # numbers that the sums of VGG-19's layers have
 NEAR = 2e-3  # mean distance of a picture by two ranks from that by one

@@ -12,10 +12,10 @@ import torch
 from benchmarks.gpu.core import MIB, Check, Group, Place, Row, best
 from benchmarks.gpu.counting import counted
 from benchmarks.gpu.jobs import COMPACT, DEVICE, HOST, VGG19, Sized
-from tilestyle.adam import Adam
-from tilestyle.staging import Landing
-from tilestyle.transfer import sent
-from tilestyle.waiting import now
+from tilestyle.devices.staging import Landing
+from tilestyle.devices.timer import now
+from tilestyle.devices.transfer import sent
+from tilestyle.optim.adam import Adam
 
 LAUNCHES = 250  # at most, of a patch with VGG-19, the canvas on the device
 CYCLES = 200_000_000  # of a device that is kept busy: about a tenth of a second

@@ -13,10 +13,11 @@ from torch import Tensor
 from benchmarks.gpu.core import Check, Group, LateError, Place, Row, best
 from benchmarks.gpu.environment import peak_of
 from benchmarks.gpu.jobs import COMPACT, FITTING, VGG19, Sized, swept
-from tilestyle.config import BUILT_IN, NetworkName, RenderConfig
-from tilestyle.moments import MomentSum
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.config.enums import BUILT_IN, NetworkName
+from tilestyle.config.render import RenderConfig
+from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.registry import RANDOM, load_network
+from tilestyle.stats.moments import MomentSum
 
 PATCH = 1024
 SIDES = (512, 1024)

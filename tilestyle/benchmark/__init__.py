@@ -1,1 +1,1 @@
-"""What the renderer costs and what it is worth, measured on the machine at hand."""
+"""What a render costs, measured on this machine."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tilestyle.benchmark.record import Result, Row
-from tilestyle.benchmark.scene import Scene, square
-from tilestyle.benchmark.shares import counted
+from tilestyle.benchmark.communication import counted
+from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.workload import Scene, square
 from tilestyle.errors import TilestyleError
-from tilestyle.footprint import CANVAS, PIXEL
-from tilestyle.geometry import extent
-from tilestyle.job import Job
+from tilestyle.geometry.boxes import extent
+from tilestyle.planning.job import Job
+from tilestyle.planning.memory_model import CANVAS, PIXEL
 
 COUNTED = 8  # ranks that borders are counted for
 SWEEPS = 3  # that they are counted in: each begins at another corner
@@ -105,7 +105,7 @@ def run(scene: Scene, asked: Asked, ranks: int) -> dict[str, Any]:
             ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
         )
         done = subprocess.run(
-            [sys.executable, *start, "-m", "tilestyle.benchmark.rank", words],
+            [sys.executable, *start, "-m", "tilestyle.benchmark.rank_worker", words],
             capture_output=True,
             text=True,
             check=False,

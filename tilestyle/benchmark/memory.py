@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tilestyle.benchmark.point import Point, measured
-from tilestyle.benchmark.record import Result, Row
-from tilestyle.benchmark.scene import Scene, square
-from tilestyle.memory_size import gib
+from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.single_run import Point, measured
+from tilestyle.benchmark.workload import Scene, square
+from tilestyle.config.byte_size import gib
 
 Told = Callable[[Row], None]
 

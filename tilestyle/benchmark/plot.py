@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.atomic import replacing
-from tilestyle.benchmark.record import Row
+from tilestyle.benchmark.environment import Row
 from tilestyle.errors import OutputError, SettingError
+from tilestyle.files.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

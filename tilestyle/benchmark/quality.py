@@ -8,18 +8,19 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from tilestyle.ambient import isolated
-from tilestyle.benchmark.loss import placed_loss
-from tilestyle.benchmark.record import Result, Row
-from tilestyle.benchmark.scene import CONTENT, STYLE, Scene
-from tilestyle.canvas import Canvas
-from tilestyle.config import Precision, RenderConfig, Sampler
-from tilestyle.geometry import rounded_up
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.exact_loss import placed_loss
+from tilestyle.benchmark.workload import CONTENT, STYLE, Scene
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import Precision, Sampler
+from tilestyle.config.render import RenderConfig
+from tilestyle.devices.torch_state import isolated
+from tilestyle.geometry.boxes import rounded_up
+from tilestyle.networks.base import FeatureNetwork
+from tilestyle.optim.loop import optimise
 from tilestyle.pictures import path_of
-from tilestyle.plan import Level
-from tilestyle.preparation import prepare
-from tilestyle.renderer import optimise
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.schedule import Level
 
 
 def schemes(size: int, patch: int) -> dict[str, dict[str, Any]]:

@@ -8,9 +8,9 @@ from math import log
 from statistics import median_low
 from typing import Any
 
-from tilestyle.benchmark.point import Point, measured
-from tilestyle.benchmark.record import Result, Row
-from tilestyle.benchmark.scene import Scene, square
+from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.single_run import Point, measured
+from tilestyle.benchmark.workload import Scene, square
 
 SMALLEST = 4.0  # megapixels from which on growth is told: below, a canvas has few patches
 

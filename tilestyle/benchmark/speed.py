@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tilestyle.ambient import isolated
-from tilestyle.benchmark.parts import parts
-from tilestyle.benchmark.record import Result, Row
-from tilestyle.benchmark.scene import Scene, square
-from tilestyle.benchmark.stopwatch import Laps, seconds_of
-from tilestyle.canvas import Canvas
-from tilestyle.geometry import Patch, rounded_up
-from tilestyle.job import Job
-from tilestyle.renderer import optimise, sampled
-from tilestyle.shortage import is_out_of_memory, may_be_out_of_memory
-from tilestyle.transfer import sent
-from tilestyle.waiting import now
+from tilestyle.benchmark.breakdown import parts
+from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.timing import Laps, seconds_of
+from tilestyle.benchmark.workload import Scene, square
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
+from tilestyle.devices.timer import now
+from tilestyle.devices.torch_state import isolated
+from tilestyle.devices.transfer import sent
+from tilestyle.geometry.boxes import Patch, rounded_up
+from tilestyle.optim.loop import optimise, sampled
+from tilestyle.planning.job import Job
 
 # Side of the square matrices that measure the machine: large enough to be at its best, done in a second.
 MATRIX = {"cpu": 2048, "cuda": 8192, "mps": 4096}

@@ -64,9 +64,9 @@ def _called() -> int | str | None:
 
 def _said(error: BaseException) -> str:
     """The one line about an error; raises it again where it is nobody's mistake."""
+    from tilestyle.devices.failures import failed, is_device_failure, is_out_of_memory, reason_of
     from tilestyle.errors import TilestyleError
-    from tilestyle.shortage import failed, is_device_failure, is_out_of_memory, reason_of
-    from tilestyle.watching import reason
+    from tilestyle.pipeline.observers import reason
 
     if isinstance(error, TilestyleError):
         return str(error)

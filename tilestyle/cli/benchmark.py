@@ -13,13 +13,13 @@ from tilestyle.cli import roles
 from tilestyle.cli.command import Commands
 from tilestyle.cli.results import show, shown
 from tilestyle.cli.terminal import say
-from tilestyle.config import BUILT_IN, NetworkName, Precision
+from tilestyle.config.byte_size import bytes_of
+from tilestyle.config.enums import BUILT_IN, NetworkName, Precision
 from tilestyle.errors import SettingError, excerpt
-from tilestyle.memory_size import bytes_of
 
 if TYPE_CHECKING:
-    from tilestyle.benchmark.record import Result, Row
-    from tilestyle.benchmark.scene import Scene
+    from tilestyle.benchmark.environment import Result, Row
+    from tilestyle.benchmark.workload import Scene
 
 app = Commands(
     help="Measure memory, speed, scaling, quality and many processes on this machine.", no_args_is_help=True
@@ -77,7 +77,7 @@ def memory(
     """Peak memory and time against resolution: this renderer, and the untiled method until it dies."""
     from tilestyle.benchmark import memory as benchmark
     from tilestyle.benchmark.plot import check_plot, plot_memory
-    from tilestyle.benchmark.point import Point
+    from tilestyle.benchmark.single_run import Point
 
     check_plot(plot)
     scene = scene_of(network, weights, precision, device)
@@ -127,7 +127,7 @@ def scaling(
 ) -> None:
     """Cost and memory of a sweep against resolution, and the exponent of the cost: 1 is linear."""
     from tilestyle.benchmark import scaling as benchmark
-    from tilestyle.benchmark.point import Point
+    from tilestyle.benchmark.single_run import Point
 
     scene = scene_of(network, weights, precision, device)
     point = Point(0, sweeps, patch)
@@ -188,7 +188,7 @@ def distributed(
 
 def scene_of(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Scene:
     """What is rendered with; networks that are built in have no use for weights."""
-    from tilestyle.benchmark.scene import Scene
+    from tilestyle.benchmark.workload import Scene
 
     return Scene(network, None if network in BUILT_IN else weights, precision, device)
 

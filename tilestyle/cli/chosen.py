@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from tilestyle.cli.guarding import check_files
-from tilestyle.config import RenderConfig
+from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 
 # A choice that is given takes the place of what a preset says in another way.
@@ -34,7 +34,7 @@ class Kept:
 
 def chosen(context: typer.Context, **options: Any) -> RenderConfig:
     """The settings of a command; `options` are what its own come to, by the fields of RenderConfig."""
-    from tilestyle.settings import load, preset
+    from tilestyle.config.toml import load, preset
 
     settings: dict[str, Any] = {}
     if context.params.get("preset"):
@@ -65,7 +65,7 @@ def take_up(context: typer.Context, path: Path | None) -> Path | None:
     """Let what a file of settings says beside them stand in for options and arguments that are not given."""
     if path is None or context.resilient_parsing:
         return path
-    from tilestyle.settings import load, unknown
+    from tilestyle.config.toml import load, unknown
 
     stored, command = load(path), context.command.name
     if stored.command and stored.command != command and stored.run:

@@ -13,7 +13,8 @@ from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import Quality, RenderConfig
+from tilestyle.config.enums import Quality
+from tilestyle.config.render import RenderConfig
 from tilestyle.errors import OutputError
 
 DEFAULT = RenderConfig()

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tilestyle.cli import signals
 from tilestyle.cli.terminal import console, say
-from tilestyle.memory_size import size_of
-from tilestyle.progress import (
+from tilestyle.config.byte_size import size_of
+from tilestyle.pipeline.events import (
     CanvasMoved,
     Event,
     Finished,
@@ -25,7 +25,7 @@ from tilestyle.progress import (
     Stopped,
     SweepDone,
 )
-from tilestyle.watching import guarded
+from tilestyle.pipeline.observers import guarded
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 2.0

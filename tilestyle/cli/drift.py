@@ -14,11 +14,11 @@ from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import given_twice
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
-from tilestyle.config import DRIFT, FilmConfig
+from tilestyle.config.render import DRIFT, FilmConfig
 
 if TYPE_CHECKING:
-    from tilestyle.film import Frame
-    from tilestyle.series import Series
+    from tilestyle.motion.film import Frame
+    from tilestyle.motion.series import Series
 
 FILM = FilmConfig()
 
@@ -76,8 +76,8 @@ def drift(
 
     The same command goes on with a drift that was stopped, and with more cycles beyond its end.
     """
-    from tilestyle.drift import drift as run
-    from tilestyle.flow import opencv
+    from tilestyle.motion.drift import drift as run
+    from tilestyle.motion.optical_flow import opencv
 
     if None not in (strength, content_weight):
         raise given_twice()
@@ -107,9 +107,9 @@ def drift(
 
 def frames(done: Series, count: int) -> Iterator[Frame]:
     """All pictures, `count` frames between two."""
-    from tilestyle.film import frame_of
-    from tilestyle.flow import between
     from tilestyle.images import read_picture
+    from tilestyle.motion.film import frame_of
+    from tilestyle.motion.optical_flow import between
 
     before = None
     shares = [number / (count + 1) for number in range(1, count + 1)]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilestyle.config import FilmConfig
-from tilestyle.watching import guarded
+from tilestyle.config.render import FilmConfig
+from tilestyle.pipeline.observers import guarded
 
 if TYPE_CHECKING:
-    from tilestyle.checkpoint import Checkpoints
-    from tilestyle.progress import Observer
+    from tilestyle.pipeline.checkpoint import Checkpoints
+    from tilestyle.pipeline.events import Observer
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Film:
 
     def check(self) -> None:
         """Raise what writing the film would, before anything is rendered."""
-        from tilestyle.film import check_film
+        from tilestyle.motion.film import check_film
 
         check_film(self.path, self.config)
 
@@ -44,9 +44,9 @@ def filmed(
         yield []
         return
     from tilestyle.cli.display import warn
-    from tilestyle.film import filming, is_frames
-    from tilestyle.splice import filming_on
-    from tilestyle.timelapse import Timelapse
+    from tilestyle.motion.film import filming, is_frames
+    from tilestyle.motion.film_parts import filming_on
+    from tilestyle.motion.timelapse import Timelapse
 
     config, name = film.config, f"the film {film.path}"
     said: list[str] = []

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.cli.roles import SETTINGS, Place, Reads, Writes, declared
-from tilestyle.config import Init
+from tilestyle.config.enums import Init
 from tilestyle.errors import OutputError, PictureError
-from tilestyle.files import identity
+from tilestyle.files.paths import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import typer
 
     from tilestyle.cli.roles import Named
-    from tilestyle.config import RenderConfig
+    from tilestyle.config.render import RenderConfig
 
 FLAG = "--overwrite-input"
 
@@ -95,8 +95,8 @@ def _check_input(reads: Reads, role: str, path: Path) -> None:
 
 def _check_place(writes: Writes, place: Place) -> None:
     """Raise OutputError where a file or folder could not be made, as far as can be told without making it."""
-    from tilestyle.atomic import check_place
-    from tilestyle.images.border import encoding
+    from tilestyle.files.atomic import check_place
+    from tilestyle.images.library_errors import encoding
 
     if place.whole:  # they are checked by those that make them
         return

@@ -12,13 +12,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tilestyle.choices import Format
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.terminal import console, plain
-from tilestyle.config import NetworkName, RenderConfig
+from tilestyle.config.byte_size import size_of
+from tilestyle.config.enums import Format, NetworkName
+from tilestyle.config.render import RenderConfig
 from tilestyle.errors import PictureError
-from tilestyle.memory_size import size_of
 from tilestyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
@@ -64,9 +64,9 @@ def info(
 
 def machine() -> None:
     """Print device, memory, versions and networks."""
-    from tilestyle.budget import find_device, find_dtype, free_bytes
-    from tilestyle.config import Precision
-    from tilestyle.networks.weights import weights_here
+    from tilestyle.config.enums import Precision
+    from tilestyle.networks.vgg_weights import weights_here
+    from tilestyle.planning.memory_budget import find_device, find_dtype, free_bytes
 
     device = find_device("auto")
     table = _table()
@@ -122,7 +122,7 @@ def picture(file: Path, config: RenderConfig) -> None:
 def strokes(file: Path, pixels: int) -> str:
     """How wide the strokes of a picture are, were it a style. Raises PictureError where it cannot be read."""
     from tilestyle.images import open_source
-    from tilestyle.stroke import measured_stroke
+    from tilestyle.recipes.stroke_width import measured_stroke
 
     if pixels > MEASURED:
         return "not measured, which would take a while"
@@ -136,11 +136,11 @@ def strokes(file: Path, pixels: int) -> str:
 
 def plan(height: int, width: int, config: RenderConfig) -> Table:
     """Levels, patches, memory and network passes of a render of a picture of this size."""
-    from tilestyle.budget import needed
-    from tilestyle.footprint import Pictures
-    from tilestyle.plan import patches_of, picture_size
-    from tilestyle.resolved import planned, resolve
-    from tilestyle.sources import ample_sides
+    from tilestyle.planning.inputs import ample_sides
+    from tilestyle.planning.memory_budget import needed
+    from tilestyle.planning.memory_model import Pictures
+    from tilestyle.planning.resolve import planned, resolve
+    from tilestyle.planning.schedule import patches_of, picture_size
 
     seen = resolve(config, with_content=True)
     # Of a style nothing is known here: one as large as the render counts.

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.agreement import inverting
-from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import FilmConfig, RenderConfig
+from tilestyle.config.consistency import inverting
+from tilestyle.config.enums import Compression
+from tilestyle.config.render import FilmConfig, RenderConfig
 
 DEFAULT, FILM = RenderConfig(), FilmConfig()
 

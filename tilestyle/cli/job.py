@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tilestyle.choices import Compression, Format
 from tilestyle.cli import signals
 from tilestyle.cli.chosen import Kept
 from tilestyle.cli.filming import Film
@@ -22,19 +21,20 @@ from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.cli.roles import SETTINGS
 from tilestyle.cli.terminal import say
-from tilestyle.config import RenderConfig
+from tilestyle.config.byte_size import size_of
+from tilestyle.config.enums import Compression, Format
+from tilestyle.config.render import RenderConfig
 from tilestyle.errors import TilestyleError
-from tilestyle.memory_size import size_of
 from tilestyle.version import __version__
 
 if TYPE_CHECKING:
-    from tilestyle.checkpoint import Checkpoints
+    from tilestyle.devices.peak_memory import Peak
+    from tilestyle.distributed import Ranks
     from tilestyle.images import Json, Picture, Source
-    from tilestyle.job import Job
-    from tilestyle.peak import Peak
-    from tilestyle.printing import Printing, Ready
-    from tilestyle.progress import Event, Finished, Observer
-    from tilestyle.ranks import Ranks
+    from tilestyle.pipeline.checkpoint import Checkpoints
+    from tilestyle.pipeline.events import Event, Finished, Observer
+    from tilestyle.planning.job import Job
+    from tilestyle.recipes.printing import Printing, Ready
 
 
 # Settings that are pictures over the canvas.
@@ -71,8 +71,8 @@ class Output:
 
     def write(self, source: Source, dpi: float | None, made: dict[str, Json]) -> None:
         """Write the finished picture with its settings, in strips."""
+        from tilestyle.canvas.storage import relieved
         from tilestyle.images import WriteOptions, write_stream
-        from tilestyle.planes import relieved
 
         options = WriteOptions(
             depth=self.depth,
@@ -93,10 +93,10 @@ class Output:
 
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
-        from tilestyle.atomic import check_place
-        from tilestyle.frames import check_folder
+        from tilestyle.files.atomic import check_place
         from tilestyle.images import WriteOptions, check_writable, disk_bytes
-        from tilestyle.work import check_disk
+        from tilestyle.motion.snapshots import check_folder
+        from tilestyle.pipeline.workdir import check_disk
 
         WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
         check_writable(file, height, width, self.depth, self.compression)
@@ -124,8 +124,8 @@ def readied(
     With a folder to convert them into, they may be larger than memory.
     """
     from tilestyle.images import open_source, pixel_limit
-    from tilestyle.printing import ready
-    from tilestyle.sources import Style
+    from tilestyle.planning.inputs import Style
+    from tilestyle.recipes.printing import ready
 
     with pixel_limit(config.max_input_pixels), ExitStack() as opened:
 
@@ -171,8 +171,8 @@ def produce(
     Returns:
         Whether the render ran to its end.
     """
-    from tilestyle.ambient import needed
-    from tilestyle.ranks import joined
+    from tilestyle.devices.torch_state import needed
+    from tilestyle.distributed import joined
 
     with joined() as ranks, needed():
         if not ranks.first:
@@ -191,15 +191,15 @@ def _produce(
     after: Callable[[], None],
     ranks: Ranks,
 ) -> bool:
-    from tilestyle.api import working
-    from tilestyle.budget import find_device
     from tilestyle.cli.display import obey, stop_on_interrupt, together, warn
     from tilestyle.cli.filming import filmed
+    from tilestyle.devices.peak_memory import Peak
     from tilestyle.images import source_from
-    from tilestyle.peak import Peak
-    from tilestyle.preparation import prepare
-    from tilestyle.rendering import run
-    from tilestyle.watching import guarded
+    from tilestyle.pipeline.api import working
+    from tilestyle.pipeline.observers import guarded
+    from tilestyle.pipeline.prepare import prepare
+    from tilestyle.pipeline.run import run
+    from tilestyle.planning.memory_budget import find_device
 
     peak = Peak(find_device(config.device))
     with readied(styles, config, printing, content) as found:  # refuse what cannot be, before a folder is made
@@ -261,9 +261,9 @@ class Seen:
 def observer(output: Output, size: tuple[int, int], peak: Peak, seen: Seen) -> Observer:
     """What watches a render: progress, preview and frames; and notes what matters after it."""
     from tilestyle.cli.display import together, warn, watcher
-    from tilestyle.frames import Frames
-    from tilestyle.progress import Finished, PatchHalved
-    from tilestyle.watching import guarded
+    from tilestyle.motion.snapshots import Frames
+    from tilestyle.pipeline.events import Finished, PatchHalved
+    from tilestyle.pipeline.observers import guarded
 
     watch = watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)
     if output.frames:
@@ -329,7 +329,7 @@ def kept(checkpoints: Checkpoints) -> str:
 
 def continued(folder: Path) -> str:
     """The command that continues what a work folder keeps; "" if it keeps nothing."""
-    from tilestyle.work import MANIFEST
+    from tilestyle.pipeline.workdir import MANIFEST
 
     return f"tilestyle resume {folder}" if (folder / MANIFEST).is_file() else ""
 
@@ -343,7 +343,7 @@ def inputs_of(styles: Sequence[StyleFile], config: RenderConfig, content: Path |
 def keep_settings(kept: Kept, config: RenderConfig, job: Job) -> None:
     """Write all settings of the command at work, those too that were left to this machine's memory."""
 
-    from tilestyle.settings import save
+    from tilestyle.config.toml import save
 
     settled = replace(config, **{"keep_content": None, "history": None, **job.settled})
     save(kept.file, settled, kept.command, kept.run)
@@ -353,9 +353,9 @@ def identity(
     styles: Sequence[StyleFile], config: RenderConfig, content: Path | None, printing: Printing | None
 ) -> dict[str, Any]:
     """What a render is of: settings, paper and ink, and what is in the files."""
-    from tilestyle import api
-    from tilestyle.guides import roles
-    from tilestyle.sources import Style
+    from tilestyle.pipeline import api
+    from tilestyle.planning.inputs import Style
+    from tilestyle.planning.style_assignment import roles
 
     files = roles([Style(each.path, each.mask) for each in styles])
     files |= {} if content is None else {"content": content}

@@ -12,9 +12,9 @@ import typer
 from tilestyle.errors import SettingError
 
 if TYPE_CHECKING:
-    from tilestyle.checkpoint import Left
-    from tilestyle.ranks import Ranks
-    from tilestyle.work import Work
+    from tilestyle.distributed import Ranks
+    from tilestyle.pipeline.checkpoint import Left
+    from tilestyle.pipeline.workdir import Work
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Keeping:
 
     def work(self, file: Path, ranks: Ranks) -> Work | None:
         """The work folder of a picture that these ranks render."""
-        from tilestyle.work import Work
+        from tilestyle.pipeline.workdir import Work
 
         if self.none:
             if ranks.count > 1:

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.choices import MAX_INPUT_PIXELS, SUFFIXES, Codec, Compression, Format, Intent
 from tilestyle.cli import roles
 from tilestyle.cli.chosen import take_up
-from tilestyle.config import (
-    ARRANGEMENT,
-    PALETTE_WEIGHT,
+from tilestyle.config.enums import (
+    MAX_INPUT_PIXELS,
+    SUFFIXES,
+    Codec,
     Color,
+    Compression,
     ContentLoss,
+    Format,
+    Intent,
     NetworkName,
     Optimiser,
     Pooling,
@@ -24,7 +27,8 @@ from tilestyle.config import (
     StyleLoss,
     Tileable,
 )
-from tilestyle.paper import DPI, Fit
+from tilestyle.config.render import ARRANGEMENT, PALETTE_WEIGHT
+from tilestyle.geometry.paper import DPI, Fit
 
 
 def _allow_pixels(context: typer.Context, most: int | None) -> int | None:

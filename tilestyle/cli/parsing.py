@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilestyle.choices import Intent
-from tilestyle.config import Init
+from tilestyle.config.enums import Init, Intent
 from tilestyle.errors import SettingError, excerpt
-from tilestyle.files import is_file
-from tilestyle.paper import Fit, parsed_length, parsed_paper
+from tilestyle.files.paths import is_file
+from tilestyle.geometry.paper import Fit, parsed_length, parsed_paper
 
 if TYPE_CHECKING:
-    from tilestyle.printing import Printing
+    from tilestyle.recipes.printing import Printing
 
 
 LARGEST_SIDE = 2**32 - 1  # pixels: of TIFF, the largest that can be written
@@ -56,7 +55,7 @@ def parsed_printing(
 ) -> Printing:
     """What is asked for of paper and ink."""
     from tilestyle.images import open_proof
-    from tilestyle.printing import Printing
+    from tilestyle.recipes.printing import Printing
 
     return Printing(
         paper=None if paper is None else parsed_paper(paper),

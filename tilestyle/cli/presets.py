@@ -19,8 +19,8 @@ def presets(
     """List the presets: what --preset knows; or print one."""
     from rich.table import Table
 
-    from tilestyle.presets import names, path_of
-    from tilestyle.settings import preset
+    from tilestyle.config.presets import names, path_of
+    from tilestyle.config.toml import preset
 
     if name is not None:
         print(path_of(name).read_text(encoding="utf-8"), end="")

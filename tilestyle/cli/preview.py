@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles, signals
 from tilestyle.cli.chosen import chosen
 from tilestyle.cli.job import Output, provenance, readied, tell_strokes
 from tilestyle.cli.terminal import say
-from tilestyle.config import RenderConfig
-from tilestyle.paper import Fit
+from tilestyle.config.enums import Compression, Intent
+from tilestyle.config.render import RenderConfig
+from tilestyle.geometry.paper import Fit
 
 if TYPE_CHECKING:
-    from tilestyle.preview import Wanted
-    from tilestyle.printing import Printing
+    from tilestyle.recipes.preview import Wanted
+    from tilestyle.recipes.printing import Printing
 
 DEFAULT = RenderConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
@@ -109,7 +109,7 @@ def preview(
 
     Takes the options of the render. Writes one sheet, and every crop beside it.
     """
-    from tilestyle.preview import Wanted, places
+    from tilestyle.recipes.preview import Wanted, places
 
     config = chosen(
         context,
@@ -171,7 +171,7 @@ def foresee(
     """Preview, say how it goes, write the sheet and the crops with their settings."""
     from tilestyle.cli.display import stop_on_interrupt
     from tilestyle.images import source_from
-    from tilestyle.preview import Step, preview
+    from tilestyle.recipes.preview import Step, preview
 
     def begin(step: Step) -> None:
         to_go = f", then {step.left} more" if step.left else ""

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen, kept
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
-from tilestyle.config import FilmConfig, RenderConfig
-from tilestyle.paper import Fit
+from tilestyle.config.enums import Compression, Intent
+from tilestyle.config.render import FilmConfig, RenderConfig
+from tilestyle.geometry.paper import Fit
 
 DEFAULT, FILM = RenderConfig(), FilmConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)

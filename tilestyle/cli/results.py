@@ -11,12 +11,12 @@ from rich.table import Table
 from tilestyle.cli.terminal import console
 
 if TYPE_CHECKING:
-    from tilestyle.benchmark.record import Result, Row
+    from tilestyle.benchmark.environment import Result, Row
 
 
 def show(result: Result, command: Sequence[str]) -> None:
     """Print a result as a table, with its figures and circumstances under it."""
-    from tilestyle.benchmark.record import circumstances
+    from tilestyle.benchmark.environment import circumstances
 
     flat = [flattened(row) for row in result.rows]
     columns = list(dict.fromkeys(column for row in flat for column in row))

@@ -28,7 +28,7 @@ def resume(
 ) -> None:
     """Go on with a render that was stopped or killed, as its own command would."""
     from tilestyle.cli.app import main
-    from tilestyle.work import manifest_of, printable
+    from tilestyle.pipeline.workdir import manifest_of, printable
 
     if not folder.is_dir():
         raise WorkError(f"there is no folder {folder}", hint="give the work folder of a render")

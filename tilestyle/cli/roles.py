@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from tilestyle.choices import SUFFIXES, Format
 from tilestyle.cli.parsing import parsed_init, parsed_styles
+from tilestyle.config.enums import SUFFIXES, Format
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
-from tilestyle.files import identity, ordinary_file
+from tilestyle.files.paths import identity, ordinary_file
 
 Named = tuple[str, Path]  # a role, and the file in it
 
@@ -206,7 +206,7 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A film, or the numbered pictures of one."""
-    from tilestyle.film import PATTERN, is_frames
+    from tilestyle.motion.film import PATTERN, is_frames
 
     if value is None:
         return []
@@ -258,7 +258,7 @@ def _kept(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     return [] if value is None else [Place(Path(value), made=True)]
 
 
-# What is written into folders: series.py, film.py, frames.py, demo.py.
+# What is written into folders: series.py, film.py, snapshots.py, demo.py.
 SERIES = re.compile(r"\d{4,}\.png|series\.json|statistics\.json")
 FILM_FRAME = re.compile(r"\d{5,}\.png")
 FRAME = re.compile(r"frame-\d{5,}\.png")

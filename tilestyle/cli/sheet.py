@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles, signals
 from tilestyle.cli.chosen import chosen
 from tilestyle.cli.guarding import check_files
 from tilestyle.cli.job import Output, provenance
 from tilestyle.cli.terminal import say
-from tilestyle.config import RenderConfig
+from tilestyle.config.enums import Compression
+from tilestyle.config.render import RenderConfig
 
 if TYPE_CHECKING:
-    from tilestyle.comparison import Comparison
+    from tilestyle.recipes.comparison import Comparison
 
 DEFAULT = RenderConfig()
 SIZE = "384"  # of a cell, long side in pixels: what a grid can be looked at in
@@ -84,8 +84,8 @@ def sheet(
     debug: option.Debug = False,
 ) -> None:
     """Compare: content, style and result beside one another, or a grid over one or two settings."""
-    from tilestyle.comparison import Comparison, discard
-    from tilestyle.varied import parsed_variation
+    from tilestyle.config.variations import parsed_variation
+    from tilestyle.recipes.comparison import Comparison, discard
 
     config = chosen(
         context,
@@ -128,9 +128,9 @@ def sheet(
 def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool) -> None:
     """Render the cells that are not finished, write the sheet, say what was done."""
     from tilestyle.cli.display import stop_on_interrupt
-    from tilestyle.comparison import cells, discard
+    from tilestyle.files.ownership import noting
     from tilestyle.images import source_from
-    from tilestyle.ledger import noting
+    from tilestyle.recipes.comparison import cells, discard
 
     def begin(number: int, count: int) -> None:
         if not output.quiet:

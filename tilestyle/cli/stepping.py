@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tilestyle.cli.filming import Film
-    from tilestyle.drift import Watch
-    from tilestyle.film import Frame
-    from tilestyle.series import Series
+    from tilestyle.motion.drift import Watch
+    from tilestyle.motion.film import Frame
+    from tilestyle.motion.series import Series
 
 
 def conduct(work: Callable[[Watch], Series], total: int, folder: Path, *, quiet: bool) -> Series:
     """Run a series with a line for every step; Ctrl-C stops it, and the same command goes on."""
     from tilestyle.cli.display import approximately, stop_on_interrupt
-    from tilestyle.drift import Watch
+    from tilestyle.motion.drift import Watch
 
     last = time.monotonic()
     times: list[float] = []
@@ -51,7 +51,7 @@ def conduct(work: Callable[[Watch], Series], total: int, folder: Path, *, quiet:
 
 def shoot(film: Film | None, frames: Iterable[Frame], *, complete: bool, quiet: bool) -> None:
     """Write the film of a series that is complete."""
-    from tilestyle.film import filming
+    from tilestyle.motion.film import filming
 
     if film is None or not complete:
         return

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.choices import Compression, Intent
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import chosen, given, kept
@@ -17,9 +16,10 @@ from tilestyle.cli.guarding import check_files
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.terminal import say
-from tilestyle.config import FilmConfig, RenderConfig
+from tilestyle.config.enums import Compression, Intent
+from tilestyle.config.render import FilmConfig, RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.paper import Fit
+from tilestyle.geometry.paper import Fit
 
 DEFAULT, FILM = RenderConfig(), FilmConfig()
 SCALE_ODDS = ",".join(f"{share:g}" for share in DEFAULT.scale_odds)
@@ -175,8 +175,8 @@ def taken(style: list[str] | None, like: Path | None) -> list[parsing.StyleFile]
 
 def continued(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
     """The settings with those stored in a picture, where none were given."""
+    from tilestyle.config.reuse import look_of
     from tilestyle.images import read_provenance
-    from tilestyle.look import look_of
 
     stored = read_provenance(like)
     if stored is None:

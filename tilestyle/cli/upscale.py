@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilestyle.choices import Compression
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.job import Output, produce
 from tilestyle.cli.keeping import Keeping
 from tilestyle.cli.terminal import say
-from tilestyle.config import UPSCALE, FilmConfig
+from tilestyle.config.enums import Compression
+from tilestyle.config.render import UPSCALE, FilmConfig
 
 if TYPE_CHECKING:
     from tilestyle.images import Picture
@@ -83,7 +83,7 @@ def upscale(
 ) -> None:
     """Enlarge a picture with the detail of another; averaged down again, it is the picture it was."""
     from tilestyle.images import check_writable, inspect_picture, read_picture
-    from tilestyle.upscale import LINE, Upscaled, finished, interpolated, side_by_side, upscaling
+    from tilestyle.recipes.upscale import LINE, Upscaled, finished, interpolated, side_by_side, upscaling
 
     config = replace(
         UPSCALE,

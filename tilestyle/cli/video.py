@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.choices import Codec
 from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.chosen import given_twice
 from tilestyle.cli.stepping import conduct
 from tilestyle.cli.terminal import say
-from tilestyle.config import FilmConfig, FlowName, RenderConfig, VideoConfig
+from tilestyle.config.enums import Codec, FlowName
+from tilestyle.config.render import FilmConfig, RenderConfig, VideoConfig
 from tilestyle.errors import SettingError
 
 DEFAULT, VIDEO = RenderConfig(), VideoConfig()
@@ -76,12 +76,12 @@ def video(
     The same command goes on with a video that was stopped. Frames are kept in a folder beside the film until
     it is written.
     """
-    from tilestyle.clips import footage
-    from tilestyle.film import check_film, is_frames
-    from tilestyle.flow import opencv
-    from tilestyle.remux import check_sound, written
-    from tilestyle.series import discard
-    from tilestyle.video import stylise
+    from tilestyle.motion.clip import footage
+    from tilestyle.motion.film import check_film, is_frames
+    from tilestyle.motion.film_sound import check_sound, written
+    from tilestyle.motion.optical_flow import opencv
+    from tilestyle.motion.series import discard
+    from tilestyle.motion.video import stylise
 
     if content_weight is not None and strength != DEFAULT.strength:
         raise given_twice()

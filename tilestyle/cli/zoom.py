@@ -12,7 +12,7 @@ from tilestyle.cli import options as option
 from tilestyle.cli import parsing, roles
 from tilestyle.cli.filming import Film
 from tilestyle.cli.stepping import conduct, shoot
-from tilestyle.config import ZOOM, FilmConfig
+from tilestyle.config.render import ZOOM, FilmConfig
 
 FILM = FilmConfig()
 
@@ -54,8 +54,8 @@ def zoom(
 
     The same command goes on with a zoom that was stopped, and with more steps beyond its end.
     """
-    from tilestyle.zoom import zoom as run
-    from tilestyle.zooming import Path as Way
+    from tilestyle.motion.zoom import zoom as run
+    from tilestyle.motion.zoom_path import Path as Way
 
     config = replace(
         ZOOM,

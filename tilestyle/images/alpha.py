@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tilestyle.images.enlarge import enlarged
+from tilestyle.images.bilinear import enlarged
 from tilestyle.images.picture import FloatArray
 
 _SEEN = np.float32(1e-6)

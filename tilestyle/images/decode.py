@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
-from tilestyle.images import pillow, vips
-from tilestyle.images.description import Decoder, Description
-from tilestyle.images.limits import check_pixels
-from tilestyle.images.windows import TiffWindows
+from tilestyle.images import read_pillow, vips
+from tilestyle.images.file_header import Decoder, Description
+from tilestyle.images.pixel_limit import check_pixels
+from tilestyle.images.raster import TiffWindows
 
 _SHRUNK_WHILE_DECODED = ("JPEG", "MPO")
 _FACTORS = (8, 4, 2)
@@ -33,7 +33,7 @@ def decoded(seen: Description) -> NDArray[Any]:
             windows.close()
     if seen.decoder is Decoder.LIBVIPS:
         return _joined(seen)
-    stored = pillow.decode_tiff(seen) if seen.decoder is Decoder.LIBTIFF else pillow.decode_file(seen)
+    stored = read_pillow.decode_tiff(seen) if seen.decoder is Decoder.LIBTIFF else read_pillow.decode_file(seen)
     return seen.checked(stored, seen.stored_height, seen.stored_width)
 
 

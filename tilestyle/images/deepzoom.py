@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import pyvips
 from numpy.typing import NDArray
 
-from tilestyle import ledger
-from tilestyle.durable import put_in_place, temporary_beside
 from tilestyle.errors import PictureError
+from tilestyle.files import ownership
+from tilestyle.files.durable import put_in_place, temporary_beside
 from tilestyle.images.vips import save_strips
 
 SIDE_LIMIT = 10_000_000
@@ -51,7 +51,7 @@ def write_deep_zoom(
     path = Path(os.path.realpath(path))
     suffix = ".png" if shape[2] == 4 else f".jpg[Q={quality},subsample_mode=off]"
     beside = temporary_beside(path)
-    ledger.claim_temporary(beside, path)
+    ownership.claim_temporary(beside, path)
     beside.mkdir()
 
     def encode(image: pyvips.Image) -> None:
@@ -66,7 +66,7 @@ def write_deep_zoom(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         with suppress(OSError):
-            ledger.release_temporary(beside)
+            ownership.release_temporary(beside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilestyle.files import PathLike
-from tilestyle.images import convert
-from tilestyle.images.border import decoding
+from tilestyle.files.paths import PathLike
+from tilestyle.images import tiled_cache
+from tilestyle.images.area_average import AreaMean
 from tilestyle.images.decode import decoded, decoded_strips
-from tilestyle.images.describe import describe
-from tilestyle.images.description import Alpha, Coding, Decoder, Description
-from tilestyle.images.limits import check_pixels
-from tilestyle.images.meaning import samples_of
+from tilestyle.images.file_header import Alpha, Coding, Decoder, Description
+from tilestyle.images.library_errors import decoding
 from tilestyle.images.orientation import UPRIGHT, stored_window, swaps_sides, upright
 from tilestyle.images.picture import FloatArray, Picture
-from tilestyle.images.samples import Samples, check_floats, picture_from_window
-from tilestyle.images.shrink import AreaMean
+from tilestyle.images.pixel_limit import check_pixels
+from tilestyle.images.raster import SampleWindows, TiffWindows, Windows
+from tilestyle.images.raw_samples import Samples, check_floats, picture_from_window
+from tilestyle.images.read_header import describe
+from tilestyle.images.samples_to_srgb import samples_of
 from tilestyle.images.source import Source, channels, check_inside, check_shrinks
 from tilestyle.images.strips import strip_rows
-from tilestyle.images.windows import SampleWindows, TiffWindows, Windows
 
 _SAMPLE = 64  # side of a place that tells how floats are scaled, pixels
 
@@ -97,7 +97,7 @@ class FileSource(Source):
         """The disk that the first window will take in the folder of conversions, at the most; 0 for none."""
         if self._opened is not None or self._convert_into is None:
             return 0
-        if convert.copy_of(self._seen.path, self._convert_into).exists():
+        if tiled_cache.copy_of(self._seen.path, self._convert_into).exists():
             return 0
         channels = 4  # inks, or colours and alpha
         return self.height * self.width * channels * 2 * 2  # 16 bits where a profile asks; smaller copies
@@ -118,7 +118,7 @@ class FileSource(Source):
             if self._convert_into is None:
                 self._opened = SampleWindows(decoded(self._seen)), self._seen
             else:
-                self._opened = convert.tiled_copy(self._seen, self._convert_into)
+                self._opened = tiled_cache.tiled_copy(self._seen, self._convert_into)
         self._check_scale(*self._opened)
         return self._opened
 

@@ -14,7 +14,7 @@ from tilestyle.errors import PictureError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from tilestyle.images.options import WriteOptions
+    from tilestyle.images.write_options import WriteOptions
 
 FloatArray = NDArray[np.float32]
 
@@ -66,8 +66,8 @@ class Picture:
 
     def save(self, path: str | os.PathLike[str], options: WriteOptions | None = None) -> None:
         """Write the picture in the format of the suffix; errors as in write_picture."""
-        from tilestyle.images.options import WriteOptions  # it and the writer know Picture
         from tilestyle.images.write import write_picture
+        from tilestyle.images.write_options import WriteOptions  # it and the writer know Picture
 
         write_picture(path, self, options=options or WriteOptions())
 

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from PIL import Image
 
 from tilestyle.errors import SettingError
-from tilestyle.files import PathLike, ordinary_file
-from tilestyle.images import deepzoom, pillow, png_file, tiff
-from tilestyle.images.border import decoding
-from tilestyle.images.describe import is_png, is_tiff
+from tilestyle.files.paths import PathLike, ordinary_file
+from tilestyle.images import deepzoom, read_pillow, read_png, read_tiff
+from tilestyle.images.library_errors import decoding
+from tilestyle.images.read_header import is_png, is_tiff
 from tilestyle.version import __version__
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -40,12 +40,12 @@ def read_provenance(path: PathLike) -> dict[str, Json] | None:
         if path.suffix.lower() == ".dzi":
             return _settings(deepzoom.settings_of(path))
         if is_tiff(path):
-            with tiff.main_page(path) as page:
+            with read_tiff.main_page(path) as page:
                 return _settings(page.description)
         if is_png(path):
-            own, described = png_file.provenance_texts(path)
+            own, described = read_png.provenance_texts(path)
             return _settings(own) or _settings(described)
-        with Image.open(path, formats=pillow.formats()) as image:
+        with Image.open(path, formats=read_pillow.formats()) as image:
             return _settings(image.getexif().get(_IMAGE_DESCRIPTION))
 
 

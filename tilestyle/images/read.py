@@ -9,17 +9,17 @@ import numpy as np
 from PIL import Image
 
 from tilestyle.errors import PictureError
-from tilestyle.files import PathLike
-from tilestyle.images import pillow
-from tilestyle.images.arrays import Tensorlike, samples_from_array, samples_from_tensor
-from tilestyle.images.border import decoding
+from tilestyle.files.paths import PathLike
+from tilestyle.images import read_pillow
 from tilestyle.images.decode import decoded
-from tilestyle.images.describe import describe
-from tilestyle.images.description import Description
-from tilestyle.images.limits import check_pixels
-from tilestyle.images.meaning import samples_of
+from tilestyle.images.file_header import Description
+from tilestyle.images.from_arrays import Tensorlike, samples_from_array, samples_from_tensor
+from tilestyle.images.library_errors import decoding
 from tilestyle.images.picture import Picture
-from tilestyle.images.samples import Samples, picture_from_samples
+from tilestyle.images.pixel_limit import check_pixels
+from tilestyle.images.raw_samples import Samples, picture_from_samples
+from tilestyle.images.read_header import describe
+from tilestyle.images.samples_to_srgb import samples_of
 
 
 def read_picture(path: PathLike) -> Picture:
@@ -75,5 +75,5 @@ def _samples_of_image(image: Image.Image, name: str) -> Samples:
     """Decode the current frame of an opened image, which is left as it is."""
     check_pixels(name or "the image", image.height, image.width)
     image.load()  # formats state the orientation at the end of the file, or turn the image by it
-    seen = pillow.describe_image(image, Path(name))
-    return samples_of(seen, seen.checked(pillow.decode(image, seen), image.height, image.width))
+    seen = read_pillow.describe_image(image, Path(name))
+    return samples_of(seen, seen.checked(read_pillow.decode(image, seen), image.height, image.width))

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from tilestyle.errors import PictureError
-from tilestyle.images.border import within_memory
+from tilestyle.images.library_errors import within_memory
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.strips import strip_rows
 

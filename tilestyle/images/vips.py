@@ -10,9 +10,9 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from tilestyle.images import png
-from tilestyle.images.description import Description
-from tilestyle.images.png_file import pixel_stream
+from tilestyle.images import write_png
+from tilestyle.images.file_header import Description
+from tilestyle.images.read_png import pixel_stream
 from tilestyle.images.strips import strip_rows
 
 # Its cache of results goes by file name: a file that has changed since would be read as it was.
@@ -70,7 +70,7 @@ def save_strips(
     """
     relay = Relay()
     source = pyvips.SourceCustom()
-    pieces = _Pieces(png.encoded(bands, shape, compress=False))
+    pieces = _Pieces(write_png.encoded(bands, shape, compress=False))
     source.on_read(relay.guarded(pieces.read, b""))
 
     def run() -> None:

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tilestyle.atomic import replacing
-from tilestyle.choices import Compression, Format
-from tilestyle.files import PathLike
-from tilestyle.images import deepzoom, jpeg, png, tiff_tiles
-from tilestyle.images.border import encoding
-from tilestyle.images.colour import srgb_profile
-from tilestyle.images.formats import check_writable
-from tilestyle.images.options import WriteOptions
+from tilestyle.config.enums import Compression, Format
+from tilestyle.files.atomic import replacing
+from tilestyle.files.paths import PathLike
+from tilestyle.images import deepzoom, write_jpeg, write_png, write_tiff
+from tilestyle.images.color_management import srgb_profile
+from tilestyle.images.format_limits import check_writable
+from tilestyle.images.library_errors import encoding
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.provenance import KEYWORD, provenance_exif, software
 from tilestyle.images.read import picture_from
 from tilestyle.images.strips import on_white, quantised, regrouped, strip_rows, strips_of_picture
+from tilestyle.images.write_options import WriteOptions
 
 _DEFAULT = WriteOptions()
 
@@ -92,11 +92,11 @@ def _write_png(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions
     if text is not None:
         chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + text.encode()))
     rows = regrouped(bands, strip_rows(shape[1]))  # what is packed together shows in the bytes
-    file.writelines(png.encoded(rows, shape, chunks))
+    file.writelines(write_png.encoded(rows, shape, chunks))
 
 
 def _write_tiff(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
-    tags = tiff_tiles.TiffTags(
+    tags = write_tiff.TiffTags(
         profile=srgb_profile(),
         description=options.text(),
         software=software(),
@@ -104,13 +104,13 @@ def _write_tiff(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOption
         compression=options.compression,
         quality=options.quality,
     )
-    tiff_tiles.write_tiles(file, bands, shape, tags, Path(file.name).parent)
+    write_tiff.write_tiles(file, bands, shape, tags, Path(file.name).parent)
 
 
 def _write_jpeg(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
     exif = provenance_exif(options.text(), options.dpi)
-    segments = jpeg.segments_of(srgb_profile(), exif, options.dpi)
-    jpeg.write_jpeg(file, bands, shape, options.quality, segments)
+    segments = write_jpeg.segments_of(srgb_profile(), exif, options.dpi)
+    write_jpeg.write_jpeg(file, bands, shape, options.quality, segments)
 
 
 def _write_webp(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:

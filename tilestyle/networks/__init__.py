@@ -1,1 +1,1 @@
-"""What pictures are compared by."""
+"""Networks whose features pictures are compared by."""

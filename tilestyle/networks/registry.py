@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tilestyle.config import NetworkName, RenderConfig
-from tilestyle.networks.network import FeatureNetwork
+from tilestyle.config.enums import NetworkName
+from tilestyle.config.render import RenderConfig
+from tilestyle.networks.base import FeatureNetwork
 
 # In place of a weights file: random ones, which cost what trained ones do and paint mottled noise.
 RANDOM = "random"
@@ -15,7 +16,7 @@ def load_network(config: RenderConfig) -> FeatureNetwork:
         from tilestyle.networks.wavelet import WaveletNetwork
 
         return WaveletNetwork()
-    from tilestyle.networks.weights import Shape, load_vgg, random_vgg
+    from tilestyle.networks.vgg_weights import Shape, load_vgg, random_vgg
 
     shape = Shape(config.pooling, config.pooling_scale, config.input_scaling, config.feature_scale)
     if config.weights == RANDOM:

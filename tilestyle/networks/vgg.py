@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.config import NetworkName, Pooling
-from tilestyle.networks.network import Layer, unknown_layer
+from tilestyle.config.enums import NetworkName, Pooling
+from tilestyle.networks.base import Layer, unknown_layer
 from tilestyle.networks.padding import convolved
 
 # Convolutions of each block; a rectifier follows every convolution, a halving every block.

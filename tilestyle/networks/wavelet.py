@@ -17,17 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.networks.filters import (
-    binomial,
-    centred,
-    details,
-    gabor_pairs,
-    in_channel,
-    stroke_pairs,
-)
-from tilestyle.networks.fused import hinges, modulus, stacked
-from tilestyle.networks.network import Layer, unknown_layer
+from tilestyle.networks.base import Layer, unknown_layer
 from tilestyle.networks.padding import continued, unshuffled
+from tilestyle.networks.wavelet_filters import binomial, centred, details, gabor_pairs, in_channel, stroke_pairs
+from tilestyle.networks.wavelet_ops import hinges, modulus, stacked
 
 SCALES = 5
 OCTAVE = 2  # halvings after which the coarser scales are seen on a picture of their own

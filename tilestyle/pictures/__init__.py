@@ -1,4 +1,4 @@
-"""The pictures that come with the package: photographs, and pictures to take a style from."""
+"""The pictures that come with the package."""
 
 from __future__ import annotations
 

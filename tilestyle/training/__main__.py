@@ -10,8 +10,8 @@ import torch
 import typer
 
 from tilestyle.errors import TilestyleError
-from tilestyle.training.course import Course, Setup, run
-from tilestyle.training.descent import Settings
+from tilestyle.training.distillation import Course, Setup, run
+from tilestyle.training.gradient_descent import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.networks.vgg import Vgg
-from tilestyle.training.selection import Channels
+from tilestyle.training.channel_selection import Channels
 from tilestyle.training.student import TAPS
 
 

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from tilestyle.atomic import replacing
-from tilestyle.config import NetworkName
+from tilestyle.config.enums import NetworkName
+from tilestyle.files.atomic import replacing
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.networks.weights import DEVIATION, MEAN
-from tilestyle.training.selection import Channels
+from tilestyle.networks.vgg_weights import DEVIATION, MEAN
+from tilestyle.training.channel_selection import Channels
 from tilestyle.training.student import scaled
 
 POWER = 0.5  # of the deviation that is divided out of every channel: 1 would give all of them one voice

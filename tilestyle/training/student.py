@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tilestyle.config import NetworkName, Pooling
+from tilestyle.config.enums import NetworkName, Pooling
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
 
 WIDTHS = (16, 48, 96, 192, 192)  # channels of the blocks; multiples of 16 fill vector registers

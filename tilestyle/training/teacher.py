@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from tilestyle.config import InputScaling, NetworkName
+from tilestyle.config.enums import InputScaling, NetworkName
 from tilestyle.errors import NetworkError
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
-from tilestyle.networks.weights import Shape, cached_file, load_vgg, shaped
+from tilestyle.networks.vgg_weights import Shape, cached_file, load_vgg, shaped
 
 
 def load_teacher(file: Path | None) -> tuple[Vgg, str]:

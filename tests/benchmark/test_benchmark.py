@@ -1,0 +1,282 @@
+"""The benchmarks end to end, on canvases so small that they mean nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import job, waves
+from tilestyle.benchmark.communication import border_pixels
+from tilestyle.benchmark.environment import circumstances
+from tilestyle.benchmark.exact_loss import exact_loss
+from tilestyle.benchmark.quality import Counted, curve
+from tilestyle.benchmark.scaling import exponent, scaling
+from tilestyle.benchmark.single_run import Point
+from tilestyle.benchmark.speed import matrix_peak
+from tilestyle.benchmark.workload import Scene, content, square
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.cli.app import main
+from tilestyle.cli.benchmark import parsed_sizes
+from tilestyle.cli.results import flattened, shown
+from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.config.render import RenderConfig
+from tilestyle.errors import SettingError
+from tilestyle.geometry.boxes import extent
+from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.sampling import Around, covering
+from tilestyle.geometry.sharding import dealt
+
+SCENE = Scene(precision=Precision.FP32, device="cpu")
+
+
+def benchmark(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
+    """Run a command and read what it keeps."""
+    kept = folder / "kept" / "result.json"
+    monkeypatch.setattr(sys, "argv", ["tilestyle", "benchmark", *words, "--device", "cpu", "--keep", str(kept)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    found: dict[str, Any] = json.loads(kept.read_text())
+    assert set(found) == {"machine", "versions", "commit", "command", "title", "figures", "rows"}
+    assert found["command"].startswith(f"tilestyle benchmark {words[0]}")
+    assert str(folder) not in kept.read_text()
+    return found
+
+
+def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    words = [
+        "memory",
+        "--network=wavelet",
+        "--megapixels",
+        "0.15",
+        "--patch",
+        "128",
+        "--sweeps",
+        "2",
+        "--precision",
+        "fp32",
+        "--plot",
+        str(tmp_path / "p"),
+    ]
+    rows = benchmark(tmp_path, monkeypatch, *words, "--limit", "170MiB")["rows"]
+    assert [row["method"] for row in rows] == ["tiled", "untiled"]
+    tiled, untiled = rows
+    assert tiled["patch"] == 128
+    assert 0 < tiled["beyond"] < tiled["peak"] < 170 * 2**20
+    assert tiled["seconds_per_megapixel"] > 0
+    if sys.platform == "linux":
+        assert untiled["died"]
+        assert "seconds" not in untiled
+    assert (tmp_path / "p.png").stat().st_size > 1000
+    assert "<svg" in (tmp_path / "p.svg").read_text()
+    assert "memory against resolution" in capsys.readouterr().out
+
+
+def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["speed", "--megapixels", "0.02", "--patch", "64", "--patch", "96", "--sweeps", "3"]
+    rows = benchmark(tmp_path, monkeypatch, *words, "--precision", "fp32")["rows"]
+    assert [row["patch"] for row in rows] == [64, 96]
+    for row in rows:
+        assert 0 < row["share of matrix peak"] < 1
+        assert row["over bare network"] > 0.5
+        assert row["over untiled"] > 0
+        items = row["seconds per megapixel"]
+        assert {"network forward", "network backward", "moments", "optimiser", "distances", "the rest"} < set(
+            items
+        )
+        assert sum(items.values()) == pytest.approx(1 / row["megapixels per second"])
+
+
+def test_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["scaling", "--megapixels", "0.05,0.016", "--patch", "64", "--sweeps", "2"]
+    found = benchmark(tmp_path, monkeypatch, *words)
+    assert [row["megapixels"] for row in found["rows"]] == [0.016, 0.05]
+    for clock in ("seconds", "processor_seconds"):
+        name = f"exponent of {clock.replace('_', ' ')}"
+        assert found["figures"][f"{name}, of all"] == pytest.approx(exponent(found["rows"], clock))
+        assert found["figures"][f"{name}, from 4 MP"] is None
+
+
+def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sizes in turn, so often; a size at which memory ran out once is one where it runs out."""
+    asked: list[float] = []
+
+    def found(scene: Scene, point: Point) -> dict[str, Any]:
+        asked.append(point.megapixels)
+        assert point.sweeps * point.megapixels == pytest.approx(2 * 64, rel=0.03)  # as much work at every size
+        turn = (len(asked) - 1) // 3
+        row = {"megapixels": point.megapixels, "method": "tiled"}
+        if point.megapixels > 20 and turn:
+            return row | {"died": "refused"}
+        seconds = point.megapixels * (5.0, 1.0, 2.0)[turn]
+        clocks = {"seconds": seconds, "seconds_per_megapixel": 1.0, "processor_seconds": seconds**2}
+        return row | clocks | {"peak": 100 + turn, "beyond": (10, 30, 20)[turn]}
+
+    monkeypatch.setattr("tilestyle.benchmark.scaling.measured", found)
+    result = scaling(Scene(), [16, 4, 64], Point(0, 2, 64), 3, lambda row: None)
+    assert [round(size) for size in asked] == [4, 16, 64] * 3
+    small, large, dead = result.rows
+    assert (small["seconds"], small["beyond"]) == (pytest.approx(2 * small["megapixels"]), 20)
+    assert dead["died"] == "refused"
+    assert result.figures["exponent of seconds, from 4 MP"] == pytest.approx(1)
+    assert result.figures["exponent of processor seconds, from 4 MP"] == pytest.approx(2)
+    assert result.figures["growth of memory beyond the canvas"] == 0
+    assert large["megapixels"] == asked[1]
+
+
+def test_many_ranks_are_counted_and_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["distributed", "--ranks", "1", "--measured", "0.01", "--patch", "64", "--sweeps", "2"]
+    found = benchmark(tmp_path, monkeypatch, *words, "--megapixels", "1,4", "--precision", "fp32")
+    rows = {kind: [row for row in found["rows"] if row["what"] == kind] for kind in ("counted", "predicted")}
+    small, large = rows["counted"]
+    # Sums do not know the canvas; borders grow with its width.
+    assert small["sums"] == large["sums"] > 4 * 83 * 84
+    assert large["border pixels"] / small["border pixels"] == pytest.approx(2, rel=0.35)
+    assert 2 <= small["border width"] <= 8
+    for row in rows["predicted"]:
+        assert 0 < row["efficiency"] <= 1.001
+    figures = [row["efficiency"] for row in rows["predicted"] if row["ranks"] == 512]
+    assert figures == sorted(figures)  # a larger canvas is shared better
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_borders_are_what_ranks_read_of_each_other(count: int) -> None:
+    around = extent(200, 96, 4, 8)
+    shares = dealt(covering(around, 48, 8, Draw(3, 0, 1), around=Around(lap=2)), around.height, count)
+    owned, read = (np.zeros((count, around.height, around.width), bool) for _ in range(2))
+    for index, share in enumerate(shares):
+        for patch in share:
+            for plane, box in ((owned, patch.owned), (read, patch.read)):
+                rows = np.arange(box.top, box.top + box.height) % around.height
+                columns = np.arange(box.left, box.left + box.width) % around.width
+                plane[index][np.ix_(rows, columns)] = True
+    # Where two of a rank's patches read the same pixel of another's, it is counted for each.
+    distinct, found = int((read & ~owned).sum()), border_pixels(shares, around)
+    assert distinct <= found <= 1.3 * distinct
+
+
+@pytest.fixture
+def _placed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are for one place of the canvas: all else here is as quick."""
+    monkeypatch.setattr("tilestyle.benchmark.exact_loss.PLACEMENTS", 1)
+
+
+@pytest.mark.usefixtures("_placed_once")
+def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    words = ["quality", "--size", "80", "--patch", "64", "--sweeps", "2", "--plot", str(tmp_path / "p.jpg")]
+    found = benchmark(tmp_path, monkeypatch, *words)
+    assert {row["scheme"] for row in found["rows"]} >= {"untiled", "tiled", "windows", "bf16"}
+    assert [row["sweeps"] for row in found["rows"][:2]] == [1, 2]
+    assert found["figures"]["untiled: loss over untiled"] == 1
+    assert all((tmp_path / f"p.{suffix}").exists() for suffix in ("png", "svg", "jpg"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scaling", "--megapixels", "1,x"], "cannot be '1,x'"),
+        (["memory", "--limit", "much"], "no amount"),
+        (["speed", "--device", "toaster"], "not known"),
+    ],
+)
+def test_a_mistake_gets_one_line(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tilestyle", "benchmark", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown_error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert message in shown_error
+    assert shown_error.count("\n") == 1
+
+
+def test_without_matplotlib_one_line_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tilestyle.benchmark.plot.find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["tilestyle", "benchmark", "memory", "--plot", str(tmp_path / "p")])
+    with pytest.raises(SystemExit):
+        main()
+    assert "pip install 'tilestyle[benchmark]'" in capsys.readouterr().err
+
+
+def test_content_of_any_size_is_the_photograph_continued() -> None:
+    large, small = content(1300, 1400).pixels, content(50, 60).pixels
+    assert large.shape == (1300, 1400, 3)
+    assert (large[:50, :60] == small).all()
+
+
+def test_canvases_are_square_and_whole_units() -> None:
+    assert square(1) == 992
+    assert square(0.0001) == 32
+    task = SCENE.job(96, 96, 2, patch=64)
+    assert task.levels[0].extent.area == 96 * 96
+
+
+def test_the_exponent_of_linear_cost_is_one() -> None:
+    rows = [{"megapixels": size, "seconds": 3.0 * size} for size in (1.0, 4.0, 16.0)]
+    assert exponent(rows) == pytest.approx(1)
+    assert exponent([row | {"seconds": row["megapixels"] ** 2} for row in rows]) == pytest.approx(2)
+    assert exponent(rows[:1]) is None
+
+
+def test_passes_are_counted_by_the_pixel() -> None:
+    counted = Counted(job(waves(60, 80), network=NetworkName.WAVELET).network)
+    counted.features(torch.rand(1, 3, 64, 64), ["first_1"])
+    counted.features(torch.rand(1, 3, 64, 32, requires_grad=True), ["first_1"])
+    assert counted.pixels == 64 * 64 / 2 + 64 * 32
+    assert counted.layers["first_1"].stride == 2
+
+
+@pytest.mark.usefixtures("_placed_once")
+def test_losses_of_a_curve_fall() -> None:
+    rows = curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6))
+    assert [row["sweeps"] for row in rows] == [1, 2, 4, 6]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert all(before["passes"] < after["passes"] for before, after in pairwise(rows))
+
+
+def test_the_exact_loss_of_the_content_has_no_content() -> None:
+    task = job(waves(60, 80), sweeps=2)
+    level = task.levels[-1]
+    plane = task.content_plane(level)
+    assert plane is not None
+    style, kept = exact_loss(task, Canvas(level.extent, plane).pixels)
+    assert style > 0
+    assert kept == 0
+
+
+def test_a_machine_multiplies_matrices() -> None:
+    assert 1e8 < matrix_peak(torch.device("cpu"), torch.float32) < 1e15
+
+
+def test_circumstances_name_no_folders() -> None:
+    found = circumstances(["tilestyle", "benchmark", "--keep", "somewhere/else/a.json"])
+    assert found["command"] == "tilestyle benchmark --keep a.json"
+    assert found["versions"]["torch"] == torch.__version__
+
+
+def test_scenes_pass_between_processes() -> None:
+    scene = Scene(NetworkName.VGG19, "folder/weights.pth", Precision.BF16, "cpu")
+    assert Scene.read(json.loads(json.dumps(scene.plain()))) == scene
+    assert scene.described()["weights"] == "weights.pth"
+
+
+def test_values_are_shown_as_people_read_them() -> None:
+    assert [shown(value) for value in (None, 3, 0.123456, 2**24, "x")] == ["", "3", "0.1235", "16 MiB", "x"]
+    assert flattened({"a": 1, "b": {"c": 2}}) == {"a": 1, "b: c": 2}
+    assert parsed_sizes("1, 0.5") == [1, 0.5]
+    with pytest.raises(SettingError):
+        parsed_sizes("nan")
+    assert math.isfinite(parsed_sizes("4")[0])

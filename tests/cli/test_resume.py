@@ -1,0 +1,73 @@
+"""Killed, interrupted and gone on with, from the command line."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import called
+from tests.support.signals import CHECKPOINT, signalled
+from tilestyle.pictures import path_of
+
+RENDER = (
+    *("render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--size", "160", "--patch", "64"),
+    *(
+        "--sweeps",
+        "3,16",
+        "--network=wavelet",
+        "--style-layer",
+        "first_1",
+        "--style-layer",
+        "colour_2",
+        "--content-layer",
+        "contour_1",
+    ),
+    *("-o", "out.tif", "--checkpoint-every", "0"),
+)
+
+
+@pytest.fixture(scope="module")
+def peaceful(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a render that nothing happened to."""
+    folder = tmp_path_factory.mktemp("peaceful")
+    done = called(folder, *RENDER)
+    assert done.returncode == 0, done.stderr
+    assert [file.name for file in folder.iterdir()] == ["out.tif"]
+    return (folder / "out.tif").read_bytes()
+
+
+def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: bytes) -> None:
+    killed = signalled(tmp_path, signal.SIGKILL, CHECKPOINT, 6, *RENDER)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "out.tif").exists()
+    done = called(tmp_path, "resume", "out.tif.work")
+    assert done.returncode == 0, done.stderr
+    assert "continuing at level" in done.stderr
+    assert (tmp_path / "out.tif").read_bytes() == peaceful
+    assert [file.name for file in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peaceful: bytes) -> None:
+    said = signalled(tmp_path, signal.SIGINT, CHECKPOINT, 6, *RENDER).stderr
+    assert "stopped early" in said
+    assert "to continue: tilestyle resume out.tif.work" in said
+    assert (tmp_path / "out.tif").exists()
+    other = called(tmp_path, *RENDER, "--seed", "3")
+    assert other.returncode == 2
+    assert other.stderr.startswith("tilestyle: out.tif.work was left by another render (seed); begin anew with")
+    assert other.stderr.count("\n") == 1
+    done = called(tmp_path, *RENDER)  # the same command again
+    assert done.returncode == 0, done.stderr
+    assert "continuing at level" in done.stderr
+    assert (tmp_path / "out.tif").read_bytes() == peaceful
+
+
+def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    for folder, message in [("none", "there is no folder none"), (".", "is not a work folder")]:
+        done = called(tmp_path, "resume", folder)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

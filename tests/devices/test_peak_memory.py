@@ -1,0 +1,59 @@
+"""The whole command, from loading to writing, stays within `--memory`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tilestyle.devices.malloc import KERNELS, keep_few_kernels
+from tilestyle.pictures import path_of
+
+LOADED = """
+import os, sys
+from tilestyle.cli.app import main
+sys.argv = ["tilestyle", "--version"]
+try:
+    main()
+except SystemExit:
+    pass
+print(os.environ["LRU_CACHE_CAPACITY"], "torch" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
+def test_a_command_stays_within_its_memory(tmp_path: Path) -> None:
+    """Levels in bfloat16, whose kernels were kept; what it says at the end is measured above the libraries."""
+    words = ["render", str(path_of("coffee")), "--style", str(path_of("swirls")), "-o", "out.png"]
+    words += ["--size", "300", "--sweeps", "1", "--precision", "bf16", "--memory", "256MiB", "--device", "cpu"]
+    command = [sys.executable, "-m", "tilestyle", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    foretold = re.search(r"^patch \d+, ([\d.]+) MiB of 256 MiB", done.stderr, re.MULTILINE)
+    peak = re.search(r"^wrote out\.png.* peak ([\d.]+) MiB", done.stderr, re.MULTILINE)
+    assert foretold and peak
+    assert float(peak[1]) <= float(foretold[1]) <= 256
+
+
+@pytest.mark.parametrize("given", [None, "5"])
+def test_kernels_are_few_before_torch_is_loaded(given: str | None) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "LRU_CACHE_CAPACITY"}
+    environment |= {"LRU_CACHE_CAPACITY": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"{given or 8} False"
+
+
+@pytest.mark.parametrize("given", [None, "5"])
+def test_the_environment_is_left_as_it_was(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KERNELS, raising=False)
+    if given:
+        monkeypatch.setenv(KERNELS, given)
+    keep_few_kernels.cache_clear()
+    keep_few_kernels()
+    assert os.environ.get(KERNELS) == given

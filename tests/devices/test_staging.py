@@ -1,0 +1,144 @@
+"""What goes between host and device: the window alone, in the smaller type, without waiting."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.pipeline.test_device import SMALL
+from tests.support.device_cost import on_device
+from tests.support.fake_device import DEVICE, Elsewhere
+from tilestyle.config.enums import NetworkName
+from tilestyle.devices import staging
+from tilestyle.devices.staging import LANDING, SLOT, SLOTS, Landing, forget, stage
+from tilestyle.devices.transfer import sent
+from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.planning.memory_model import CANVAS, PIXEL, Pictures, Work, footprint
+from tilestyle.planning.schedule import Pyramid, levels
+
+CPU = torch.device("cpu")
+# Windows of a plane [3, 96, 400], as they come.
+WINDOWS: dict[str, Callable[[Tensor], Tensor]] = {
+    "window": lambda plane: plane[:, 5:21, 7:31][None],
+    "rows": lambda plane: plane[:, 5:21],
+    "column": lambda plane: plane[:, :, 9:10],
+    "turned": lambda plane: plane[:, 5:21, 7:31].mT,
+    "one plane thrice": lambda plane: plane[:1, 5:21, 7:31].expand(3, -1, -1),
+    "by channels last": lambda plane: plane[None, :, 5:21, 7:31].contiguous(memory_format=torch.channels_last),
+    "number": lambda plane: plane[0, 0, 0],
+    "nothing": lambda plane: plane[:, :0],
+}
+TYPES = (torch.float32, torch.bfloat16)
+
+
+@pytest.fixture(params=[SLOT, 512])  # bytes of a buffer: more than a window has, and fewer than a row
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
+    monkeypatch.setattr(staging, "SLOT", request.param)
+    with on_device("host") as found:
+        yield found
+
+
+def numbered(dtype: torch.dtype) -> Tensor:
+    return torch.arange(3 * 96 * 400, dtype=torch.float32).view(3, 96, 400).div(7).to(dtype)
+
+
+@pytest.mark.parametrize(("own", "asked"), [*itertools.product(TYPES, TYPES)])
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_no_more_than_the_window_is_sent(
+    kind: str, own: torch.dtype, asked: torch.dtype, device: Elsewhere
+) -> None:
+    window = WINDOWS[kind](numbered(own))
+    found = sent(window, DEVICE, asked)
+    assert device.sent == window.numel() * min(own.itemsize, asked.itemsize)
+    assert not device.stalls
+    assert found.dtype is asked
+    assert torch.equal(found.cpu(), window.to(asked))
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_no_more_than_the_window_lands(kind: str, device: Elsewhere) -> None:
+    window = WINDOWS[kind](numbered(torch.float32))
+    there = WINDOWS[kind](numbered(torch.float32).to(DEVICE))
+    device.reset()
+    landing = Landing.of(there, CPU)
+    assert device.landed == window.nbytes
+    assert not device.stalls
+    assert torch.equal(landing.get(), window)
+
+
+def test_what_is_there_already_is_not_copied(device: Elsewhere) -> None:
+    there = numbered(torch.float32).to(DEVICE)
+    device.reset()
+    assert sent(there, DEVICE, torch.float32) is there
+    assert Landing.of(there, DEVICE).get() is there
+    assert device.sent == device.landed == 0
+
+
+def test_buffers_are_locked_once(device: Elsewhere) -> None:
+    window = numbered(torch.float32)[:, 5:21, 7:31]
+    for count in range(2 * SLOTS):
+        landing = Landing.of(sent(window + count, DEVICE, torch.float32), CPU)
+        assert torch.equal(landing.get(), window + count)
+        landing.done()
+    assert len(device.locked) == SLOTS + 1
+    assert max(device.locked) <= max(staging.SLOT, window.nbytes)
+    forget()
+    sent(window, DEVICE, torch.float32)
+    assert len(device.locked) > SLOTS + 1
+
+
+def test_what_lands_stays_until_it_is_done_with(device: Elsewhere) -> None:
+    there = [numbered(torch.float32).add(count).to(DEVICE) for count in range(3)]
+    one, two = (Landing.of(each, CPU) for each in there[:2])
+    assert torch.equal(one.get(), there[0].cpu())
+    one.done()
+    three = Landing.of(there[2], CPU)
+    assert torch.equal(two.get(), there[1].cpu())
+    assert torch.equal(three.get(), there[2].cpu())
+    assert one.get().data_ptr() == three.get().data_ptr()
+
+
+def test_a_buffer_is_written_when_what_was_in_it_has_been_copied(
+    device: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[Event] = []
+
+    class Event:
+        """Of a copy."""
+
+        waited = False
+
+        def synchronize(self) -> None:
+            self.waited = True
+
+    def event() -> Event:
+        events.append(Event())
+        return events[-1]
+
+    monkeypatch.setattr(stage(DEVICE)._streams, "event", event)
+    for _ in range(SLOTS + 2):
+        sent(numbered(torch.float32)[0, 0, :4], DEVICE, torch.float32)
+    assert [each.waited for each in events] == [True] * 2 + [False] * SLOTS
+    landing = Landing.of(numbered(torch.float32).to(DEVICE), CPU)
+    assert not events[-1].waited
+    landing.get()
+    assert events[-1].waited
+
+
+def test_what_is_locked_counts_as_memory_of_the_host() -> None:
+    network = random_vgg(NetworkName.VGG19, width_divisor=8)
+    steps = levels(1000, 1000, SMALL, Pyramid(128, 512, 16))
+
+    def needed(where: torch.device, *, blended: bool) -> int:
+        placed = network.to(where, torch.float32)
+        task = Work(placed, network.style_layers, network.content_layers, blended=blended)
+        return footprint(task, steps, 512, Pictures(((300, 400),), (1000, 1000)), 1000).staging
+
+    assert needed(CPU, blended=False) == 0
+    for blended, pixel in ((True, PIXEL), (False, CANVAS)):
+        found = needed(torch.device("meta"), blended=blended) - SLOTS * SLOT
+        assert LANDING * pixel * 512**2 <= found < 2 * LANDING * pixel * 512**2

@@ -1,0 +1,150 @@
+"""Paper: every way of writing a size, and layouts that keep their promises for any shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tilestyle.errors import SettingError
+from tilestyle.geometry.paper import Crop, Fit, Layout, Paper, lay_out, parsed_length, parsed_paper
+
+SIDES = st.integers(1, 5000)
+MILLIMETRES = st.floats(5, 5000)
+
+
+@pytest.mark.parametrize(
+    ("text", "height", "width", "turns"),
+    [
+        ("24x36in", 914.4, 609.6, False),
+        ("36x24IN", 609.6, 914.4, False),
+        ("100x200cm", 2000, 1000, False),
+        ("594x841mm", 841, 594, False),
+        (" 8.5 × 11 in ", 279.4, 215.9, False),
+        ("24x36in-landscape", 609.6, 914.4, False),
+        ("36x24in portrait", 914.4, 609.6, False),
+        ("A0", 1189, 841, True),
+        ("a6", 148, 105, True),
+        ("A3-landscape", 297, 420, False),
+        ("a3 Portrait", 420, 297, False),
+    ],
+)
+def test_sizes_that_are_understood(text: str, height: float, width: float, turns: bool) -> None:
+    paper = parsed_paper(text)
+    assert (paper.height, paper.width) == pytest.approx((height, width))
+    assert paper.turns == turns
+
+
+@pytest.mark.parametrize(
+    "text", ["", "24x36", "24in", "x36in", "-1x3in", "A7", "A", "1e3x2cm", "24x36ft", "nanxnanin"]
+)
+def test_sizes_that_are_not(text: str) -> None:
+    with pytest.raises(SettingError, match="is no size; give 24x36in") as caught:
+        parsed_paper(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0x3in", "0.5x10mm", "100x20000cm"])
+def test_sizes_out_of_range(text: str) -> None:
+    with pytest.raises(SettingError, match="out of range"):
+        parsed_paper(text)
+
+
+def test_lengths() -> None:
+    assert [parsed_length(text) for text in ("3mm", "0.3 cm", "0.125in", "0mm")] == [3, 3, 3.175, 0]
+    for text in ("3", "mm", "-3mm", "3 feet"):
+        with pytest.raises(SettingError, match="no number and unit"):
+            parsed_length(text)
+
+
+def test_the_poster_everyone_asks_for() -> None:
+    layout = lay_out(parsed_paper("24x36in"), 300, (1500, 1000))
+    assert layout == Layout(10800, 7200, 0, 300, Crop(0, 0, 1500, 1000))
+    bled = lay_out(parsed_paper("24x36in"), 300, (1500, 1000), bleed=3)
+    assert (bled.height, bled.width, bled.bleed) == (10870, 7270, 35)
+    wide = lay_out(parsed_paper("24x36in"), 300, (1000, 1500))
+    assert wide.crop == Crop(0, 416, 1000, 667)
+
+
+def test_named_sizes_turn_to_the_content() -> None:
+    for text, lying in (("A4", True), ("A4-portrait", False), ("210x297mm", False)):
+        layout = lay_out(parsed_paper(text), 300, (1000, 1500))
+        assert (layout.width > layout.height) == lying
+    for content in (None, (800, 800)):
+        layout = lay_out(parsed_paper("A4"), 300, content)
+        assert (layout.height, layout.width) == (3508, 2480)
+
+
+@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.booleans(), st.floats(30, 600), st.floats(0, 5))
+def test_cover(
+    height: float, width: float, rows: int, columns: int, turns: bool, dpi: float, bleed: float
+) -> None:
+    paper = Paper(height, width, turns)
+    layout = lay_out(paper, dpi, (rows, columns), Fit.COVER, bleed)
+    sheet = paper.for_content((rows, columns))
+    assert abs(layout.height - (sheet.height + 2 * bleed) / 25.4 * dpi) <= 1.5
+    assert abs(layout.width - (sheet.width + 2 * bleed) / 25.4 * dpi) <= 1.5
+    crop = layout.crop
+    assert crop is not None
+    assert crop.top >= 0 and crop.top + crop.height <= rows
+    assert crop.left >= 0 and crop.left + crop.width <= columns
+    assert crop.height == rows or crop.width == columns  # as large as can be
+    assert abs(crop.top - (rows - crop.top - crop.height)) <= 1  # in the middle
+    assert abs(crop.left - (columns - crop.left - crop.width)) <= 1
+    assume(min(crop.height, crop.width) > 1)
+    if crop.height == rows:
+        assert abs(crop.width - rows * layout.width / layout.height) <= 0.5 + 1e-6 or crop.width == columns
+    else:
+        assert abs(crop.height - columns * layout.height / layout.width) <= 0.5 + 1e-6
+
+
+@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.floats(30, 600))
+def test_contain(height: float, width: float, rows: int, columns: int, dpi: float) -> None:
+    paper = Paper(height, width)
+    layout = lay_out(paper, dpi, (rows, columns), Fit.CONTAIN)
+    sheet = lay_out(paper, dpi)
+    assert layout.crop == Crop(0, 0, rows, columns)
+    assert layout.height <= sheet.height and layout.width <= sheet.width
+    assert layout.height == sheet.height or layout.width == sheet.width
+    assume(min(layout.height, layout.width) > 1)
+    if layout.height == sheet.height:
+        assert abs(layout.width - layout.height * columns / rows) <= 0.5 + 1e-6
+    else:
+        assert abs(layout.height - layout.width * rows / columns) <= 0.5 + 1e-6
+
+
+@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.floats(30, 600))
+def test_exact(height: float, width: float, rows: int, columns: int, dpi: float) -> None:
+    layout = lay_out(Paper(height, width), dpi, (rows, columns), Fit.EXACT)
+    sheet = lay_out(Paper(height, width), dpi)
+    assert (layout.height, layout.width) == (sheet.height, sheet.width)
+    assert layout.crop == Crop(0, 0, rows, columns)
+
+
+@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES)
+def test_all_fits_agree_on_the_sheet_s_own_shape(height: float, width: float, rows: int, columns: int) -> None:
+    layout = lay_out(Paper(height, width), 300)
+    content = (layout.height, layout.width)
+    found = {lay_out(Paper(height, width), 300, content, fit) for fit in Fit}
+    assert found == {Layout(*content, 0, 300, Crop(0, 0, *content))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dpi": 0.5}, "out of range"),
+        ({"dpi": float("nan")}, "out of range"),
+        ({"dpi": 300, "bleed": -1}, "bleed of -1 mm"),
+        ({"dpi": 300, "bleed": 300}, "bleed of 300 mm"),
+    ],
+)
+def test_settings_that_make_no_sense(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        lay_out(parsed_paper("A4"), **arguments)
+
+
+def test_a_print_without_pixels() -> None:
+    with pytest.raises(SettingError, match="give more dots per inch"):
+        lay_out(Paper(10, 10), 1)

@@ -1,0 +1,211 @@
+"""Patches held to the style at their own place."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import waves
+from tilestyle import RenderConfig, render, texture
+from tilestyle.canvas.canvas import Canvas, framed
+from tilestyle.config.enums import NetworkName, Optimiser, Precision, StyleLoss
+from tilestyle.errors import SettingError
+from tilestyle.geometry.boxes import Box, Patch
+from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.sampling import covering
+from tilestyle.losses.objective import Objective
+from tilestyle.losses.scale_objective import Look, View
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.job import Goal, Job
+from tilestyle.reference.autograd_distances import gram, wasserstein
+from tilestyle.stats.moments import Moments, combined
+
+QUICK: dict[str, Any] = {
+    "network": NetworkName.WAVELET,
+    "sweeps": 3,
+    "coarsest": 64,
+    "precision": Precision.FP32,
+    "locality_window": 0.3,
+}
+LAYERS = {"colour_1": 1.0, "first_1": 2.0, "second_1": 1.0}
+
+
+def halves(height: int = 96, width: int = 128) -> Tensor:
+    """A picture that is dark on the left and light on the right."""
+    dark, light = 0.3 * waves(height, width // 2, 1), 0.7 + 0.3 * waves(height, width // 2, 2)
+    return torch.cat([dark, light], 2)
+
+
+def local_job(style: Any, content: Tensor | None = None, **settings: Any) -> Job:
+    return prepare(style, RenderConfig(**{**QUICK, "locality": 1.0, **settings}), content)
+
+
+def objective_of(task: Job) -> Objective:
+    level = task.levels[-1]
+    return View(task, level, Goal(task.style_moments(level), None), Look(task.weights.names)).objective
+
+
+def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
+    level = task.levels[-1]
+    return covering(level.extent, task.side_at(level), task.unit, Draw(0, 0, sweep))
+
+
+def test_everything_stays_where_it_is_in_the_style() -> None:
+    fast = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "style_layers": {"colour_1": 1.0, "first_2": 1.0}}
+    pixels = texture(halves(), RenderConfig(size=(96, 128), locality=1, **fast)).pixels
+    assert float(pixels[:, 96:].mean()) - float(pixels[:, :32].mean()) > 0.2
+    apart = texture(halves(), RenderConfig(size=(96, 128), **fast)).pixels
+    assert abs(float(apart[:, 96:].mean()) - float(apart[:, :32].mean())) < 0.1
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0])
+@pytest.mark.parametrize("loss", [StyleLoss.W2, StyleLoss.GRAM])
+def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> None:
+    task = local_job(
+        [halves(), waves(64, 80, 4)],
+        size=(96, 128),
+        locality=share,
+        palette_weight=0,
+        style_loss=loss,
+        style_layers=LAYERS,
+    )
+    task = replace(task, network=task.network.to(torch.device("cpu"), torch.float64))
+    level = task.levels[-1]
+    windows, objective = task.windows(level), objective_of(task)
+    (goal,) = task.style_moments(level)
+    pixels = framed(waves(96, 128, 5), level.extent).double().requires_grad_()
+    canvas = Canvas(level.extent, pixels.detach())
+    canvas.pixels = pixels.detach()  # as float64
+    patches = patches_of(task)
+    assert len(patches) > 3
+    parts: list[dict[str, Moments]] = []
+    for patch in patches:
+        seen = rolled(pixels, patch.read)
+        features = task.network.features(seen[None], LAYERS)
+        flat = {layer: cells[0].flatten(1) for layer, cells in features.items()}
+        parts.append({k: Moments(f.shape[1], f.mean(1), f @ f.mT / f.shape[1]) for k, f in flat.items()})
+    distance = wasserstein if loss is StyleLoss.W2 else gram
+    total = torch.zeros((), dtype=torch.float64)
+    for layer, weight in task.weights.style_layers.items():
+        whole = combined([part[layer] for part in parts], [float(patch.owned.area) for patch in patches])
+        aim = goal[layer].double()
+        for patch, part in zip(patches, parts, strict=True):
+            wanted = combined([aim, windows.moments(patch)[layer].double()], [1 - share, share])
+            found = combined([whole, part[layer]], [1 - share, share])
+            energies = [
+                m.second.square().sum() if loss is StyleLoss.GRAM else m.second.trace() for m in (wanted, aim)
+            ]
+            value = distance(found, wanted) * energies[0] / energies[1]
+            total = total + weight * value * patch.owned.area / level.extent.area
+    (expected,) = torch.autograd.grad(total * level.extent.area, pixels)
+    for _ in range(2):  # the second time, the first has seen the canvas as it is
+        for patch in patches:
+            objective.gradient(canvas.read(patch.read), patch)
+        terms = objective.turn()
+    for patch in patches:
+        found_there = objective.gradient(canvas.read(patch.read), patch).double()
+        there = rolled(expected, patch.read)
+        torch.testing.assert_close(found_there, there, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    assert terms.style == pytest.approx(total.item(), rel=1e-4)
+
+
+def rolled(plane: Tensor, box: Box) -> Tensor:
+    """What a box shows of a torus, differentiable."""
+    moved = plane.roll((-box.top, -box.left), (1, 2))
+    return moved[:, : box.height, : box.width]
+
+
+def test_a_window_is_the_proportional_part_of_the_style() -> None:
+    task = local_job(halves(300, 600), size=(300, 600), coarsest=600, margin=0, style_layers={"colour_1": 1.0})
+    level = task.levels[-1]
+    windows = task.windows(level)
+    (exhibit,) = windows.styles[0][1]
+    unit = exhibit.unit
+    part = Box(96, 192, 96, 192)
+    window, halo = windows._window(part, exhibit)
+    assert halo == 0
+    assert abs(window.top - 96) <= unit
+    assert abs(window.left - 192) <= unit
+    assert (window.height, window.width) == (96, 192)
+    for corner in (Box(0, 0, 96, 96), Box(204, 504, 96, 96)):
+        window, _ = windows._window(corner, exhibit)
+        assert window.top >= 0
+        assert window.top + window.height <= exhibit.rows
+        assert window.left + window.width <= exhibit.columns
+
+
+def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
+    task = local_job(halves(200, 400), size=(800, 1600), coarsest=1600)
+    level = task.levels[-1]
+    windows = task.windows(level)
+    (exhibit,) = windows.styles[0][1]
+    window, halo = windows._window(Box(400, 800, 384, 384), exhibit)
+    assert (window.height, window.width) == (96, 96)
+    assert abs(window.top + 48 - (400 + 192) / 4) <= 1
+    assert halo == 64
+
+
+def test_a_patch_round_the_torus_has_a_window_on_either_side() -> None:
+    task = local_job(halves(), size=(96, 128), coarsest=128)
+    level = task.levels[-1]
+    extent, windows = level.extent, task.windows(level)
+    across = Box(40, extent.width - 80, 64, 160)
+    parts = windows._parts(across)
+    assert {part.left > 0 for part in parts} == {True, False}
+    mean = windows.moments(Patch(across, across, 1))["colour_1"].mean
+    ends = [
+        windows.moments(Patch(box, box, 1))["colour_1"].mean
+        for box in (Box(40, 32, 64, 64), Box(40, extent.width - 96, 64, 64))
+    ]
+    assert (mean - ends[0]).norm() < (ends[1] - ends[0]).norm()
+    assert (mean - ends[1]).norm() < (ends[1] - ends[0]).norm()
+
+
+def test_patches_are_no_larger_than_the_share() -> None:
+    task = local_job(halves(300, 600), size=(300, 600), patch=512)
+    for level in task.levels:
+        longest = max(level.extent.picture.height, level.extent.picture.width)
+        assert task.side_at(level) <= max(0.3 * longest + task.unit / 2, 4 * task.unit)
+        assert task.octaves(level) == {1: task.weights.names}
+    assert task.side_at(task.levels[-1]) == 192
+
+
+@pytest.mark.parametrize("settings", [{}, {"locality": 0.5}, {"sampler": "windows", "scale_odds": (0.7, 0.3)}])
+def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
+    task = local_job(halves(), size=(96, 128), **settings)
+    objective, level = objective_of(task), task.levels[-1]
+    canvas = Canvas(level.extent, task.start(level))
+    patches = patches_of(task)
+    for _ in range(2):  # the second time, cotangents have come some way
+        for patch in patches:
+            objective.gradient(canvas.read(patch.read), patch)
+        objective.turn(lead=1.0)
+        canvas.pixels.mul_(0.8)
+    objective.gradient(canvas.read(patches[0].read), patches[0])
+    other = objective_of(task)
+    other.restore(objective.state)
+    one, two = (each.gradient(canvas.read(patches[1].read), patches[1]) for each in (objective, other))
+    assert torch.equal(one, two)
+    for each in (objective, other):
+        for patch in patches[2:]:
+            each.gradient(canvas.read(patch.read), patch)
+    assert objective.turn() == other.turn()
+
+
+def test_locality_goes_with_content_and_is_a_number_from_0_to_1() -> None:
+    content, layers = waves(60, 80), {"colour_1": 1.0}
+    pixels = [
+        render(content, halves(), RenderConfig(size=64, locality=share, style_layers=layers, **QUICK)).pixels
+        for share in (0.0, 0.5, 1.0)
+    ]
+    assert not np.array_equal(pixels[0], pixels[1])
+    assert not np.array_equal(pixels[1], pixels[2])
+    with pytest.raises(SettingError, match="locality cannot be"):
+        RenderConfig(locality=1.5)
+    with pytest.raises(SettingError, match="locality-window cannot be"):
+        RenderConfig(locality_window=0)
+    with pytest.raises(SettingError, match="exact gradients, which --locality rules out"):
+        RenderConfig(locality=0.5, optimiser=Optimiser.LBFGS)

@@ -1,0 +1,575 @@
+"""The tiled renderer against the untiled reference, where equality is true."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import FEW, job, waves
+from tilestyle.canvas.canvas import Canvas, framed
+from tilestyle.config.consistency import inverting
+from tilestyle.config.enums import BUILT_IN, Color, Init, NetworkName, Precision, Sampler, StyleLoss
+from tilestyle.config.render import RenderConfig
+from tilestyle.errors import DivergedError
+from tilestyle.geometry.boxes import Box, Patch
+from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.sampling import Around, covering
+from tilestyle.losses.content import CachedContent, Content, RecentContent
+from tilestyle.losses.level import Sight
+from tilestyle.losses.objective import Objective, Terms
+from tilestyle.losses.running_moments import Pull
+from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.style_global import Global
+from tilestyle.losses.total_variation import total_variation, total_variation_gradient
+from tilestyle.networks.base import exact_halo, measuring_halo
+from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.optim import loop, update
+from tilestyle.optim.loop import optimise
+from tilestyle.optim.state import Careless, Standing
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.job import Goal, Job
+from tilestyle.planning.memory_budget import worth_keeping
+from tilestyle.planning.schedule import LEAD, PERIOD, PLACES, Level, lead
+from tilestyle.reference.autograd_distances import wasserstein
+from tilestyle.reference.renderer import render_untiled
+from tilestyle.reference.untiled_losses import content_loss, whole_moments
+from tilestyle.stats.moments import Moments
+
+CONTENT = waves(60, 80)
+SMALL: dict[str, Any] = {"size": 80, "sweeps": 6, "margin": 8, "coarsest": 64}
+# Rectifiers have kinks: differences by rounding, 1e-7 after the first sweep, grow about fivefold with each.
+FEW_SWEEPS = {**SMALL, "sweeps": 4}
+
+
+def whole_of(level: Level) -> Patch:
+    box = Box(0, 0, level.extent.height, level.extent.width)
+    return Patch(box, box, 1)
+
+
+def objective_of(task: Job, level: Level, content: Tensor | None) -> Objective:
+    return View(task, level, Goal(task.style_moments(level), content), Look(task.weights.names)).objective
+
+
+def pull_of(objective: Objective) -> Pull:
+    term = objective._style
+    assert isinstance(term, Global)
+    return term._pulls[0]
+
+
+def moments_of(objective: Objective) -> dict[str, Moments]:
+    return dict(pull_of(objective).moments)
+
+
+def finished(task: Job) -> Canvas:
+    canvas, complete = optimise(task, lambda level: None, lambda *event: None, lambda: False)
+    assert complete
+    return canvas
+
+
+def terms_of(task: Job) -> list[Terms]:
+    seen: list[Terms] = []
+    optimise(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
+    return seen
+
+
+@pytest.mark.parametrize("network", BUILT_IN)
+@pytest.mark.parametrize("loss", list(StyleLoss))
+def test_one_canvas_sized_patch_is_the_reference_step_for_step(
+    loss: StyleLoss, network: NetworkName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = job(
+        CONTENT, network=network, patch=128, style_loss=loss, content_weight=0.1, tv_weight=0.5, **FEW_SWEEPS
+    )
+    assert_is_the_reference(task, monkeypatch)
+
+
+@pytest.mark.parametrize("color", [Color.CONTENT, Color.LUMINANCE])
+def test_so_it_is_in_the_contents_colours(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By small steps: in grey, pixels lie on the borders of bins, whose side is rounding's to take.
+    task = job(CONTENT, patch=128, color=color, learning_rate=0.002, **FEW_SWEEPS)
+    assert_is_the_reference(task, monkeypatch)
+
+
+def test_so_it_is_from_activations_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RenderConfig(precision=Precision.FP32, patch=128, tv_weight=0.5, **FEW_SWEEPS)
+    assert_is_the_reference(prepare(None, inverting(config), CONTENT), monkeypatch)
+
+
+def assert_is_the_reference(task: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job's one patch, of two levels, makes the untiled picture."""
+    # In place, rather than shifted within the margin.
+    monkeypatch.setattr(loop, "sampled", lambda task, level, draw: [whole_of(level)])
+    assert len(task.levels) == 2
+    tiled = finished(task)
+    untiled = render_untiled(task)
+    assert (tiled.pixels - CONTENT.mean()).abs().max() > 0.1
+    difference = (tiled.pixels - untiled.pixels).abs()
+    # Where a gradient is near zero Adam's first steps take its sign, and the sign takes rounding's.
+    assert difference.mean() < 1e-4
+    assert difference.quantile(0.99) < 1e-3
+    torch.testing.assert_close(tiled.steps, untiled.steps)
+
+
+@pytest.mark.parametrize("network", BUILT_IN)
+def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None:
+    task = job(
+        CONTENT, network=network, patch=128, content_weight=0.3, tv_weight=0.7, palette_weight=0, **SMALL
+    )
+    double = task.network.to(torch.device("cpu"), torch.float64)
+    task = Job(**{**vars(task), "network": double})
+    level = task.levels[0]
+    plane = task.content_plane(level)
+    assert plane is not None
+    objective = objective_of(task, level, plane.double())
+    start = task.start(level).double()
+    pixels = (0.8 * start + 0.1).requires_grad_()
+    whole = whole_of(level)
+    objective.measure(pixels.detach(), whole)
+    objective.turn()
+    found = objective.gradient(pixels.detach(), whole)
+    goal = {layer: moments.double() for layer, moments in task.style_moments(level)[0].items()}
+    moments = whole_moments(task, pixels)
+    loss = sum(w * wasserstein(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
+    loss = loss + 0.3 * content_loss(task, pixels, plane.double()) + 0.7 * total_variation(pixels)
+    (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_of_total_variation_is_autograds() -> None:
+    pixels = torch.rand(3, 9, 7, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(total_variation(pixels), pixels)
+    found = total_variation_gradient(pixels.detach())
+    torch.testing.assert_close(found / (9 * 7), expected)
+
+
+def tiled_objective(task: Job) -> tuple[Objective, Tensor, Level]:
+    level = task.levels[-1]
+    objective = objective_of(task, level, task.content_plane(level))
+    picture = level.extent.picture
+    return objective, framed(waves(picture.height, picture.width, 5), level.extent), level
+
+
+def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
+    task = job(
+        CONTENT,
+        network=NetworkName.WAVELET,
+        patch=64,
+        overlap=8,
+        style_layers={"first_1": 1},
+        content_layers={"first_1": 1},
+        **SMALL,
+    )
+    objective, pixels, level = tiled_objective(task)
+    patches = covering(level.extent, 64, task.unit, Draw(0, 0, 3), around=Around(task.halo))
+    assert len(patches) > 3
+    canvas = Canvas(level.extent, pixels)
+    for patch in patches:
+        objective.gradient(canvas.read(patch.read), patch)
+    terms = objective.turn()
+    moments, goal = whole_moments(task, pixels)["first_1"], task.style_moments(level)[0]["first_1"].double()
+    # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
+    assert terms.style == pytest.approx(wasserstein(moments, goal).item(), rel=0.1)
+    assert terms.content == pytest.approx(content_loss(task, pixels, task.content_plane(level)).item(), rel=0.1)
+
+
+def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
+    settings = {**SMALL, "size": 200, "coarsest": 200, "content_weight": 0.0}
+    task = job(
+        CONTENT, network=NetworkName.WAVELET, patch=112, style_layers={"first_1": 1, "first_2": 1}, **settings
+    )
+    objective, pixels, level = tiled_objective(task)
+    halo = 28
+    assert halo >= task.network.layers["first_2"].receptive_field
+    canvas = Canvas(level.extent, pixels)
+    coarse: dict[str, Moments] = {}
+    fine: dict[str, Moments] = {}
+    for found, side in ((coarse, 112), (fine, 80)):
+        for patch in covering(level.extent, side, 4, Draw(0, 0, 1), around=Around(halo)):
+            objective.measure(canvas.read(patch.read), patch)
+        objective.turn()
+        found.update(moments_of(objective))
+    for layer, moments in coarse.items():
+        torch.testing.assert_close(moments.second, fine[layer].second, rtol=1e-4, atol=1e-6)
+
+
+def test_with_the_halo_for_measuring_little_is_left_of_what_padding_does() -> None:
+    settings = {**SMALL, "size": 200, "coarsest": 200, "content_weight": 0.0}
+    task = job(CONTENT, network=NetworkName.WAVELET, patch=112, style_layers={"first_2": 1}, **settings)
+    objective, pixels, level = tiled_objective(task)
+    canvas, layers = Canvas(level.extent, pixels), [task.network.layers["first_2"]]
+    near, exact = measuring_halo(layers), exact_halo(layers)
+    assert near < exact
+    found = {}
+    for halo in (0, near, exact):
+        for patch in covering(level.extent, 64 + 2 * halo, 4, Draw(0, 0, 1), around=Around(halo)):
+            objective.measure(canvas.read(patch.read), patch)
+        objective.turn()
+        found[halo] = moments_of(objective)["first_2"].second
+    bent, left = (float((found[halo] - found[exact]).norm()) for halo in (0, near))
+    assert left < 0.1 * bent
+
+
+def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
+    task = job(CONTENT, patch=128, palette_weight=0, **{**SMALL, "content_weight": 0.0})
+    level = task.levels[-1]
+    whole, picture = whole_of(level), level.extent.picture
+    one, two, three = (framed(waves(picture.height, picture.width, seed), level.extent) for seed in (5, 6, 7))
+
+    def pulled(*canvases: Tensor, lead: float, exact: Tensor | None = None) -> Tensor:
+        """The gradient at the third canvas after sweeps over these, the last drawn to those of `exact`."""
+        objective = objective_of(task, level, None)
+        for canvas in canvases:
+            if exact is not None and canvas is canvases[-1]:
+                objective.measure(exact, whole)
+                objective.correct(lasting=True)
+            objective.gradient(canvas, whole)
+            objective.turn(lead=lead)
+        return objective.gradient(three, whole)
+
+    of_one, of_two = (pulled(canvas, lead=0.0) for canvas in (one, two))
+    least = 1e-4 * float(of_two.abs().max())
+    close = partial(torch.testing.assert_close, rtol=1e-3, atol=least)
+    assert (of_two - of_one).abs().max() > 100 * least
+    close(pulled(one, two, lead=0.5), 1.5 * of_two - 0.5 * of_one)
+    close(pulled(one, lead=0.5), of_one)  # there is no way yet
+    # What was drawn to exact moments of a canvas has seen the same canvas: the difference is padding's.
+    corrected = pulled(one, two, lead=0.0, exact=three)
+    close(pulled(one, two, lead=0.5, exact=three), corrected)
+
+
+@pytest.mark.parametrize("sampler", ["sweep", "windows"])
+def test_both_samplers_are_led(sampler: str) -> None:
+    settings = {
+        **SMALL,
+        "size": 150,
+        "coarsest": 150,
+        "sweeps": 20,
+        "network": NetworkName.WAVELET,
+        "style_layers": {"first_1": 1},
+    }
+    task = job(CONTENT, patch=64, sampler=sampler, **settings)
+    level = task.levels[-1]
+    canvas, sight = Canvas(level.extent, task.start(level)), Sight(task, level)
+    for sweep in range(3):
+        patches = loop.sampled(task, level, sweep)
+        sight.prepare(canvas, patches, sweep)
+        assert list(sight.gradients(canvas, patches))
+        sight.turn(patches, sweep)
+        canvas.pixels.mul_(0.9)
+    leads = [tensor for name, tensor in sight.state.items() if " leads " in name and name.endswith("matrix")]
+    assert any(bool(lead.any()) for lead in leads)
+
+
+def test_the_lead_of_a_level_falls_to_nothing_with_its_steps() -> None:
+    task = job(CONTENT, **{**SMALL, "sweeps": 40})
+    leads = [lead(task.levels[-1], sweep) for sweep in range(41)]
+    assert leads[:21] == [LEAD] * 21
+    assert leads == sorted(leads, reverse=True)
+    assert leads[40] == 0
+
+
+def test_the_same_seed_makes_the_same_bytes() -> None:
+    settings = {**SMALL, **FEW, "patch": 64, "init": Init.NOISE}
+    one, two = finished(job(CONTENT, **settings)), finished(job(CONTENT, **settings))
+    other = finished(job(CONTENT, seed=1, **settings))
+    assert torch.equal(one.pixels, two.pixels)
+    assert not torch.equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"patch": 128, "overlap": 8}, {"sampler": Sampler.WINDOWS}, {"scale_odds": (0.5, 0.5)}]
+)
+def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = {**FEW["style_layers"], "first_4": 1.0}  # the last is seen from afar
+    common = {**SMALL, **FEW, "style_layers": layers, "patch": 64, "sweeps": 2, "size": 200}
+    task = job(CONTENT, **{**common, **settings})
+    forwards = finished(task)
+    sampled = loop.sampled
+    monkeypatch.setattr(loop, "sampled", lambda *key: sampled(*key)[::-1])
+    # Sums of moments round differently in another order.
+    assert (forwards.pixels - finished(task).pixels).abs().quantile(0.99) < 1e-3
+
+
+def test_the_host_holds_one_patch_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 1, "size": 150, "coarsest": 150})
+    begun, taken = [0], [0]
+    launched, take = Sight._launched, update.Stepper.take
+
+    def launching(sight: Sight, *arguments: Any) -> Any:
+        assert begun == taken  # no patch begins before the one before it has stepped
+        begun[0] += 1
+        return launched(sight, *arguments)
+
+    def taking(step: update.Stepper, patch: Patch, gradient: Tensor) -> None:
+        take(step, patch, gradient)
+        taken[0] += 1
+
+    monkeypatch.setattr(Sight, "_launched", launching)
+    monkeypatch.setattr(update.Stepper, "take", taking)
+    finished(task)
+    assert begun == taken
+    assert taken[0] > 4
+
+
+def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
+    held: dict[int, list[int]] = {}
+
+    def waiting(many: int) -> Canvas:
+        monkeypatch.setattr(update, "MANY", many)
+        at = Standing()
+        counts = held.setdefault(many, [])
+
+        def stop() -> bool:
+            counts.append(at.rims.nbytes)
+            return False
+
+        return optimise(task, lambda level: None, lambda *sweep: None, stop, at)[0]
+
+    late, early = waiting(2**40), waiting(0)
+    assert torch.equal(late.pixels, early.pixels)
+    assert 0 < max(held[0]) < 0.8 * max(held[2**40])
+
+
+def test_rims_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
+
+    class Watchful(Careless):
+        def __init__(self) -> None:
+            self.high: list[int] = []  # rows that are guarded together
+
+        def guard(self, canvas: Canvas, *boxes: Box) -> None:
+            if len(boxes) > 1:
+                self.high.append(max(box.top + box.height for box in boxes) - min(box.top for box in boxes))
+
+    def banded(bytes_of_band: int) -> tuple[Canvas, list[int]]:
+        monkeypatch.setattr(update, "BAND", bytes_of_band)
+        keeper = Watchful()
+        found = optimise(task, lambda level: None, lambda *sweep: None, lambda: False, Standing(keeper=keeper))
+        return found[0], keeper.high
+
+    width = task.levels[-1].extent.width
+    whole, tall = banded(2**30)
+    cut, low = banded(24 * width * 40)
+    assert max(low) <= 24 < min(tall)
+    assert torch.equal(whole.pixels, cut.pixels)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patch": 64},
+        {"patch": 128, "overlap": 8},
+        {"patch": 64, "sampler": Sampler.WINDOWS},
+        {"patch": 64, "scale_odds": (0.8, 0.2)},
+        {"patch": 64, "sampler": Sampler.WINDOWS, "scale_odds": (0.8, 0.2)},
+        {"patch": 64, "style_loss": StyleLoss.GRAM},
+    ],
+)
+def test_every_way_of_covering_descends(settings: dict[str, Any]) -> None:
+    terms = terms_of(job(CONTENT, **{**SMALL, **FEW, "size": 150, "coarsest": 150, "sweeps": 20, **settings}))
+    assert len(terms) == 20
+    assert sum(t.style for t in terms[-3:]) / 3 < 0.75 * terms[0].style
+
+
+def test_windows_count_the_steps_of_every_pixel() -> None:
+    canvas = finished(
+        job(CONTENT, patch=64, sampler=Sampler.WINDOWS, **{**SMALL, "coarsest": 120, "size": 120})
+    )
+    assert canvas.steps.max() <= 6
+    assert canvas.steps.min() < canvas.steps.max()
+
+
+def test_identity_leaves_the_content() -> None:
+    task = job(CONTENT, style=CONTENT, style_weight=0.0, patch=64, **SMALL)
+    canvas = finished(task)
+    plane = task.content_plane(task.levels[-1])
+    assert plane is not None
+    assert (canvas.pixels - plane).abs().mean() < 0.03
+
+
+def test_stopping_answers_the_canvas_so_far() -> None:
+    calls = []
+
+    def stop() -> bool:
+        calls.append(1)
+        return len(calls) == 9
+
+    canvas, complete = optimise(job(CONTENT, patch=64, **SMALL), lambda level: None, lambda *e: None, stop)
+    assert not complete
+    assert 0 < canvas.steps.max() <= 6
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_values_that_leave_the_finite_are_reported(corrected: bool) -> None:
+    task = job(CONTENT, patch=128, **SMALL)
+    objective, pixels, level = tiled_objective(task)
+    (patch,) = covering(level.extent, 128, task.unit, Draw(0, 0, 0))
+    if corrected:  # by exact moments, with which those of the sweep are compared
+        objective.measure(pixels, patch)
+        objective.correct(lasting=True)
+    objective.measure(pixels * float("nan"), patch)
+    with pytest.raises(DivergedError, match="not finite"):
+        objective.turn()
+
+
+def test_the_content_of_the_content_is_no_loss() -> None:
+    task = job(CONTENT, patch=64, **SMALL)
+    level = task.levels[-1]
+    plane = task.content_plane(level)
+    assert plane is not None
+    objective = objective_of(task, level, plane)
+    for patch in covering(level.extent, 64, task.unit, Draw(0, 0, 0)):
+        objective.gradient(Canvas(level.extent, plane).read(patch.read), patch)
+    assert objective.turn().content == pytest.approx(0, abs=1e-9)
+
+
+def test_content_is_weighed_over_the_whole_canvas() -> None:
+    task = job(CONTENT, patch=64, **SMALL)
+    level = task.levels[-1]
+    plane = task.content_plane(level)
+    assert plane is not None
+    content = Content(plane, task.network, task.weights.content_layers, 1)
+    content.measure(level.extent, 128, task.unit)
+    features = task.network.features(plane[None], task.weights.content_layers)
+    for layer, response in features.items():
+        spread = response.var((2, 3), correction=0).mean().item()
+        assert content.energy[layer] == pytest.approx(spread, rel=1e-3)
+
+
+def test_padding_is_kept_out_of_the_moments() -> None:
+    task = job(
+        CONTENT,
+        network=NetworkName.WAVELET,
+        patch=64,
+        content_weight=0.0,
+        **{**SMALL, "size": 200, "coarsest": 200},
+    )
+    level = task.levels[-1]
+    picture = level.extent.picture
+    canvas = Canvas(level.extent, framed(waves(picture.height, picture.width, 5), level.extent))
+    sight = Sight(task, level)
+    patches = loop.sampled(task, level, 0)
+    sight.prepare(canvas, patches, 0)
+    objective = sight.view(1).objective
+    exact = moments_of(objective)["first_2"].covariance
+    for patch in patches:
+        objective.measure(canvas.read(patch.read), patch)
+    plain = pull_of(objective).counted["first_2"].covariance
+    objective.turn()
+    corrected = moments_of(objective)["first_2"].covariance
+    assert (corrected - exact).norm() < 0.2 * (plain - exact).norm()
+
+
+def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        **SMALL,
+        "size": 200,
+        "coarsest": 200,
+        "network": NetworkName.WAVELET,
+        "style_layers": {"first_1": 1},
+        "content_layers": {"contour_1": 1},
+    }
+    task = job(CONTENT, patch=64, keep_content=True, **settings)
+    level = task.levels[0]
+    assert task.grid(level) == 4
+    plane = task.content_plane(level)
+    assert plane is not None
+    content = CachedContent(plane, task.network, {"contour_1": 1.0}, level.extent, 64)
+    whole = Content(plane, task.network, {"contour_1": 1.0}, 1)
+    passes: list[Patch] = []
+    features = Content.features
+
+    def counted(self: Content, patch: Patch) -> dict[str, Tensor]:
+        passes.append(patch)
+        return features(self, patch)
+
+    monkeypatch.setattr(Content, "features", counted)
+    for sweep in range(2 * PERIOD):
+        for patch in loop.sampled(task, level, sweep):
+            found = content.features(patch)["contour_1"]
+            halo = patch.read.widened(24)
+            exact = features(whole, Patch(halo, halo, 1))["contour_1"][:, :, 6:-6, 6:-6]
+            torch.testing.assert_close(found, exact, rtol=2**-7, atol=2e-3)
+    assert len(passes) == 2 * len(content._tiles)
+
+
+def test_a_patch_that_sees_all_of_the_canvas_comes_back_to_places_whose_content_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = job(CONTENT, patch=128, keep_content=True, **SMALL)
+    level = task.levels[-1]
+    assert task.returns(level)
+    plane = task.content_plane(level)
+    assert plane is not None
+    layers = task.weights.content_layers
+    content, plain = (
+        RecentContent(plane, task.network, layers, PLACES),
+        Content(plane, task.network, layers, 1),
+    )
+    passes: list[Patch] = []
+    features = Content.features
+
+    def counted(self: Content, patch: Patch) -> dict[str, Tensor]:
+        passes.append(patch)
+        return features(self, patch)
+
+    monkeypatch.setattr(Content, "features", counted)
+    seen: list[Patch] = []
+    for sweep in range(3 * PERIOD):
+        (patch,) = loop.sampled(task, level, sweep)
+        seen.append(patch)
+        for layer, found in content.features(patch).items():
+            assert torch.equal(found, features(plain, patch)[layer])
+        assert len(content._recent) <= PLACES
+    assert len(passes) <= 3 * PLACES
+    assert len({*seen[:PERIOD]}) <= PLACES < len({*seen})
+    assert not job(CONTENT, patch=128, keep_content=False, **SMALL).returns(level)
+
+
+def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends() -> None:
+    settings = {
+        **SMALL,
+        "size": 150,
+        "coarsest": 150,
+        "sweeps": 20,
+        "network": NetworkName.WAVELET,
+        "content_layers": {"contour_1": 1},
+    }
+    terms = terms_of(job(CONTENT, patch=64, keep_content=True, **settings))
+    assert sum(t.style for t in terms[-3:]) / 3 < 0.75 * terms[0].style
+
+
+def test_what_content_costs_decides_whether_it_is_kept() -> None:
+    wavelet, vgg = (
+        job(CONTENT, network=NetworkName.WAVELET, patch=64, **SMALL).network,
+        random_vgg(NetworkName.VGG19, width_divisor=16),
+    )
+    assert not worth_keeping(wavelet, wavelet.layers, wavelet.content_layers, 512)
+    layers = {*vgg.style_layers, *vgg.content_layers}
+    assert worth_keeping(vgg, layers, vgg.content_layers, 512)
+    assert not worth_keeping(vgg, layers, vgg.content_layers, 128)
+    assert not worth_keeping(vgg, layers, (), 512)
+
+
+def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
+    task = job(
+        CONTENT,
+        network=NetworkName.WAVELET,
+        patch=64,
+        content_weight=0.0,
+        **{**SMALL, "size": 150, "coarsest": 150},
+    )
+    level = task.levels[-1]
+    canvas = Canvas(level.extent, task.start(level))
+    sight = Sight(task, level)
+    piece = loop.sampled(task, level, 0)[:1]
+    sight.prepare(canvas, piece, 0)
+    exact = moments_of(sight.view(1).objective)["first_2"].second.clone()
+    for _ in sight.gradients(canvas, piece):
+        pass
+    assert torch.equal(moments_of(sight.view(1).objective)["first_2"].second, exact)

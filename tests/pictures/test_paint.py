@@ -1,0 +1,49 @@
+"""Whether the styles that come along are painted anew the same, small."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tilestyle.pictures import NAMES, STYLES, path_of
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HEIGHT = 84
+
+
+@pytest.fixture
+def paint(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    if not EXAMPLES.exists():
+        pytest.skip("the examples are not here")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("paint")
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_style_is_painted_the_same_again(paint: ModuleType, name: str) -> None:
+    one, other = (np.asarray(paint.painted(name, HEIGHT)) for _ in range(2))
+    assert one.shape == (HEIGHT, HEIGHT * 4 // 3, 3)
+    assert (one == other).all()
+    assert one.std() > 20  # a picture, and no plain colour
+
+
+def test_every_style_has_its_file(paint: ModuleType) -> None:
+    assert tuple(paint.PICTURES) == STYLES
+    for name in STYLES:
+        with Image.open(path_of(name)) as image:
+            assert image.size == paint.SIZE[::-1]
+        assert path_of(name).stat().st_size < 400_000
+    assert set(STYLES) < set(NAMES)
+
+
+def test_a_smaller_file_is_of_lower_quality(paint: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = paint.painted("weave", HEIGHT)
+    monkeypatch.setattr(paint, "LARGEST", 10**9)
+    whole = len(paint.encoded(picture))
+    monkeypatch.setattr(paint, "LARGEST", 1)
+    assert len(paint.encoded(picture)) < whole

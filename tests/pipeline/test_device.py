@@ -1,0 +1,196 @@
+"""A render on a device that is not the host (fake_device.py): the same picture, wherever the canvas lives."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import FEW, waves
+from tests.support.device_cost import on_device
+from tests.support.fake_device import There
+from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
+from tilestyle.benchmark.breakdown import parts
+from tilestyle.benchmark.speed import bare
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import Optimiser
+from tilestyle.devices.transfer import matrix_device
+from tilestyle.optim.loop import sampled
+from tilestyle.pipeline.api import invert, render, texture
+from tilestyle.pipeline.events import Event, SweepDone
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning import memory_budget as budgets
+from tilestyle.stats.color_histograms import TOGETHER
+from tilestyle.stats.gaussian_transport import transport_by_products
+
+HOMES = ("device", "host")
+CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
+SMALL = RenderConfig(size=80, sweeps=2, margin=8, coarsest=64, patch=64, precision=Precision.FP32, **FEW)
+HALF = np.zeros((60, 80, 3), np.uint8)
+HALF[:, 40:] = 255
+# The coarse layer is seen from afar.
+LAYERS: dict[str, Any] = {"style_layers": {"first_1": 1, "first_4": 1}}
+CASES: dict[str, dict[str, Any]] = {
+    "coarse layers": LAYERS,
+    "luminance": {"color": Color.LUMINANCE},
+    "mask": {"mask": HALF, "init": Init.NOISE},
+    "windows": {"sampler": Sampler.WINDOWS},
+    "overlap": {"patch": 128, "overlap": 8, "size": 120},
+    "scales": {"scale_odds": (0.5, 0.5)},
+    "locality": {"locality": 0.7, "sweeps": 1},
+    "anchor": {"anchor": waves(15, 20)},
+    "statistics": {"style_loss": StyleLoss.STATISTICS},
+    "gram": {"style_loss": StyleLoss.GRAM, "tv_weight": 0.1},
+    "fixed point": {"deterministic": True},
+    "kept content": {"keep_content": True, "content_layers": {"contour_1": 1}},
+    "one patch": {"patch": 512},
+    "L-BFGS": {"optimiser": Optimiser.LBFGS, "patch": 192, "size": 150, "coarsest": 150},
+    "vgg": {
+        "network": NetworkName.VGG19,
+        "weights": "random",
+        "style_layers": {"relu1_1": 1, "relu2_1": 1},
+        "content_layers": {"relu2_2": 1},
+    },
+}
+# Where the canvas is on the host, fewer things differ.
+PLACED = [(case, "device") for case in CASES]
+PLACED += [
+    (case, "host")
+    for case in (
+        *("coarse layers", "mask", "scales", "kept content", "luminance", "windows", "overlap", "anchor"),
+        *("gram", "vgg", "one patch", "locality", "L-BFGS"),
+    )
+]
+
+
+@pytest.mark.parametrize(("asked", "found"), [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cuda:0", "cuda:0")])
+def test_a_gpu_has_its_number(asked: str, found: str) -> None:
+    with (
+        mock.patch("torch.cuda.is_available", lambda: True),
+        mock.patch("torch.cuda.device_count", lambda: 2),
+        mock.patch("torch.cuda.current_device", lambda: 1),
+        mock.patch("tilestyle.planning.memory_budget.obstacle", lambda device: ""),
+    ):
+        assert budgets.find_device(asked) == torch.device(found)
+
+
+@contextmanager
+def doubling() -> Iterator[None]:
+    """The device has float64, and distances are computed on it."""
+
+    def place(device: torch.device) -> torch.device:
+        return device
+
+    with (
+        mock.patch.object(There, "doubles", True),
+        mock.patch("tilestyle.stats.moments.matrix_device", place),
+        mock.patch("tilestyle.losses.running_moments.matrix_device", place),
+        mock.patch("tilestyle.losses.style_local.matrix_device", place),
+    ):
+        yield
+
+
+@pytest.mark.parametrize(("case", "home"), PLACED)
+def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
+    config = replace(SMALL, **CASES[case])
+    with mock.patch("tilestyle.stats.sliced_wasserstein.CACHED", TOGETHER):  # sums over directions in one order
+        expected = render(CONTENT, STYLE, config).pixels
+    with on_device(home) as device:
+        found = render(CONTENT, STYLE, config).pixels
+    assert device.computed > 100
+    if "mask" in CASES[case]:  # a device adds cells of no weight, too
+        assert np.quantile(np.abs(found - expected), 0.99) < 1e-3
+    else:
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("case", ["coarse layers", "mask", "windows", "locality", "gram", "statistics", "vgg"])
+def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
+    config = replace(SMALL, **CASES[case])
+    expected = render(CONTENT, STYLE, config).pixels
+    by_products = "tilestyle.stats.gaussian_transport.transport_by_products"
+    with on_device("device"), doubling(), mock.patch(by_products, wraps=transport_by_products) as counted:
+        found = render(CONTENT, STYLE, config).pixels
+    assert counted.called == (config.style_loss is StyleLoss.W2)
+    assert np.quantile(np.abs(found - expected), 0.99) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("capability", "place"), [((9, 0), "cuda:0"), ((8, 0), "cuda:0"), ((8, 6), "cpu"), ((12, 0), "cpu")]
+)
+def test_distances_are_computed_where_float64_is_fast(capability: tuple[int, int], place: str) -> None:
+    with mock.patch("torch.cuda.get_device_capability", lambda device: capability):
+        assert matrix_device(torch.device("cuda:0")) == torch.device(place)
+        assert matrix_device(torch.device("mps")) == torch.device("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA_VISIBLE_DEVICES is not set, or there is none")
+@pytest.mark.parametrize(("case", "home"), PLACED)
+def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None:
+    config = replace(SMALL, **CASES[case])
+    expected = render(CONTENT, STYLE, replace(config, device="cpu")).pixels
+    place = torch.device("cuda:0" if home == "device" else "cpu")
+    with mock.patch("tilestyle.planning.resolve.fitting_home", lambda *limits: place):
+        found = render(CONTENT, STYLE, replace(config, device="cuda")).pixels
+    # Products are rounded to TF32; two steps are of 0.02 each, whichever way.
+    assert np.abs(found - expected).mean() < 5e-3
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_textures_and_activations_on_a_device(home: str) -> None:
+    tiled, alone = replace(SMALL, tileable=Tileable.BOTH), replace(SMALL, style_layers={})
+    expected = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
+    with on_device(home):
+        found = texture(STYLE, tiled).pixels, invert(CONTENT, alone).pixels
+    # What is led on by a step is added in another dtype there: a pixel may differ by a last digit.
+    assert all(np.abs(one - other).max() < 1e-6 for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("settings", [{"sweeps": 12}, {"locality": 0.7}])
+def test_distances_kept_of_a_device_go_on_on_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = replace(SMALL, **{**LAYERS, **settings})
+    work = Work(tmp_path / "work", every=0.0)
+    asked = chain(repeat(False, 15), repeat(True))
+    with on_device("device"), doubling():
+        expected = render(CONTENT, STYLE, config).pixels
+        render(CONTENT, STYLE, config, work=work, stop=lambda: next(asked))
+        assert work.path.exists()
+        found = render(CONTENT, STYLE, config, work=work).pixels
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_what_was_kept_of_a_device_goes_on_on_it(home: str, tmp_path: Path) -> None:
+    config = replace(SMALL, **LAYERS)
+    expected = render(CONTENT, STYLE, config).pixels
+    work = Work(tmp_path / "work", every=0.0)
+    seen: list[tuple[int, ...]] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, SweepDone):
+            seen.append(event.picture().pixels.shape)
+
+    asked = chain(repeat(False, 5), repeat(True))  # stopped within a sweep, when rims wait
+    with on_device(home):
+        render(CONTENT, STYLE, config, work=work, stop=lambda: next(asked), observer=watch)
+        assert work.path.exists()
+        found = render(CONTENT, STYLE, config, work=work, observer=watch).pixels
+    assert np.array_equal(found, expected)
+    assert seen[-1] == found.shape
+    assert not work.path.exists()
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_the_parts_of_a_sweep_are_timed_on_a_device(home: str) -> None:
+    with on_device(home):
+        job = prepare(STYLE, SMALL, CONTENT)
+        level = job.levels[-1]
+        canvas, patches = Canvas(level.extent, job.start(level)), sampled(job, level, 0)
+        assert min(parts(job, canvas, patches).values()) > 0
+        assert min(bare(job, canvas, patches)) > 0

@@ -1,0 +1,266 @@
+"""Memory of a device that runs out: what is tried first, and what the render goes on with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.devices.test_gpus import BESIDE, BROKEN, CERTAIN, DOUBTFUL, OURS
+from tests.pipeline.test_device import CASES, CONTENT, SMALL, STYLE
+from tests.support.device_cost import on_device
+from tests.support.fake_device import DEVICE
+from tilestyle import CanvasMoved, PatchHalved, RenderConfig, Work, render
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.storage import Memory
+from tilestyle.cli.display import announced
+from tilestyle.config.enums import Optimiser
+from tilestyle.devices.malloc import release
+from tilestyle.distributed import Ranks
+from tilestyle.errors import DeviceError, MemoryLimit
+from tilestyle.geometry.boxes import Patch
+from tilestyle.losses.objective import Objective
+from tilestyle.optim.state import Standing
+from tilestyle.optim.update import Stepper
+from tilestyle.pipeline import out_of_memory
+from tilestyle.pipeline.events import Event
+from tilestyle.pipeline.prepare import prepare
+
+# Two levels; the last of several patches, with rims.
+CONFIG = replace(SMALL, size=110, coarsest=55, **CASES["coarse layers"])
+QUIET: tuple[Any, Any, Any] = (lambda level: None, lambda *sweep: None, lambda: False)
+
+
+class Card:
+    """Memory of the device: who works on it may be refused some."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, failing: Callable[[Card], BaseException | None]
+    ) -> None:
+        self.calls = 0
+        self.home = ""  # of the canvas that is stepped
+        self.side = 0  # of the patch
+        self.last: Canvas | None = None
+        take = Stepper.take
+
+        def refuse(step: Stepper, patch: Patch, gradient: Tensor) -> None:
+            self.calls += 1
+            self.last = step._canvas
+            self.home, self.side = step._canvas.pixels.device.type, max(patch.read.height, patch.read.width)
+            error = failing(self)
+            if error is not None:
+                raise error
+            take(step, patch, gradient)
+
+        monkeypatch.setattr(Stepper, "take", refuse)
+
+
+def told(config: RenderConfig, events: list[Event], **named: Any) -> np.ndarray[Any, Any]:
+    """A render's pixels; what it goes on with is noted."""
+
+    def note(event: Event) -> None:
+        if isinstance(event, PatchHalved | CanvasMoved):
+            events.append(event)
+
+    return render(CONTENT, STYLE, config, observer=note, **named).pixels
+
+
+@pytest.fixture(autouse=True)
+def _no_more_memory_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canvas is small beside what a patch is reckoned to take."""
+    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 0.0)
+
+
+@pytest.mark.parametrize("call", [1, 4, 7, 12])
+def test_a_canvas_that_no_longer_fits_moves_and_the_picture_is_the_same(
+    call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[Event] = []
+    card = Card(monkeypatch, lambda card: torch.OutOfMemoryError(CERTAIN[0]) if card.calls == call else None)
+    with on_device("device"):
+        found = told(CONFIG, events)
+    assert events == [CanvasMoved()]
+    assert card.home == "cpu"
+    assert card.last is not None
+    steps = card.last.steps
+    card.calls = 10**6
+    assert np.abs(found - told(CONFIG, [])).mean() < 0.05
+    assert torch.equal(steps, card.last.steps)  # every pixel, once a sweep
+
+
+@pytest.mark.parametrize(
+    "case", ["coarse layers", "mask", "anchor", "luminance", "kept content", "overlap", "windows"]
+)
+def test_whatever_belongs_to_a_canvas_moves_with_it(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Event] = []
+    Card(monkeypatch, lambda card: torch.OutOfMemoryError(CERTAIN[0]) if card.calls == 2 else None)
+    with on_device("device"):
+        found = told(replace(SMALL, **CASES[case]), events)
+    assert events == [CanvasMoved()]
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_planes_of_a_level_that_do_not_fit_are_made_in_ram(
+    first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No patch is at work then: smaller ones would be of no use."""
+    zeros = Memory.zeros
+    events: list[Event] = []
+    made: list[int] = []
+
+    def refused(store: Memory, channels: int, height: int, width: int, name: str = "") -> Tensor:
+        if name == "first" and store.device == DEVICE:
+            made.append(height)
+            if first or len(made) > 1:
+                raise torch.OutOfMemoryError(CERTAIN[0])
+        return zeros(store, channels, height, width, name)
+
+    monkeypatch.setattr(Memory, "zeros", refused)
+    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 1e9)
+    monkeypatch.setattr("tilestyle.pipeline.run.seconds_for", lambda job: None)
+    with on_device("device"):
+        found = told(CONFIG, events)
+    assert events == [CanvasMoved()]
+    monkeypatch.setattr(Memory, "zeros", zeros)
+    assert np.array_equal(found, told(CONFIG, []))
+
+
+def test_where_the_canvas_would_free_little_patches_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 1e9)
+    events: list[Event] = []
+    config = replace(SMALL, patch=128, size=180, coarsest=180)
+    card = Card(monkeypatch, lambda card: torch.OutOfMemoryError(CERTAIN[0]) if card.side > 64 else None)
+    with on_device("device"):
+        told(config, events)
+    assert events == [PatchHalved(64)]
+    assert card.home == DEVICE.type
+
+
+def test_at_the_least_patch_the_canvas_moves_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 1e9)
+    events: list[Event] = []
+
+    def failing(card: Card) -> BaseException | None:
+        return torch.OutOfMemoryError(CERTAIN[0]) if card.home == DEVICE.type else None
+
+    Card(monkeypatch, failing)
+    with on_device("device"):
+        told(replace(SMALL, patch=128), events)
+    assert events[-1] == CanvasMoved()
+    assert {type(event) for event in events[:-1]} == {PatchHalved}
+
+
+@pytest.mark.parametrize("kind", ["little RAM", "host limit", "in RAM already"])
+def test_without_room_in_ram_patches_are_halved(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(SMALL, patch=128)
+    with on_device("host" if kind == "in RAM already" else "device"):
+        job = prepare(STYLE, config, CONTENT)
+    if kind == "little RAM":
+        monkeypatch.setattr(out_of_memory, "free_bytes", lambda device: job.need.held)
+    elif kind == "host limit":
+        job = replace(job, limits=replace(job.limits, host=job.need.held - 1))
+    assert not out_of_memory.can_move(job)
+    assert not out_of_memory.is_worth_moving(job, Standing())
+
+
+@pytest.mark.parametrize("text", [*BESIDE, *DOUBTFUL])
+def test_what_libraries_are_refused_is_tried_once_more_as_it_was(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = mock.Mock(wraps=release)
+    monkeypatch.setattr(out_of_memory, "release", released)
+    events: list[Event] = []
+    Card(monkeypatch, lambda card: RuntimeError(text) if card.calls == 5 else None)
+    told(replace(SMALL, size=110, coarsest=110), events)
+    assert events == []
+    assert released.call_args_list == [mock.call(pinned=True)]
+
+
+@pytest.mark.parametrize("text", [BESIDE[0], DOUBTFUL[0]])
+def test_what_fails_twice_in_one_place_is_a_shortage(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Event] = []
+    calls = itertools.count()
+    Card(monkeypatch, lambda card: RuntimeError(text) if card.side > 64 and next(calls) < 9 else None)
+    told(replace(SMALL, patch=128, size=180, coarsest=180), events)
+    assert events == [PatchHalved(64)]
+    assert next(calls) == 2
+
+
+def test_each_place_has_its_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Event] = []
+    Card(monkeypatch, lambda card: RuntimeError(DOUBTFUL[0]) if card.calls in (2, 5, 9) else None)
+    told(replace(SMALL, size=110, coarsest=110), events)
+    assert events == []
+
+
+def test_a_device_that_only_fails_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    Card(monkeypatch, lambda card: RuntimeError(DOUBTFUL[0]))
+    with pytest.raises(MemoryLimit, match=r"no room for the least patch.*unable to find an engine") as caught:
+        told(replace(SMALL, patch=128), [])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [*BROKEN, *OURS])
+def test_what_is_no_shortage_is_not_tried_again(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card(monkeypatch, lambda card: RuntimeError(text))
+    with pytest.raises(RuntimeError) as caught:
+        told(SMALL, [])
+    assert card.calls == 1
+    assert isinstance(caught.value, DeviceError) is (text in BROKEN)
+
+
+@pytest.mark.parametrize(("text", "kind"), [(DOUBTFUL[0], RuntimeError), (CERTAIN[0], MemoryLimit)])
+def test_of_several_ranks_none_tries_alone(
+    text: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = prepare(STYLE, SMALL, CONTENT)
+    optimise = mock.Mock(side_effect=RuntimeError(text))
+    monkeypatch.setattr(out_of_memory, "optimise", optimise)
+    monkeypatch.setattr(type(job), "ranks", Ranks(1, 2))
+    with pytest.raises(kind):
+        out_of_memory.persist(job, *QUIET)
+    assert optimise.call_count == 1
+
+
+def test_lbfgs_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(SMALL, optimiser=Optimiser.LBFGS, patch=192, size=80, coarsest=80)
+    expected = told(config, [])
+    gradient, calls = Objective.gradient, itertools.count()
+
+    def refused(objective: Objective, *arguments: Any, **named: Any) -> Tensor:
+        if next(calls) == 2:
+            raise RuntimeError(DOUBTFUL[3])
+        return gradient(objective, *arguments, **named)
+
+    monkeypatch.setattr(Objective, "gradient", refused)
+    events: list[Event] = []
+    found = told(config, events)
+    assert events == []
+    assert found.shape == expected.shape
+
+
+def test_a_render_whose_canvas_has_moved_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Event] = []
+    Card(monkeypatch, lambda card: torch.OutOfMemoryError(CERTAIN[0]) if card.calls == 4 else None)
+    asked = iter(range(10**6))
+    work = Work(tmp_path / "work", every=0.0)
+    with on_device("device"):
+        told(CONFIG, events, work=work, stop=lambda: next(asked) > 9)
+        assert events == [CanvasMoved()]
+        assert work.path.exists()
+        found = told(CONFIG, events, work=work)
+    assert np.isfinite(found).all()
+    assert not work.path.exists()
+
+
+def test_it_is_said_in_one_line() -> None:
+    assert announced(CanvasMoved()) == "memory of the device ran out: the canvas moves to RAM"

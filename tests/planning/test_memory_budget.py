@@ -1,0 +1,368 @@
+"""Memory: as written, as planned, as measured, and when it runs out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import job, waves
+from tilestyle import RenderConfig, render
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.byte_size import bytes_of, gib
+from tilestyle.config.enums import NetworkName, Sampler
+from tilestyle.errors import MemoryLimit, SettingError
+from tilestyle.geometry.boxes import Box, Patch
+from tilestyle.losses.scale_objective import View
+from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.optim import loop
+from tilestyle.optim.update import Stepper
+from tilestyle.pipeline import out_of_memory
+from tilestyle.pipeline.estimate import SHARE, SWEEPS, measurements, probe
+from tilestyle.pipeline.events import Event, PatchHalved, Started
+from tilestyle.planning.memory_budget import Limits, belongs_in_files, fitting_side
+from tilestyle.planning.memory_model import Footprint, Pictures, Work, footprint, forward_bytes
+from tilestyle.planning.schedule import Pyramid, levels
+
+CPU = torch.device("cpu")
+CONTENT = waves(60, 80)
+QUICK: dict[str, Any] = {"sweeps": 2, "margin": 8, "coarsest": 128, "size": 128}
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        (1500000, 1500000),
+        ("1500000", 1500000),
+        ("2GiB", 2**31),
+        ("2 gib", 2**31),
+        ("2G", 2**31),
+        ("512MB", 512 * 10**6),
+        (".5 KiB", 512),
+        ("1.5TiB", 3 * 2**39),
+        ("7b", 7),
+    ],
+)
+def test_amounts_are_read_as_people_write_them(written: int | str, count: int) -> None:
+    assert bytes_of(written) == count
+
+
+@pytest.mark.parametrize("written", ["", "GiB", "2 GiBs", "-1GiB", "two", "1,5GiB", "0", 0, -5, "0.1", "1e9"])
+def test_what_is_no_amount_gets_one_line(written: int | str) -> None:
+    with pytest.raises(SettingError, match=r"^memory cannot be .*; give bytes") as caught:
+        RenderConfig(memory=written)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SettingError):
+        RenderConfig(host_memory=written)
+
+
+def test_amounts_are_shown_in_gib() -> None:
+    assert gib(2**29) == "0.50"
+
+
+def needed_by(side: int, size: int = 1000, **work: Any) -> Footprint:
+    network = random_vgg(NetworkName.VGG19, width_divisor=8)
+    known: dict[str, Any] = {"blended": False, "content_layers": network.content_layers} | work
+    steps = levels(size, size, RenderConfig(), Pyramid(128, side, 16))
+    task = Work(network, network.style_layers, **known)
+    return footprint(task, steps, side, Pictures(((300, 400),), (size, size)), size)
+
+
+def test_a_footprint_is_arithmetic() -> None:
+    small, large, poster = needed_by(128), needed_by(512), needed_by(512, 4000)
+    assert small.patch < large.patch == poster.patch
+    assert large.held < small.held < 1.05 * large.held  # rims
+    area = 1072**2  # 1000 pixels with the margin, in units of 16
+    without = 12 * (300 * 400 + 1000**2) + (40 + 12) * area
+    assert large.held == without + round(12 * 4 * 5 / 512 * area)
+    assert needed_by(512, blended=True).held > without + 16 * area
+    # The device's share does not know how large the canvas is; the host's grows with it.
+    assert poster.device == large.device
+    assert poster.held == pytest.approx(16 * large.held, rel=0.15)
+    assert poster.host > 10 * large.host
+    assert large.together >= max(large.device, large.host)
+
+
+@pytest.mark.parametrize("work", [{"regions": 5}, {"local": True}])
+def test_regions_and_locality_cost_the_device_the_same_on_any_canvas(work: dict[str, Any]) -> None:
+    small, large = needed_by(512, 1000, **work), needed_by(512, 4000, **work)
+    assert small.device == large.device > needed_by(512).device
+    assert large.held <= 16 * small.held
+
+
+def test_what_says_where_regions_are_is_counted() -> None:
+    network = random_vgg(NetworkName.VGG19, width_divisor=8)
+    steps = levels(1000, 1000, RenderConfig(), Pyramid(128, 512, 16))
+    task = Work(network, network.style_layers, network.content_layers, blended=False, regions=3)
+    without, guided = (
+        footprint(task, steps, 512, Pictures(((300, 400),), (1000, 1000), guides=guides), 1000).held
+        for guides in (0, 3 * 10**6)
+    )
+    assert guided == without + 4 * 3 * 10**6 + 4 * 3 * steps[-1].extent.area
+
+
+def test_forward_takes_what_is_answered_and_the_widest_layer() -> None:
+    network = random_vgg(NetworkName.VGG19)
+    held = 64 + 128 / 4 + 256 / 16 + 512 / 64 + 512 / 256
+    assert forward_bytes(network, network.style_layers) == 4 * (held + 64)
+    half = network.to(CPU, torch.bfloat16)
+    assert forward_bytes(half, network.style_layers) == 2 * held + 6 * 64
+
+
+def linear(side: int) -> Footprint:
+    """A footprint of 1000 bytes a patch pixel, 100 MB of canvas and 10 MB of network."""
+    return Footprint(10**7, 1000 * side**2, 0, 10**8, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "side"),
+    [
+        (Limits(memory=10**9), 512),
+        (Limits(memory=3 * 10**8), 384),
+        (Limits(memory=10**7 + 10**8 + 1000 * 96**2), 96),
+        (Limits(memory=10**9, host=10**8), 512),
+    ],
+)
+def test_the_largest_patch_that_fits_is_taken(limits: Limits, side: int) -> None:
+    assert fitting_side(CPU, limits, linear, 64, None) == side
+
+
+@pytest.mark.parametrize(
+    ("limits", "given", "message"),
+    [
+        (Limits(memory=10**8), None, r"patches of 64 pixels need \S+ MiB, --memory is 95.4 MiB; give more"),
+        (Limits(memory=2 * 10**8), 512, r"patches of 512 pixels need \S+ MiB"),
+        (Limits(host=10**7), None, r"canvas and pictures need \S+ MiB, --host-memory is 9.54 MiB; give more"),
+    ],
+)
+def test_too_small_a_budget_says_what_is_needed(limits: Limits, given: int | None, message: str) -> None:
+    with pytest.raises(MemoryLimit, match=message) as caught:
+        fitting_side(CPU, limits, linear, 64, given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_picture_that_takes_more_in_files_stays_in_memory() -> None:
+    small, limits = Footprint(10**7, 10**7, 0, 10**8, 0, 0, 0), Limits(memory=10**8)
+    assert belongs_in_files(CPU, limits, small, replace(small, held=10**7))
+    assert not belongs_in_files(CPU, limits, small, replace(small, held=10**9))
+
+
+def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (3000, 2000)).save(tmp_path / "large.png")
+    with pytest.raises(MemoryLimit, match=r"pictures of 6\.0 MP need 97\.4 MiB to be read"):
+        render(tmp_path / "large.png", CONTENT, RenderConfig(memory="90MB", device="cpu"))
+
+
+def test_a_render_says_what_it_will_take() -> None:
+    events: list[Event] = []
+    render(CONTENT, waves(70, 90, 1), RenderConfig(memory="1GiB", **QUICK), observer=events.append)
+    started = events[0]
+    assert isinstance(started, Started)
+    assert started.side == 512
+    assert 2**20 < started.held < started.need < started.limit == 2**30  # type: ignore[operator]
+    seconds = started.seconds()
+    assert seconds is not None and seconds > 0
+
+
+MEASURED = """
+import json
+import sys
+import numpy as np
+import torch
+from tilestyle import resolved
+from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.devices.peak_memory import Peak
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.run import run
+from tilestyle.config.render import RenderConfig
+from tilestyle.pictures import path_of
+narrow = sys.argv[1] == "narrow"
+peak = Peak(torch.device("cpu"))
+settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]), precision="fp32")
+ramp = np.linspace(0, 1, 300, dtype=np.float32)
+if narrow:
+    resolved.load_network = lambda config: random_vgg(config.network, width_divisor=4)
+more = {
+    "plain": {},
+    "wavelet": dict(network="wavelet"),
+    "narrow": dict(network="vgg19", size=1000, coarsest=708),
+    "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
+    "local": {"locality": 0.5, "locality_window": 1.0},
+}[sys.argv[1]]
+styles = [path_of("swirls"), path_of("facets")] if sys.argv[1] in ("regions", "local") else path_of("swirls")
+job = prepare(styles, RenderConfig(**settings | more), path_of("coffee"))
+run(job)
+print(json.dumps({"peak": peak.bytes(), "need": job.need.together, "side": job.side}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("plain", 256), ("wavelet", 256), ("regions", 256), ("local", 400), ("narrow", 200)]
+)
+def test_the_measured_peak_stays_within_the_budget(kind: str, limit: int) -> None:
+    command = [sys.executable, "-c", MEASURED, kind, str(limit * 2**20)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["peak"] <= found["need"] <= limit * 2**20
+    assert found["side"] < 512 or kind == "local"  # whose patches are smaller by themselves
+
+
+class Refusal:
+    """A network's memory: steps fail at chosen calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: dict[int, Exception]) -> None:
+        self.calls = 0
+        take = Stepper.take
+
+        def refuse(step: Stepper, patch: Patch, gradient: Tensor) -> None:
+            self.calls += 1
+            if self.calls in failing:
+                raise failing[self.calls]
+            take(step, patch, gradient)
+
+        monkeypatch.setattr(Stepper, "take", refuse)
+
+
+CUDA_SAYS = torch.OutOfMemoryError("CUDA out of memory.")
+CPU_SAYS = RuntimeError(
+    "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+)
+
+
+@pytest.mark.parametrize("error", [CUDA_SAYS, CPU_SAYS, MemoryError()])
+@pytest.mark.parametrize("call", [1, 3, 6])
+def test_when_memory_runs_out_every_pixel_steps_once_a_sweep(
+    error: Exception, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Refusal(monkeypatch, {call: error})
+    task = job(CONTENT, patch=128, **{**QUICK, "size": 180, "coarsest": 180})
+    assert task.levels[0].extent.area > 128**2
+    told: list[Event] = []
+    canvas, complete = out_of_memory.persist(task, *quiet(), told.append)
+    assert complete
+    assert told == [PatchHalved(64)]
+    assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
+
+
+def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    Refusal(monkeypatch, {2: CUDA_SAYS, 3: CPU_SAYS, 5: CPU_SAYS})
+    task = job(
+        CONTENT,
+        patch=256,
+        network=NetworkName.WAVELET,
+        style_layers={"first_1": 1},
+        content_weight=0,
+        **{**QUICK, "size": 400},
+    )
+    task = replace(task, levels=task.levels[-1:], side=256)
+    task = replace(task, levels=(replace(task.levels[0], index=0),))
+    told: list[Event] = []
+    canvas, _ = out_of_memory.persist(task, *quiet(), told.append)
+    assert told == [PatchHalved(side) for side in (128, 64, 32)]
+    assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"overlap": 32, "patch": 160}, {"sampler": Sampler.WINDOWS, "patch": 128}]
+)
+def test_blended_sweeps_are_drawn_anew(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    Refusal(monkeypatch, {2: CPU_SAYS})
+    task = job(CONTENT, **{**QUICK, "size": 180, "coarsest": 180}, **settings)
+    canvas, complete = out_of_memory.persist(task, *quiet())
+    assert complete
+    assert canvas.steps.max() == 2
+
+
+def test_the_least_patch_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    Refusal(monkeypatch, dict.fromkeys(range(1, 99), CPU_SAYS))
+    task = job(CONTENT, patch=128, **QUICK)
+    with pytest.raises(MemoryLimit, match="no room for the least patch, 32 pixels"):
+        out_of_memory.persist(task, *quiet())
+
+
+def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    Refusal(monkeypatch, {1: RuntimeError("shapes cannot be multiplied")})
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        out_of_memory.persist(job(CONTENT, patch=128, **QUICK), *quiet())
+
+
+def test_a_shortage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    Refusal(monkeypatch, {1: CPU_SAYS})
+    events: list[Event] = []
+    config = RenderConfig(patch=128, **QUICK)
+    assert render(CONTENT, waves(70, 90, 1), config, observer=events.append).pixels.shape == (96, 128, 3)
+    assert [event.side for event in events if isinstance(event, PatchHalved)] == [64]
+
+
+def test_cut_patches_own_what_the_patch_owned() -> None:
+    box = Box(-5, 7, 96, 160)
+    seen: Counter[tuple[int, int]] = Counter()
+    for piece in out_of_memory.cut(Patch(box, box, 1), 64, 32):
+        own = piece.owned
+        assert own.height <= 64 >= own.width
+        rows, columns = range(own.top, own.top + own.height), range(own.left, own.left + own.width)
+        seen.update((row, column) for row in rows for column in columns)
+    assert set(seen.values()) == {1}
+    assert len(seen) == box.area
+    assert (min(seen), max(seen)) == ((-5, 7), (90, 166))
+
+
+def quiet() -> tuple[Any, Any, Any]:
+    """Observers that do nothing."""
+    return lambda level: None, lambda *sweep: None, lambda: False
+
+
+def test_a_canvas_enlarged_is_one_of_its_planes_enlarged() -> None:
+    task = job(CONTENT, patch=128, **{**QUICK, "coarsest": 64, "size": 90})
+    first, second = task.levels
+    canvas = Canvas(first.extent, task.start(first))
+    canvas.second += 0.5
+    larger = canvas.enlarged(second.extent)
+    assert larger.pixels.shape[1:] == larger.steps.shape[1:] == (second.extent.height, second.extent.width)
+    torch.testing.assert_close(larger.second, torch.full_like(larger.second, 0.5))
+    assert loop.optimise(task, *quiet())[1]
+
+
+@pytest.mark.parametrize("loss", ["w2", "gram"])
+def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    measure = View.measure
+
+    def counted(view: View, *arguments: Any, **options: Any) -> None:
+        made.append(1)
+        measure(view, *arguments, **options)
+
+    monkeypatch.setattr(View, "measure", counted)
+    layers = {"colour_1": 1.0, "first_2": 1.0}  # none that is seen from afar
+    task = job(
+        network=NetworkName.WAVELET,
+        style_layers=layers,
+        style_loss=loss,
+        patch=64,
+        size=128,
+        margin=8,
+        coarsest=128,
+        sweeps=20,
+    )
+    loop.optimise(task, lambda level: None, lambda *sweep: None, lambda: False)
+    assert len(made) == measurements(task, task.levels[-1]) > 1
+
+
+def test_the_time_is_asked_of_a_level_that_costs_little() -> None:
+    task = job(CONTENT, patch=64, size=400, coarsest=100, sweeps=(20, 20, 20, 20, 100))
+    asked = probe(task)
+    work = sum(level.sweeps * level.extent.area for level in task.levels)
+    assert task.levels[0].extent.area < asked.extent.area < task.levels[-1].extent.area
+    assert 0.001 * work < SWEEPS * asked.extent.area <= SHARE * work
+    short = replace(task, levels=tuple(replace(level, sweeps=1) for level in task.levels))
+    assert probe(short) == short.levels[0]

@@ -1,0 +1,109 @@
+"""What the patches of a sweep cost a device: kernels, waiting, and bytes that travel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from safetensors.torch import save_file
+
+from tests.conftest import waves
+from tests.support.fake_device import DEVICE, Elsewhere
+from tilestyle import NetworkName, Precision, RenderConfig
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.devices import staging
+from tilestyle.distributed import ALONE
+from tilestyle.geometry.boxes import Patch
+from tilestyle.losses.level import Sight
+from tilestyle.networks.vgg import convolution_keys
+from tilestyle.networks.vgg_weights import WIDTHS
+from tilestyle.optim.loop import sampled
+from tilestyle.optim.state import Standing
+from tilestyle.optim.update import Stepper
+from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning import memory_budget as budgets
+from tilestyle.planning.job import Job
+from tilestyle.planning.schedule import step_size
+
+NARROW = 32  # times fewer channels than VGG-19 has: as many kernels, of less work
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of the patches of one sweep, with what is left for its end, but without the next sweep's cotangents."""
+
+    patches: list[Patch]
+    launches: Counter[str]
+    stalls: Counter[str]
+    sent: int  # bytes from the host
+    landed: int  # and to it
+
+    @property
+    def each(self) -> float:
+        """Launches a patch."""
+        return self.launches.total() / len(self.patches)
+
+
+@contextmanager
+def on_device(home: str) -> Iterator[Elsewhere]:
+    """Renders compute on the device, with the canvas at `home`."""
+    place = DEVICE if home == "device" else torch.device("cpu")
+    with (
+        Elsewhere() as device,
+        mock.patch("tilestyle.planning.resolve.find_device", lambda name: DEVICE),
+        mock.patch("tilestyle.planning.resolve.fitting_home", lambda *limits: place),
+        mock.patch.dict(budgets.SIDES, {DEVICE.type: budgets.SIDES["cpu"]}),
+        mock.patch.object(staging, "PINNING", {DEVICE.type}),
+    ):
+        try:
+            yield device
+        finally:
+            staging.forget()
+
+
+def random_vgg(folder: Path) -> Path:
+    """A file of VGG-19's layers with random weights, and few channels."""
+    random, tensors, before = torch.Generator().manual_seed(0), {}, 3
+    for layer, key in convolution_keys(NetworkName.VGG19).items():
+        count = WIDTHS[NetworkName.VGG19][int(layer[4]) - 1] // NARROW
+        gain = (2 / (9 * before)) ** 0.5
+        tensors[f"{key}.weight"] = gain * torch.randn(count, before, 3, 3, generator=random)
+        tensors[f"{key}.bias"], before = torch.zeros(count), count
+    save_file(tensors, folder / "narrow.safetensors")
+    return folder / "narrow.safetensors"
+
+
+def cost(home: str, height: int, width: int, *, counted: int = 1, **settings: Any) -> Cost:
+    """What a sweep of a canvas at `home` costs, usually the second: the first does some things once."""
+    usual = {"sweeps": 4, "margin": 8, "patch": 128, "precision": Precision.FP32}
+    config = RenderConfig(size=(height, width), coarsest=max(height, width), **{**usual, **settings})
+    with on_device(home) as device:
+        return swept(prepare(waves(160, 200, 1), config, waves(height, width)), device, counted)
+
+
+def swept(job: Job, device: Elsewhere, counted: int) -> Cost:
+    """A sweep of a job's last level, after those before it."""
+    level = job.levels[-1]
+    canvas = Canvas(level.extent, job.start(level), store=job.store)
+    sight, at = Sight(job, level), Standing()
+    at.enter(level.index, canvas)
+    for sweep in range(counted + 1):
+        at.patches = sampled(job, level, sweep)
+        sight.prepare(canvas, at.patches, sweep)
+        step = Stepper(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
+        at.deal(ALONE)
+        device.reset()
+        for patch, gradient in sight.gradients(canvas, map(step.announced, at.left), sweep, step.visits):
+            step.take(patch, gradient)
+        at.gather(ALONE)
+        step.finish()
+        found = Cost(at.patches, Counter(device.launches), Counter(device.stalls), device.sent, device.landed)
+        sight.turn(at.patches, sweep)
+        at.turn()
+    return found

@@ -1,0 +1,146 @@
+"""One rank of several, in a process of its own: renders what the command line says.
+
+    python -m tests.support.rank_worker '{"folder": ..., "cases": {...}}'
+
+The first rank leaves the pixels of every case, each rank what it has touched and sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tests.conftest import waves
+from tilestyle import RenderConfig, render
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.enums import Init, NetworkName, Precision
+from tilestyle.distributed import Ranks, joined
+from tilestyle.errors import TilestyleError
+from tilestyle.geometry.boxes import Box, Patch, pieces
+from tilestyle.losses.scale_objective import View
+from tilestyle.optim.update import Stepper
+from tilestyle.pipeline.events import Event, SweepDone
+from tilestyle.pipeline.workdir import Work
+
+CONTENT, STYLE = waves(90, 150, 1), waves(70, 90, 2)
+# Two levels, the last of six patches, with few layers, of which one is coarse: they cost most.
+CONFIG = RenderConfig(
+    size=150,
+    patch=64,
+    coarsest=106,
+    sweeps=3,
+    margin=8,
+    precision=Precision.FP32,
+    network=NetworkName.WAVELET,
+    style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},
+    content_layers={"contour_2": 1},
+)
+# One level, tall enough for ranks to have parts of it. Coarse layers would see four times as far.
+TALL = {
+    "size": [512, 64],
+    "coarsest": 512,
+    "margin": 0,
+    "style_layers": {"colour_2": 1, "first_1": 1},
+}
+
+
+def configured(settings: dict[str, Any]) -> RenderConfig:
+    """The small render with other settings, as JSON has them."""
+    given: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
+    if "init" in given:
+        given["init"] = Init(given["init"])
+    if given.pop("masked", False):  # two regions with moments of their own
+        given["mask"] = np.zeros((90, 150, 3), np.uint8)
+        given["mask"][:, 70:] = 255
+    return replace(CONFIG, **given)
+
+
+class Touched:
+    """Which pixels of the largest canvas this process has read or stepped."""
+
+    def __init__(self) -> None:
+        self.rows = np.zeros((1, 1), bool)
+        step, window = Stepper._step, View.window
+
+        def stepping(stepper: Stepper, box: Box, gradient: Tensor) -> None:
+            self.add(stepper._canvas, box)
+            step(stepper, box, gradient)
+
+        def seeing(view: View, canvas: Canvas, patch: Patch) -> Tensor:
+            self.add(canvas, patch.read)
+            return window(view, canvas, patch)
+
+        Stepper._step = stepping  # type: ignore[assignment, method-assign]
+        View.window = seeing  # type: ignore[assignment, method-assign]
+
+    def add(self, canvas: Canvas, box: Box) -> None:
+        extent = canvas.extent
+        if extent.area > self.rows.size:
+            self.rows = np.zeros((extent.height, extent.width), bool)
+        if extent.area == self.rows.size and box.height <= extent.height and box.width <= extent.width:
+            for part, _, _ in pieces(box, extent.height, extent.width):
+                self.rows[part.top : part.top + part.height, part.left : part.left + part.width] = True
+
+    def share(self) -> float:
+        share, self.rows = float(self.rows.mean()), np.zeros((1, 1), bool)
+        return share
+
+
+def kill_after(where: dict[str, int], ranks: Ranks) -> None:
+    """Let a rank die in the middle of a sweep, once it has stepped a patch of it."""
+    level, sweep, rank = (where[name] for name in ("level", "sweep", "rank"))
+    taken, take = 0, Stepper.take
+
+    def taking(stepper: Stepper, patch: Patch, gradient: Tensor) -> None:
+        nonlocal taken
+        take(stepper, patch, gradient)
+        taken += (stepper._at.level, stepper._at.sweep) == (level, sweep)
+        if taken and ranks.index == rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Stepper.take = taking  # type: ignore[assignment, method-assign]
+
+
+def main() -> None:
+    """Render the cases, one after the other."""
+    asked = json.loads(sys.argv[1])
+    folder, facts = Path(asked["folder"]), dict[str, Any]()
+    with joined() as ranks:
+        touched = Touched()
+        if "kill" in asked:
+            kill_after(asked["kill"], ranks)
+        for name, settings in asked["cases"].items():
+            sweeps: list[int] = []
+
+            def count(event: Event, sweeps: list[int] = sweeps) -> None:
+                sweeps += [event.level.extent.area] if isinstance(event, SweepDone) else []
+
+            before = ranks.traffic.sums
+            config = configured(settings)
+            work = Work(folder / f"{name}.work", asked.get("every", 600.0), ranks=ranks)
+            try:
+                picture = render(CONTENT, STYLE, config, work=work, observer=count)
+            except TilestyleError as error:
+                if name != "refused":
+                    raise
+                facts[name] = str(error)
+                continue
+            facts[name] = {"share": touched.share(), "sums": ranks.traffic.sums - before, "sweeps": len(sweeps)}
+            if ranks.first:
+                np.save(folder / f"{name}.npy", picture.pixels)
+        (folder / f"facts-{ranks.index}.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TilestyleError as error:
+        sys.exit(f"tilestyle: {error}")

@@ -1,0 +1,1 @@
+"""Pixels of the picture being made."""

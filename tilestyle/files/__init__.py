@@ -1,0 +1,1 @@
+"""How files are written so that none is ever half there."""

@@ -1,0 +1,1 @@
+"""The loss, as the gradient of a patch."""

@@ -1,0 +1,1 @@
+"""The loop that turns gradients into steps of the canvas."""

@@ -1,0 +1,1 @@
+"""A job run to its picture."""

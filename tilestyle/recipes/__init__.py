@@ -1,0 +1,1 @@
+"""Ways of making a picture that use several renders."""

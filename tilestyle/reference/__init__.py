@@ -1,0 +1,1 @@
+"""The same picture without tiles, by autograd."""
