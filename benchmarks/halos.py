@@ -19,6 +19,7 @@ from tilestyle.canvas.canvas import read
 from tilestyle.config.enums import Precision
 from tilestyle.geometry.rng import Draw
 from tilestyle.geometry.sampling import LAP, Around, covering
+from tilestyle.losses.planes import content_plane
 from tilestyle.losses.style_targets import target
 from tilestyle.networks.base import exact_halo, inner, measuring_halo
 from tilestyle.planning.job import Job
@@ -28,7 +29,7 @@ from tilestyle.stats.moments import Moments, MomentSum
 def measured(task: Job, halo: int) -> dict[str, Moments]:
     """Moments of the content's features, layer by layer, from patches with this halo in pixels; 0: a lap."""
     level = task.levels[-1]
-    content = task.content_plane(level)
+    content = content_plane(task, level)
     assert content is not None, "the job has a content"
     names = [name for layer, name in task.octaves(level)[1].items() if layer in task.weights.style_layers]
     sums = {name: MomentSum() for name in names}

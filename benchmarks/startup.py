@@ -20,7 +20,7 @@ from benchmarks.record import report
 from tilestyle.cli.app import main as tilestyle
 from tilestyle.cli.job import Output
 from tilestyle.losses.level import Sight
-from tilestyle.optim import loop
+from tilestyle.optim import initial, loop
 from tilestyle.pictures import path_of
 from tilestyle.pipeline import estimate, run
 from tilestyle.planning.job import Job
@@ -62,7 +62,7 @@ def main() -> None:
         mock.patch.object(sys, "argv", ["tilestyle", *words, "-o", str(Path(folder) / "out.png")]),
         mock.patch.object(loop, "refine", timed("levels", loop.refine)),
         mock.patch.object(Sight, "__init__", timed("before a level's sweeps", Sight.__init__)),
-        mock.patch.object(loop, "started", timed("canvases", loop.started)),
+        mock.patch.object(loop, "started", timed("canvases", initial.started)),
         mock.patch.object(run, "seconds_for", estimated),
         mock.patch.object(Output, "write", timed("writing", Output.write)),
     ):

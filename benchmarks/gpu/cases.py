@@ -20,6 +20,7 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.losses.exact import Exact
 from tilestyle.losses.level import Sight
 from tilestyle.networks.vgg import Vgg
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import sampled
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.prepare import prepare
@@ -122,7 +123,7 @@ def gradients(case: str, place: Place, device: torch.device, home: str, precisio
     with at_home(place, home if device.type != "cpu" else None), loading_once():
         job = prepare(STYLE, config, CONTENT)
     level = job.levels[-1]
-    canvas = Canvas(level.extent, job.start(level), store=job.store)
+    canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
     if config.optimiser is Optimiser.LBFGS:
         return Exact(job, level)(canvas)[1].cpu().flatten()
     sight, patches = Sight(job, level), sampled(job, level, 0)

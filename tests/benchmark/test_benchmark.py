@@ -33,6 +33,7 @@ from tilestyle.geometry.boxes import extent
 from tilestyle.geometry.rng import Draw
 from tilestyle.geometry.sampling import Around, covering
 from tilestyle.geometry.sharding import dealt
+from tilestyle.losses.planes import content_plane
 
 SCENE = Scene(precision=Precision.FP32, device="cpu")
 
@@ -250,7 +251,7 @@ def test_losses_of_a_curve_fall() -> None:
 def test_the_exact_loss_of_the_content_has_no_content() -> None:
     task = job(waves(60, 80), sweeps=2)
     level = task.levels[-1]
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     style, kept = exact_loss(task, Canvas(level.extent, plane).pixels)
     assert style > 0

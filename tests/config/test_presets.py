@@ -20,6 +20,7 @@ from tilestyle.config.toml import config_of, preset
 from tilestyle.errors import SettingError
 from tilestyle.losses.exact import Exact
 from tilestyle.losses.objective import Terms
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.networks.vgg import convolution_keys
 from tilestyle.networks.vgg_weights import DEVIATION, MEAN, WIDTHS, random_vgg
 from tilestyle.optim.loop import optimise
@@ -210,7 +211,7 @@ def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> Non
         for picture in (pixels, waves(SIDE, SIDE, 1).double())
     )
     # Targets as the job has them, by our own names of layers.
-    goal = {task.network.canonical(k): m.double() for k, m in task.style_moments(level)[0].items()}
+    goal = {task.network.canonical(k): m.double() for k, m in style_moments(task, level)[0].items()}
     loss = ORIGINALS[name](pixels, seen, content, goal)
     (expected,) = torch.autograd.grad(loss, pixels)
     assert measure.loss(terms) / level.extent.area == pytest.approx(loss.item(), rel=1e-4)

@@ -19,6 +19,7 @@ from tilestyle.geometry.rng import Draw
 from tilestyle.geometry.sampling import covering
 from tilestyle.losses.anchor import Anchored, averaged
 from tilestyle.optim import loop
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import optimise
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import Work
@@ -49,7 +50,7 @@ def test_the_gradient_over_patches_is_autograds(name: str, level: int) -> None:
     task = job(CONTENT, **SMALL, **ANCHORS[name], anchor_weight=3.0)
     assert len(task.levels) == 2 and task.anchor is not None
     at = task.levels[level]
-    canvas = Canvas(at.extent, task.start(at))
+    canvas = Canvas(at.extent, initial_pixels(task, at))
     pixels = canvas.pixels.requires_grad_()
     (expected,) = torch.autograd.grad(3.0 * anchor_loss(task, at, canvas) * at.extent.area, pixels)
     canvas.pixels = pixels.detach()
@@ -66,7 +67,7 @@ def test_the_gradient_over_patches_is_autograds(name: str, level: int) -> None:
         canvas.pixels[:, rows[:, None], columns] += 0.5  # a step: what others are told does not change
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     assert found.abs().max() > 0.01
-    canvas = Canvas(at.extent, task.start(at))
+    canvas = Canvas(at.extent, initial_pixels(task, at))
     difference = anchored.shown(canvas, slice(0, anchored.goal.shape[1])) - anchored.goal
     squared = difference.square() * (1.0 if anchored.trust is None else anchored.trust)
     expected_loss = squared.mean(0).sum() * anchored.factor**2 / at.extent.area

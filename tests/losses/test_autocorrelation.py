@@ -20,7 +20,9 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.losses.autocorrelation import Together
 from tilestyle.losses.exact import Exact
+from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.style_statistics import style_arrangement, style_moments
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Goal, Job
 from tilestyle.reference.autograd_distances import autocorrelations, stationary
@@ -115,8 +117,8 @@ def test_over_tiles_the_exact_loss_is_that_of_pairs_inside_them() -> None:
     task = job(CONTENT, **{**EXACT, **LAYERS, "patch": 256, "content_weight": 0.0, "tv_weight": 0.0})
     canvas, level = canvas_of(task)
     pixels = canvas.pixels.clone().requires_grad_()
-    goals = task.style_moments(level)
-    (goal,) = task.style_arrangement(level, 1, goals)
+    goals = style_moments(task, level)
+    (goal,) = style_arrangement(task, level, 1, goals)
     arranged = arrangement_loss(task, whole_arrangement(task, pixels, goal), goal)
     loss = style_loss(task, whole_moments(task, pixels), goals[0]) + arranged
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
@@ -128,8 +130,8 @@ def test_over_tiles_the_exact_loss_is_that_of_pairs_inside_them() -> None:
 
 def views(task: Job) -> tuple[View, Tensor]:
     level = task.levels[-1]
-    moments = task.style_moments(level)
-    goal = Goal(moments, None, task.regions(level), task.style_arrangement(level, 1, moments))
+    moments = style_moments(task, level)
+    goal = Goal(moments, None, region_weights(task, level), style_arrangement(task, level, 1, moments))
     canvas = waves(level.extent.height, level.extent.width, 7)
     return View(task, level, goal, Look(task.weights.names)), canvas
 
@@ -154,7 +156,7 @@ def test_gradients_of_patches_add_up_to_that_of_the_pairs_inside_them() -> None:
         arrangement.pull({"first_2": seen}, patch, alone=False)["first_2"]
         for seen, patch in zip(features, halves, strict=True)
     ]
-    (goal,) = task.style_arrangement(task.levels[-1], 1, task.style_moments(task.levels[-1]))
+    (goal,) = style_arrangement(task, task.levels[-1], 1, style_moments(task, task.levels[-1]))
     target = goal["first_2"]
     cells = [seen[0].double().requires_grad_() for seen in features]
     counts = [pairs(seen.shape[1], seen.shape[2], CPU) for seen in cells]
@@ -178,7 +180,9 @@ def test_what_it_has_seen_is_stored_and_restored() -> None:
         one.objective.turn(lead=0.5)
     one.objective.measure(0.8 * canvas, whole)
     other, _ = views(task)
-    other.objective.restore({name: tensor.clone() for name, tensor in one.objective.state.items()})
+    other.objective.load_state_dict(
+        {name: tensor.clone() for name, tensor in one.objective.state_dict().items()}
+    )
     for view in (one, other):
         view.objective.turn()
     assert torch.equal(one.objective.gradient(canvas, whole), other.objective.gradient(canvas, whole))
@@ -191,9 +195,9 @@ def test_regions_have_autocorrelations_of_their_own() -> None:
     styles = [Style(waves(70, 90, 1), "#ff0000"), Style(other, "#000000")]
     task = prepare(styles, RenderConfig(**QUICK, mask=mask))
     level = task.levels[-1]
-    found = task.style_arrangement(level, 1, task.style_moments(level))
+    found = style_arrangement(task, level, 1, style_moments(task, level))
     alone = prepare(other, RenderConfig(**QUICK))
-    (single,) = alone.style_arrangement(level, 1, alone.style_moments(level))
+    (single,) = style_arrangement(alone, level, 1, style_moments(alone, level))
     wanted = [regions["first_2"].wanted.products for regions in found]
     assert len(found) == 2
     assert min(float((one - single["first_2"].wanted.products).abs().max()) for one in wanted) < 1e-5

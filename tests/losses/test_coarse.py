@@ -9,6 +9,8 @@ from tilestyle.config.enums import NetworkName
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import Draw
 from tilestyle.losses.coarse import Coarse
+from tilestyle.losses.planes import content_plane
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.planning.job import Goal, Job
 
 CONTENT = waves(200, 280)
@@ -17,7 +19,7 @@ CONTENT = waves(200, 280)
 def coarse_of(task: Job, draw: Draw) -> tuple[Coarse, Canvas]:
     level = task.levels[-1]
     coarse = Coarse(
-        task, level, Goal(task.style_moments(level), task.content_plane(level)), 4, {"shape_3": "shape_1"}
+        task, level, Goal(style_moments(task, level), content_plane(task, level)), 4, {"shape_3": "shape_1"}
     )
     picture = level.extent.picture
     canvas = Canvas(level.extent, framed(waves(picture.height, picture.width, 5), level.extent))

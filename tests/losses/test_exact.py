@@ -13,7 +13,10 @@ from tilestyle.config.enums import NetworkName, Normalise, Optimiser, Precision,
 from tilestyle.geometry.boxes import Box, extent
 from tilestyle.geometry.sampling import overlapping
 from tilestyle.losses.exact import Exact
+from tilestyle.losses.planes import content_plane
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
@@ -44,7 +47,7 @@ FAR: dict[str, Any] = {
 
 def canvas_of(task: Job) -> tuple[Canvas, Level]:
     level = task.levels[-1]
-    pixels = task.content_plane(level)
+    pixels = content_plane(task, level)
     assert pixels is not None
     noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(3))
     return Canvas(level.extent, 0.7 * pixels + 0.3 * noise), level
@@ -79,8 +82,8 @@ def check_tiles(**settings: Any) -> None:
     assert len(overlapping(level.extent, task.side, unit, task.halo)) >= 6
     pixels = canvas.pixels.clone().requires_grad_()
     untiled = {
-        "style": style_loss(task, whole_moments(task, pixels), task.style_moments(level)[0]),
-        "content": content_loss(task, pixels, task.content_plane(level)),
+        "style": style_loss(task, whole_moments(task, pixels), style_moments(task, level)[0]),
+        "content": content_loss(task, pixels, content_plane(task, level)),
         "tv": total_variation(pixels, TvForm.NINE_POINT),
     }
     check(task, canvas, level, untiled, pixels)
@@ -91,9 +94,9 @@ def test_coarse_octaves_are_part_of_it() -> None:
     canvas, level = canvas_of(task)
     octaves = task.octaves(level)
     assert set(octaves) == {1, 4}
-    pixels, content = canvas.pixels.clone().requires_grad_(), task.content_plane(level)
+    pixels, content = canvas.pixels.clone().requires_grad_(), content_plane(task, level)
     assert content is not None
-    whole, goal = Box(0, 0, level.extent.height, level.extent.width), task.style_moments(level)[0]
+    whole, goal = Box(0, 0, level.extent.height, level.extent.width), style_moments(task, level)[0]
     moments, errors = {}, torch.zeros(())
     for factor, names in octaves.items():
         seen, wanted = (
@@ -148,7 +151,7 @@ def test_what_is_of_no_region_has_no_gradient() -> None:
     config = RenderConfig(precision=Precision.FP32, sweeps=1, mask=mask, **settings)
     task = prepare(style, config, CONTENT)
     level = task.levels[0]
-    canvas = Canvas(level.extent, task.start(level))
+    canvas = Canvas(level.extent, initial_pixels(task, level))
     canvas.pixels.add_(0.05 * torch.rand_like(canvas.pixels))
     _, gradient = Exact(task, level)(canvas)
     box = level.extent.picture

@@ -14,8 +14,11 @@ from tilestyle.config.enums import Color, Init, Normalise, Optimiser, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.losses.objective import Objective
+from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.style_statistics import style_moments, style_palettes
 from tilestyle.optim import loop
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import optimise
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.prepare import prepare
@@ -46,7 +49,7 @@ def inks(height: int, width: int) -> Tensor:
 
 
 def objective_of(task: Job, level: Level) -> Objective:
-    goal = Goal(task.style_moments(level), None, task.regions(level))
+    goal = Goal(style_moments(task, level), None, region_weights(task, level))
     return View(task, level, goal, Look(task.weights.names)).objective
 
 
@@ -124,7 +127,7 @@ def test_over_patches_it_is_autograds_through_the_untiled_loss(level: int, norma
     task = job(CONTENT, normalise=normalise, **BARE)
     assert len(task.levels) == 2
     at = task.levels[level]
-    canvas = Canvas(at.extent, task.start(at))
+    canvas = Canvas(at.extent, initial_pixels(task, at))
     pixels = canvas.pixels.clone().requires_grad_()
     loss = palette_loss(task, at, pixels, canvas.pixels)
     (expected,) = torch.autograd.grad(2.0 * loss * at.extent.area, pixels)
@@ -188,7 +191,7 @@ def test_every_way_of_covering_comes_nearer(settings: dict[str, Any]) -> None:
 def test_patches_have_the_histogram_of_the_canvas() -> None:
     task = job(CONTENT, **BARE)
     level = task.levels[-1]
-    canvas = Canvas(level.extent, task.start(level))
+    canvas = Canvas(level.extent, initial_pixels(task, level))
     whole = shares_of(counts_of(canvas.pixels))
     objective = objective_of(task, level)
     assert objective.palette is not None
@@ -211,8 +214,8 @@ def test_a_blend_is_a_mixture() -> None:
     one, other = inks(40, 48), waves(40, 48, 2)
     task = job(CONTENT, [one, other], **SMALL, style_blend=(0.25, 0.75))  # type: ignore[arg-type]
     level = task.levels[-1]
-    parts = [job(CONTENT, each, **SMALL).style_palettes(level)[0][2] for each in (one, other)]
-    (found,) = task.style_palettes(level)
+    parts = [style_palettes(job(CONTENT, each, **SMALL), level)[0][2] for each in (one, other)]
+    (found,) = style_palettes(task, level)
     np.testing.assert_allclose(found[2], 0.25 * parts[0] + 0.75 * parts[1], atol=1e-9)
 
 
@@ -222,7 +225,7 @@ def test_a_styles_colours_are_those_of_its_part() -> None:
     guide[:, :48, 0], guide[:, 48:, 2] = 255, 255
     for region, bright in ((guide[:, :48], False), (guide[:, 48:], True)):
         task = prepare([Style(style, guide)], RenderConfig(mask=region, **SMALL), CONTENT)
-        (found,) = task.style_palettes(task.levels[-1])
+        (found,) = style_palettes(task, task.levels[-1])
         part = style[:, :, 48:] if bright else style[:, :, :48]
         expected = float(part.square().sum(0).mean())
         assert energy_of(found[1]) == pytest.approx(expected, rel=0.2)
@@ -248,13 +251,13 @@ def test_what_it_weighs() -> None:
 def test_what_was_seen_is_restored() -> None:
     task = job(CONTENT, **BARE)
     level = task.levels[-1]
-    canvas, patches = Canvas(level.extent, task.start(level)), quarters(level)
+    canvas, patches = Canvas(level.extent, initial_pixels(task, level)), quarters(level)
     one, other = objective_of(task, level), objective_of(task, level)
     for patch in patches:
         one.measure(canvas.read(patch.read), patch)
     one.correct(lasting=False)
     one.measure(canvas.read(patches[0].read), patches[0])
-    other.restore(one.state)
+    other.load_state_dict(one.state_dict())
     for objective in (one, other):
         for patch in patches[1:]:
             objective.gradient(canvas.read(patch.read), patch)

@@ -18,8 +18,11 @@ from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.geometry.rng import Draw
 from tilestyle.geometry.sampling import covering
 from tilestyle.losses.objective import Objective
+from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import Look, View
-from tilestyle.optim import loop
+from tilestyle.losses.style_statistics import style_moments
+from tilestyle.optim import initial, loop
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.state import Standing
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Goal, Job
@@ -40,7 +43,7 @@ def painted(*colours: tuple[int, int, int], height: int = 96, width: int = 128) 
 
 def objective_of(task: Job) -> Objective:
     level = task.levels[-1]
-    goal = Goal(task.style_moments(level), None, task.regions(level))
+    goal = Goal(style_moments(task, level), None, region_weights(task, level))
     return View(task, level, goal, Look(task.weights.names)).objective
 
 
@@ -67,7 +70,7 @@ def test_a_canvas_of_regions_has_autograds_gradient(loss: StyleLoss) -> None:
     task = Job(**{**vars(task), "network": network})
     level = task.levels[-1]
     extent = level.extent
-    plane = task.regions(level)
+    plane = region_weights(task, level)
     assert plane is not None
     pixels = framed(waves(96, 128, 5), extent).double().requires_grad_()
     whole = Box(0, 0, extent.height, extent.width)
@@ -75,7 +78,7 @@ def test_a_canvas_of_regions_has_autograds_gradient(loss: StyleLoss) -> None:
     found = objective.gradient(pixels.detach(), Patch(whole, whole, 1), alone=True)
     features = network.features(pixels[None], task.weights.style_layers)
     total = torch.zeros((), dtype=torch.float64)
-    for region, goals in enumerate(task.style_moments(level)):
+    for region, goals in enumerate(style_moments(task, level)):
         for layer, weight in task.weights.style_layers.items():
             weights = torch.nn.functional.avg_pool2d(plane._plane[None].double(), network.layers[layer].stride)
             share, flat = weights[0, region].flatten(), features[layer][0].flatten(1)
@@ -114,10 +117,12 @@ def test_a_style_is_taken_from_the_part_that_its_mask_says() -> None:
     for colours, bright in (((RED, BLUE), False), ((BLUE, RED), True)):
         config = RenderConfig(mask=painted(RED), **QUICK)
         task = prepare(Style(style, painted(*colours, height=40, width=60)), config, CONTENT)
-        (found,) = task.style_moments(task.levels[-1])
+        (found,) = style_moments(task, task.levels[-1])
         part = style[:, :, 60:] if bright else style[:, :, :60]
-        mean = prepare(part, RenderConfig(**QUICK), CONTENT).style_moments(task.levels[-1])[0]["colour_2"].mean
-        both = prepare(style, RenderConfig(**QUICK), CONTENT).style_moments(task.levels[-1])[0]["colour_2"].mean
+        mean = style_moments(prepare(part, RenderConfig(**QUICK), CONTENT), task.levels[-1])[0]["colour_2"].mean
+        both = style_moments(prepare(style, RenderConfig(**QUICK), CONTENT), task.levels[-1])[0][
+            "colour_2"
+        ].mean
         assert (found["colour_2"].mean - mean).norm() < 0.1 * (both - mean).norm()
 
 
@@ -140,7 +145,7 @@ def test_a_level_that_failed_to_begin_is_begun_again_to_the_same_bytes(monkeypat
     def run(standing: Standing) -> Canvas:
         return loop.optimise(task, lambda level: None, lambda *sweep: None, lambda: False, standing)[0]
 
-    whole, expose, calls, at = run(Standing()), loop.expose, [0], Standing()
+    whole, expose, calls, at = run(Standing()), initial.expose, [0], Standing()
 
     def failing(*facts: Any) -> None:
         calls[0] += 1
@@ -160,7 +165,7 @@ def test_regions_share_the_canvas_whatever_its_size() -> None:
     config = RenderConfig(mask=painted(RED, GREEN, BLUE), size=300, **QUICK)
     task = prepare([Style(ONE, "#ff0000"), Style(OTHER, "#0000ff")], config, CONTENT)
     for level in task.levels:
-        regions = task.regions(level)
+        regions = region_weights(task, level)
         assert regions is not None
         assert regions.partial
         picture = level.extent.picture
@@ -178,13 +183,13 @@ def test_patches_of_a_sweep_count_every_region_whole() -> None:
     config = RenderConfig(mask=painted(RED, BLUE), size=(160, 160), **{**QUICK, "style_layers": {"first_1": 1}})
     task = prepare([Style(ONE, "#ff0000"), Style(OTHER, "#0000ff")], config)
     level = task.levels[-1]
-    objective, regions = objective_of(task), task.regions(level)
+    objective, regions = objective_of(task), region_weights(task, level)
     assert regions is not None
     canvas = Canvas(level.extent, framed(waves(160, 160, 5), level.extent))
     for patch in covering(level.extent, 64, task.unit, Draw(0, 0, 3)):
         objective.gradient(canvas.read(patch.read), patch)
     counts = [
-        float(objective.state[f"style {region} sums first_1 count"]) * 4 / level.extent.area
+        float(objective.state_dict()[f"style {region} sums first_1 count"]) * 4 / level.extent.area
         for region in (0, 1)
     ]
     assert counts == pytest.approx(regions.shares, rel=1e-5)
@@ -196,7 +201,7 @@ def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
     task = prepare(styles, config, CONTENT)
     objective = objective_of(task)
     level = task.levels[-1]
-    canvas = Canvas(level.extent, task.start(level))
+    canvas = Canvas(level.extent, initial_pixels(task, level))
     patches = covering(level.extent, 64, task.unit, Draw(0, 0, 3))
     for _ in range(2):  # the second time, cotangents have come some way
         for patch in patches:
@@ -205,7 +210,7 @@ def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
         canvas.pixels.mul_(0.8)
     objective.gradient(canvas.read(patches[0].read), patches[0])
     other = objective_of(task)
-    other.restore(objective.state)
+    other.load_state_dict(objective.state_dict())
     one, two = (each.gradient(canvas.read(patches[1].read), patches[1]) for each in (objective, other))
     assert torch.equal(one, two)
 

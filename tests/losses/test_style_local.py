@@ -18,6 +18,8 @@ from tilestyle.geometry.rng import Draw
 from tilestyle.geometry.sampling import covering
 from tilestyle.losses.objective import Objective
 from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.style_statistics import style_moments, style_windows
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Goal, Job
 from tilestyle.reference.autograd_distances import gram, wasserstein
@@ -45,7 +47,7 @@ def local_job(style: Any, content: Tensor | None = None, **settings: Any) -> Job
 
 def objective_of(task: Job) -> Objective:
     level = task.levels[-1]
-    return View(task, level, Goal(task.style_moments(level), None), Look(task.weights.names)).objective
+    return View(task, level, Goal(style_moments(task, level), None), Look(task.weights.names)).objective
 
 
 def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
@@ -74,8 +76,8 @@ def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> 
     )
     task = replace(task, network=task.network.to(torch.device("cpu"), torch.float64))
     level = task.levels[-1]
-    windows, objective = task.windows(level), objective_of(task)
-    (goal,) = task.style_moments(level)
+    windows, objective = style_windows(task, level), objective_of(task)
+    (goal,) = style_moments(task, level)
     pixels = framed(waves(96, 128, 5), level.extent).double().requires_grad_()
     canvas = Canvas(level.extent, pixels.detach())
     canvas.pixels = pixels.detach()  # as float64
@@ -121,7 +123,7 @@ def rolled(plane: Tensor, box: Box) -> Tensor:
 def test_a_window_is_the_proportional_part_of_the_style() -> None:
     task = local_job(halves(300, 600), size=(300, 600), coarsest=600, margin=0, style_layers={"colour_1": 1.0})
     level = task.levels[-1]
-    windows = task.windows(level)
+    windows = style_windows(task, level)
     (exhibit,) = windows.styles[0][1]
     unit = exhibit.unit
     part = Box(96, 192, 96, 192)
@@ -140,7 +142,7 @@ def test_a_window_is_the_proportional_part_of_the_style() -> None:
 def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
     task = local_job(halves(200, 400), size=(800, 1600), coarsest=1600)
     level = task.levels[-1]
-    windows = task.windows(level)
+    windows = style_windows(task, level)
     (exhibit,) = windows.styles[0][1]
     window, halo = windows._window(Box(400, 800, 384, 384), exhibit)
     assert (window.height, window.width) == (96, 96)
@@ -151,7 +153,7 @@ def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
 def test_a_patch_round_the_torus_has_a_window_on_either_side() -> None:
     task = local_job(halves(), size=(96, 128), coarsest=128)
     level = task.levels[-1]
-    extent, windows = level.extent, task.windows(level)
+    extent, windows = level.extent, style_windows(task, level)
     across = Box(40, extent.width - 80, 64, 160)
     parts = windows._parts(across)
     assert {part.left > 0 for part in parts} == {True, False}
@@ -177,7 +179,7 @@ def test_patches_are_no_larger_than_the_share() -> None:
 def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
     task = local_job(halves(), size=(96, 128), **settings)
     objective, level = objective_of(task), task.levels[-1]
-    canvas = Canvas(level.extent, task.start(level))
+    canvas = Canvas(level.extent, initial_pixels(task, level))
     patches = patches_of(task)
     for _ in range(2):  # the second time, cotangents have come some way
         for patch in patches:
@@ -186,7 +188,7 @@ def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> No
         canvas.pixels.mul_(0.8)
     objective.gradient(canvas.read(patches[0].read), patches[0])
     other = objective_of(task)
-    other.restore(objective.state)
+    other.load_state_dict(objective.state_dict())
     one, two = (each.gradient(canvas.read(patches[1].read), patches[1]) for each in (objective, other))
     assert torch.equal(one, two)
     for each in (objective, other):

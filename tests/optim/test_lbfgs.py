@@ -16,6 +16,7 @@ from tilestyle.config.enums import NetworkName, Optimiser
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.losses.exact import Exact
 from tilestyle.losses.objective import Terms
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.lbfgs import WALL, Descent, restored, stored, walled
 from tilestyle.optim.loop import optimise
 from tilestyle.pipeline.estimate import passes
@@ -103,7 +104,7 @@ def test_outside_there_is_a_slope_with_its_own_gradient() -> None:
 def test_what_it_remembers_is_stored_whole() -> None:
     task = job(CONTENT, STYLE, **SETTINGS)
     level = task.levels[0]
-    canvas = Canvas(level.extent, task.start(level))
+    canvas = Canvas(level.extent, initial_pixels(task, level))
     descent = Descent(task, level, canvas, {})
     assert descent.state == {}
     for _ in range(3):

@@ -19,13 +19,16 @@ from tilestyle.geometry.sampling import Around, covering
 from tilestyle.losses.content import CachedContent, Content, RecentContent
 from tilestyle.losses.level import Sight
 from tilestyle.losses.objective import Objective, Terms
+from tilestyle.losses.planes import content_plane
 from tilestyle.losses.running_moments import Pull
 from tilestyle.losses.scale_objective import Look, View
 from tilestyle.losses.style_global import Global
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
 from tilestyle.networks.base import exact_halo, measuring_halo
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.optim import loop, update
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import optimise
 from tilestyle.optim.state import Careless, Standing
 from tilestyle.pipeline.prepare import prepare
@@ -49,7 +52,7 @@ def whole_of(level: Level) -> Patch:
 
 
 def objective_of(task: Job, level: Level, content: Tensor | None) -> Objective:
-    return View(task, level, Goal(task.style_moments(level), content), Look(task.weights.names)).objective
+    return View(task, level, Goal(style_moments(task, level), content), Look(task.weights.names)).objective
 
 
 def pull_of(objective: Objective) -> Pull:
@@ -120,16 +123,16 @@ def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None
     double = task.network.to(torch.device("cpu"), torch.float64)
     task = Job(**{**vars(task), "network": double})
     level = task.levels[0]
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     objective = objective_of(task, level, plane.double())
-    start = task.start(level).double()
+    start = initial_pixels(task, level).double()
     pixels = (0.8 * start + 0.1).requires_grad_()
     whole = whole_of(level)
     objective.measure(pixels.detach(), whole)
     objective.turn()
     found = objective.gradient(pixels.detach(), whole)
-    goal = {layer: moments.double() for layer, moments in task.style_moments(level)[0].items()}
+    goal = {layer: moments.double() for layer, moments in style_moments(task, level)[0].items()}
     moments = whole_moments(task, pixels)
     loss = sum(w * wasserstein(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
     loss = loss + 0.3 * content_loss(task, pixels, plane.double()) + 0.7 * total_variation(pixels)
@@ -146,7 +149,7 @@ def test_the_gradient_of_total_variation_is_autograds() -> None:
 
 def tiled_objective(task: Job) -> tuple[Objective, Tensor, Level]:
     level = task.levels[-1]
-    objective = objective_of(task, level, task.content_plane(level))
+    objective = objective_of(task, level, content_plane(task, level))
     picture = level.extent.picture
     return objective, framed(waves(picture.height, picture.width, 5), level.extent), level
 
@@ -168,10 +171,12 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
     for patch in patches:
         objective.gradient(canvas.read(patch.read), patch)
     terms = objective.turn()
-    moments, goal = whole_moments(task, pixels)["first_1"], task.style_moments(level)[0]["first_1"].double()
+    moments, goal = whole_moments(task, pixels)["first_1"], style_moments(task, level)[0]["first_1"].double()
     # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
     assert terms.style == pytest.approx(wasserstein(moments, goal).item(), rel=0.1)
-    assert terms.content == pytest.approx(content_loss(task, pixels, task.content_plane(level)).item(), rel=0.1)
+    assert terms.content == pytest.approx(
+        content_loss(task, pixels, content_plane(task, level)).item(), rel=0.1
+    )
 
 
 def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
@@ -251,14 +256,16 @@ def test_both_samplers_are_led(sampler: str) -> None:
     }
     task = job(CONTENT, patch=64, sampler=sampler, **settings)
     level = task.levels[-1]
-    canvas, sight = Canvas(level.extent, task.start(level)), Sight(task, level)
+    canvas, sight = Canvas(level.extent, initial_pixels(task, level)), Sight(task, level)
     for sweep in range(3):
         patches = loop.sampled(task, level, sweep)
         sight.prepare(canvas, patches, sweep)
         assert list(sight.gradients(canvas, patches))
         sight.turn(patches, sweep)
         canvas.pixels.mul_(0.9)
-    leads = [tensor for name, tensor in sight.state.items() if " leads " in name and name.endswith("matrix")]
+    leads = [
+        tensor for name, tensor in sight.state_dict().items() if " leads " in name and name.endswith("matrix")
+    ]
     assert any(bool(lead.any()) for lead in leads)
 
 
@@ -387,7 +394,7 @@ def test_windows_count_the_steps_of_every_pixel() -> None:
 def test_identity_leaves_the_content() -> None:
     task = job(CONTENT, style=CONTENT, style_weight=0.0, patch=64, **SMALL)
     canvas = finished(task)
-    plane = task.content_plane(task.levels[-1])
+    plane = content_plane(task, task.levels[-1])
     assert plane is not None
     assert (canvas.pixels - plane).abs().mean() < 0.03
 
@@ -420,7 +427,7 @@ def test_values_that_leave_the_finite_are_reported(corrected: bool) -> None:
 def test_the_content_of_the_content_is_no_loss() -> None:
     task = job(CONTENT, patch=64, **SMALL)
     level = task.levels[-1]
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     objective = objective_of(task, level, plane)
     for patch in covering(level.extent, 64, task.unit, Draw(0, 0, 0)):
@@ -431,7 +438,7 @@ def test_the_content_of_the_content_is_no_loss() -> None:
 def test_content_is_weighed_over_the_whole_canvas() -> None:
     task = job(CONTENT, patch=64, **SMALL)
     level = task.levels[-1]
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     content = Content(plane, task.network, task.weights.content_layers, 1)
     content.measure(level.extent, 128, task.unit)
@@ -477,7 +484,7 @@ def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatc
     task = job(CONTENT, patch=64, keep_content=True, **settings)
     level = task.levels[0]
     assert task.grid(level) == 4
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     content = CachedContent(plane, task.network, {"contour_1": 1.0}, level.extent, 64)
     whole = Content(plane, task.network, {"contour_1": 1.0}, 1)
@@ -504,7 +511,7 @@ def test_a_patch_that_sees_all_of_the_canvas_comes_back_to_places_whose_content_
     task = job(CONTENT, patch=128, keep_content=True, **SMALL)
     level = task.levels[-1]
     assert task.returns(level)
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     layers = task.weights.content_layers
     content, plain = (
@@ -565,7 +572,7 @@ def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
         **{**SMALL, "size": 150, "coarsest": 150},
     )
     level = task.levels[-1]
-    canvas = Canvas(level.extent, task.start(level))
+    canvas = Canvas(level.extent, initial_pixels(task, level))
     sight = Sight(task, level)
     piece = loop.sampled(task, level, 0)[:1]
     sight.prepare(canvas, piece, 0)

@@ -26,6 +26,7 @@ from tilestyle.canvas.canvas import resized
 from tilestyle.config.enums import Precision, Sampler
 from tilestyle.errors import LayerError, PictureError, SettingError
 from tilestyle.geometry.boxes import Box
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.pipeline.prepare import prepare
 
 CONTENT, STYLE = waves(60, 80), waves(90, 70, 1)
@@ -239,6 +240,6 @@ def test_an_enlarged_style_is_seen_large_by_coarse_layers_alone() -> None:
     }
     ours = prepare(style, RenderConfig(style_scale=4, enlarge_style=True, **known))
     plain, enlarged = prepare(style, RenderConfig(**known)), prepare(large, RenderConfig(**known))
-    found, fine, coarse = (job.style_moments(job.levels[-1])[0] for job in (ours, plain, enlarged))
+    found, fine, coarse = (style_moments(job, job.levels[-1])[0] for job in (ours, plain, enlarged))
     torch.testing.assert_close(found["first_1"].second, fine["first_1"].second)
     torch.testing.assert_close(found["first_3"].second, coarse["first_3"].second, rtol=1e-3, atol=1e-5)

@@ -21,6 +21,7 @@ from tilestyle.benchmark.speed import bare
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Optimiser
 from tilestyle.devices.transfer import matrix_device
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import sampled
 from tilestyle.pipeline.api import invert, render, texture
 from tilestyle.pipeline.events import Event, SweepDone
@@ -191,6 +192,6 @@ def test_the_parts_of_a_sweep_are_timed_on_a_device(home: str) -> None:
     with on_device(home):
         job = prepare(STYLE, SMALL, CONTENT)
         level = job.levels[-1]
-        canvas, patches = Canvas(level.extent, job.start(level)), sampled(job, level, 0)
+        canvas, patches = Canvas(level.extent, initial_pixels(job, level)), sampled(job, level, 0)
         assert min(parts(job, canvas, patches).values()) > 0
         assert min(bare(job, canvas, patches)) > 0

@@ -17,6 +17,8 @@ from tilestyle.cli.parsing import StyleFile, parsed_styles
 from tilestyle.config.enums import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
+from tilestyle.losses.style_statistics import style_moments
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.inputs import Style
 from tilestyle.stats.moments import Moments, combined
@@ -43,9 +45,9 @@ def test_one_style_of_several_is_that_style_byte_for_byte() -> None:
 
 def test_targets_are_means_of_the_styles_moments_by_weight() -> None:
     jobs = [prepare(style, RenderConfig(**QUICK), CONTENT) for style in (ONE, OTHER)]
-    one, other = (job.style_moments(job.levels[-1])[0] for job in jobs)
+    one, other = (style_moments(job, job.levels[-1])[0] for job in jobs)
     job = prepare([ONE, OTHER], RenderConfig(style_blend=(3.0, 1.0), **QUICK), CONTENT)
-    (found,) = job.style_moments(job.levels[-1])
+    (found,) = style_moments(job, job.levels[-1])
     for layer, moments in found.items():
         torch.testing.assert_close(moments.second, 0.75 * one[layer].second + 0.25 * other[layer].second)
         torch.testing.assert_close(moments.mean, 0.75 * one[layer].mean + 0.25 * other[layer].mean)
@@ -57,7 +59,7 @@ def test_noise_has_the_colours_of_the_styles_in_proportion() -> None:
     red, blue = (torch.zeros(3, 80, 80) for _ in range(2))
     red[0], blue[2] = 1, 1
     job = prepare([red, blue], RenderConfig(style_blend=(0.8, 0.2), **QUICK))
-    start = job.start(job.levels[0])
+    start = initial_pixels(job, job.levels[0])
     assert float(start[0].mean()) == pytest.approx(0.8, abs=0.02)
     assert float(start[2].mean()) == pytest.approx(0.2, abs=0.02)
 
@@ -117,7 +119,7 @@ def test_a_turned_style_is_as_its_turns_together(guided: bool) -> None:
         style = Style(pixels, np.ascontiguousarray(np.rot90(mask, turn)) if guided else None)
         settings = {**QUICK, "size": (96, 128), "mask": mask if guided else None}
         task = prepare(style, RenderConfig(turn_style=turn_style, **settings))
-        return task.style_moments(task.levels[-1])[-1]
+        return style_moments(task, task.levels[-1])[-1]
 
     found = seen(picture, turn_style=True)
     turns = [seen(picture.rot90(turn, (1, 2)), turn_style=False, turn=turn) for turn in range(4)]

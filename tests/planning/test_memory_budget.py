@@ -23,6 +23,7 @@ from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.losses.scale_objective import View
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.optim import loop
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.update import Stepper
 from tilestyle.pipeline import out_of_memory
 from tilestyle.pipeline.estimate import SHARE, SWEEPS, measurements, probe
@@ -325,7 +326,7 @@ def quiet() -> tuple[Any, Any, Any]:
 def test_a_canvas_enlarged_is_one_of_its_planes_enlarged() -> None:
     task = job(CONTENT, patch=128, **{**QUICK, "coarsest": 64, "size": 90})
     first, second = task.levels
-    canvas = Canvas(first.extent, task.start(first))
+    canvas = Canvas(first.extent, initial_pixels(task, first))
     canvas.second += 0.5
     larger = canvas.enlarged(second.extent)
     assert larger.pixels.shape[1:] == larger.steps.shape[1:] == (second.extent.height, second.extent.width)

@@ -18,6 +18,7 @@ from tilestyle.geometry.rng import Draw
 from tilestyle.geometry.sampling import overlapping
 from tilestyle.losses.content import Content
 from tilestyle.losses.exact import Exact
+from tilestyle.losses.planes import content_plane
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.planning.job import Job
@@ -108,7 +109,7 @@ def test_over_tiles_it_is_the_untiled_loss_within_them(
     patches = overlapping(level.extent, task.side, unit, task.halo)
     assert len(patches) >= 6
     pixels = canvas.pixels.clone().requires_grad_()
-    loss = content_loss(task, pixels, task.content_plane(level), patches=patches)
+    loss = content_loss(task, pixels, content_plane(task, level), patches=patches)
     (expected,) = torch.autograd.grad(0.3 * loss * level.extent.area, pixels)
     terms, found = Exact(task, level)(canvas)
     assert terms.content == pytest.approx(loss.item(), rel=1e-4)
@@ -119,7 +120,7 @@ def test_over_tiles_it_is_the_untiled_loss_within_them(
 def test_it_is_measured_in_the_mean_distance_of_the_whole_content() -> None:
     task = job(CONTENT, patch=64, **SMALL)
     level = task.levels[-1]
-    plane = task.content_plane(level)
+    plane = content_plane(task, level)
     assert plane is not None
     content = Content(plane, task.network, task.weights.content_layers, 1)
     content.loss = ContentLoss.SELF_SIMILARITY

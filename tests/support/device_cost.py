@@ -23,6 +23,7 @@ from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.level import Sight
 from tilestyle.networks.vgg import convolution_keys
 from tilestyle.networks.vgg_weights import WIDTHS
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import sampled
 from tilestyle.optim.state import Standing
 from tilestyle.optim.update import Stepper
@@ -90,7 +91,7 @@ def cost(home: str, height: int, width: int, *, counted: int = 1, **settings: An
 def swept(job: Job, device: Elsewhere, counted: int) -> Cost:
     """A sweep of a job's last level, after those before it."""
     level = job.levels[-1]
-    canvas = Canvas(level.extent, job.start(level), store=job.store)
+    canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
     sight, at = Sight(job, level), Standing()
     at.enter(level.index, canvas)
     for sweep in range(counted + 1):
@@ -99,7 +100,7 @@ def swept(job: Job, device: Elsewhere, counted: int) -> Cost:
         step = Stepper(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
         at.deal(ALONE)
         device.reset()
-        for patch, gradient in sight.gradients(canvas, map(step.announced, at.left), sweep, step.visits):
+        for patch, gradient in sight.gradients(canvas, step.announced(at.left), sweep, step.visits):
             step.take(patch, gradient)
         at.gather(ALONE)
         step.finish()

@@ -14,6 +14,8 @@ from tilestyle.canvas.canvas import Canvas
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.content import Content
 from tilestyle.losses.level import measured_every
+from tilestyle.losses.planes import content_plane
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.style_targets import cotangents, target
 from tilestyle.optim.adam import Adam
 from tilestyle.planning.job import Job
@@ -32,10 +34,10 @@ def parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, float]:
         return window[None].to(network.device, network.dtype)
 
     features = network.features(shown(), job.weights.style_layers)
-    goals = job.style_moments(level)[0]
+    goals = style_moments(job, level)[0]
     targets = {layer: target(moments, job.config) for layer, moments in goals.items()}
     sent = {layer: one.to(network.device, network.dtype) for layer, one in cotangents(targets, goals).items()}
-    plane = job.content_plane(level)
+    plane = content_plane(job, level)
     gradient = torch.zeros(3, patch.read.height, patch.read.width, device=canvas.pixels.device)
     field = max(network.layers[layer].receptive_field for layer in job.octaves(level)[1].values())
     every = measured_every(job.side, field, late=False)

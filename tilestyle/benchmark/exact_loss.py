@@ -10,6 +10,8 @@ from torch import Tensor
 from tilestyle.canvas.canvas import read
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import Draw
+from tilestyle.losses.planes import content_plane
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.planning.job import Job
 from tilestyle.reference.untiled_losses import content_loss, style_loss, whole_moments
 
@@ -34,7 +36,7 @@ def placed_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
 def _losses(job: Job, pixels: Tensor, places: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """Means of style and content, the canvas moved by each of these (down, right) on its torus."""
     level = job.levels[-1]
-    goal, content = job.style_moments(level)[0], job.content_plane(level)
+    goal, content = style_moments(job, level)[0], content_plane(job, level)
     style, kept = 0.0, 0.0
     for top, left in places:
         box = Box(top, left, level.extent.height, level.extent.width)

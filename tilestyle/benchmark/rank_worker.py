@@ -25,6 +25,7 @@ from tilestyle.benchmark.workload import Scene
 from tilestyle.devices.timer import now
 from tilestyle.devices.torch_state import isolated
 from tilestyle.distributed import Ranks, joined
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.style_targets import cotangents, target
 from tilestyle.optim.loop import optimise
 from tilestyle.optim.state import Standing
@@ -73,7 +74,7 @@ def measured(ranks: Ranks, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _distances(job: Job) -> float:
     """Seconds of what every rank computes alike in a sweep, however many there are."""
-    (found,) = job.style_moments(job.levels[0])  # of one region
+    (found,) = style_moments(job, job.levels[0])  # of one region
     goals = {layer: target(moments, job.config) for layer, moments in found.items()}
     return _typical(lambda: cotangents(goals, found), time.process_time)
 

@@ -18,6 +18,7 @@ from tilestyle.canvas.storage import touched
 from tilestyle.devices.transfer import widest
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, pieces
+from tilestyle.losses.stateful import Stateful
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 
@@ -63,7 +64,7 @@ def shared_out(residual: Tensor, axis: int, pixels: range, factor: int) -> Tenso
     return torch.lerp(near, far, share)
 
 
-class Anchored:
+class Anchored(Stateful):
     """A level's anchor. Costs 12 / factor^2 bytes a canvas pixel, twice where the factor is above 1.
 
     On a level that is no whole multiple of the anchor, the anchor is resampled to the level and averaged there;
@@ -148,14 +149,13 @@ class Anchored:
         touched(found, goal)
         return found if self.trust is None else found * self.trust[:, inside, beside]
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the statistics as tensors by name."""
         state = {"loss": torch.tensor(self._loss, dtype=torch.float64)}
         return state if self._residual is None else {**state, "residual": self._residual}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         self._loss = float(state["loss"])
         if "residual" in state:
             self._residual = state["residual"].to(self.goal.device)

@@ -10,6 +10,7 @@ from torch import Tensor
 from tilestyle.canvas.regions import Places, Regions
 from tilestyle.distributed import Ranks
 from tilestyle.geometry.boxes import Patch
+from tilestyle.losses.objective import StyleTerm
 from tilestyle.losses.running_moments import Pulled
 from tilestyle.losses.style_global import Global
 from tilestyle.networks.base import inner
@@ -23,7 +24,7 @@ from tilestyle.stats.autocorrelation import (
 )
 
 
-class Arrangement:
+class Arrangement(StyleTerm):
     """Autocorrelations of the canvas, or of each of its regions, against those of its style; one sweep old.
 
     A pair of cells is as much of a region as the product of what both are. The term is the sum of the regions'
@@ -54,9 +55,8 @@ class Arrangement:
             for targets in self._targets
         ]
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the statistics as tensors by name."""
         parts: Mapping[str, Sequence[Mapping[str, Autocorrelation | Slopes | AutocorrelationSum]]] = {
             "seen": self._seen,
             "slopes": self._slopes,
@@ -75,8 +75,8 @@ class Arrangement:
             state["value"] = torch.tensor(self._value, dtype=torch.float64)
         return state
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         device = self._layers.network.device
         self._exact = bool(state["exact"])
         self._value = float(state["value"]) if "value" in state else None
@@ -136,18 +136,18 @@ class Arrangement:
         self._exact = True
         self._begin()
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted."""
-        if ranks.count == 1:
+    def all_reduce(self, comm: Ranks) -> None:
+        """Add up the sums over all processes."""
+        if comm.count == 1:
             return
         for sums in self._sums:
             for total in sums.values():
                 total.begin()
                 for part in total.state.values():
-                    ranks.add(part)
+                    comm.add(part)
 
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
+    def reset_sums(self) -> None:
+        """Forget the sums since the last sweep."""
         self._value = None
         self._begin()
 
@@ -205,22 +205,15 @@ class Arrangement:
             yield region, None if weights is None else inner(weights[None, None], patch.cells(stride))[0, 0]
 
 
-class Together:
-    """A style term of moments and one of autocorrelations as one: their sum."""
+class Together(StyleTerm):
+    """A style loss of moments plus one of autocorrelations."""
 
     def __init__(self, moments: Global, arrangement: Arrangement) -> None:
         self._terms: Mapping[str, Global | Arrangement] = {"moments": moments, "arrangement": arrangement}
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that they have seen of the canvas, as tensors by name, to be stored."""
-        return {f"{part} {name}": x for part, term in self._terms.items() for name, x in term.state.items()}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
-        for part, term in self._terms.items():
-            mark = f"{part} "
-            term.restore({k.removeprefix(mark): seen for k, seen in state.items() if k.startswith(mark)})
+    def parts(self) -> Mapping[str, StyleTerm]:
+        """Return both losses."""
+        return self._terms
 
     @property
     def ready(self) -> bool:
@@ -244,16 +237,6 @@ class Together:
         """Take what was measured since the last sweep as exact."""
         for term in self._terms.values():
             term.correct(lasting=lasting)
-
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted."""
-        for term in self._terms.values():
-            term.pool(ranks)
-
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
-        for term in self._terms.values():
-            term.leave()
 
     def turn(self, memory: float, lead: float) -> float:
         """End a sweep; answers the term."""

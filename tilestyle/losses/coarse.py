@@ -17,11 +17,12 @@ from tilestyle.geometry.sampling import LAP, Around, covering
 from tilestyle.geometry.sharding import dealt
 from tilestyle.losses.objective import Objective, Terms
 from tilestyle.losses.scale_objective import Look, View, turned
+from tilestyle.losses.stateful import Stateful
 from tilestyle.planning.job import Goal, Job
 from tilestyle.planning.schedule import Level
 
 
-class Coarse:
+class Coarse(Stateful):
     """The layers that a network can see on the canvas reduced by `factor`.
 
     A patch of the same pixels shows factor x factor times as much canvas there, so that cells which look far
@@ -87,19 +88,20 @@ class Coarse:
         touched(gradient)
         return gradient
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
-        kept = {
+    def parts(self) -> Mapping[str, Stateful]:
+        """Return the objective of the layers; its state has no prefix."""
+        return {"": self.objective}
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the gradient of the sweep and where it lies."""
+        return {
             "gradient": self._gradient,
             "corner": torch.tensor(self._corner),
             "alone": torch.tensor(self._alone),
         }
-        return self._view.objective.state | kept
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
-        self._view.objective.restore(state)
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         top, left = state["corner"].tolist()
         self._corner = top, left
         self._alone = bool(state["alone"])

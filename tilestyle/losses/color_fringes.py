@@ -9,6 +9,7 @@ from torch import Tensor
 from tilestyle.canvas.canvas import ROWS, resized
 from tilestyle.canvas.storage import touched
 from tilestyle.geometry.boxes import shrunk
+from tilestyle.losses.style_statistics import style_side
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level, is_finishing
 from tilestyle.stats.color_fringes import fringes_gradient, roughness
@@ -46,7 +47,7 @@ def usual_roughness(job: Job, level: Level) -> float | None:
     found = []
     for style in job.styles:
         height, width = style.picture.shape[1:]
-        size = shrunk(height, width, job.style_side(style, level, 1))
+        size = shrunk(height, width, style_side(job, style, level, 1))
         plane = resized(style.picture, size, store=job.beside)
         total, count = 0.0, 0
         for top in range(0, size.height, ROWS):

@@ -17,7 +17,9 @@ from tilestyle.canvas.storage import touched
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.sampling import overlapping
 from tilestyle.losses.objective import Terms
+from tilestyle.losses.planes import content_plane, region_weights
 from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.style_statistics import style_arrangement, style_moments
 from tilestyle.losses.total_variation import total_variation_gradient, variation_sum
 from tilestyle.networks.base import exact_halo
 from tilestyle.planning.job import Goal, Job
@@ -31,10 +33,10 @@ class Exact:
         self._weights = job.weights
         self._content_weight = job.weights.content
         self._extent = level.extent
-        self._regions = job.regions(level)
-        moments = job.style_moments(level)
-        arrangement = job.style_arrangement(level, 1, moments)
-        goal = Goal(moments, job.content_plane(level), self._regions, arrangement)
+        self._regions = region_weights(job, level)
+        moments = style_moments(job, level)
+        arrangement = style_arrangement(job, level, 1, moments)
+        goal = Goal(moments, content_plane(job, level), self._regions, arrangement)
         self._octaves = [
             Octave(job, level, goal, factor, names) for factor, names in job.octaves(level).items()
         ]

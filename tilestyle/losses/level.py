@@ -21,7 +21,10 @@ from tilestyle.losses.anchor import Anchored
 from tilestyle.losses.coarse import Coarse
 from tilestyle.losses.color_fringes import Finish
 from tilestyle.losses.objective import Objective, Terms
+from tilestyle.losses.planes import content_plane, region_weights
 from tilestyle.losses.scale_objective import Look, View, turned
+from tilestyle.losses.stateful import Stateful
+from tilestyle.losses.style_statistics import style_arrangement, style_moments
 from tilestyle.planning.job import Goal, Job
 from tilestyle.planning.schedule import Level, lead
 
@@ -54,18 +57,18 @@ class _Sweep:
     number: int
 
 
-class Sight:
+class Sight(Stateful):
     """The views of one level: of patches at every scale drawn, and of coarse layers from afar."""
 
     def __init__(self, job: Job, level: Level, state: Mapping[str, Tensor] | None = None) -> None:
         """`state` is what an earlier one had seen of this level."""
         self._job = job
         self._level = level
-        self._content = job.content_plane(level)
+        self._content = content_plane(job, level)
         self._views: dict[int, View] = {}
         self._weight = job.weights.content
         self._alone = False
-        self.regions = job.regions(level)
+        self.regions = region_weights(job, level)
         goal = self._goal(1)
         octaves = job.octaves(level)
         self._views[1] = View(job, level, goal, Look(octaves[1]))
@@ -75,60 +78,55 @@ class Sight:
         self._finish = Finish(job, level)
         self._anchor = None if job.anchor is None else Anchored(job, level, job.anchor)
         if state:
-            self._restore(state)
+            self.load_state_dict(state)
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that has been seen of the canvas, as tensors by name, to be stored between two patches."""
-        seen = {f"view {scale}": view.objective.state for scale, view in self._views.items()}
-        seen |= {f"coarse {index}": coarse.state for index, coarse in enumerate(self._coarse)}
-        if self._anchor:
-            seen["anchor 0"] = self._anchor.state
-        seen["sweep 0"] = {"alone": torch.tensor(self._alone)}
-        return {f"{part} {name}": tensor for part, state in seen.items() for name, tensor in state.items()}
+    def parts(self) -> Mapping[str, Stateful]:
+        """Return the objectives of every scale, the coarse layers and the anchor."""
+        parts: dict[str, Stateful] = {f"view {scale}": view.objective for scale, view in self._views.items()}
+        parts |= {f"coarse {index}": coarse for index, coarse in enumerate(self._coarse)}
+        return parts | ({"anchor 0": self._anchor} if self._anchor else {})
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return whether one patch is the whole canvas in this sweep."""
+        return {"sweep 0 alone": torch.tensor(self._alone)}
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`, and make the objectives of the scales that the state has."""
+        self._alone = bool(state["sweep 0 alone"])
+        for scale in sorted({int(name.split(" ")[1]) for name in state if name.startswith("view ")}):
+            self.view(scale)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state_dict` returned; of several processes, the first keeps the sums."""
+        super().load_state_dict(state)
+        if not self._job.ranks.first:
+            self.reset_sums()
+        self._job.ranks.meet()
 
     @property
     def remembered(self) -> dict[str, Tensor]:
-        """A copy of `state` between two sweeps, to go back to.
+        """A copy of `state_dict()` between two sweeps, to go back to.
 
         The gradients of coarse layers are not copied, being as large as the canvas at their scale: they are
         computed anew before they are used.
         """
         return {
             name: tensor if name.endswith(" gradient") else tensor.to("cpu", copy=True)
-            for name, tensor in self.state.items()
+            for name, tensor in self.state_dict().items()
         }
 
     def gather(self) -> None:
         """Let what all ranks have counted in this sweep be the first one's."""
         ranks = self._job.ranks
-        for objective in self._objectives if ranks.count > 1 else []:
-            objective.pool(ranks)
+        if ranks.count > 1:
+            self.all_reduce(ranks)
             if not ranks.first:
-                objective.leave()
+                self.reset_sums()
 
     @property
     def _objectives(self) -> list[Objective]:
         views = [self._views[scale].objective for scale in sorted(self._views)]
         return views + [coarse.objective for coarse in self._coarse]
-
-    def _restore(self, state: Mapping[str, Tensor]) -> None:
-        parts: dict[tuple[str, int], dict[str, Tensor]] = {}
-        for key, tensor in state.items():
-            part, number, name = key.split(" ", 2)
-            parts.setdefault((part, int(number)), {})[name] = tensor
-        self._alone = bool(parts.pop(("sweep", 0))["alone"])
-        if self._anchor:
-            self._anchor.restore(parts.pop(("anchor", 0)))
-        for (part, index), seen in parts.items():
-            if part == "view":
-                self.view(index).objective.restore(seen)
-            else:
-                self._coarse[index].restore(seen)
-        if not self._job.ranks.first:  # what has been counted is the first one's
-            for objective in self._objectives:
-                objective.leave()
-        self._job.ranks.meet()
 
     def weigh(self, content: float) -> None:
         """Give the content another weight from now on."""
@@ -147,8 +145,8 @@ class Sight:
 
     def _goal(self, scale: int) -> Goal:
         """What patches of a scale are drawn to."""
-        moments = self._job.style_moments(self._level, scale)
-        arrangement = self._job.style_arrangement(self._level, scale, moments)
+        moments = style_moments(self._job, self._level, scale)
+        arrangement = style_arrangement(self._job, self._level, scale, moments)
         return Goal(moments, self._content, self.regions, arrangement)
 
     def prepare(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from tilestyle.geometry.boxes import Box, Extent, Patch
 from tilestyle.geometry.rng import Draw
 from tilestyle.losses.content import Content
 from tilestyle.losses.palette import PaletteTerm
+from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
 from tilestyle.networks.base import FeatureNetwork, inner
 from tilestyle.planning.loss_weights import Weights
@@ -44,40 +46,41 @@ class Terms:
         )
 
 
-class StyleTerm(Protocol):
-    """What draws the features of a level to a style (style_global.Global, style_local.Local)."""
+class StyleTerm(Stateful, ABC):
+    """A style loss: what matches the features of a level to those of the style (style_global, style_local)."""
 
     @property
+    @abstractmethod
     def ready(self) -> bool:
-        """Whether there is something of an earlier sweep to work with."""
+        """Whether there are statistics of an earlier sweep to work with."""
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
-
+    @abstractmethod
     def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
-        """Count the moments of a patch in."""
+        """Add the moments of a patch to the sums."""
 
+    @abstractmethod
     def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
-        """Count a patch in; its gradients, times the canvas's pixels, at every cell of each layer."""
+        """Add a patch to the sums; return its gradients at every cell of each layer.
 
+        Args:
+            features: Of the style layers, [1, C, h, w] each.
+            patch: What they are features of.
+            alone: Whether the patch is the whole canvas: then its own moments make the gradient.
+
+        Returns:
+            Gradients of the loss times the number of canvas pixels, shaped like the features.
+        """
+
+    @abstractmethod
     def correct(self, *, lasting: bool) -> None:
-        """Take what was measured since the last sweep as the exact moments of the canvas."""
+        """Take the sums since the last sweep as exact moments of the canvas (Objective.correct)."""
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted since the last sweep or measurement."""
-
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
-
+    @abstractmethod
     def turn(self, memory: float, lead: float) -> float:
-        """End a sweep, with `memory` and `lead` as Objective.turn has them; answers the term."""
+        """End a sweep, with `memory` and `lead` as Objective.turn has them; return the loss."""
 
 
-class Objective:
+class Objective(Stateful):
     """Style against moments one sweep old, content and smoothness here and now.
 
     Gradients are those of the loss times the number of canvas pixels: of order one at any resolution,
@@ -108,36 +111,30 @@ class Objective:
         """Give the content another weight from now on."""
         self._content_weight = content
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted since the last sweep or measurement: then all have the same."""
-        self._style.pool(ranks)
-        if self.palette:
-            self.palette.pool(ranks)
-        ranks.add(self._losses)
+    def parts(self) -> Mapping[str, Stateful]:
+        """Return the style and palette losses."""
+        return {"style": self._style} | ({"palette": self.palette} if self.palette else {})
 
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
-        self._style.leave()
-        if self.palette:
-            self.palette.leave()
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the sums of the other losses."""
+        return {"losses": self._losses}
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
+        self._losses = state["losses"].to(self._network.device)
+
+    def all_reduce(self, comm: Ranks) -> None:
+        """Add up the sums over all processes: then all have the same."""
+        super().all_reduce(comm)
+        comm.add(self._losses)
+
+    def reset_sums(self) -> None:
+        """Forget the sums since the last sweep."""
+        super().reset_sums()
         self._begin()
 
     def _begin(self) -> None:
         self._losses = torch.zeros(2, device=self._network.device)  # content, tv
-
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
-        parts = {"style": self._style.state, "palette": self.palette.state if self.palette else {}}
-        seen = {f"{part} {name}": tensor for part, state in parts.items() for name, tensor in state.items()}
-        return {"losses": self._losses} | seen
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
-        self._losses = state["losses"].to(self._network.device)
-        self._style.restore(_part(state, "style "))
-        if self.palette:
-            self.palette.restore(_part(state, "palette "))
 
     @property
     def styled(self) -> bool:
@@ -269,11 +266,6 @@ class Objective:
         content, tv = self._losses.tolist()
         self._begin()
         return Terms(style, content, tv, palette=self.palette.turn(memory) if self.palette else 0.0)
-
-
-def _part(state: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
-    """What of a state is named by this mark, without it."""
-    return {name.removeprefix(mark): tensor for name, tensor in state.items() if name.startswith(mark)}
 
 
 @dataclass(frozen=True)

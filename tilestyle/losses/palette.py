@@ -16,6 +16,7 @@ from tilestyle.canvas.regions import Places, Regions
 from tilestyle.devices.transfer import sent
 from tilestyle.distributed import Ranks
 from tilestyle.geometry.boxes import Patch
+from tilestyle.losses.stateful import Stateful
 from tilestyle.networks.base import inner
 from tilestyle.stats.color_histograms import Colours, add_shown
 from tilestyle.stats.sliced_wasserstein import (
@@ -44,7 +45,7 @@ class Drawn:
     device: torch.device
 
 
-class PaletteTerm:
+class PaletteTerm(Stateful):
     """Histograms of the canvas, and the maps that take them to the style's."""
 
     def __init__(self, drawn: Drawn) -> None:
@@ -66,14 +67,13 @@ class PaletteTerm:
         """Whether there are histograms of an earlier sweep to work with."""
         return bool(self._maps)
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the statistics as tensors by name."""
         seen = {f"seen {region} {scale}": torch.from_numpy(x) for (region, scale), x in self._seen.items()}
         return {"counts": self._counts, **seen}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         self._begin()
         self._counts += state["counts"].to(self._counts)
         seen: dict[tuple[int, int], Shares] = {}
@@ -140,12 +140,12 @@ class PaletteTerm:
             ]
             colours.count(self._counts[region], boxes, weights or None)
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted."""
-        ranks.add(self._counts)
+    def all_reduce(self, comm: Ranks) -> None:
+        """Add up the sums over all processes."""
+        comm.add(self._counts)
 
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
+    def reset_sums(self) -> None:
+        """Forget the sums since the last sweep."""
         self._begin()
 
     def correct(self) -> None:

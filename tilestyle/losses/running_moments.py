@@ -11,6 +11,7 @@ from torch import Tensor
 from tilestyle.devices.transfer import matrix_device
 from tilestyle.distributed import Ranks
 from tilestyle.errors import DivergedError
+from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.style_targets import Target, cotangents
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.stats.bias_correction import Correction
@@ -33,7 +34,7 @@ class Pulled:
         return cotangent.scaled(self.factors[layer]).to(self.network.device, self.network.dtype)
 
 
-class Pull:
+class Pull(Stateful):
     """Moments of one part of the canvas, one sweep old, against a target for each layer."""
 
     def __init__(self, targets: Mapping[str, Target], layers: Pulled) -> None:
@@ -71,9 +72,8 @@ class Pull:
         """Those of the canvas that cotangents are of."""
         return self._moments
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the statistics as tensors by name."""
         parts: dict[str, Mapping[str, Moments | Cotangent | Correction | MomentSum]] = {
             "moments": self._moments,
             "leads": self._leads,
@@ -88,8 +88,8 @@ class Pull:
             for name, tensor in seen.state.items()
         }
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         parts: dict[str, dict[str, dict[str, Tensor]]] = {}
         device = self._layers.network.device
         matrices = matrix_device(device)
@@ -115,14 +115,14 @@ class Pull:
         """Gradient of the term, times the canvas's pixels, at every cell; None before anything is known."""
         return self._sent[layer].at(features) if layer in self._sent else None
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted."""
+    def all_reduce(self, comm: Ranks) -> None:
+        """Add up the sums over all processes."""
         network = self._layers.network
         channels = {layer: network.layers[layer].channels for layer in self._sums}
-        pooled(self._sums, channels, network.device, ranks)
+        pooled(self._sums, channels, network.device, comm)
 
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
+    def reset_sums(self) -> None:
+        """Forget the sums since the last sweep."""
         self._begin()
 
     def correct(self, *, lasting: bool) -> None:

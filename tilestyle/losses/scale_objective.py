@@ -24,6 +24,7 @@ from tilestyle.losses.palette import Drawn, PaletteTerm
 from tilestyle.losses.running_moments import Pulled
 from tilestyle.losses.style_global import Global
 from tilestyle.losses.style_local import Local
+from tilestyle.losses.style_statistics import style_palettes, style_windows
 from tilestyle.losses.style_targets import target
 from tilestyle.networks.base import exact_halo, measuring_halo
 from tilestyle.planning.job import Goal, Job
@@ -103,7 +104,7 @@ class View:
 
         layers = pulled(weights.style_layers)
         if job.config.locality:
-            return Local(goal.styles[0], job.windows(level, scale), layers, job.config)
+            return Local(goal.styles[0], style_windows(job, level, scale), layers, job.config)
         targets = [
             {
                 name: target(style[layer], job.config, job.faint.get(layer, TINY))
@@ -126,7 +127,7 @@ class View:
         """What draws all of the canvas to the styles' colours."""
         if not weight:
             return None
-        goals = job.style_palettes(level, self._look.scale)
+        goals = style_palettes(job, level, self._look.scale)
         absolute = job.config.normalise is Normalise.ABSOLUTE
         energies = [3.0 if absolute else max(energy_of(found[1]), FAINT) for found in goals]
         return PaletteTerm(Drawn(weight, goals, energies, goal.regions, job.network.device))
@@ -162,7 +163,7 @@ class View:
         patches = covering(self._extent, side, self.unit, draw, self._look.scale, around)
         for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
             self.objective.measure(self.shown(canvas, patch), patch)
-        self.objective.pool(self._ranks)
+        self.objective.all_reduce(self._ranks)
         self.objective.correct(lasting=lasting)
 
 
@@ -171,7 +172,7 @@ def turned(
 ) -> Terms:
     """End a sweep of an objective for all ranks; what one saw `alone` in one patch, it has turned alone."""
     if not alone:
-        objective.pool(ranks)
+        objective.all_reduce(ranks)
     elif not ranks.first:
         return Terms(0.0, 0.0, 0.0)
     return objective.turn(memory, lead)

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.regions import Places, Regions
-from tilestyle.distributed import Ranks
 from tilestyle.geometry.boxes import Patch
+from tilestyle.losses.objective import StyleTerm
 from tilestyle.losses.running_moments import Pull, Pulled
 from tilestyle.losses.style_targets import Target
 from tilestyle.networks.base import inner
 
 
-class Global:
+class Global(StyleTerm):
     """The style term of the whole canvas, or of each of its regions: against moments one sweep old."""
 
     def __init__(
@@ -34,24 +34,17 @@ class Global:
         self._pulls = [Pull(wanted, layers) for wanted in targets]
         self._value: float | None = None  # once it is known
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
-        state = {
-            f"{region} {name}": tensor
-            for region, pull in enumerate(self._pulls)
-            for name, tensor in pull.state.items()
-        }
-        if self._value is not None:
-            state["value"] = torch.tensor(self._value, dtype=torch.float64)
-        return state
+    def parts(self) -> Mapping[str, Pull]:
+        """Return the losses of the regions, by number."""
+        return {str(region): pull for region, pull in enumerate(self._pulls)}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the value of the sweep, once it is known."""
+        return {} if self._value is None else {"value": torch.tensor(self._value, dtype=torch.float64)}
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         self._value = float(state["value"]) if "value" in state else None
-        for region, pull in enumerate(self._pulls):
-            mark = f"{region} "
-            pull.restore({k.removeprefix(mark): seen for k, seen in state.items() if k.startswith(mark)})
 
     @property
     def ready(self) -> bool:
@@ -75,16 +68,10 @@ class Global:
         for pull in self._pulls:
             pull.correct(lasting=lasting)
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted."""
-        for pull in self._pulls:
-            pull.pool(ranks)
-
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
+    def reset_sums(self) -> None:
+        """Forget the sums since the last sweep."""
         self._value = None
-        for pull in self._pulls:
-            pull.leave()
+        super().reset_sums()
 
     def turn(self, memory: float, lead: float) -> float:
         """End a sweep, with `memory` and `lead` as Pull.turn has them; answers the term."""

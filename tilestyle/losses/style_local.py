@@ -22,7 +22,9 @@ from tilestyle.devices.threads import abreast
 from tilestyle.devices.transfer import matrix_device
 from tilestyle.distributed import Ranks
 from tilestyle.geometry.boxes import Patch
+from tilestyle.losses.objective import StyleTerm
 from tilestyle.losses.running_moments import Pull, Pulled, check_finite
+from tilestyle.losses.stateful import prefixed, unprefixed
 from tilestyle.losses.style_targets import Target, target
 from tilestyle.networks.base import inner
 from tilestyle.planning.style_windows import Windows
@@ -30,7 +32,7 @@ from tilestyle.stats.distances import TINY, Cotangent
 from tilestyle.stats.moments import Moments, MomentSum, combined
 
 
-class Local:
+class Local(StyleTerm):
     """The style term of patches by themselves, mixed with that of the whole canvas."""
 
     def __init__(
@@ -54,30 +56,28 @@ class Local:
         self._sums: dict[str, Cotangent] = {}  # of this one, times the patches' shares of the canvas
         self._seen = 0.0  # of the canvas
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that it has seen of the canvas, as tensors by name, to be stored."""
-        state = {f"whole {name}": tensor for name, tensor in self._whole.state.items()}
-        state["seen"] = torch.tensor(self._seen, dtype=torch.float64)
-        for part, cotangents in (("means", self._means), ("sums", self._sums)):
+    def parts(self) -> Mapping[str, Pull]:
+        """Return the loss of the whole canvas."""
+        return {"whole": self._whole}
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the cotangents summed over patches, and their mean over the last sweep."""
+        state = {"seen": torch.tensor(self._seen, dtype=torch.float64)}
+        for prefix, cotangents in (("means", self._means), ("sums", self._sums)):
             for layer, cotangent in cotangents.items():
-                state |= {f"{part} {layer} {name}": tensor for name, tensor in cotangent.state.items()}
+                state |= prefixed(f"{prefix} {layer}", cotangent.state)
         return state
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `own_state`."""
         self._seen = float(state["seen"])
         device = matrix_device(self._layers.network.device)
-        whole = {
-            key.removeprefix("whole "): tensor for key, tensor in state.items() if key.startswith("whole ")
-        }
-        self._whole.restore(whole)
-        for part, cotangents in (("means", self._means), ("sums", self._sums)):
+        for prefix, cotangents in (("means", self._means), ("sums", self._sums)):
             for layer in self._layers.weights:
-                mark = f"{part} {layer} "
-                kept = {k.removeprefix(mark): x.to(device) for k, x in state.items() if k.startswith(mark)}
-                if kept:
-                    cotangents[layer] = Cotangent.of_state(kept)
+                stored = unprefixed(f"{prefix} {layer}", state)
+                if stored:
+                    on_device = {name: tensor.to(device) for name, tensor in stored.items()}
+                    cotangents[layer] = Cotangent.of_state(on_device)
 
     @property
     def ready(self) -> bool:
@@ -153,11 +153,11 @@ class Local:
         """Take what was measured since the last sweep as the exact moments of the canvas (Pull.correct)."""
         self._whole.correct(lasting=lasting)
 
-    def pool(self, ranks: Ranks) -> None:
-        """Take in what other ranks have counted."""
-        if ranks.count == 1:
+    def all_reduce(self, comm: Ranks) -> None:
+        """Add up the sums over all processes."""
+        if comm.count == 1:
             return
-        self._whole.pool(ranks)
+        super().all_reduce(comm)
         for layer in self._layers.weights:
             count = self._layers.network.layers[layer].channels
             device = matrix_device(self._layers.network.device)
@@ -165,17 +165,17 @@ class Local:
             if layer in self._sums:
                 one = self._sums[layer]
                 flat = torch.cat([flat.new_tensor([one.value]), one.offset, one.matrix.flatten()])
-            ranks.add(flat)
+            comm.add(flat)
             self._sums[layer] = Cotangent(
                 float(flat[0]), flat[1 + count :].reshape(count, count), flat[1 : 1 + count]
             )
         seen = torch.tensor([self._seen], dtype=torch.float64)
-        ranks.add(seen)
+        comm.add(seen)
         self._seen = float(seen)
 
-    def leave(self) -> None:
-        """Leave to another rank what has been counted."""
-        self._whole.leave()
+    def reset_sums(self) -> None:
+        """Forget the sums since the last sweep."""
+        super().reset_sums()
         self._begin()
 
     def turn(self, memory: float, lead: float) -> float:

@@ -19,13 +19,14 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.devices.torch_state import isolated
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
-from tilestyle.motion.repeated_job import RepeatedJob, finished
+from tilestyle.motion.repeated_job import finished, step_job, with_style_cache
 from tilestyle.motion.series import Series, pixels_of, series
 from tilestyle.pipeline.api import identity
 from tilestyle.pipeline.events import Observer
 from tilestyle.pipeline.observers import guarded
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.inputs import digest
+from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import check_held
 from tilestyle.planning.schedule import picture_size
 
@@ -71,13 +72,13 @@ def drift(
         first = sized(pixels_of(Path(start)), config.size)
         size = first.shape[1], first.shape[2]
         config = replace(config, size=size, coarsest=max(1, max(size) // 2))
-        jobs: dict[int, RepeatedJob] = {}
+        jobs: dict[int, Job] = {}
         while done.count < cycles * len(styles):
             turn = done.count % len(styles)
             last = done.last() if done.count else first
             if turn not in jobs:
-                jobs[turn] = RepeatedJob.of(prepare(styles[turn], config, last))
-            found = finished(jobs[turn].step(done.count, last, content=last), watch.observer, watch.stop)
+                jobs[turn] = with_style_cache(prepare(styles[turn], config, last))
+            found = finished(step_job(jobs[turn], done.count, last, content=last), watch.observer, watch.stop)
             if found is None:
                 break
             picture, terms = found

@@ -1,9 +1,9 @@
-"""One style again and again: a job whose pictures change, and whose style is looked at once."""
+"""Jobs of a series: their pictures change, and their styles are measured once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -14,44 +14,27 @@ from tilestyle.pipeline.events import Event, Observer, SweepDone
 from tilestyle.pipeline.observers import guarded
 from tilestyle.pipeline.run import run
 from tilestyle.planning.job import Job
-from tilestyle.planning.schedule import Level
-from tilestyle.stats.moments import Moments
-from tilestyle.stats.sliced_wasserstein import Shares
 
 # Seeds of one step's render and the next: far apart, so that patches fall elsewhere.
 STRIDE = 1_000_003
 
 
-@dataclass(frozen=True)
-class RepeatedJob(Job):
-    """A job that remembers the moments of its style, also when it is replaced by one with other pictures."""
+def with_style_cache(job: Job) -> Job:
+    """Return the job with a cache of what is measured of its styles, shared by the jobs made of it."""
+    return replace(job, style_cache={})
 
-    known: dict[tuple[Level, int], list[dict[str, Moments]]] = field(default_factory=dict)
-    palettes: dict[tuple[Level, int], list[dict[int, Shares]]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, job: Job) -> RepeatedJob:
-        """The job, with nothing known yet."""
-        return cls(**vars(job))
+def step_job(job: Job, number: int, start: Tensor, **pictures: Any) -> Job:
+    """Return the job of one step of a series.
 
-    def style_moments(self, level: Level, scale: int = 1) -> list[dict[str, Moments]]:
-        """Moments of the styles as seen from a level at a scale, mixed for each region."""
-        key = level, scale
-        if key not in self.known:
-            self.known[key] = super().style_moments(level, scale)
-        return self.known[key]
-
-    def style_palettes(self, level: Level, scale: int = 1) -> list[dict[int, Shares]]:
-        """Colours of the styles as seen from a level at a scale, mixed for each region."""
-        key = level, scale
-        if key not in self.palettes:
-            self.palettes[key] = super().style_palettes(level, scale)
-        return self.palettes[key]
-
-    def step(self, number: int, start: Tensor, **pictures: Any) -> RepeatedJob:
-        """The job of a step that begins with `start` [3, h, w]; `pictures` are other fields of it."""
-        seed = (self.config.seed + STRIDE * number) % 2**63
-        return replace(self, config=replace(self.config, seed=seed), init=start, alpha=None, **pictures)
+    Args:
+        job: The job of another step.
+        number: Of the step; it decides where patches fall.
+        start: Pixels [3, h, w] that the step begins with.
+        **pictures: Other fields of the job that differ in this step.
+    """
+    seed = (job.config.seed + STRIDE * number) % 2**63
+    return replace(job, config=replace(job.config, seed=seed), init=start, alpha=None, **pictures)
 
 
 def finished(

@@ -30,11 +30,12 @@ from tilestyle.motion.optical_flow import (
     visible,
 )
 from tilestyle.motion.raft import raft
-from tilestyle.motion.repeated_job import RepeatedJob, finished
+from tilestyle.motion.repeated_job import finished, step_job, with_style_cache
 from tilestyle.motion.series import Row, Series, series
 from tilestyle.pipeline.api import identity
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.inputs import digest
+from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import find_device
 
 # Of the colours' squares, added where a frame has too few of them to say how they map.
@@ -121,18 +122,18 @@ class Jobs:
         self._style = style
         self._config = config
         self._video = video
-        self._next: RepeatedJob | None = None
+        self._next: Job | None = None
 
     def hold(self, weight: float) -> None:
         """Give the content of all other frames the weight that the first came to."""
         self._config = replace(self._config, content_weight=weight)
 
-    def of(self, number: int, now: Tensor, motion: Motion | None, last: Tensor | None) -> RepeatedJob:
+    def of(self, number: int, now: Tensor, motion: Motion | None, last: Tensor | None) -> Job:
         """The job of a frame [3, h, w]; `last` is the picture that was made of the one before."""
         size = now.shape[1], now.shape[2]
         config = replace(self._config, size=size)
         if motion is None or last is None:
-            return RepeatedJob.of(prepare(self._style, config, now)).step(number, now)
+            return step_job(with_style_cache(prepare(self._style, config, now)), number, now)
         carried, trust = motion.carried(last), torch.from_numpy(motion.trust)[None]
         if self._next is None:
             video = self._video
@@ -144,10 +145,10 @@ class Jobs:
                 anchor_weight=video.anchor_weight,
                 anchor=carried,
             )
-            self._next = RepeatedJob.of(prepare(self._style, config, now))
+            self._next = with_style_cache(prepare(self._style, config, now))
         new = imagined(motion.before, last, now, motion)
         start = new + torch.from_numpy(motion.visible) * (carried - new)
-        return self._next.step(number, start, content=now, anchor=carried, trust=trust)
+        return step_job(self._next, number, start, content=now, anchor=carried, trust=trust)
 
 
 def imagined(before: Tensor, last: Tensor, now: Tensor, motion: Motion) -> Tensor:

@@ -18,7 +18,7 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.devices.torch_state import isolated
 from tilestyle.motion import zoom_path
 from tilestyle.motion.drift import PathLike, Watch, sized
-from tilestyle.motion.repeated_job import RepeatedJob, finished
+from tilestyle.motion.repeated_job import finished, step_job, with_style_cache
 from tilestyle.motion.series import Series, pixels_of, series
 from tilestyle.pipeline.api import identity, texture
 from tilestyle.pipeline.prepare import prepare
@@ -45,13 +45,13 @@ def zoom(
         first = None if start is None else sized(pixels_of(Path(start)), config.size)
         size = picture_size(config.size, None) if first is None else (first.shape[1], first.shape[2])
         config = replace(config, size=size, coarsest=max(size))
-        job = RepeatedJob.of(prepare(style, config))
+        job = with_style_cache(prepare(style, config))
         while done.count < path.steps:
             if done.count:
                 first = path.beginning(done)
             elif first is None:
                 first = textured(style, config, watch)
-            found = finished(job.step(done.count, first), watch.observer, watch.stop)
+            found = finished(step_job(job, done.count, first), watch.observer, watch.stop)
             if found is None:
                 break
             picture, terms = found

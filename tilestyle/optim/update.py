@@ -69,11 +69,12 @@ class Stepper:
             return None
         return Visits(self._canvas, device, self._adam, self._rate, styled)
 
-    def announced(self, patch: Patch) -> Patch:
-        """The patch: it is going to be taken."""
-        if self._blend is None:
-            self._keeper.guard(self._canvas, patch.parts[0])
-        return patch
+    def announced(self, patches: Iterable[Patch]) -> Iterator[Patch]:
+        """Iterate over patches that are going to be taken; the checkpointer hears of each before."""
+        for patch in patches:
+            if self._blend is None:
+                self._keeper.guard(self._canvas, patch.parts[0])
+            yield patch
 
     def take(self, patch: Patch, gradient: Tensor) -> None:
         """Take in the gradient [3, height, width] of a patch's read box, or with `visits` what has landed."""

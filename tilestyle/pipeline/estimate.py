@@ -13,6 +13,7 @@ from tilestyle.devices.malloc import release
 from tilestyle.devices.timer import now
 from tilestyle.geometry.sampling import overlapping
 from tilestyle.losses.level import measured_every
+from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.style_targets import target
 from tilestyle.networks.base import exact_halo
 from tilestyle.optim.loop import optimise
@@ -46,7 +47,7 @@ def seconds_for(job: Job) -> float | None:
 def _measured(job: Job) -> float:
     ranks, device = job.ranks.count, job.network.device
     small, job = probe(job), replace(job, store=Memory(job.home))  # of this process alone
-    moments = job.style_moments(small)
+    moments = style_moments(job, small)
     goals = [{k: target(m, job.config) for k, m in found.items()} for found in moments]
     fixed = inf
     for _ in range(2):  # libraries' first time is longer

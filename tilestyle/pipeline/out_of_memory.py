@@ -15,6 +15,7 @@ from tilestyle.devices.staging import forget
 from tilestyle.distributed import ALONE
 from tilestyle.errors import MemoryLimit
 from tilestyle.geometry.boxes import Patch, tiling
+from tilestyle.losses.planes import region_weights
 from tilestyle.optim.loop import LevelObserver, optimise
 from tilestyle.optim.state import Standing, SweepObserver
 from tilestyle.optim.update import Stepper
@@ -135,7 +136,7 @@ def resume(standing: Standing, job: Job) -> None:
     if not left and standing.canvas:
         level = job.levels[standing.level]
         rate = step_size(job.config, level, standing.sweep)
-        Stepper(job, standing.canvas, rate, standing, job.regions(level)).finish()
+        Stepper(job, standing.canvas, rate, standing, region_weights(job, level)).finish()
         standing.turn()
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, resized
+from tilestyle.canvas.canvas import Canvas, fitted, resized
+from tilestyle.canvas.color import tinted
 from tilestyle.canvas.storage import Folder, Store
 from tilestyle.devices.failures import in_one_line
 from tilestyle.devices.malloc import release, trim
@@ -74,7 +75,7 @@ def run(
 
     def look(canvas: Canvas) -> Picture:
         trim()  # what patches used makes room for the copy; what a device keeps for them, the next sweep needs
-        return as_picture(job.coloured(glance(canvas.picture())), job.alpha)
+        return as_picture(_colored(job, glance(canvas.picture())), job.alpha)
 
     def done(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
         taken = clock.sweep()
@@ -106,7 +107,7 @@ def run(
     pixels = canvas.picture()
     del canvas, standing  # with the optimiser's state, before the picture is copied
     if first:
-        pixels = job.finished(pixels)
+        pixels = _finished(job, pixels)
     if checkpoints:
         checkpoints.complete = complete
     picture = as_picture(pixels, job.alpha if first else None, job.beside)
@@ -146,3 +147,15 @@ def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: Store | None 
     if alpha is not None:
         plane = resized(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
     return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)
+
+
+def _finished(job: Job, pixels: Tensor) -> Tensor:
+    """The picture [3, h, w] of a canvas, of any level, as it is to be seen and at its size."""
+    if pixels.shape[1:] != (job.size.height, job.size.width):
+        pixels = fitted(pixels.cpu(), job.size, job.beside, job.levels[-1].extent.repeats)
+    return _colored(job, pixels)
+
+
+def _colored(job: Job, pixels: Tensor) -> Tensor:
+    """The same at the size it has."""
+    return pixels if job.colours is None else tinted(pixels.cpu(), job.colours, job.beside)

@@ -12,9 +12,12 @@ from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Color
 from tilestyle.geometry.rng import Draw
 from tilestyle.losses.color_fringes import WEIGHT, usual_roughness
+from tilestyle.losses.planes import content_plane
+from tilestyle.losses.style_statistics import style_arrangement, style_moments
 from tilestyle.losses.total_variation import total_variation
 from tilestyle.optim.adam import Adam
 from tilestyle.optim.content_weight import Balance
+from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.state import Standing
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import is_finishing, pace, step_size
@@ -68,15 +71,15 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
     """
     canvas, at = None, Standing()
     for level in job.levels:
-        canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, job.start(level))
+        canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, initial_pixels(job, level))
         at.enter(level.index, canvas)
         balance = Balance(job, level, at)
         pixels = canvas.pixels.requires_grad_()
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        goals, content, before, earlier = job.style_moments(level), job.content_plane(level), None, None
-        goal = Goals(goals[0], (job.style_arrangement(level, 1, goals) or [{}])[0])
+        goals, content, before, earlier = style_moments(job, level), content_plane(job, level), None, None
+        goal = Goals(goals[0], (style_arrangement(job, level, 1, goals) or [{}])[0])
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             draw = Draw(job.config.seed, level.index, sweep)

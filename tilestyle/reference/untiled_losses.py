@@ -14,6 +14,7 @@ from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.geometry.rng import Draw
 from tilestyle.losses.anchor import Anchored, disagreement
 from tilestyle.losses.content import LEAST_VARIANCE
+from tilestyle.losses.style_statistics import style_palettes
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 from tilestyle.reference.autograd_distances import (
@@ -113,7 +114,7 @@ def palette_loss(job: Job, level: Level, pixels: Tensor, at: Tensor) -> Tensor:
     Of a canvas [3, H, W] of one region: its slope at `at` is that of the sliced Wasserstein distance, relative
     to the mean square of the style's colours, or a mean over the channels.
     """
-    (goal,) = job.style_palettes(level)
+    (goal,) = style_palettes(job, level)
     losses, axes = [], directions()
     for scale in SCALES:
         seen, cells = (F.avg_pool2d(plane, scale).flatten(1) for plane in (at, pixels))
