@@ -63,7 +63,7 @@ def test_it_costs_no_more_where_the_canvas_is_wide(home: str, vgg: dict[str, Any
     found = cost(home, 300, 16384, patch=512, counted=0, **vgg)
     assert len(found.patches) > 30
     assert found.each <= LAUNCHES
-    assert not [place for place in found.stalls if "content_cache" not in place or home == "device"]
+    assert not [place for place in found.stalls if "losses/content.py" not in place or home == "device"]
 
 
 @pytest.mark.parametrize("home", HOMES)
