@@ -179,7 +179,7 @@ import json
 import sys
 import numpy as np
 import torch
-from tilestyle import resolved
+from tilestyle.planning import resolve
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.devices.peak_memory import Peak
 from tilestyle.pipeline.prepare import prepare
@@ -191,7 +191,7 @@ peak = Peak(torch.device("cpu"))
 settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]), precision="fp32")
 ramp = np.linspace(0, 1, 300, dtype=np.float32)
 if narrow:
-    resolved.load_network = lambda config: random_vgg(config.network, width_divisor=4)
+    resolve.load_network = lambda config: random_vgg(config.network, width_divisor=4)
 more = {
     "plain": {},
     "wavelet": dict(network="wavelet"),
