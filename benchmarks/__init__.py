@@ -1,1 +1,1 @@
-"""Scripts behind every figure in the README and the docs; each prints a table and can keep it as JSON."""
+"""The scripts behind every number in the README and the docs: each prints a table and can save it as JSON."""

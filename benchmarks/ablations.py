@@ -1,7 +1,7 @@
-"""What are the choices worth that the renderer has made for everybody?
+"""What are the renderer's fixed design choices worth?
 
-Renders pairs of pictures with one choice after the other undone, and prints the exact loss of the whole canvas
-(mean over placements, as parity.py has it) and the seconds it took.
+Renders pairs of pictures with one choice at a time changed, and prints the exact loss of the whole canvas (mean
+over placements, as in parity.py) and the seconds it took.
 
     python -m benchmarks.ablations [--size 320] [--patch 128] [--networks vgg19] [--pairs 1]
         [--quality draft] [--only kept bf16]
@@ -27,15 +27,22 @@ from tilestyle.config.enums import Precision, Quality
 from tilestyle.config.render import RenderConfig
 from tilestyle.losses import level as levels
 from tilestyle.optim import loop
-from tilestyle.optim.loop import optimise
+from tilestyle.optim.loop import optimize
 from tilestyle.planning.job import Job
-from tilestyle.planning.schedule import LEAD, Level, lead
+from tilestyle.planning.schedule import EXTRAPOLATION, Level, extrapolation
 from tilestyle.reference.renderer import render_untiled
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A way to render: other settings, something undone while it runs, another renderer."""
+    """A variant of the renderer.
+
+    Attributes:
+        name: Name for the table.
+        settings: Settings that differ.
+        undone: Makes a context in which the variant runs.
+        render: The renderer.
+    """
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
@@ -44,35 +51,39 @@ class Choice:
 
 
 def measuring(early: int, last: int) -> Callable[[], AbstractContextManager[Any]]:
-    """Exact moments every so many sweeps, `last` in the last quarter of a level."""
-    return lambda: patch.object(levels, "measured_every", lambda side, view, *, late: last if late else early)
+    """Measure exact moments every `early` sweeps, and every `last` in the last quarter of a level."""
+    return lambda: patch.object(
+        levels, "measurement_interval", lambda side, view, *, late: last if late else early
+    )
 
 
 def leading(share: float, *, constant: bool = False) -> Callable[[], AbstractContextManager[Any]]:
-    """Cotangents taken on by another share of their way, which does not fall if it is `constant`."""
+    """Extrapolate the cotangents by another share of their change; a `constant` one does not decay."""
     return lambda: patch.object(
-        levels, "lead", lambda level, sweep: share if constant else share / LEAD * lead(level, sweep)
+        levels,
+        "extrapolation",
+        lambda level, sweep: share if constant else share / EXTRAPOLATION * extrapolation(level, sweep),
     )
 
 
 def all_near() -> AbstractContextManager[Any]:
-    """Coarse layers on ordinary patches, like the others."""
-    return patch.object(Job, "octaves", lambda self, level: {1: self.weights.names})
+    """Evaluate the coarse layers on the patches of the other layers."""
+    return patch.object(Job, "scale_groups", lambda self, level: {1: self.weights.layer_names})
 
 
 def averaged(task: Job) -> Canvas:
-    """A constant step, and at the end of every level the mean of its last quarter's canvases."""
-    late: list[Tensor] = []
+    """Render with a constant step size; a level ends with the mean of its last quarter's canvases."""
+    canvases: list[Tensor] = []
 
     def observe(level: Level, sweep: int, terms: object, canvas: Canvas) -> None:
         if 4 * sweep >= 3 * level.sweeps:
-            late.append(canvas.pixels.clone())
+            canvases.append(canvas.pixels.clone())
         if sweep + 1 == level.sweeps:
-            canvas.pixels.copy_(torch.stack(late).mean(0))
-            late.clear()
+            canvas.pixels.copy_(torch.stack(canvases).mean(0))
+            canvases.clear()
 
     with patch.object(loop, "step_size", lambda config, level, sweep: config.learning_rate):
-        return optimise(task, lambda level: None, observe, lambda: False)[0]
+        return optimize(task, lambda level: None, observe, lambda: False)[0]
 
 
 CHOICES = (
@@ -88,18 +99,18 @@ CHOICES = (
     Choice("exact moments every sweep", undone=measuring(1, 1)),
     Choice("exact moments once a level", undone=measuring(10**9, 10**9)),
     Choice("no lead", undone=leading(0)),
-    Choice("a constant lead", undone=leading(LEAD, constant=True)),
-    Choice("half the lead", undone=leading(LEAD / 2)),
-    Choice("twice the lead", undone=leading(2 * LEAD)),
+    Choice("a constant lead", undone=leading(EXTRAPOLATION, constant=True)),
+    Choice("half the lead", undone=leading(EXTRAPOLATION / 2)),
+    Choice("twice the lead", undone=leading(2 * EXTRAPOLATION)),
     Choice("averaged, not decayed", render=averaged),
     Choice("content kept", {"keep_content": True}),
-    Choice("corners on a grid for 16 sweeps", undone=lambda: patch.object(loop, "PERIOD", 16)),
+    Choice("corners on a grid for 16 sweeps", undone=lambda: patch.object(loop, "GRID_PERIOD", 16)),
     Choice("bf16", {"precision": Precision.BF16}),
 )
 
 
 def measured(choice: Choice, pair: tuple[str, str], config: RenderConfig) -> dict[str, Any]:
-    """Loss and seconds of a choice."""
+    """Measure the loss and the seconds of a choice."""
     start = time.perf_counter()
     with choice.undone():
         canvas = choice.render(job(pair, replace(config, **choice.settings)))
@@ -115,17 +126,17 @@ def measured(choice: Choice, pair: tuple[str, str], config: RenderConfig) -> dic
 
 
 def main() -> None:
-    """Run the table."""
+    """Measure and print the table."""
     arguments = parser(__doc__, 320)
     arguments.add_argument("--only", nargs="+", help="parts of the names of choices")
     arguments.add_argument("--quality", type=Quality, default=Quality.NORMAL, help="draft normal best")
     options = arguments.parse_args()
-    chosen = [c for c in CHOICES if not options.only or any(part in c.name for part in options.only)]
+    choices = [c for c in CHOICES if not options.only or any(part in c.name for part in options.only)]
     rows: list[dict[str, Any]] = []
     for network in options.networks:
         config = settings(options, network, precision=Precision.FP32, quality=options.quality)
         for pair in PAIRS[: options.pairs]:
-            for choice in chosen:
+            for choice in choices:
                 rows.append({"network": network, "pictures": " ".join(pair), **measured(choice, pair, config)})
                 print(rows[-1], flush=True)
     report(rows, "exact loss with one choice undone", options.keep)

@@ -1,4 +1,4 @@
-"""A script's measurement in a process of its own, which has done nothing before: `--one SETTINGS`."""
+"""Run a script's measurement in a new process of its own: `--one SETTINGS`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from typing import Any
 
 
 def add_one(parser: argparse.ArgumentParser) -> None:
-    """The argument by which a script is told to make one measurement."""
+    """Add the argument that makes a script run a single measurement."""
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
 
 
 def answered(options: argparse.Namespace, measure: Callable[[dict[str, Any]], Mapping[str, int]]) -> bool:
-    """Whether one measurement was asked for; then it is made, and printed as JSON."""
+    """Run a single measurement and print it as JSON, if the arguments ask for one.
+
+    Args:
+        options: Arguments of the script.
+        measure: Measures with the settings of `--one`.
+
+    Returns:
+        Whether it was asked for.
+    """
     if options.one:
         print(json.dumps(measure(options.one)))
     return bool(options.one)
 
 
 def measured(script: str, settings: Mapping[str, Any]) -> dict[str, int]:
-    """What `python -m benchmarks.SCRIPT --one SETTINGS` finds."""
+    """Return the result of `python -m benchmarks.SCRIPT --one SETTINGS`; exit if it fails."""
     command = [sys.executable, "-m", f"benchmarks.{script}", "--one", json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr.strip())
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(process.stderr.strip())
+    result: dict[str, int] = json.loads(process.stdout)
+    return result

@@ -1,9 +1,9 @@
-"""How far from exact is a patch's gradient near its border, and what does it help to see a little beyond?
+"""How far from exact is a patch's gradient near its border, and how much does a little context help?
 
-Takes one sweep's patches of a finished draft. Each patch's gradient is compared with that of the same patch
-seen with surroundings as wide as the widest receptive field, which is exact, at pixels so many from the border
-of what the patch owns: norm of the difference and norm of the gradient, over the exact norm. Layers that are
-seen from afar are left out.
+Takes the patches of one sweep of a finished draft. The exact gradient of a patch is that of the same patch with
+a context as wide as the widest receptive field. The two are compared at several distances from the border of
+the pixels that the patch owns: norm of the difference, and norm of the gradient, over the exact norm. Layers
+that are evaluated at coarser scales are left out.
 
     python -m benchmarks.borders [--size 512] [--patch 128] [--laps 0 1 2 4 8] [--networks wavelet]
 """
@@ -21,10 +21,10 @@ from benchmarks.record import report
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Quality
 from tilestyle.geometry.boxes import Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import Around, covering
-from tilestyle.losses.level import Sight
-from tilestyle.losses.scale_objective import View
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import PatchContext, grid_patches
+from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.scale_objective import ScaleObjective
 from tilestyle.networks.base import exact_halo
 from tilestyle.planning.job import Job
 
@@ -32,50 +32,61 @@ DEPTHS = (0, 1, 2, 4, 8, 16, 32)  # pixels from the border
 
 
 def distances(patch: Patch) -> Tensor:
-    """Of every pixel owned, to the nearest border: [height, width]."""
+    """Return the distance of every pixel of a patch to its nearest border, [height, width]."""
     height, width = patch.owned.height, patch.owned.width
     rows, columns = torch.arange(height), torch.arange(width)
     down, across = torch.minimum(rows, height - 1 - rows), torch.minimum(columns, width - 1 - columns)
     return torch.minimum(down[:, None], across[None])
 
 
-def owned(view: View, canvas: Canvas, patch: Patch) -> Tensor:
-    """The gradient [3, height, width] of what a patch owns."""
+def owned(view: ScaleObjective, canvas: Canvas, patch: Patch) -> Tensor:
+    """Compute the gradient [3, height, width] of the pixels that a patch owns."""
     gradient = view.objective.gradient(view.window(canvas, patch), patch)
-    box = patch.inside
+    box = patch.owned_in_patch
     return gradient[:, box.top : box.top + box.height, box.left : box.left + box.width]
 
 
-def errors(task: Job, view: View, canvas: Canvas, lap: int) -> dict[str, float]:
-    """Relative error and size of gradients by depth."""
+def errors(task: Job, view: ScaleObjective, canvas: Canvas, lap: int) -> dict[str, float]:
+    """Measure the relative error of gradients at each depth, and their relative size at the border.
+
+    Args:
+        task: The job.
+        view: Its last level at scale 1, with measured moments.
+        canvas: The canvas.
+        lap: Width of the patches' context, in pixels.
+    """
     level = task.levels[-1]
-    near = [task.network.layers[name] for name in task.octaves(level)[1].values()]
+    near = [task.network.layers[name] for name in task.scale_groups(level)[1].values()]
     extent, halo = level.extent, 2 * exact_halo(near)
     sums = torch.zeros(len(DEPTHS), 3, dtype=torch.float64)
-    for patch in covering(extent, task.side, view.unit, Draw(3, 0, 0), around=Around(lap=lap)):
-        found = owned(view, canvas, patch)
-        exact = owned(view, canvas, replace(patch, read=patch.read.widened(halo)))
-        depth = distances(patch)
-        for index, each in enumerate(DEPTHS):
-            one, other = found[:, depth == each].double(), exact[:, depth == each].double()
-            values = (one - other).square().sum(), one.square().sum(), other.square().sum()
+    for patch in grid_patches(
+        extent, task.patch_side, view.unit, SweepRng(3, 0, 0), context=PatchContext(apron=lap)
+    ):
+        tiled = owned(view, canvas, patch)
+        exact = owned(view, canvas, replace(patch, read=patch.read.padded(halo)))
+        depth_map = distances(patch)
+        for index, depth in enumerate(DEPTHS):
+            approximate, true = tiled[:, depth_map == depth].double(), exact[:, depth_map == depth].double()
+            values = (approximate - true).square().sum(), approximate.square().sum(), true.square().sum()
             sums[index] += torch.stack(values)
     error, size = (sums[:, :2] / sums[:, 2:]).sqrt().T.tolist()
     return {f"error at {k}": e for k, e in zip(DEPTHS, error, strict=True)} | {"size at 0": size[0]}
 
 
 def main() -> None:
-    """Run the table."""
+    """Measure and print the table."""
     arguments = parser(__doc__, 512)
-    arguments.add_argument("--laps", nargs="+", type=int, default=[0, 1, 2, 4, 8], help="patch pixels")
+    arguments.add_argument(
+        "--laps", nargs="+", type=int, default=[0, 1, 2, 4, 8], help="widths of the context, pixels"
+    )
     options = arguments.parse_args()
     rows: list[dict[str, Any]] = []
     for name in options.networks:
         for pair in PAIRS[: options.pairs]:
             task = job(pair, settings(options, name, quality=Quality.DRAFT))
             canvas, level = finished(task), task.levels[-1]
-            view = Sight(task, level).view(1)
-            view.measure(canvas, Draw(0, 0, 0), lasting=False)
+            view = LevelObjective(task, level).scale_objective(1)
+            view.measure_exact_moments(canvas, SweepRng(0, 0, 0), calibrate=False)
             for lap in options.laps:
                 row = {"network": name, "content": pair[0], "style": pair[1], "lap": lap}
                 rows.append(row | errors(task, view, canvas, lap))

@@ -1,4 +1,4 @@
-"""Does a render stay within the memory it is given? Peaks against `--memory`, each in a process of its own.
+"""Does a render stay within its memory limit? Compares peaks with `--memory`, each in its own process.
 
 python -m benchmarks.budgets --networks compact wavelet vgg19 --budgets 256MiB 512MiB 1GiB 2GiB 4GiB
 """
@@ -10,34 +10,34 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import report
-from tilestyle.benchmark.single_run import Point, measured
-from tilestyle.benchmark.workload import Scene, square
-from tilestyle.config.byte_size import bytes_of
+from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
+from tilestyle.benchmark.workload import Workload, square_side
+from tilestyle.config.byte_size import parse_bytes
 from tilestyle.config.enums import BUILT_IN, NetworkName, Precision
 from tilestyle.errors import TilestyleError
 
 MIB = 2**20
 
 
-def held_to(scene: Scene, budget: str, megapixels: float) -> dict[str, Any]:
-    """Two sweeps within a budget; or why it was refused."""
+def held_to(scene: Workload, budget: str, megapixels: float) -> dict[str, Any]:
+    """Measure two sweeps within a budget, or return the reason why it was refused."""
     row: dict[str, Any] = {"network": str(scene.network), "precision": str(scene.precision), "budget": budget}
     try:
-        found = measured(scene, Point(square(megapixels, 64), 2, 512, memory=budget))
+        result = measure_in_subprocess(scene, RunSpec(square_side(megapixels, 64), 2, 512, memory=budget))
     except TilestyleError as error:
         return row | {"refused": str(error)}
-    if "died" in found:
-        return row | {"died": found["died"]}
+    if "died" in result:
+        return row | {"died": result["died"]}
     return row | {
-        "patch": found["patch"],
-        "foretold, MiB": round(found["predicted"] / MIB),
-        "peak, MiB": round(found["peak"] / MIB),
-        "of the budget": round(found["peak"] / bytes_of(budget), 3),
+        "patch": result["patch"],
+        "foretold, MiB": round(result["predicted"] / MIB),
+        "peak, MiB": round(result["peak"] / MIB),
+        "of the budget": round(result["peak"] / parse_bytes(budget), 3),
     }
 
 
 def main() -> None:
-    """Every network with every budget."""
+    """Measure every network with every budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", type=NetworkName, default=[*BUILT_IN, NetworkName.VGG19])
     parser.add_argument("--precisions", nargs="+", type=Precision, default=[Precision.FP32], help="fp32 bf16")
@@ -50,7 +50,7 @@ def main() -> None:
     for network in options.networks:
         for precision in options.precisions:
             weights = None if network in BUILT_IN else "random"
-            scene = Scene(network, weights, precision, options.device)
+            scene = Workload(network, weights, precision, options.device)
             for budget in options.budgets:
                 rows.append(held_to(scene, budget, options.megapixels))
                 print(rows[-1], flush=True)

@@ -1,4 +1,4 @@
-"""What does a long drift or zoom do to colour and style? Runs one, times it, and plots its statistics.
+"""How do color and style change over a long drift or zoom? Runs one, times it, and plots its statistics.
 
 python -m benchmarks.drifting --plot drift.png -- drift start.jpg --style a.jpg --style b.jpg -o FOLDER
 """
@@ -19,27 +19,27 @@ from matplotlib.figure import Figure
 from benchmarks.record import report
 from tilestyle.motion.series import STATISTICS
 
-ENDS = 12  # steps of the beginning and of the end that are averaged: whole rounds of two, three or four styles
+ENDS = 12  # first and last steps that are averaged: full cycles of two, three or four styles
 
 
 def run(words: list[str]) -> float:
-    """Seconds that a command takes in a process of its own."""
-    begun = time.monotonic()
+    """Run a command in its own process, and return the seconds it takes."""
+    start = time.monotonic()
     subprocess.run([sys.executable, "-m", "tilestyle", *words], check=True)
-    return time.monotonic() - begun
+    return time.monotonic() - start
 
 
 def ends(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean, deviation and style loss of the first steps, and of the last."""
-    found: dict[str, float] = {}
+    """Average the mean, deviation and style loss over the first steps, and over the last."""
+    averages: dict[str, float] = {}
     for key in ("mean", "deviation", "style loss"):
         values = np.array([row[key] for row in rows]).reshape(len(rows), -1).mean(1)
-        found |= {f"{key}, first": values[:ENDS].mean(), f"{key}, last": values[-ENDS:].mean()}
-    return {key: round(float(value), 4) for key, value in found.items()}
+        averages |= {f"{key}, first": values[:ENDS].mean(), f"{key}, last": values[-ENDS:].mean()}
+    return {key: round(float(value), 4) for key, value in averages.items()}
 
 
 def drawn(rows: list[dict[str, Any]]) -> Figure:
-    """Means, deviations and style loss against the step."""
+    """Plot means, deviations and style loss against the step."""
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(7, 6), layout="constrained")
     colour, deviation, style = figure.subplots(3, 1, sharex=True)
@@ -56,11 +56,13 @@ def drawn(rows: list[dict[str, Any]]) -> Figure:
 
 
 def main() -> None:
-    """Run, time, and draw."""
+    """Run and time the series, and plot its statistics."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", type=Path, help="picture to write")
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
-    parser.add_argument("words", nargs="+", help="arguments of tilestyle; a folder that is done takes no time")
+    parser.add_argument(
+        "words", nargs="+", help="arguments of tilestyle; a finished folder is not rendered again"
+    )
     arguments = parser.parse_args()
     seconds = run(arguments.words)
     folder = Path(arguments.words[arguments.words.index("-o") + 1])

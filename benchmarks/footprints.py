@@ -1,7 +1,7 @@
-"""Does a render need what arithmetic says?
+"""Does a render need as much memory as predicted?
 
-Measures the peak of small renders on the CPU under a memory limit, each in a process of its own, and prints it
-over the prediction of planning/memory_model.py. Above 1 the arithmetic promises too little.
+Measures the peak of small renders on the CPU under a memory limit, each in its own process, and prints it over
+the prediction of planning/memory_model.py. Above 1, the prediction is too low.
 
     python -m benchmarks.footprints [--networks compact vgg19] [--weights random] [--patches 128 256 512]
 """
@@ -16,28 +16,28 @@ from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
 from tilestyle.config.enums import BUILT_IN
 
-SIZES = {128: 448, 256: 600, 512: 960}  # of pictures, by patch: larger than one patch, no larger than need be
+SIZES = {128: 448, 256: 600, 512: 960}  # of pictures, by patch: small, but larger than one patch
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Render in this process, which has done nothing before."""
+    """Measure a render in this process, which has not done anything before."""
     from tilestyle.config.enums import NetworkName, Precision
     from tilestyle.config.render import RenderConfig
-    from tilestyle.devices.peak_memory import Peak
-    from tilestyle.pictures import path_of
+    from tilestyle.devices.peak_memory import PeakMemory
+    from tilestyle.pictures import picture_path
     from tilestyle.pipeline.prepare import prepare
-    from tilestyle.pipeline.run import run
+    from tilestyle.pipeline.run import render_job
     from tilestyle.planning.memory_budget import find_device
 
     kinds = {"network": NetworkName(settings["network"]), "precision": Precision(settings["precision"])}
-    peak = Peak(find_device("cpu"))
-    job = prepare(path_of("swirls"), RenderConfig(**settings | kinds), path_of("coffee"))
-    run(job)
-    return {"peak": peak.bytes(), "predicted": job.need.together}
+    peak = PeakMemory(find_device("cpu"))
+    job = prepare(picture_path("swirls"), RenderConfig(**settings | kinds), picture_path("coffee"))
+    render_job(job)
+    return {"peak": peak.bytes(), "predicted": job.memory_estimate.unified_total}
 
 
 def main() -> None:
-    """Run the table; with --one, a single measurement."""
+    """Measure and print the table; with --one, run a single measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["compact", "wavelet", "vgg19"])
     parser.add_argument("--weights", default="random", help="of a VGG")
@@ -55,7 +55,7 @@ def main() -> None:
                 size = SIZES[patch]
                 settings = {"network": network, "precision": precision, "patch": patch, "size": size}
                 settings |= {"weights": None if network in BUILT_IN else options.weights, "device": "cpu"}
-                # Two levels: one to leave its traces in the heap. A limit, however large, for the strict heap.
+                # Two levels, so that the first affects the heap. Any memory limit makes the heap strict.
                 settings |= {"coarsest": round(0.7 * size), "sweeps": 2, "memory": "1TiB"}
                 row = {"network": network, "precision": precision, "patch": patch}
                 row |= measured("footprints", settings)

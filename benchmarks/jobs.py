@@ -1,4 +1,4 @@
-"""Renders that the scripts here have in common."""
+"""The arguments, settings and jobs that the scripts share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from benchmarks.record import assets
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import BUILT_IN, NetworkName
 from tilestyle.config.render import RenderConfig
-from tilestyle.optim.loop import optimise
-from tilestyle.pictures import path_of
+from tilestyle.optim.loop import optimize
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 
@@ -20,21 +20,34 @@ PAIRS = (("coffee", "swirls"), ("coffee", "facets"), ("astronaut", "woodcut"))  
 
 
 def parser(description: str | None, size: int) -> argparse.ArgumentParser:
-    """The arguments that every script takes."""
-    found = argparse.ArgumentParser(
+    """Make a parser with the common arguments.
+
+    Args:
+        description: Description of the script.
+        size: Default long side of the pictures, in pixels.
+    """
+    argument_parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    found.add_argument("--size", type=int, default=size, help="long side, pixels")
-    found.add_argument("--patch", type=int, default=128, help="patch side, pixels")
-    found.add_argument("--networks", nargs="+", default=["compact", "wavelet", "vgg19"], help="or vgg16")
-    found.add_argument("--weights", type=Path, help="VGG weights; else those in TILESTYLE_ASSETS")
-    found.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of pictures")
-    found.add_argument("--keep", type=Path, help="JSON file for the result")
-    return found
+    argument_parser.add_argument("--size", type=int, default=size, help="long side, pixels")
+    argument_parser.add_argument("--patch", type=int, default=128, help="patch side, pixels")
+    argument_parser.add_argument(
+        "--networks", nargs="+", default=["compact", "wavelet", "vgg19"], help="or vgg16"
+    )
+    argument_parser.add_argument("--weights", type=Path, help="VGG weights; default: those in TILESTYLE_ASSETS")
+    argument_parser.add_argument("--pairs", type=int, default=len(PAIRS), help="number of pairs of pictures")
+    argument_parser.add_argument("--keep", type=Path, help="JSON file for the result")
+    return argument_parser
 
 
 def settings(options: argparse.Namespace, network: str, **others: Any) -> RenderConfig:
-    """Settings of a render, from the arguments of `parser`."""
+    """Make the settings of a render.
+
+    Args:
+        options: Arguments of `parser`.
+        network: Name of the network.
+        others: Other settings.
+    """
     folder = assets()
     weights = options.weights or (folder and folder / "weights" / "vgg19_slim.safetensors")
     return RenderConfig(
@@ -47,12 +60,12 @@ def settings(options: argparse.Namespace, network: str, **others: Any) -> Render
 
 
 def job(pair: tuple[str, str], config: RenderConfig) -> Job:
-    """The job of a pair of pictures that come along, its loss the same to the end."""
+    """Prepare the job of a pair of bundled pictures, with a fixed content weight."""
     content, style = pair
-    found = prepare(path_of(style), config, path_of(content))
-    return replace(found, weights=replace(found.weights, aim=None))
+    prepared = prepare(picture_path(style), config, picture_path(content))
+    return replace(prepared, weights=replace(prepared.weights, target_distance=None))
 
 
 def finished(job: Job) -> Canvas:
-    """The renderer's last canvas."""
-    return optimise(job, lambda level: None, lambda *sweep: None, lambda: False)[0]
+    """Render a job, and return its final canvas."""
+    return optimize(job, lambda level: None, lambda *sweep: None, lambda: False)[0]

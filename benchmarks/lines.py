@@ -1,9 +1,9 @@
 """Do levels leave straight lines across the picture?
 
-A canvas is enlarged from level to level. What alternates from pixel to pixel survives a sharp filter where
-new pixels fall on old ones, and is lost between: a beat, seen as lines. Prints how much the differences across
-a row or column of a finished texture, without its largest fifth, stand out from those of the rows or columns
-around: standard deviation and the largest of all. A picture without lines has about 0.04 and 1.1 to 1.15.
+A canvas is enlarged from level to level. With a sharp filter, alternation from pixel to pixel survives where
+new pixels fall on old ones, and is lost between them: a beat, visible as lines. Takes the mean difference
+across each row and column of a finished texture, with the largest fifth clipped, over that of the rows or
+columns around it. Prints the standard deviation and the maximum: without lines about 0.04 and 1.1 to 1.15.
 
     python -m benchmarks.lines [--size 520] [--quality draft] [--filters spline cubic]
 """
@@ -24,27 +24,27 @@ from tilestyle import RenderConfig, texture
 from tilestyle.canvas import canvas
 from tilestyle.canvas.resample import Filter
 from tilestyle.config.enums import Quality
-from tilestyle.pictures import path_of
+from tilestyle.pictures import picture_path
 
-AROUND = 9  # rows or columns
+AROUND = 9  # rows or columns in the moving average
 
 
-def standing_out(pixels: Tensor) -> Tensor:
-    """Differences between rows of [3, h, w] over the mean of those around: [h - 1 - AROUND]."""
+def row_contrast(pixels: Tensor) -> Tensor:
+    """Compute the differences between rows of [3, h, w], over their moving average: [h - AROUND]."""
     differences = (pixels[:, 1:] - pixels[:, :-1]).abs().sum(0)
     limit = torch.quantile(differences.flatten()[::7], 0.8)
     rows = differences.clamp(max=float(limit)).mean(1)
-    around = F.avg_pool1d(rows[None, None], AROUND, 1)[0, 0]
-    return rows[AROUND // 2 : AROUND // 2 + len(around)] / around
+    average = F.avg_pool1d(rows[None, None], AROUND, 1)[0, 0]
+    return rows[AROUND // 2 : AROUND // 2 + len(average)] / average
 
 
 def main() -> None:
-    """Run the table."""
+    """Measure and print the table."""
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--size", type=int, default=520, help="long side, pixels")
-    arguments.add_argument("--quality", type=Quality, default=Quality.DRAFT, help="how many sweeps")
+    arguments.add_argument("--quality", type=Quality, default=Quality.DRAFT, help="draft normal best")
     arguments.add_argument("--filters", nargs="+", type=Filter, default=[Filter.SPLINE, Filter.CUBIC])
     arguments.add_argument("--keep", type=Path, help="JSON file for the result")
     options = arguments.parse_args()
@@ -55,11 +55,11 @@ def main() -> None:
             config = RenderConfig(size=size, style_scale=0.6, quality=options.quality)
             planes = {**canvas.PLANES, "pixels": (3, kind), "first": (3, kind)}
             with patch.object(canvas, "PLANES", planes):
-                picture = texture(path_of(name), config)
+                picture = texture(picture_path(name), config)
             pixels = torch.from_numpy(picture.pixels).permute(2, 0, 1)
-            found = {"rows": standing_out(pixels), "columns": standing_out(pixels.mT)}
+            contrasts = {"rows": row_contrast(pixels), "columns": row_contrast(pixels.mT)}
             row: dict[str, Any] = {"style": name, "filter": str(kind)}
-            for title, values in found.items():
+            for title, values in contrasts.items():
                 row |= {title: float(values.std()), f"largest of {title}": float(values.max())}
             rows.append(row)
             print(row, flush=True)

@@ -1,14 +1,14 @@
-"""Does the test suite pass on other machines than this one?
+"""Does the test suite pass on machines other than this one?
 
-Runs it once for each of them, as far as this machine can act as another, and prints what failed:
+Runs it once for each machine that this one can imitate, and prints what failed:
 
-    python -m benchmarks.machines                         # all of them, the whole suite: hours
-    python -m benchmarks.machines --only portable user    # some of them
-    python -m benchmarks.machines --quick                 # the files whose numbers matter most, in minutes
+    python -m benchmarks.machines                         # all machines, the whole suite: hours
+    python -m benchmarks.machines --only portable user    # some machines
+    python -m benchmarks.machines --quick                 # the most sensitive test files, in minutes
     python -m benchmarks.machines --list
 
-A machine that this one cannot act as (no second user, no German locale, no tmpfs) is skipped, and the table
-says why. Ends with 1 if anything failed.
+A machine that cannot be imitated here (no second user, no German locale, no tmpfs) is skipped, and the table
+says why. The exit status is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.record import report
 
 ROOT = Path(__file__).parents[1]
 PRETEND = Path(__file__).parent / "pretend"
-# Where arithmetic, memory and settings that the machine decides are tested.
+# Tests of arithmetic, memory and settings that depend on the machine.
 SENSITIVE = (
     "pipeline/test_api",
     "devices/test_host_memory",
@@ -44,17 +44,26 @@ NOBODY = 65534  # the user and group of nobody, on nearly every Unix
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine to act as."""
+    """A machine to imitate.
+
+    Attributes:
+        about: Description for the table.
+        environment: Environment variables.
+        options: Options of pytest.
+        folder: Folder for temporary files; it must exist.
+        locale: Locale that must be installed.
+        user: User to run as, which only root can do.
+    """
 
     about: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    options: tuple[str, ...] = ()  # of pytest
-    folder: Path | None = None  # for temporary files; it has to be there
-    locale: str | None = None  # it has to be there
-    user: int | None = None  # only root can act as another user
+    options: tuple[str, ...] = ()
+    folder: Path | None = None
+    locale: str | None = None
+    user: int | None = None
 
 
-# What a processor without AVX2 does: other kernels of torch and of oneDNN, so sums in another order.
+# A processor without AVX2 runs other kernels of torch and oneDNN, which sum in another order.
 PORTABLE = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 NO_BF16, BF16 = {"TILESTYLE_FAST_BF16": "0"}, {"TILESTYLE_FAST_BF16": "1"}
@@ -62,7 +71,7 @@ ONE = {"OMP_NUM_THREADS": "1"}
 
 
 def shuffled(seed: int) -> Machine:
-    """Tests in a random order."""
+    """Make a machine that runs the tests in random order."""
     return Machine(f"random order {seed}", {"TILESTYLE_PRETEND_SEED": str(seed)}, ("-p", "shuffled"))
 
 
@@ -92,14 +101,16 @@ QUICK = ("portable", "bf16")
 
 
 def main() -> None:
-    """Run the suite on every machine that was asked for."""
+    """Run the suite on the selected machines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=MACHINES, metavar="MACHINE", help="these machines alone")
-    parser.add_argument("--quick", action="store_true", help=f"the sensitive files, on {' and '.join(QUICK)}")
-    parser.add_argument("--list", action="store_true", help="name the machines")
+    parser.add_argument("--only", nargs="+", choices=MACHINES, metavar="MACHINE", help="only these machines")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"the most sensitive test files, on {' and '.join(QUICK)}"
+    )
+    parser.add_argument("--list", action="store_true", help="list the machines")
     parser.add_argument("--tests", nargs="+", default=[], help="files or folders to test, instead of all")
-    parser.add_argument("--minutes", type=float, default=60.0, help="most that a machine may take")
-    parser.add_argument("--workers", default="auto", help="processes that test side by side")
+    parser.add_argument("--minutes", type=float, default=60.0, help="time limit of a machine")
+    parser.add_argument("--workers", default="auto", help="number of parallel test processes")
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
     options = parser.parse_args()
     if options.list:
@@ -111,45 +122,63 @@ def main() -> None:
         tests = [str(file) for name in SENSITIVE if (file := ROOT / "tests" / f"{name}.py").exists()]
     rows = []
     for name in options.only or (QUICK if options.quick else MACHINES):
-        rows.append(tried(name, tests, options.workers, options.minutes))
+        rows.append(machine_row(name, tests, options.workers, options.minutes))
         print(rows[-1], flush=True)
     report(rows, "the test suite on other machines", options.keep)
     if any(row["result"] == "FAILED" for row in rows):
         raise SystemExit(1)
 
 
-def tried(name: str, tests: list[str], workers: str, minutes: float) -> dict[str, Any]:
-    """The row of a machine in the table."""
+def machine_row(name: str, tests: list[str], workers: str, minutes: float) -> dict[str, Any]:
+    """Run the suite on one machine.
+
+    Args:
+        name: Name of the machine.
+        tests: Files or folders to test; empty: all.
+        workers: Number of parallel test processes.
+        minutes: Time limit.
+
+    Returns:
+        The machine's row in the table.
+    """
     machine = MACHINES[name]
     row: dict[str, Any] = {"machine": name, "result": "skipped", "passed": 0, "failed": 0, "minutes": 0.0}
     reason = impossible(machine)
     if reason:
         return row | {"what": reason}
     with tempfile.TemporaryDirectory(dir=machine.folder, ignore_cleanup_errors=True) as temporary:
-        began = time.monotonic()
+        start = time.monotonic()
         with checkout(machine, Path(temporary)) as root:
             scratch = Path(temporary, "scratch")
             scratch.mkdir()
             if machine.user is not None:
-                given(Path(temporary), machine.user)
-            said = run(machine, root, scratch, [*tests, "--numprocesses", workers], 60 * minutes)
-    counts = {kind: int(count) for count, kind in re.findall(r"(\d+) (passed|failed|errors?)", said)}
-    bad = sorted(set(re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)))
-    failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
-    good = counts.get("passed", 0) > 0 and not failed and not bad and "TIMED OUT" not in said
-    if not good:
-        print(said, flush=True)
+                give_folder(Path(temporary), machine.user)
+            output = run(machine, root, scratch, [*tests, "--numprocesses", workers], 60 * minutes)
+    counts = {kind: int(count) for count, kind in re.findall(r"(\d+) (passed|failed|errors?)", output)}
+    failed_tests = sorted(set(re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)))
+    failures = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
+    passed = counts.get("passed", 0) > 0 and not failures and not failed_tests and "TIMED OUT" not in output
+    if not passed:
+        print(output, flush=True)
     return row | {
-        "result": "passed" if good else "FAILED",
+        "result": "passed" if passed else "FAILED",
         "passed": counts.get("passed", 0),
-        "failed": failed,
-        "minutes": (time.monotonic() - began) / 60,
-        "what": " ".join(bad) or machine.about,
+        "failed": failures,
+        "minutes": (time.monotonic() - start) / 60,
+        "what": " ".join(failed_tests) or machine.about,
     }
 
 
 def run(machine: Machine, root: Path, scratch: Path, words: list[str], seconds: float) -> str:
-    """What pytest says on a machine."""
+    """Run pytest on a machine, and return what it prints.
+
+    Args:
+        machine: The machine.
+        root: Checkout to test.
+        scratch: Folder for temporary files.
+        words: Arguments of pytest.
+        seconds: Time limit.
+    """
     options = {} if machine.user is None else {"user": machine.user, "group": machine.user, "extra_groups": []}
     environment = {**os.environ, **machine.environment, "TMPDIR": str(scratch)}
     if machine.user is not None:
@@ -175,18 +204,18 @@ def run(machine: Machine, root: Path, scratch: Path, words: list[str], seconds: 
 
 
 def impossible(machine: Machine) -> str | None:
-    """Why this machine cannot act as another; None if it can."""
+    """Return the reason why a machine cannot be imitated here; None if it can."""
     if machine.folder == ROOT / "out":
         machine.folder.mkdir(exist_ok=True)
     if machine.folder is not None and not (machine.folder.is_dir() and os.access(machine.folder, os.W_OK)):
         return f"there is no {machine.folder}"
     if machine.locale is not None:
-        known = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False).stdout.split()
-        if machine.locale not in known:
+        locales = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False).stdout.split()
+        if machine.locale not in locales:
             return f"there is no locale {machine.locale}"
     if machine.user is not None:
         if not hasattr(os, "geteuid") or os.geteuid() != 0:
-            return "only root can act as another user: run this script as an ordinary one"
+            return "only root can run as another user: run this script as an ordinary user instead"
         try:
             subprocess.run([sys.executable, "-c", "import torch"], user=machine.user, cwd="/", check=True)
         except (OSError, subprocess.CalledProcessError):
@@ -196,7 +225,7 @@ def impossible(machine: Machine) -> str | None:
 
 @contextmanager
 def checkout(machine: Machine, temporary: Path) -> Iterator[Path]:
-    """The folder to test in: for another user, a copy."""
+    """Provide the checkout to test; for another user, a copy of it."""
     if machine.user is None:
         yield ROOT
         return
@@ -207,8 +236,8 @@ def checkout(machine: Machine, temporary: Path) -> Iterator[Path]:
     yield copy
 
 
-def given(folder: Path, user: int) -> None:
-    """Give a folder, with all that is in it, to a user."""
+def give_folder(folder: Path, user: int) -> None:
+    """Give a folder, with everything in it, to a user."""
     for path in (folder, *folder.rglob("*")):
         os.chown(path, user, user)
 

@@ -1,7 +1,7 @@
-"""How long the map of optimal transport between two covariances takes: by decomposition, and by products.
+"""How long does the optimal transport map between two covariances take, by decomposition and by products?
 
-Also how far the two differ, over the largest number of the map. The covariances are those of a chosen number of
-channels, rectified as features are. Which way is taken where: `tilestyle/stats/gaussian_transport.py`.
+Also prints the difference between the two, over the largest number of the map. The covariances are those of
+random channels, rectified like features. `tilestyle/stats/gaussian_transport.py` says which way is used when.
 
     python -m benchmarks.maps [--channels 64 128 256 512] [--devices cpu cuda] [--repeats 9]
 """
@@ -18,16 +18,21 @@ import torch
 from torch import Tensor
 
 from benchmarks.record import report
-from tilestyle.benchmark.timing import seconds_of
+from tilestyle.benchmark.timing import time_call
 from tilestyle.stats.distances import RIDGE
-from tilestyle.stats.gaussian_transport import factor, ridged, transport_by_decomposition, transport_by_products
+from tilestyle.stats.gaussian_transport import (
+    add_ridge,
+    cholesky_or_root,
+    transport_map_by_eigh,
+    transport_map_by_newton_schulz,
+)
 
-CELLS = 16  # for every channel
-WAYS = {"decomposition": transport_by_decomposition, "products": transport_by_products}
+CELLS = 16  # per channel
+WAYS = {"decomposition": transport_map_by_eigh, "products": transport_map_by_newton_schulz}
 
 
 def covariance(channels: int, seed: int) -> Tensor:
-    """That of mixed and rectified noise, float64 on the host."""
+    """Compute the covariance [channels, channels] of mixed and rectified noise, in float64 on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     mix = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
     noise = torch.randn(channels, CELLS * channels, generator=generator, dtype=torch.float64)
@@ -35,14 +40,16 @@ def covariance(channels: int, seed: int) -> Tensor:
 
 
 def main() -> None:
-    """Run the table."""
+    """Measure and print the table."""
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--channels", nargs="+", type=int, default=[64, 128, 256, 512])
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     arguments.add_argument("--devices", nargs="+", default=devices, help="cpu cuda cuda:1")
-    arguments.add_argument("--repeats", type=int, default=9, help="of which the median is taken")
+    arguments.add_argument(
+        "--repeats", type=int, default=9, help="measurements, of which the median is printed"
+    )
     arguments.add_argument("--keep", type=Path, help="JSON file for the result")
     options = arguments.parse_args()
     rows: list[dict[str, Any]] = []
@@ -54,19 +61,19 @@ def main() -> None:
 
 
 def timed(channels: int, device: torch.device, repeats: int) -> dict[str, Any]:
-    """Milliseconds of both ways, and how far they differ."""
-    one, other = (covariance(channels, seed).to(device) for seed in (1, 2))
-    ridge = RIDGE * float(other.diagonal().mean())
-    one, goal = ridged(one, ridge), factor(ridged(other, ridge))
+    """Measure the milliseconds of both ways, and their difference."""
+    source, goal = (covariance(channels, seed).to(device) for seed in (1, 2))
+    ridge = RIDGE * float(goal.diagonal().mean())
+    source, goal_factor = add_ridge(source, ridge), cholesky_or_root(add_ridge(goal, ridge))
     row: dict[str, Any] = {"channels": channels}
-    found = []
+    maps = []
     for name, way in WAYS.items():
-        answer = way(one, goal, ridge)  # not counted: libraries are set up
-        assert answer, "a covariance with a ridge has a Cholesky factor"
-        found.append(answer[0])
-        seconds = [seconds_of(partial(way, one, goal, ridge), device) for _ in range(repeats)]
+        result = way(source, goal_factor, ridge)  # not timed: libraries are initialised
+        assert result, "a covariance with a ridge has a Cholesky factor"
+        maps.append(result[0])
+        seconds = [time_call(partial(way, source, goal_factor, ridge), device) for _ in range(repeats)]
         row[name] = 1e3 * median(seconds)
-    row["difference"] = float((found[0] - found[1]).abs().max() / found[0].abs().max())
+    row["difference"] = float((maps[0] - maps[1]).abs().max() / maps[0].abs().max())
     return row
 
 

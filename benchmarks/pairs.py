@@ -1,8 +1,8 @@
 """How good are pictures of many pairs, by an independent judge, and how long do they take?
 
-Renders each photograph in each style with the command itself, in several ways, and asks the judge (judge.py)
-how far each picture is from its style and from its photograph; lower is better. The pictures stay in a folder,
-to be looked at: a number is not a picture. Pictures that are there already are not rendered again.
+Renders each photograph in each style with the command itself, in several ways. The judge (judge.py) measures
+how far each picture is from its style and from its photograph; lower is better. The pictures stay in a folder
+so that you can look at them. Existing pictures are not rendered again.
 
     python -m benchmarks.pairs --contents FOLDER --styles FOLDER --pictures FOLDER
         [--way "compact" --way "wavelet: --network wavelet"] [--size 512] [--keep results.json]
@@ -28,47 +28,51 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def main() -> None:
-    """Render, judge and print."""
-    found = parser().parse_args()
+    """Render and judge the pictures, and print the table."""
+    arguments = parser().parse_args()
     judge, folder = find_judge(), assets()
     if judge is None or folder is None:
         sys.exit("set TILESTYLE_ASSETS to a folder with weights/squeezenet1_0.safetensors")
-    contents = pictures_in(found.contents or folder / "images" / "content")
-    styles = pictures_in(found.styles or folder / "images" / "style")
-    found.pictures.mkdir(parents=True, exist_ok=True)
+    contents = pictures_in(arguments.contents or folder / "images" / "content")
+    styles = pictures_in(arguments.styles or folder / "images" / "style")
+    arguments.pictures.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
-    for way in found.way or ["compact"]:
+    for way in arguments.way or ["compact"]:
         name, _, options = way.partition(":")
         for content in contents:
             for style in styles:
-                out = found.pictures / f"{name}-{content.stem}-{style.stem}.png"
-                seconds = rendered(content, style, out, ["--size", str(found.size), *shlex.split(options)])
+                out = arguments.pictures / f"{name}-{content.stem}-{style.stem}.png"
+                seconds = rendered(content, style, out, ["--size", str(arguments.size), *shlex.split(options)])
                 row = {"way": name, "content": content.stem, "style": style.stem}
                 row["style distance"] = judge.style(out, style)
                 row["content distance"] = judge.content(out, content)
                 rows.append({**row, "seconds": seconds})
-    report([*rows, *means(rows)], f"judged at {found.size} pixels", found.keep)
+    report([*rows, *means(rows)], f"judged at {arguments.size} pixels", arguments.keep)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--contents", type=Path, help="folder of photographs")
-    made.add_argument("--styles", type=Path, help="folder of styles")
-    made.add_argument("--pictures", type=Path, required=True, help="folder for the renders")
-    made.add_argument("--way", action="append", help="a name, then options of tilestyle render; repeatable")
-    made.add_argument("--size", type=int, default=512, help="long side, pixels")
-    made.add_argument("--keep", type=Path, help="JSON file for the result")
-    return made
+    """Make the parser of the command line."""
+    argument_parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    argument_parser.add_argument("--contents", type=Path, help="folder of photographs")
+    argument_parser.add_argument("--styles", type=Path, help="folder of styles")
+    argument_parser.add_argument("--pictures", type=Path, required=True, help="folder for the renders")
+    argument_parser.add_argument(
+        "--way", action="append", help="a name, then options of tilestyle render; repeatable"
+    )
+    argument_parser.add_argument("--size", type=int, default=512, help="long side, pixels")
+    argument_parser.add_argument("--keep", type=Path, help="JSON file for the result")
+    return argument_parser
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder."""
+    """Find the picture files of a folder."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
 
 
 def rendered(content: Path, style: Path, out: Path, options: list[str]) -> float | None:
-    """Seconds that a render takes, start to end; None where it has been there."""
+    """Render a picture, and return the seconds of the whole command; None if the picture exists."""
     if out.exists():
         return None
     start = time.perf_counter()
@@ -78,16 +82,16 @@ def rendered(content: Path, style: Path, out: Path, options: list[str]) -> float
 
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A last row for each way: means of distances, the median of times."""
-    found = []
+    """Make a summary row for each way: means of distances, the median of times."""
+    summaries = []
     for way in dict.fromkeys(row["way"] for row in rows):
-        of_way = [row for row in rows if row["way"] == way]
-        seconds = [row["seconds"] for row in of_way if row["seconds"] is not None]
-        last: dict[str, Any] = {"way": way, "content": "mean of", "style": f"{len(of_way)} pairs"}
+        selection = [row for row in rows if row["way"] == way]
+        seconds = [row["seconds"] for row in selection if row["seconds"] is not None]
+        summary: dict[str, Any] = {"way": way, "content": "mean of", "style": f"{len(selection)} pairs"}
         for key in ("style distance", "content distance"):
-            last[key] = mean(row[key] for row in of_way)
-        found.append({**last, "seconds": median(seconds) if seconds else None})
-    return found
+            summary[key] = mean(row[key] for row in selection)
+        summaries.append({**summary, "seconds": median(seconds) if seconds else None})
+    return summaries
 
 
 if __name__ == "__main__":

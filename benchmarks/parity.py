@@ -1,12 +1,12 @@
 """Is the tiled picture as good as the untiled one?
 
-Renders the same jobs in patches and untiled (reference/renderer.py), and prints the exact whole-image loss,
-style and content, of the one over that of the other. No more than 1.03 is the promise.
+Renders the same jobs in patches and untiled (reference/renderer.py), and prints the ratio of their exact losses
+of the whole picture, style and content. The target is a ratio of at most 1.03.
 
-The loss is the mean over placements: the canvas is moved by a few pixels, and measured again. Networks halve
-what they see, so a picture's loss depends on where it lies on their grid, which no eye can tell. The untiled
-method always sees the canvas in one place and fits that place; patches have their corners at any pixel, and
-fit all alike. The column `in place` has the ratio at that one place.
+The loss is the mean over several placements of the canvas, shifted by a few pixels. A network's pooling makes
+the loss depend on where a picture lies on its grid, which is not visible. The untiled method evaluates the
+canvas at one placement and overfits to it; patches start at any pixel, and fit all placements alike. The column
+`in place` has the ratio at that one placement.
 
     python -m benchmarks.parity [--size 384] [--patch 128] [--weights vgg19_slim.safetensors]
 """
@@ -21,12 +21,12 @@ from benchmarks.jobs import PAIRS, finished, job, parser, settings
 from benchmarks.record import report
 from tilestyle.benchmark.exact_loss import exact_loss, placed_loss
 from tilestyle.config.enums import Precision
-from tilestyle.planning.schedule import patches_of
+from tilestyle.planning.schedule import patch_count
 from tilestyle.reference.renderer import render_untiled
 
 
 def main() -> None:
-    """Run the table."""
+    """Measure and print the table."""
     arguments = parser(__doc__, 384)
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--precision", type=Precision, default=Precision.FP32, help="of the tiled render")
@@ -36,28 +36,30 @@ def main() -> None:
     for name in options.networks:
         for pair in PAIRS[: options.pairs]:
             config = settings(options, name, overlap=options.overlap, precision=Precision.FP32)
-            plain = job(pair, config)
-            reference = render_untiled(plain).pixels
-            untiled, still = placed_loss(plain, reference), exact_loss(plain, reference)
-            alone = placed_loss(plain, finished(job(pair, replace(config, patch=2 * options.size))).pixels)
+            baseline = job(pair, config)
+            reference = render_untiled(baseline).pixels
+            untiled, untiled_in_place = placed_loss(baseline, reference), exact_loss(baseline, reference)
+            one_patch = placed_loss(
+                baseline, finished(job(pair, replace(config, patch=2 * options.size))).pixels
+            )
             for seed in range(options.seeds):
                 task = job(pair, replace(config, seed=seed, precision=options.precision))
                 canvas = finished(task).pixels
-                tiled = placed_loss(plain, canvas)
+                tiled = placed_loss(baseline, canvas)
                 rows.append(
                     {
                         "network": name,
                         "content": pair[0],
                         "style": pair[1],
                         "seed": seed,
-                        "patches": patches_of(task.levels[-1].extent, task.side),
+                        "patches": patch_count(task.levels[-1].extent, task.patch_side),
                         "style untiled": untiled[0],
                         "style tiled": tiled[0],
                         "content untiled": untiled[1],
                         "content tiled": tiled[1],
                         "ratio": sum(tiled) / sum(untiled),
-                        "in place": sum(exact_loss(plain, canvas)) / sum(still),
-                        "to one patch": sum(tiled) / sum(alone),
+                        "in place": sum(exact_loss(baseline, canvas)) / sum(untiled_in_place),
+                        "to one patch": sum(tiled) / sum(one_patch),
                     }
                 )
                 print(rows[-1], flush=True)

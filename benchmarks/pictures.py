@@ -1,7 +1,7 @@
-"""Time, memory and disk of large pictures in and out, beside what libvips, tifffile and Pillow do alone.
+"""How much time, memory and disk do large pictures take to read and write, compared with other libraries?
 
-Every case runs in a process of its own; memory is the most that was resident, by the operating system's
-account (Linux), libraries included.
+Compares with libvips, tifffile and Pillow. Every case runs in its own process; memory is the peak resident set
+size that Linux reports, libraries included.
 
     python -m benchmarks.pictures [--sides 1000 4000 16000 32768] [--folder /tmp] [--keep results.json]
 """
@@ -24,18 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.images import Compression, WriteOptions, open_source, write_stream
-from tilestyle.images.strips import quantised
+from tilestyle.images.strips import quantize
 from tilestyle.images.vips import save_strips
 
 SIDES = (1000, 4000, 16000, 32768)
-LARGE = 10000  # from this side on without the cases below
+LARGE = 10000  # from this side on, the cases of NOT_WHEN_LARGE are left out
 ROWS = 64
 SMALL = 1024
 Case = Callable[[Path, int], None]
 
 
 def strips(side: int) -> Iterator[NDArray[np.float32]]:
-    """A square picture of waves with noise, which packs about as far as a painting does."""
+    """Generate a square picture of waves and noise, which compresses about as well as a painting."""
     x = np.arange(side, dtype=np.float32)
     y = np.arange(ROWS, dtype=np.float32)[:, None]
     random = np.random.default_rng(0)
@@ -43,12 +43,12 @@ def strips(side: int) -> Iterator[NDArray[np.float32]]:
     noise = random.normal(0, 0.02, (ROWS, side)).astype(np.float32)
     values = np.stack([plane + noise for plane in planes], axis=2).astype(np.float32).clip(0, 1)
     for number, top in enumerate(range(0, side, ROWS)):
-        # Moved sideways by more than a tile, or packers would find the strip above again.
+        # Shifted by more than a tile, or compressors would find repetitions of the strip above.
         yield np.roll(values[: min(ROWS, side - top)], number * 331, axis=1)
 
 
 def write(name: str, **options: Any) -> Case:
-    """Our writer, by format and options."""
+    """Make a case that writes a file with tilestyle; `options` are those of WriteOptions."""
 
     def case(folder: Path, side: int) -> None:
         write_stream(folder / name, side, side, strips(side), options=WriteOptions(**options))
@@ -57,17 +57,17 @@ def write(name: str, **options: Any) -> Case:
 
 
 def write_by_vips(name: str, depth: int, method: str, **options: Any) -> Case:
-    """A writer of libvips, fed with the same strips."""
+    """Make a case that writes the same strips with a method of libvips."""
 
     def case(folder: Path, side: int) -> None:
-        bands = (quantised(strip, depth) for strip in strips(side))
+        bands = (quantize(strip, depth) for strip in strips(side))
         save_strips(bands, (side, side, 3), lambda image: getattr(image, method)(str(folder / name), **options))
 
     return case
 
 
 def windows(name: str, work: str | None = None) -> Case:
-    """Sixteen windows of 1024 x 1024 in random places."""
+    """Make a case that reads sixteen windows of 1024 x 1024 at random places."""
 
     def case(folder: Path, side: int) -> None:
         with open_source(folder / name, folder / work if work else None) as source:
@@ -78,7 +78,7 @@ def windows(name: str, work: str | None = None) -> Case:
 
 
 def windows_by_vips(folder: Path, side: int) -> None:
-    """The same windows with libvips alone, as 8 bits."""
+    """Read the same windows with libvips, as 8 bits."""
     import pyvips
 
     image = pyvips.Image.new_from_file(str(folder / "deflate.tif"))
@@ -87,14 +87,14 @@ def windows_by_vips(folder: Path, side: int) -> None:
 
 
 def whole_by_tifffile(folder: Path, side: int) -> None:
-    """The whole TIFF into memory, as 8 bits."""
+    """Read the whole TIFF with tifffile, as 8 bits."""
     import tifffile
 
     tifffile.imread(folder / "deflate.tif", key=0)
 
 
 def whole_by_pillow(name: str) -> Case:
-    """The whole file into memory, as 8 bits."""
+    """Make a case that reads the whole file with Pillow, as 8 bits."""
 
     def case(folder: Path, side: int) -> None:
         from PIL import Image
@@ -107,17 +107,17 @@ def whole_by_pillow(name: str) -> Case:
 
 
 def shrunk(name: str) -> Case:
-    """The picture at 1024 x 1024."""
+    """Make a case that reads the picture at 1024 x 1024."""
 
     def case(folder: Path, side: int) -> None:
         with open_source(folder / name) as source:
-            source.shrunk(min(SMALL, side), min(SMALL, side))
+            source.downsample(min(SMALL, side), min(SMALL, side))
 
     return case
 
 
 def shrunk_by_vips(name: str) -> Case:
-    """The same with the thumbnailer of libvips."""
+    """Make a case that does the same with libvips' thumbnail."""
 
     def case(folder: Path, side: int) -> None:
         import pyvips
@@ -128,7 +128,7 @@ def shrunk_by_vips(name: str) -> Case:
 
 
 def places(side: int) -> Iterator[tuple[int, int, int]]:
-    """Top, left and size of the windows that are read."""
+    """Generate top, left and size of the windows."""
     size = min(SMALL, side)
     for top, left in np.random.default_rng(1).integers(0, side - size + 1, (16, 2)):
         yield int(top), int(left), size
@@ -180,27 +180,27 @@ NEEDED_LATER = ("deflate.tif", "zstd.tif", "a.png", "a.jpg", "work")
 
 
 def measured(name: str, folder: Path, side: int) -> dict[str, Any]:
-    """Run one case in a process of its own."""
+    """Run one case in its own process, and return its row."""
     command = [sys.executable, "-m", "benchmarks.pictures", "--case", name, "--folder", str(folder)]
-    done = subprocess.run([*command, "--sides", str(side)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        return {"case": name, "side": side, "seconds": None, "peak MiB": None, "disk MB": done.stderr[-60:]}
-    found = json.loads(done.stdout)
-    disk = sum(bytes_of(folder / made) for made in CASES[name][1]) / 1e6
-    for made in CASES[name][1]:
-        if made not in NEEDED_LATER:
-            remove(folder / made)
-    return {"case": name, "side": side, **found, "disk MB": round(disk, 1) or None}
+    process = subprocess.run([*command, "--sides", str(side)], capture_output=True, text=True, check=False)
+    if process.returncode:
+        return {"case": name, "side": side, "seconds": None, "peak MiB": None, "disk MB": process.stderr[-60:]}
+    result = json.loads(process.stdout)
+    disk = sum(bytes_of(folder / output) for output in CASES[name][1]) / 1e6
+    for output in CASES[name][1]:
+        if output not in NEEDED_LATER:
+            remove(folder / output)
+    return {"case": name, "side": side, **result, "disk MB": round(disk, 1) or None}
 
 
 def peak_bytes() -> int:
-    """The most that was resident in this process; not by getrusage, which counts that of the parent too."""
+    """Return the peak resident set size of this process; getrusage would include that of the parent."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 def bytes_of(path: Path) -> int:
-    """Bytes of a file, or of all in a folder."""
+    """Return the bytes of a file, or of all files in a folder."""
     return sum(entry.stat().st_size for entry in [path, *path.rglob("*")] if entry.is_file())
 
 
@@ -210,30 +210,30 @@ def remove(path: Path) -> None:
 
 
 def main() -> None:
-    """Run the table, or one case of it."""
+    """Measure and print the table, or run one case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="sides of square pictures, pixels")
-    parser.add_argument("--folder", type=Path, help="where files go, 20 GB for the largest")
-    parser.add_argument("--case", help="only this one, here and now")
+    parser.add_argument("--folder", type=Path, help="folder for files, up to 20 GB")
+    parser.add_argument("--case", help="run only this case, in this process")
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
-    chosen = parser.parse_args()
-    if chosen.case:
+    options = parser.parse_args()
+    if options.case:
         start = time.perf_counter()
-        CASES[chosen.case][0](chosen.folder, chosen.sides[0])
+        CASES[options.case][0](options.folder, options.sides[0])
         seconds = round(time.perf_counter() - start, 2)
         print(json.dumps({"seconds": seconds, "peak MiB": peak_bytes() // 2**20}))
         return
-    from benchmarks.record import report  # here, or torch would count as memory of the cases
+    from benchmarks.record import report  # imported late, so that the cases' memory does not include torch
 
     rows = []
-    for side in chosen.sides:
-        with TemporaryDirectory(dir=chosen.folder) as folder:
+    for side in options.sides:
+        with TemporaryDirectory(dir=options.folder) as folder:
             for name in CASES:
                 if side < LARGE or name not in NOT_WHEN_LARGE:
                     rows.append(measured(name, Path(folder), side))
                     print(rows[-1], file=sys.stderr, flush=True)
         threads = os.environ.get("VIPS_CONCURRENCY", "all")
-        report(rows, f"Large pictures in and out, threads of libvips: {threads}", chosen.keep)
+        report(rows, f"Large pictures in and out, threads of libvips: {threads}", options.keep)
 
 
 if __name__ == "__main__":

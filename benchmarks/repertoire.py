@@ -1,8 +1,8 @@
-"""Is memory constant in the size of the canvas whatever is asked for: masks, maps, several styles, locality?
+"""Is memory independent of the canvas's size with every feature: masks, maps, several styles, locality?
 
-A sweep of two levels at two sizes or more, from a content, a mask and a map as large as they are, each in a
-process of its own. `beyond` is its peak above the libraries, without what arithmetic says that canvas and
-pictures take: what a device would hold, and should not know the size.
+Runs a sweep of two levels at two or more sizes, each in its own process, with a content, a mask and a map of
+the same size. `beyond` is the peak above the libraries, minus the predicted memory of canvas and pictures: the
+part that a device would hold, which should not depend on the size.
 
     python -m benchmarks.repertoire --megapixels 1 4
 """
@@ -19,8 +19,8 @@ from PIL import Image
 
 from benchmarks.alone import add_one, answered, measured
 from benchmarks.record import report
-from tilestyle.benchmark.workload import content, square
-from tilestyle.pictures import path_of
+from tilestyle.benchmark.workload import content_picture, square_side
+from tilestyle.pictures import picture_path
 
 MIB = 2**20
 KINDS: dict[str, dict[str, Any]] = {
@@ -37,8 +37,8 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def painted(folder: Path, side: int) -> None:
-    """Content, mask and map of a square canvas."""
-    pixels = np.round(content(side, side).pixels * 255).astype(np.uint8)
+    """Write content, mask and map of a square canvas to a folder."""
+    pixels = np.round(content_picture(side, side).pixels * 255).astype(np.uint8)
     Image.fromarray(pixels).save(folder / "content.tif")
     across = np.arange(side)
     inside = np.hypot(across - side / 2, across[:, None] - side / 2) < side / 3
@@ -49,11 +49,18 @@ def painted(folder: Path, side: int) -> None:
 
 
 def measure(settings: dict[str, Any]) -> dict[str, int]:
-    """A sweep of two levels in this process; bytes of its peak, and of those that canvas and pictures take."""
+    """Run a sweep of two levels in this process.
+
+    Args:
+        settings: Settings of the render, and the folder with its pictures.
+
+    Returns:
+        Bytes of the peak, and the predicted bytes of canvas and pictures.
+    """
     from tilestyle.config.enums import Color, Tileable
     from tilestyle.config.render import RenderConfig
-    from tilestyle.devices.peak_memory import Peak
-    from tilestyle.optim.loop import optimise
+    from tilestyle.devices.peak_memory import PeakMemory
+    from tilestyle.optim.loop import optimize
     from tilestyle.pipeline.prepare import prepare
     from tilestyle.planning.inputs import Style
     from tilestyle.planning.memory_budget import find_device
@@ -61,20 +68,20 @@ def measure(settings: dict[str, Any]) -> dict[str, int]:
     kinds = {"color": Color, "tileable": Tileable, "scale_odds": tuple, "style_blend": tuple}
     read = {name: kinds.get(name, lambda value: value)(value) for name, value in settings.items()}
     names = [name.partition(":") for name in read.pop("styles")]
-    styles = [Style(path_of(name), colour or None) for name, _, colour in names]
+    styles = [Style(picture_path(name), colour or None) for name, _, colour in names]
     folder = Path(read.pop("folder"))
     for name in {"mask", "blend_map"} & read.keys():
         read[name] = folder / read[name]
-    peak = Peak(find_device("cpu"))
-    # Two levels: one alone begins with planes that go later. A limit, however large, for the strict heap.
+    peak = PeakMemory(find_device("cpu"))
+    # Two levels, since the first one's planes are freed later. Any memory limit makes the heap strict.
     config = RenderConfig(sweeps=1, margin=0, coarsest=round(0.7 * read["size"]), memory="1TiB", **read)
     job = prepare(styles, config, folder / "content.tif")
-    optimise(job, lambda level: None, lambda *sweep: None, lambda: False)
-    return {"peak": peak.bytes(), "held": job.need.held}
+    optimize(job, lambda level: None, lambda *sweep: None, lambda: False)
+    return {"peak": peak.bytes(), "held": job.memory_estimate.resident}
 
 
 def main() -> None:
-    """Every kind at every size; with --one, a single measurement."""
+    """Measure every kind at every size; with --one, run a single measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", nargs="+", type=float, default=[1.0, 4.0])
     parser.add_argument("--patch", type=int, default=256, help="patch side, pixels")
@@ -89,12 +96,12 @@ def main() -> None:
         for kind in options.kinds:
             row: dict[str, Any] = {"kind": kind}
             for megapixels in options.megapixels:
-                side = square(megapixels, 64)
+                side = square_side(megapixels, 64)
                 painted(Path(folder), side)
                 settings = KINDS[kind] | {"size": side, "patch": options.patch, "folder": folder}
-                found = measured("repertoire", settings)
-                row[f"beyond, {megapixels:g} MP, MiB"] = round((found["peak"] - found["held"]) / MIB)
-                row[f"held, {megapixels:g} MP, MiB"] = round(found["held"] / MIB)
+                result = measured("repertoire", settings)
+                row[f"beyond, {megapixels:g} MP, MiB"] = round((result["peak"] - result["held"]) / MIB)
+                row[f"held, {megapixels:g} MP, MiB"] = round(result["held"] / MIB)
             print(row, flush=True)
             rows.append(row)
     report(rows, "peak memory beyond canvas and pictures", options.keep)

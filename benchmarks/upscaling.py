@@ -1,10 +1,11 @@
-"""What super-resolution by style puts into a picture, against interpolation.
+"""How does super-resolution by style compare with interpolation?
 
-A part of a picture is averaged down by four and enlarged again, with another part of it as the reference.
-Printed are how far the result agrees with the small picture (dB), how far with the truth (dB), how much detail
-it has of that of the truth (energy finer than three pixels), and how different it looks: the distance of LPIPS
-(Zhang et al. 2018, arXiv 1801.03924, section 3, all channels weighing one) in SqueezeNet, with which no render
-here is made. Without weights/squeezenet1_0.safetensors in TILESTYLE_ASSETS that column is left out.
+A part of a picture is averaged down by four and enlarged again, with another part of it as the reference. Four
+numbers are printed: the agreement of the result with the small picture (dB), that with the original (dB), its
+detail (energy finer than three pixels) over that of the original, and the perceptual distance from it. The last
+is the distance of LPIPS (Zhang et al. 2018, arXiv 1801.03924, section 3, with all channel weights 1) in
+SqueezeNet, which no render here uses. It is left out without weights/squeezenet1_0.safetensors in
+TILESTYLE_ASSETS.
 
     python -m benchmarks.upscaling [--sweeps 60] [--keep FILE] [--sheets FOLDER]
 """
@@ -23,22 +24,34 @@ from torch import Tensor
 from torchvision.models import squeezenet1_0
 
 from benchmarks.record import assets, report
-from tilestyle.config.render import UPSCALE
+from tilestyle.config.render import UPSCALE_DEFAULTS
 from tilestyle.geometry.boxes import Box
-from tilestyle.losses.anchor import averaged
-from tilestyle.pictures import path_of
+from tilestyle.losses.anchor import box_downsample
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline.run import as_picture
-from tilestyle.recipes.upscale import agreement, interpolated, pixels_of, side_by_side, upscale
+from tilestyle.recipes.upscale import (
+    downsampled_psnr,
+    interpolation_baselines,
+    picture_tensor,
+    side_by_side,
+    upscale,
+)
 
 FACTOR = 4
 Measure = Callable[[Tensor, Tensor], float]
-# Of SqueezeNet 1.0, after which features are compared: every scale, and what comes between.
+# Layers of SqueezeNet 1.0 whose outputs are compared: some at every scale.
 LAYERS = (1, 4, 6, 8, 10, 11, 12)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A picture that comes along; the part of it that is enlarged, and the reference, a part beside that."""
+    """A test case.
+
+    Attributes:
+        name: A bundled picture.
+        truth: Part of it that is shrunk and enlarged again.
+        reference: Another part of it that serves as the reference.
+    """
 
     name: str
     truth: Box
@@ -55,14 +68,14 @@ CASES = (
 
 
 def main() -> None:
-    """Run the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sweeps", type=int, default=UPSCALE.sweeps)
-    parser.add_argument("--upright", action="store_true", help="do not see the reference turned, too")
+    parser.add_argument("--sweeps", type=int, default=UPSCALE_DEFAULTS.sweeps)
+    parser.add_argument("--upright", action="store_true", help="do not use the rotated reference")
     parser.add_argument("--keep", type=Path, help="JSON file for the result")
     parser.add_argument("--sheets", type=Path, help="folder for pictures: bicubic, Lanczos, result, truth")
     options = parser.parse_args()
-    config = replace(UPSCALE, sweeps=options.sweeps, turn_style=not options.upright)
+    config = replace(UPSCALE_DEFAULTS, sweeps=options.sweeps, turn_style=not options.upright)
     looks, rows = judge(), list[dict[str, Any]]()
     for case in CASES:
         for row in measured(case, config, looks, options.sheets):
@@ -73,37 +86,51 @@ def main() -> None:
 
 
 def measured(case: Case, config: Any, looks: Measure | None, sheets: Path | None) -> Iterator[dict[str, Any]]:
-    """Interpolations of a case, and the result."""
-    whole = pixels_of(path_of(case.name))
+    """Enlarge a case by interpolation and by style, and yield a row for each.
+
+    Args:
+        case: The case.
+        config: Settings of the enlargement.
+        looks: The perceptual distance, if available.
+        sheets: Folder for the pictures, if they are to be written.
+    """
+    whole = picture_tensor(picture_path(case.name))
     truth, reference = (
         whole[:, box.top : box.top + box.height, box.left : box.left + box.width]
         for box in (case.truth, case.reference)
     )
-    low = averaged(truth, FACTOR)
-    made = {**interpolated(low, FACTOR), "tilestyle": upscale(low, reference, FACTOR, config).picture}
+    low = box_downsample(truth, FACTOR)
+    enlarged = {
+        **interpolation_baselines(low, FACTOR),
+        "tilestyle": upscale(low, reference, FACTOR, config).picture,
+    }
     if sheets:
         sheets.mkdir(parents=True, exist_ok=True)
-        side_by_side([*made.values(), as_picture(truth)]).save(sheets / f"{case.name}.png")
-    for method, picture in made.items():
-        found = pixels_of(picture)
+        side_by_side([*enlarged.values(), as_picture(truth)]).save(sheets / f"{case.name}.png")
+    for method, picture in enlarged.items():
+        pixels = picture_tensor(picture)
         row = {
             "picture": case.name,
             "method": method,
-            "agreement, dB": agreement(found, low),
-            "truth, dB": agreement(found, truth),
-            "detail": detail(found) / detail(truth),
+            "agreement, dB": downsampled_psnr(pixels, low),
+            "truth, dB": downsampled_psnr(pixels, truth),
+            "detail": detail(pixels) / detail(truth),
         }
-        yield row if looks is None else {**row, "distance": looks(found, truth)}
+        yield row if looks is None else {**row, "distance": looks(pixels, truth)}
 
 
 def detail(pixels: Tensor) -> float:
-    """Energy of what is finer than three pixels."""
+    """Compute the energy of detail finer than three pixels in a picture [3, h, w]."""
     mean = torch.nn.functional.avg_pool2d(pixels, 3, 1, 1)
     return float((pixels - mean)[:, 4:-4, 4:-4].square().mean())
 
 
 def judge() -> Measure | None:
-    """The distance of two pictures [3, h, w] in SqueezeNet; None without its weights."""
+    """Return a function that measures the distance of two pictures [3, h, w] in SqueezeNet.
+
+    Returns:
+        The function; None if the weights are missing.
+    """
     folder = assets()
     weights = folder and folder / "weights" / "squeezenet1_0.safetensors"
     if weights is None or not weights.exists():
@@ -115,16 +142,16 @@ def judge() -> Measure | None:
         torch.tensor(values)[None, :, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )
 
-    def seen(pixels: Tensor) -> Iterator[Tensor]:
-        found = (pixels[None] - mean) / deviation
+    def features(pixels: Tensor) -> Iterator[Tensor]:
+        values = (pixels[None] - mean) / deviation
         for index, layer in enumerate(network.features):
-            found = layer(found)
+            values = layer(values)
             if index in LAYERS:
-                yield found / found.norm(dim=1, keepdim=True).clamp(min=1e-8)
+                yield values / values.norm(dim=1, keepdim=True).clamp(min=1e-8)
 
     def distance(one: Tensor, other: Tensor) -> float:
         with torch.no_grad():
-            pairs = zip(seen(one), seen(other), strict=True)
+            pairs = zip(features(one), features(other), strict=True)
             return sum(float((a - b).square().sum(1).mean()) for a, b in pairs)
 
     return distance

@@ -1,6 +1,6 @@
-"""Draw a wall of bricks, none quite in its place: `python examples/bricks.py --out bricks.png`.
+"""Draw a wall of slightly irregular bricks: `python examples/bricks.py --out bricks.png`.
 
-A texture with an order, for `tilestyle texture`: arithmetic and a seed.
+A regular texture for `tilestyle texture`, made by arithmetic and a seed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from PIL import Image
 
 Array = NDArray[Any]
 
-SIDE = 320  # of the picture, pixels
-FINE = 2  # drawn so many times larger, for smooth edges
-BRICK = (28, 64)  # height and width, mortar included
-MORTAR = 5
-JITTER = (1.2, 2.0)  # how far bricks lie off their place, down and across
+SIDE = 320  # of the picture, in pixels
+FINE = 2  # supersampling, for smooth edges
+BRICK = (28, 64)  # height and width in pixels, mortar included
+MORTAR = 5  # width of the joints, in pixels
+JITTER = (1.2, 2.0)  # deviation of the bricks' positions, down and across, in pixels
 
 
 def main() -> None:
-    """Draw the picture."""
+    """Draw the picture and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="picture to write")
     parser.add_argument("--seed", type=int, default=3)
@@ -33,20 +33,20 @@ def main() -> None:
 
 
 def bumps(random: Generator, height: int, width: int, cell: float) -> Array:
-    """Smooth noise with bumps about `cell` pixels wide, [height, width, 1]."""
+    """Generate smooth noise with bumps about `cell` pixels wide, [height, width, 1]."""
     grid = random.normal(size=(int(height / cell) + 3, int(width / cell) + 3)).astype(np.float32)
     return np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))[..., None]
 
 
 def wall(random: Generator) -> Image.Image:
-    """Courses of bricks, every other one shifted by half a brick."""
+    """Draw courses of bricks, every other one shifted by half a brick."""
     side, (high, wide), inset = SIDE * FINE, (length * FINE for length in BRICK), MORTAR * FINE / 2
     pixels = np.full((side, side, 3), (0.78, 0.75, 0.69), np.float32)
     pixels += 0.03 * random.normal(size=(side, side, 1))
     for course in range(-1, side // high + 2):
-        for place in range(-2, side // wide + 2):
+        for column in range(-2, side // wide + 2):
             y = course * high + random.normal() * JITTER[0] * FINE
-            x = place * wide + (wide // 2 if course % 2 else 0) + random.normal() * JITTER[1] * FINE
+            x = column * wide + (wide // 2 if course % 2 else 0) + random.normal() * JITTER[1] * FINE
             top, left = (max(0, round(edge + inset)) for edge in (y, x))
             bottom = min(side, round(y + high - inset))
             right = min(side, round(x + wide - inset))

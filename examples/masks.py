@@ -1,6 +1,6 @@
 """Paint the masks and the map of docs/cookbook.md: `python examples/masks.py --out FOLDER`.
 
-A mask is a picture of flat colours, drawn with any program; these are a few ellipses and polygons.
+A mask is a picture of flat colors, which any paint program can make. These consist of ellipses and polygons.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RED, BLUE, YELLOW = "#ff0000", "#0000ff", "#ffff00"
 
 
 def coffee() -> Image.Image:
-    """Of `coffee`: cup, saucer and spoon are red, the table is blue."""
+    """Draw the mask of `coffee`: cup, saucer and spoon in red, the table in blue."""
     mask = Image.new("RGB", (600, 400), BLUE)
     draw = ImageDraw.Draw(mask)
     draw.ellipse((75, 58, 482, 386), RED)
@@ -25,7 +25,7 @@ def coffee() -> Image.Image:
 
 
 def woodcut() -> Image.Image:
-    """Of `woodcut`: the sun is red, the sky yellow, the hills are blue."""
+    """Draw the mask of `woodcut`: the sun in red, the sky in yellow, the hills in blue."""
     mask = Image.new("RGB", (1024, 768), YELLOW)
     draw = ImageDraw.Draw(mask)
     edge = [
@@ -46,7 +46,7 @@ def woodcut() -> Image.Image:
 
 
 def doodle() -> Image.Image:
-    """A landscape that is not there yet: two suns over hills, in the colours of `woodcut`'s mask."""
+    """Draw the mask of a new landscape: two suns over hills, in the colors of `woodcut`'s mask."""
     width, height = 1280, 640
     mask = Image.new("RGB", (width, height), YELLOW)
     draw = ImageDraw.Draw(mask)
@@ -60,13 +60,13 @@ def doodle() -> Image.Image:
 
 
 def ramp() -> Image.Image:
-    """From black on the left to white on the right."""
+    """Draw a gradient from black on the left to white on the right."""
     row = np.linspace(0, 255, 640).astype(np.uint8)
     return Image.fromarray(np.broadcast_to(row, (64, 640)).copy())
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all masks and the map."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("masks"), help="folder to write to")
     folder = parser.parse_args().out

@@ -1,7 +1,7 @@
-"""Paint the style pictures that come with tilestyle: `python examples/paint.py --out FOLDER`.
+"""Paint the style pictures that are bundled with tilestyle: `python examples/paint.py --out FOLDER`.
 
-Arithmetic and a seed, no photograph and no painter's work; the modules of `painting` say how. The same versions
-of NumPy and Pillow on the same kind of processor write the same bytes.
+They are made by arithmetic and a seed, without photographs or anyone's paintings; see the modules of
+`painting`. The same versions of NumPy and Pillow on the same kind of processor write the same bytes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from painting.watercolour import watercolour
 from painting.weave import weave
 from painting.woodcut import woodcut
 
-SIZE = (1080, 1440)  # height and width of a picture
-LARGEST = 295_000  # bytes of a file of this size, where LEAST allows: the package carries them all
-BEST, LEAST = 82, 58  # qualities of JPEG
+SIZE = (1080, 1440)  # height and width of a picture, in pixels
+LARGEST = 295_000  # bytes of a file of this size, if quality LEAST allows it: the package contains all of them
+BEST, LEAST = 82, 58  # JPEG qualities
 
 PICTURES: dict[str, Callable[[Generator, int, int], Array]] = {
     "swirls": swirls,
@@ -44,7 +44,7 @@ PICTURES: dict[str, Callable[[Generator, int, int], Array]] = {
 
 
 def main() -> None:
-    """Paint the pictures asked for."""
+    """Paint the selected pictures and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument("--only", choices=PICTURES, help="one picture instead of all")
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def painted(name: str, height: int = SIZE[0]) -> Image.Image:
-    """One of PICTURES, `height` pixels high."""
+    """Paint one of PICTURES, `height` pixels high."""
     width = height * SIZE[1] // SIZE[0]
     values = PICTURES[name](np.random.default_rng(7), height, width)
     picture = Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
@@ -67,12 +67,12 @@ def painted(name: str, height: int = SIZE[0]) -> Image.Image:
 
 
 def encoded(picture: Image.Image) -> bytes:
-    """A JPEG of the best quality that keeps to LARGEST, or to as much for each pixel of another size."""
-    most = LARGEST * picture.width * picture.height / (SIZE[0] * SIZE[1])
+    """Encode a JPEG of the best quality within LARGEST bytes, scaled by the pixels for other sizes."""
+    limit = LARGEST * picture.width * picture.height / (SIZE[0] * SIZE[1])
     for quality in range(BEST, LEAST - 1, -3):
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
-        if buffer.tell() <= most:
+        if buffer.tell() <= limit:
             break
     return buffer.getvalue()
 

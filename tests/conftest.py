@@ -53,7 +53,7 @@ def assets() -> Path:
 
 
 def waves(height: int, width: int, seed: int = 0) -> Tensor:
-    """A smooth colourful picture [3, height, width], different for every seed."""
+    """A smooth colorful picture [3, height, width], different for every seed."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width].astype(float)
     picture = np.full((3, height, width), 0.5)

@@ -20,18 +20,25 @@ from PIL import Image
 from tests.support.rank_worker import CONFIG, CONTENT, STYLE, TALL, configured
 from tilestyle import distributed, render
 from tilestyle.canvas import storage
-from tilestyle.config.consistency import check_company
-from tilestyle.distributed import ALONE, Ranks, _terminated, _within, joined, joining_seconds
+from tilestyle.config.consistency import check_multiprocess
+from tilestyle.distributed import (
+    SINGLE,
+    Communicator,
+    _run_with_timeout,
+    _sigterm_handler,
+    join_timeout,
+    process_group,
+)
 from tilestyle.errors import RankError, SettingError
-from tilestyle.geometry.boxes import extent
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import covering
-from tilestyle.geometry.sharding import dealt, split
+from tilestyle.geometry.boxes import canvas_extent
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import grid_patches
+from tilestyle.geometry.sharding import balanced_runs, shard_patches
 from tilestyle.networks.registry import load_network
 from tilestyle.pipeline.events import Event, Resumed
 from tilestyle.planning import resolve
-from tilestyle.stats.exact_sum import fixed, fixed_together, floating
-from tilestyle.stats.sliced_wasserstein import BINS, SCALES, directions
+from tilestyle.stats.exact_sum import from_fixed, to_fixed, to_fixed_batch
+from tilestyle.stats.sliced_wasserstein import BINS, SCALES, color_axes
 
 # What rounding comes to in these few sweeps, of the full range of brightness. Adam's steps turn on signs: where
 # a gradient is nearly nothing a pixel may go either way.
@@ -142,7 +149,7 @@ def test_ranks_touch_less_the_more_there_are(rendered: tuple[int, Path]) -> None
 
 
 def test_what_is_sent_is_sums_of_layers(rendered: tuple[int, Path]) -> None:
-    """For C channels C (C + 1) numbers, each three of 64 bits; counts of cells and colours; and two losses."""
+    """For C channels C (C + 1) numbers, each three of 64 bits; counts of cells and colors; and two losses."""
     sent = json.loads((rendered[1] / "facts-0.json").read_text())["tall"]
     layers = load_network(CONFIG).layers
     style, content = (
@@ -151,7 +158,7 @@ def test_what_is_sent_is_sums_of_layers(rendered: tuple[int, Path]) -> None:
     )
     # In every sweep, in the measurement before the first one, and once for the energy of the content.
     assert sent["sweeps"] == 3
-    colours = 8 * len(SCALES) * len(directions().vectors) * BINS
+    colours = 8 * len(SCALES) * len(color_axes().vectors) * BINS
     assert sent["sums"] == (3 + 1) * (style + colours + 8) + content
 
 
@@ -163,8 +170,8 @@ def test_when_one_dies_the_others_end_and_one_alone_goes_on(
     assert second.returncode == -9
     assert first.returncode == 1
     assert first.stderr.count("\n") == 1
-    assert "rank 0 of 2 ends, since another has died" in first.stderr
-    assert "goes on from the last checkpoint" in first.stderr
+    assert "rank 0 of 2 stops because another process has died" in first.stderr
+    assert "resume from the last checkpoint" in first.stderr
     events: list[Event] = []
     work = tmp_path / "deterministic.work"
     assert len(list(work.glob("*.npz"))) >= 2
@@ -179,8 +186,8 @@ def test_what_one_has_left_two_go_on_with(
     case, left = CASES["deterministic"], ["memory", "files"]
     for name in left:
         if name == "files":
-            monkeypatch.setattr(storage, "SMALL", 0)
-            monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+            monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+            monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
         patches = iter(range(100))
         render(
             CONTENT,
@@ -206,31 +213,33 @@ def test_what_cannot_be_is_refused_on_every_rank(rendered: tuple[int, Path]) -> 
     for index in range(count):
         refusal = json.loads((folder / f"facts-{index}.json").read_text())["refused"]
         assert "\n" not in refusal
-        assert index or "in an order of their own" in refusal
+        assert index or "does not support overlapping patches" in refusal
 
 
-@pytest.mark.parametrize("settings", [{"optimiser": "lbfgs"}, {"anchor": "a.png"}])
+@pytest.mark.parametrize("settings", [{"optimizer": "lbfgs"}, {"anchor": "a.png"}])
 def test_what_is_for_one_process_is_said(settings: dict[str, Any]) -> None:
-    check_company(configured(settings), 1)
-    with pytest.raises(SettingError, match=r"is for one process; leave it out, or leave out torchrun"):
-        check_company(configured(settings), 2)
+    check_multiprocess(configured(settings), 1)
+    with pytest.raises(
+        SettingError, match=r"does not support several processes; leave it out, or run without torchrun"
+    ):
+        check_multiprocess(configured(settings), 2)
 
 
 def test_fixed_point_together_is_that_of_each() -> None:
     values = [torch.randn(4, 7) * 1e3, torch.tensor(float("inf")), torch.randn(5).exp(), torch.empty(0, 3)]
-    for one, found in zip(values, fixed_together(values), strict=True):
-        assert torch.equal(found, fixed(one))
+    for one, found in zip(values, to_fixed_batch(values), strict=True):
+        assert torch.equal(found, to_fixed(one))
         assert found.shape == (3, *one.shape)
 
 
 def test_sums_in_fixed_point_have_no_order() -> None:
     values = torch.randn(1000, 7) * 10.0 ** torch.randint(-6, 9, (1000, 7))
-    parts = torch.stack([fixed(row) for row in values])
-    expected = floating(parts.sum(0))
-    assert torch.equal(floating(parts.flip(0).sum(0)), expected)
+    parts = torch.stack([to_fixed(row) for row in values])
+    expected = from_fixed(parts.sum(0))
+    assert torch.equal(from_fixed(parts.flip(0).sum(0)), expected)
     assert torch.allclose(expected, values.double().sum(0).float(), rtol=1e-6)
     assert not torch.equal(values.sum(0), values.flip(0).cumsum(0)[-1])  # which plain sums have
-    assert floating(fixed(torch.tensor([1.0, float("nan"), float("inf")]))).isnan().tolist() == [
+    assert from_fixed(to_fixed(torch.tensor([1.0, float("nan"), float("inf")]))).isnan().tolist() == [
         False,
         True,
         True,
@@ -239,11 +248,11 @@ def test_sums_in_fixed_point_have_no_order() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_patches_are_dealt_evenly_and_by_place(count: int) -> None:
-    canvas = extent(1000, 300, 12, 16)
+    canvas = canvas_extent(1000, 300, 12, 16)
     owners = []
     for sweep in range(5):
-        patches = covering(canvas, 64, 16, Draw(0, 0, sweep))
-        shares = dealt(patches, canvas.height, count)
+        patches = grid_patches(canvas, 64, 16, SweepRng(0, 0, sweep))
+        shares = shard_patches(patches, canvas.height, count)
         assert sorted(map(id, patches)) == sorted(id(patch) for share in shares for patch in share)
         areas = [sum(patch.read.area for patch in share) for share in shares]
         assert max(areas) - min(areas) <= 2 * 64 * 64
@@ -273,7 +282,7 @@ def test_a_rank_whose_company_never_starts_ends_with_one_line(index: int, tmp_pa
         timeout=120,
     )
     assert done.returncode == 2, done.stderr
-    assert "the 2 ranks have not all started within 1 seconds" in done.stderr
+    assert "not all of the 2 processes started within 1 seconds" in done.stderr
     assert done.stderr.strip().count("\n") == 0
 
 
@@ -281,61 +290,72 @@ def test_a_rank_whose_company_never_starts_ends_with_one_line(index: int, tmp_pa
 def test_a_wait_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILESTYLE_JOIN_TIMEOUT", given)
     with pytest.raises(SettingError, match="TILESTYLE_JOIN_TIMEOUT"):
-        joining_seconds()
+        join_timeout()
 
 
 def test_a_library_that_waits_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
     monkeypatch.setattr(distributed, "GRACE", 0.0)
     with pytest.raises(TimeoutError):
-        _within(0.01, never.wait)
+        _run_with_timeout(0.01, never.wait)
     never.set()
     with pytest.raises(ZeroDivisionError):
-        _within(1, lambda: 1 / 0)
-    assert _within(1, lambda: 5) == 5
+        _run_with_timeout(1, lambda: 1 / 0)
+    assert _run_with_timeout(1, lambda: 5) == 5
 
 
 def test_a_single_patch_is_the_first_rank_s() -> None:
-    assert split([5], 3) == [slice(0, 1), slice(0, 0), slice(1, 1)] or split([5], 3)[0] == slice(0, 1)
-    assert [run.stop - run.start for run in split([1] * 10, 4)] in ([3, 2, 3, 2], [2, 3, 2, 3], [3, 2, 2, 3])
+    assert balanced_runs([5], 3) == [slice(0, 1), slice(0, 0), slice(1, 1)] or balanced_runs([5], 3)[
+        0
+    ] == slice(0, 1)
+    assert [run.stop - run.start for run in balanced_runs([1] * 10, 4)] in (
+        [3, 2, 3, 2],
+        [2, 3, 2, 3],
+        [3, 2, 2, 3],
+    )
 
 
 @pytest.mark.parametrize(("beside", "threads"), [(1, 12), (4, 3), (5, 2), (16, 1)])
 def test_ranks_with_gpus_share_the_cores(beside: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(12)), raising=False)
-    assert distributed.threads_beside(beside) == threads
+    assert distributed.threads_per_rank(beside) == threads
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
-    assert distributed.threads_beside(beside) == threads
+    assert distributed.threads_per_rank(beside) == threads
 
 
 def test_a_program_has_its_threads_again_when_ranks_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
 
-    def join() -> distributed.Ranks:
+    def join() -> distributed.Communicator:
         torch.set_num_threads(before + 1)
-        return distributed.ALONE
+        return distributed.SINGLE
 
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(distributed, "_join", join)
+    monkeypatch.setattr(distributed, "_init_process_group", join)
     monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
-    with distributed.joined():
+    with distributed.process_group():
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 
 def test_alone_there_is_nobody_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with joined() as ranks:
-        assert ranks == ALONE
-        assert (ranks.meet(3), ranks.told("x"), ranks.counts(4), ranks.paused) == (3, "x", [4], False)
+    with process_group() as ranks:
+        assert ranks == SINGLE
+        assert (ranks.all_max(3), ranks.broadcast("x"), ranks.all_gather_int(4), ranks.pause_requested) == (
+            3,
+            "x",
+            [4],
+            False,
+        )
 
 
 def test_a_rank_that_is_told_to_end_says_so_in_one_line() -> None:
     with pytest.raises(
-        RankError, match=r"rank 1 of 4 was told to end.*goes on from the last checkpoint"
+        RankError, match=r"rank 1 of 4 was terminated.*resume from the last checkpoint"
     ) as caught:
-        _terminated(Ranks(1, 4))(15, None)
+        _sigterm_handler(Communicator(1, 4))(15, None)
     assert "\n" not in str(caught.value)
 
 
@@ -343,5 +363,5 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for name, value in {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingError, match=r"4 ranks on .*, which has 2 GPUs"), joined():
+    with pytest.raises(SettingError, match=r"4 processes on .*, which has 2 GPUs"), process_group():
         pass

@@ -1,7 +1,7 @@
-"""Processes that make one picture together: what they say to each other, and how they share work out.
+"""Several processes that render one picture together, over torch.distributed.
 
-The one file that speaks torch.distributed. Whoever renders alone has the same methods, which then do nothing.
-Every method here is called by all ranks in the same order, but for `pause` and `paused`.
+No other module uses torch.distributed. A single process has a communicator with the same methods, which then
+do nothing. All ranks must call the methods in the same order, except `request_pause` and `pause_requested`.
 """
 
 from __future__ import annotations
@@ -28,327 +28,372 @@ from torch import Tensor
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from tilestyle.devices.device_memory import current_card, make_current
+from tilestyle.devices.device_memory import current_cuda_device, restore_cuda_device
 from tilestyle.errors import RankError, SettingError, TilestyleError
 
-# The longest that ranks wait for one of them: to read a picture, to put a canvas back. A rank that has died is
-# noticed at once; this is for one that lives and does nothing.
-PATIENCE = timedelta(minutes=30)
-# The longest that ranks wait for all of them to have started. Importing torch from a cold network drive takes a
-# minute or two; a rank that was killed before cannot tell the others.
-JOINING, JOINING_SET_BY = 180.0, "TILESTYLE_JOIN_TIMEOUT"  # seconds
-# Seconds between two looks at whether the others are there: at first, and at most.
-SOON, LATE = 2e-5, 2e-3
-ALIVE = 0.25  # and whether one of them has said that it ends
-GRACE = 10.0  # seconds that the library may take longer
+# The longest that ranks wait for another one, for instance while it reads a picture or restores a canvas. A
+# rank that has died is noticed at once; this is for one that hangs.
+COLLECTIVE_TIMEOUT = timedelta(minutes=30)
+# The longest that ranks wait for all of them to start. Importing torch from a cold network drive takes a minute
+# or two; a rank that is killed before it has joined cannot tell the others.
+DEFAULT_JOIN_TIMEOUT, JOIN_TIMEOUT_VARIABLE = 180.0, "TILESTYLE_JOIN_TIMEOUT"  # seconds
+# Seconds between two polls of a collective: at first, and at most.
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 2e-5, 2e-3
+PEER_CHECK_SECONDS = 0.25  # seconds between two checks whether another rank has failed
+GRACE = 10.0  # seconds by which torch may exceed its own timeout
 FAILED = "failed"
-Joined = TypeVar("Joined")
-GO_ON = "give the same command again: it goes on from the last checkpoint"
+ResultT = TypeVar("ResultT")
+RESUME_HINT = "run the same command again to resume from the last checkpoint"
 
 
 @dataclass
 class Traffic:
-    """What has been sent."""
+    """Amount of communication so far."""
 
-    sums: int = 0  # bytes of sums that every rank has
-    meetings: int = 0
+    reduced_bytes: int = 0  # bytes of tensors that were summed over all ranks
+    barriers: int = 0
 
 
 @dataclass
 class _Link:
-    """The others."""
+    """Connection to the other ranks."""
 
     store: Store
-    asked: int = 0  # numbers of what was told, and of meetings
-    met: int = 0
-    seen: float = 0.0  # when the others were last looked for
+    message_number: int = 0  # messages so far
+    barrier_number: int = 0  # barriers so far
+    last_check: float = 0.0  # time of the last check for failed ranks
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """This process, its number, and how many there are."""
+class Communicator:
+    """This process among those that render one picture together.
 
-    index: int = 0
-    count: int = 1
-    beside: int = 1  # ranks on this machine
+    Attributes:
+        rank: Index of this process.
+        world_size: Number of processes.
+        local_world_size: Number of processes on this machine.
+        traffic: Amount of communication so far.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_world_size: int = 1
     traffic: Traffic = field(default_factory=Traffic, compare=False)
-    link: _Link | None = field(default=None, compare=False, repr=False)
+    _link: _Link | None = field(default=None, compare=False, repr=False)
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that speaks, decides and writes."""
-        return self.index == 0
+    def is_rank_zero(self) -> bool:
+        """Whether this is rank 0, which reports, decides and writes."""
+        return self.rank == 0
 
-    def meet(self, code: int = 0) -> int:
-        """Wait for all; answers the largest code that one came with."""
-        if self.link is None:
-            return code
-        self.link.met += 1
-        self.traffic.meetings += 1
-        codes = torch.tensor([code])
-        self._wait(lambda: dist.all_reduce(codes, dist.ReduceOp.MAX, async_op=True))
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        self.all_max(0)
+
+    def all_max(self, value: int) -> int:
+        """Wait for all ranks, and return the largest value that one of them passed."""
+        if self._link is None:
+            return value
+        self._link.barrier_number += 1
+        self.traffic.barriers += 1
+        codes = torch.tensor([value])
+        self._wait_for_collective(lambda: dist.all_reduce(codes, dist.ReduceOp.MAX, async_op=True))
         return int(codes)
 
-    def pause(self) -> None:
-        """Ask the others to come to the next meeting before their patches are done."""
-        if self.link is not None:
-            link = self.link
-            self._say(lambda: link.store.set(f"pause {link.met}", "1"))
+    def request_pause(self) -> None:
+        """Ask the other ranks to come to the next barrier before their patches are done."""
+        if self._link is not None:
+            link = self._link
+            self._translating_errors(lambda: link.store.set(f"pause {link.barrier_number}", "1"))
 
     @property
-    def paused(self) -> bool:
-        """Whether the first has asked."""
-        if self.link is None:
+    def pause_requested(self) -> bool:
+        """Whether rank 0 has asked for a pause."""
+        if self._link is None:
             return False
-        link = self.link
-        return bool(self._say(lambda: link.store.check([f"pause {link.met}"])))
+        link = self._link
+        return bool(self._translating_errors(lambda: link.store.check([f"pause {link.barrier_number}"])))
 
-    def told(self, value: Any = None) -> Any:
-        """What the first has to say, as JSON holds it."""
-        if self.link is None:
+    def broadcast(self, value: Any = None) -> Any:
+        """Return the value that rank 0 passed; it must be JSON serialisable."""
+        if self._link is None:
             return value
-        store, self.link.asked = self.link.store, self.link.asked + 1
-        key = f"told {self.link.asked}"
-        if self.first:
-            self._say(lambda: store.set(key, json.dumps(value)))
+        store, self._link.message_number = self._link.store, self._link.message_number + 1
+        key = f"told {self._link.message_number}"
+        if self.is_rank_zero:
+            self._translating_errors(lambda: store.set(key, json.dumps(value)))
             return value
-        self._until(lambda: bool(self._say(lambda: store.check([key]))))
-        return json.loads(self._say(lambda: store.get(key)))
+        self._poll_until(lambda: bool(self._translating_errors(lambda: store.check([key]))))
+        return json.loads(self._translating_errors(lambda: store.get(key)))
 
-    def gathered(self, value: Any) -> list[Any]:
-        """What everybody has to say, as JSON holds it, in the order of the ranks; the others hear nothing."""
-        if self.link is None:
+    def gather(self, value: Any) -> list[Any]:
+        """Return every rank's value, by rank, on rank 0, and an empty list elsewhere.
+
+        The values must be JSON serialisable.
+        """
+        if self._link is None:
             return [value]
-        store, self.link.asked = self.link.store, self.link.asked + 1
-        keys = [f"said {self.link.asked} {index}" for index in range(self.count)]
-        self._say(lambda: store.set(keys[self.index], json.dumps(value)))
-        if not self.first:
+        store, self._link.message_number = self._link.store, self._link.message_number + 1
+        keys = [f"said {self._link.message_number} {index}" for index in range(self.world_size)]
+        self._translating_errors(lambda: store.set(keys[self.rank], json.dumps(value)))
+        if not self.is_rank_zero:
             return []
-        self._until(lambda: bool(self._say(lambda: store.check(keys))))
-        return [json.loads(self._say(partial(store.get, key))) for key in keys]
+        self._poll_until(lambda: bool(self._translating_errors(lambda: store.check(keys))))
+        return [json.loads(self._translating_errors(partial(store.get, key))) for key in keys]
 
-    def counts(self, value: int) -> list[int]:
-        """Everybody's number, in the order of the ranks."""
-        if self.link is None:
+    def all_gather_int(self, value: int) -> list[int]:
+        """Return every rank's number, by rank."""
+        if self._link is None:
             return [value]
-        numbers = torch.zeros(self.count, dtype=torch.int64)
-        numbers[self.index] = value
-        self._wait(lambda: dist.all_reduce(numbers, async_op=True))
+        numbers = torch.zeros(self.world_size, dtype=torch.int64)
+        numbers[self.rank] = value
+        self._wait_for_collective(lambda: dist.all_reduce(numbers, async_op=True))
         return [int(number) for number in numbers]
 
-    def add(self, tensor: Tensor) -> None:
-        """Make a tensor the sum of everybody's, in place."""
-        if self.link is None:
+    def all_reduce(self, tensor: Tensor) -> None:
+        """Sum a tensor over all ranks, in place."""
+        if self._link is None:
             return
-        self.traffic.sums += tensor.nbytes
+        self.traffic.reduced_bytes += tensor.nbytes
         shared = tensor if tensor.is_cuda else tensor.cpu()
-        self._wait(lambda: dist.all_reduce(shared, async_op=True))
+        self._wait_for_collective(lambda: dist.all_reduce(shared, async_op=True))
         if shared is not tensor:
             tensor.copy_(shared)
 
-    def in_turn(self, work: Callable[[], None]) -> None:
-        """Do something one after the other, in the order of the ranks."""
-        for index in range(self.count):
-            if index == self.index:
+    def one_by_one(self, work: Callable[[], None]) -> None:
+        """Call `work` on one rank after the other."""
+        for index in range(self.world_size):
+            if index == self.rank:
                 work()
-            self.meet()
+            self.barrier()
 
-    def once(self, work: Callable[[], None]) -> None:
-        """Let the first do something while the others wait."""
-        if self.first:
+    def on_rank_zero(self, work: Callable[[], None]) -> None:
+        """Call `work` on rank 0 while the others wait."""
+        if self.is_rank_zero:
             work()
-        self.meet()
+        self.barrier()
 
-    def rows(self, height: int, unit: int = 1) -> tuple[int, int]:
-        """Where this rank's rows begin and end, of `height` that are cut at multiples of `unit`."""
+    def row_share(self, height: int, unit: int = 1) -> tuple[int, int]:
+        """Return this rank's share (first, end) of `height` rows, cut at multiples of `unit`."""
         strips = -(-height // unit)
-        first, last = (unit * (strips * k // self.count) for k in (self.index, self.index + 1))
-        return min(first, height), min(last, height)
+        first, end = (unit * (strips * k // self.world_size) for k in (self.rank, self.rank + 1))
+        return min(first, height), min(end, height)
 
-    def _wait(self, begin: Callable[[], Any]) -> None:
-        """Run a collective; the interpreter goes on meanwhile, so that signals and bad news are heard."""
-        work = self._say(begin)
-        self._until(work.is_completed)
-        self._say(work.wait)
+    def _wait_for_collective(self, start: Callable[[], Any]) -> None:
+        """Run a collective by polling, so that Python can handle signals and notice failed ranks meanwhile."""
+        work = self._translating_errors(start)
+        self._poll_until(work.is_completed)
+        self._translating_errors(work.wait)
 
-    def _until(self, done: Callable[[], bool]) -> None:
-        pause, end = SOON, time.monotonic() + PATIENCE.total_seconds()
+    def _poll_until(self, done: Callable[[], bool]) -> None:
+        """Poll until `done` returns true.
+
+        Raises:
+            RankError: Another rank has failed, or the wait has taken too long.
+        """
+        pause, end = MIN_POLL_SECONDS, time.monotonic() + COLLECTIVE_TIMEOUT.total_seconds()
         while not done():
             time.sleep(pause)
-            pause = min(2 * pause, LATE)
+            pause = min(2 * pause, MAX_POLL_SECONDS)
             if time.monotonic() > end:
-                minutes = PATIENCE.total_seconds() / 60
-                raise RankError(f"{self} has waited {minutes:.0f} minutes for the others", hint=GO_ON)
-            self.listen()
+                minutes = COLLECTIVE_TIMEOUT.total_seconds() / 60
+                raise RankError(
+                    f"{self} has waited {minutes:.0f} minutes for the other processes", hint=RESUME_HINT
+                )
+            self.raise_if_peer_failed()
 
-    def listen(self) -> None:
-        """Raise what another rank has said of its end."""
-        link, now = self.link, time.monotonic()
-        if link is None or now - link.seen < ALIVE:
+    def raise_if_peer_failed(self) -> None:
+        """Check from time to time whether another rank has failed.
+
+        Raises:
+            RankError: It has; the message says why.
+        """
+        link, now = self._link, time.monotonic()
+        if link is None or now - link.last_check < PEER_CHECK_SECONDS:
             return
-        link.seen = now
-        if self._say(lambda: link.store.check([FAILED])):
-            said = self._say(lambda: link.store.get(FAILED)).decode()
-            raise RankError(f"{self} ends, since {said}", hint=GO_ON)
+        link.last_check = now
+        if self._translating_errors(lambda: link.store.check([FAILED])):
+            failure = self._translating_errors(lambda: link.store.get(FAILED)).decode()
+            raise RankError(f"{self} stops because {failure}", hint=RESUME_HINT)
 
-    def _say(self, word: Callable[[], Any]) -> Any:
+    def _translating_errors(self, call: Callable[[], Any]) -> Any:
+        """Call a function of torch.distributed; raise RankError where it reports a lost connection."""
         try:
-            return word()
+            return call()
         except RankError:
             raise
         except RuntimeError as error:  # torch has no narrower one for all of them
-            raise RankError(f"{self} ends, since another has died ({_reason(error)})", hint=GO_ON) from error
+            raise RankError(
+                f"{self} stops because another process has died ({_short_reason(error)})", hint=RESUME_HINT
+            ) from error
 
     def __str__(self) -> str:
-        return f"rank {self.index} of {self.count}"
+        """Name the rank for a message."""
+        return f"rank {self.rank} of {self.world_size}"
 
 
-ALONE = Ranks()
+SINGLE = Communicator()
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """The ranks that torchrun has started; alone where it has not.
+def process_group() -> Iterator[Communicator]:
+    """Join the processes that torchrun has started; without torchrun, yield a communicator of one process.
 
-    Joins them by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, takes the GPU of LOCAL_RANK, and tells the
-    others when the block ends with an error. Raises SettingError where there are fewer GPUs than ranks,
-    RankError when another rank has ended.
+    Reads RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, and selects the GPU of LOCAL_RANK. If the block raises,
+    the other ranks are told.
+
+    Raises:
+        SettingError: There are fewer GPUs than processes.
+        RankError: The processes cannot connect, or another one has stopped.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield ALONE
+        yield SINGLE
         return
-    card, threads = current_card(), torch.get_num_threads()
-    ranks = _join()
-    before = signal.signal(signal.SIGTERM, _terminated(ranks))
+    cuda_device, threads = current_cuda_device(), torch.get_num_threads()
+    ranks = _init_process_group()
+    previous_handler = signal.signal(signal.SIGTERM, _sigterm_handler(ranks))
     try:
         yield ranks
     except BaseException as error:
-        _tell(ranks, error)
+        _report_failure(ranks, error)
         raise
     else:
         dist.destroy_process_group()
     finally:
-        signal.signal(signal.SIGTERM, before)
-        make_current(card)
+        signal.signal(signal.SIGTERM, previous_handler)
+        restore_cuda_device(cuda_device)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
 
 
-def _join() -> Ranks:
-    local, beside = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+def _init_process_group() -> Communicator:
+    """Connect to the other ranks and select this one's GPU."""
+    local, local_world_size = (
+        int(os.environ.get("LOCAL_RANK", "0")),
+        int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+    )
     gpus = torch.cuda.device_count()
-    if gpus and beside > gpus:
+    if gpus and local_world_size > gpus:
         raise SettingError(
-            f"{beside} ranks on {socket.gethostname()}, which has {gpus} GPUs",
-            hint=f"give torchrun --nproc-per-node {gpus}, or hide the GPUs (CUDA_VISIBLE_DEVICES=) to use CPUs",
+            f"{local_world_size} processes on {socket.gethostname()}, which has {gpus} GPUs",
+            hint=f"use torchrun --nproc-per-node {gpus}, or set CUDA_VISIBLE_DEVICES= to render on CPUs",
         )
     if gpus:
         torch.cuda.set_device(local)
-        if os.environ.get("OMP_NUM_THREADS") == "1":  # what torchrun gives where nobody said anything
-            torch.set_num_threads(threads_beside(beside))
-    # torchrun keeps its store when it starts ranks again: nobody must hear what the last ones said.
+        if os.environ.get("OMP_NUM_THREADS") == "1":  # torchrun's default
+            torch.set_num_threads(threads_per_rank(local_world_size))
+    # torchrun keeps its store when it restarts the ranks: messages of the previous attempt must not be read.
     attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {os.environ['WORLD_SIZE']}"
-    seconds = joining_seconds()
+    seconds = join_timeout()
 
     def join() -> tuple[Store, int, int]:
         store, index, count = next(iter(rendezvous("env://", timeout=timedelta(seconds=seconds))))
-        here = [f"here {attempt} {each}" for each in range(count)]
-        store.set(here[index], "1")
-        store.wait(here, timedelta(seconds=seconds))
+        keys = [f"here {attempt} {rank}" for rank in range(count)]
+        store.set(keys[index], "1")
+        store.wait(keys, timedelta(seconds=seconds))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
             store=PrefixStore(f"ranks {attempt}", store),
             rank=index,
             world_size=count,
-            timeout=PATIENCE,
+            timeout=COLLECTIVE_TIMEOUT,
         )
         return store, index, count
 
     try:
-        store, index, count = _within(seconds, join)
+        store, index, count = _run_with_timeout(seconds, join)
     except (RuntimeError, ValueError, TimeoutError) as error:
         if isinstance(error, TimeoutError | dist.DistStoreError) or "timed out" in str(error):
             raise RankError(
-                f"the {os.environ['WORLD_SIZE']} ranks have not all started within {seconds:g} seconds",
-                hint=f"see whether one has ended, or set {JOINING_SET_BY} to more seconds",
+                f"not all of the {os.environ['WORLD_SIZE']} processes started within {seconds:g} seconds",
+                hint=f"check whether one has failed, or set {JOIN_TIMEOUT_VARIABLE} to more seconds",
             ) from error
         raise RankError(
-            f"the ranks cannot find each other ({_reason(error)})", hint="start them with torchrun"
+            f"the processes cannot connect to each other ({_short_reason(error)})",
+            hint="start them with torchrun",
         ) from error
-    return Ranks(index, count, beside, link=_Link(PrefixStore(f"tilestyle {attempt}", store)))
+    return Communicator(index, count, local_world_size, _link=_Link(PrefixStore(f"tilestyle {attempt}", store)))
 
 
-def threads_beside(beside: int) -> int:
-    """Threads of one of several ranks on a machine, each with a GPU: its share of the cores.
+def threads_per_rank(local_world_size: int) -> int:
+    """Return the CPU threads of one of several ranks on a machine that each use a GPU: its share of the cores.
 
-    Without GPUs ranks have as many as they are given: there, pixels depend on it.
+    On CPUs the number of threads is left as it is, because the pixels depend on it there.
     """
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         cores = os.cpu_count() or 1
-    return max(1, cores // beside)
+    return max(1, cores // local_world_size)
 
 
-def joining_seconds() -> float:
-    """How long to wait for all ranks to have started. Raises SettingError where that is no such number."""
-    given = os.environ.get(JOINING_SET_BY, str(JOINING))
+def join_timeout() -> float:
+    """Return how long to wait for all ranks to start, in seconds.
+
+    Raises:
+        SettingError: The environment variable is not such a number.
+    """
+    text = os.environ.get(JOIN_TIMEOUT_VARIABLE, str(DEFAULT_JOIN_TIMEOUT))
     try:
-        seconds = float(given)
+        seconds = float(text)
     except ValueError:
         seconds = nan
     if not 0 < seconds < 1e6:
-        raise SettingError(f"{JOINING_SET_BY} is {given[:40]!r}", hint="give seconds, such as 180")
+        raise SettingError(f"invalid {JOIN_TIMEOUT_VARIABLE} {text[:40]!r}", hint="give seconds, such as 180")
     return seconds
 
 
-def _within(seconds: float, work: Callable[[], Joined]) -> Joined:
-    """Do something that waits in a library, for so long; signals are heard meanwhile.
+def _run_with_timeout(seconds: float, work: Callable[[], ResultT]) -> ResultT:
+    """Call a function that blocks in a library, with a timeout, while signals are still handled.
 
-    The library is told to wait as long itself, and mostly returns first. Where it does not, its thread is left.
-    Raises TimeoutError.
+    The library is given the same timeout and usually returns first. Where it does not, its thread is abandoned.
+
+    Raises:
+        TimeoutError: It did not return in time.
     """
-    found: list[Joined] = []
-    failed: list[BaseException] = []
+    results: list[ResultT] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            found.append(work())
+            results.append(work())
         except BaseException as error:
-            failed.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     end = time.monotonic() + 1.1 * seconds + GRACE
     while thread.is_alive() and time.monotonic() < end:
         thread.join(0.05)
-    if failed:
-        raise failed[0]
-    if not found:
+    if errors:
+        raise errors[0]
+    if not results:
         raise TimeoutError
-    return found[0]
+    return results[0]
 
 
-def _reason(error: Exception) -> str:
-    """What a library said, without where in it, in one line."""
+def _short_reason(error: Exception) -> str:
+    """Return the first line of a library's message, without source locations."""
     return re.sub(r"\[[^]]*/[^]]*\] ", "", str(error)).splitlines()[0][:120]
 
 
-def _terminated(ranks: Ranks) -> Callable[[int, FrameType | None], None]:
-    """What a rank does that is told to end: torchrun tells those that are left, when one has died."""
+def _sigterm_handler(comm: Communicator) -> Callable[[int, FrameType | None], None]:
+    """Return a handler of SIGTERM: torchrun terminates the remaining ranks when one has died."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise RankError(f"{ranks} was told to end: another has died, or the job was stopped", hint=GO_ON)
+        raise RankError(
+            f"{comm} was terminated: another process has died, or the job was stopped", hint=RESUME_HINT
+        )
 
     return end
 
 
-def _tell(ranks: Ranks, error: BaseException) -> None:
-    """Tell the others of the end, unless they have told us."""
-    if ranks.link is None or isinstance(error, RankError):
+def _report_failure(comm: Communicator, error: BaseException) -> None:
+    """Tell the other ranks that this one fails, unless it fails because of another."""
+    if comm._link is None or isinstance(error, RankError):
         return
-    said = str(error) if isinstance(error, TilestyleError) else type(error).__name__
+    reason = str(error) if isinstance(error, TilestyleError) else type(error).__name__
     try:
-        ranks.link.store.set(FAILED, f"rank {ranks.index} has ended ({said})")
+        comm._link.store.set(FAILED, f"rank {comm.rank} has failed ({reason})")
     except RuntimeError:
-        return  # whoever keeps the store has gone, which they will have noticed
+        return  # the process that holds the store has gone, which the others notice themselves

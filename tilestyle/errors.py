@@ -1,78 +1,83 @@
-"""The exceptions a user can meet, one family.
+"""The exceptions that a user can meet, in one hierarchy.
 
 TilestyleError
 ├── PictureError (ValueError)       a picture file or array that cannot be used
-├── OutputError (OSError)           a place or format that cannot be written
-│   └── DiskError                   a disk that is full
-├── WorkError (ValueError)          a work folder that cannot be gone on from
+├── OutputError (OSError)           a path or format that cannot be written
+│   └── DiskError                   a full disk
+├── WorkError (ValueError)          a work folder that cannot be resumed
 ├── NetworkError (ValueError)       weights that are missing or do not fit
-├── LayerError (ValueError)         a layer the network does not have
-├── SettingError (ValueError)       a setting or device that makes no sense
-├── DeviceError (RuntimeError)      a device that fails, or that torch cannot drive
-├── MemoryLimit (MemoryError)       a job that does not fit the memory it is given
-├── RankError (RuntimeError)        a process, of several that make one picture, that is gone
-└── DivergedError (ArithmeticError) an optimisation that left the finite numbers
+├── LayerError (ValueError)         a layer that the network does not have
+├── SettingError (ValueError)       an invalid setting or device
+├── DeviceError (RuntimeError)      a device that fails, or that torch cannot use
+├── MemoryLimit (MemoryError)       a job that does not fit into its memory limit
+├── RankError (RuntimeError)        another process of the same render has stopped
+└── DivergedError (ArithmeticError) an optimization that produced non-finite values
 
-Each message is one line: what, where, what to do. The command line catches the root, once.
+Each message is one line: what is wrong, where, and what to do. The command line catches the base class, once.
 """
 
 from __future__ import annotations
 
 
 class TilestyleError(Exception):
-    """Root of the family: the user's situation, never our bug."""
+    """Base class: something is wrong with the user's input or machine, not with this program."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        """Join what happened and what to do about it into one line."""
+        """Join the message and the hint into one line.
+
+        Args:
+            message: What is wrong, and where.
+            hint: What to do about it.
+        """
         super().__init__(f"{message}; {hint}" if hint else message)
         self.hint = hint
 
 
 def excerpt(text: object, longest: int = 60) -> str:
-    """What a user gave, for a message: quoted, and of a very long text the beginning."""
-    shown = repr(text)
-    return shown if len(shown) <= longest else f"{shown[:longest]}..."
+    """Quote a user's input for a message, cut after `longest` characters."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= longest else f"{quoted[:longest]}..."
 
 
 class PictureError(TilestyleError, ValueError):
-    """A picture that is missing, broken, empty or not finite."""
+    """A picture is missing, broken, empty or not finite."""
 
 
 class OutputError(TilestyleError, OSError):
-    """A file that cannot be written, or a format that cannot hold the picture."""
+    """A file cannot be written, or its format cannot hold the picture."""
 
 
 class DiskError(OutputError):
-    """A disk that has no room."""
+    """The disk is full."""
 
 
 class WorkError(TilestyleError, ValueError):
-    """A work folder that is damaged, another render's, or in use."""
+    """A work folder is damaged, in use, or belongs to another render."""
 
 
 class NetworkError(TilestyleError, ValueError):
-    """Network weights that are missing or do not fit."""
+    """Network weights are missing or do not fit."""
 
 
 class LayerError(TilestyleError, ValueError):
-    """A layer name that the network does not have."""
+    """The network does not have a layer of this name."""
 
 
 class SettingError(TilestyleError, ValueError):
-    """A setting outside its range, or a device that is not there."""
+    """A setting is out of range, or a device does not exist."""
 
 
 class DeviceError(TilestyleError, RuntimeError):
-    """A device that fails, or that this torch cannot drive."""
+    """A device fails, or this build of torch cannot use it."""
 
 
 class MemoryLimit(TilestyleError, MemoryError):
-    """A job that does not fit the memory it is given."""
+    """The job does not fit into its memory limit."""
 
 
 class RankError(TilestyleError, RuntimeError):
-    """One of several processes has ended, or cannot be reached."""
+    """Another of several processes has stopped or cannot be reached."""
 
 
 class DivergedError(TilestyleError, ArithmeticError):
-    """The optimisation produced values that are not finite."""
+    """The optimization produced values that are not finite."""

@@ -67,7 +67,7 @@ def by_pillow(draw: random.Random) -> tuple[str, bytes]:
 
 
 def by_tifffile(draw: random.Random) -> tuple[str, bytes]:
-    """A TIFF of any type, byte order, layout, packing and colours."""
+    """A TIFF of any type, byte order, layout, packing and colors."""
     width, height = draw.choice(SIDES)
     channels = draw.choice([1, 2, 3, 3, 4, 4, 5])
     kind = draw.choice(["u1", "u2", "u2", "u4", "i2", "f2", "f4", "f8", "u8", "i1"])
@@ -107,7 +107,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def by_hand(draw: random.Random) -> tuple[str, bytes]:
-    """A PNG of any colour type and depth, with chunks that libraries do not write."""
+    """A PNG of any color type and depth, with chunks that libraries do not write."""
     colour, depth = draw.choice([(kind, depth) for kind, depths in PNG_DEPTHS.items() for depth in depths])
     width, height = draw.choice(SIDES)
     bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * depth
@@ -191,7 +191,7 @@ def picture(draw: random.Random, more: list[Path]) -> tuple[str, bytes]:
 
 
 def flat(draw: random.Random, *, grey: bool) -> tuple[str, bytes]:
-    """A mask of two flat colours, red and blue, or a grey map, in a format without loss."""
+    """A mask of two flat colors, red and blue, or a gray map, in a format without loss."""
     width, height = draw.choice(SIDES)
     image = Image.new("L" if grey else "RGB", (width, height), 0 if grey else "#ff0000")
     image.paste(255 if grey else "#0000ff", (0, 0, width // 2, height))
@@ -238,7 +238,7 @@ def settings(draw: random.Random) -> bytes:
     names = "size sweeps patch seed coarsest content_weight style_weight tv_weight style_scale locality overlap"
     names += " arrangement_weight"
     names += (
-        " history memory network quality optimiser sampler color tileable init style_blend scale_odds precision"
+        " history memory network quality optimizer sampler color tileable init style_blend scale_odds precision"
     )
     values = [
         "0",

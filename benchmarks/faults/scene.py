@@ -58,7 +58,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "alpha, luminance": ("out.png", ("render", "a.png", *BASE[1:], "--color", "luminance")),
     "texture": ("out.webp", ("texture", "s.png", *BASE[3:], "--tileable", "both")),
     "large file": ("out.png", ("render", "c.tif", *BASE[1:])),
-    "lbfgs": ("out.png", ("render", *BASE, "--optimiser", "lbfgs")),
+    "lbfgs": ("out.png", ("render", *BASE, "--optimizer", "lbfgs")),
     "mask": (
         "out.tif",
         (
@@ -148,8 +148,8 @@ def force_files() -> None:
     from tilestyle.canvas import storage
     from tilestyle.planning import resolve
 
-    storage.SMALL = 0
-    resolve.belongs_in_files = lambda *facts: True  # type: ignore[attr-defined]
+    storage.MIN_MAPPED_PIXELS = 0
+    resolve.should_memory_map = lambda *facts: True  # type: ignore[attr-defined]
 
 
 class Scene:

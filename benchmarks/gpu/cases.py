@@ -15,13 +15,13 @@ from torch import Tensor
 from benchmarks.gpu.core import Check, Group, Place, Row, off
 from benchmarks.gpu.jobs import DEVICE, HOST, VGG19, Sized, at_home, loading_once, swept, waves
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import Optimiser, Precision
+from tilestyle.config.enums import Optimizer, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.losses.exact import Exact
-from tilestyle.losses.level import Sight
+from tilestyle.losses.exact import ExactObjective
+from tilestyle.losses.level import LevelObjective
 from tilestyle.networks.vgg import Vgg
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.loop import sampled
+from tilestyle.optim.loop import sweep_patches
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.prepare import prepare
 
@@ -39,7 +39,7 @@ VGG_FEW: dict[str, Any] = {
     "style_layers": {"relu1_1": 1, "relu2_1": 1},
     "content_layers": {"relu2_2": 1},
 }
-LBFGS: dict[str, Any] = {"optimiser": "lbfgs", "precision": "fp32"}
+LBFGS: dict[str, Any] = {"optimizer": "lbfgs", "precision": "fp32"}
 HALF = np.zeros((60, 80, 3), np.uint8)
 HALF[:, 40:] = 255
 CASES: dict[str, dict[str, Any]] = {
@@ -124,10 +124,10 @@ def gradients(case: str, place: Place, device: torch.device, home: str, precisio
         job = prepare(STYLE, config, CONTENT)
     level = job.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
-    if config.optimiser is Optimiser.LBFGS:
-        return Exact(job, level)(canvas)[1].cpu().flatten()
-    sight, patches = Sight(job, level), sampled(job, level, 0)
-    sight.prepare(canvas, patches, 0)
+    if config.optimizer is Optimizer.LBFGS:
+        return ExactObjective(job, level)(canvas)[1].cpu().flatten()
+    sight, patches = LevelObjective(job, level), sweep_patches(job, level, 0)
+    sight.begin_sweep(canvas, patches, 0)
     return torch.cat([g.detach().cpu().float().flatten() for _, g in sight.gradients(canvas, patches)])
 
 
@@ -187,13 +187,13 @@ def rounding(device: torch.device) -> tuple[float, float]:
 def _downhill(place: Place, row: Row) -> bool:
     """The loss after every iteration, from noise; and what an iteration takes."""
     side = 96 if place.tiny else 768
-    settings = {"optimiser": "lbfgs", "init": "noise", "content_weight": 0.015}
+    settings = {"optimizer": "lbfgs", "init": "noise", "content_weight": 0.015}
     found = swept(
         Sized(side, side, VGG19, Precision.FP32, 3 if place.tiny else 8, None, None, settings).job(place)
     )
     weights = found.job.weights
     losses = [weights.style * terms.style + weights.content * terms.content for terms in found.terms]
-    row |= {"losses": losses, "an iteration, s": found.seconds, "patch": found.job.side}
+    row |= {"losses": losses, "an iteration, s": found.seconds, "patch": found.job.patch_side}
     row["says"] = f"L-BFGS {found.seconds:.2g} s an iteration of {found.megapixels:.2g} MP"
     return all(after <= 1.001 * before for before, after in pairwise(losses))
 

@@ -12,8 +12,8 @@ from benchmarks.gpu.core import Check, Group, Place, Row
 from benchmarks.record import assets
 from tilestyle.config.enums import NetworkName
 from tilestyle.images import read_picture
-from tilestyle.networks.vgg_weights import weights_here
-from tilestyle.pictures import path_of
+from tilestyle.networks.vgg_weights import downloaded_file
+from tilestyle.pictures import picture_path
 
 LONG = 1225  # side of the photograph that makes it a megapixel
 GOAL = 15.0  # seconds with the default network, libraries and all
@@ -34,12 +34,12 @@ def vgg_weights() -> Path | None:
     """A file of VGG-19's weights: in the optional material, or where it has been downloaded before."""
     folder = assets()
     file = folder and folder / "weights" / "vgg19.safetensors"
-    return file if file and file.exists() else weights_here(NetworkName.VGG19)
+    return file if file and file.exists() else downloaded_file(NetworkName.VGG19)
 
 
 def _rendered(name: str, place: Place, row: Row) -> bool | None:
     out = place.folder / f"{name}.png"
-    words = ["render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--out", str(out)]
+    words = ["render", str(picture_path("coffee")), "--style", str(picture_path("swirls")), "--out", str(out)]
     words += ["--device", str(place.device), "--size", "96" if place.tiny else str(LONG), *WAYS[name]]
     words += ["--sweeps", "2"] if place.tiny else []
     if WAYS[name]:

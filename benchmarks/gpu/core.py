@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from tilestyle.benchmark.timing import seconds_of
+from tilestyle.benchmark.timing import time_call
 from tilestyle.config.enums import Precision
-from tilestyle.devices.timer import now
+from tilestyle.devices.timer import synchronized_time
 
 GIB, MIB = 2**30, 2**20
 LEAST = 2.0  # seconds below which no check is begun
@@ -111,7 +111,7 @@ def ran(place: Place, check: Check, left: float = inf) -> Row:
         try:
             with at_most(min(place.patience * check.seconds, left)):
                 row["ok"] = check.run(place, found)
-                now(place.device)
+                synchronized_time(place.device)
         except Exception as error:
             row |= {"ok": False, "error": f"{type(error).__name__}: {str(error)[:400]}", "at": _frames(error)}
         except LateError as error:
@@ -167,7 +167,7 @@ def plain(value: Any) -> Any:
 def best(run: Callable[[], Any], device: torch.device, repeats: int = 3) -> float:
     """Least seconds, after one run that is not counted."""
     run()
-    return min(seconds_of(run, device) for _ in range(repeats))
+    return min(time_call(run, device) for _ in range(repeats))
 
 
 def off(found: torch.Tensor, expected: torch.Tensor) -> float:

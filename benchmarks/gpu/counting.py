@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gpu.core import Place
 from benchmarks.gpu.jobs import Sized
-from tilestyle.devices.timer import now
-from tilestyle.optim.loop import optimise, sampled
+from tilestyle.devices.timer import synchronized_time
+from tilestyle.optim.loop import optimize, sweep_patches
 
 COPIES = ("aten::copy_", "aten::_to_copy")
 ASKED = "aten::_local_scalar_dense"
@@ -108,11 +108,11 @@ def _dispatched(place: Place, sized: Sized, waited: list[str]) -> tuple[dict[str
         counts = {
             name: getattr(counting, name) for name in ("operations", "arrived", "left", "blocking", "asked")
         }
-        patches = len(sampled(job, job.levels[-1], len(ends)))
+        patches = len(sweep_patches(job, job.levels[-1], len(ends)))
         ends.append({**counts, "waited": len(waited), "patches": patches})
 
     with counting:
-        optimise(job, lambda level: None, observe, lambda: len(ends) >= 2)
+        optimize(job, lambda level: None, observe, lambda: len(ends) >= 2)
     return ends[1], ends[0]
 
 
@@ -152,14 +152,14 @@ def profiled(place: Place, sized: Sized) -> tuple[profile, float, int]:
     moments: list[float] = []
 
     def observe(*facts: Any) -> None:
-        moments.append(now(device))
+        moments.append(synchronized_time(device))
         if len(moments) == 1:
             watch.start()
         elif len(moments) == 2:
             watch.stop()
 
-    optimise(job, lambda level: None, observe, lambda: len(moments) >= 2)
-    return watch, moments[1] - moments[0], len(sampled(job, job.levels[-1], 1))
+    optimize(job, lambda level: None, observe, lambda: len(moments) >= 2)
+    return watch, moments[1] - moments[0], len(sweep_patches(job, job.levels[-1], 1))
 
 
 def kernels(watch: profile) -> list[Any]:

@@ -14,7 +14,7 @@ import tilestyle
 from benchmarks.gpu.core import GIB, Check, Group, Place, Row, best
 from tilestyle.benchmark.speed import matrix_peak
 from tilestyle.config.enums import Precision
-from tilestyle.devices.transfer import matrix_device
+from tilestyle.devices.transfer import float64_device
 from tilestyle.planning.memory_budget import find_device, find_dtype
 
 MATRIX = 8192  # side of the products, for float32 and float64 less
@@ -39,7 +39,7 @@ def _card(place: Place, row: Row) -> bool:
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "auto is": f"{device}, {find_dtype(Precision.AUTO, device)}",
-        "distances on": str(matrix_device(device)),
+        "distances on": str(float64_device(device)),
     }
     if not place.cuda:
         row["says"] = f"torch {torch.__version__}, a host"

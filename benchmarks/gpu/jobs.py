@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.gpu.core import Place, Row
-from tilestyle.benchmark.workload import Scene
+from tilestyle.benchmark.workload import Workload
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.timer import now
-from tilestyle.losses.level import Sight
-from tilestyle.losses.objective import Terms
+from tilestyle.devices.timer import synchronized_time
+from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.objective import LossTerms
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.registry import RANDOM, load_network
-from tilestyle.optim.loop import optimise, sampled
+from tilestyle.optim.loop import optimize, sweep_patches
 from tilestyle.planning import resolve
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
@@ -53,7 +53,7 @@ class Sized:
     def job(self, place: Place) -> Job:
         """Make it."""
         weights = RANDOM if self.network is VGG19 else None
-        scene = Scene(self.network, weights, self.precision or place.precision, str(place.device))
+        scene = Workload(self.network, weights, self.precision or place.precision, str(place.device))
         # One weight of the content, which no sweep stops to adjust.
         settings = {"content_weight": 0.015, "patch": self.patch, **self.settings}
         with at_home(place, self.home), loading_once():
@@ -67,7 +67,7 @@ def at_home(place: Place, home: str | None) -> Iterator[None]:
         yield
         return
     where = place.device if home == DEVICE else torch.device("cpu")
-    with mock.patch.object(resolve, "fitting_home", lambda *facts: where):
+    with mock.patch.object(resolve, "choose_canvas_device", lambda *facts: where):
         yield
 
 
@@ -95,7 +95,7 @@ class Swept:
     job: Job
     ends: list[float]
     turns: list[float]
-    terms: list[Terms]
+    terms: list[LossTerms]
     canvas: Canvas
 
     @property
@@ -116,13 +116,13 @@ class Swept:
     @property
     def facts(self) -> Row:
         """All of it as a row."""
-        patches = len(sampled(self.job, self.job.levels[-1], 1))
+        patches = len(sweep_patches(self.job, self.job.levels[-1], 1))
         extent = self.job.levels[-1].extent
         row: Row = {
             "canvas": [extent.height, extent.width],
-            "patch": self.job.side,
+            "patch": self.job.patch_side,
             "patches": patches,
-            "home": self.job.home.type,
+            "home": self.job.canvas_device.type,
             "content kept": self.job.content_kept,
             "first sweep, s": self.times[0],
             "sweep, s": self.seconds,
@@ -139,19 +139,19 @@ class Swept:
 
 def swept(job: Job) -> Swept:
     """Run a job."""
-    ends, turns, terms = [now(job.network.device)], [], []
-    original = Sight.turn
+    ends, turns, terms = [synchronized_time(job.network.device)], [], []
+    original = LevelObjective.end_sweep
 
-    def turn(self: Sight, *arguments: Any, **named: Any) -> Terms:
+    def turn(self: LevelObjective, *arguments: Any, **named: Any) -> LossTerms:
         turns.append(time.perf_counter())
         return original(self, *arguments, **named)
 
-    def observe(level: Level, sweep: int, found: Terms, canvas: Canvas) -> None:
+    def observe(level: Level, sweep: int, found: LossTerms, canvas: Canvas) -> None:
         terms.append(found)
-        ends.append(now(job.network.device))
+        ends.append(synchronized_time(job.network.device))
 
-    with mock.patch.object(Sight, "turn", turn):
-        canvas, _ = optimise(job, lambda level: None, observe, lambda: False)
+    with mock.patch.object(LevelObjective, "end_sweep", turn):
+        canvas, _ = optimize(job, lambda level: None, observe, lambda: False)
     return Swept(job, ends, turns, terms, canvas)
 
 
@@ -168,7 +168,7 @@ def exact() -> Iterator[None]:
 
 
 def waves(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    """A smooth colourful picture [height, width, 3], different for every seed."""
+    """A smooth colorful picture [height, width, 3], different for every seed."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width].astype(float)
     picture = np.full((height, width, 3), 0.5)

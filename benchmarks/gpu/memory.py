@@ -11,17 +11,17 @@ import torch
 
 from benchmarks.gpu.core import GIB, MIB, Check, Group, Place, Row
 from benchmarks.gpu.jobs import COMPACT, DEVICE, VGG19, WAVELET, Sized
-from tilestyle.benchmark.memory_cap import put_wall
+from tilestyle.benchmark.memory_cap import cap_memory
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
-from tilestyle.devices.peak_memory import Peak
-from tilestyle.devices.timer import now
+from tilestyle.devices.peak_memory import PeakMemory
+from tilestyle.devices.timer import synchronized_time
 from tilestyle.errors import MemoryLimit
 from tilestyle.networks.vgg import Vgg
 from tilestyle.pipeline.events import CanvasMoved, PatchHalved
-from tilestyle.pipeline.out_of_memory import persist
+from tilestyle.pipeline.out_of_memory import optimise_with_oom_retry
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import needed
+from tilestyle.planning.memory_budget import device_bytes
 
 WALL = 2 * GIB
 SIDES = (2048, 4096, 8192)
@@ -65,9 +65,9 @@ def _large(place: Place) -> list[Check]:
 
 def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place, row: Row) -> bool | None:
     """Sweeps of a canvas within a budget, behind a wall of as much: its patch, its peak, and no halving."""
-    peak = Peak(place.device)
+    peak = PeakMemory(place.device)
     if place.cuda:
-        put_wall(place.device, limit)
+        cap_memory(place.device, limit)
     began = time.monotonic()
     try:
         job = Sized(side, side, network, sweeps=sweeps, home=None, settings={"memory": limit}).job(place)
@@ -76,25 +76,28 @@ def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place
         return None
     prepared = time.monotonic()
     rescues: list[PatchHalved | CanvasMoved] = []
-    persist(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
+    optimise_with_oom_retry(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
     halved = _sides(rescues)
-    now(place.device)
+    synchronized_time(place.device)
     took = time.monotonic() - prepared
-    found, foretold = peak.bytes(), needed(job.need, place.device, job.home)
+    found, foretold = peak.bytes(), device_bytes(job.memory_estimate, place.device, job.canvas_device)
     row |= {
-        "patch": job.side,
-        "canvas on": job.home.type,
+        "patch": job.patch_side,
+        "canvas on": job.canvas_device.type,
         "limit, MiB": limit / MIB,
         "foretold, MiB": foretold / MIB,
         "peak, MiB": found / MIB,
-        "beyond the canvas, MiB": (found - job.need.held if job.home == place.device else found) / MIB,
+        "beyond the canvas, MiB": (
+            found - job.memory_estimate.resident if job.canvas_device == place.device else found
+        )
+        / MIB,
         "peak over foretold": found / foretold,
         "halved to": halved,
         "made ready, s": prepared - began,
         "MP/s": sweeps * side * side / 1e6 / took,
         **_elsewhere(place),
     }
-    row["says"] = f"{side}: {found / MIB:.0f} of {limit / MIB:.0f} MiB, patch {job.side}"
+    row["says"] = f"{side}: {found / MIB:.0f} of {limit / MIB:.0f} MiB, patch {job.patch_side}"
     return not halved and found <= limit
 
 
@@ -131,7 +134,7 @@ def _halved(place: Place, row: Row) -> bool:
 
     if place.cuda:  # what jobs before have left is no matter
         torch.cuda.empty_cache()
-        put_wall(place.device, needed(job.need, place.device, job.home) // 2)
+        cap_memory(place.device, device_bytes(job.memory_estimate, place.device, job.canvas_device) // 2)
         return _went_on(job, row)
     with mock.patch.object(Vgg, "features", refusing):
         return _went_on(job, row)
@@ -146,13 +149,15 @@ def _went_on(job: Job, row: Row) -> bool:
     """Whether a render came to its end, with smaller patches."""
     rescues: list[PatchHalved | CanvasMoved] = []
     try:
-        canvas, complete = persist(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
+        canvas, complete = optimise_with_oom_retry(
+            job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append
+        )
     finally:
         if job.network.device.type == "cuda":
-            put_wall(job.network.device, EVERYTHING)
+            cap_memory(job.network.device, EVERYTHING)
     sides = _sides(rescues)
     finite = bool(torch.isfinite(canvas.pixels).all())
-    row |= {"patches": [job.side, *sides], "complete": complete, "finite": finite}
+    row |= {"patches": [job.patch_side, *sides], "complete": complete, "finite": finite}
     row["says"] = f"patches {' '.join(map(str, row['patches']))}"
     return bool(sides) and complete and finite
 
@@ -161,11 +166,11 @@ def _moved(place: Place, row: Row) -> bool:
     """Memory that another program takes once the canvas is to be on the device: it goes to the host."""
     job = Sized(4064, 4064, sweeps=1, patch=256, precision=Precision.BF16, home=DEVICE).job(place)
     torch.cuda.empty_cache()
-    put_wall(place.device, int(0.45 * GIB))  # the canvas alone takes 0.6
+    cap_memory(place.device, int(0.45 * GIB))  # the canvas alone takes 0.6
     try:
-        canvas, complete = persist(job, lambda level: None, lambda *sweep: None, lambda: False)
+        canvas, complete = optimise_with_oom_retry(job, lambda level: None, lambda *sweep: None, lambda: False)
     finally:
-        put_wall(place.device, EVERYTHING)
+        cap_memory(place.device, EVERYTHING)
     row["canvas on"] = canvas.pixels.device.type
     return complete and bool(torch.isfinite(canvas.pixels).all())
 

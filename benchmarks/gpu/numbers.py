@@ -42,7 +42,7 @@ def _checks(place: Place) -> list[Check]:
 def answers(network: FeatureNetwork, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """Features of all layers that are used, and the gradient of the sum of their squares, at the pixels."""
     names = dict.fromkeys([*network.style_layers, *network.content_layers])
-    layers = list(dict.fromkeys(network.octaves(names)[1].values()))
+    layers = list(dict.fromkeys(network.scale_groups(names)[1].values()))
     shown = pixels.to(network.device, network.dtype).requires_grad_()
     found = network.features(shown, layers)
     (gradient,) = torch.autograd.grad([f.float().square().mean() for f in found.values()], [shown])

@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.gpu.apart import BAD, GOOD, SKIPPED, company
 from benchmarks.gpu.core import Row, plain
-from tilestyle.benchmark.environment import circumstances
-from tilestyle.cli.results import shown
-from tilestyle.files.atomic import replacing
+from tilestyle.benchmark.environment import run_environment
+from tilestyle.cli.benchmark_report import shown
+from tilestyle.files.atomic import atomic_write
 
 PATIENCE = 60.0  # seconds that a machine may take to say what it is
 
@@ -32,7 +32,7 @@ class Record:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         whole = {**self.about, "title": self.title, "figures": figures(rows), "rows": rows}
-        with replacing(self.file) as file:
+        with atomic_write(self.file) as file:
             file.write((json.dumps(plain(whole), indent=1) + "\n").encode())
 
 
@@ -40,7 +40,7 @@ def asked(command: Sequence[str]) -> dict[str, Any]:
     """The circumstances, from a process of their own: this one never begins CUDA, and so never loses it."""
     with company().Pool(1) as pool:
         try:
-            found: dict[str, Any] = pool.apply_async(circumstances, (list(command),)).get(PATIENCE)
+            found: dict[str, Any] = pool.apply_async(run_environment, (list(command),)).get(PATIENCE)
         except (RuntimeError, multiprocessing.TimeoutError) as error:
             found = {"machine": f"unknown ({error or 'it does not answer'})", "command": " ".join(command)}
     return found

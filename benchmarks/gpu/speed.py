@@ -11,8 +11,8 @@ from benchmarks.gpu.environment import peak_of
 from benchmarks.gpu.jobs import COMPACT, DEVICE, FITTING, HOST, VGG19, WAVELET, Sized, swept
 from benchmarks.maps import timed
 from tilestyle.config.enums import NetworkName, Precision
-from tilestyle.devices.peak_memory import Peak
-from tilestyle.planning.memory_budget import needed
+from tilestyle.devices.peak_memory import PeakMemory
+from tilestyle.planning.memory_budget import device_bytes
 
 # Share of the matrix peak that a sweep of VGG-19 is to reach in patches of this side, by where the canvas is.
 GOALS = {DEVICE: 0.50, HOST: 0.35}
@@ -50,12 +50,12 @@ def _share(
     """A canvas of whole patches: megapixels a second, and operations over those of the card's best products."""
     side = 96 if place.tiny else FITTING[patch]
     sized = Sized(side, side, network, precision, 3 if place.tiny else 6, home, patch)
-    peak = Peak(place.device)
+    peak = PeakMemory(place.device)
     found = swept(sized.job(place))
     job = found.job
     each = job.network.multiply_adds_per_pixel
     # Forward, and backward to the pixels; a multiply-add is two operations. Of content a forward pass.
-    operations = 4 * each(job.weights.names) * 1e6 * found.megapixels
+    operations = 4 * each(job.weights.layer_names) * 1e6 * found.megapixels
     if job.weights.content_layers and not job.content_kept:
         operations += 2 * each(job.weights.content_layers) * 1e6 * found.megapixels
     share = operations / found.seconds / 1e12 / peak_of(place, job.network.dtype)
@@ -64,7 +64,7 @@ def _share(
         "TFLOP/s": operations / found.seconds / 1e12,
         "share of matrix peak": share,
         "peak, MiB": peak.bytes() / MIB,
-        "foretold, MiB": needed(job.need, place.device, job.home) / MIB,
+        "foretold, MiB": device_bytes(job.memory_estimate, place.device, job.canvas_device) / MIB,
     }
     row["says"] = f"{network} {patch} {home} {row['MP/s']:.3g} MP/s, {share:.0%}"
     judged = (network, patch, precision) == (VGG19, JUDGED, None) and place.cuda

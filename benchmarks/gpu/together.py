@@ -25,9 +25,9 @@ from benchmarks.gpu.cases import CONTENT, SMALL, STYLE
 from benchmarks.gpu.core import Check, Group, Place, Row, best
 from tilestyle.config.enums import Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.distributed import _join, joined
+from tilestyle.distributed import _init_process_group, process_group
 from tilestyle.images import read_picture
-from tilestyle.pictures import path_of
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.workdir import Work
 
@@ -52,21 +52,21 @@ def _one(place: Place, row: Row) -> bool:
         port = str(found.getsockname()[1])
     here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": "0", "WORLD_SIZE": "1"}
     with mock.patch.dict(os.environ, {**here, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}):
-        ranks = _join()
+        ranks = _init_process_group()
     try:
         row["backend"] = str(dist.get_backend())
         good = True
         for dtype in (torch.float32, torch.float64, torch.int64):
             for device in {place.device, torch.device("cpu")}:
                 tensor = torch.arange(1000, device=device).to(dtype)
-                ranks.add(tensor)
+                ranks.all_reduce(tensor)
                 row[f"{dtype}, {device.type}"] = right = torch.equal(tensor.cpu(), torch.arange(1000).to(dtype))
                 good = good and right
         flat = torch.zeros(MOMENTS, device=place.device)
-        row["sum of moments, ms"] = 1e3 * best(partial(ranks.add, flat), place.device)
-        row["meeting, ms"] = 1e3 * best(ranks.meet, place.device)
+        row["sum of moments, ms"] = 1e3 * best(partial(ranks.all_reduce, flat), place.device)
+        row["meeting, ms"] = 1e3 * best(ranks.barrier, place.device)
         row["says"] = f"sums {row['sum of moments, ms']:.2g} ms"
-        return good and ranks.meet(2) == 2 and ranks.told({"a": 1}) == {"a": 1}
+        return good and ranks.all_max(2) == 2 and ranks.broadcast({"a": 1}) == {"a": 1}
     finally:
         dist.destroy_process_group()
 
@@ -90,7 +90,7 @@ def _two(place: Place, row: Row) -> bool:
 def _command(place: Place, row: Row) -> bool:
     """`torchrun -m tilestyle render`, as docs/scaling.md has it, with as many ranks as there are cards: one."""
     out = place.folder / "torchrun.png"
-    words = ["render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--out", str(out)]
+    words = ["render", str(picture_path("coffee")), "--style", str(picture_path("swirls")), "--out", str(out)]
     words += ["--size", "96" if place.tiny else "512", "--sweeps", "2", "--device", str(place.device)]
     done = _started(place, [*TORCHRUN, "1", "-m", "tilestyle", *words])
     row["exit code"] = done.returncode
@@ -126,11 +126,11 @@ def main() -> None:
         mock.patch.object(torch.cuda, "device_count", lambda: 0 if asked["device"] == "cpu" else 2),
         mock.patch.object(torch.cuda, "set_device", lambda device: None),
         mock.patch.object(dist, "init_process_group", by_gloo),
-        joined() as ranks,
+        process_group() as ranks,
     ):
         work = Work(folder / "work", every=float("inf"), ranks=ranks)
         picture = render(CONTENT, STYLE, _config(asked["device"]), work=work)
-        if ranks.first:
+        if ranks.is_rank_zero:
             np.save(folder / "found.npy", picture.pixels)
 
 

@@ -12,9 +12,9 @@ import torch
 from benchmarks.gpu.core import MIB, Check, Group, Place, Row, best
 from benchmarks.gpu.counting import counted
 from benchmarks.gpu.jobs import COMPACT, DEVICE, HOST, VGG19, Sized
-from tilestyle.devices.staging import Landing
-from tilestyle.devices.timer import now
-from tilestyle.devices.transfer import sent
+from tilestyle.devices.staging import AsyncCopy
+from tilestyle.devices.timer import synchronized_time
+from tilestyle.devices.transfer import to_device
 from tilestyle.optim.adam import Adam
 
 LAUNCHES = 250  # at most, of a patch with VGG-19, the canvas on the device
@@ -42,8 +42,8 @@ def _pinned(place: Place, row: Row) -> bool:
     plane = torch.zeros(3, 8192, 8192)
     window = plane[:, 5 : 5 + PATCH, 7 : 7 + PATCH][None]
     before = torch.cuda.host_memory_stats()["allocated_bytes.allocated"]
-    sent(window, place.device, torch.bfloat16)
-    now(place.device)
+    to_device(window, place.device, torch.bfloat16)
+    synchronized_time(place.device)
     taken = torch.cuda.host_memory_stats()["allocated_bytes.allocated"] - before
     own = window.numel() * window.element_size()
     row |= {
@@ -61,18 +61,20 @@ def _unwaited(place: Place, row: Row) -> bool:
     gradient = torch.rand(3, PATCH, PATCH, device=place.device)
     host = torch.device("cpu")
     ways: dict[str, Callable[[], object]] = {
-        "sending": partial(sent, window, place.device, torch.bfloat16),
-        "landing": partial(Landing.of, gradient, host),
+        "sending": partial(to_device, window, place.device, torch.bfloat16),
+        "landing": partial(AsyncCopy.start, gradient, host),
     }
     for warm in (True, False):  # pinned memory is allocated once
         for name, run in ways.items():
-            now(place.device)
+            synchronized_time(place.device)
             if not warm:
                 torch.cuda._sleep(CYCLES)  # type: ignore[no-untyped-call]
             began = time.perf_counter()
             run()
             row[f"{name}, ms"] = 1e3 * (time.perf_counter() - began)
-    row["sending alone, ms"] = 1e3 * best(partial(sent, window, place.device, torch.bfloat16), place.device)
+    row["sending alone, ms"] = 1e3 * best(
+        partial(to_device, window, place.device, torch.bfloat16), place.device
+    )
     return bool(max(row["sending, ms"], row["landing, ms"]) < 1e3 * BUSY)
 
 
@@ -80,20 +82,20 @@ def _whole(place: Place, row: Row) -> bool:
     """Many windows one after the other, each of its own number: a buffer taken again too early would show."""
     side, part, count = (96, 32, 20) if place.tiny else (2048, 512, 200)
     plane, arrived, wrong = torch.zeros(3, side, side), [], 0
-    landings: list[tuple[int, Landing]] = []
+    landings: list[tuple[int, AsyncCopy]] = []
     for index in range(count):
         plane.fill_(index % 251)
         window = plane[:, 3 : 3 + part, 1 : 1 + part][None]
-        arrived.append(sent(window, place.device, torch.float32).double().mean())
+        arrived.append(to_device(window, place.device, torch.float32).double().mean())
     expected = torch.arange(count, dtype=torch.float64) % 251
     wrong += int((torch.stack(arrived).cpu() - expected).abs().gt(1e-6).sum())
     for index in range(count):
         full = torch.full((3, part, part), float(index), device=place.device)
-        landings.append((index, Landing.of(full, torch.device("cpu"))))
+        landings.append((index, AsyncCopy.start(full, torch.device("cpu"))))
         if len(landings) > 2:
             number, landing = landings.pop(0)
-            wrong += int((landing.get() != number).any())
-            landing.done()
+            wrong += int((landing.result() != number).any())
+            landing.release()
     row["wrong"] = wrong
     return wrong == 0
 

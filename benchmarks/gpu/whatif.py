@@ -51,7 +51,7 @@ def step_of(
     dtype = torch.bfloat16 if place.cuda else torch.float32
     network = load_network(RenderConfig(network=name, weights=weights)).to(place.device, dtype)
     names = dict.fromkeys([*network.style_layers, *network.content_layers])
-    layers = list(dict.fromkeys(network.octaves(names)[1].values()))
+    layers = list(dict.fromkeys(network.scale_groups(names)[1].values()))
     pixels = torch.rand(1, 3, side, side, device=place.device).to(dtype).requires_grad_()
 
     def step() -> Tensor:

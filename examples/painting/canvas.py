@@ -40,17 +40,17 @@ class Brush:
     body: float = 1.0  # thickness of the paint
     dry: float = 0.5  # how soon the brush runs dry: 0 never, 1 within half a stroke
     wet: float = 0.15  # share of the paint underneath that is picked up
-    loose: float = 0.16  # difference of colours over which no stroke goes on
+    loose: float = 0.16  # difference of colors over which no stroke goes on
     missing: float = 0.0  # difference between canvas and scene that calls for a stroke
     hair: float = 1.0  # how much single bristles show
     sharp: float = 0.0  # share of strokes that end where the scene's part ends
 
 
 class Canvas:
-    """Wet paint: a colour and a thickness at every place."""
+    """Wet paint: a color and a thickness at every place."""
 
     def __init__(self, random: Generator, height: int, width: int, ground: Array, tooth: float = 1.0) -> None:
-        """Linen of `tooth` depth, painted all over in the colour `ground`, for a picture of this size."""
+        """Linen of `tooth` depth, painted all over in the color `ground`, for a picture of this size."""
         self.random = random
         self.height, self.width = round(height * FINE), round(width * FINE)
         self.unit = self.height / 1000
@@ -128,13 +128,13 @@ class Canvas:
         return path, np.stack([half - np.maximum(reach[0], 1), half + 1 + np.maximum(reach[1], 1)], 1)
 
     def _paints(self, wanted: Array, brush: Brush) -> Array:
-        """Two paints [N, 2, 3] on the brush for colours [N, 3]: broken, none of them quite what is wanted."""
+        """Two paints [N, 2, 3] on the brush for colors [N, 3]: broken, none of them quite what is wanted."""
         random, count = self.random, len(wanted)
         temper = np.array([0.8, 0.1, -0.9], np.float32)
         lights = random.normal(0, brush.tone, (count, 1, 1)) + random.normal(0, brush.split, (count, 2, 1))
         tints = random.normal(0, brush.tint, (count, 1, 1)) + random.normal(0, brush.split / 2, (count, 2, 1))
         chroma = random.normal(0, brush.tint / 2, (count, 1, 3))
-        # Towards black and white paint loses colour unless its lights and darks keep the proportions.
+        # Towards black and white paint loses color unless its lights and darks keep the proportions.
         scale = np.clip(0.45 + wanted.mean(1), 0.3, 1.2)[:, None, None]
         paints: Array = np.clip(
             wanted[:, None] * (1 + lights) + scale * (lights * 0.4 + tints * temper + chroma), 0, 1

@@ -1,4 +1,4 @@
-"""Planes of numbers that pictures are made of: noise, ramps of colour, places."""
+"""Planes of numbers that pictures are made of: noise, ramps of color, places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 def colours(*codes: str) -> Array:
-    """Colours RRGGBB as [N, 3] in [0, 1]."""
+    """Colors RRGGBB as [N, 3] in [0, 1]."""
     values = [[int(code[place : place + 2], 16) for place in (0, 2, 4)] for code in codes]
     return np.array(values, np.float32) / 255
 
@@ -57,7 +57,7 @@ def clouds(random: Generator, height: int, width: int, cell: float, octaves: int
 
 
 def ramp(palette: Array, place: Array) -> Array:
-    """Colours at places in [0, 1] along a palette, [..., 3]."""
+    """Colors at places in [0, 1] along a palette, [..., 3]."""
     stops = np.linspace(0, 1, len(palette))
     return np.stack([np.interp(place, stops, palette[:, axis]) for axis in range(3)], -1).astype(np.float32)
 
@@ -78,6 +78,6 @@ def smooth(low: float, high: float, values: Array) -> Array:
 
 
 def mixed(one: Array, other: Array, share: Array) -> Array:
-    """Colours [..., 3] with a share [...] of `other`."""
+    """Colors [..., 3] with a share [...] of `other`."""
     both: Array = one + share[..., None] * (other - one)
     return both

@@ -9,7 +9,7 @@ from painting.canvas import Brush, Canvas, Scene
 from painting.fields import Array, clouds, colours, mixed, noise, ramp, resized, smooth
 
 SKYLINE = 0.47  # of the far bank, picture heights from the top
-SUN = (0.30, 0.47)  # centre (y, x), picture heights
+SUN = (0.30, 0.47)  # center (y, x), picture heights
 
 
 def impasto(random: Generator, height: int, width: int) -> Array:

@@ -1,4 +1,4 @@
-"""Peaks in mist, pines and a boat: ink in water on soft paper, from palest grey to black, and one red seal."""
+"""Peaks in mist, pines and a boat: ink in water on soft paper, from palest gray to black, and one red seal."""
 
 from __future__ import annotations
 

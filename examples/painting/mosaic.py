@@ -12,7 +12,7 @@ from painting.fields import Array, clouds, colours, mixed, noise, ramp, smooth, 
 FINE = 3 / 2  # computed so many times larger than the picture, for smooth edges
 STONE = 0.0175  # of a picture's height: from one row of stones to the next
 
-# Discs: centre (y, x) and radius in picture heights, and the palette of the rings from the middle outwards.
+# Discs: center (y, x) and radius in picture heights, and the palette of the rings from the middle outwards.
 GOLD = ("fdf0b8", "f3cf62", "d99a2b", "b8651f", "8c2f1c", "e3b65a", "f0dfae", "2f6f7a")
 ROSE = ("f6e3c0", "e9a878", "cf5a3e", "8f2a2a", "e8c9a0", "4c2a3a", "d98a5e", "f2e2c4")
 TEAL = ("f4eecb", "a9d0bf", "4f9a97", "1f5f74", "eadca6", "16385a", "7db7b0", "e9e4c6")
@@ -132,10 +132,10 @@ def ground(random: Generator, y: Array, x: Array) -> Stones:
 
 
 def grouted(random: Generator, stones: Stones) -> Array:
-    """Stones of uneven tone and tilt in grey mortar, some of gold leaf; light from the upper left."""
+    """Stones of uneven tone and tilt in gray mortar, some of gold leaf; light from the upper left."""
     height, width = stones.edge.shape
     key = (stones.row * 7919 + stones.number * 104729 + (stones.colour.sum(-1) > 1.5)) % 65536
-    # One colour a stone, whatever the design does inside it.
+    # One color a stone, whatever the design does inside it.
     total = np.maximum(np.bincount(key.ravel(), minlength=65536), 1)
     design = np.stack(
         [np.bincount(key.ravel(), stones.colour[..., each].ravel(), 65536) / total for each in range(3)], -1

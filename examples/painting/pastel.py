@@ -1,4 +1,4 @@
-"""Blossoms in soft pastel on grey-brown paper: chalk caught by the tooth, hatched and broken, accents last."""
+"""Blossoms in soft pastel on gray-brown paper: chalk caught by the tooth, hatched and broken, accents last."""
 
 from __future__ import annotations
 

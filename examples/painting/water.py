@@ -1,6 +1,6 @@
 """Pigment in water on paper: washes that dry darker at their edges, granulate, bloom and run into one another.
 
-Colour is kept as density, -ln of what each pigment lets through, so that washes over washes multiply.
+Color is kept as density, -ln of what each pigment lets through, so that washes over washes multiply.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Paper:
     """A sheet with a grain, and the density of what was painted on it."""
 
     def __init__(self, random: Generator, height: int, width: int, tint: str = "f6f1e4") -> None:
-        """A sheet of this size in pixels; `tint` is the colour of the bare paper."""
+        """A sheet of this size in pixels; `tint` is the color of the bare paper."""
         self.random = random
         self.height, self.width = height, width
         self.unit = height / 1000
@@ -43,7 +43,7 @@ class Paper:
 
         Args:
             inside: [H, W], picture heights: how far inside the shape a place is, negative outside.
-            pigment: Colour RRGGBB that the wash has on white paper at strength 1.
+            pigment: Color RRGGBB that the wash has on white paper at strength 1.
             strength: How much pigment there is.
             soft: How far pigment runs out over wet paper, picture heights; 0 for an edge on dry paper.
             rim: How much pigment gathers at the edge where it dries.

@@ -53,7 +53,7 @@ def straw(
     strand: float,
     count: int,
 ) -> tuple[Array, Array]:
-    """Colours of strands, and where they cover: `across` each from 0 to 1, `place` from 0 to 2 where on top."""
+    """Colors of strands, and where they cover: `across` each from 0 to 1, `place` from 0 to 2 where on top."""
     height, width = across.shape
     edge = np.abs(random.normal(0, 0.03, (2, count))) + 0.004
     wear = 0.018 * noise(random, height, width, strand * 0.9) + 0.006 * noise(

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from painting.fields import Array, colours, noise, resized, softened
 
 FINE = 2  # blocks are cut so many times larger than the picture, for smooth edges
-SUN = (0.27, 0.86, 0.15)  # centre (y, x) and radius in picture heights
+SUN = (0.27, 0.86, 0.15)  # center (y, x) and radius in picture heights
 RAYS = 48
 HILLS = 5
 

@@ -15,27 +15,27 @@ import torch
 
 from tests.conftest import job, waves
 from tilestyle.benchmark.communication import border_pixels
-from tilestyle.benchmark.environment import circumstances
+from tilestyle.benchmark.environment import run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
-from tilestyle.benchmark.quality import Counted, curve
-from tilestyle.benchmark.scaling import exponent, scaling
-from tilestyle.benchmark.single_run import Point
+from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve
+from tilestyle.benchmark.scaling import fit_exponent, measure_scaling
+from tilestyle.benchmark.single_run import RunSpec
 from tilestyle.benchmark.speed import matrix_peak
-from tilestyle.benchmark.workload import Scene, content, square
+from tilestyle.benchmark.workload import Workload, content_picture, square_side
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.cli.app import main
-from tilestyle.cli.benchmark import parsed_sizes
-from tilestyle.cli.results import flattened, shown
+from tilestyle.cli.benchmark_report import flattened, shown
+from tilestyle.cli.commands.benchmark import parse_sizes
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.geometry.boxes import extent
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import Around, covering
-from tilestyle.geometry.sharding import dealt
+from tilestyle.geometry.boxes import canvas_extent
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import PatchContext, grid_patches
+from tilestyle.geometry.sharding import shard_patches
 from tilestyle.losses.planes import content_plane
 
-SCENE = Scene(precision=Precision.FP32, device="cpu")
+SCENE = Workload(precision=Precision.FP32, device="cpu")
 
 
 def benchmark(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert row["over bare network"] > 0.5
         assert row["over untiled"] > 0
         items = row["seconds per megapixel"]
-        assert {"network forward", "network backward", "moments", "optimiser", "distances", "the rest"} < set(
+        assert {"network forward", "network backward", "moments", "optimizer", "distances", "the rest"} < set(
             items
         )
         assert sum(items.values()) == pytest.approx(1 / row["megapixels per second"])
@@ -103,7 +103,7 @@ def test_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["megapixels"] for row in found["rows"]] == [0.016, 0.05]
     for clock in ("seconds", "processor_seconds"):
         name = f"exponent of {clock.replace('_', ' ')}"
-        assert found["figures"][f"{name}, of all"] == pytest.approx(exponent(found["rows"], clock))
+        assert found["figures"][f"{name}, of all"] == pytest.approx(fit_exponent(found["rows"], clock))
         assert found["figures"][f"{name}, from 4 MP"] is None
 
 
@@ -111,7 +111,7 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     """All sizes in turn, so often; a size at which memory ran out once is one where it runs out."""
     asked: list[float] = []
 
-    def found(scene: Scene, point: Point) -> dict[str, Any]:
+    def found(scene: Workload, point: RunSpec) -> dict[str, Any]:
         asked.append(point.megapixels)
         assert point.sweeps * point.megapixels == pytest.approx(2 * 64, rel=0.03)  # as much work at every size
         turn = (len(asked) - 1) // 3
@@ -122,8 +122,8 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
         clocks = {"seconds": seconds, "seconds_per_megapixel": 1.0, "processor_seconds": seconds**2}
         return row | clocks | {"peak": 100 + turn, "beyond": (10, 30, 20)[turn]}
 
-    monkeypatch.setattr("tilestyle.benchmark.scaling.measured", found)
-    result = scaling(Scene(), [16, 4, 64], Point(0, 2, 64), 3, lambda row: None)
+    monkeypatch.setattr("tilestyle.benchmark.scaling.measure_in_subprocess", found)
+    result = measure_scaling(Workload(), [16, 4, 64], RunSpec(0, 2, 64), 3, lambda row: None)
     assert [round(size) for size in asked] == [4, 16, 64] * 3
     small, large, dead = result.rows
     assert (small["seconds"], small["beyond"]) == (pytest.approx(2 * small["megapixels"]), 20)
@@ -151,8 +151,10 @@ def test_many_ranks_are_counted_and_foretold(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_borders_are_what_ranks_read_of_each_other(count: int) -> None:
-    around = extent(200, 96, 4, 8)
-    shares = dealt(covering(around, 48, 8, Draw(3, 0, 1), around=Around(lap=2)), around.height, count)
+    around = canvas_extent(200, 96, 4, 8)
+    shares = shard_patches(
+        grid_patches(around, 48, 8, SweepRng(3, 0, 1), context=PatchContext(apron=2)), around.height, count
+    )
     owned, read = (np.zeros((count, around.height, around.width), bool) for _ in range(2))
     for index, share in enumerate(shares):
         for patch in share:
@@ -185,9 +187,9 @@ def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["scaling", "--megapixels", "1,x"], "cannot be '1,x'"),
-        (["memory", "--limit", "much"], "no amount"),
-        (["speed", "--device", "toaster"], "not known"),
+        (["scaling", "--megapixels", "1,x"], "invalid megapixels '1,x'"),
+        (["memory", "--limit", "much"], "invalid limit size 'much'"),
+        (["speed", "--device", "toaster"], "is unknown"),
     ],
 )
 def test_a_mistake_gets_one_line(
@@ -213,27 +215,27 @@ def test_without_matplotlib_one_line_says_how_to_get_it(
 
 
 def test_content_of_any_size_is_the_photograph_continued() -> None:
-    large, small = content(1300, 1400).pixels, content(50, 60).pixels
+    large, small = content_picture(1300, 1400).pixels, content_picture(50, 60).pixels
     assert large.shape == (1300, 1400, 3)
     assert (large[:50, :60] == small).all()
 
 
 def test_canvases_are_square_and_whole_units() -> None:
-    assert square(1) == 992
-    assert square(0.0001) == 32
+    assert square_side(1) == 992
+    assert square_side(0.0001) == 32
     task = SCENE.job(96, 96, 2, patch=64)
     assert task.levels[0].extent.area == 96 * 96
 
 
 def test_the_exponent_of_linear_cost_is_one() -> None:
     rows = [{"megapixels": size, "seconds": 3.0 * size} for size in (1.0, 4.0, 16.0)]
-    assert exponent(rows) == pytest.approx(1)
-    assert exponent([row | {"seconds": row["megapixels"] ** 2} for row in rows]) == pytest.approx(2)
-    assert exponent(rows[:1]) is None
+    assert fit_exponent(rows) == pytest.approx(1)
+    assert fit_exponent([row | {"seconds": row["megapixels"] ** 2} for row in rows]) == pytest.approx(2)
+    assert fit_exponent(rows[:1]) is None
 
 
 def test_passes_are_counted_by_the_pixel() -> None:
-    counted = Counted(job(waves(60, 80), network=NetworkName.WAVELET).network)
+    counted = PixelCountingNetwork(job(waves(60, 80), network=NetworkName.WAVELET).network)
     counted.features(torch.rand(1, 3, 64, 64), ["first_1"])
     counted.features(torch.rand(1, 3, 64, 32, requires_grad=True), ["first_1"])
     assert counted.pixels == 64 * 64 / 2 + 64 * 32
@@ -242,7 +244,7 @@ def test_passes_are_counted_by_the_pixel() -> None:
 
 @pytest.mark.usefixtures("_placed_once")
 def test_losses_of_a_curve_fall() -> None:
-    rows = curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6))
+    rows = loss_curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6))
     assert [row["sweeps"] for row in rows] == [1, 2, 4, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(before["passes"] < after["passes"] for before, after in pairwise(rows))
@@ -263,21 +265,21 @@ def test_a_machine_multiplies_matrices() -> None:
 
 
 def test_circumstances_name_no_folders() -> None:
-    found = circumstances(["tilestyle", "benchmark", "--keep", "somewhere/else/a.json"])
+    found = run_environment(["tilestyle", "benchmark", "--keep", "somewhere/else/a.json"])
     assert found["command"] == "tilestyle benchmark --keep a.json"
     assert found["versions"]["torch"] == torch.__version__
 
 
 def test_scenes_pass_between_processes() -> None:
-    scene = Scene(NetworkName.VGG19, "folder/weights.pth", Precision.BF16, "cpu")
-    assert Scene.read(json.loads(json.dumps(scene.plain()))) == scene
-    assert scene.described()["weights"] == "weights.pth"
+    scene = Workload(NetworkName.VGG19, "folder/weights.pth", Precision.BF16, "cpu")
+    assert Workload.from_json(json.loads(json.dumps(scene.to_json()))) == scene
+    assert scene.report_fields()["weights"] == "weights.pth"
 
 
 def test_values_are_shown_as_people_read_them() -> None:
     assert [shown(value) for value in (None, 3, 0.123456, 2**24, "x")] == ["", "3", "0.1235", "16 MiB", "x"]
     assert flattened({"a": 1, "b": {"c": 2}}) == {"a": 1, "b: c": 2}
-    assert parsed_sizes("1, 0.5") == [1, 0.5]
+    assert parse_sizes("1, 0.5") == [1, 0.5]
     with pytest.raises(SettingError):
-        parsed_sizes("nan")
-    assert math.isfinite(parsed_sizes("4")[0])
+        parse_sizes("nan")
+    assert math.isfinite(parse_sizes("4")[0])

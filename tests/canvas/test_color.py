@@ -1,4 +1,4 @@
-"""Whose colours a picture has."""
+"""Whose colors a picture has."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch import Tensor
 from tests.conftest import FEW, waves
 from tilestyle import Color, Init, RenderConfig, SweepDone, render, texture
 from tilestyle.canvas import storage
-from tilestyle.canvas.color import WEIGHTS, grey, matched, palette_of, tinted
-from tilestyle.canvas.storage import Memory
+from tilestyle.canvas.color import LUMA_WEIGHTS, apply_chroma, color_moments, match_colors, to_grayscale
+from tilestyle.canvas.storage import MemoryStore
 from tilestyle.config.enums import Precision
 from tilestyle.errors import SettingError
-from tilestyle.images import FloatArray, Picture, WriteOptions, read_picture, source_from
+from tilestyle.images import FloatArray, Picture, WriteOptions, as_source, read_picture
 from tilestyle.pipeline.events import Event
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import resolve
-from tilestyle.recipes.preview import Wanted, preview
-from tilestyle.recipes.printing import ready
+from tilestyle.recipes.preview import PreviewRequest, preview
+from tilestyle.recipes.printing import prepare_inputs
 
-# Within the gamut, and of other colours.
+# Within the gamut, and of other colors.
 CONTENT = (
     waves(60, 80) * torch.tensor([0.6, 0.5, 0.3])[:, None, None] + torch.tensor([0.3, 0.2, 0.1])[:, None, None]
 )
@@ -45,7 +45,7 @@ def chroma(pixels: FloatArray) -> Any:
 
 
 def luminance(pixels: FloatArray) -> Any:
-    return pixels @ np.array(WEIGHTS, np.float32)
+    return pixels @ np.array(LUMA_WEIGHTS, np.float32)
 
 
 def array(pixels: Tensor) -> np.ndarray:
@@ -53,27 +53,27 @@ def array(pixels: Tensor) -> np.ndarray:
 
 
 def test_a_matched_picture_has_the_palette() -> None:
-    wanted = palette_of(CONTENT)
-    found = palette_of(matched(STYLE * 0.5 + 0.25, wanted, Memory()))
+    wanted = color_moments(CONTENT)
+    found = color_moments(match_colors(STYLE * 0.5 + 0.25, wanted, MemoryStore()))
     assert torch.allclose(found.mean, wanted.mean, atol=2e-3)
     assert torch.allclose(found.covariance, wanted.covariance, atol=1e-3)
-    assert not torch.allclose(palette_of(STYLE).mean, wanted.mean, atol=0.05)
+    assert not torch.allclose(color_moments(STYLE).mean, wanted.mean, atol=0.05)
 
 
 def test_what_is_transparent_has_no_part_in_a_palette() -> None:
     alpha = torch.zeros(1, 60, 80)
     alpha[:, :, :30] = 1
-    assert torch.allclose(palette_of(CONTENT, alpha).mean, palette_of(CONTENT[:, :, :30]).mean)
+    assert torch.allclose(color_moments(CONTENT, alpha).mean, color_moments(CONTENT[:, :, :30]).mean)
 
 
 def test_strips_make_the_same_palette(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = palette_of(CONTENT)
-    monkeypatch.setattr("tilestyle.canvas.color.PIXELS", 500)
-    assert torch.allclose(palette_of(CONTENT).covariance, whole.covariance)
+    whole = color_moments(CONTENT)
+    monkeypatch.setattr("tilestyle.canvas.color.STRIP_PIXELS", 500)
+    assert torch.allclose(color_moments(CONTENT).covariance, whole.covariance)
 
 
 def test_grey_has_the_mean_and_deviation_of_the_palette() -> None:
-    shown = grey(STYLE * 0.5 + 0.25, Memory(), palette_of(CONTENT))
+    shown = to_grayscale(STYLE * 0.5 + 0.25, MemoryStore(), color_moments(CONTENT))
     wanted = luminance(array(CONTENT))
     assert torch.equal(shown[0], shown[2])
     assert float(shown[0].mean()) == pytest.approx(wanted.mean(), abs=2e-3)
@@ -82,10 +82,10 @@ def test_grey_has_the_mean_and_deviation_of_the_palette() -> None:
 
 def test_a_tint_limits_luminance_and_never_chroma() -> None:
     bright = torch.ones(3, 60, 80)
-    found = array(tinted(bright, CONTENT, Memory()))
+    found = array(apply_chroma(bright, CONTENT, MemoryStore()))
     assert np.abs(chroma(found) - chroma(array(CONTENT))).max() < 1e-6
     assert np.allclose(found.max(2), 1)
-    same = tinted(CONTENT, CONTENT, Memory())
+    same = apply_chroma(CONTENT, CONTENT, MemoryStore())
     assert torch.allclose(same, CONTENT, atol=1e-6)
 
 
@@ -111,7 +111,7 @@ def test_the_written_file_has_the_contents_chroma(tmp_path: Path, suffix: str, d
     read = read_picture(tmp_path / f"out{suffix}").pixels
     assert np.abs(chroma(read) - chroma(array(CONTENT))).max() <= 1.01 / levels
     assert np.abs(luminance(read) - luminance(array(CONTENT))).max() > 0.05
-    # Those who watch see colours, too.
+    # Those who watch see colors, too.
     assert np.abs(chroma(seen[-1]) - chroma(array(CONTENT))).max() < 1e-5
 
 
@@ -132,8 +132,8 @@ def test_mapped_and_resumed_renders_are_the_same(
     config = RenderConfig(color=mode, size=100, **QUICK)
     whole = render(content, STYLE, config)
     assert whole.alpha is not None
-    monkeypatch.setattr(storage, "SMALL", 0)
-    monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     asked = iter(range(1000))
     render(content, STYLE, config, work=tmp_path / "work", stop=lambda: next(asked) >= 5)
     found = render(content, STYLE, config, work=tmp_path / "work")
@@ -144,7 +144,7 @@ def test_crops_of_a_preview_are_matched_to_the_whole_content() -> None:
     # Left half dark, right half bright: a window has another palette than the whole.
     content = torch.cat([CONTENT * 0.5, CONTENT], 2).repeat(1, 2, 1)
     config = RenderConfig(size=160, color=Color.CONTENT, **{**QUICK, "sweeps": 1})
-    style, whole = (source_from(Picture(np.ascontiguousarray(array(each)))) for each in (STYLE, content))
+    style, whole = (as_source(Picture(np.ascontiguousarray(array(each)))) for each in (STYLE, content))
     seen: list[Any] = []
 
     def noted(*given: Any, **named: Any) -> Any:
@@ -153,13 +153,13 @@ def test_crops_of_a_preview_are_matched_to_the_whole_content() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tilestyle.recipes.preview.prepare", noted)
-        preview(ready(config, style, whole), Wanted(80, 32, ((0.5, 0.1),)))
+        preview(prepare_inputs(config, style, whole), PreviewRequest(80, 32, ((0.5, 0.1),)))
     assert len(seen) > 1
-    assert all(torch.allclose(found.mean, palette_of(content).mean, atol=1e-3) for found in seen)
+    assert all(torch.allclose(found.mean, color_moments(content).mean, atol=1e-3) for found in seen)
 
 
 def test_colours_need_a_content() -> None:
-    with pytest.raises(SettingError, match="no content whose colours"):
+    with pytest.raises(SettingError, match="--color luminance needs a content picture"):
         texture(STYLE, RenderConfig(size=64, color=Color.LUMINANCE, **QUICK))
     with pytest.raises(SettingError, match="color cannot be 'sepia'; give one of"):
         RenderConfig(color="sepia")  # type: ignore[arg-type]

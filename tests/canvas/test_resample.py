@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import waves
-from tilestyle.canvas.resample import Filter, strips
+from tilestyle.canvas.resample import Filter, resample_strips
 
 SIDES = st.integers(3, 150)
 
 
 def resampled(picture: torch.Tensor, height: int, width: int, kind: Filter) -> torch.Tensor:
     """All strips below one another."""
-    parts = list(strips(picture, (height, width), kind))
+    parts = list(resample_strips(picture, (height, width), kind))
     assert [top for top, _ in parts] == [sum(p.shape[1] for _, p in parts[:i]) for i in range(len(parts))]
     return torch.cat([part for _, part in parts], 1)
 
@@ -60,5 +60,5 @@ def test_the_spline_keeps_the_range_and_loses_what_alternates() -> None:
 def test_how_much_is_read_at_once_does_not_matter(read: int, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = waves(90, 70)
     expected = resampled(picture, 33, 21, Filter.CUBIC)
-    monkeypatch.setattr("tilestyle.canvas.resample.READ", read)
+    monkeypatch.setattr("tilestyle.canvas.resample.READ_BYTES", read)
     torch.testing.assert_close(resampled(picture, 33, 21, Filter.CUBIC), expected)

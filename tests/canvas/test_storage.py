@@ -13,63 +13,69 @@ import torch
 from tests.conftest import waves
 from tilestyle.canvas import storage
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.canvas.storage import Folder, Memory, file_of, hand_back, is_mapped, touched
+from tilestyle.canvas.storage import (
+    MappedStore,
+    MemoryStore,
+    file_of,
+    is_mapped,
+    note_mapped_access,
+    release_mapped_pages,
+)
 from tilestyle.errors import DiskError, WorkError
-from tilestyle.geometry.boxes import Box, extent
+from tilestyle.geometry.boxes import Box, canvas_extent
 from tilestyle.pipeline import tensor_archive
-from tilestyle.pipeline.checksums import Sums, mismatch
-from tilestyle.pipeline.journal import HEADER, Journal, records, restoring, undo
-from tilestyle.pipeline.journal import NONCE as NONCE_BYTES
+from tilestyle.pipeline.checksums import BandChecksums, first_mismatch
+from tilestyle.pipeline.journal import HEADER, NONCE_BYTES, Journal, read_records, roll_back, row_restorer
 
 
 @pytest.fixture(autouse=True)
 def _files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "SMALL", 0)
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
 
 
 def test_a_mapped_plane_is_a_tensor_that_stays(tmp_path: Path) -> None:
-    store = Folder(tmp_path)
+    store = MappedStore(tmp_path)
     plane = store.zeros(3, 20, 30, "pixels")
     assert is_mapped(plane)
     assert is_mapped(plane[:, 3:5])
     assert not plane.any()
     plane += 2
     plane[:, 3:5, 7] = 5
-    touched(plane)
-    hand_back()
+    note_mapped_access(plane)
+    release_mapped_pages()
     expected = plane.clone()
     del plane
-    assert torch.equal(store.opened(store.file("pixels", 20, 30), 3, 20, 30), expected)
+    assert torch.equal(store.open_plane(store.plane_path("pixels", 20, 30), 3, 20, 30), expected)
     assert [file.name for file in tmp_path.iterdir()] == ["pixels-30x20.plane"]
 
 
 def test_a_plane_of_the_same_name_and_size_does_not_touch_the_one_before(tmp_path: Path) -> None:
-    store = Folder(tmp_path)
+    store = MappedStore(tmp_path)
     planes = [store.zeros(1, 8, 8, "pixels") for _ in range(3)]
     for value, plane in enumerate(planes):
         plane.fill_(value)
     assert [float(plane.sum()) for plane in planes] == [0, 64, 128]
     names = [file_of(plane).name for plane in planes]
     assert names == ["pixels-8x8.plane", "pixels-8x8-1.plane", "pixels-8x8-2.plane"]
-    assert all(store.holds(name, "pixels", 8, 8) for name in names)
+    assert all(store.is_plane_name(name, "pixels", 8, 8) for name in names)
     for name in ("pixels-8x9.plane", "steps-8x8.plane", "pixels-8x8-0.plane", "pixels-8x8-.plane", "../x"):
-        assert not store.holds(name, "pixels", 8, 8)
+        assert not store.is_plane_name(name, "pixels", 8, 8)
 
 
 def test_a_nameless_plane_leaves_nothing(tmp_path: Path) -> None:
-    plane = Folder(tmp_path).empty(1, 8, 8)
+    plane = MappedStore(tmp_path).empty(1, 8, 8)
     assert is_mapped(plane)
     assert not list(tmp_path.iterdir())
     plane.fill_(3)
-    hand_back()
+    release_mapped_pages()
     assert plane.sum() == 3 * 64
 
 
 def test_small_planes_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "SMALL", 64)
-    assert not is_mapped(Folder(tmp_path).zeros(3, 8, 8, "pixels"))
-    assert is_mapped(Folder(tmp_path).zeros(3, 8, 9, "pixels"))
-    assert not is_mapped(Memory().zeros(3, 8, 9, "pixels"))
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 64)
+    assert not is_mapped(MappedStore(tmp_path).zeros(3, 8, 8, "pixels"))
+    assert is_mapped(MappedStore(tmp_path).zeros(3, 8, 9, "pixels"))
+    assert not is_mapped(MemoryStore().zeros(3, 8, 9, "pixels"))
 
 
 def test_touched_pages_are_handed_back(tmp_path: Path) -> None:
@@ -78,11 +84,11 @@ def test_touched_pages_are_handed_back(tmp_path: Path) -> None:
 
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc here")
-    plane = Folder(tmp_path).zeros(1, 4096, 4096)
+    plane = MappedStore(tmp_path).zeros(1, 4096, 4096)
     before = resident()
     plane.fill_(1)
     assert resident() - before > 60e6
-    hand_back()
+    release_mapped_pages()
     assert resident() - before < 10e6
     assert plane[0, 4095, 4095] == 1
 
@@ -92,13 +98,13 @@ def test_a_full_disk_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with pytest.raises(DiskError, match=r"has no room for \S+ [KM]?i?B more"):
-        Folder(tmp_path).zeros(3, 8, 8, "pixels")
+    with pytest.raises(DiskError, match=r"has no room for another \S+ [KM]?i?B"):
+        MappedStore(tmp_path).zeros(3, 8, 8, "pixels")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_archive_gives_back_what_was_put_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensor_archive, "PIECE", 100)
+    monkeypatch.setattr(tensor_archive, "CHUNK_BYTES", 100)
     tensors = {
         "a plane": waves(30, 20),
         "view 1 moments first_1 second": torch.rand(5, 5, dtype=torch.float64),
@@ -109,15 +115,15 @@ def test_an_archive_gives_back_what_was_put_in(tmp_path: Path, monkeypatch: pyte
     }
     path = tmp_path / "some.npz"
     with path.open("wb") as file:
-        tensor_archive.save(file, tensors)
-    found = tensor_archive.load(path)
+        tensor_archive.save_tensors(file, tensors)
+    found = tensor_archive.load_tensors(path)
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
     assert {name: found[name].dtype for name in found} == {name: t.dtype for name, t in tensors.items()}
     with np.load(path, allow_pickle=False) as other:  # others can read it
         assert all(np.array_equal(other[name], tensor.numpy()) for name, tensor in tensors.items())
-    mapped = Folder(tmp_path).empty(3, 30, 20)
-    tensor_archive.load(path, lambda name, shape: mapped if name == "a plane" else None)
+    mapped = MappedStore(tmp_path).empty(3, 30, 20)
+    tensor_archive.load_tensors(path, lambda name, shape: mapped if name == "a plane" else None)
     assert torch.equal(mapped, tensors["a plane"])
 
 
@@ -125,7 +131,7 @@ def test_an_archive_gives_back_what_was_put_in(tmp_path: Path, monkeypatch: pyte
 def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "some.npz"
     with path.open("wb") as file:
-        tensor_archive.save(file, {"plane": waves(30, 20)})
+        tensor_archive.save_tensors(file, {"plane": waves(30, 20)})
     content = bytearray(path.read_bytes())
     content[3000] ^= 4
     if damage == "missing":
@@ -133,7 +139,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
     else:
         path.write_bytes({"flip": bytes(content), "cut": bytes(content[:3000]), "empty": b""}[damage])
     with pytest.raises(WorkError, match="is damaged"):
-        tensor_archive.load(path)
+        tensor_archive.load_tensors(path)
 
 
 NONCE = bytes(range(NONCE_BYTES))
@@ -142,10 +148,10 @@ NONCE = bytes(range(NONCE_BYTES))
 def undone(path: Path, canvas: Canvas) -> bool:
     """Undo a journal if the canvas is then what it was; answers whether it is."""
     with path.open("rb") as file:
-        found = records(file, NONCE, canvas.extent.height, canvas.extent.width)
-        if mismatch(canvas, SUMS[path.name], restoring(file, found, canvas)) is not None:
+        found = read_records(file, NONCE, canvas.extent.height, canvas.extent.width)
+        if first_mismatch(canvas, SUMS[path.name], row_restorer(file, found, canvas)) is not None:
             return False
-        undo(file, found, canvas)
+        roll_back(file, found, canvas)
     return True
 
 
@@ -154,22 +160,22 @@ SUMS: dict[str, list[int]] = {}
 
 def changed(tmp_path: Path) -> tuple[Canvas, dict[str, torch.Tensor], Path]:
     """A canvas that was changed in three places with a journal, what it was, and the journal."""
-    around = extent(130, 50, 4, 16)
+    around = canvas_extent(130, 50, 4, 16)
     canvas = Canvas(around, waves(around.height, around.width))
     canvas.first.copy_(waves(around.height, around.width, 3))
     before = {name: plane.clone() for name, plane in canvas.planes.items()}
     journal = Journal(tmp_path / "some.journal", NONCE)
-    sums = Sums(around.height)
-    SUMS[journal.path.name] = sums.of(canvas)
+    sums = BandChecksums(around.height)
+    SUMS[journal.path.name] = sums.checksums(canvas)
     for box in [Box(130, 40, 32, 32), Box(0, 0, 16, 16), Box(10, 5, 80, 40)]:  # round the torus, and twice
-        journal.add(canvas, box)
-        sums.mark(box)
-        journal.settle()
+        journal.record(canvas, box)
+        sums.invalidate(box)
+        journal.flush()
         for views, _, _ in canvas.views(box):
             for view in views.values():
                 view.add_(1)
     journal.close()
-    assert sums.of(canvas) == Sums(around.height).of(canvas) != SUMS[journal.path.name]
+    assert sums.checksums(canvas) == BandChecksums(around.height).checksums(canvas) != SUMS[journal.path.name]
     return canvas, before, journal.path
 
 
@@ -218,7 +224,7 @@ def test_records_in_another_order_are_no_journal(tmp_path: Path) -> None:
     canvas, _, path = changed(tmp_path)
     whole = path.read_bytes()
     with path.open("rb") as file:
-        found = records(file, NONCE, canvas.extent.height, canvas.extent.width)
+        found = read_records(file, NONCE, canvas.extent.height, canvas.extent.width)
     first, second, third = (record.start - HEADER.size for record in found)
     path.write_bytes(whole[:first] + whole[second:third] + whole[first:second] + whole[third:])
     assert not undone(path, canvas)

@@ -19,9 +19,11 @@ from PIL import Image
 
 from tests.conftest import waves
 from tests.support.cli import called, commands
-from tilestyle.cli import benchmark, display
 from tilestyle.cli import commands as application
-from tilestyle.cli.roles import SETTINGS, Place, Reads, Writes, declared, spot
+from tilestyle.cli import display
+from tilestyle.cli.commands import benchmark
+from tilestyle.cli.file_roles import SETTINGS, Place, Reads, Writes, spot
+from tilestyle.cli.parameters import roles_of
 from tilestyle.config.render import RenderConfig
 from tilestyle.files import paths
 
@@ -78,7 +80,7 @@ def parameters(kind: type[Any]) -> list[tuple[str, str, Any]]:
     return [
         (command, name, role)
         for command, callback in COMMANDS.items()
-        for name, role in declared(callback).items()
+        for name, role in roles_of(callback).items()
         if isinstance(role, kind)
     ]
 
@@ -164,19 +166,19 @@ def one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
 # --- one declaration ---
 
 
-def test_every_parameter_that_may_name_a_file_is_declared() -> None:
+def test_every_parameter_that_may_name_a_file_is_roles_of() -> None:
     for command, callback in COMMANDS.items():
-        roles = declared(callback)
+        roles = roles_of(callback)
         for name, hint in get_type_hints(callback, include_extras=True).items():
             if name in ("return", "context") or name in roles:
                 continue
             shown = str(get_args(hint)[0] if get_args(hint) else hint)
-            assert "Path" not in shown, f"say in cli/roles.py what {name} of {command} is"
+            assert "Path" not in shown, f"say in cli/file_roles.py what {name} of {command} is"
             if shown in ("str | None", "list[str]", "list[str] | None", "<class 'str'>"):
-                assert name in WORDS, f"say in cli/roles.py, or above, what {name} of {command} is"
+                assert name in WORDS, f"say in cli/file_roles.py, or above, what {name} of {command} is"
 
 
-def test_every_setting_that_may_be_a_file_is_declared() -> None:
+def test_every_setting_that_may_be_a_file_is_roles_of() -> None:
     hints = get_type_hints(RenderConfig)
     may_be = {
         each.name
@@ -268,7 +270,7 @@ def check_refused(folder: Path, command: str, name: str, state: str, make: Calla
     shown = {"null": "null", "dangling": "gone.png"}.get(state, bad[:150])
     one_line(done, shown)
     if not by_content and state != "null":
-        role = "mask of style" if name == "mask_of_style" else declared(COMMANDS[command])[name].role
+        role = "mask of style" if name == "mask_of_style" else roles_of(COMMANDS[command])[name].role
         assert f"{role}: " in done.stderr or (name == "config_file" and "settings: " in done.stderr), (
             done.stderr
         )
@@ -286,7 +288,7 @@ def test_a_file_that_settings_name_is_checked_like_an_option(folder: Path, setti
     assert seen(folder) == before
 
 
-@pytest.mark.parametrize(("text", "meant"), [("nois", "noise"), ("contnt", "content"), ("gray", "grey")])
+@pytest.mark.parametrize(("text", "meant"), [("nois", "noise"), ("contnt", "content"), ("graay", "gray")])
 def test_a_misspelt_beginning_is_understood(folder: Path, text: str, meant: str) -> None:
     one_line(called(folder, *words_of("texture", {"init": text})), text, f"did you mean {meant}?", "uniform")
 
@@ -455,7 +457,8 @@ def test_a_stopped_render_leaves_its_input_and_can_be_resumed(
         done = called(folder, *words)
     assert done.returncode == 130, done.stderr
     assert (
-        "was left as it was" in done.stderr and f"to continue: tilestyle resume {read}.png.work" in done.stderr
+        "is an input and was not replaced" in done.stderr
+        and f"to continue: tilestyle resume {read}.png.work" in done.stderr
     )
     assert (folder / f"{read}.png").read_bytes() == before
     again = called(folder, "resume", f"{read}.png.work")
@@ -467,8 +470,8 @@ def test_a_stopped_render_leaves_its_input_and_can_be_resumed(
 def test_files_are_known_by_more_than_their_names(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     os.link(tmp_path / "a", tmp_path / "b")
-    assert paths.identity(tmp_path / "a") == paths.identity(tmp_path / "b") is not None
-    assert paths.identity(tmp_path / "c") is None
+    assert paths.file_id(tmp_path / "a") == paths.file_id(tmp_path / "b") is not None
+    assert paths.file_id(tmp_path / "c") is None
     assert spot(tmp_path / "new.png") == spot(tmp_path / "." / "NEW.png") != spot(tmp_path / "old.png")
     assert Place(tmp_path / "b").holds(tmp_path / "a")
     assert Place(tmp_path, whole=True).holds(tmp_path / "a")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.test_files import COMMANDS, filled, one_line, option_of, seen
 from tests.support.cli import called
-from tilestyle.config.byte_size import bytes_of, size_of
+from tilestyle.config.byte_size import format_bytes, parse_bytes
 from tilestyle.config.enums import SUFFIXES
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import OutputError, SettingError
@@ -104,7 +104,7 @@ ENDS = ("-1", "0", "1000000000000", "1e308", "nan")
 MORE = {
     "dpi": ("--print=10x10mm",),
     "bleed": ("--print=10x10mm", "--dpi=120"),
-    "history": ("--optimiser=lbfgs",),
+    "history": ("--optimizer=lbfgs",),
     "fps": ("--film=x.mp4",),
     "film_step": ("--film=x.mp4",),
     "locality_window": ("--locality=1",),
@@ -141,9 +141,11 @@ def begun(*_: object, **__: object) -> NoReturn:
 @pytest.fixture(autouse=True)
 def unstarted() -> Iterator[None]:
     """Nothing is rendered or measured: what is refused is refused before."""
-    places = ["rendering.run", "api.run", "preview.run", "repeated.run"]
-    places += [f"benchmark.{part}.measured" for part in ("memory", "scaling")]
-    places += ["benchmark.scene.prepare", "benchmark.quality.prepare", "benchmark.speed.Scene.job"]
+    # The last of these is where the others have it from.
+    places = [f"{module}.render_job" for module in ("pipeline.api", "recipes.preview", "motion.repeated_job")]
+    places += ["pipeline.run.render_job"]
+    places += [f"benchmark.{part}.measure_in_subprocess" for part in ("memory", "scaling")]
+    places += ["benchmark.workload.prepare", "benchmark.quality.prepare", "benchmark.speed.Workload.job"]
     with ExitStack() as patched:
         for place in places:
             patched.enter_context(mock.patch(f"tilestyle.{place}", begun))
@@ -189,7 +191,7 @@ def test_a_number_at_its_ends_is_taken_or_refused_in_one_line(
         except BegunError:
             continue
         if command == "info" and done.returncode == 0:
-            continue  # it says what a render would need
+            continue  # it says what a render would require
         one_line(done)
         last = done.stderr.splitlines()[-1]
         assert any(word in last for word in (option.lstrip("-"), *CALLED.get(name, ()))), (words, last)
@@ -224,7 +226,7 @@ def test_an_odd_number_of_a_film_or_a_zoom_is_seen_before_anything_is_made(folde
     ],
 )
 def test_sizes_have_three_digits(count: int, shown: str) -> None:
-    assert size_of(count) == shown
+    assert format_bytes(count) == shown
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".dzi"])
@@ -247,5 +249,5 @@ def test_numbers_that_are_no_shares_are_refused() -> None:
     for odds in ((1.0, nan), (inf,), (1.0, inf), (nan,)):
         with pytest.raises(SettingError, match="scale-odds"):
             RenderConfig(scale_odds=odds)
-    with pytest.raises(SettingError, match="too much"):
-        bytes_of("9" * 400)
+    with pytest.raises(SettingError, match="too large"):
+        parse_bytes("9" * 400)

@@ -14,10 +14,10 @@ from PIL import Image
 
 from tests.conftest import waves
 from tilestyle.cli.app import main
-from tilestyle.cli.parsing import parsed_places
+from tilestyle.cli.parsing import parse_positions
 from tilestyle.config.enums import SUFFIXES, Format
 from tilestyle.errors import SettingError
-from tilestyle.images import inspect_picture, named, open_proof, read_picture, read_provenance
+from tilestyle.images import inspect_picture, open_proof, read_picture, read_provenance, with_format_suffix
 from tilestyle.images.color_management import srgb_profile
 
 
@@ -78,14 +78,14 @@ def test_deep_zoom_by_its_name_alone(
     assert run(monkeypatch, "info", "poster.dzi") == 0
     shown = capsys.readouterr().out
     assert "64 x 48" in shown and "tiles" in shown and "made: command" in shown
-    assert "would need" not in shown
+    assert "would require" not in shown
 
 
 def test_names_and_formats() -> None:
-    assert named("a.b", Format.TIFF) == Path("a.b.tif")
-    assert named("a", None) == Path("a")
-    assert named("x/a.jpeg", Format.JPEG) == Path("x/a.jpeg")
-    assert {named("a", form).suffix for form in Format} <= set(SUFFIXES)
+    assert with_format_suffix("a.b", Format.TIFF) == Path("a.b.tif")
+    assert with_format_suffix("a", None) == Path("a")
+    assert with_format_suffix("x/a.jpeg", Format.JPEG) == Path("x/a.jpeg")
+    assert {with_format_suffix("a", form).suffix for form in Format} <= set(SUFFIXES)
 
 
 def test_transparency_is_kept_without_what_it_hid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_a_preview_is_a_sheet_and_crops(
     words += ["--preview-size", "96", "--crop-size", "40", "--at", "0.5,0.5", "--at", "0.1,0.9"]
     assert run(monkeypatch, "preview", "content.png", *words) == 0
     shown = capsys.readouterr().err
-    assert "all of it: 96 x 72" in shown and "wrote o-crop-2.png: 40 x 40 at 0,78" in shown
+    assert "whole image: 96 x 72" in shown and "wrote o-crop-2.png: 40 x 40 at 0,78" in shown
     for number in (1, 2):
         crop = inspect_picture(f"o-crop-{number}.png")
         assert (crop.width, crop.height) == (40, 40)
@@ -140,23 +140,23 @@ def test_a_strip_of_a_hundred_thousand_pixels(folder: Path, monkeypatch: pytest.
     ("words", "message"),
     [
         ([*RENDER, "o.png", "--print", "A4", "--size", "90"], "print and size both"),
-        ([*RENDER, "o.png", "--print", "A11"], "print size 'A11' is no size"),
-        ([*RENDER, "o.png", "--print", "A4", "--bleed", "3"], "no number and unit"),
+        ([*RENDER, "o.png", "--print", "A11"], "invalid print size 'A11'"),
+        ([*RENDER, "o.png", "--print", "A4", "--bleed", "3"], "invalid bleed '3'"),
         ([*RENDER, "o.png", "--bleed", "3mm"], "give --print"),
         ([*RENDER, "o.png", "--stroke", "4mm"], "give --print or --dpi"),
         ([*RENDER, "o.png", "--stroke", "1%", "--style-scale", "2"], "give one of them"),
         ([*RENDER, "o.png", "--proof", "srgb.icc"], "give one for CMYK"),
-        ([*RENDER, "o.png", "--proof", "content.png"], "no ICC profile"),
-        ([*RENDER, "o.jpg", "--print", "600x10cm"], "exceed the 65500 a side of JPEG"),
-        ([*RENDER, "o.jpg", "--format", "tiff"], "no name for TIFF"),
+        ([*RENDER, "o.png", "--proof", "content.png"], "not an ICC profile"),
+        ([*RENDER, "o.jpg", "--print", "600x10cm"], "exceed the limit of JPEG, 65500 pixels per side"),
+        ([*RENDER, "o.jpg", "--format", "tiff"], "is not that of TIFF"),
         ([*RENDER, "o.jpg", "--depth", "16"], "JPEG cannot hold 16 bits"),
         ([*RENDER, "o.tif", "--depth", "16", "--compression", "jpeg"], "use zstd or deflate"),
         ([*RENDER, "o.png", "--dpi", "0"], "out of range"),
         (["render", "cut.tif", "-s", "style.png", "-o", "o.png"], "cut.tif"),
         (["render", "content.png", "-s", "cut.tif", "-o", "o.png"], "cut.tif"),
         (["render", "x.dzi", "-s", "style.png", "-o", "o.png"], "there is no file"),
-        (["render", "tiles.dzi", "-s", "style.png", "-o", "o.png"], "written and not read"),
-        (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "middle"], "no place X,Y"),
+        (["render", "tiles.dzi", "-s", "style.png", "-o", "o.png"], "cannot be used as an input"),
+        (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "middle"], "invalid position"),
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "2,0"], "outside the picture"),
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--crops", "99"], "99 crops"),
         (["preview", "content.png", "-s", "style.png", "-o", "nowhere/o.png"], "nowhere"),
@@ -193,8 +193,8 @@ def test_a_folder_that_may_only_be_read(
 
 
 def test_places() -> None:
-    assert parsed_places(["0.25,0.5", "1,0"]) == ((0.5, 0.25), (0.0, 1.0))
-    assert parsed_places(None) == ()
+    assert parse_positions(["0.25,0.5", "1,0"]) == ((0.5, 0.25), (0.0, 1.0))
+    assert parse_positions(None) == ()
     for wrong in ("0.5", "a,b", "1,2,3"):
-        with pytest.raises(SettingError, match="no place X,Y"):
-            parsed_places([wrong])
+        with pytest.raises(SettingError, match="invalid position"):
+            parse_positions([wrong])

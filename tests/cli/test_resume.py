@@ -9,10 +9,19 @@ import pytest
 
 from tests.support.cli import called
 from tests.support.signals import CHECKPOINT, signalled
-from tilestyle.pictures import path_of
+from tilestyle.pictures import picture_path
 
 RENDER = (
-    *("render", str(path_of("coffee")), "--style", str(path_of("swirls")), "--size", "160", "--patch", "64"),
+    *(
+        "render",
+        str(picture_path("coffee")),
+        "--style",
+        str(picture_path("swirls")),
+        "--size",
+        "160",
+        "--patch",
+        "64",
+    ),
     *(
         "--sweeps",
         "3,16",
@@ -56,7 +65,7 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
     assert (tmp_path / "out.tif").exists()
     other = called(tmp_path, *RENDER, "--seed", "3")
     assert other.returncode == 2
-    assert other.stderr.startswith("tilestyle: out.tif.work was left by another render (seed); begin anew with")
+    assert other.stderr.startswith("tilestyle: out.tif.work was left by another render (seed); start over with")
     assert other.stderr.count("\n") == 1
     done = called(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr

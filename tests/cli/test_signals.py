@@ -23,13 +23,12 @@ from tilestyle import images
 from tilestyle.cli import signals
 from tilestyle.cli.app import main
 from tilestyle.images import write_png
-from tilestyle.losses.level import Sight
-from tilestyle.optim.lbfgs import Descent
-from tilestyle.optim.update import Stepper
-from tilestyle.pipeline import prepare, tensor_archive
+from tilestyle.losses.level import LevelObjective
+from tilestyle.optim.lbfgs import LBFGSOptimizer
+from tilestyle.optim.update import CanvasUpdater
+from tilestyle.pipeline import api, tensor_archive
 from tilestyle.pipeline import run as rendering
-from tilestyle.pipeline.workdir import WorkFolder
-from tilestyle.planning.job import Job
+from tilestyle.pipeline.workdir import LockedWorkDir
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
 
@@ -70,7 +69,7 @@ def _unhandled() -> Iterator[None]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two pictures. How long a render takes is not asked: that renders a little, too."""
-    monkeypatch.setattr("tilestyle.pipeline.run.seconds_for", lambda job: 1.0)
+    monkeypatch.setattr("tilestyle.pipeline.run.estimate_seconds", lambda job: 1.0)
     for seed, name in enumerate(("content.png", "style.png")):
         pixels = (waves(60, 80, seed).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
@@ -138,10 +137,10 @@ runpy.run_module("tilestyle", run_name="__main__")
     ("owner", "name"),
     [
         (images, "open_source"),
-        (prepare, "prepare"),
-        (rendering, "seconds_for"),
-        (Sight, "prepare"),
-        (Stepper, "take"),
+        (api, "prepare"),
+        (rendering, "estimate_seconds"),
+        (LevelObjective, "begin_sweep"),
+        (CanvasUpdater, "apply"),
     ],
 )
 def test_before_the_first_patch_is_done(
@@ -158,13 +157,13 @@ def test_before_the_first_patch_is_done(
 
 
 MODES: dict[str, tuple[Any, str, int, tuple[str, ...]]] = {
-    "patches": (Stepper, "take", 3, ()),
-    "overlap": (Stepper, "take", 7, ("--overlap", "8")),
-    "windows": (Stepper, "take", 7, ("--sampler", "windows")),
-    "checkpoint": (tensor_archive, "save", 2, ("--checkpoint-every", "0")),
-    "colours": (Job, "finished", 1, ("--checkpoint-every", "0")),
-    "writing": (write_png, "encoded", 1, ("--checkpoint-every", "0")),
-    "lbfgs": (Descent, "step", 2, ("--optimiser", "lbfgs")),  # tried once: its import takes long
+    "patches": (CanvasUpdater, "apply", 3, ()),
+    "overlap": (CanvasUpdater, "apply", 7, ("--overlap", "8")),
+    "windows": (CanvasUpdater, "apply", 7, ("--sampler", "windows")),
+    "checkpoint": (tensor_archive, "save_tensors", 2, ("--checkpoint-every", "0")),
+    "colours": (rendering, "_finished", 1, ("--checkpoint-every", "0")),
+    "writing": (write_png, "encode_png", 1, ("--checkpoint-every", "0")),
+    "lbfgs": (LBFGSOptimizer, "step", 2, ("--optimizer", "lbfgs")),  # tried once: its import takes long
 }
 
 
@@ -205,7 +204,7 @@ def test_a_request_to_end_keeps_the_work(
         at_call(patched, owner, name, which, *numbers)
         done = called(folder, *words)
     how = "tilestyle resume out.png.work"
-    assert last(done) == f"tilestyle: {NAMES[numbers[0]]}, the work is kept: {how}"
+    assert last(done) == f"tilestyle: {NAMES[numbers[0]]}, to continue: {how}"
     assert done.returncode == 128 + numbers[0]
     assert (folder / "out.png").read_bytes() == b"mine"
     in_order(folder, "out.png", "out.png.work")
@@ -226,7 +225,7 @@ def test_one_interrupt_writes_the_picture_as_it_is(
         at_call(patched, owner, name, which, INT)
         done = called(folder, *words)
     assert done.returncode == 0, done.stderr
-    assert "stopping after this patch; press Ctrl-C again to give up" in done.stderr
+    assert "stopping after this patch; press Ctrl-C again to quit at once" in done.stderr
     assert "stopped early" in done.stderr
     assert (folder / "out.png").read_bytes() != expected
     again = called(folder, "resume", "out.png.work")
@@ -244,7 +243,7 @@ def test_one_interrupt_does_not_end_the_writing(
     at_call(monkeypatch, owner, name, which, INT)
     done = called(folder, *words)
     assert done.returncode == 0, done.stderr
-    assert "writing the picture; press Ctrl-C again to give up (the work is kept)" in done.stderr
+    assert "writing the image; press Ctrl-C again to quit at once (the checkpoint is kept)" in done.stderr
     assert "stop" not in done.stderr
     assert (folder / "out.png").read_bytes() == peaceful(folder, *words)
     in_order(folder, "out.png")
@@ -268,7 +267,7 @@ def test_a_second_interrupt_ends_at_once(
     first = TERM if mode == "writing" and numbers[0] == TERM else INT
     assert done.returncode == 128 + first
     kept = (folder / "out.png.work").exists()
-    after = "the work is kept: tilestyle resume out.png.work" if kept else "nothing was written"
+    after = "to continue: tilestyle resume out.png.work" if kept else "nothing was written"
     assert last(done) == f"tilestyle: {NAMES[first]}, {after}"
     assert kept or mode == "patches"  # it may come before the first checkpoint
     assert (folder / "out.png").read_bytes() == b"mine"
@@ -283,9 +282,9 @@ def test_a_second_interrupt_ends_at_once(
 def test_signals_while_the_command_ends_change_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str, numbers: tuple[int, ...]
 ) -> None:
-    at_call(monkeypatch, Stepper, "take", 1, numbers[0])
+    at_call(monkeypatch, CanvasUpdater, "apply", 1, numbers[0])
     owner, name = {
-        "cleaning up": (WorkFolder, "close"),
+        "cleaning up": (LockedWorkDir, "close"),
         "saying so": (signals, "farewell"),
         "after it": (signals, "over"),
     }[moment]
@@ -308,7 +307,7 @@ def test_signals_while_the_command_ends_change_nothing(
 def test_a_signal_whose_exception_was_swallowed_can_be_given_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take, calls = Stepper.take, 0
+    take, calls = CanvasUpdater.apply, 0
 
     def swallowing(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
@@ -319,7 +318,7 @@ def test_a_signal_whose_exception_was_swallowed_can_be_given_again(
             send(TERM)
         return take(*arguments, **named)
 
-    monkeypatch.setattr(Stepper, "take", swallowing)
+    monkeypatch.setattr(CanvasUpdater, "apply", swallowing)
     done = called(folder, *RENDER)
     assert done.returncode == 128 + TERM
     assert calls == 1
@@ -333,7 +332,7 @@ def test_a_signal_inside_a_destructor_is_met_a_moment_later(
         def __del__(self) -> None:
             send(number)
 
-    take, calls = Stepper.take, 0
+    take, calls = CanvasUpdater.apply, 0
 
     def destroying(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
@@ -344,7 +343,7 @@ def test_a_signal_inside_a_destructor_is_met_a_moment_later(
         return take(*arguments, **named)
 
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
-    monkeypatch.setattr(Stepper, "take", destroying)
+    monkeypatch.setattr(CanvasUpdater, "apply", destroying)
     done = called(folder, *RENDER)
     assert done.returncode == 128 + number
     assert calls == 1
@@ -387,7 +386,7 @@ def test_a_series_keeps_its_pictures(
 ) -> None:
     words = (*SERIES[command], "--size", "64", "--sweeps", "2", "--precision", "fp32")
     with monkeypatch.context() as patched:
-        taken = at_call(patched, Stepper, "take", -1)
+        taken = at_call(patched, CanvasUpdater, "apply", -1)
         assert called(folder, *words).returncode == 0
         count = taken()
     place = folder / "out"
@@ -396,13 +395,12 @@ def test_a_series_keeps_its_pictures(
     for each in [*place.glob("*"), *place.glob(".lock"), *folder.glob("out.png")]:
         each.unlink(missing_ok=True)
     with monkeypatch.context() as patched:
-        at_call(patched, Stepper, "take", count, number)  # in the last of its renders
+        at_call(patched, CanvasUpdater, "apply", count, number)  # in the last of its renders
         done = called(folder, *words)
     assert done.returncode == 128 + number
     where = "out.png.work" if command == "sheet" else "out"
-    assert (
-        last(done) == f"tilestyle: {NAMES[number]}, the work is kept: {where}, run the same command to continue"
-    )
+    how = f"run the same command again ({where} has the finished images)"
+    assert last(done) == f"tilestyle: {NAMES[number]}, to continue: {how}"
     assert not list(folder.rglob("*.part"))
     assert called(folder, *words).returncode == 0
     assert {each: each.read_bytes() for each in expected} == expected
@@ -419,7 +417,7 @@ def test_a_series_keeps_its_pictures(
 def test_commands_that_keep_nothing_end_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], before: tuple[str, ...], number: int
 ) -> None:
-    at_call(monkeypatch, Stepper, "take", 1, number)
+    at_call(monkeypatch, CanvasUpdater, "apply", 1, number)
     done = called(folder, *words)
     assert last(done) == f"tilestyle: {NAMES[number]}, nothing was written"
     assert done.returncode == 128 + number
@@ -437,14 +435,14 @@ def test_what_was_written_before_is_told(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_an_interrupt_ends_the_whole_demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_call(monkeypatch, Stepper, "take", 3, INT)
+    at_call(monkeypatch, CanvasUpdater, "apply", 3, INT)
     done = called(folder, "demo", "--out", "demo", "--size", "64")
     assert done.returncode == 0, done.stderr
     assert [each.name for each in (folder / "demo").iterdir()] == ["raccoon-swirls.png"]
 
 
 def test_a_signal_that_is_ignored_stays_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_call(monkeypatch, Stepper, "take", 3, HUP)
+    at_call(monkeypatch, CanvasUpdater, "apply", 3, HUP)
     before = signal.signal(HUP, signal.SIG_IGN)  # as nohup does
     try:
         done = called(folder, *RENDER)

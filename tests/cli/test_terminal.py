@@ -100,7 +100,7 @@ def shows(said: str, text: str, encoding: str) -> bool:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two pictures."""
-    monkeypatch.setattr("tilestyle.pipeline.run.seconds_for", lambda job: 1.0)
+    monkeypatch.setattr("tilestyle.pipeline.run.estimate_seconds", lambda job: 1.0)
     for seed, name in enumerate(("content.png", "style.png")):
         pixels = (waves(48, 64, seed).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
@@ -144,7 +144,7 @@ def test_texts_from_files(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: s
     monkeypatch.setattr(
         images, "inspect_picture", lambda file: replace(inspect(file), profile=f"profile {text}")
     )
-    monkeypatch.setattr("tilestyle.cli.info.strokes", lambda file, pixels: text)
+    monkeypatch.setattr("tilestyle.cli.commands.info.strokes", lambda file, pixels: text)
     code, out, err = run(folder, "info", name, encoding=encoding)
     assert (code, err) == (0, "")
     assert harmless(out)
@@ -214,7 +214,7 @@ def test_names_that_are_no_text_are_read_and_written(folder: Path, suffix: str) 
             return
         assert read_picture(file).pixels.shape == (48, 64, 3)
         with open_source(file, file.parent) as source:
-            assert source.shrunk(24, 32).pixels.shape == (24, 32, 3)
+            assert source.downsample(24, 32).pixels.shape == (24, 32, 3)
             assert source.window(0, 0, 48, 64).pixels.shape == (48, 64, 3)
         with open_source(file) as source:
             assert sum(len(strip) for strip in source.strips()) == 48

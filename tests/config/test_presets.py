@@ -13,17 +13,17 @@ from torch import Tensor
 from tests.conftest import waves
 from tests.networks.test_vgg import noise
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import NetworkName, Optimiser
-from tilestyle.config.presets import names
+from tilestyle.config.enums import NetworkName, Optimizer
+from tilestyle.config.presets import preset_names
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.toml import config_of, preset
+from tilestyle.config.toml import load_preset, merge_settings
 from tilestyle.errors import SettingError
-from tilestyle.losses.exact import Exact
-from tilestyle.losses.objective import Terms
+from tilestyle.losses.exact import ExactObjective
+from tilestyle.losses.objective import LossTerms
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.networks.vgg_weights import DEVIATION, MEAN, WIDTHS, random_vgg
-from tilestyle.optim.loop import optimise
+from tilestyle.networks.vgg_weights import MEAN, STD, WIDTHS, random_vgg
+from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
@@ -54,7 +54,7 @@ def weights_of(network: NetworkName, folder: Path) -> Path:
 
 def made(name: str, folder: Path) -> tuple[Job, Level]:
     """A job of the preset at 256 pixels without a margin, its network in float64."""
-    asked = preset(name).settings
+    asked = load_preset(name).settings
     file = weights_of(NetworkName(asked["network"]), folder)
     more = {
         "weights": file,
@@ -64,7 +64,7 @@ def made(name: str, folder: Path) -> tuple[Job, Level]:
         "coarsest": SIDE,
         "history": None,
     }
-    task = prepare(waves(SIDE, SIDE, 2), config_of(asked, more), waves(SIDE, SIDE, 1))
+    task = prepare(waves(SIDE, SIDE, 2), merge_settings(asked, more), waves(SIDE, SIDE, 1))
     task = Job(**{**vars(task), "network": task.network.to(torch.device("cpu"), torch.float64)})
     return task, task.levels[-1]
 
@@ -75,7 +75,7 @@ def features(task: Job, folder: Path, pixels: Tensor) -> dict[str, Tensor]:
 
     name = NetworkName(task.config.network)
     stored = load_file(folder / f"{name}.safetensors")
-    mean, deviation = torch.tensor([MEAN, DEVIATION], dtype=torch.float64)[:, :, None, None]
+    mean, deviation = torch.tensor([MEAN, STD], dtype=torch.float64)[:, :, None, None]
     values, found, block = ((pixels - mean) / deviation)[None], {}, "1"
     average = "fastai" in str(task.config.style_layers) or task.config.pooling == "average"
     for layer, key in convolution_keys(name).items():
@@ -203,7 +203,7 @@ ORIGINALS: dict[str, Original] = {
 def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> None:
     task, level = made(name, tmp_path)
     canvas = Canvas(level.extent, (0.6 * waves(SIDE, SIDE, 1) + 0.4 * noise(SIDE)[0]).float())
-    terms, found = (measure := Exact(task, level))(canvas)
+    terms, found = (measure := ExactObjective(task, level))(canvas)
     pixels = canvas.pixels.double().requires_grad_()
     scale = 1.0 if name == "crowsonkb" else CAFFE
     seen, content = (
@@ -211,7 +211,7 @@ def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> Non
         for picture in (pixels, waves(SIDE, SIDE, 1).double())
     )
     # Targets as the job has them, by our own names of layers.
-    goal = {task.network.canonical(k): m.double() for k, m in style_moments(task, level)[0].items()}
+    goal = {task.network.resolve_layer_name(k): m.double() for k, m in style_moments(task, level)[0].items()}
     loss = ORIGINALS[name](pixels, seen, content, goal)
     (expected,) = torch.autograd.grad(loss, pixels)
     assert measure.loss(terms) / level.extent.area == pytest.approx(loss.item(), rel=1e-4)
@@ -221,26 +221,28 @@ def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", OF_VGG)
 def test_a_preset_descends(name: str) -> None:
-    network = random_vgg(NetworkName(preset(name).settings["network"]), width_divisor=16)
-    assert set(map(network.canonical, preset(name).settings["style_layers"])) <= set(network.layers)
+    network = random_vgg(NetworkName(load_preset(name).settings["network"]), width_divisor=16)
+    assert set(map(network.resolve_layer_name, load_preset(name).settings["style_layers"])) <= set(
+        network.layers
+    )
     narrow = {"size": 64, "sweeps": 4, "margin": 8, "weights": "random", "precision": "fp32"}
-    task = prepare(waves(70, 80, 2), config_of(preset(name).settings, narrow), waves(64, 64, 1))
+    task = prepare(waves(70, 80, 2), merge_settings(load_preset(name).settings, narrow), waves(64, 64, 1))
     task = Job(**{**vars(task), "network": network})
-    seen: list[Terms] = []
-    optimise(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
+    seen: list[LossTerms] = []
+    optimize(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
     weights = task.weights
     losses = [weights.style * t.style + weights.content * t.content + weights.tv * t.tv for t in seen]
     assert losses[-1] < losses[0]
 
 
 def test_every_preset_is_said_and_understood() -> None:
-    assert set(OF_VGG) < set(names())
-    assert {"poster", "texture", "draft"} < set(names())
-    for name in names():
-        stored = preset(name)
+    assert set(OF_VGG) < set(preset_names())
+    assert {"poster", "texture", "draft"} < set(preset_names())
+    for name in preset_names():
+        stored = load_preset(name)
         assert stored.about
         assert stored.source
-        assert isinstance(config_of(stored.settings), RenderConfig)
-    assert config_of(preset("surma").settings).optimiser is Optimiser.LBFGS
+        assert isinstance(merge_settings(stored.settings), RenderConfig)
+    assert merge_settings(load_preset("surma").settings).optimizer is Optimizer.LBFGS
     with pytest.raises(SettingError, match="did you mean 'gatys'"):
-        preset("gaty")
+        load_preset("gaty")

@@ -15,13 +15,14 @@ from PIL import Image
 from tests.conftest import waves
 from tilestyle.cli.app import main
 from tilestyle.cli.commands import app
-from tilestyle.cli.job import provenance
+from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile
+from tilestyle.cli.provenance import provenance
 from tilestyle.config.enums import Init
-from tilestyle.config.presets import path_of
+from tilestyle.config.presets import preset_path
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.reuse import APART, LOOK, MADE_OF_NOTHING, look_of
-from tilestyle.config.toml import preset
+from tilestyle.config.reuse import NOT_REUSABLE, PICTURELESS_INITS, REUSABLE, reusable_settings
+from tilestyle.config.toml import load_preset
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
 
@@ -72,7 +73,7 @@ def test_a_picture_without_settings_is_a_style_as_any_other(
     monkeypatch.setattr(sys, "argv", ["tilestyle", *words])
     with pytest.raises(SystemExit):
         app()
-    assert "no settings are stored in style.png" in capsys.readouterr().err
+    assert "style.png has no stored settings" in capsys.readouterr().err
     assert (folder / "out.png").exists()
 
 
@@ -83,55 +84,57 @@ def test_a_texture_is_of_styles_or_like_a_picture(
     monkeypatch.setattr(sys, "argv", ["tilestyle", "texture", *words, "-o", "out.png"])
     with pytest.raises(SystemExit):
         main()
-    assert "a texture is of a style" in capsys.readouterr().err
+    assert "give a style image or --like IMAGE" in capsys.readouterr().err
 
 
 def test_weights_are_looked_for_beside_the_picture(tmp_path: Path) -> None:
     stored = {"settings": {"network": "vgg19", "weights": "small.safetensors", "scale_odds": [0.9, 0.1]}}
     defaults = vars(RenderConfig())
-    with pytest.raises(SettingError, match=r"weights small\.safetensors, which are not here; give --weights"):
-        look_of(stored, tmp_path / "wall.png", defaults)
-    look = look_of(stored, tmp_path / "wall.png", defaults, {"weights"})
+    with pytest.raises(SettingError, match=r"weights small\.safetensors, which were not found; give --weights"):
+        reusable_settings(stored, tmp_path / "wall.png", defaults)
+    look = reusable_settings(stored, tmp_path / "wall.png", defaults, {"weights"})
     assert "weights" not in look
     assert RenderConfig(**look).scale_odds == (0.9, 0.1)
     (tmp_path / "small.safetensors").touch()
-    assert look_of(stored, tmp_path / "wall.png", defaults)["weights"] == tmp_path / "small.safetensors"
+    assert (
+        reusable_settings(stored, tmp_path / "wall.png", defaults)["weights"] == tmp_path / "small.safetensors"
+    )
 
 
 def test_every_setting_is_of_the_look_or_apart_from_it() -> None:
-    apart = [name for names in APART.values() for name in names]
-    assert sorted([*LOOK, *apart]) == sorted(field.name for field in fields(RenderConfig))
+    apart = [name for names in NOT_REUSABLE.values() for name in names]
+    assert sorted([*REUSABLE, *apart]) == sorted(field.name for field in fields(RenderConfig))
 
 
-@pytest.mark.parametrize("name", [file.stem for file in sorted(path_of("draft").parent.glob("*.toml"))])
+@pytest.mark.parametrize("name", [file.stem for file in sorted(preset_path("draft").parent.glob("*.toml"))])
 def test_the_look_of_a_preset_comes_back_whole(name: str, tmp_path: Path) -> None:
     """What is stored in a picture made by a preset gives all that the preset says of a texture."""
-    config = RenderConfig(**preset(name).settings)
-    stored = json.loads(json.dumps(provenance([StyleFile(tmp_path / "style.png")], config, None)))
-    look = look_of(stored, tmp_path / "wall.png", vars(RenderConfig()))
+    config = RenderConfig(**load_preset(name).settings)
+    stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), config)))
+    look = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()))
     again = RenderConfig(**look)
-    for setting in LOOK:
-        if setting != "init" or config.init in MADE_OF_NOTHING:
+    for setting in REUSABLE:
+        if setting != "init" or config.init in PICTURELESS_INITS:
             assert getattr(again, setting) == getattr(config, setting), setting
     assert again.init != Init.CONTENT
 
 
-@pytest.mark.parametrize("setting", LOOK)
+@pytest.mark.parametrize("setting", REUSABLE)
 def test_a_setting_that_is_given_wins_over_the_look(setting: str, tmp_path: Path) -> None:
     """Also together with what the look says of others: nothing contradicts it."""
     others: dict[str, dict[str, Any]] = {
         "network": {"network": "wavelet"},
-        "optimiser": {"optimiser": "adam"},
+        "optimizer": {"optimizer": "adam"},
         "sweeps": {"sweeps": 7},
         "quality": {"quality": "draft"},
-        "overlap": {"optimiser": "adam", "overlap": 8},
-        "sampler": {"optimiser": "adam", "sampler": "windows"},
-        "scale_odds": {"optimiser": "adam", "scale_odds": (0.5, 0.5)},
+        "overlap": {"optimizer": "adam", "overlap": 8},
+        "sampler": {"optimizer": "adam", "sampler": "windows"},
+        "scale_odds": {"optimizer": "adam", "scale_odds": (0.5, 0.5)},
     }
     given = others.get(setting, {setting: getattr(RenderConfig(), setting)})
-    made_by = RenderConfig(**preset("johnson").settings, history=5, seed=3, pooling_scale=2.0)
-    stored = json.loads(json.dumps(provenance([StyleFile(tmp_path / "style.png")], made_by, None)))
-    look = look_of(stored, tmp_path / "wall.png", vars(RenderConfig()), set(given))
+    made_by = RenderConfig(**load_preset("johnson").settings, history=5, seed=3, pooling_scale=2.0)
+    stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), made_by)))
+    look = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()), set(given))
     config = RenderConfig(**{**look, **given})
     assert all(getattr(config, name) == value for name, value in given.items())
     if setting == "quality":
@@ -143,3 +146,9 @@ def test_what_repeats_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch, "style.png", "-o", "tile.png", "--size", "64", "--sweeps", "1", "--tileable", "both"
     )
     assert settings["tileable"] == "both"
+
+
+def test_the_old_spelling_of_a_stored_setting_is_read(tmp_path: Path) -> None:
+    stored: dict[str, Any] = {"settings": {"optimiser": "lbfgs"}}  # now optimizer
+    found = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()))
+    assert found["optimizer"] == "lbfgs"

@@ -15,13 +15,13 @@ from PIL import Image
 from tests.conftest import waves
 from tilestyle.cli.app import main
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.toml import config_of, fits, load, save
+from tilestyle.config.toml import load_settings, matches_type, merge_settings, save_settings
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.images import read_provenance
 
 # What makes a field's example possible, or is one where its type suggests none.
 BESIDE: dict[str, dict[str, Any]] = {
-    "history": {"optimiser": "lbfgs"},
+    "history": {"optimizer": "lbfgs"},
     "pooling_scale": {"network": "vgg19"},
     "input_scaling": {"network": "vgg19"},
     "feature_scale": {"network": "vgg19"},
@@ -75,8 +75,8 @@ def test_every_setting_comes_back_as_it_went(field: dataclasses.Field[Any], tmp_
     for value in examples:
         value = tmp_path / value if isinstance(value, Path) else value
         config = RenderConfig(**{field.name: value, **BESIDE.get(field.name, {})})
-        save(tmp_path / "settings.toml", config)
-        again = config_of(load(tmp_path / "settings.toml").settings)
+        save_settings(tmp_path / "settings.toml", config)
+        again = merge_settings(load_settings(tmp_path / "settings.toml").settings)
         assert again == config != RenderConfig()
         assert type(getattr(again, field.name)) is type(getattr(config, field.name)) or isinstance(value, Path)
 
@@ -84,18 +84,20 @@ def test_every_setting_comes_back_as_it_went(field: dataclasses.Field[Any], tmp_
 def test_files_are_told_from_the_folder_of_the_settings(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     file = tmp_path / "kept" / "run.toml"
-    save(file, RenderConfig(init=tmp_path / "start.png"), "render", {"style": tmp_path / "s.jpg", "depth": 16})
+    save_settings(
+        file, RenderConfig(init=tmp_path / "start.png"), "render", {"style": tmp_path / "s.jpg", "depth": 16}
+    )
     assert str(tmp_path) not in file.read_text()
     (tmp_path / "elsewhere").mkdir()
     moved = file.rename(tmp_path / "elsewhere" / "run.toml")
-    stored = load(moved)
+    stored = load_settings(moved)
     assert stored.settings["init"] == tmp_path / "start.png"
     assert stored.run == {"style": tmp_path / "s.jpg", "depth": 16}
     assert stored.command == "render"
     with pytest.raises(OutputError, match="cannot write"):
-        save(tmp_path / "nowhere" / "run.toml", RenderConfig())
-    with pytest.raises(SettingError, match="init is no file"):
-        save(file, RenderConfig(init=waves(4, 4)))  # type: ignore[arg-type]
+        save_settings(tmp_path / "nowhere" / "run.toml", RenderConfig())
+    with pytest.raises(SettingError, match="init is not a file"):
+        save_settings(file, RenderConfig(init=waves(4, 4)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -106,25 +108,25 @@ def test_files_are_told_from_the_folder_of_the_settings(tmp_path: Path) -> None:
         ("seed = true", "seed cannot be True"),
         ("sweeps = [3, 'four']", "sweeps cannot be"),
         ("size = [1, 2, 3]", "size cannot be"),
-        ("seed = ", "is no TOML"),
+        ("seed = ", "is not valid TOML"),
     ],
 )
 def test_what_cannot_be_is_said(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(text)
     with pytest.raises(SettingError, match=message):
-        load(file)
+        load_settings(file)
     with pytest.raises(SettingError, match="there is no file"):
-        load(tmp_path / "none.toml")
+        load_settings(tmp_path / "none.toml")
 
 
 def test_types_of_settings() -> None:
-    assert fits((1, 2), int | tuple[int, int] | None)
-    assert not fits((1, 2, 3), int | tuple[int, int] | None)
-    assert fits({"a": 1}, dict[str, float])
-    assert not fits({"a": "1"}, dict[str, float])
-    assert fits(1, float)
-    assert not fits(1.5, int)
+    assert matches_type((1, 2), int | tuple[int, int] | None)
+    assert not matches_type((1, 2, 3), int | tuple[int, int] | None)
+    assert matches_type({"a": 1}, dict[str, float])
+    assert not matches_type({"a": "1"}, dict[str, float])
+    assert matches_type(1, float)
+    assert not matches_type(1.5, int)
 
 
 @pytest.fixture
@@ -216,9 +218,13 @@ def test_options_win_over_a_file_and_a_file_over_a_preset(
         (["--preset", "gaty"], "", "did you mean 'gatys'"),
         (["--config", "mine.toml"], "contet_weight = 1", "did you mean 'content_weight'"),
         (["--config", "mine.toml"], "[run]\npaperr = 'A4'", "did you mean 'paper'"),
-        (["--config", "mine.toml"], "command = 'texture'\n[run]\ndepth = 8", "is of tilestyle texture"),
+        (
+            ["--config", "mine.toml"],
+            "command = 'texture'\n[run]\ndepth = 8",
+            "was saved by 'tilestyle texture'",
+        ),
         (["--config", "none.toml"], "", "settings: there is no file"),
-        (["--history", "4"], "", "history is of L-BFGS"),
+        (["--history", "4"], "", "history is a setting of L-BFGS"),
     ],
 )
 def test_mistakes_get_one_line(
@@ -249,3 +255,8 @@ def test_presets_are_listed_and_printed(
     shown = capsys.readouterr().out
     assert "block5_conv3" in shown
     assert "source" in shown
+
+
+def test_the_old_spelling_of_a_setting_is_read(tmp_path: Path) -> None:
+    (tmp_path / "old.toml").write_text('optimiser = "lbfgs"\n')  # now optimizer
+    assert load_settings(tmp_path / "old.toml").settings == {"optimizer": "lbfgs"}

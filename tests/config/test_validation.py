@@ -17,15 +17,15 @@ from PIL import Image
 
 from tests.config.test_toml import BESIDE
 from tilestyle.config.enums import Codec
-from tilestyle.config.render import FILES, FilmConfig, RenderConfig, VideoConfig
-from tilestyle.config.toml import config_of, load, save
+from tilestyle.config.render import FILE_FIELDS, FilmConfig, RenderConfig, VideoConfig
+from tilestyle.config.toml import load_settings, merge_settings, save_settings
 from tilestyle.errors import SettingError, TilestyleError
 from tilestyle.geometry.paper import Paper
 from tilestyle.images import Picture, WriteOptions
-from tilestyle.motion.zoom_path import Path as ZoomPath
-from tilestyle.pipeline.api import identity
-from tilestyle.recipes.preview import Wanted
-from tilestyle.recipes.printing import Printing
+from tilestyle.motion.zoom_path import ZoomPath
+from tilestyle.pipeline.api import render_fingerprint
+from tilestyle.recipes.preview import PreviewRequest
+from tilestyle.recipes.printing import PrintOptions
 
 
 class Named:
@@ -101,11 +101,11 @@ def cases(kind: type) -> list[Any]:
     return [pytest.param(kind, each.name, id=f"{kind.__name__}-{each.name}") for each in fields(kind)]
 
 
-KINDS: list[type] = [RenderConfig, VideoConfig, FilmConfig, Printing, WriteOptions]
+KINDS: list[type] = [RenderConfig, VideoConfig, FilmConfig, PrintOptions, WriteOptions]
 NEEDED: dict[type, dict[str, Any]] = {
     Paper: {"height": 200.0, "width": 300.0},
     ZoomPath: {"steps": 12, "factor": 1.5},
-    Wanted: {"side": 64, "crop": 64, "at": ((0.5, 0.5),)},
+    PreviewRequest: {"side": 64, "crop": 64, "at": ((0.5, 0.5),)},
 }
 
 
@@ -126,7 +126,7 @@ def test_every_field_takes_a_value_or_refuses_it_in_one_line(kind: type, name: s
             assert len(str(error)) < 400, value
             continue
         taken += 1
-        if not (kind is RenderConfig and name in FILES):
+        if not (kind is RenderConfig and name in FILE_FIELDS):
             found = getattr(settings, name)
             assert plain(found), (value, found)
             assert settings == kind(**{**beside, name: found})
@@ -145,7 +145,7 @@ def plain(value: Any) -> bool:
 
 @pytest.mark.parametrize("name", [each.name for each in fields(RenderConfig)])
 def test_what_is_refused_is_called_by_its_name(name: str) -> None:
-    for value in (object(), 1j, np.array([[1, 2], [3, 4]]) if name not in FILES else b"x"):
+    for value in (object(), 1j, np.array([[1, 2], [3, 4]]) if name not in FILE_FIELDS else b"x"):
         with pytest.raises(SettingError, match=f"^{name.replace('_', '-')} cannot be .*; give "):
             RenderConfig(**{**BESIDE.get(name, {}), name: value})
 
@@ -176,11 +176,11 @@ def test_numbers_of_numpy_and_lists_are_taken(name: str, value: Any, wanted: Any
     found = getattr(config, name)
     assert found == wanted
     assert isinstance(found, type(wanted))
-    assert json.loads(json.dumps(identity(config, {}))) == json.loads(
-        json.dumps(identity(RenderConfig(**{name: wanted}), {}))
+    assert json.loads(json.dumps(render_fingerprint(config, {}))) == json.loads(
+        json.dumps(render_fingerprint(RenderConfig(**{name: wanted}), {}))
     )
-    save(tmp_path / "settings.toml", config)
-    assert config_of(load(tmp_path / "settings.toml").settings) == config
+    save_settings(tmp_path / "settings.toml", config)
+    assert merge_settings(load_settings(tmp_path / "settings.toml").settings) == config
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_size_that_is_none_gets_one_line(value: Any) -> None:
 def test_every_setting_that_may_be_a_file_says_so() -> None:
     hints = get_type_hints(RenderConfig)
     named = {name for name, hint in hints.items() if "Any" in str(hint) or "PathLike" in str(hint)}
-    assert named | {"anchor", "trust"} == FILES
+    assert named | {"anchor", "trust"} == FILE_FIELDS
 
 
 # What a picture may be given as.
@@ -218,12 +218,12 @@ def given(folder: Path, level: int) -> Iterator[Given]:
     yield Given("Picture", Picture(np.float32(1 / 255) * pixels))
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(FILE_FIELDS))
 def test_what_is_in_a_file_is_part_of_what_a_render_is_of(name: str, tmp_path: Path) -> None:
     def facts(way: str, level: int) -> Any:
         value = next(each.value for each in given(tmp_path, level) if each.way == way)
         beside = {"anchor": np.zeros((8, 8, 3), np.uint8)} if name == "trust" else {}
-        found = identity(RenderConfig(**{**beside, name: value}), {})
+        found = render_fingerprint(RenderConfig(**{**beside, name: value}), {})
         return json.loads(json.dumps(found))["settings"][name]
 
     ways = ["str", "Path", "PathLike", "PIL", "array", "tensor", "Picture"]
@@ -233,15 +233,15 @@ def test_what_is_in_a_file_is_part_of_what_a_render_is_of(name: str, tmp_path: P
     assert facts("str", 10) == facts("Path", 10) == facts("PathLike", 10)
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(FILE_FIELDS))
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_file_that_is_missing_gets_one_line(name: str, kind: type, tmp_path: Path) -> None:
     beside = {"anchor": np.zeros((8, 8, 3), np.uint8)} if name == "trust" else {}
     with pytest.raises(TilestyleError, match=r"none\.png"):
-        identity(RenderConfig(**{**beside, name: kind(tmp_path / "none.png")}), {})
+        render_fingerprint(RenderConfig(**{**beside, name: kind(tmp_path / "none.png")}), {})
 
 
 def test_words_that_are_no_files_stay_words() -> None:
-    found = identity(RenderConfig(init="noise", network="vgg16", weights="random"), {})["settings"]  # type: ignore[arg-type]
+    found = render_fingerprint(RenderConfig(init="noise", network="vgg16", weights="random"), {})["settings"]  # type: ignore[arg-type]
     assert found["init"] == "noise"
     assert found["weights"] == "random"

@@ -18,7 +18,7 @@ from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.cli.display import announced
 from tilestyle.config.enums import NetworkName
-from tilestyle.devices.failures import in_one_line, is_out_of_memory
+from tilestyle.devices.failures import is_out_of_memory, short_device_errors
 from tilestyle.errors import MemoryLimit, TilestyleError
 from tilestyle.pipeline import out_of_memory
 from tilestyle.pipeline.events import Event, Started
@@ -89,14 +89,14 @@ class Steps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.last: Tensor | None = None
-        persist = out_of_memory.persist
+        persist = out_of_memory.optimise_with_oom_retry
 
         def noted(*arguments: Any, **options: Any) -> tuple[Canvas, bool]:
             canvas, complete = persist(*arguments, **options)
             self.last = canvas.steps.clone()
             return canvas, complete
 
-        monkeypatch.setattr("tilestyle.pipeline.run.persist", noted)
+        monkeypatch.setattr("tilestyle.pipeline.run.optimise_with_oom_retry", noted)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -104,7 +104,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "overlap": {"overlap": 16, **FEW},
     "local": {"locality": 0.5, "sweeps": 1, "coarsest": 110, "patch": 96, **FEW},
     "kept": {"keep_content": True, **FEW},
-    "lbfgs": {"optimiser": "lbfgs", "patch": None, **FEW},
+    "lbfgs": {"optimizer": "lbfgs", "patch": None, **FEW},
 }
 PLACES = 3  # of each kind, spread over the whole render
 
@@ -161,7 +161,7 @@ def test_a_shortage_is_said_in_one_line(error: Exception) -> None:
     assert is_out_of_memory(error)
     with (
         pytest.raises(MemoryLimit, match="memory ran out while it was painted") as caught,
-        in_one_line("it was painted"),
+        short_device_errors("it was painted"),
     ):
         raise error
     assert "\n" not in str(caught.value)
@@ -172,5 +172,5 @@ def test_a_shortage_is_said_in_one_line(error: Exception) -> None:
 )
 def test_other_errors_are_not_taken_for_a_shortage(error: Exception) -> None:
     assert not is_out_of_memory(error)
-    with pytest.raises(type(error)), in_one_line("it was painted"):
+    with pytest.raises(type(error)), short_device_errors("it was painted"):
         raise error

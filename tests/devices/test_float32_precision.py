@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,11 +17,11 @@ from tests.conftest import waves
 from tests.pipeline.test_device import SMALL
 from tests.support.device_cost import on_device
 from tilestyle import render
-from tilestyle.canvas.resample import strips
-from tilestyle.config.enums import Optimiser, Precision
+from tilestyle.canvas.resample import resample_strips
+from tilestyle.config.enums import Optimizer, Precision
 from tilestyle.devices import float32_precision, torch_state
-from tilestyle.devices.float32_precision import _places, float32_exactly
-from tilestyle.devices.torch_state import needed, on
+from tilestyle.devices.float32_precision import _precision_settings, disable_reduced_precision
+from tilestyle.devices.torch_state import device_state, required_torch_state
 
 CONTENT, STYLE = waves(40, 48), waves(40, 48, 1)
 CONFIG = replace(SMALL, size=64, coarsest=48, sweeps=1, device="cpu")
@@ -59,7 +60,7 @@ def state() -> list[Any]:
     """All that decides how exact float32 is, and which kernels are taken."""
     cudnn = BACKENDS.cudnn
     return [
-        [place.fp32_precision for place in _places()],
+        [place.fp32_precision for place in _precision_settings()],
         asked(torch.get_float32_matmul_precision),
         asked(lambda: cudnn.allow_tf32),
         asked(lambda: BACKENDS.cuda.matmul.allow_tf32),
@@ -67,12 +68,12 @@ def state() -> list[Any]:
         (cudnn.enabled, cudnn.benchmark, cudnn.deterministic),
         torch.get_deterministic_debug_mode(),
         torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-        os.environ.get(torch_state.WORKSPACE),
+        os.environ.get(torch_state.CUBLAS_WORKSPACE_VARIABLE),
     ]
 
 
 def is_exact() -> bool:
-    newer = all(place.fp32_precision == "ieee" for place in _places())
+    newer = all(place.fp32_precision == "ieee" for place in _precision_settings())
     older = (torch.get_float32_matmul_precision(), BACKENDS.cudnn.allow_tf32, BACKENDS.cuda.matmul.allow_tf32)
     return newer and older == ("highest", False, False)
 
@@ -81,11 +82,11 @@ def is_exact() -> bool:
 def _as_before() -> Iterator[None]:
     before = state()
     yield
-    for place in _places():
+    for place in _precision_settings():
         place.fp32_precision = "none"
     torch.set_float32_matmul_precision("highest")
     BACKENDS.cudnn.allow_tf32 = True
-    for place, precision in zip(_places(), before[0], strict=True):
+    for place, precision in zip(_precision_settings(), before[0], strict=True):
         place.fp32_precision = precision
     assert state() == before
 
@@ -95,7 +96,7 @@ def test_whatever_was_set_comes_back(first: str, second: str) -> None:
     WAYS[first]()
     WAYS[second]()
     before = state()
-    restore = float32_exactly()
+    restore = disable_reduced_precision()
     assert is_exact()
     restore()
     assert state() == before
@@ -105,8 +106,8 @@ def test_whatever_was_set_comes_back(first: str, second: str) -> None:
 def test_a_torch_without_the_newer_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     WAYS[way]()
     before = torch.get_float32_matmul_precision(), BACKENDS.cudnn.allow_tf32
-    monkeypatch.setattr(float32_precision, "_places", list)
-    restore = float32_exactly()
+    monkeypatch.setattr(float32_precision, "_precision_settings", list)
+    restore = disable_reduced_precision()
     assert (torch.get_float32_matmul_precision(), BACKENDS.cudnn.allow_tf32) == ("highest", False)
     restore()
     assert (torch.get_float32_matmul_precision(), BACKENDS.cudnn.allow_tf32) == before
@@ -119,7 +120,7 @@ class Broken(Exception):
 SETTINGS: dict[str, dict[str, Any]] = {
     "fp32": {},
     "bf16": {"precision": Precision.BF16},
-    "lbfgs": {"optimiser": Optimiser.LBFGS, "patch": None, "size": 48, "coarsest": 48},
+    "lbfgs": {"optimizer": Optimizer.LBFGS, "patch": None, "size": 48, "coarsest": 48},
     "deterministic": {"deterministic": True},
 }
 
@@ -153,9 +154,9 @@ def test_a_canvas_on_a_device_is_enlarged_exactly(monkeypatch: pytest.MonkeyPatc
 
     def noted(*arguments: Any, **named: Any) -> Any:
         seen.append(is_exact())
-        return strips(*arguments, **named)
+        return resample_strips(*arguments, **named)
 
-    monkeypatch.setattr("tilestyle.canvas.canvas.strips", noted)
+    monkeypatch.setattr("tilestyle.canvas.canvas.resample_strips", noted)
     with on_device("device"):
         render(CONTENT, STYLE, replace(CONFIG, coarsest=32))
     assert len(seen) > 4
@@ -167,9 +168,9 @@ def test_a_canvas_on_a_device_is_enlarged_exactly(monkeypatch: pytest.MonkeyPatc
 def test_deterministic_reaches_the_kernels_of_a_device(
     workspace: str | None, broken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(torch_state.WORKSPACE, raising=False)
+    monkeypatch.delenv(torch_state.CUBLAS_WORKSPACE_VARIABLE, raising=False)
     if workspace is not None:
-        monkeypatch.setenv(torch_state.WORKSPACE, workspace)
+        monkeypatch.setenv(torch_state.CUBLAS_WORKSPACE_VARIABLE, workspace)
     torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
     before = state()
     within: list[Any] = []
@@ -183,7 +184,7 @@ def test_deterministic_reaches_the_kernels_of_a_device(
                 filling,
                 cudnn.deterministic,
                 cudnn.benchmark,
-                os.environ[torch_state.WORKSPACE],
+                os.environ[torch_state.CUBLAS_WORKSPACE_VARIABLE],
             )
         )
         if broken:
@@ -197,7 +198,7 @@ def test_deterministic_reaches_the_kernels_of_a_device(
             assert broken
         else:
             assert not broken
-    kept = workspace if workspace in torch_state.FIXED else ":4096:8"
+    kept = workspace if workspace in torch_state.DETERMINISTIC_WORKSPACES else ":4096:8"
     assert set(within) == {(1, False, True, False, kept)}
     assert state() == before
 
@@ -224,14 +225,14 @@ def test_the_current_card_belongs_to_a_thread(monkeypatch: pytest.MonkeyPatch) -
 
     def other() -> None:
         torch.cuda.set_device(3)
-        with needed():
+        with required_torch_state():
             torch.cuda.set_device(2)
             inside.set()
             leave.wait()
         found.append(torch.cuda.current_device())
 
     torch.cuda.set_device(1)
-    with needed():
+    with required_torch_state():
         thread = threading.Thread(target=other)
         thread.start()
         inside.wait()
@@ -256,6 +257,11 @@ def test_a_render_computes_on_its_own_card(monkeypatch: pytest.MonkeyPatch) -> N
             entered.append(f"not {self.name}")
 
     monkeypatch.setattr(torch.cuda, "device", Card)
-    with pytest.raises(Broken), on(torch.device("cuda:1")):
+    with pytest.raises(Broken), device_state(torch.device("cuda:1")):
         raise Broken
     assert entered == ["cuda:1", "not cuda:1"]
+
+
+def test_warnings_of_torch_about_these_settings_are_not_shown() -> None:
+    with float32_precision._quiet():
+        warnings.warn_explicit("a newer way", UserWarning, "a file", 1, module=float32_precision.__name__)

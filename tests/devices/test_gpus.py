@@ -16,26 +16,26 @@ import torch
 from tests.conftest import FEW, job, waves
 from tilestyle import RenderConfig, notices
 from tilestyle.benchmark import memory_cap, rank_worker
-from tilestyle.benchmark.timing import Laps
-from tilestyle.benchmark.workload import Scene
+from tilestyle.benchmark.timing import LapTimer
+from tilestyle.benchmark.workload import Workload
 from tilestyle.cli.app import main
 from tilestyle.devices import device_memory, malloc
 from tilestyle.devices.failures import (
-    in_one_line,
     is_device_failure,
-    is_of_a_library,
+    is_library_failure,
     is_out_of_memory,
     may_be_out_of_memory,
+    short_device_errors,
 )
 from tilestyle.devices.gpu_support import has_kernels, has_kernels_for_amd
-from tilestyle.devices.peak_memory import Peak
-from tilestyle.devices.timer import now
-from tilestyle.distributed import ALONE, Ranks
+from tilestyle.devices.peak_memory import PeakMemory
+from tilestyle.devices.timer import synchronized_time
+from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DeviceError, MemoryLimit, SettingError, TilestyleError
-from tilestyle.pictures import path_of
+from tilestyle.pictures import picture_path
 from tilestyle.planning import memory_budget
-from tilestyle.planning.memory_budget import check_own_card, find_device, free_bytes, has_fast_bf16
-from tilestyle.planning.resolve import resolve
+from tilestyle.planning.memory_budget import check_device_per_rank, find_device, free_bytes, has_fast_bf16
+from tilestyle.planning.resolve import resolve_config
 
 CUDA, MPS, CPU = torch.device("cuda", 0), torch.device("mps", 0), torch.device("cpu")
 GIB = 2**30
@@ -44,7 +44,7 @@ WHEELS = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 
 @pytest.fixture(autouse=True)
 def _new_notices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "_given", set())
+    monkeypatch.setattr(notices, "_logged", set())
 
 
 def cards(
@@ -199,9 +199,9 @@ def test_processes_of_a_machine_have_a_card_each(
     cards(monkeypatch, [(9, 0)] * 4, WHEELS, current=2)
     if beside > 1 and ":" in name:
         with pytest.raises(SettingError, match=rf"{name} is one card for all 4 processes.*give --device cuda:"):
-            check_own_card(name, beside)
+            check_device_per_rank(name, beside)
         return
-    check_own_card(name, beside)
+    check_device_per_rank(name, beside)
     found = {"cuda": "cuda:2", "auto": "cuda:2"}.get(name, name)
     assert find_device(name) == torch.device(found)
 
@@ -212,12 +212,12 @@ def test_processes_that_would_share_a_card_are_refused_before_anything_is_read(
     cards(monkeypatch, [(9, 0)] * 4, WHEELS)
     config = RenderConfig(device="cuda:0")
     with pytest.raises(SettingError, match="one card for all 4 processes"):
-        resolve(config, with_content=True, ranks=Ranks(1, 8, 4))
+        resolve_config(config, with_content=True, comm=Communicator(1, 8, 4))
 
 
 @pytest.mark.parametrize("hip", [None, "6.4"])
 def test_bf16_is_asked_of_the_card_that_is_meant(hip: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(memory_budget.FAST_BF16, raising=False)
+    monkeypatch.delenv(memory_budget.FAST_BF16_VARIABLE, raising=False)
     monkeypatch.setattr(torch.version, "hip", hip)
     cards(monkeypatch, [(9, 0), (7, 5)], WHEELS)
     assert has_fast_bf16(torch.device("cuda:0"))
@@ -259,7 +259,7 @@ class Metal:
         self.emptied = self.waited = 0
         self.fraction: float | None = None
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-        monkeypatch.setattr(device_memory, "_most_of_metal", 0)
+        monkeypatch.setattr(device_memory, "_metal_peak_bytes", 0)
         for name, answer in {
             "current_allocated_memory": lambda: self.allocated,
             "driver_allocated_memory": lambda: self.driver,
@@ -295,24 +295,24 @@ def test_metal_has_no_more_than_is_recommended_and_than_there_is(
 
 
 def test_the_peak_of_metal_is_what_it_has_given(metal: Metal) -> None:
-    peak = Peak(MPS)
+    peak = PeakMemory(MPS)
     assert metal.emptied == 1
     assert peak.bytes() == metal.driver == 2 * GIB
     metal.driver = 7 * GIB
-    malloc.release()  # which is before anybody asks
+    malloc.release_cached_memory()  # which is before anybody asks
     assert metal.driver == 2 * GIB
     assert peak.bytes() == 7 * GIB
-    assert Peak(MPS).bytes() == 2 * GIB
+    assert PeakMemory(MPS).bytes() == 2 * GIB
 
 
 def test_metal_is_waited_for(metal: Metal) -> None:
     before = metal.waited
-    assert now(MPS) < now(MPS)
+    assert synchronized_time(MPS) < synchronized_time(MPS)
     assert metal.waited == before + 2
 
 
 def test_metal_has_a_wall(metal: Metal) -> None:
-    memory_cap.put_wall(MPS, 6 * GIB)
+    memory_cap.cap_memory(MPS, 6 * GIB)
     assert metal.fraction == pytest.approx((3 + 6) / 12)
 
 
@@ -352,7 +352,7 @@ def test_laps_wait_once(device: torch.device, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
     monkeypatch.setattr(torch.mps, "synchronize", wait)
     monkeypatch.setattr(torch.mps.event, "Event", Moment)
-    laps = Laps(device)
+    laps = LapTimer(device)
     for _ in range(4):
         laps.mark()
     assert Waited.count == 0
@@ -363,7 +363,7 @@ def test_laps_wait_once(device: torch.device, monkeypatch: pytest.MonkeyPatch) -
 def test_laps_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([1.0, 1.5, 3.5, 9.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(times))
-    laps = Laps(CPU)
+    laps = LapTimer(CPU)
     for _ in range(3):
         laps.mark()
     assert laps.seconds() == [0.5, 2.0]
@@ -422,11 +422,11 @@ def test_what_libraries_say_is_understood(text: str) -> None:
     error = RuntimeError(text)
     assert is_out_of_memory(error) is (text in CERTAIN + BESIDE)
     assert may_be_out_of_memory(error) is (text in DOUBTFUL)
-    assert is_of_a_library(error) is (text in BESIDE + DOUBTFUL)
+    assert is_library_failure(error) is (text in BESIDE + DOUBTFUL)
     assert is_device_failure(error) is (text in DOUBTFUL + BROKEN)
     with (
         pytest.raises(RuntimeError if text in OURS else TilestyleError) as caught,
-        in_one_line("it was painted"),
+        short_device_errors("it was painted"),
     ):
         raise error
     if text in OURS:
@@ -459,7 +459,7 @@ OUTSIDE = {
     "the device": "tilestyle.planning.memory_budget.find_device",
     "the network": "tilestyle.networks.vgg.Vgg.to",
     "free memory": "tilestyle.planning.memory_budget.free_bytes",
-    "the canvas": "tilestyle.pipeline.run.persist",
+    "the canvas": "tilestyle.pipeline.run.optimise_with_oom_retry",
     "the picture": "tilestyle.pipeline.run.as_picture",
 }
 
@@ -467,7 +467,14 @@ OUTSIDE = {
 @pytest.fixture
 def _command(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A render from the command line."""
-    words = ["render", str(path_of("coffee")), "--style", str(path_of("swirls")), "-o", str(tmp_path / "o.png")]
+    words = [
+        "render",
+        str(picture_path("coffee")),
+        "--style",
+        str(picture_path("swirls")),
+        "-o",
+        str(tmp_path / "o.png"),
+    ]
     words += ["--size", "32", "--sweeps", "1", "--device", "cpu", "--yes"]
     monkeypatch.setattr(sys, "argv", ["tilestyle", *words])
 
@@ -489,7 +496,7 @@ def test_errors_outside_of_patches_are_one_line(
 
 @pytest.mark.usefixtures("_command")
 def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tilestyle.pipeline.run.persist", raising(RuntimeError(OURS[0])))
+    monkeypatch.setattr("tilestyle.pipeline.run.optimise_with_oom_retry", raising(RuntimeError(OURS[0])))
     with pytest.raises(RuntimeError, match=OURS[0]):
         main()
 
@@ -499,20 +506,20 @@ def test_sums_are_timed_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     there: Any = SimpleNamespace(device=torch.device("meta"))
     made = replace(job(waves(48, 64), size=64, patch=64, sweeps=2, **FEW), network=there)
     places: list[str] = []
-    monkeypatch.setattr(Scene, "job", lambda *arguments, **named: made)
-    monkeypatch.setattr(Ranks, "add", lambda ranks, tensor: places.append(tensor.device.type))
+    monkeypatch.setattr(Workload, "job", lambda *arguments, **named: made)
+    monkeypatch.setattr(Communicator, "all_reduce", lambda ranks, tensor: places.append(tensor.device.type))
     monkeypatch.setattr(
-        rank_worker, "optimise", lambda job, begin, observe, stop, at: [observe() for _ in range(3)]
+        rank_worker, "optimize", lambda job, begin, observe, stop, at: [observe() for _ in range(3)]
     )
     monkeypatch.setattr(rank_worker, "sum_bytes", lambda job: 4000)
-    monkeypatch.setattr(rank_worker, "_distances", lambda job: 0.0)
+    monkeypatch.setattr(rank_worker, "_distance_seconds", lambda job: 0.0)
     waited: list[str] = []
 
     def clock(device: torch.device) -> float:
         waited.append(device.type)
         return float(len(waited))
 
-    monkeypatch.setattr(rank_worker, "now", clock)
-    asked = {"scene": Scene().plain(), "side": 64, "patch": 64, "sweeps": 2, "folder": "none"}
-    rank_worker.measured(ALONE, asked)
+    monkeypatch.setattr(rank_worker, "synchronized_time", clock)
+    asked = {"scene": Workload().to_json(), "side": 64, "patch": 64, "sweeps": 2, "folder": "none"}
+    rank_worker.measure_rank(SINGLE, asked)
     assert set(places) == set(waited) == {"meta"}

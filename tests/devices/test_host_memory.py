@@ -14,7 +14,7 @@ import torch
 from tilestyle.devices import host_memory
 from tilestyle.devices.host_memory import available_memory
 from tilestyle.planning import memory_budget
-from tilestyle.planning.memory_model import Footprint
+from tilestyle.planning.memory_model import MemoryEstimate
 
 MACHINE = 64 * 2**30
 GIB = 2**30
@@ -27,7 +27,7 @@ OTHER = "37 25 0:32 / /sys/fs/cgroup/cpu rw,nosuid shared:16 - cgroup cgroup rw,
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with so much memory, and a process without limits of its own."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=MACHINE))
-    monkeypatch.setattr(host_memory, "_limits", lambda: iter(()))
+    monkeypatch.setattr(host_memory, "_rlimits_free", lambda: iter(()))
 
 
 def tree(root: Path, cgroup: str, mounts: list[str], groups: Mapping[str, Mapping[str, object]]) -> Path:
@@ -157,10 +157,10 @@ def test_budgets_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     monkeypatch.setattr(memory_budget, "available_memory", lambda: 2 * GIB)
     assert memory_budget.free_bytes(cpu) == 2 * GIB
-    large: Any = Footprint(0, 0, 0, 3 * GIB, 0, 0, 0)
-    assert memory_budget.belongs_in_files(cpu, memory_budget.Limits(), large)
+    large: Any = MemoryEstimate(0, 0, 0, 3 * GIB, 0, 0, 0)
+    assert memory_budget.should_memory_map(cpu, memory_budget.MemoryLimits(), large)
     monkeypatch.setattr(memory_budget, "available_memory", lambda: 20 * GIB)
-    assert not memory_budget.belongs_in_files(cpu, memory_budget.Limits(), large)
+    assert not memory_budget.should_memory_map(cpu, memory_budget.MemoryLimits(), large)
 
 
 def test_this_machine_has_some() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tilestyle.devices.malloc import KERNELS, keep_few_kernels
-from tilestyle.pictures import path_of
+from tilestyle.devices.malloc import KERNEL_CACHE_VARIABLE, limit_kernel_cache
+from tilestyle.pictures import picture_path
 
 LOADED = """
 import os, sys
@@ -28,7 +28,7 @@ print(os.environ["LRU_CACHE_CAPACITY"], "torch" in sys.modules)
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
 def test_a_command_stays_within_its_memory(tmp_path: Path) -> None:
     """Levels in bfloat16, whose kernels were kept; what it says at the end is measured above the libraries."""
-    words = ["render", str(path_of("coffee")), "--style", str(path_of("swirls")), "-o", "out.png"]
+    words = ["render", str(picture_path("coffee")), "--style", str(picture_path("swirls")), "-o", "out.png"]
     words += ["--size", "300", "--sweeps", "1", "--precision", "bf16", "--memory", "256MiB", "--device", "cpu"]
     command = [sys.executable, "-m", "tilestyle", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -51,9 +51,9 @@ def test_kernels_are_few_before_torch_is_loaded(given: str | None) -> None:
 
 @pytest.mark.parametrize("given", [None, "5"])
 def test_the_environment_is_left_as_it_was(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(KERNELS, raising=False)
+    monkeypatch.delenv(KERNEL_CACHE_VARIABLE, raising=False)
     if given:
-        monkeypatch.setenv(KERNELS, given)
-    keep_few_kernels.cache_clear()
-    keep_few_kernels()
-    assert os.environ.get(KERNELS) == given
+        monkeypatch.setenv(KERNEL_CACHE_VARIABLE, given)
+    limit_kernel_cache.cache_clear()
+    limit_kernel_cache()
+    assert os.environ.get(KERNEL_CACHE_VARIABLE) == given

@@ -13,9 +13,9 @@ from tests.pipeline.test_device import CONTENT, SMALL, STYLE
 from tests.support.device_cost import on_device
 from tests.support.fake_device import DEVICE
 from tilestyle import CanvasMoved, PatchHalved, notices, render
-from tilestyle.devices.pinned import pinned
-from tilestyle.devices.staging import Landing
-from tilestyle.devices.transfer import sent
+from tilestyle.devices.pinned import try_pinned_empty
+from tilestyle.devices.staging import AsyncCopy
+from tilestyle.devices.transfer import to_device
 from tilestyle.pipeline.events import Event
 
 REFUSALS = (
@@ -40,9 +40,9 @@ def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> l
     def emptied() -> None:
         asked[1] += 1
 
-    monkeypatch.setattr("tilestyle.devices.pinned.locked", locked)
-    monkeypatch.setattr("tilestyle.devices.pinned.empty_pinned", emptied)
-    monkeypatch.setattr(notices, "_given", set())
+    monkeypatch.setattr("tilestyle.devices.pinned.pinned_empty", locked)
+    monkeypatch.setattr("tilestyle.devices.pinned.empty_pinned_cache", emptied)
+    monkeypatch.setattr(notices, "_logged", set())
     return asked
 
 
@@ -51,11 +51,11 @@ def test_without_memory_to_lock_there_is_a_notice(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = refusing(monkeypatch, error, 10**6)
-    assert pinned((3, 4), torch.float32) is None
-    assert pinned((3, 4), torch.float32) is None
+    assert try_pinned_empty((3, 4), torch.float32) is None
+    assert try_pinned_empty((3, 4), torch.float32) is None
     assert asked == [4, 2]
     assert [record.message for record in caplog.records] == [
-        "tilestyle: the system locks no more memory for copies to the GPU: they are slower"
+        "tilestyle: the system refuses more page-locked memory: copies to the GPU are slower"
     ]
 
 
@@ -63,23 +63,23 @@ def test_without_memory_to_lock_tensors_cross_all_the_same(monkeypatch: pytest.M
     window = torch.rand(3, 40, 60)[:, 5:20, 7:30]
     with on_device("host") as device:
         refusing(monkeypatch, REFUSALS[1], 10**6)
-        there = sent(window, DEVICE, torch.bfloat16)
+        there = to_device(window, DEVICE, torch.bfloat16)
         assert device.stalls.total() == 1
-        assert torch.equal(Landing.of(there, torch.device("cpu")).get(), window.bfloat16())
+        assert torch.equal(AsyncCopy.start(there, torch.device("cpu")).result(), window.bfloat16())
         assert device.stalls.total() == 2
 
 
 def test_memory_that_is_kept_for_later_is_locked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = refusing(monkeypatch, REFUSALS[1], 1)
-    assert pinned((3, 4), torch.float32) is not None
+    assert try_pinned_empty((3, 4), torch.float32) is not None
     assert asked == [2, 1]
-    assert not notices._given
+    assert not notices._logged
 
 
 def test_a_broken_device_is_not_taken_for_memory_that_cannot_be_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     refusing(monkeypatch, RuntimeError("CUDA error: an illegal memory access was encountered"), 1)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        pinned((3, 4), torch.float32)
+        try_pinned_empty((3, 4), torch.float32)
 
 
 def test_a_shortage_of_memory_to_lock_does_not_halve_patches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,18 @@ from tests.support.device_cost import on_device
 from tests.support.fake_device import DEVICE, Elsewhere
 from tilestyle.config.enums import NetworkName
 from tilestyle.devices import staging
-from tilestyle.devices.staging import LANDING, SLOT, SLOTS, Landing, forget, stage
-from tilestyle.devices.transfer import sent
+from tilestyle.devices.staging import (
+    BUFFER_BYTES,
+    BUFFER_COUNT,
+    DOWNLOADS_IN_FLIGHT,
+    AsyncCopy,
+    drop_staging_buffers,
+    staging_buffers,
+)
+from tilestyle.devices.transfer import to_device
 from tilestyle.networks.vgg_weights import random_vgg
-from tilestyle.planning.memory_model import CANVAS, PIXEL, Pictures, Work, footprint
-from tilestyle.planning.schedule import Pyramid, levels
+from tilestyle.planning.memory_model import CANVAS_BYTES, PIXEL_BYTES, InputSizes, MemoryInputs, estimate_memory
+from tilestyle.planning.schedule import Pyramid, plan_levels
 
 CPU = torch.device("cpu")
 # Windows of a plane [3, 96, 400], as they come.
@@ -35,9 +42,9 @@ WINDOWS: dict[str, Callable[[Tensor], Tensor]] = {
 TYPES = (torch.float32, torch.bfloat16)
 
 
-@pytest.fixture(params=[SLOT, 512])  # bytes of a buffer: more than a window has, and fewer than a row
+@pytest.fixture(params=[BUFFER_BYTES, 512])  # bytes of a buffer: more than a window has, and fewer than a row
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
-    monkeypatch.setattr(staging, "SLOT", request.param)
+    monkeypatch.setattr(staging, "BUFFER_BYTES", request.param)
     with on_device("host") as found:
         yield found
 
@@ -52,7 +59,7 @@ def test_no_more_than_the_window_is_sent(
     kind: str, own: torch.dtype, asked: torch.dtype, device: Elsewhere
 ) -> None:
     window = WINDOWS[kind](numbered(own))
-    found = sent(window, DEVICE, asked)
+    found = to_device(window, DEVICE, asked)
     assert device.sent == window.numel() * min(own.itemsize, asked.itemsize)
     assert not device.stalls
     assert found.dtype is asked
@@ -64,42 +71,42 @@ def test_no_more_than_the_window_lands(kind: str, device: Elsewhere) -> None:
     window = WINDOWS[kind](numbered(torch.float32))
     there = WINDOWS[kind](numbered(torch.float32).to(DEVICE))
     device.reset()
-    landing = Landing.of(there, CPU)
+    landing = AsyncCopy.start(there, CPU)
     assert device.landed == window.nbytes
     assert not device.stalls
-    assert torch.equal(landing.get(), window)
+    assert torch.equal(landing.result(), window)
 
 
 def test_what_is_there_already_is_not_copied(device: Elsewhere) -> None:
     there = numbered(torch.float32).to(DEVICE)
     device.reset()
-    assert sent(there, DEVICE, torch.float32) is there
-    assert Landing.of(there, DEVICE).get() is there
+    assert to_device(there, DEVICE, torch.float32) is there
+    assert AsyncCopy.start(there, DEVICE).result() is there
     assert device.sent == device.landed == 0
 
 
 def test_buffers_are_locked_once(device: Elsewhere) -> None:
     window = numbered(torch.float32)[:, 5:21, 7:31]
-    for count in range(2 * SLOTS):
-        landing = Landing.of(sent(window + count, DEVICE, torch.float32), CPU)
-        assert torch.equal(landing.get(), window + count)
-        landing.done()
-    assert len(device.locked) == SLOTS + 1
-    assert max(device.locked) <= max(staging.SLOT, window.nbytes)
-    forget()
-    sent(window, DEVICE, torch.float32)
-    assert len(device.locked) > SLOTS + 1
+    for count in range(2 * BUFFER_COUNT):
+        landing = AsyncCopy.start(to_device(window + count, DEVICE, torch.float32), CPU)
+        assert torch.equal(landing.result(), window + count)
+        landing.release()
+    assert len(device.locked) == BUFFER_COUNT + 1
+    assert max(device.locked) <= max(staging.BUFFER_BYTES, window.nbytes)
+    drop_staging_buffers()
+    to_device(window, DEVICE, torch.float32)
+    assert len(device.locked) > BUFFER_COUNT + 1
 
 
 def test_what_lands_stays_until_it_is_done_with(device: Elsewhere) -> None:
     there = [numbered(torch.float32).add(count).to(DEVICE) for count in range(3)]
-    one, two = (Landing.of(each, CPU) for each in there[:2])
-    assert torch.equal(one.get(), there[0].cpu())
-    one.done()
-    three = Landing.of(there[2], CPU)
-    assert torch.equal(two.get(), there[1].cpu())
-    assert torch.equal(three.get(), there[2].cpu())
-    assert one.get().data_ptr() == three.get().data_ptr()
+    one, two = (AsyncCopy.start(each, CPU) for each in there[:2])
+    assert torch.equal(one.result(), there[0].cpu())
+    one.release()
+    three = AsyncCopy.start(there[2], CPU)
+    assert torch.equal(two.result(), there[1].cpu())
+    assert torch.equal(three.result(), there[2].cpu())
+    assert one.result().data_ptr() == three.result().data_ptr()
 
 
 def test_a_buffer_is_written_when_what_was_in_it_has_been_copied(
@@ -119,26 +126,26 @@ def test_a_buffer_is_written_when_what_was_in_it_has_been_copied(
         events.append(Event())
         return events[-1]
 
-    monkeypatch.setattr(stage(DEVICE)._streams, "event", event)
-    for _ in range(SLOTS + 2):
-        sent(numbered(torch.float32)[0, 0, :4], DEVICE, torch.float32)
-    assert [each.waited for each in events] == [True] * 2 + [False] * SLOTS
-    landing = Landing.of(numbered(torch.float32).to(DEVICE), CPU)
+    monkeypatch.setattr(staging_buffers(DEVICE)._streams, "record_event", event)
+    for _ in range(BUFFER_COUNT + 2):
+        to_device(numbered(torch.float32)[0, 0, :4], DEVICE, torch.float32)
+    assert [each.waited for each in events] == [True] * 2 + [False] * BUFFER_COUNT
+    landing = AsyncCopy.start(numbered(torch.float32).to(DEVICE), CPU)
     assert not events[-1].waited
-    landing.get()
+    landing.result()
     assert events[-1].waited
 
 
 def test_what_is_locked_counts_as_memory_of_the_host() -> None:
     network = random_vgg(NetworkName.VGG19, width_divisor=8)
-    steps = levels(1000, 1000, SMALL, Pyramid(128, 512, 16))
+    steps = plan_levels(1000, 1000, SMALL, Pyramid(128, 512, 16))
 
     def needed(where: torch.device, *, blended: bool) -> int:
         placed = network.to(where, torch.float32)
-        task = Work(placed, network.style_layers, network.content_layers, blended=blended)
-        return footprint(task, steps, 512, Pictures(((300, 400),), (1000, 1000)), 1000).staging
+        task = MemoryInputs(placed, network.style_layers, network.content_layers, overlapping=blended)
+        return estimate_memory(task, steps, 512, InputSizes(((300, 400),), (1000, 1000)), 1000).staging
 
     assert needed(CPU, blended=False) == 0
-    for blended, pixel in ((True, PIXEL), (False, CANVAS)):
-        found = needed(torch.device("meta"), blended=blended) - SLOTS * SLOT
-        assert LANDING * pixel * 512**2 <= found < 2 * LANDING * pixel * 512**2
+    for blended, pixel in ((True, PIXEL_BYTES), (False, CANVAS_BYTES)):
+        found = needed(torch.device("meta"), blended=blended) - BUFFER_COUNT * BUFFER_BYTES
+        assert DOWNLOADS_IN_FLIGHT * pixel * 512**2 <= found < 2 * DOWNLOADS_IN_FLIGHT * pixel * 512**2

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.stats.test_moments import features, moments_of
-from tilestyle.devices.threads import abreast
+from tilestyle.devices.threads import run_side_by_side
 from tilestyle.losses.style_targets import cotangents
 from tilestyle.stats.distances import WassersteinTarget
 
@@ -42,10 +42,12 @@ def test_pieces_answer_in_their_order_and_have_one_thread_each(count: int) -> No
     def piece(number: int) -> tuple[int, int]:
         return number, torch.get_num_threads()
 
-    assert abreast([partial(piece, number) for number in range(7)]) == [(number, 1) for number in range(7)]
+    assert run_side_by_side([partial(piece, number) for number in range(7)]) == [
+        (number, 1) for number in range(7)
+    ]
     assert torch.get_num_threads() == count
     assert seen_elsewhere() == count
-    assert abreast([]) == []
+    assert run_side_by_side([]) == []
 
 
 @pytest.mark.usefixtures("threads")
@@ -57,8 +59,8 @@ def test_the_first_error_passes(count: int) -> None:
         raise ValueError(message)
 
     with pytest.raises(ValueError, match="one"):
-        abreast([partial(fail, "one"), partial(fail, "two")])
-    assert abreast([lambda: 1]) == [1]
+        run_side_by_side([partial(fail, "one"), partial(fail, "two")])
+    assert run_side_by_side([lambda: 1]) == [1]
 
 
 @pytest.mark.usefixtures("threads")
@@ -80,7 +82,7 @@ def test_distances_do_not_depend_on_the_number_of_threads() -> None:
 
 
 def answered(queue: Any) -> None:
-    queue.put(abreast([lambda: 3, lambda: 4]))
+    queue.put(run_side_by_side([lambda: 3, lambda: 4]))
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes cannot fork here")
@@ -88,7 +90,7 @@ def answered(queue: Any) -> None:
 @pytest.mark.usefixtures("threads")
 def test_a_forked_process_has_workers_of_its_own() -> None:
     torch.set_num_threads(2)
-    assert abreast([lambda: 1, lambda: 2]) == [1, 2]
+    assert run_side_by_side([lambda: 1, lambda: 2]) == [1, 2]
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=answered, args=(queue,))

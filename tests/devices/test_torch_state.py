@@ -21,16 +21,16 @@ from PIL import Image
 from tests.conftest import FEW, waves
 from tilestyle.config.render import RenderConfig
 from tilestyle.devices import malloc
-from tilestyle.devices.torch_state import needed
-from tilestyle.images import Picture, source_from
-from tilestyle.motion.drift import Watch, drift
+from tilestyle.devices.torch_state import required_torch_state
+from tilestyle.images import Picture, as_source
+from tilestyle.motion.drift import SeriesCallbacks, drift
 from tilestyle.motion.zoom import zoom
-from tilestyle.motion.zoom_path import Path as ZoomPath
+from tilestyle.motion.zoom_path import ZoomPath
 from tilestyle.pipeline import api
 from tilestyle.planning.inputs import Style
-from tilestyle.recipes.comparison import Comparison, cells
-from tilestyle.recipes.preview import Wanted, preview
-from tilestyle.recipes.printing import ready
+from tilestyle.recipes.comparison import Comparison, render_cells
+from tilestyle.recipes.preview import PreviewRequest, preview
+from tilestyle.recipes.printing import prepare_inputs
 from tilestyle.recipes.upscale import upscale
 
 PLAIN: dict[str, Any] = {"sweeps": 1, "margin": 0, "coarsest": 64, "patch": 64, "precision": "fp32", **FEW}
@@ -118,7 +118,7 @@ def state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "signals": [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
         "filters": list(warnings.filters),
-        "allocator": malloc._strict,
+        "allocator": malloc._returns_large_blocks,
         "threads alive": threading.active_count(),
     }
 
@@ -143,8 +143,8 @@ def pictured(done: Any) -> list[np.ndarray[Any, Any]]:
         return [done.pixels]
     if isinstance(done, list):
         return [each.pixels for each in done]
-    if hasattr(done, "files"):
-        return [np.asarray(Image.open(file)) for file in done.files]
+    if hasattr(done, "picture_paths"):
+        return [np.asarray(Image.open(file)) for file in done.picture_paths]
     if hasattr(done, "small"):
         return [done.small.pixels, *(crop.picture.pixels for crop in done.crops)]
     found: list[np.ndarray[Any, Any]] = [done.picture.pixels]
@@ -154,8 +154,8 @@ def pictured(done: Any) -> list[np.ndarray[Any, Any]]:
 Stop = Callable[[], bool]
 Entry = Callable[[Path, Path, Stop], Any]
 SOURCES = (
-    source_from(Picture(np.float32(1 / 255) * pixels(64, 0))),
-    [Style(source_from(Picture(np.float32(1 / 255) * pixels(64, 1))))],
+    as_source(Picture(np.float32(1 / 255) * pixels(64, 0))),
+    [Style(as_source(Picture(np.float32(1 / 255) * pixels(64, 1))))],
 )
 ENTRIES: dict[str, Entry] = {
     "render": lambda at, to, stop: api.render(at / "content.png", at / "style.png", CONFIG, stop=stop),
@@ -171,7 +171,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "texture": lambda at, to, stop: api.texture(
         at / "style.png",
-        RenderConfig(**{**PLAIN, "size": 32, "optimiser": "lbfgs"}),
+        RenderConfig(**{**PLAIN, "size": 32, "optimizer": "lbfgs"}),
         stop=stop,
     ),
     "invert": lambda at, to, stop: api.invert(
@@ -181,7 +181,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "upscale": lambda at, to, stop: upscale(at / "content.png", at / "style.png", 2, CONFIG, stop=stop),
     "drift": lambda at, to, stop: drift(
-        at / "content.png", [at / "style.png"], to / "d", CONFIG, 1, Watch(stop=stop)
+        at / "content.png", [at / "style.png"], to / "d", CONFIG, 1, SeriesCallbacks(stop=stop)
     ),
     "zoom": lambda at, to, stop: zoom(
         at / "style.png",
@@ -189,12 +189,14 @@ ENTRIES: dict[str, Entry] = {
         CONFIG,
         ZoomPath(2, 1.5),
         at / "content.png",
-        Watch(stop=stop),
+        SeriesCallbacks(stop=stop),
     ),
     "preview": lambda at, to, stop: preview(
-        ready(RenderConfig(**PLAIN), SOURCES[1], SOURCES[0]), Wanted(64, 32, ((0.5, 0.5),)), stop=stop
+        prepare_inputs(RenderConfig(**PLAIN), SOURCES[1], SOURCES[0]),
+        PreviewRequest(64, 32, ((0.5, 0.5),)),
+        stop=stop,
     ),
-    "sheet": lambda at, to, stop: cells(
+    "sheet": lambda at, to, stop: render_cells(
         Comparison(at / "content.png", at / "style.png", CONFIG), to / "s", stop=stop
     ),
 }
@@ -249,12 +251,12 @@ def test_of_calls_at_once_the_last_restores() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with needed():
+        with required_torch_state():
             inside.set()
             leave.wait()
 
     with default_dtype(torch.float64):
-        with needed():
+        with required_torch_state():
             thread = threading.Thread(target=other)
             thread.start()
             inside.wait()
@@ -274,9 +276,9 @@ def test_thresholds_of_the_c_library_go_back(monkeypatch: pytest.MonkeyPatch) ->
 
     found: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)(mallopt)
     monkeypatch.setattr(malloc, "_libc", lambda name: found if name == "mallopt" else None)
-    with needed(), nullcontext():
-        malloc.keep_nothing_large(2**20)
-    assert told == [(malloc.MMAP_THRESHOLD, 2**14), (malloc.MMAP_THRESHOLD, malloc.USUAL)]
-    with needed():
+    with required_torch_state(), nullcontext():
+        malloc.return_large_blocks(2**20)
+    assert told == [(malloc.MMAP_THRESHOLD, 2**14), (malloc.MMAP_THRESHOLD, malloc.DEFAULT_MMAP_THRESHOLD)]
+    with required_torch_state():
         pass
     assert len(told) == 2

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import Crop, Fit, Layout, Paper, lay_out, parsed_length, parsed_paper
+from tilestyle.geometry.paper import Fit, PageCrop, PageLayout, Paper, fit_to_paper, parse_length, parse_paper
 
 SIDES = st.integers(1, 5000)
 MILLIMETRES = st.floats(5, 5000)
@@ -32,7 +32,7 @@ MILLIMETRES = st.floats(5, 5000)
     ],
 )
 def test_sizes_that_are_understood(text: str, height: float, width: float, turns: bool) -> None:
-    paper = parsed_paper(text)
+    paper = parse_paper(text)
     assert (paper.height, paper.width) == pytest.approx((height, width))
     assert paper.turns == turns
 
@@ -41,39 +41,39 @@ def test_sizes_that_are_understood(text: str, height: float, width: float, turns
     "text", ["", "24x36", "24in", "x36in", "-1x3in", "A7", "A", "1e3x2cm", "24x36ft", "nanxnanin"]
 )
 def test_sizes_that_are_not(text: str) -> None:
-    with pytest.raises(SettingError, match="is no size; give 24x36in") as caught:
-        parsed_paper(text)
+    with pytest.raises(SettingError, match=r"invalid print size .*; give a size such as 24x36in") as caught:
+        parse_paper(text)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["0x3in", "0.5x10mm", "100x20000cm"])
 def test_sizes_out_of_range(text: str) -> None:
     with pytest.raises(SettingError, match="out of range"):
-        parsed_paper(text)
+        parse_paper(text)
 
 
 def test_lengths() -> None:
-    assert [parsed_length(text) for text in ("3mm", "0.3 cm", "0.125in", "0mm")] == [3, 3, 3.175, 0]
+    assert [parse_length(text) for text in ("3mm", "0.3 cm", "0.125in", "0mm")] == [3, 3, 3.175, 0]
     for text in ("3", "mm", "-3mm", "3 feet"):
-        with pytest.raises(SettingError, match="no number and unit"):
-            parsed_length(text)
+        with pytest.raises(SettingError, match="invalid length"):
+            parse_length(text)
 
 
 def test_the_poster_everyone_asks_for() -> None:
-    layout = lay_out(parsed_paper("24x36in"), 300, (1500, 1000))
-    assert layout == Layout(10800, 7200, 0, 300, Crop(0, 0, 1500, 1000))
-    bled = lay_out(parsed_paper("24x36in"), 300, (1500, 1000), bleed=3)
+    layout = fit_to_paper(parse_paper("24x36in"), 300, (1500, 1000))
+    assert layout == PageLayout(10800, 7200, 0, 300, PageCrop(0, 0, 1500, 1000))
+    bled = fit_to_paper(parse_paper("24x36in"), 300, (1500, 1000), bleed=3)
     assert (bled.height, bled.width, bled.bleed) == (10870, 7270, 35)
-    wide = lay_out(parsed_paper("24x36in"), 300, (1000, 1500))
-    assert wide.crop == Crop(0, 416, 1000, 667)
+    wide = fit_to_paper(parse_paper("24x36in"), 300, (1000, 1500))
+    assert wide.crop == PageCrop(0, 416, 1000, 667)
 
 
 def test_named_sizes_turn_to_the_content() -> None:
     for text, lying in (("A4", True), ("A4-portrait", False), ("210x297mm", False)):
-        layout = lay_out(parsed_paper(text), 300, (1000, 1500))
+        layout = fit_to_paper(parse_paper(text), 300, (1000, 1500))
         assert (layout.width > layout.height) == lying
     for content in (None, (800, 800)):
-        layout = lay_out(parsed_paper("A4"), 300, content)
+        layout = fit_to_paper(parse_paper("A4"), 300, content)
         assert (layout.height, layout.width) == (3508, 2480)
 
 
@@ -82,8 +82,8 @@ def test_cover(
     height: float, width: float, rows: int, columns: int, turns: bool, dpi: float, bleed: float
 ) -> None:
     paper = Paper(height, width, turns)
-    layout = lay_out(paper, dpi, (rows, columns), Fit.COVER, bleed)
-    sheet = paper.for_content((rows, columns))
+    layout = fit_to_paper(paper, dpi, (rows, columns), Fit.COVER, bleed)
+    sheet = paper.oriented_for((rows, columns))
     assert abs(layout.height - (sheet.height + 2 * bleed) / 25.4 * dpi) <= 1.5
     assert abs(layout.width - (sheet.width + 2 * bleed) / 25.4 * dpi) <= 1.5
     crop = layout.crop
@@ -103,9 +103,9 @@ def test_cover(
 @given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.floats(30, 600))
 def test_contain(height: float, width: float, rows: int, columns: int, dpi: float) -> None:
     paper = Paper(height, width)
-    layout = lay_out(paper, dpi, (rows, columns), Fit.CONTAIN)
-    sheet = lay_out(paper, dpi)
-    assert layout.crop == Crop(0, 0, rows, columns)
+    layout = fit_to_paper(paper, dpi, (rows, columns), Fit.CONTAIN)
+    sheet = fit_to_paper(paper, dpi)
+    assert layout.crop == PageCrop(0, 0, rows, columns)
     assert layout.height <= sheet.height and layout.width <= sheet.width
     assert layout.height == sheet.height or layout.width == sheet.width
     assume(min(layout.height, layout.width) > 1)
@@ -117,18 +117,18 @@ def test_contain(height: float, width: float, rows: int, columns: int, dpi: floa
 
 @given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.floats(30, 600))
 def test_exact(height: float, width: float, rows: int, columns: int, dpi: float) -> None:
-    layout = lay_out(Paper(height, width), dpi, (rows, columns), Fit.EXACT)
-    sheet = lay_out(Paper(height, width), dpi)
+    layout = fit_to_paper(Paper(height, width), dpi, (rows, columns), Fit.EXACT)
+    sheet = fit_to_paper(Paper(height, width), dpi)
     assert (layout.height, layout.width) == (sheet.height, sheet.width)
-    assert layout.crop == Crop(0, 0, rows, columns)
+    assert layout.crop == PageCrop(0, 0, rows, columns)
 
 
 @given(MILLIMETRES, MILLIMETRES, SIDES, SIDES)
 def test_all_fits_agree_on_the_sheet_s_own_shape(height: float, width: float, rows: int, columns: int) -> None:
-    layout = lay_out(Paper(height, width), 300)
+    layout = fit_to_paper(Paper(height, width), 300)
     content = (layout.height, layout.width)
-    found = {lay_out(Paper(height, width), 300, content, fit) for fit in Fit}
-    assert found == {Layout(*content, 0, 300, Crop(0, 0, *content))}
+    found = {fit_to_paper(Paper(height, width), 300, content, fit) for fit in Fit}
+    assert found == {PageLayout(*content, 0, 300, PageCrop(0, 0, *content))}
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_all_fits_agree_on_the_sheet_s_own_shape(height: float, width: float, ro
 )
 def test_settings_that_make_no_sense(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        lay_out(parsed_paper("A4"), **arguments)
+        fit_to_paper(parse_paper("A4"), **arguments)
 
 
 def test_a_print_without_pixels() -> None:
-    with pytest.raises(SettingError, match="give more dots per inch"):
-        lay_out(Paper(10, 10), 1)
+    with pytest.raises(SettingError, match="give a higher --dpi"):
+        fit_to_paper(Paper(10, 10), 1)

@@ -7,28 +7,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilestyle.geometry.boxes import Box, Patch, corners, extent, meeting, mirrored, partition, pieces, tiling
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import Around, covering, scattered
+from tilestyle.geometry.boxes import (
+    Box,
+    Patch,
+    any_overlap,
+    boxes_as_array,
+    canvas_extent,
+    even_partition,
+    reflect_indices,
+    split_on_torus,
+    tile_grid,
+)
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import PatchContext, grid_patches, random_windows
 
 units = st.sampled_from([1, 4, 16])
-draws = st.builds(Draw, seed=st.integers(0, 2**63 - 1), level=st.integers(0, 40), sweep=st.integers(0, 999))
+draws = st.builds(SweepRng, seed=st.integers(0, 2**63 - 1), level=st.integers(0, 40), sweep=st.integers(0, 999))
 
 
 def visits(patches: list[Patch], height: int, width: int) -> np.ndarray:
     """How often the patches own each pixel of the torus."""
     count = np.zeros((height, width), int)
     for patch in patches:
-        for box, _, _ in pieces(patch.owned, height, width):
+        for box, _, _ in split_on_torus(patch.owned, height, width):
             count[box.top : box.top + box.height, box.left : box.left + box.width] += 1
     return count
 
 
 @given(draws, st.integers(0, 40), st.integers(1, 60), st.sampled_from([1, 4, 8]))
-def test_aligned_draws_keep_their_grid_for_a_period(draw: Draw, low: int, count: int, stride: int) -> None:
-    period = [replace(draw, sweep=sweep).aligned(stride, 16) for sweep in range(32)]
+def test_aligned_draws_keep_their_grid_for_a_period(draw: SweepRng, low: int, count: int, stride: int) -> None:
+    period = [replace(draw, sweep=sweep).on_grid(stride, 16) for sweep in range(32)]
     for axis in (0, 1):
-        starts = [draw.start(axis, low, count) for draw in period]
+        starts = [draw.random_offset(axis, low, count) for draw in period]
         assert all(low <= start < low + max(count, stride) for start in starts)
         assert len({start % stride for start in starts[:16]}) == 1
         assert len({start % stride for start in starts[16:]}) == 1
@@ -36,20 +46,20 @@ def test_aligned_draws_keep_their_grid_for_a_period(draw: Draw, low: int, count:
 
 @given(st.integers(1, 300), st.integers(1, 300), units, st.integers(1, 8), st.sampled_from([1, 2, 4]), draws)
 def test_a_covering_owns_every_pixel_once(
-    height: int, width: int, unit: int, cells: int, scale: int, draw: Draw
+    height: int, width: int, unit: int, cells: int, scale: int, draw: SweepRng
 ) -> None:
-    canvas = extent(height, width, 0, unit * scale)
-    patches = covering(canvas, cells * unit, unit, draw, scale)
+    canvas = canvas_extent(height, width, 0, unit * scale)
+    patches = grid_patches(canvas, cells * unit, unit, draw, scale)
     assert (visits(patches, canvas.height, canvas.width) == 1).all()
     assert all(max(p.read.height, p.read.width) <= cells * unit * scale for p in patches)
 
 
 @given(st.integers(100, 300), st.integers(1, 60), st.sampled_from([4, 8]), draws)
 def test_a_halo_widens_what_is_read_and_not_what_is_owned(
-    height: int, width: int, halo: int, draw: Draw
+    height: int, width: int, halo: int, draw: SweepRng
 ) -> None:
-    canvas = extent(height, width, 0, 4)
-    patches = covering(canvas, 64, 4, draw, around=Around(halo))
+    canvas = canvas_extent(height, width, 0, 4)
+    patches = grid_patches(canvas, 64, 4, draw, context=PatchContext(halo))
     assert (visits(patches, canvas.height, canvas.width) == 1).all()
     for patch in patches:
         assert patch.read.height <= 64
@@ -68,11 +78,11 @@ def test_a_halo_widens_what_is_read_and_not_what_is_owned(
     draws,
 )
 def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbours(
-    height: int, width: int, unit: int, scale: int, lap: int, stride: int, draw: Draw
+    height: int, width: int, unit: int, scale: int, lap: int, stride: int, draw: SweepRng
 ) -> None:
-    canvas = extent(height, width, 0, unit * scale)
-    draw = draw if unit % stride else draw.aligned(stride, 16)
-    patches = covering(canvas, 64, unit, draw, scale, Around(lap=lap))
+    canvas = canvas_extent(height, width, 0, unit * scale)
+    draw = draw if unit % stride else draw.on_grid(stride, 16)
+    patches = grid_patches(canvas, 64, unit, draw, scale, PatchContext(apron=lap))
     full = canvas.height, canvas.width
     assert (visits(patches, *full) == 1).all()
     for index, patch in enumerate(patches):
@@ -85,70 +95,76 @@ def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbours(
             assert count <= 64 * scale
             assert length == whole or min(start - first, first + count - start - length) >= lap * scale
             assert length == whole or scale > 1 or first % draw.stride == phase
-        others = corners(other.read for other in patches[:index] + patches[index + 1 :])
-        inner, rims = patch.parts
-        assert not inner.area or not meeting(inner, others, *full)
+        others = boxes_as_array(other.read for other in patches[:index] + patches[index + 1 :])
+        inner, rims = patch.interior_and_borders
+        assert not inner.area or not any_overlap(inner, others, *full)
         parts = [Patch(box, box, 1) for box in (inner, *rims) if box.area]
         assert (visits(parts, *full) == visits([patch], *full)).all()
 
 
 def test_boxes_meet_round_the_torus() -> None:
-    others = corners([Box(95, 10, 10, 10)])
-    assert meeting(Box(0, 0, 1, 11), others, 100, 100)
-    assert meeting(Box(4, -85, 1, 1), others, 100, 100)
-    assert not meeting(Box(5, 10, 10, 10), others, 100, 100)
-    assert not meeting(Box(95, 0, 10, 10), others, 100, 100)
-    assert not meeting(Box(0, 0, 100, 100), corners([]), 100, 100)
+    others = boxes_as_array([Box(95, 10, 10, 10)])
+    assert any_overlap(Box(0, 0, 1, 11), others, 100, 100)
+    assert any_overlap(Box(4, -85, 1, 1), others, 100, 100)
+    assert not any_overlap(Box(5, 10, 10, 10), others, 100, 100)
+    assert not any_overlap(Box(95, 0, 10, 10), others, 100, 100)
+    assert not any_overlap(Box(0, 0, 100, 100), boxes_as_array([]), 100, 100)
 
 
 def test_one_patch_is_the_whole_canvas_in_place() -> None:
-    patches = covering(extent(48, 64, 0, 16), 64, 16, Draw(5, 1, 2))
+    patches = grid_patches(canvas_extent(48, 64, 0, 16), 64, 16, SweepRng(5, 1, 2))
     assert patches == [Patch(Box(0, 0, 48, 64), Box(0, 0, 48, 64), 1)]
 
 
 def test_one_patch_shifts_within_the_margin() -> None:
-    canvas = extent(48, 64, 10, 4)
+    canvas = canvas_extent(48, 64, 10, 4)
     starts = set()
     for sweep in range(100):
-        (patch,) = covering(canvas, 128, 16, Draw(5, 1, sweep))
+        (patch,) = grid_patches(canvas, 128, 16, SweepRng(5, 1, sweep))
         assert (visits([patch], canvas.height, canvas.width) == 1).all()
         starts.add(patch.owned.top)
     assert starts == set(range(-8, 9))
 
 
 def test_borders_fall_everywhere_over_many_sweeps() -> None:
-    canvas = extent(64, 256, 0, 16)
-    starts = {p.owned.left % 256 for k in range(400) for p in covering(canvas, 64, 16, Draw(0, 0, k))}
+    canvas = canvas_extent(64, 256, 0, 16)
+    starts = {p.owned.left % 256 for k in range(400) for p in grid_patches(canvas, 64, 16, SweepRng(0, 0, k))}
     assert len(starts) > 250
 
 
 @given(draws)
-def test_scattered_windows_fit_and_add_up(draw: Draw) -> None:
-    canvas = extent(200, 330, 0, 32)
-    patches = scattered(canvas, 64, (1.0, 1.0), draw)
+def test_scattered_windows_fit_and_add_up(draw: SweepRng) -> None:
+    canvas = canvas_extent(200, 330, 0, 32)
+    patches = random_windows(canvas, 64, (1.0, 1.0), draw)
     total = sum(patch.read.area for patch in patches)
     assert canvas.area <= total < canvas.area + 128 * 128
     assert {patch.scale for patch in patches} <= {1, 2}
-    assert scattered(canvas, 64, (1.0, 1.0), draw) == patches
+    assert random_windows(canvas, 64, (1.0, 1.0), draw) == patches
 
 
 def test_draws_depend_on_every_part_of_their_key() -> None:
-    keys = [Draw(0, 0, 0), Draw(1, 0, 0), Draw(0, 1, 0), Draw(0, 0, 1), Draw(2**63 - 1, 0, 0)]
+    keys = [
+        SweepRng(0, 0, 0),
+        SweepRng(1, 0, 0),
+        SweepRng(0, 1, 0),
+        SweepRng(0, 0, 1),
+        SweepRng(2**63 - 1, 0, 0),
+    ]
     values = [tuple(key.integers(4)) for key in keys]
     assert len(set(values)) == len(keys)
-    assert tuple(Draw(0, 0, 0).integers(4)) == values[0]
-    assert tuple(Draw(0, 0, 0).integers(4, stream=1)) != values[0]
+    assert tuple(SweepRng(0, 0, 0).integers(4)) == values[0]
+    assert tuple(SweepRng(0, 0, 0).integers(4, stream=1)) != values[0]
 
 
 def test_draws_never_change() -> None:
     # Resumed and distributed jobs rely on these, whatever the version of numpy.
     drawn = [11128043944570826881, 16457429133282521230, 742702590223865956]
-    assert Draw(7, 3, 11).integers(3).tolist() == drawn
+    assert SweepRng(7, 3, 11).integers(3).tolist() == drawn
 
 
 @given(st.integers(1, 500), units, st.integers(1, 9))
 def test_a_partition_is_even_and_complete(cells: int, unit: int, largest: int) -> None:
-    parts = partition(cells * unit, largest * unit, unit)
+    parts = even_partition(cells * unit, largest * unit, unit)
     assert sum(parts) == cells * unit
     assert max(parts) <= largest * unit
     assert max(parts) - min(parts) <= unit
@@ -157,12 +173,12 @@ def test_a_partition_is_even_and_complete(cells: int, unit: int, largest: int) -
 
 def test_partition_refuses_what_cannot_be_cut() -> None:
     with pytest.raises(ValueError, match="cannot cut 10"):
-        partition(10, 8, 4)
+        even_partition(10, 8, 4)
 
 
 def test_tiling_covers_the_plane() -> None:
     count = np.zeros((48, 80), int)
-    for box in tiling(48, 80, 32, 16):
+    for box in tile_grid(48, 80, 32, 16):
         count[box.top : box.top + box.height, box.left : box.left + box.width] += 1
     assert (count == 1).all()
 
@@ -171,7 +187,7 @@ def test_tiling_covers_the_plane() -> None:
 def test_pieces_put_a_wrapped_box_together(top: int, left: int, height: int, width: int) -> None:
     plane = np.arange(30 * 30).reshape(30, 30)
     window = np.full((height, width), -1)
-    for box, row, column in pieces(Box(top, left, height, width), 30, 30):
+    for box, row, column in split_on_torus(Box(top, left, height, width), 30, 30):
         part = plane[box.top : box.top + box.height, box.left : box.left + box.width]
         window[row : row + box.height, column : column + box.width] = part
     rows, columns = np.arange(top, top + height) % 30, np.arange(left, left + width) % 30
@@ -180,16 +196,16 @@ def test_pieces_put_a_wrapped_box_together(top: int, left: int, height: int, wid
 
 def test_a_box_larger_than_its_torus_is_refused() -> None:
     with pytest.raises(ValueError, match="larger than its 4 x 4 torus"):
-        list(pieces(Box(0, 0, 5, 2), 4, 4))
+        list(split_on_torus(Box(0, 0, 5, 2), 4, 4))
 
 
 @given(st.integers(1, 20), st.integers(0, 50), st.integers(0, 50))
 def test_mirrored_is_numpys_symmetric_padding(size: int, before: int, after: int) -> None:
-    assert (mirrored(size, before, after) == np.pad(np.arange(size), (before, after), "symmetric")).all()
+    assert (reflect_indices(size, before, after) == np.pad(np.arange(size), (before, after), "symmetric")).all()
 
 
 def test_the_picture_lies_within_its_margin() -> None:
-    canvas = extent(100, 333, 20, 32)
+    canvas = canvas_extent(100, 333, 20, 32)
     assert canvas.height % 32 == canvas.width % 32 == 0
     box = canvas.picture
     assert (box.height, box.width) == (100, 333)

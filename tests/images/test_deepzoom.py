@@ -13,8 +13,8 @@ from PIL import Image
 from tests.conftest import waves
 from tilestyle.errors import PictureError
 from tilestyle.images import Picture, WriteOptions, inspect_picture, open_source, read_picture, write_picture
-from tilestyle.images.alpha import halved, premultiplied
-from tilestyle.images.deepzoom import descriptor_of, tiles_folder
+from tilestyle.images.alpha import halve, premultiply
+from tilestyle.images.deepzoom import read_descriptor, tiles_folder
 
 
 def picture(height: int, width: int, alpha: bool) -> Picture:
@@ -26,15 +26,15 @@ def picture(height: int, width: int, alpha: bool) -> Picture:
 
 def joined(path: Path, level: int, height: int, width: int) -> NDArray[np.float32]:
     """A level put together as viewers do: each tile where its column and row say, less what it shares."""
-    found = descriptor_of(path)
-    shown = np.full((height, width, 4 if found.form == "png" else 3), np.nan, np.float32)
-    for row in range(-(-height // found.tile)):
-        for column in range(-(-width // found.tile)):
-            with Image.open(tiles_folder(path) / str(level) / f"{column}_{row}.{found.form}") as tile:
+    found = read_descriptor(path)
+    shown = np.full((height, width, 4 if found.tile_format == "png" else 3), np.nan, np.float32)
+    for row in range(-(-height // found.tile_side)):
+        for column in range(-(-width // found.tile_side)):
+            with Image.open(tiles_folder(path) / str(level) / f"{column}_{row}.{found.tile_format}") as tile:
                 pixels = np.asarray(tile).astype(np.float32) / 255
             top, left = found.overlap * (row > 0), found.overlap * (column > 0)
-            y, x = row * found.tile, column * found.tile
-            own = pixels[top : top + found.tile, left : left + found.tile]
+            y, x = row * found.tile_side, column * found.tile_side
+            own = pixels[top : top + found.tile_side, left : left + found.tile_side]
             own = own[: height - y, : width - x]
             shown[y : y + own.shape[0], x : x + own.shape[1]] = own
     return shown
@@ -48,16 +48,16 @@ def test_every_level_walked_as_a_viewer_does_is_the_picture(
     write_picture(path, expected)
     top = int(np.ceil(np.log2(max(height, width))))
     values = expected.pixels if expected.alpha is None else np.dstack([expected.pixels, expected.alpha])
-    values = premultiplied(values)
+    values = premultiply(values)
     for level in range(top, -1, -1):
         rows, columns = values.shape[:2]
         shown = joined(path, level, rows, columns)
         assert np.isfinite(shown).all()
         if min(rows, columns) > 8:  # the last row of odd ones is made otherwise, which shows in few
-            assert np.abs(premultiplied(shown) - values).mean() < 0.02
+            assert np.abs(premultiply(shown) - values).mean() < 0.02
         if alpha and level == top:
             assert_allclose(shown[..., 3], values[..., 3], atol=0.51 / 255)
-        values = halved(values)
+        values = halve(values)
 
 
 def test_a_descriptor_tells_what_it_is_and_is_no_input(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_descriptor_tells_what_it_is_and_is_no_input(tmp_path: Path) -> None:
     assert found.mode == "RGB in jpg tiles of 254 + 1 pixels"
     assert found.file_bytes > 10_000
     for use in (read_picture, open_source):
-        with pytest.raises(PictureError, match="written and not read; give the picture as TIFF"):
+        with pytest.raises(PictureError, match="cannot be used as an input; give the picture as TIFF"):
             use(path)
     write_picture(path, picture(30, 40, True))
     assert inspect_picture(path).has_alpha

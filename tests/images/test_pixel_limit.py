@@ -22,20 +22,20 @@ from PIL import Image
 from tests.conftest import FEW
 from tests.support.cli import called
 from tilestyle import RenderConfig, Style, render
-from tilestyle.canvas.storage import SMALL, Folder
+from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore
 from tilestyle.errors import MemoryLimit, PictureError
 from tilestyle.images import (
-    gathered,
+    as_source,
     inspect_picture,
     open_source,
     picture_from,
     pixel_limit,
+    read_all,
     read_picture,
-    source_from,
 )
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import inputs
-from tilestyle.planning.inputs import AMPLE, SPARED, ample_sides
+from tilestyle.planning.inputs import MIN_READ_PIXELS, OVERSAMPLING, oversampled_sides
 
 QUICK: dict[str, Any] = {"sweeps": 1, "precision": "fp32", **FEW}
 FORMS = ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "TGA", "AVIF", "JPEG2000"]
@@ -47,12 +47,12 @@ def noise(height: int, width: int, seed: int = 0) -> Image.Image:
 
 def all_of(path: Path, folder: Path | None) -> object:
     with open_source(path, folder) as source:
-        return gathered(source)
+        return read_all(source)
 
 
 def small_of(path: Path, folder: Path | None) -> object:
     with open_source(path, folder) as source:
-        return source.shrunk(2, 2)
+        return source.downsample(2, 2)
 
 
 def of_image(path: Path) -> object:
@@ -80,7 +80,7 @@ def test_more_pixels_than_allowed_are_refused(tmp_path: Path, form: str, way: st
         pytest.skip(f"this Pillow does not write {form}")
     path = tmp_path / "a"
     noise(30, 40).save(path, form)
-    with pixel_limit(1199), pytest.raises(PictureError, match=r"1199 that are read.*--max-input-pixels 1200"):
+    with pixel_limit(1199), pytest.raises(PictureError, match=r"limit of 1199.*--max-input-pixels 1200"):
         WAYS[way](path)
     with pixel_limit(1200):
         WAYS[way](path)
@@ -130,15 +130,19 @@ def test_the_limit_is_an_option(tmp_path: Path, command: list[str]) -> None:
 
 @given(st.integers(1, 10**5), st.integers(1, 10**5), st.floats(0.001, 10**5), st.floats(0.001, 10**5))
 def test_ample_sides(height: int, width: int, rows: float, columns: float) -> None:
-    own, found = (height, width), ample_sides((height, width), (rows, columns))
+    own, found = (height, width), oversampled_sides((height, width), (rows, columns))
     assert all(1 <= side <= whole for side, whole in zip(found, own, strict=True))
-    if height * width <= 4 * SPARED:
+    if height * width <= 4 * MIN_READ_PIXELS:
         assert found == own
     if found != own:
-        assert found[0] >= AMPLE * rows and found[1] >= AMPLE * columns and found[0] * found[1] >= SPARED
+        assert (
+            found[0] >= OVERSAMPLING * rows
+            and found[1] >= OVERSAMPLING * columns
+            and found[0] * found[1] >= MIN_READ_PIXELS
+        )
         assert found[0] * found[1] < height * width / 3
     assert found == own or found[0] * found[1] < 1.1 * max(
-        SPARED, height * width * max(AMPLE * rows / height, AMPLE * columns / width) ** 2
+        MIN_READ_PIXELS, height * width * max(OVERSAMPLING * rows / height, OVERSAMPLING * columns / width) ** 2
     ) + sum(own)
 
 
@@ -154,7 +158,7 @@ def test_shrinking_costs_by_the_size_that_is_asked_for(tmp_path: Path, form: str
     tracemalloc.start()
     try:
         with open_source(path, tmp_path / "work") as source:
-            small = source.shrunk(64, 64)
+            small = source.downsample(64, 64)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -166,7 +170,7 @@ def test_shrinking_costs_by_the_size_that_is_asked_for(tmp_path: Path, form: str
 @pytest.fixture
 def sparing(monkeypatch: pytest.MonkeyPatch) -> int:
     """Pictures of these tests are large ones: the number of pixels that they keep in any case."""
-    monkeypatch.setattr(inputs, "SPARED", 2**12)
+    monkeypatch.setattr(inputs, "MIN_READ_PIXELS", 2**12)
     return 2**12
 
 
@@ -182,14 +186,16 @@ def test_content_and_style_are_read_as_large_as_is_needed(tmp_path: Path, sparin
     if given == "an image":
         what = Image.fromarray(values)
     elif given == "a source":
-        what = source_from(read_picture(path))
+        what = as_source(read_picture(path))
     config = RenderConfig(size=20, style_scale=0.5, init=path, **QUICK)
     job = prepare(what, config, what)
     assert (job.size.height, job.size.width) == (13, 20)
     assert job.content is not None and isinstance(job.init, torch.Tensor)
     for plane, needed in ((job.content, 20), (job.init, 20), (job.styles[0].picture, 10)):
         height, width = plane.shape[1:]
-        assert width >= AMPLE * needed and sparing <= height * width < 2 * max(sparing, (AMPLE * needed) ** 2)
+        assert width >= OVERSAMPLING * needed and sparing <= height * width < 2 * max(
+            sparing, (OVERSAMPLING * needed) ** 2
+        )
         expected = torch.nn.functional.interpolate(
             torch.from_numpy(values / 255).permute(2, 0, 1)[None].float(), (height, width), mode="area"
         )[0]
@@ -208,14 +214,14 @@ def test_masks_are_told_apart_before_they_are_shrunk(sparing: int) -> None:
     picture = np.zeros((400, 600, 3), np.uint8)
     config = RenderConfig(size=30, mask=colours[labels], **QUICK)
     styles = [Style(noise(50, 50, seed), mask) for seed, mask in enumerate(("#ff0000", "#00ff00", "#0000ff"))]
-    layout = prepare(styles, config, picture).layout
+    layout = prepare(styles, config, picture).region_weights
     assert layout is not None and layout.shape[0] == 3
     height, width = layout.shape[1:]
     assert sparing <= height * width < 400 * 600 / 4
     assert_allclose(layout.sum(0), np.ones((height, width)), atol=1e-5)
     shares = {tuple(colour): (labels == index).mean() for index, colour in enumerate(colours.tolist())}
     assert_allclose(sorted(layout.mean((1, 2))), sorted(shares.values()), atol=1e-4)
-    # A smoothed mask would show the colours between two regions, which are nearest to a third one.
+    # A smoothed mask would show the colors between two regions, which are nearest to a third one.
     assert_allclose(layout.amax(0).mean(), 0.95, atol=0.05)
 
 
@@ -225,13 +231,13 @@ def test_a_mask_of_a_style_and_a_map_are_shrunk_with_it(sparing: int) -> None:
     content = np.asarray(noise(40, 60))
     style = Style(noise(400, 600), mask)
     job = prepare(style, RenderConfig(size=30, mask=mask, **QUICK), content)
-    guide, layout = job.styles[0].guide, job.layout
+    guide, layout = job.styles[0].guide, job.region_weights
     assert guide is not None and layout is not None
     assert guide[0].numel() < 400 * 600 / 4 and layout[0].numel() < 400 * 600 / 4
     grey = np.broadcast_to(np.linspace(0, 1, 600, dtype=np.float32)[None, :, None], (400, 600, 3)).copy()
     mapped = prepare([noise(40, 60), noise(40, 60, 1)], RenderConfig(size=30, blend_map=grey, **QUICK), content)
-    assert mapped.layout is not None and mapped.layout[0].numel() < 400 * 600 / 4
-    assert_allclose(mapped.layout[1, 0], np.linspace(0, 1, mapped.layout.shape[2]), atol=0.01)
+    assert mapped.region_weights is not None and mapped.region_weights[0].numel() < 400 * 600 / 4
+    assert_allclose(mapped.region_weights[1, 0], np.linspace(0, 1, mapped.region_weights.shape[2]), atol=0.01)
 
 
 # Memory that runs out ---------------------------------------------------------------------------------
@@ -247,7 +253,7 @@ def test_memory_that_runs_out_while_reading(
         raise error
 
     noise(30, 40).save(tmp_path / "a.png")
-    monkeypatch.setattr("tilestyle.images.decode.vips.Stream", fail)
+    monkeypatch.setattr("tilestyle.images.decode.vips.VipsStream", fail)
     for way in (read_picture, lambda path: all_of(path, None), lambda path: small_of(path, None)):
         with pytest.raises(MemoryLimit, match=r"a\.png does not fit into memory"):
             way(tmp_path / "a.png")
@@ -269,4 +275,4 @@ def test_a_plane_that_cannot_be_mapped(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(mmap, "mmap", fail)
     with pytest.raises(MemoryLimit, match=r"map 24 MiB"):
-        Folder(tmp_path).zeros(3, 1, SMALL + 1)
+        MappedStore(tmp_path).zeros(3, 1, MIN_MAPPED_PIXELS + 1)

@@ -229,9 +229,9 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> N
     values = np.zeros((*SHAPE, 3), np.float32)
     values[2, 2, 2] = bad
     tifffile.imwrite(tmp_path / "bad.tif", values, photometric="rgb")
-    with pytest.raises(PictureError, match=r"bad\.tif holds values that are not finite"):
+    with pytest.raises(PictureError, match=r"bad\.tif contains NaN or infinity"):
         read_picture(tmp_path / "bad.tif")
-    with pytest.raises(PictureError, match="not finite"):
+    with pytest.raises(PictureError, match="contains NaN"):
         picture_from(values)
 
 
@@ -402,7 +402,7 @@ def lut_tag(inputs: int, nodes: list[tuple[int, int, int]]) -> bytes:
 
 
 def ink_profile() -> bytes:
-    """A made-up press: each ink takes its share of lightness and pushes the colour its own way."""
+    """A made-up press: each ink takes its share of lightness and pushes the color its own way."""
     nodes = []
     for index in range(16):
         cyan, magenta, yellow, black = ((index >> shift) & 1 for shift in (3, 2, 1, 0))
@@ -466,7 +466,7 @@ def test_deep_pictures_are_converted_beyond_eight_bits(tmp_path: Path, suffix: s
         path.write_bytes(encoded[:33] + chunk + encoded[33:])
     pixels = read_picture(path).pixels
     assert (np.diff(pixels[0, :, 1]) > 0).all()  # 16 steps of 8 bits could not give 64 levels
-    light = (ramp / 65535) ** (563 / 256)  # grey of Adobe RGB is grey of sRGB, by another curve
+    light = (ramp / 65535) ** (563 / 256)  # gray of Adobe RGB is gray of sRGB, by another curve
     assert_allclose(pixels[0, :, 1], 1.055 * light ** (1 / 2.4) - 0.055, atol=3e-4)
 
 
@@ -632,8 +632,8 @@ def test_pillow_images_with_profile_and_orientation(tmp_path: Path) -> None:
         (np.zeros((0, 7, 3)), "7 x 0 pixels"),
         (np.zeros((1, 1, 3)), "1 x 1 pixels"),
         (np.full((5, 7), 200.0), "from 200 to 200"),
-        (np.random.default_rng(0).normal(size=(50, 70, 3)), r"where \[0, 1\] is meant"),
-        (np.full((5, 7), 1e300), "not finite"),
+        (np.random.default_rng(0).normal(size=(50, 70, 3)), r"instead of \[0, 1\]"),
+        (np.full((5, 7), 1e300), "contains NaN"),
     ],
 )
 def test_impossible_arrays(array: NDArray[Any], message: str) -> None:
@@ -652,7 +652,7 @@ def test_impossible_tensors(shape: tuple[int, ...], message: str) -> None:
 
 @pytest.mark.parametrize("source", [None, 3, [[0.0, 1.0]], b"picture.png"])
 def test_other_things_are_no_pictures(source: object) -> None:
-    with pytest.raises(PictureError, match=f"of {type(source).__name__}"):
+    with pytest.raises(PictureError, match=f"from {type(source).__name__}"):
         picture_from(source)
 
 
@@ -755,14 +755,14 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
     with pytest.raises(
         PictureError,
-        match=r"60000 x 60000 pixels, more than the 1073741824 that are read.*--max-input-pixels 3600000000",
+        match=r"60000 x 60000 pixels, more than the limit of 1073741824.*--max-input-pixels 3600000000",
     ):
         read_picture(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize("value", [0, 255, 65535, 70000])
 def test_whole_numbers_that_do_not_say_where_white_is_are_refused(value: int) -> None:
-    with pytest.raises(PictureError, match=r"mode I.*where white is.*mode I;16"):
+    with pytest.raises(PictureError, match=r"mode I.*white is not defined.*mode I;16"):
         picture_from(Image.fromarray(np.full(SHAPE, value, np.int32)))
 
 

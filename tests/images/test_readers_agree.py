@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from tilestyle.errors import PictureError
-from tilestyle.images import Picture, area_mean, gathered, inspect_picture, open_source, read_picture
-from tilestyle.images.color_management import ColourModel, srgb_from_samples
+from tilestyle.images import Picture, area_average, inspect_picture, open_source, read_all, read_picture
+from tilestyle.images.color_management import ColorModel, srgb_from_samples
 
 SHAPE = (35, 21)
 
@@ -80,14 +80,14 @@ def check_agreement(path: Path, work: Path, seen: Seen) -> None:
     check_pixels(whole, seen, "read")
     assert (whole.depth, whole.profile, whole.dpi) == (info.depth, info.profile, info.dpi)
     height, width = seen.pixels.shape[:2]
-    smaller = area_mean(Picture(whole.pixels, whole.alpha), height // 3, width // 2)
+    smaller = area_average(Picture(whole.pixels, whole.alpha), height // 3, width // 2)
     for folder in (None, work):
         with open_source(path, folder) as source:
             assert (source.height, source.width, source.has_alpha) == (height, width, seen.alpha is not None)
             assert (source.depth, source.profile, source.dpi) == (info.depth, info.profile, info.dpi)
-            small = source.shrunk(height // 3, width // 2)
+            small = source.downsample(height // 3, width // 2)
             assert_allclose(small.pixels, smaller.pixels, atol=max(3 * seen.atol, 1e-5), err_msg="shrunk")
-            check_pixels(gathered(source), seen, "strips")
+            check_pixels(read_all(source), seen, "strips")
             check_pixels(source.window(0, 0, height, width), seen, "window")
             part = np.s_[height // 2 :, 1 : width - 1]
             found = source.window(height // 2, 1, height - height // 2, width - 2)
@@ -109,7 +109,7 @@ def check_refusal(path: Path, work: Path, *, decoding: bool = False) -> str:
 
     def opened(folder: Path | None) -> None:
         with open_source(path, folder) as source:
-            gathered(source)
+            read_all(source)
 
     lines = set()
     ways: list[Callable[[Path], object]] = [read_picture, lambda _: opened(None), lambda _: opened(work)]
@@ -162,14 +162,14 @@ ALPHAS = {"none": None, "straight": "unassalpha", "premultiplied": "assocalpha",
 
 
 def in_colours(unit: NDArray[Any], coding: str) -> NDArray[Any]:
-    """Colours in [0, 1] as sRGB, by the definitions; unit values of Lab are shares of the range."""
+    """Colors in [0, 1] as sRGB, by the definitions; unit values of Lab are shares of the range."""
     if coding in ("grey", "white is zero"):
         return np.repeat(unit, 3, axis=2)
     if coding == "CMYK":
         return np.asarray((1 - unit[..., :3]) * (1 - unit[..., 3:]))
     if coding in ("Lab", "ICC Lab"):
         lab = np.concatenate([unit[..., :1] * 100, unit[..., 1:]], axis=2).astype(np.float32)
-        return srgb_from_samples(lab, ColourModel.LAB, None)[0]
+        return srgb_from_samples(lab, ColorModel.LAB, None)[0]
     return unit
 
 
@@ -513,7 +513,7 @@ def test_png_with_a_long_profile(tmp_path: Path) -> None:
     padded = struct.pack(">I", len(profile) + 4_000_000) + profile[4:] + bytes(4_000_000)
     whole = path.read_bytes()
     path.write_bytes(whole[:33] + chunk(b"iCCP", b"wide\0\0" + zlib.compress(padded)) + whole[33:])
-    expected = srgb_from_samples(np.rint(plain.pixels * 255).astype(np.uint8), ColourModel.RGB, profile)[0]
+    expected = srgb_from_samples(np.rint(plain.pixels * 255).astype(np.uint8), ColorModel.RGB, profile)[0]
     check_agreement(path, tmp_path / "work", Seen(expected, atol=1.01 / 255))
     assert "Adobe" in inspect_picture(path).profile
 
@@ -633,7 +633,7 @@ def test_grey_maps_of_any_depth(tmp_path: Path, top: int) -> None:
     check_agreement(tmp_path / "a.pgm", tmp_path / "work", Seen(np.repeat(unit, 3, axis=2), atol=atol))
 
 
-# Colours by code points -------------------------------------------------------------------------------
+# Colors by code points -------------------------------------------------------------------------------
 
 
 def png_with(path: Path, values: NDArray[Any], *chunks: bytes) -> None:
@@ -717,7 +717,7 @@ def test_high_dynamic_range(tmp_path: Path, transfer: int, primaries: int) -> No
     values = np.broadcast_to(np.rint(signal * 65535)[:, None, None], (8, 4, 3)).astype(np.uint16)
     png_with(tmp_path / "a.png", values, chunk(b"cICP", bytes((primaries, transfer, 0, 1))))
     grey = read_picture(tmp_path / "a.png").pixels[:, 2]
-    assert_allclose(grey, grey[:, :1].repeat(3, axis=1), atol=2e-3)  # grey stays grey
+    assert_allclose(grey, grey[:, :1].repeat(3, axis=1), atol=2e-3)  # gray stays gray
     assert_allclose(decoded(grey[:4, 1]), nits[:4] / 203, atol=2e-3)
     assert 0.9 < grey[4, 1] < 1 and (np.diff(grey[:, 1]) > 0).all() and grey[-1, 1] < 1
     check_agreement(tmp_path / "a.png", tmp_path / "work", Seen(read_picture(tmp_path / "a.png").pixels))

@@ -73,7 +73,7 @@ def test_profiles_that_are_none(press: Path, tmp_path: Path) -> None:
     expected = {
         "gone.icc": "there is no file",
         "srgb.icc": "is a profile for RGB; give one for CMYK",
-        "noise.icc": "is no ICC profile",
+        "noise.icc": "is not an ICC profile",
         "cut.icc": "cannot be used for a proof",
     }
     for name, message in expected.items():

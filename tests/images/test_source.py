@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tilestyle.errors import MemoryLimit, OutputError, PictureError
-from tilestyle.images import Picture, WriteOptions, open_source, read_picture, source_from, write_picture
-from tilestyle.images.area_average import AreaMean, area_mean
-from tilestyle.images.orientation import stored_window, upright
+from tilestyle.images import Picture, WriteOptions, as_source, open_source, read_picture, write_picture
+from tilestyle.images.area_average import PictureAccumulator, area_average
+from tilestyle.images.orientation import rotate_upright, stored_window
 
 HEIGHT, WIDTH = 301, 423
 
@@ -157,9 +157,9 @@ def test_windows_are_those_of_the_whole(tmp_path: Path, kind: str, converted: bo
 def test_small_pictures_are_means(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
     path = tmp_path / "picture"
     KINDS[kind](path)
-    expected = area_mean(read_picture(path), *size)
+    expected = area_average(read_picture(path), *size)
     with open_source(path) as source:
-        small = source.shrunk(*size)
+        small = source.downsample(*size)
     assert (small.height, small.width) == size
     assert_allclose(small.pixels, expected.pixels, atol=0.02 if "JPEG" in kind else 1e-5)
     assert (small.alpha is None) == (expected.alpha is None)
@@ -172,11 +172,11 @@ def test_pictures_in_memory_are_sources_too(channels: int) -> None:
     values = pattern(channels, "float32")
     alpha = np.ascontiguousarray(values[..., 3]) if channels == 4 else None
     picture = Picture(np.ascontiguousarray(values[..., :3]), alpha, depth=16, dpi=(300, 300), name="a")
-    source = source_from(picture)
+    source = as_source(picture)
     assert (source.height, source.width, source.depth, source.dpi) == (HEIGHT, WIDTH, 16, (300, 300))
     assert_array_equal(source.read(10, 20, 30, 40), picture.pixels[10:40, 20:60])
     assert (source.alpha(10, 20, 30, 40) is None) == (channels == 3)
-    assert_array_equal(whole(source.shrunk(50, 60)), whole(area_mean(picture, 50, 60)))
+    assert_array_equal(whole(source.downsample(50, 60)), whole(area_average(picture, 50, 60)))
 
 
 def test_threads_share_a_source(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_conversion_happens_once_and_anew_when_the_file_changes(tmp_path: Path) 
     path, work = tmp_path / "a.png", tmp_path / "work"
     pillow("PNG")(path)
     with open_source(path, work) as source:
-        source.shrunk(30, 40)
+        source.downsample(30, 40)
         assert not work.exists()
         foreseen = source.conversion_bytes()
         source.read(0, 0, 9, 9)
@@ -223,14 +223,14 @@ def test_reduced_pages_serve_small_pictures(tmp_path: Path) -> None:
     expected = read_picture(tmp_path / "colours.png").pixels[0]
     with open_source(path) as source:
         for size, number in {(20, 30): 2, (32, 40): 2, (33, 40): 1, (64, 80): 1, (65, 80): 0}.items():
-            found = source.shrunk(*size).pixels
+            found = source.downsample(*size).pixels
             assert_allclose(found, np.broadcast_to(expected[number], found.shape), atol=1e-5)
 
 
 def test_a_picture_is_not_enlarged(tmp_path: Path) -> None:
     pillow("PNG")(tmp_path / "a.png")
     with open_source(tmp_path / "a.png") as source, pytest.raises(PictureError, match="smaller than 500 x 300"):
-        source.shrunk(300, 500)
+        source.downsample(300, 500)
 
 
 # Geometry and means -----------------------------------------------------------------------------------
@@ -239,24 +239,24 @@ def test_a_picture_is_not_enlarged(tmp_path: Path) -> None:
 @given(st.integers(1, 8), st.data())
 def test_windows_of_turned_pictures(orientation: int, data: st.DataObject) -> None:
     stored = np.arange(11 * 7).reshape(11, 7)
-    seen = upright(stored, orientation)
+    seen = rotate_upright(stored, orientation)
     top = data.draw(st.integers(0, seen.shape[0] - 1))
     left = data.draw(st.integers(0, seen.shape[1] - 1))
     height = data.draw(st.integers(1, seen.shape[0] - top))
     width = data.draw(st.integers(1, seen.shape[1] - left))
     y, x, h, w = stored_window((top, left, height, width), (seen.shape[0], seen.shape[1]), orientation)
-    found = upright(stored[y : y + h, x : x + w], orientation)
+    found = rotate_upright(stored[y : y + h, x : x + w], orientation)
     assert_array_equal(found, seen[top : top + height, left : left + width])
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50), st.integers(1, 50), st.integers(1, 17))
 def test_means_do_not_depend_on_strips(height: int, width: int, rows: int, columns: int, strip: int) -> None:
     values = np.random.default_rng(height).random((height, width, 4), dtype=np.float32)
-    mean = AreaMean((height, width), (rows, columns))
+    mean = PictureAccumulator((height, width), (rows, columns))
     for top in range(0, height, strip):
         mean.add(values[top : top + strip])
     found = mean.picture()
-    expected = area_mean(Picture(values[..., :3].copy(), values[..., 3].copy()), rows, columns)
+    expected = area_average(Picture(values[..., :3].copy(), values[..., 3].copy()), rows, columns)
     assert_allclose(whole(found), whole(expected), atol=1e-6)
     assert found.alpha is not None
     assert_allclose(found.alpha.mean(), values[..., 3].mean(), atol=1e-5)
@@ -268,7 +268,7 @@ def test_means_do_not_depend_on_strips(height: int, width: int, rows: int, colum
 def test_means_of_whole_factors_are_those_of_blocks() -> None:
     values = np.random.default_rng(0).random((24, 36, 3), dtype=np.float32)
     blocks = values.reshape(6, 4, 9, 4, 3).mean(axis=(1, 3))
-    assert_allclose(area_mean(Picture(values), 6, 9).pixels, blocks, atol=1e-6)
+    assert_allclose(area_average(Picture(values), 6, 9).pixels, blocks, atol=1e-6)
 
 
 def test_hidden_colours_leave_no_fringe() -> None:
@@ -276,7 +276,7 @@ def test_hidden_colours_leave_no_fringe() -> None:
     pixels[:, :17] = (1.0, 0.5, 0.25)
     alpha = np.zeros((40, 40), np.float32)
     alpha[:, :17] = 1
-    small = area_mean(Picture(pixels, alpha), 10, 10)
+    small = area_average(Picture(pixels, alpha), 10, 10)
     assert small.alpha is not None
     assert_allclose(small.alpha[0, :6], [1, 1, 1, 1, 0.25, 0], atol=1e-6)
     assert_allclose(small.pixels[:, :5], np.broadcast_to([1.0, 0.5, 0.25], (10, 5, 3)), atol=1e-6)
@@ -305,7 +305,7 @@ def test_truncated_files(tmp_path: Path, kind: str, part: float) -> None:
             np.concatenate(list(source.strips()))
         assert "cut" in one_line(caught.value)
         with pytest.raises(PictureError) as caught, open_source(path, convert_into) as source:
-            source.shrunk(40, 40)
+            source.downsample(40, 40)
         one_line(caught.value)
     assert not list(tmp_path.glob("work/*"))
 
@@ -324,7 +324,7 @@ def test_damaged_files_are_read_or_refused_but_never_crash(
         path.write_bytes(damaged)
         try:
             with open_source(path, tmp_path / "work" if number % 2 else None) as source:
-                source.shrunk(1, 1)
+                source.downsample(1, 1)
                 source.read(0, 0, source.height, source.width)
         except (PictureError, MemoryLimit) as error:
             one_line(error)
@@ -364,7 +364,7 @@ def png_of_zeros(path: Path, height: int, width: int, content: bytes) -> None:
 
 def test_bombs_are_refused_and_posters_are_not(tmp_path: Path) -> None:
     png_of_zeros(tmp_path / "bomb.png", 60000, 60000, zlib.compress(bytes(100)))
-    with pytest.raises(PictureError, match="60000 x 60000 pixels, more than the 1073741824") as caught:
+    with pytest.raises(PictureError, match="60000 x 60000 pixels, more than the limit of 1073741824") as caught:
         open_source(tmp_path / "bomb.png")
     one_line(caught.value)
     height, width = 15000, 18000  # most of a gigabyte of black, packed a thousandfold
@@ -393,7 +393,7 @@ def test_long_strips_and_low_pictures(tmp_path: Path, suffix: str, sides: tuple[
             assert (source.height, source.width) == sides
             top, left = (sides[0] - 3, 0) if sides[0] > sides[1] else (0, sides[1] - 3)
             assert_allclose(source.read(top, left, 3, 3), values[top : top + 3, left : left + 3], atol=0.01)
-            small = source.shrunk(*(max(1, side // 20) for side in sides))
+            small = source.downsample(*(max(1, side // 20) for side in sides))
             assert_allclose(small.pixels.mean(), 0.5, atol=0.01)
 
 

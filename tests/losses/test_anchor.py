@@ -12,15 +12,15 @@ from tests.conftest import job, waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import NetworkName, Optimiser, Precision
+from tilestyle.config.enums import NetworkName, Optimizer, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import covering
-from tilestyle.losses.anchor import Anchored, averaged
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import grid_patches
+from tilestyle.losses.anchor import AnchorLoss, box_downsample
 from tilestyle.optim import loop
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.loop import optimise
+from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import Work
 from tilestyle.planning import resolve
@@ -54,10 +54,10 @@ def test_the_gradient_over_patches_is_autograds(name: str, level: int) -> None:
     pixels = canvas.pixels.requires_grad_()
     (expected,) = torch.autograd.grad(3.0 * anchor_loss(task, at, canvas) * at.extent.area, pixels)
     canvas.pixels = pixels.detach()
-    anchored = Anchored(task, at, task.anchor)
-    anchored.prepare(canvas)
+    anchored = AnchorLoss(task, at, task.anchor)
+    anchored.begin_sweep(canvas)
     found = torch.zeros_like(expected)
-    patches = covering(at.extent, 48, 4, Draw(3, 0, 0))
+    patches = grid_patches(at.extent, 48, 4, SweepRng(3, 0, 0))
     assert len(patches) > 1
     for patch in patches:
         part = anchored.gradient(canvas, patch.read)
@@ -68,10 +68,10 @@ def test_the_gradient_over_patches_is_autograds(name: str, level: int) -> None:
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     assert found.abs().max() > 0.01
     canvas = Canvas(at.extent, initial_pixels(task, at))
-    difference = anchored.shown(canvas, slice(0, anchored.goal.shape[1])) - anchored.goal
+    difference = anchored.downsampled_rows(canvas, slice(0, anchored.target.shape[1])) - anchored.target
     squared = difference.square() * (1.0 if anchored.trust is None else anchored.trust)
     expected_loss = squared.mean(0).sum() * anchored.factor**2 / at.extent.area
-    assert anchored.turn() == pytest.approx(float(expected_loss))
+    assert anchored.end_sweep() == pytest.approx(float(expected_loss))
 
 
 @pytest.mark.parametrize("name", ANCHORS)
@@ -80,9 +80,9 @@ def test_one_canvas_sized_patch_is_the_reference(name: str, monkeypatch: pytest.
         box = Box(0, 0, level.extent.height, level.extent.width)
         return [Patch(box, box, 1)]
 
-    monkeypatch.setattr(loop, "sampled", whole)
+    monkeypatch.setattr(loop, "sweep_patches", whole)
     task = job(CONTENT, **{**SMALL, "patch": 128}, **ANCHORS[name])
-    tiled, _ = optimise(task, lambda level: None, lambda *event: None, lambda: False)
+    tiled, _ = optimize(task, lambda level: None, lambda *event: None, lambda: False)
     difference = (tiled.pixels - render_untiled(task).pixels).abs()
     assert difference.mean() < 1e-4
     assert difference.quantile(0.99) < 1e-3
@@ -116,8 +116,8 @@ def test_the_picture_comes_near_to_its_anchor_where_it_is_trusted(name: str, set
         precision=Precision.FP32,
     )
     pixels = torch.from_numpy(render(CONTENT, STYLE, config, observer=observe).pixels).permute(2, 0, 1)
-    off = (averaged(pixels, factor) - anchor).abs().mean(0)
-    before = (averaged(CONTENT, factor) - anchor).abs().mean(0)
+    off = (box_downsample(pixels, factor) - anchor).abs().mean(0)
+    before = (box_downsample(CONTENT, factor) - anchor).abs().mean(0)
     low, high = (slice(0, 5), slice(-5, None))
     assert off[high].mean() < 0.35 * before[high].mean()
     if config.trust is not None:
@@ -133,8 +133,8 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     config = RenderConfig(**SMALL, **ANCHORS[name], precision=Precision.FP32)
     expected = render(CONTENT, STYLE, config).pixels.tobytes()
     if mapped:
-        monkeypatch.setattr(storage, "SMALL", 0)
-        monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+        monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     asked = iter(range(1_000_000))
     work = Work(tmp_path / "work", every=0.0)
     stopped = render(CONTENT, STYLE, config, stop=lambda: next(asked) >= 31, work=work)
@@ -146,11 +146,11 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
 
 
 def test_anchors_that_cannot_be() -> None:
-    with pytest.raises(SettingError, match="80 x 60 pixels cannot be averaged to its anchor's 33 x 25"):
+    with pytest.raises(SettingError, match="80 x 60 pixels is not a whole multiple of its anchor, 33 x 25"):
         job(CONTENT, **SMALL, anchor=waves(25, 33))
     with pytest.raises(SettingError, match="trust"):
         RenderConfig(trust=TRUST)
-    with pytest.raises(SettingError, match="one number for every pixel"):
+    with pytest.raises(SettingError, match="same size as the anchor"):
         job(CONTENT, **SMALL, anchor=CONTENT, trust=TRUST[:30])
-    with pytest.raises(SettingError, match="L-BFGS needs exact gradients, which --anchor rules out"):
-        RenderConfig(anchor=CONTENT, optimiser=Optimiser.LBFGS)
+    with pytest.raises(SettingError, match="L-BFGS needs exact gradients and does not support --anchor"):
+        RenderConfig(anchor=CONTENT, optimizer=Optimizer.LBFGS)

@@ -14,27 +14,32 @@ from tests.losses.test_exact import SMALL as EXACT
 from tests.losses.test_exact import canvas_of
 from tests.optim.test_loop import SMALL, assert_is_the_reference, finished, whole_of
 from tilestyle import RenderConfig, Style, texture
-from tilestyle.config.enums import Normalise, Optimiser, Precision, StyleLoss, Tileable
-from tilestyle.config.render import ARRANGEMENT
+from tilestyle.config.enums import Normalise, Optimizer, Precision, StyleLoss, Tileable
+from tilestyle.config.render import ARRANGEMENT_WEIGHT
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.losses.autocorrelation import Together
-from tilestyle.losses.exact import Exact
+from tilestyle.losses.autocorrelation import StyleLossSum
+from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.planes import region_weights
-from tilestyle.losses.scale_objective import Look, View
-from tilestyle.losses.style_statistics import style_arrangement, style_moments
+from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
+from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning.job import Goal, Job
-from tilestyle.reference.autograd_distances import autocorrelations, stationary
-from tilestyle.reference.untiled_losses import arrangement_loss, style_loss, whole_arrangement, whole_moments
+from tilestyle.planning.job import Job, LevelTargets
+from tilestyle.reference.autograd_distances import mean_products, stationary_wasserstein
+from tilestyle.reference.untiled_losses import (
+    autocorrelation_loss,
+    canvas_autocorrelations,
+    canvas_moments,
+    style_loss,
+)
 from tilestyle.stats.autocorrelation import (
-    REACH,
+    MAX_LAG,
     Autocorrelation,
     AutocorrelationSum,
     AutocorrelationTarget,
     autocorrelation,
-    pairs,
-    spread,
+    autocorrelation_gradient,
+    pair_counts,
 )
 
 CONTENT = waves(60, 80)
@@ -63,33 +68,33 @@ def cells_of(height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("size", [(20, 17), (1, 30), (9, 1), (1, 1)])
 def test_sums_and_their_gradient_are_those_of_all_pairs(size: tuple[int, int]) -> None:
     cells = cells_of(*size).requires_grad_()
-    count = pairs(*size, CPU)
-    direct = autocorrelations(cells) * count
+    count = pair_counts(*size, CPU)
+    direct = mean_products(cells) * count
     torch.testing.assert_close(autocorrelation(cells.detach()), direct.detach())
     slopes = torch.randn(direct.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     (expected,) = torch.autograd.grad((slopes * direct).sum(), cells)
-    torch.testing.assert_close(spread(cells.detach(), slopes), expected)
+    torch.testing.assert_close(autocorrelation_gradient(cells.detach(), slopes), expected)
 
 
 def test_the_distance_and_its_gradient_are_as_written_down() -> None:
     goal, cells = cells_of(30, 20).cumsum(1) / 3, cells_of(18, 25).requires_grad_()
     centre = goal.mean((1, 2))
-    wanted = Autocorrelation(pairs(30, 20, CPU), autocorrelations(goal - centre[:, None, None]))
+    wanted = Autocorrelation(pair_counts(30, 20, CPU), mean_products(goal - centre[:, None, None]))
     centred = cells - centre[:, None, None]
-    found = autocorrelations(centred)
-    loss = stationary(found, wanted.products)
+    found = mean_products(centred)
+    loss = stationary_wasserstein(found, wanted.products)
     (expected,) = torch.autograd.grad(loss * 18 * 25, cells)
-    seen = Autocorrelation(pairs(18, 25, CPU), found.detach())
-    slopes = AutocorrelationTarget(wanted, centre, 1e-24).slopes(seen)
+    seen = Autocorrelation(pair_counts(18, 25, CPU), found.detach())
+    slopes = AutocorrelationTarget(wanted, centre, 1e-24).cotangent(seen)
     assert slopes.value == pytest.approx(loss.item(), rel=1e-9)
     assert slopes.value > 0.1
-    torch.testing.assert_close(spread(centred.detach(), slopes.slopes), expected)
+    torch.testing.assert_close(autocorrelation_gradient(centred.detach(), slopes.coefficients), expected)
 
 
 @pytest.mark.parametrize("fixed", [False, True])
 def test_they_add_up_over_patches_and_weights(fixed: bool) -> None:
     cells, centre = cells_of(15, 22)[None].float(), torch.tensor([0.1, -0.2, 0.3])
-    parts, whole, half = (AutocorrelationSum(centre, fixed=fixed) for _ in range(3))
+    parts, whole, half = (AutocorrelationSum(centre, fixed_point=fixed) for _ in range(3))
     for part in torch.split(cells, 8, 3):
         parts.add(part)
     whole.add(cells, torch.cat([torch.ones(15, 8), torch.zeros(15, 14)], 1))
@@ -100,7 +105,7 @@ def test_they_add_up_over_patches_and_weights(fixed: bool) -> None:
     assert one is not None and other is not None and faint is not None
     torch.testing.assert_close(one.count, other.count)
     torch.testing.assert_close(one.products, other.products, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(faint.count, pairs(15, 8, CPU) / 4)
+    torch.testing.assert_close(faint.count, pair_counts(15, 8, CPU) / 4)
     assert AutocorrelationSum(centre).mean() is None
 
 
@@ -118,29 +123,31 @@ def test_over_tiles_the_exact_loss_is_that_of_pairs_inside_them() -> None:
     canvas, level = canvas_of(task)
     pixels = canvas.pixels.clone().requires_grad_()
     goals = style_moments(task, level)
-    (goal,) = style_arrangement(task, level, 1, goals)
-    arranged = arrangement_loss(task, whole_arrangement(task, pixels, goal), goal)
-    loss = style_loss(task, whole_moments(task, pixels), goals[0]) + arranged
+    (goal,) = style_autocorrelations(task, level, 1, goals)
+    arranged = autocorrelation_loss(task, canvas_autocorrelations(task, pixels, goal), goal)
+    loss = style_loss(task, canvas_moments(task, pixels), goals[0]) + arranged
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
-    terms, found = Exact(task, level)(canvas)
+    terms, found = ExactObjective(task, level)(canvas)
     assert arranged.item() > 0.05 * loss.item()
     assert terms.style == pytest.approx(loss.item(), rel=1e-4)
     assert (found - expected).norm() < 1e-3 * expected.norm()
 
 
-def views(task: Job) -> tuple[View, Tensor]:
+def views(task: Job) -> tuple[ScaleObjective, Tensor]:
     level = task.levels[-1]
     moments = style_moments(task, level)
-    goal = Goal(moments, None, region_weights(task, level), style_arrangement(task, level, 1, moments))
+    goal = LevelTargets(
+        moments, None, region_weights(task, level), style_autocorrelations(task, level, 1, moments)
+    )
     canvas = waves(level.extent.height, level.extent.width, 7)
-    return View(task, level, goal, Look(task.weights.names)), canvas
+    return ScaleObjective(task, level, goal, ScaleSpec(task.weights.layer_names)), canvas
 
 
 def test_gradients_of_patches_add_up_to_that_of_the_pairs_inside_them() -> None:
     task = job(CONTENT, **{**SMALL, **LAYERS, "style_layers": {"first_2": 1.0}, "patch": 128})
     view, canvas = views(task)
     term = view.objective._style
-    assert isinstance(term, Together)
+    assert isinstance(term, StyleLossSum)
     height, width = canvas.shape[1:]
     boxes = [Box(0, 0, height, 32), Box(0, 32, height, width - 32)]
     halves = [Patch(box, box, 1) for box in boxes]
@@ -150,21 +157,21 @@ def test_gradients_of_patches_add_up_to_that_of_the_pairs_inside_them() -> None:
     ]
     arrangement = term._terms["arrangement"]
     for seen, patch in zip(features, halves, strict=True):
-        arrangement.measure({"first_2": seen}, patch)
-    arrangement.turn(0.0, 0.0)
+        arrangement.accumulate_moments({"first_2": seen}, patch)
+    arrangement.end_sweep(0.0, 0.0)
     pulled = [
-        arrangement.pull({"first_2": seen}, patch, alone=False)["first_2"]
+        arrangement.cotangents({"first_2": seen}, patch, single_patch=False)["first_2"]
         for seen, patch in zip(features, halves, strict=True)
     ]
-    (goal,) = style_arrangement(task, task.levels[-1], 1, style_moments(task, task.levels[-1]))
+    (goal,) = style_autocorrelations(task, task.levels[-1], 1, style_moments(task, task.levels[-1]))
     target = goal["first_2"]
     cells = [seen[0].double().requires_grad_() for seen in features]
-    counts = [pairs(seen.shape[1], seen.shape[2], CPU) for seen in cells]
-    sums = [autocorrelations(x - target.centre[:, None, None]) * n for x, n in zip(cells, counts, strict=True)]
+    counts = [pair_counts(seen.shape[1], seen.shape[2], CPU) for seen in cells]
+    sums = [mean_products(x - target.center[:, None, None]) * n for x, n in zip(cells, counts, strict=True)]
     count = counts[0] + counts[1]
-    known = target.wanted.count > 0  # the style has too few cells for the farthest lags
+    known = target.target.count > 0  # the style has too few cells for the farthest lags
     found = known * (sums[0] + sums[1]) / count.clamp(min=1)
-    loss = 0.7 * stationary(found, target.wanted.products)
+    loss = 0.7 * stationary_wasserstein(found, target.target.products)
     expected = torch.autograd.grad(loss * canvas[0].numel(), cells)
     for mine, wanted in zip(pulled, expected, strict=True):
         torch.testing.assert_close(mine[0].double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
@@ -177,14 +184,14 @@ def test_what_it_has_seen_is_stored_and_restored() -> None:
     one, canvas = views(task)
     for pixels in (canvas, 0.9 * canvas):
         one.objective.gradient(pixels, whole)
-        one.objective.turn(lead=0.5)
-    one.objective.measure(0.8 * canvas, whole)
+        one.objective.end_sweep(extrapolation=0.5)
+    one.objective.accumulate_moments(0.8 * canvas, whole)
     other, _ = views(task)
     other.objective.load_state_dict(
         {name: tensor.clone() for name, tensor in one.objective.state_dict().items()}
     )
     for view in (one, other):
-        view.objective.turn()
+        view.objective.end_sweep()
     assert torch.equal(one.objective.gradient(canvas, whole), other.objective.gradient(canvas, whole))
 
 
@@ -195,12 +202,12 @@ def test_regions_have_autocorrelations_of_their_own() -> None:
     styles = [Style(waves(70, 90, 1), "#ff0000"), Style(other, "#000000")]
     task = prepare(styles, RenderConfig(**QUICK, mask=mask))
     level = task.levels[-1]
-    found = style_arrangement(task, level, 1, style_moments(task, level))
+    found = style_autocorrelations(task, level, 1, style_moments(task, level))
     alone = prepare(other, RenderConfig(**QUICK))
-    (single,) = style_arrangement(alone, level, 1, style_moments(alone, level))
-    wanted = [regions["first_2"].wanted.products for regions in found]
+    (single,) = style_autocorrelations(alone, level, 1, style_moments(alone, level))
+    wanted = [regions["first_2"].target.products for regions in found]
     assert len(found) == 2
-    assert min(float((one - single["first_2"].wanted.products).abs().max()) for one in wanted) < 1e-5
+    assert min(float((one - single["first_2"].target.products).abs().max()) for one in wanted) < 1e-5
     assert (wanted[0] - wanted[1]).abs().max() > 1e-3
     assert finished(task).pixels.isfinite().all()
 
@@ -220,7 +227,7 @@ PICTURE = waves(40, 50, 3)
         {"scale_odds": (0.5, 0.5), "size": 150, "sampler": "windows"},
         {"overlap": 8, "size": 150, "patch": 96},
         {"turn_style": True, "size": (1, 90)},
-        {"optimiser": Optimiser.LBFGS},
+        {"optimizer": Optimizer.LBFGS},
         {"precision": Precision.BF16},
     ],
     ids=str,
@@ -236,7 +243,7 @@ def test_by_default_textures_have_it_and_nothing_else() -> None:
     def weight(content: Tensor | None = None, **settings: Any) -> float:
         return prepare(PICTURE, RenderConfig(**{**plain, **settings}), content).weights.arrangement
 
-    assert weight() == ARRANGEMENT
+    assert weight() == ARRANGEMENT_WEIGHT
     assert weight(arrangement_weight=0.3) == 0.3
     assert weight(CONTENT, arrangement_weight=0.3) == 0.3
     assert weight(CONTENT) == 0
@@ -266,5 +273,5 @@ def test_rows_are_set_straight() -> None:
         pixels = texture(stripes.clone(), RenderConfig(**{**settings, "arrangement_weight": weight})).pixels
         rows = torch.from_numpy(pixels).mean((1, 2))[None, None]
         products = autocorrelation((rows - rows.mean()).transpose(1, 2).reshape(1, 96, 1))
-        spacings.append(float(products[0, 0, REACH]))  # variance of the rows' means: straight ones have more
+        spacings.append(float(products[0, 0, MAX_LAG]))  # variance of the rows' means: straight ones have more
     assert spacings[1] > 1.2 * spacings[0]

@@ -4,26 +4,30 @@ import pytest
 import torch
 
 from tests.conftest import job, waves
-from tilestyle.canvas.canvas import Canvas, framed
+from tilestyle.canvas.canvas import Canvas, with_margin
 from tilestyle.config.enums import NetworkName
 from tilestyle.geometry.boxes import Box
-from tilestyle.geometry.rng import Draw
-from tilestyle.losses.coarse import Coarse
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.losses.coarse import CoarseLayersObjective
 from tilestyle.losses.planes import content_plane
 from tilestyle.losses.style_statistics import style_moments
-from tilestyle.planning.job import Goal, Job
+from tilestyle.planning.job import Job, LevelTargets
 
 CONTENT = waves(200, 280)
 
 
-def coarse_of(task: Job, draw: Draw) -> tuple[Coarse, Canvas]:
+def coarse_of(task: Job, draw: SweepRng) -> tuple[CoarseLayersObjective, Canvas]:
     level = task.levels[-1]
-    coarse = Coarse(
-        task, level, Goal(style_moments(task, level), content_plane(task, level)), 4, {"shape_3": "shape_1"}
+    coarse = CoarseLayersObjective(
+        task,
+        level,
+        LevelTargets(style_moments(task, level), content_plane(task, level)),
+        4,
+        {"shape_3": "shape_1"},
     )
     picture = level.extent.picture
-    canvas = Canvas(level.extent, framed(waves(picture.height, picture.width, 5), level.extent))
-    coarse.sweep(canvas, draw)
+    canvas = Canvas(level.extent, with_margin(waves(picture.height, picture.width, 5), level.extent))
+    coarse.compute_gradient(canvas, draw)
     return coarse, canvas
 
 
@@ -39,9 +43,9 @@ def test_the_gradient_is_that_of_the_loss(side: int) -> None:
         size=280,
         coarsest=280,
     )
-    draw = Draw(3, 0, 7)
+    draw = SweepRng(3, 0, 7)
     coarse, canvas = coarse_of(task, draw)
-    coarse.turn()
+    coarse.end_sweep()
     height, width = canvas.extent.height, canvas.extent.width
     # Through boxes anywhere on the torus, as patches read it.
     gradient = torch.cat(
@@ -54,16 +58,18 @@ def test_the_gradient_is_that_of_the_loss(side: int) -> None:
     direction = torch.randn_like(canvas.pixels) * 0.01 + gradient / gradient.abs().max()
     contents = []
     for way in (0.02, -0.02):
-        coarse.sweep(Canvas(canvas.extent, canvas.pixels + way * direction), draw)
-        contents.append(coarse.turn().content)
+        coarse.compute_gradient(Canvas(canvas.extent, canvas.pixels + way * direction), draw)
+        contents.append(coarse.end_sweep().content)
     slope = (contents[0] - contents[1]) / 0.04 * task.weights.content * canvas.extent.area
     assert slope == pytest.approx(float((gradient * direction).sum()), rel=0.01)
 
 
 def test_terms_come_from_both_octaves() -> None:
     task = job(CONTENT, network=NetworkName.WAVELET, patch=128, size=280)
-    assert set(task.octaves(task.levels[-1])) == {1, 4}
-    assert set(job(CONTENT, network=NetworkName.WAVELET, patch=512, size=280).octaves(task.levels[-1])) == {1}
+    assert set(task.scale_groups(task.levels[-1])) == {1, 4}
+    assert set(
+        job(CONTENT, network=NetworkName.WAVELET, patch=512, size=280).scale_groups(task.levels[-1])
+    ) == {1}
     only_coarse = job(
         CONTENT,
         network=NetworkName.WAVELET,
@@ -72,4 +78,4 @@ def test_terms_come_from_both_octaves() -> None:
         style_layers={"first_5": 1},
         content_layers={"shape_5": 1},
     )
-    assert set(only_coarse.octaves(task.levels[-1])) == {1}
+    assert set(only_coarse.scale_groups(task.levels[-1])) == {1}

@@ -12,12 +12,12 @@ from tests.conftest import job, waves
 from tests.optim.test_loop import assert_is_the_reference, finished
 from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import LAP, Around, covering
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import APRON, PatchContext, grid_patches
 from tilestyle.losses import color_fringes
-from tilestyle.losses.color_fringes import WEIGHT, Finish, usual_roughness
+from tilestyle.losses.color_fringes import FRINGE_WEIGHT, FringeLoss, style_roughness
 from tilestyle.planning.schedule import is_finishing
-from tilestyle.stats.color_fringes import fringes, fringes_gradient, roughness
+from tilestyle.stats.color_fringes import fringe_loss, fringe_loss_gradient, roughness_sum
 
 CONTENT = waves(60, 80)
 SMALL: dict[str, Any] = {"size": 80, "margin": 8, "coarsest": 56, "level_ratio": 1.5, "sweeps": 8}
@@ -28,28 +28,28 @@ SMALL |= {"network": "wavelet", "style_layers": {"first_1": 1}, "content_layers"
 @pytest.mark.parametrize("usual", [0.0, 0.3])
 def test_the_gradient_is_autograds(shape: tuple[int, int], usual: float) -> None:
     pixels = torch.rand(3, *shape, dtype=torch.float64, requires_grad=True)
-    (expected,) = torch.autograd.grad(fringes(pixels, usual) * pixels[0].numel(), pixels)
-    torch.testing.assert_close(fringes_gradient(pixels.detach(), usual), expected)
+    (expected,) = torch.autograd.grad(fringe_loss(pixels, usual) * pixels[0].numel(), pixels)
+    torch.testing.assert_close(fringe_loss_gradient(pixels.detach(), usual), expected)
 
 
 def test_grey_is_no_fringe_and_neither_is_what_changes_slowly() -> None:
     grey = torch.rand(1, 9, 9).expand(3, 9, 9)
     slopes = torch.linspace(0, 1, 9).expand(9, 9) * torch.tensor([1.0, -2.0, 0.5])[:, None, None]
     for pixels in (grey, slopes):
-        assert fringes_gradient(pixels, 0.0).abs().max() < 1e-5
-        assert roughness(pixels)[0] < 1e-9
+        assert fringe_loss_gradient(pixels, 0.0).abs().max() < 1e-5
+        assert roughness_sum(pixels)[0] < 1e-9
 
 
 def test_over_patches_it_is_that_of_the_whole_canvas() -> None:
     task = job(CONTENT, patch=48, **SMALL)
     level = task.levels[-1]
     canvas = Canvas(level.extent, torch.rand(3, level.extent.height, level.extent.width))
-    usual = usual_roughness(task, level)
+    usual = style_roughness(task, level)
     assert usual is not None
     pixels = canvas.pixels.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(WEIGHT * fringes(pixels, usual) * level.extent.area, pixels)
-    term, found = Finish(task, level), torch.zeros_like(expected)
-    patches = covering(level.extent, 48, task.unit, Draw(3, 0, 0), around=Around(lap=LAP))
+    (expected,) = torch.autograd.grad(FRINGE_WEIGHT * fringe_loss(pixels, usual) * level.extent.area, pixels)
+    term, found = FringeLoss(task, level), torch.zeros_like(expected)
+    patches = grid_patches(level.extent, 48, task.unit, SweepRng(3, 0, 0), context=PatchContext(apron=APRON))
     assert len(patches) > 3
     for patch in patches:
         part = term.gradient(canvas.read(patch.read))
@@ -70,16 +70,16 @@ def test_it_comes_at_the_end_and_can_be_left_out() -> None:
     coarse, fine = task.levels
     assert [is_finishing(task.config, fine, sweep) for sweep in range(8)] == [False] * 6 + [True] * 2
     assert not any(is_finishing(task.config, coarse, sweep) for sweep in range(8))
-    assert [Finish(task, fine).at(sweep) for sweep in (5, 6)] == [False, True]
-    assert not Finish(without, fine).at(7)
+    assert [FringeLoss(task, fine).is_active(sweep) for sweep in (5, 6)] == [False, True]
+    assert not FringeLoss(without, fine).is_active(7)
 
 
 def test_what_is_usual_is_looked_at_by_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     task = job(CONTENT, patch=128, **SMALL)
     level = task.levels[-1]
-    whole = usual_roughness(task, level)
-    monkeypatch.setattr(color_fringes, "ROWS", 7)
-    assert usual_roughness(task, level) == pytest.approx(whole, rel=0.05)
+    whole = style_roughness(task, level)
+    monkeypatch.setattr(color_fringes, "STRIP_ROWS", 7)
+    assert style_roughness(task, level) == pytest.approx(whole, rel=0.05)
 
 
 def test_it_takes_out_coloured_specks() -> None:
@@ -88,7 +88,7 @@ def test_it_takes_out_coloured_specks() -> None:
     )
     settings = {**SMALL, "coarsest": 80, "init": specks, "patch": 64, "sweeps": 32}
     left, taken = (
-        roughness(finished(job(CONTENT, finish=on, **settings)).picture())[0] for on in (False, True)
+        roughness_sum(finished(job(CONTENT, finish=on, **settings)).picture())[0] for on in (False, True)
     )
     assert taken < 0.7 * left
 

@@ -12,13 +12,13 @@ import torch
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
-from tilestyle.canvas.storage import Folder, Memory, is_mapped
+from tilestyle.canvas.storage import MappedStore, MemoryStore, is_mapped
 from tilestyle.config.enums import NetworkName
-from tilestyle.losses.content import CachedContent
+from tilestyle.losses.content import CachedContentTarget
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.planning import resolve
-from tilestyle.planning.memory_model import Pictures, Work, footprint
-from tilestyle.planning.schedule import Pyramid, levels
+from tilestyle.planning.memory_model import InputSizes, MemoryInputs, estimate_memory
+from tilestyle.planning.schedule import Pyramid, plan_levels
 
 CONTENT, STYLE = waves(90, 151, 1), waves(70, 90, 2)
 CONFIG = RenderConfig(
@@ -32,16 +32,16 @@ def test_kept_features_lie_where_the_canvas_does(
 ) -> None:
     expected = render(CONTENT, STYLE, CONFIG).pixels
     kept: list[bool] = []
-    fill = CachedContent._fill
+    fill = CachedContentTarget._compute_tile
 
-    def filled(content: CachedContent, tile: Any) -> None:
+    def filled(content: CachedContentTarget, tile: Any) -> None:
         fill(content, tile)
-        kept.extend(is_mapped(plane) for plane in content._kept.values())
+        kept.extend(is_mapped(plane) for plane in content._features.values())
 
-    monkeypatch.setattr(CachedContent, "_fill", filled)
-    monkeypatch.setattr(storage, "SMALL", 0)
-    monkeypatch.setattr(storage, "RESIDENT", 2**16)
-    monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: mapped)
+    monkeypatch.setattr(CachedContentTarget, "_compute_tile", filled)
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+    monkeypatch.setattr(storage, "MAX_RESIDENT_BYTES", 2**16)
+    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: mapped)
     found = render(CONTENT, STYLE, CONFIG, work=tmp_path / "work").pixels
     assert kept and set(kept) == {mapped}
     assert np.array_equal(found, expected)
@@ -53,10 +53,10 @@ def test_kept_features_lie_where_the_canvas_does(
 def test_room_for_features_of_any_size(
     height: int, width: int, mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tilestyle.losses.content import _room
+    from tilestyle.losses.content import _bfloat16_plane
 
-    monkeypatch.setattr(storage, "SMALL", 0)
-    room = _room(Folder(tmp_path) if mapped else Memory(), 7, height, width)
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+    room = _bfloat16_plane(MappedStore(tmp_path) if mapped else MemoryStore(), 7, height, width)
     assert (room.shape, room.dtype) == ((7, height, width), torch.bfloat16)
     assert is_mapped(room) == mapped
     assert not room.any()
@@ -69,12 +69,14 @@ def test_room_for_features_of_any_size(
 def test_keeping_features_costs_disk_and_no_memory(network: NetworkName, size: int) -> None:
     """By the arithmetic, and by what has room in memory: small planes, all channels of a layer together."""
     seen = random_vgg(network, width_divisor=8)
-    steps = levels(size, size, RenderConfig(), Pyramid(128, 512, 16))
+    steps = plan_levels(size, size, RenderConfig(), Pyramid(128, 512, 16))
     needs = []
     for kept in (False, True):
-        task = Work(seen, seen.style_layers, seen.content_layers, blended=False, mapped=True, kept=kept)
-        needs.append(footprint(task, steps, 512, Pictures(((300, 400),), (size, size)), size))
+        task = MemoryInputs(
+            seen, seen.style_layers, seen.content_layers, overlapping=False, mapped=True, content_cached=kept
+        )
+        needs.append(estimate_memory(task, steps, 512, InputSizes(((300, 400),), (size, size)), size))
     without, beside = needs
     numbers = sum(seen.layers[layer].channels / seen.layers[layer].stride ** 2 for layer in seen.content_layers)
-    assert beside.held - without.held <= 2 * numbers * storage.SMALL
+    assert beside.resident - without.resident <= 2 * numbers * storage.MIN_MAPPED_PIXELS
     assert beside.disk - without.disk == pytest.approx(2 * numbers * steps[-1].extent.area, rel=0.01)

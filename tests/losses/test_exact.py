@@ -8,11 +8,11 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, Style
-from tilestyle.canvas.canvas import Canvas, reduced
-from tilestyle.config.enums import NetworkName, Normalise, Optimiser, Precision, StyleLoss, TvForm
-from tilestyle.geometry.boxes import Box, extent
-from tilestyle.geometry.sampling import overlapping
-from tilestyle.losses.exact import Exact
+from tilestyle.canvas.canvas import Canvas, pyramid_reduce
+from tilestyle.config.enums import NetworkName, Normalise, Optimizer, Precision, StyleLoss, TvForm
+from tilestyle.geometry.boxes import Box, canvas_extent
+from tilestyle.geometry.sampling import halo_tiles
+from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.planes import content_plane
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
@@ -20,7 +20,7 @@ from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
-from tilestyle.reference.untiled_losses import content_loss, style_loss, whole_moments
+from tilestyle.reference.untiled_losses import canvas_moments, content_loss, style_loss
 from tilestyle.stats.moments import Moments
 
 CONTENT = waves(100, 150)
@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
     "coarsest": 150,
     "margin": 9,
     "patch": 96,
-    "optimiser": Optimiser.LBFGS,
+    "optimizer": Optimizer.LBFGS,
     "content_weight": 0.2,
     "tv_weight": 3.0,
 }
@@ -54,13 +54,13 @@ def canvas_of(task: Job) -> tuple[Canvas, Level]:
 
 
 def check(task: Job, canvas: Canvas, level: Level, untiled: dict[str, Tensor], pixels: Tensor) -> None:
-    terms, found = Exact(task, level)(canvas)
+    terms, found = ExactObjective(task, level)(canvas)
     loss = 1.0 * untiled["style"] + 0.2 * untiled["content"] + 3.0 * untiled["tv"]
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
     for name, value in untiled.items():
         assert getattr(terms, name) == pytest.approx(value.item(), rel=2e-5)
         assert value.item() > 0
-    assert Exact(task, level).loss(terms) == pytest.approx(loss.item() * level.extent.area, rel=2e-5)
+    assert ExactObjective(task, level).loss(terms) == pytest.approx(loss.item() * level.extent.area, rel=2e-5)
     torch.testing.assert_close(found.double(), expected.double(), rtol=2e-3, atol=2e-4 * float(expected.std()))
     assert (found - expected).norm() < 1e-4 * expected.norm()
 
@@ -78,11 +78,11 @@ def test_so_it_is_of_the_default_network() -> None:
 def check_tiles(**settings: Any) -> None:
     task = job(CONTENT, tv_form=TvForm.NINE_POINT, **SMALL, **settings)
     canvas, level = canvas_of(task)
-    unit = max(task.network.layers[name].stride for name in task.weights.names)
-    assert len(overlapping(level.extent, task.side, unit, task.halo)) >= 6
+    unit = max(task.network.layers[name].stride for name in task.weights.layer_names)
+    assert len(halo_tiles(level.extent, task.patch_side, unit, task.halo)) >= 6
     pixels = canvas.pixels.clone().requires_grad_()
     untiled = {
-        "style": style_loss(task, whole_moments(task, pixels), style_moments(task, level)[0]),
+        "style": style_loss(task, canvas_moments(task, pixels), style_moments(task, level)[0]),
         "content": content_loss(task, pixels, content_plane(task, level)),
         "tv": total_variation(pixels, TvForm.NINE_POINT),
     }
@@ -92,7 +92,7 @@ def check_tiles(**settings: Any) -> None:
 def test_coarse_octaves_are_part_of_it() -> None:
     task = job(CONTENT, **{**SMALL, "patch": 128}, **FAR)
     canvas, level = canvas_of(task)
-    octaves = task.octaves(level)
+    octaves = task.scale_groups(level)
     assert set(octaves) == {1, 4}
     pixels, content = canvas.pixels.clone().requires_grad_(), content_plane(task, level)
     assert content is not None
@@ -100,7 +100,7 @@ def test_coarse_octaves_are_part_of_it() -> None:
     moments, errors = {}, torch.zeros(())
     for factor, names in octaves.items():
         seen, wanted = (
-            task.network.features(reduced(plane, whole, factor)[None], names.values())
+            task.network.features(pyramid_reduce(plane, whole, factor)[None], names.values())
             for plane in (pixels, content)
         )
         for layer, name in names.items():
@@ -119,8 +119,8 @@ def test_coarse_octaves_are_part_of_it() -> None:
 
 
 def test_tiles_own_every_pixel_once_and_their_halos_end_at_the_edges() -> None:
-    canvas = extent(150, 230, 8, 16)
-    patches = overlapping(canvas, 96, 16, 16)
+    canvas = canvas_extent(150, 230, 8, 16)
+    patches = halo_tiles(canvas, 96, 16, 16)
     owned = torch.zeros(canvas.height, canvas.width)
     for patch in patches:
         box, seen = patch.owned, patch.read
@@ -129,7 +129,7 @@ def test_tiles_own_every_pixel_once_and_their_halos_end_at_the_edges() -> None:
         assert seen.top == max(box.top - 16, 0)
         assert seen.left + seen.width == min(box.left + box.width + 16, canvas.width)
     assert bool((owned == 1).all())
-    whole = overlapping(canvas, 512, 16, 16)
+    whole = halo_tiles(canvas, 512, 16, 16)
     assert [patch.read for patch in whole] == [Box(0, 0, canvas.height, canvas.width)]
 
 
@@ -147,13 +147,13 @@ def test_what_is_of_no_region_has_no_gradient() -> None:
     style = Style(waves(70, 90, 1), "#ff0000")
     mask = torch.zeros(3, 60, 80)
     mask[0, :, :40] = 1
-    settings = {**NEAR, "optimiser": Optimiser.LBFGS, "patch": 96, "size": 120, "coarsest": 120}
+    settings = {**NEAR, "optimizer": Optimizer.LBFGS, "patch": 96, "size": 120, "coarsest": 120}
     config = RenderConfig(precision=Precision.FP32, sweeps=1, mask=mask, **settings)
     task = prepare(style, config, CONTENT)
     level = task.levels[0]
     canvas = Canvas(level.extent, initial_pixels(task, level))
     canvas.pixels.add_(0.05 * torch.rand_like(canvas.pixels))
-    _, gradient = Exact(task, level)(canvas)
+    _, gradient = ExactObjective(task, level)(canvas)
     box = level.extent.picture
     found = gradient[:, box.top : box.top + box.height, box.left : box.left + box.width].abs().sum(0)
     assert found[:, :50].min() > 0

@@ -11,23 +11,23 @@ from PIL import Image
 from tests.conftest import FEW, waves
 from tests.support.cli import called
 from tilestyle import RenderConfig, Style, render, texture
-from tilestyle.canvas.canvas import Canvas, framed, places
-from tilestyle.config.enums import Optimiser, Precision, StyleLoss
+from tilestyle.canvas.canvas import Canvas, pixel_indices, with_margin
+from tilestyle.config.enums import Optimizer, Precision, StyleLoss
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import covering
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import grid_patches
 from tilestyle.losses.objective import Objective
 from tilestyle.losses.planes import region_weights
-from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.optim import initial, loop
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.state import Standing
+from tilestyle.optim.state import RenderState
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning.job import Goal, Job
-from tilestyle.planning.masks import palette
-from tilestyle.reference.autograd_distances import gram, statistics, wasserstein
+from tilestyle.planning.job import Job, LevelTargets
+from tilestyle.planning.masks import flat_colors
+from tilestyle.reference.autograd_distances import gram_distance, statistics_distance, wasserstein_distance
 from tilestyle.stats.moments import Moments, MomentSum
 
 CONTENT, ONE, OTHER = waves(96, 128), waves(70, 90, 1), waves(64, 50, 2)
@@ -36,15 +36,15 @@ RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
 
 
 def painted(*colours: tuple[int, int, int], height: int = 96, width: int = 128) -> Any:
-    """Upright stripes, one of each colour."""
+    """Upright stripes, one of each color."""
     stripes = np.array(colours, np.uint8)[np.arange(width) * len(colours) // width]
     return np.broadcast_to(stripes, (height, width, 3)).copy()
 
 
 def objective_of(task: Job) -> Objective:
     level = task.levels[-1]
-    goal = Goal(style_moments(task, level), None, region_weights(task, level))
-    return View(task, level, goal, Look(task.weights.names)).objective
+    goal = LevelTargets(style_moments(task, level), None, region_weights(task, level))
+    return ScaleObjective(task, level, goal, ScaleSpec(task.weights.layer_names)).objective
 
 
 def test_weighted_cells_are_cells_counted_as_often() -> None:
@@ -72,10 +72,10 @@ def test_a_canvas_of_regions_has_autograds_gradient(loss: StyleLoss) -> None:
     extent = level.extent
     plane = region_weights(task, level)
     assert plane is not None
-    pixels = framed(waves(96, 128, 5), extent).double().requires_grad_()
+    pixels = with_margin(waves(96, 128, 5), extent).double().requires_grad_()
     whole = Box(0, 0, extent.height, extent.width)
     objective = objective_of(task)
-    found = objective.gradient(pixels.detach(), Patch(whole, whole, 1), alone=True)
+    found = objective.gradient(pixels.detach(), Patch(whole, whole, 1), single_patch=True)
     features = network.features(pixels[None], task.weights.style_layers)
     total = torch.zeros((), dtype=torch.float64)
     for region, goals in enumerate(style_moments(task, level)):
@@ -84,15 +84,15 @@ def test_a_canvas_of_regions_has_autograds_gradient(loss: StyleLoss) -> None:
             share, flat = weights[0, region].flatten(), features[layer][0].flatten(1)
             mean, second = flat @ share / share.sum(), (flat * share) @ flat.mT / share.sum()
             ours, goal = Moments(1, mean, second), goals[layer].double()
-            value = wasserstein(ours, goal) if loss is StyleLoss.W2 else gram(ours, goal)
+            value = wasserstein_distance(ours, goal) if loss is StyleLoss.W2 else gram_distance(ours, goal)
             if loss is StyleLoss.STATISTICS:
-                value = value + task.config.statistics_weight * statistics(ours, goal)
+                value = value + task.config.statistics_weight * statistics_distance(ours, goal)
             total = total + weight * share.mean() * value
     (expected,) = torch.autograd.grad(total * extent.area, pixels)
     # Targets are float32, and the slope of a deviation is steep near none.
     atol = (1e-3 if loss is StyleLoss.STATISTICS else 2e-5) * float(expected.abs().max())
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=atol)
-    assert objective.turn().style == pytest.approx(total.item(), rel=1e-4)
+    assert objective.end_sweep().style == pytest.approx(total.item(), rel=1e-4)
 
 
 def test_a_mask_of_one_region_is_no_mask() -> None:
@@ -142,10 +142,10 @@ def test_what_has_no_style_stays_the_content_to_the_byte(tmp_path: Path) -> None
 def test_a_level_that_failed_to_begin_is_begun_again_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     task = prepare([Style(ONE, "#ff0000")], RenderConfig(mask=painted(RED, GREEN), size=96, **QUICK), CONTENT)
 
-    def run(standing: Standing) -> Canvas:
-        return loop.optimise(task, lambda level: None, lambda *sweep: None, lambda: False, standing)[0]
+    def run(standing: RenderState) -> Canvas:
+        return loop.optimize(task, lambda level: None, lambda *sweep: None, lambda: False, standing)[0]
 
-    whole, expose, calls, at = run(Standing()), initial.expose, [0], Standing()
+    whole, expose, calls, at = run(RenderState()), initial.restore_unstyled_pixels, [0], RenderState()
 
     def failing(*facts: Any) -> None:
         calls[0] += 1
@@ -153,7 +153,7 @@ def test_a_level_that_failed_to_begin_is_begun_again_to_the_same_bytes(monkeypat
             raise MemoryError
         expose(*facts)
 
-    monkeypatch.setattr(loop, "expose", failing)
+    monkeypatch.setattr(loop, "restore_unstyled_pixels", failing)
     with pytest.raises(MemoryError):
         run(at)
     assert at.level == 0
@@ -167,16 +167,16 @@ def test_regions_share_the_canvas_whatever_its_size() -> None:
     for level in task.levels:
         regions = region_weights(task, level)
         assert regions is not None
-        assert regions.partial
+        assert regions.has_unstyled
         picture = level.extent.picture
         middle = Box(
             picture.top, picture.left + picture.width // 3 + 8, picture.height, picture.width // 3 - 16
         )
-        assert float(regions.styled(middle).max()) == 0
-        under = places([picture, middle], level.extent, torch.device("cpu"))
-        each = [regions.styled(box).flatten(1) for box in (picture, middle)]
-        assert torch.equal(regions.styled_at(under), torch.cat(each, 1))
-        assert sum(regions.shares) == pytest.approx(2 / 3, abs=0.1)
+        assert float(regions.coverage(middle).max()) == 0
+        under = pixel_indices([picture, middle], level.extent, torch.device("cpu"))
+        each = [regions.coverage(box).flatten(1) for box in (picture, middle)]
+        assert torch.equal(regions.coverage_at(under), torch.cat(each, 1))
+        assert sum(regions.area_shares) == pytest.approx(2 / 3, abs=0.1)
 
 
 def test_patches_of_a_sweep_count_every_region_whole() -> None:
@@ -185,14 +185,14 @@ def test_patches_of_a_sweep_count_every_region_whole() -> None:
     level = task.levels[-1]
     objective, regions = objective_of(task), region_weights(task, level)
     assert regions is not None
-    canvas = Canvas(level.extent, framed(waves(160, 160, 5), level.extent))
-    for patch in covering(level.extent, 64, task.unit, Draw(0, 0, 3)):
+    canvas = Canvas(level.extent, with_margin(waves(160, 160, 5), level.extent))
+    for patch in grid_patches(level.extent, 64, task.unit, SweepRng(0, 0, 3)):
         objective.gradient(canvas.read(patch.read), patch)
     counts = [
         float(objective.state_dict()[f"style {region} sums first_1 count"]) * 4 / level.extent.area
         for region in (0, 1)
     ]
-    assert counts == pytest.approx(regions.shares, rel=1e-5)
+    assert counts == pytest.approx(regions.area_shares, rel=1e-5)
 
 
 def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
@@ -202,11 +202,11 @@ def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
     objective = objective_of(task)
     level = task.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(task, level))
-    patches = covering(level.extent, 64, task.unit, Draw(0, 0, 3))
+    patches = grid_patches(level.extent, 64, task.unit, SweepRng(0, 0, 3))
     for _ in range(2):  # the second time, cotangents have come some way
         for patch in patches:
             objective.gradient(canvas.read(patch.read), patch)
-        objective.turn(lead=1.0)
+        objective.end_sweep(extrapolation=1.0)
         canvas.pixels.mul_(0.8)
     objective.gradient(canvas.read(patches[0].read), patches[0])
     other = objective_of(task)
@@ -217,23 +217,23 @@ def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
 
 def test_masks_are_read_whatever_they_were_packed_with(tmp_path: Path) -> None:
     Image.fromarray(painted(RED, (128, 128, 128), BLUE)).resize((500, 300)).save(tmp_path / "m.jpg", quality=80)
-    assert len(palette(tmp_path / "m.jpg")) == 3
-    with pytest.raises(PictureError, match="flat colours"):
-        palette(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    assert len(flat_colors(tmp_path / "m.jpg")) == 3
+    with pytest.raises(PictureError, match="flat colors"):
+        flat_colors(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
     ("styles", "settings", "message"),
     [
         ([Style(ONE, "#ff0000")], {}, "the canvas has none"),
-        ([Style(ONE, "#00ff00")], {"mask": painted(RED, BLUE)}, "#00ff00, the mask has #0000ff, #ff0000"),
+        ([Style(ONE, "#00ff00")], {"mask": painted(RED, BLUE)}, "#00ff00, but the mask has #0000ff, #ff0000"),
         (
             [Style(ONE, "#ff0000")],
             {"mask": painted(RED, BLUE), "size": 64},
-            "no style is for the mask's #0000ff",
+            "no style is assigned to the mask's color #0000ff",
         ),
-        ([ONE], {"blend_map": painted(RED)}, "from one style to another"),
-        ([ONE, OTHER], {"blend_map": painted(RED), "mask": painted(RED)}, "blend map alone"),
+        ([ONE], {"blend_map": painted(RED)}, "at least two styles"),
+        ([ONE, OTHER], {"blend_map": painted(RED), "mask": painted(RED)}, "blend map cannot be combined"),
         ([ONE, OTHER], {"blend_map": painted(RED), "locality": 0.5}, "locality"),
     ],
 )
@@ -244,7 +244,7 @@ def test_what_does_not_go_together_is_refused(styles: Any, settings: dict[str, A
 
 def test_what_has_no_style_stays_the_content_with_exact_gradients() -> None:
     config = RenderConfig(
-        mask=painted(RED, GREEN), optimiser=Optimiser.LBFGS, **{**QUICK, "patch": None, "sweeps": 2}
+        mask=painted(RED, GREEN), optimizer=Optimizer.LBFGS, **{**QUICK, "patch": None, "sweeps": 2}
     )
     found = render(CONTENT, Style(ONE, "#ff0000"), config).pixels
     content = CONTENT.permute(1, 2, 0).numpy()

@@ -10,20 +10,20 @@ from torch import Tensor
 
 from tests.conftest import waves
 from tilestyle import RenderConfig, render, texture
-from tilestyle.canvas.canvas import Canvas, framed
-from tilestyle.config.enums import NetworkName, Optimiser, Precision, StyleLoss
+from tilestyle.canvas.canvas import Canvas, with_margin
+from tilestyle.config.enums import NetworkName, Optimizer, Precision, StyleLoss
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import covering
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import grid_patches
 from tilestyle.losses.objective import Objective
-from tilestyle.losses.scale_objective import Look, View
+from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_moments, style_windows
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning.job import Goal, Job
-from tilestyle.reference.autograd_distances import gram, wasserstein
-from tilestyle.stats.moments import Moments, combined
+from tilestyle.planning.job import Job, LevelTargets
+from tilestyle.reference.autograd_distances import gram_distance, wasserstein_distance
+from tilestyle.stats.moments import Moments, mix_moments
 
 QUICK: dict[str, Any] = {
     "network": NetworkName.WAVELET,
@@ -47,12 +47,14 @@ def local_job(style: Any, content: Tensor | None = None, **settings: Any) -> Job
 
 def objective_of(task: Job) -> Objective:
     level = task.levels[-1]
-    return View(task, level, Goal(style_moments(task, level), None), Look(task.weights.names)).objective
+    return ScaleObjective(
+        task, level, LevelTargets(style_moments(task, level), None), ScaleSpec(task.weights.layer_names)
+    ).objective
 
 
 def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
     level = task.levels[-1]
-    return covering(level.extent, task.side_at(level), task.unit, Draw(0, 0, sweep))
+    return grid_patches(level.extent, task.patch_side_at(level), task.unit, SweepRng(0, 0, sweep))
 
 
 def test_everything_stays_where_it_is_in_the_style() -> None:
@@ -78,7 +80,7 @@ def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> 
     level = task.levels[-1]
     windows, objective = style_windows(task, level), objective_of(task)
     (goal,) = style_moments(task, level)
-    pixels = framed(waves(96, 128, 5), level.extent).double().requires_grad_()
+    pixels = with_margin(waves(96, 128, 5), level.extent).double().requires_grad_()
     canvas = Canvas(level.extent, pixels.detach())
     canvas.pixels = pixels.detach()  # as float64
     patches = patches_of(task)
@@ -89,14 +91,14 @@ def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> 
         features = task.network.features(seen[None], LAYERS)
         flat = {layer: cells[0].flatten(1) for layer, cells in features.items()}
         parts.append({k: Moments(f.shape[1], f.mean(1), f @ f.mT / f.shape[1]) for k, f in flat.items()})
-    distance = wasserstein if loss is StyleLoss.W2 else gram
+    distance = wasserstein_distance if loss is StyleLoss.W2 else gram_distance
     total = torch.zeros((), dtype=torch.float64)
     for layer, weight in task.weights.style_layers.items():
-        whole = combined([part[layer] for part in parts], [float(patch.owned.area) for patch in patches])
+        whole = mix_moments([part[layer] for part in parts], [float(patch.owned.area) for patch in patches])
         aim = goal[layer].double()
         for patch, part in zip(patches, parts, strict=True):
-            wanted = combined([aim, windows.moments(patch)[layer].double()], [1 - share, share])
-            found = combined([whole, part[layer]], [1 - share, share])
+            wanted = mix_moments([aim, windows.moments(patch)[layer].double()], [1 - share, share])
+            found = mix_moments([whole, part[layer]], [1 - share, share])
             energies = [
                 m.second.square().sum() if loss is StyleLoss.GRAM else m.second.trace() for m in (wanted, aim)
             ]
@@ -106,7 +108,7 @@ def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> 
     for _ in range(2):  # the second time, the first has seen the canvas as it is
         for patch in patches:
             objective.gradient(canvas.read(patch.read), patch)
-        terms = objective.turn()
+        terms = objective.end_sweep()
     for patch in patches:
         found_there = objective.gradient(canvas.read(patch.read), patch).double()
         there = rolled(expected, patch.read)
@@ -127,16 +129,16 @@ def test_a_window_is_the_proportional_part_of_the_style() -> None:
     (exhibit,) = windows.styles[0][1]
     unit = exhibit.unit
     part = Box(96, 192, 96, 192)
-    window, halo = windows._window(part, exhibit)
+    window, halo = windows._style_window(part, exhibit)
     assert halo == 0
     assert abs(window.top - 96) <= unit
     assert abs(window.left - 192) <= unit
     assert (window.height, window.width) == (96, 192)
     for corner in (Box(0, 0, 96, 96), Box(204, 504, 96, 96)):
-        window, _ = windows._window(corner, exhibit)
+        window, _ = windows._style_window(corner, exhibit)
         assert window.top >= 0
-        assert window.top + window.height <= exhibit.rows
-        assert window.left + window.width <= exhibit.columns
+        assert window.top + window.height <= exhibit.padded_height
+        assert window.left + window.width <= exhibit.padded_width
 
 
 def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
@@ -144,7 +146,7 @@ def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
     level = task.levels[-1]
     windows = style_windows(task, level)
     (exhibit,) = windows.styles[0][1]
-    window, halo = windows._window(Box(400, 800, 384, 384), exhibit)
+    window, halo = windows._style_window(Box(400, 800, 384, 384), exhibit)
     assert (window.height, window.width) == (96, 96)
     assert abs(window.top + 48 - (400 + 192) / 4) <= 1
     assert halo == 64
@@ -155,7 +157,7 @@ def test_a_patch_round_the_torus_has_a_window_on_either_side() -> None:
     level = task.levels[-1]
     extent, windows = level.extent, style_windows(task, level)
     across = Box(40, extent.width - 80, 64, 160)
-    parts = windows._parts(across)
+    parts = windows._picture_parts(across)
     assert {part.left > 0 for part in parts} == {True, False}
     mean = windows.moments(Patch(across, across, 1))["colour_1"].mean
     ends = [
@@ -170,9 +172,9 @@ def test_patches_are_no_larger_than_the_share() -> None:
     task = local_job(halves(300, 600), size=(300, 600), patch=512)
     for level in task.levels:
         longest = max(level.extent.picture.height, level.extent.picture.width)
-        assert task.side_at(level) <= max(0.3 * longest + task.unit / 2, 4 * task.unit)
-        assert task.octaves(level) == {1: task.weights.names}
-    assert task.side_at(task.levels[-1]) == 192
+        assert task.patch_side_at(level) <= max(0.3 * longest + task.unit / 2, 4 * task.unit)
+        assert task.scale_groups(level) == {1: task.weights.layer_names}
+    assert task.patch_side_at(task.levels[-1]) == 192
 
 
 @pytest.mark.parametrize("settings", [{}, {"locality": 0.5}, {"sampler": "windows", "scale_odds": (0.7, 0.3)}])
@@ -184,7 +186,7 @@ def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> No
     for _ in range(2):  # the second time, cotangents have come some way
         for patch in patches:
             objective.gradient(canvas.read(patch.read), patch)
-        objective.turn(lead=1.0)
+        objective.end_sweep(extrapolation=1.0)
         canvas.pixels.mul_(0.8)
     objective.gradient(canvas.read(patches[0].read), patches[0])
     other = objective_of(task)
@@ -194,7 +196,7 @@ def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> No
     for each in (objective, other):
         for patch in patches[2:]:
             each.gradient(canvas.read(patch.read), patch)
-    assert objective.turn() == other.turn()
+    assert objective.end_sweep() == other.end_sweep()
 
 
 def test_locality_goes_with_content_and_is_a_number_from_0_to_1() -> None:
@@ -209,5 +211,5 @@ def test_locality_goes_with_content_and_is_a_number_from_0_to_1() -> None:
         RenderConfig(locality=1.5)
     with pytest.raises(SettingError, match="locality-window cannot be"):
         RenderConfig(locality_window=0)
-    with pytest.raises(SettingError, match="exact gradients, which --locality rules out"):
-        RenderConfig(locality=0.5, optimiser=Optimiser.LBFGS)
+    with pytest.raises(SettingError, match="exact gradients and does not support --locality"):
+        RenderConfig(locality=0.5, optimizer=Optimizer.LBFGS)

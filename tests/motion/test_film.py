@@ -17,9 +17,9 @@ from tilestyle.errors import OutputError, SettingError
 from tilestyle.files import ownership
 from tilestyle.images import Picture
 from tilestyle.motion import film
-from tilestyle.motion.clip import footage
-from tilestyle.motion.film import Encoded, Frame, check_film, filming, frame_of
-from tilestyle.motion.film_parts import filming_on
+from tilestyle.motion.clip import open_clip
+from tilestyle.motion.film import Frame, VideoWriter, check_film, open_film, quantize_frame
+from tilestyle.motion.film_parts import open_resumable_film
 from tilestyle.motion.timelapse import Timelapse
 
 
@@ -36,13 +36,13 @@ class Kept:
 
 
 def pictures(count: int, height: int = 50, width: int = 70) -> list[Frame]:
-    """Frames that differ, with colour."""
+    """Frames that differ, with color."""
     mixed = [waves(height, width, 1) * (1 - t) + waves(height, width, 2) * t for t in np.linspace(0, 1, count)]
-    return [frame_of(pixels.permute(1, 2, 0).numpy()) for pixels in mixed]
+    return [quantize_frame(pixels.permute(1, 2, 0).numpy()) for pixels in mixed]
 
 
 def decoded(path: Path) -> list[Frame]:
-    return [frame_of(frame) for frame in footage(path).frames()]
+    return [quantize_frame(frame) for frame in open_clip(path).frames()]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def decoded(path: Path) -> list[Frame]:
 )
 def test_a_film_has_the_frames_and_their_colours(tmp_path: Path, name: str, codec: Codec | None) -> None:
     frames = pictures(12, 96, 128)
-    with filming(tmp_path / name, FilmConfig(fps=12.5, codec=codec)) as writer:
+    with open_film(tmp_path / name, FilmConfig(fps=12.5, codec=codec)) as writer:
         for frame in frames:
             writer.add(frame)
         assert not (tmp_path / name).exists()
@@ -66,7 +66,7 @@ def test_a_film_has_the_frames_and_their_colours(tmp_path: Path, name: str, code
 def test_frames_in_a_folder_are_exact_and_gone_on_with(tmp_path: Path) -> None:
     frames = pictures(4)
     for part in (frames[:2], frames[2:]):
-        with filming(tmp_path / "film", FilmConfig()) as writer:
+        with open_film(tmp_path / "film", FilmConfig()) as writer:
             for frame in part:
                 writer.add(frame)
     files = sorted((tmp_path / "film").iterdir())
@@ -82,17 +82,17 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
 ) -> None:
     frames, config, path = pictures(40, 96, 128), FilmConfig(fps=30000 / 1001, codec=codec), tmp_path / name
     (tmp_path / "work").mkdir()
-    ownership.mark(tmp_path / "work", "film-000007.mkv")
+    ownership.mark_folder(tmp_path / "work", "film-000007.mkv")
     (tmp_path / "work" / "film-000007.mkv").write_bytes(b"of another render")
     (tmp_path / "work" / "film-holiday.mkv").write_bytes(b"of a person")
     (tmp_path / "work" / "film-000001.mkv").write_bytes(b"of a person")
-    with filming_on(path, config, tmp_path / "work", anew=True) as writer:
+    with open_resumable_film(path, config, tmp_path / "work", restart=True) as writer:
         for frame in frames[:15]:
             writer.add(frame)
     assert len(decoded(path)) == 15
     with (
         pytest.raises(ZeroDivisionError),
-        filming_on(path, config, tmp_path / "work", anew=False) as writer,
+        open_resumable_film(path, config, tmp_path / "work", restart=False) as writer,
     ):
         for frame in frames[15:30]:
             writer.add(frame)
@@ -100,7 +100,7 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
     ownership.claim(tmp_path / "work" / "film-000004.mkv")
     (tmp_path / "work" / "film-000004.mkv").write_bytes(b"")  # killed before anything was written
     for rest in (frames[30:], []):
-        with filming_on(path, config, tmp_path / "work", anew=False) as writer:
+        with open_resumable_film(path, config, tmp_path / "work", restart=False) as writer:
             for frame in rest:
                 writer.add(frame)
     found = decoded(path)
@@ -110,7 +110,7 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
     assert not (tmp_path / "work" / "film-000007.mkv").exists()
     for frame, shown in zip(frames, found, strict=True):
         assert np.abs(frame.astype(float) - shown).mean() < 9
-    with film.pyav().open(str(path)) as container:
+    with film.import_pyav().open(str(path)) as container:
         times = [float(shown.pts * shown.time_base) for shown in container.decode(video=0)]
     np.testing.assert_allclose(np.diff(times), 1001 / 30000, atol=2e-3)
 
@@ -118,10 +118,10 @@ def test_parts_of_killed_and_stopped_runs_become_one_film(
 def test_a_film_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"before")
-    with pytest.raises(ZeroDivisionError), filming(path, FilmConfig()) as writer:
+    with pytest.raises(ZeroDivisionError), open_film(path, FilmConfig()) as writer:
         writer.add(pictures(1)[0])
         raise ZeroDivisionError
-    with pytest.raises(OutputError, match="no frames"), filming(path, FilmConfig()):
+    with pytest.raises(OutputError, match="no frames"), open_film(path, FilmConfig()):
         pass
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
@@ -129,8 +129,8 @@ def test_a_film_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_what_cannot_be_filmed_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, codec, message in (
-        ("a.avi", None, "no ending of a film"),
-        ("a.png", None, "no name for many pictures"),
+        ("a.avi", None, "does not have the suffix of a film"),
+        ("a.png", None, "does not number the frames"),
         ("nowhere/a.mp4", None, "there is no folder"),
         ("a.webm", Codec.H264, "cannot hold h264"),
     ):
@@ -149,7 +149,7 @@ def test_frames_are_evenly_spaced_in_change_and_of_one_size() -> None:
     timelapse = Timelapse(kept, FilmConfig(step=0.02), 40, 60)
     for value in (0.1, 0.105, 0.11, 0.2, 0.5, 0.501):  # slow, then fast
         side = 20 if value < 0.2 else 40
-        timelapse.see(Picture(np.full((side, side * 3 // 2, 3), value, np.float32)))
+        timelapse.add_picture(Picture(np.full((side, side * 3 // 2, 3), value, np.float32)))
     means = [frame.mean() / 255 for frame in kept.frames]
     assert {frame.shape for frame in kept.frames} == {(40, 60, 3)}
     np.testing.assert_allclose(np.diff(means), 0.02, atol=0.005)
@@ -209,7 +209,7 @@ def test_render_films_itself(folder: Path) -> None:  # noqa: F811
 def test_a_full_disk_is_told_with_the_film_s_name(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     with pytest.raises(OutputError, match=f"cannot write the film {name} .No space left on device."):
-        encoded = Encoded(Path("/dev/full"), FilmConfig(), name)
+        encoded = VideoWriter(Path("/dev/full"), FilmConfig(), name)
         for _ in range(60):
             encoded.add(noise)
         encoded.finish()

@@ -15,14 +15,14 @@ from tests.cli.test_app import folder  # noqa: F401
 from tests.conftest import waves
 from tests.support.cli import called
 from tilestyle.config.enums import NetworkName, Precision
-from tilestyle.config.render import DRIFT, ZOOM, RenderConfig
+from tilestyle.config.render import DRIFT_DEFAULTS, ZOOM_DEFAULTS, RenderConfig
 from tilestyle.errors import SettingError, WorkError
-from tilestyle.motion.clip import footage
-from tilestyle.motion.drift import Watch, drift
-from tilestyle.motion.series import Series, discard, pixels_of
+from tilestyle.motion.clip import open_clip
+from tilestyle.motion.drift import SeriesCallbacks, drift
+from tilestyle.motion.series import Series, discard_series, read_pixels
 from tilestyle.motion.zoom import zoom
-from tilestyle.motion.zoom_path import Path as Way
-from tilestyle.motion.zoom_path import mixed, steps_between, zoomed
+from tilestyle.motion.zoom_path import ZoomPath as Way
+from tilestyle.motion.zoom_path import blend_textures, inbetween_frames, zoom_about
 
 SMALL: dict[str, Any] = {
     "size": 64,
@@ -37,26 +37,26 @@ SMALL: dict[str, Any] = {
 
 def drifted(folder: Path, name: str, config: RenderConfig, cycles: int = 2, **watch: Any) -> Series:  # noqa: F811
     styles = [folder / "style.png", folder / "content.png"]
-    return drift(folder / "content.png", styles, folder / name, config, cycles, Watch(**watch))
+    return drift(folder / "content.png", styles, folder / name, config, cycles, SeriesCallbacks(**watch))
 
 
 def kept(done: Series) -> list[bytes]:
-    return [pixels_of(file).numpy().tobytes() for file in done.files]
+    return [read_pixels(file).numpy().tobytes() for file in done.picture_paths]
 
 
 def test_a_drift_goes_on_to_the_same_pictures(folder: Path) -> None:  # noqa: F811
-    config = replace(DRIFT, **SMALL)
+    config = replace(DRIFT_DEFAULTS, **SMALL)
     expected = drifted(folder, "a", config)
     assert [row["style"] for row in expected.rows] == ["style.png", "content.png"] * 2
     asked = iter(range(1000))
     assert drifted(folder, "b", config, stop=lambda: next(asked) >= 6).count == 1
     (folder / "b" / "0002.png").write_bytes(b"what a killed process may leave")
     told: list[int] = []
-    done = drifted(folder, "b", config, tell=lambda series: told.append(series.count))
+    done = drifted(folder, "b", config, on_step=lambda series: told.append(series.count))
     assert told == [2, 3, 4]
     assert kept(done) == kept(expected)
     assert done.rows == expected.rows == json.loads((folder / "b" / "statistics.json").read_text())
-    pictures = [pixels_of(file) for file in done.files]
+    pictures = [read_pixels(file) for file in done.picture_paths]
     changes = [(b - a).abs().mean() for a, b in pairwise(pictures)]
     assert min(changes) > 0.02  # every style has its say
     assert done.rows[0]["mean"] == pytest.approx(pictures[0].mean((1, 2)).tolist(), abs=1e-3)
@@ -68,16 +68,21 @@ def test_a_drift_goes_on_to_the_same_pictures(folder: Path) -> None:  # noqa: F8
 
 
 def test_a_zoom_goes_in_and_on_to_the_same_pictures(folder: Path) -> None:  # noqa: F811
-    config, style = replace(ZOOM, **SMALL), folder / "style.png"
+    config, style = replace(ZOOM_DEFAULTS, **SMALL), folder / "style.png"
     config = replace(config, content_layers={})
     start = folder / "content.png"
     expected = zoom(style, folder / "a", config, Way(4, 1.1), start)
     asked = iter(range(1000))
-    assert zoom(style, folder / "b", config, Way(4, 1.1), start, Watch(stop=lambda: next(asked) >= 7)).count < 4
+    assert (
+        zoom(
+            style, folder / "b", config, Way(4, 1.1), start, SeriesCallbacks(stop=lambda: next(asked) >= 7)
+        ).count
+        < 4
+    )
     done = zoom(style, folder / "b", config, Way(4, 1.1), start)
     assert kept(done) == kept(expected)
-    first, second = (pixels_of(file) for file in done.files[:2])
-    inwards = zoomed(first, 1.1, Way(4, 1.1).centre(1, first))
+    first, second = (read_pixels(file) for file in done.picture_paths[:2])
+    inwards = zoom_about(first, 1.1, Way(4, 1.1).center(1, first))
     assert (second - inwards).abs().mean() < 0.7 * (second - first).abs().mean()
     assert (second - inwards).abs().mean() > 0.005  # the style has put something in
     with pytest.raises(WorkError, match="factor"):
@@ -85,12 +90,12 @@ def test_a_zoom_goes_in_and_on_to_the_same_pictures(folder: Path) -> None:  # no
 
 
 def test_a_loop_ends_where_it_begins(folder: Path) -> None:  # noqa: F811
-    config, style = replace(ZOOM, **SMALL), folder / "style.png"
+    config, style = replace(ZOOM_DEFAULTS, **SMALL), folder / "style.png"
     config = replace(config, content_layers={}, learning_rate=0.005)
     way = Way(9, 1.2, loop=True)
-    assert way.turn == 3
+    assert way.loop_overlap == 3
     done = zoom(style, folder / "a", config, way, folder / "content.png")
-    last, same, other = (pixels_of(done.file(number)) for number in (9, 3, 7))
+    last, same, other = (read_pixels(done.picture_path(number)) for number in (9, 3, 7))
     assert (last - same).abs().mean() < 0.3 * (other - same).abs().mean()
     frames = list(way.frames(done, 1))
     assert len(frames) == 12  # six pictures, and one before each
@@ -100,16 +105,16 @@ def test_a_loop_ends_where_it_begins(folder: Path) -> None:  # noqa: F811
 
 def test_zooming_keeps_what_it_should() -> None:
     picture = waves(60, 80)
-    torch.testing.assert_close(zoomed(picture, 1.0), picture, atol=1e-5, rtol=0)
-    back = zoomed(zoomed(picture, 1.25, (0.2, -0.1)), 0.8, (0.2, -0.1))
+    torch.testing.assert_close(zoom_about(picture, 1.0), picture, atol=1e-5, rtol=0)
+    back = zoom_about(zoom_about(picture, 1.25, (0.2, -0.1)), 0.8, (0.2, -0.1))
     assert (back - picture)[:, 15:45, 20:60].abs().mean() < 0.01
     one, other = (0.5 + 0.1 * torch.randn(3, 60, 80) for _ in range(2))
-    half = mixed(one, other, 0.5)
+    half = blend_textures(one, other, 0.5)
     assert half.std() == pytest.approx(float(one.std()), rel=0.05)
-    assert (mixed(one, other, 1.0) - other).abs().max() < 1e-6
-    after = zoomed(picture, 1.1, (0.1, 0.0))
-    (way,) = steps_between(picture, after, 1.1, 1, (0.1, 0.0))
-    assert (way - zoomed(picture, 1.1**0.5, (0.1, 0.0))).abs().mean() < 0.01
+    assert (blend_textures(one, other, 1.0) - other).abs().max() < 1e-6
+    after = zoom_about(picture, 1.1, (0.1, 0.0))
+    (way,) = inbetween_frames(picture, after, 1.1, 1, (0.1, 0.0))
+    assert (way - zoom_about(picture, 1.1**0.5, (0.1, 0.0))).abs().mean() < 0.01
 
 
 @pytest.mark.parametrize("way", [(0, 1.1), (5, 1.0), (5, 3.0)])
@@ -125,7 +130,7 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
     done = called(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
     assert done.returncode == 0, done.stderr
     assert "step 2/2 style.png style" in done.stderr
-    assert len(list(footage(folder / "d.mp4").frames())) == 5
+    assert len(list(open_clip(folder / "d.mp4").frames())) == 5
     words = ["--size", "64x48", "--sweeps", "2", "-o", "z", "-q", "--steps", "2"]
     done = called(folder, "zoom", "style.png", *words, "--film", "frames")
     assert done.returncode == 0, done.stderr
@@ -150,7 +155,7 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("damage", ["swap", "cut", "gone", "rows", "no rows", "json"])
 def test_a_damaged_series_is_refused(folder: Path, damage: str) -> None:  # noqa: F811
-    config = replace(DRIFT, **SMALL)
+    config = replace(DRIFT_DEFAULTS, **SMALL)
     drifted(folder, "a", config, cycles=1)
     where = folder / "a"
     if damage == "swap":
@@ -163,14 +168,14 @@ def test_a_damaged_series_is_refused(folder: Path, damage: str) -> None:  # noqa
         content = {"rows": '[{"step": 1}]', "no rows": "7", "json": "[" * 9999}[damage]
         (where / "statistics.json").write_text(content)
     before = {file.name: file.read_bytes() for file in where.iterdir()}
-    with pytest.raises(WorkError, match=r"begin anew in another folder") as caught:
+    with pytest.raises(WorkError, match=r"start again in another folder") as caught:
         drifted(folder, "a", config, cycles=2)
     assert "\n" not in str(caught.value)
     assert {file.name: file.read_bytes() for file in where.iterdir()} == before
 
 
 def test_only_the_pictures_of_a_series_are_discarded(folder: Path) -> None:  # noqa: F811
-    done = drifted(folder, "a", replace(DRIFT, **SMALL), cycles=1)
+    done = drifted(folder, "a", replace(DRIFT_DEFAULTS, **SMALL), cycles=1)
     (folder / "a" / "0099.png").write_bytes(b"mine")
-    discard(done)
+    discard_series(done)
     assert [file.name for file in (folder / "a").iterdir()] == ["0099.png"]

@@ -13,16 +13,16 @@ import pytest
 from tests.conftest import waves
 from tests.support.file_faults import BROKEN, FULL, Faults, Killed
 from tilestyle.errors import TilestyleError, WorkError
-from tilestyle.files.durable import temporary_beside
+from tilestyle.files.durable import temporary_path
 from tilestyle.images import Picture
-from tilestyle.motion.series import LOCK, MANIFEST, STATISTICS, series
+from tilestyle.motion.series import LOCK, MANIFEST, STATISTICS, open_series
 
 PICTURES = [Picture(waves(8, 8, seed).permute(1, 2, 0).contiguous().numpy()) for seed in (1, 2)]
 
 
 def made(folder: Path) -> None:
     """Two pictures, or as many of them as are missing."""
-    with series(folder, {"of": "waves"}) as found:
+    with open_series(folder, {"of": "waves"}) as found:
         for picture in PICTURES[found.count :]:
             found.add(picture, {})
 
@@ -73,8 +73,8 @@ def test_a_person_s_folder_is_refused_and_left_as_it_is(tmp_path: Path, name: st
 
 def test_what_others_have_in_the_folder_stays(tmp_path: Path) -> None:
     made(tmp_path)
-    ours = temporary_beside(tmp_path / "0003.png")
-    theirs = [tmp_path / "notes.txt", tmp_path / "x.part", temporary_beside(tmp_path / "notes.txt")]
+    ours = temporary_path(tmp_path / "0003.png")
+    theirs = [tmp_path / "notes.txt", tmp_path / "x.part", temporary_path(tmp_path / "notes.txt")]
     for file in [ours, *theirs]:
         file.write_bytes(b"something")
     made(tmp_path)

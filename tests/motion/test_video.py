@@ -15,14 +15,14 @@ from tilestyle.config.enums import FlowName, NetworkName, Precision
 from tilestyle.config.render import FilmConfig, RenderConfig, VideoConfig
 from tilestyle.errors import NetworkError, OutputError, PictureError
 from tilestyle.motion import raft
-from tilestyle.motion.clip import footage
-from tilestyle.motion.drift import Watch
-from tilestyle.motion.film import filming, frame_of
-from tilestyle.motion.film_sound import check_sound
-from tilestyle.motion.optical_flow import between, flow, moved, reliable
-from tilestyle.motion.series import pixels_of
-from tilestyle.motion.video import flicker, stylise
-from tilestyle.pictures import path_of
+from tilestyle.motion.clip import open_clip
+from tilestyle.motion.drift import SeriesCallbacks
+from tilestyle.motion.film import open_film, quantize_frame
+from tilestyle.motion.film_sound import check_audio
+from tilestyle.motion.optical_flow import estimate_flow, interpolate_frames, reliability_mask, warp
+from tilestyle.motion.series import read_pixels
+from tilestyle.motion.video import flicker, stylize_video
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline.api import render
 
 LAYERS = {"colour_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
@@ -40,7 +40,7 @@ SMALL = replace(CONFIG, style_layers={"colour_2": 1, "first_2": 1}, content_laye
 
 def clip(kind: str, count: int = 4) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
     """Frames [80, 104, 3], and the flow [80, 104, 2] from each of them to the one before."""
-    with Image.open(path_of("coffee")) as image:
+    with Image.open(picture_path("coffee")) as image:
         photograph = np.asarray(image.convert("RGB").resize((160, 107))).astype(np.float32) / 255
     backward = np.zeros((80, 104, 2), np.float32)
     frames = []
@@ -61,42 +61,44 @@ def clip(kind: str, count: int = 4) -> tuple[list[np.ndarray[Any, Any]], np.ndar
 def kept_in(folder: Path, frames: list[np.ndarray[Any, Any]]) -> Path:  # noqa: F811
     folder.mkdir()
     for number, frame in enumerate(frames):
-        Image.fromarray(frame_of(frame)).save(folder / f"{number:03}.png")
+        Image.fromarray(quantize_frame(frame)).save(folder / f"{number:03}.png")
     return folder
 
 
 @pytest.mark.parametrize("kind", ["pan", "object"])
 def test_flow_is_found_and_known_where_it_is_not(kind: str) -> None:
     frames, truth = clip(kind)
-    backward, forward = flow(frames[-1], frames[-2]), flow(frames[-2], frames[-1])
-    trust = reliable(forward, backward)
+    backward, forward = estimate_flow(frames[-1], frames[-2]), estimate_flow(frames[-2], frames[-1])
+    trust = reliability_mask(forward, backward)
     assert 0.5 < trust.mean() < 1
     off = np.abs(backward - truth).sum(2)[trust > 0]
     assert np.median(off) < 0.3
-    assert np.abs(moved(frames[-2], backward) - frames[-1])[trust > 0].mean() < 0.02
+    assert np.abs(warp(frames[-2], backward) - frames[-1])[trust > 0].mean() < 0.02
     if kind == "pan":
         assert trust[:, -2:].mean() < 0.2  # what comes in is new
     else:
         left = 10 + 4 * 3
         assert trust[32:58, left - 3 : left].mean() < 0.3  # what was behind the thing that moved
-    exact = reliable(-truth, truth)
+    exact = reliability_mask(-truth, truth)
     assert 0.8 < exact.mean() < 1
 
 
 @pytest.mark.parametrize("kind", ["pan", "object"])
 def test_frames_stay_together(kind: str, tmp_path: Path) -> None:
     frames, truth = clip(kind, 3)
-    source = footage(kept_in(tmp_path / "clip", frames))
-    done = stylise(source, path_of("swirls"), tmp_path / "out", CONFIG, VideoConfig(sweeps=8))
-    made = [pixels_of(file) for file in done.files]
+    source = open_clip(kept_in(tmp_path / "clip", frames))
+    done = stylize_video(source, picture_path("swirls"), tmp_path / "out", CONFIG, VideoConfig(sweeps=8))
+    made = [read_pixels(file) for file in done.picture_paths]
     apart = [
-        torch.from_numpy(render(frame, path_of("swirls"), replace(CONFIG, seed=number)).pixels).permute(2, 0, 1)
+        torch.from_numpy(render(frame, picture_path("swirls"), replace(CONFIG, seed=number)).pixels).permute(
+            2, 0, 1
+        )
         for number, frame in enumerate(frames[-2:])
     ]
-    trust = reliable(-truth, truth)
+    trust = reliability_mask(-truth, truth)
 
     def between_frames(one: torch.Tensor, other: torch.Tensor) -> float:
-        along = moved(np.ascontiguousarray(one.permute(1, 2, 0).numpy()), truth)
+        along = warp(np.ascontiguousarray(one.permute(1, 2, 0).numpy()), truth)
         return flicker(torch.from_numpy(along).permute(2, 0, 1), other, trust)
 
     together, alone = between_frames(made[-2], made[-1]), between_frames(apart[0], apart[1])
@@ -108,15 +110,15 @@ def test_frames_stay_together(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_video_goes_on_to_the_same_pictures(tmp_path: Path) -> None:
-    source = footage(kept_in(tmp_path / "clip", clip("pan")[0]))
+    source = open_clip(kept_in(tmp_path / "clip", clip("pan")[0]))
     video = VideoConfig(sweeps=2)
-    expected = stylise(source, path_of("swirls"), tmp_path / "a", SMALL, video)
+    expected = stylize_video(source, picture_path("swirls"), tmp_path / "a", SMALL, video)
     asked = iter(range(1000))
-    watch = Watch(stop=lambda: next(asked) >= 9)
-    assert 0 < stylise(source, path_of("swirls"), tmp_path / "b", SMALL, video, watch).count < 4
-    done = stylise(source, path_of("swirls"), tmp_path / "b", SMALL, video)
-    assert [pixels_of(file).numpy().tobytes() for file in done.files] == [
-        pixels_of(file).numpy().tobytes() for file in expected.files
+    watch = SeriesCallbacks(stop=lambda: next(asked) >= 9)
+    assert 0 < stylize_video(source, picture_path("swirls"), tmp_path / "b", SMALL, video, watch).count < 4
+    done = stylize_video(source, picture_path("swirls"), tmp_path / "b", SMALL, video)
+    assert [read_pixels(file).numpy().tobytes() for file in done.picture_paths] == [
+        read_pixels(file).numpy().tobytes() for file in expected.picture_paths
     ]
 
 
@@ -125,9 +127,9 @@ def sounding(path: Path, frames: list[np.ndarray[Any, Any]], codec: str = "aac")
     import av
 
     silent = path.with_name("silent" + path.suffix)
-    with filming(silent, FilmConfig(fps=10)) as film:
+    with open_film(silent, FilmConfig(fps=10)) as film:
         for frame in frames:
-            film.add(frame_of(frame))
+            film.add(quantize_frame(frame))
     with av.open(str(silent)) as given, av.open(str(path), "w") as out:
         video = out.add_stream_from_template(given.streams.video[0])
         audio: Any = out.add_stream(codec, rate=48000)
@@ -160,24 +162,24 @@ def test_a_film_keeps_its_sound_and_its_rate(folder: Path) -> None:  # noqa: F81
             for container in (given, found)
         ]
     assert sounds[0] == sounds[1] != []
-    assert footage(folder / "out.mp4").count == 4
+    assert open_clip(folder / "out.mp4").count == 4
     with pytest.raises(OutputError, match="cannot hold the clip's sound, aac"):
-        check_sound(folder / "in.mp4", folder / "out.webm")
+        check_audio(folder / "in.mp4", folder / "out.webm")
 
 
 def test_what_is_no_clip(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="there is no file"):
-        footage(tmp_path / "no.mp4")
+        open_clip(tmp_path / "no.mp4")
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
-    with pytest.raises(PictureError, match="no film that can be read"):
-        footage(tmp_path / "bad.mp4")
+    with pytest.raises(PictureError, match="not a film that can be read"):
+        open_clip(tmp_path / "bad.mp4")
     (tmp_path / "empty").mkdir()
     with pytest.raises(PictureError, match="no picture"):
-        footage(tmp_path / "empty")
+        open_clip(tmp_path / "empty")
     frames = kept_in(tmp_path / "mixed", clip("pan", 2)[0])
     Image.new("RGB", (30, 30)).save(frames / "999.png")
-    with pytest.raises(PictureError, match=r"frame 3 of .* is 30 x 30 pixels, the first 104 x 80"):
-        list(footage(frames).frames())
+    with pytest.raises(PictureError, match=r"frame 3 of .* is 30 x 30 pixels, but the first is 104 x 80"):
+        list(open_clip(frames).frames())
 
 
 def test_raft_takes_weights_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,19 +187,19 @@ def test_raft_takes_weights_that_are_there(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(NetworkError, match="use --flow dis"):
-        raft.raft(torch.device("cpu"))
+        raft.raft_method(torch.device("cpu"))
     (tmp_path / "checkpoints").mkdir()
     name = Path(Raft_Small_Weights.DEFAULT.url).name
     torch.save(raft_small(weights=None).state_dict(), tmp_path / "checkpoints" / name)
     frames, _ = clip("pan", 2)
-    found = raft.raft(torch.device("cpu"))(frames[0], frames[1])
+    found = raft.raft_method(torch.device("cpu"))(frames[0], frames[1])
     assert found.shape == (80, 104, 2)
-    assert VideoConfig(flow=FlowName.RAFT).about["flow"] == "raft"
+    assert VideoConfig(flow=FlowName.RAFT).fingerprint["flow"] == "raft"
 
 
 def test_pictures_between_two() -> None:
     frames, _ = clip("pan", 3)
-    (middle,) = between(frames[0], frames[2], [0.5])
+    (middle,) = interpolate_frames(frames[0], frames[2], [0.5])
     inner = np.s_[10:-10, 15:-15]
     faded = (frames[0] + frames[2]) / 2
     off, apart = (np.abs(found - frames[1])[inner].mean() for found in (middle, faded))

@@ -14,7 +14,7 @@ from tests.support.device_cost import on_device
 from tests.support.fake_device import DEVICE
 from tilestyle import RenderConfig, render
 from tilestyle.networks import padding
-from tilestyle.networks.padding import continued
+from tilestyle.networks.padding import replicate_pad
 from tilestyle.networks.registry import load_network
 
 # Operations of torch that may add in any order on CUDA (torch.use_deterministic_algorithms lists them). But for
@@ -52,9 +52,9 @@ SIZES = ((1, 1), (1, 5), (2, 3), (9, 4), (16, 16))
 def test_the_gradient_is_that_of_torch(
     size: tuple[int, int], reach: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(padding, "COPYING", {"cpu"})
+    monkeypatch.setattr(padding, "COPYING_DEVICE_TYPES", {"cpu"})
     picture = torch.randn(2, 3, *size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    found, expected = continued(picture, reach), F.pad(picture, [reach] * 4, mode="replicate")
+    found, expected = replicate_pad(picture, reach), F.pad(picture, [reach] * 4, mode="replicate")
     assert torch.equal(found, expected)
     weights = torch.randn_like(expected)
     ours, theirs = (torch.autograd.grad(x, picture, weights)[0] for x in (found, expected))
@@ -63,9 +63,9 @@ def test_the_gradient_is_that_of_torch(
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_gradient_is_rounded_once(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(padding, "COPYING", {"cpu"})
+    monkeypatch.setattr(padding, "COPYING_DEVICE_TYPES", {"cpu"})
     picture = torch.randn(1, 4, 12, 12).to(dtype).requires_grad_()
-    padded = continued(picture, 5)
+    padded = replicate_pad(picture, 5)
     weights = torch.randn_like(padded)
     (found,) = torch.autograd.grad(padded, picture, weights)
     exact = picture.detach().double().requires_grad_()
@@ -77,7 +77,7 @@ def test_the_gradient_is_rounded_once(dtype: torch.dtype, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("case", ["coarse layers", "vgg", "mask", "anchor", "locality", "L-BFGS"])
 def test_no_operation_of_a_render_adds_in_any_order(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(padding, "COPYING", {DEVICE.type})
+    monkeypatch.setattr(padding, "COPYING_DEVICE_TYPES", {DEVICE.type})
     with on_device("device") as device:
         render(CONTENT, STYLE, replace(SMALL, **CASES[case]))
     assert "convolution_backward" in device.rounded
@@ -93,7 +93,7 @@ def test_a_convolution_of_a_continued_picture_is_that_of_torch(shape: tuple[int,
     )
     picture.requires_grad_()
     expected = F.conv2d(F.pad(picture, [1] * 4, mode="replicate"), weight, bias)
-    found = padding.convolved(picture, weight, bias)
+    found = padding.replicate_pad_conv(picture, weight, bias)
     torch.testing.assert_close(found, expected)
     pull = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
     gradients = [torch.autograd.grad(each, picture, pull)[0] for each in (found, expected)]

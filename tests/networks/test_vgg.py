@@ -15,15 +15,15 @@ from torch import Tensor
 
 from tilestyle.config.enums import NetworkName, Pooling
 from tilestyle.errors import LayerError, NetworkError
-from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys, operations
+from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys, layer_names
 from tilestyle.networks.vgg_weights import (
-    DEVIATION,
     MEAN,
+    STD,
     cached_file,
+    downloaded_file,
     load_vgg,
     random_vgg,
-    weights_here,
-    widened,
+    repeat_channels,
 )
 
 COMPACT, VGG16, VGG19 = NetworkName.COMPACT, NetworkName.VGG16, NetworkName.VGG19
@@ -51,7 +51,7 @@ def noise(side: int, seed: int = 0) -> Tensor:
 
 
 def torchvision_features(name: NetworkName, state: State, pixels: Tensor) -> dict[str, Tensor]:
-    """What torchvision's own modules make of a normalised picture, every layer."""
+    """What torchvision's own modules make of a normalized picture, every layer."""
     from torchvision.models.vgg import make_layers
 
     table: list[str | int] = []
@@ -62,11 +62,11 @@ def torchvision_features(name: NetworkName, state: State, pixels: Tensor) -> dic
         kept = [torch.nn.AvgPool2d(2) if isinstance(each, torch.nn.MaxPool2d) else each for each in modules]
         modules = torch.nn.Sequential(*kept)
     modules.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
-    mean, deviation = torch.tensor([MEAN, DEVIATION], dtype=torch.float64)[:, :, None, None]
+    mean, deviation = torch.tensor([MEAN, STD], dtype=torch.float64)[:, :, None, None]
     values = (pixels - mean) / deviation
     found = {}
     with torch.no_grad():
-        for layer, module in zip(operations(name), modules, strict=True):
+        for layer, module in zip(layer_names(name), modules, strict=True):
             values = module(values.clone())
             found[layer] = values
     return found
@@ -203,18 +203,18 @@ def test_poolings_differ_and_agree_on_a_flat_picture() -> None:
     ],
 )
 def test_layers_go_by_several_names(given: str, meant: str) -> None:
-    assert random_vgg(VGG19, width_divisor=32).canonical(given) == meant
+    assert random_vgg(VGG19, width_divisor=32).resolve_layer_name(given) == meant
 
 
 @pytest.mark.parametrize("given", ["relu4-1", "features.37", "features.x", "block9_conv1", "relu9_1", ""])
 def test_an_unknown_layer_is_refused(given: str) -> None:
     with pytest.raises(LayerError, match="network vgg19 has no layer"):
-        random_vgg(VGG19, width_divisor=32).canonical(given)
+        random_vgg(VGG19, width_divisor=32).resolve_layer_name(given)
 
 
 def test_an_unknown_layer_is_named_with_its_neighbour() -> None:
     with pytest.raises(LayerError, match="did you mean 'relu4_1'"):
-        random_vgg(VGG19, width_divisor=32).canonical("relu4-1")
+        random_vgg(VGG19, width_divisor=32).resolve_layer_name("relu4-1")
 
 
 def test_cost_is_arithmetic_on_shapes() -> None:
@@ -238,7 +238,7 @@ def test_cost_is_arithmetic_on_shapes() -> None:
 
 def test_a_widened_network_answers_the_same_features_repeated() -> None:
     network = random_vgg(VGG19, width_divisor=16)
-    wide = widened(network, 3)
+    wide = repeat_channels(network, 3)
     pixels = noise(64).float()
     for layer in ("relu1_1", "conv3_2", "relu5_1"):
         cells = network.features(pixels, [layer])[layer]
@@ -263,7 +263,7 @@ def test_a_network_ends_where_its_weights_end(tmp_path: Path) -> None:
     assert list(network.style_layers) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]
     assert network.content_layers == {"relu4_1": 1.0}
     with pytest.raises(LayerError, match="no layer 'relu5_1'"):
-        network.canonical("relu5_1")
+        network.resolve_layer_name("relu5_1")
 
 
 def test_half_precision_files_and_bfloat16_networks_work(tmp_path: Path) -> None:
@@ -290,17 +290,17 @@ def having(key: str, value: Tensor) -> Callable[[State], State]:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (without("features.5.weight"), "lacks 'features.5.weight'"),
-        (without("features.34.bias"), "lacks 'features.34.bias'"),
-        (having("features.5.weight", torch.zeros(12, 8, 5, 5)), "of shape [12, 8, 5, 5], which should be"),
-        (having("features.5.weight", torch.zeros(12, 9, 3, 3)), "which should be [12, 8, 3, 3]"),
-        (having("features.5.weight", torch.zeros(())), "'features.5.weight' of shape []"),
-        (having("features.7.bias", torch.zeros(13)), "'features.7.bias' of shape [13], which should be [12]"),
-        (having("features.0.bias", torch.full((8,), math.nan)), "'features.0.bias' with values that are not"),
-        (having("features.0.bias", torch.zeros(8).int()), "'features.0.bias' in torch.int32"),
+        (without("features.5.weight"), "does not contain 'features.5.weight'"),
+        (without("features.34.bias"), "does not contain 'features.34.bias'"),
+        (having("features.5.weight", torch.zeros(12, 8, 5, 5)), "has shape [12, 8, 5, 5] instead of"),
+        (having("features.5.weight", torch.zeros(12, 9, 3, 3)), "instead of [12, 8, 3, 3]"),
+        (having("features.5.weight", torch.zeros(())), "'features.5.weight' has shape []"),
+        (having("features.7.bias", torch.zeros(13)), "'features.7.bias' has shape [13] instead of [12]"),
+        (having("features.0.bias", torch.full((8,), math.nan)), "'features.0.bias' contains NaN"),
+        (having("features.0.bias", torch.zeros(8).int()), "'features.0.bias' is torch.int32"),
         (having("features.1.running_mean", torch.zeros(8)), "without batch normalisation"),
-        (lambda state: state_dict(VGG16), "holds vgg16, not vgg19; use --network vgg16 with it"),
-        (lambda state: {"net.0.weight": torch.zeros(1)}, "holds no 'features.0.weight'"),
+        (lambda state: state_dict(VGG16), "contains vgg16, not vgg19; use --network vgg16 with it"),
+        (lambda state: {"net.0.weight": torch.zeros(1)}, "does not contain 'features.0.weight'"),
     ],
 )
 def test_what_does_not_fit_is_named(change: Callable[[State], State], line: str, tmp_path: Path) -> None:
@@ -333,14 +333,14 @@ def test_a_file_cut_off_is_one_line(suffix: str, tmp_path: Path) -> None:
     else:
         save_file(state_dict(VGG19), file)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(NetworkError, match="is damaged or holds no weights"):
+    with pytest.raises(NetworkError, match="is damaged or has no weights"):
         load_vgg(VGG19, file)
 
 
 @pytest.mark.parametrize("found", [[1, 2], 3, {"state_dict": 3}, {3: torch.zeros(1)}])
 def test_a_file_of_other_objects_holds_no_weights(found: object, tmp_path: Path) -> None:
     torch.save(found, tmp_path / "weights.pth")
-    with pytest.raises(NetworkError, match=r"holds no 'features\.0\.weight'"):
+    with pytest.raises(NetworkError, match=r"does not contain 'features\.0\.weight'"):
         load_vgg(VGG19, tmp_path / "weights.pth")
 
 
@@ -365,10 +365,10 @@ def test_the_cached_file_is_where_torchvision_puts_it(name: NetworkName, torch_h
 
     source = {VGG16: VGG16_Weights, VGG19: VGG19_Weights}[name].IMAGENET1K_V1
     assert cached_file(name) == torch_home / "hub" / "checkpoints" / source.url.rpartition("/")[2]
-    assert weights_here(name) is None
+    assert downloaded_file(name) is None
     cached_file(name).parent.mkdir(parents=True)
     torch.save(state_dict(name), cached_file(name))
-    assert weights_here(name) == cached_file(name)
+    assert downloaded_file(name) == cached_file(name)
     assert load_vgg(name).layers["relu5_1"].channels == WIDTHS[4]
 
 
@@ -387,15 +387,15 @@ def failing(error: Exception) -> Callable[..., State]:
             [
                 "cannot download",
                 "(Name or service not known)",
-                "connect once",
+                "connect to the internet once",
                 "--weights FILE",
-                "leave --network out",
+                "omit --network",
                 "checkpoints",
             ],
         ),
         (ConnectionResetError("reset by peer"), ["cannot download", "reset by peer"]),
-        (OSError(28, "No space left on device"), ["cannot keep", "No space left on device", "TORCH_HOME"]),
-        (RuntimeError('invalid hash value (expected "a", got "b")'), ["arrived damaged", "try again"]),
+        (OSError(28, "No space left on device"), ["cannot save", "No space left on device", "TORCH_HOME"]),
+        (RuntimeError('invalid hash value (expected "a", got "b")'), ["are damaged", "try again"]),
     ],
 )
 def test_a_download_that_fails_says_what_to_do(
@@ -438,5 +438,5 @@ def test_the_compact_network_loads(assets: Path) -> None:
     network = load_vgg(VGG19, file)
     assert list(network.layers)[-1] == "relu5_1"
     assert [network.layers[layer].channels for layer in network.style_layers] == [16, 32, 64, 128, 128]
-    with pytest.raises(NetworkError, match="holds vgg19, not vgg16"):
+    with pytest.raises(NetworkError, match="contains vgg19, not vgg16"):
         load_vgg(VGG16, file)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tilestyle.canvas.canvas import reduced
+from tilestyle.canvas.canvas import pyramid_reduce
 from tilestyle.errors import LayerError
 from tilestyle.geometry.boxes import Box
 from tilestyle.networks.wavelet import WaveletNetwork
-from tilestyle.networks.wavelet_filters import details, gabor_pairs, stroke_pairs
+from tilestyle.networks.wavelet_filters import detail_filters, gabor_pairs, stroke_pairs
 
 DOUBLE = WaveletNetwork().to(torch.device("cpu"), torch.float64)
 
@@ -58,12 +58,12 @@ def test_a_shifted_picture_has_shifted_features(name: str) -> None:
 
 def test_octaves_answer_the_same_on_the_reduced_picture() -> None:
     picture = noise(640, 704)[0]
-    octaves = DOUBLE.octaves(DOUBLE.layers)
+    octaves = DOUBLE.scale_groups(DOUBLE.layers)
     assert set(octaves) == {1, 4}
     assert octaves[1].keys() | octaves[4].keys() == DOUBLE.layers.keys()
     assert all(layer == name for layer, name in octaves[1].items())
     from_near = DOUBLE.features(picture[None], octaves[4])
-    small = reduced(picture, Box(0, 0, 640, 704), 4)
+    small = pyramid_reduce(picture, Box(0, 0, 640, 704), 4)
     from_afar = DOUBLE.features(small[None], octaves[4].values())
     for layer, name in octaves[4].items():
         rim = DOUBLE.layers[layer].receptive_field // (2 * DOUBLE.layers[layer].stride) + 1
@@ -76,7 +76,7 @@ def test_octaves_answer_the_same_on_the_reduced_picture() -> None:
 BANKS = {
     "gabor_pairs": gabor_pairs(8, 12, 4.5, 2.0, 0.6),
     "stroke_pairs": stroke_pairs(8, 8, 4.5, 2.0),
-    "details": details(),
+    "details": detail_filters(),
 }
 
 
@@ -124,9 +124,9 @@ def test_only_the_layers_asked_for_are_answered() -> None:
 
 def test_default_layers_exist() -> None:
     for name in [*DOUBLE.style_layers, *DOUBLE.content_layers]:
-        assert DOUBLE.canonical(name) == name
+        assert DOUBLE.resolve_layer_name(name) == name
 
 
 def test_an_unknown_layer_is_named_with_its_neighbour() -> None:
     with pytest.raises(LayerError, match="did you mean 'first_1'"):
-        DOUBLE.canonical("first1")
+        DOUBLE.resolve_layer_name("first1")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tilestyle.networks.wavelet_ops import hinges, modulus, stacked
+from tilestyle.networks.wavelet_ops import concat_with_abs, modulus, relu_projections
 
 
 def noise(channels: int) -> Tensor:
@@ -20,10 +20,10 @@ def test_modulus() -> None:
 def test_stacked() -> None:
     parts = [noise(channels) for channels in (2, 3, 1, 4, 5)]
     one, two, three, four, five = parts
-    found = stacked([one], [two, three], [four, five])
+    found = concat_with_abs([one], [two, three], [four, five])
     torch.testing.assert_close(found, torch.cat([one, two, three, two.abs(), three.abs(), four, five], 1))
-    assert torch.autograd.gradcheck(lambda *p: stacked([p[0]], [p[1], p[2]], [p[3], p[4]]), parts)
-    torch.testing.assert_close(stacked([], [two]), torch.cat([two, two.abs()], 1))
+    assert torch.autograd.gradcheck(lambda *p: concat_with_abs([p[0]], [p[1], p[2]], [p[3], p[4]]), parts)
+    torch.testing.assert_close(concat_with_abs([], [two]), torch.cat([two, two.abs()], 1))
 
 
 def test_hinges() -> None:
@@ -32,7 +32,7 @@ def test_hinges() -> None:
         torch.randn(5, 3, dtype=torch.float64),
         torch.randn(5, dtype=torch.float64),
     )
-    found = hinges(picture, axes, offsets)
+    found = relu_projections(picture, axes, offsets)
     wanted = (torch.einsum("kc,bchw->bkhw", axes, picture) + offsets[:, None, None]).relu()
     torch.testing.assert_close(found, wanted)
-    assert torch.autograd.gradcheck(lambda picture: hinges(picture, axes, offsets), [picture])
+    assert torch.autograd.gradcheck(lambda picture: relu_projections(picture, axes, offsets), [picture])

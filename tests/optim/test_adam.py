@@ -3,14 +3,14 @@
 import torch
 
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.geometry.boxes import extent
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import covering
+from tilestyle.geometry.boxes import canvas_extent
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import grid_patches
 from tilestyle.optim.adam import Adam
 
 
 def test_windows_that_cover_everything_are_torchs_adam() -> None:
-    around = extent(40, 56, 0, 8)
+    around = canvas_extent(40, 56, 0, 8)
     start = torch.rand(3, 40, 56) * 0.2 + 0.4
     canvas = Canvas(around, start.clone())
     whole = start.clone().requires_grad_()
@@ -19,7 +19,7 @@ def test_windows_that_cover_everything_are_torchs_adam() -> None:
         gradient = torch.randn(3, 40, 56)
         whole.grad = gradient.clone()
         reference.step()
-        for patch in covering(around, 16, 8, Draw(0, 0, sweep)):
+        for patch in grid_patches(around, 16, 8, SweepRng(0, 0, sweep)):
             for views, row, column in canvas.views(patch.owned):
                 h, w = views["pixels"].shape[1:]
                 rows = (torch.arange(patch.owned.top + row, patch.owned.top + row + h)) % 40
@@ -29,7 +29,7 @@ def test_windows_that_cover_everything_are_torchs_adam() -> None:
 
 
 def test_unseen_pixels_stay_as_they_are() -> None:
-    around = extent(8, 8, 0, 8)
+    around = canvas_extent(8, 8, 0, 8)
     canvas, other = (Canvas(around, torch.full((3, 8, 8), 0.5)) for _ in range(2))
     seen = (torch.rand(1, 8, 8) > 0.5).float()
     gradient = torch.randn(3, 8, 8)
@@ -41,7 +41,7 @@ def test_unseen_pixels_stay_as_they_are() -> None:
 
 
 def test_every_pixel_counts_its_own_steps() -> None:
-    around = extent(4, 8, 0, 4)
+    around = canvas_extent(4, 8, 0, 4)
     canvas = Canvas(around, torch.full((3, 4, 8), 0.5))
     left = torch.zeros(1, 4, 8)
     left[..., :4] = 1
@@ -56,6 +56,6 @@ def test_every_pixel_counts_its_own_steps() -> None:
 
 
 def test_pixels_stay_in_range() -> None:
-    canvas = Canvas(extent(4, 4, 0, 4), torch.full((3, 4, 4), 0.005))
+    canvas = Canvas(canvas_extent(4, 4, 0, 4), torch.full((3, 4, 4), 0.005))
     Adam().update(canvas.planes, torch.ones(3, 4, 4), 0.02)
     assert canvas.pixels.min() == 0

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from tilestyle.geometry.boxes import Box
-from tilestyle.optim.deferred import BLOCK, Rims
+from tilestyle.optim.deferred import BLOCK_BYTES, DeferredGradients
 
-HALF = BLOCK // 2 // (3 * 4)  # numbers of a channel that fill half a block
+HALF = BLOCK_BYTES // 2 // (3 * 4)  # numbers of a channel that fill half a block
 
 
 def test_rims_keep_what_was_set() -> None:
     """Copies, each with its own values, counted in bytes; set anew, counted once."""
-    rims = Rims()
+    rims = DeferredGradients()
     gradients = {Box(8 * k, 3, 5, 7 + k): torch.full((3, 5, 7 + k), float(k)) for k in range(4)}
     rims.update(gradients)
     for gradient in gradients.values():
@@ -35,7 +35,7 @@ def test_rims_keep_what_was_set() -> None:
 def test_a_part_of_a_gradient_is_copied_as_it_lies() -> None:
     """What is set may be a view of a larger tensor."""
     gradient = torch.arange(60.0).view(3, 4, 5)
-    rims = Rims()
+    rims = DeferredGradients()
     rims[Box(0, 0, 4, 2)] = gradient[:, :, 3:]
     assert torch.equal(rims[Box(0, 0, 4, 2)], gradient[:, :, 3:])
 
@@ -48,7 +48,7 @@ def test_refused_memory_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("tilestyle.optim.deferred.mmap.mmap", refused)
     with pytest.raises(MemoryError):
-        Rims()[Box(0, 0, 1, 4)] = torch.ones(3, 1, 4)
+        DeferredGradients()[Box(0, 0, 1, 4)] = torch.ones(3, 1, 4)
 
 
 def test_a_block_goes_with_its_last_rim(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_a_block_goes_with_its_last_rim(monkeypatch: pytest.MonkeyPatch) -> None
         return block
 
     monkeypatch.setattr("tilestyle.optim.deferred.mmap.mmap", made)
-    rims = Rims()
+    rims = DeferredGradients()
     first, second, third, large = (Box(k, 0, 1, 1) for k in range(4))
     rims[first] = rims[second] = torch.ones(3, 1, HALF)
     rims[third] = torch.ones(3, 1, 4)

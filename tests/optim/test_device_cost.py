@@ -42,7 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def vgg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """VGG-19 as a GPU computes it."""
-    monkeypatch.setattr(padding, "COPYING", {DEVICE.type})
+    monkeypatch.setattr(padding, "COPYING_DEVICE_TYPES", {DEVICE.type})
     return {"network": NetworkName.VGG19, "weights": random_vgg(tmp_path)}
 
 
@@ -125,4 +125,4 @@ def travelled(height: int, width: int, **settings: Any) -> Cost:
 
 def inner(patch: Patch) -> int:
     """Pixels that no other patch sees."""
-    return patch.parts[0].area
+    return patch.interior_and_borders[0].area

@@ -12,14 +12,14 @@ import torch
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, SweepDone, render, texture
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import NetworkName, Optimiser
+from tilestyle.config.enums import NetworkName, Optimizer
 from tilestyle.errors import MemoryLimit, SettingError
-from tilestyle.losses.exact import Exact
-from tilestyle.losses.objective import Terms
+from tilestyle.losses.exact import ExactObjective
+from tilestyle.losses.objective import LossTerms
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.lbfgs import WALL, Descent, restored, stored, walled
-from tilestyle.optim.loop import optimise
-from tilestyle.pipeline.estimate import passes
+from tilestyle.optim.lbfgs import BOUND_PENALTY, LBFGSOptimizer, bound_penalty, pack_state, unpack_state
+from tilestyle.optim.loop import optimize
+from tilestyle.pipeline.estimate import equivalent_sweeps
 from tilestyle.pipeline.events import Event, Resumed
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.pipeline.workdir import Work
@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
     "patch": 96,
     "sweeps": 7,
     "round": 4,
-    "optimiser": Optimiser.LBFGS,
+    "optimizer": Optimizer.LBFGS,
     **LAYERS,
 }
 CONFIG = RenderConfig(**SETTINGS)
@@ -47,20 +47,20 @@ def losses(**settings: Any) -> list[list[float]]:
     """The exact loss at the beginning of every sweep, level by level."""
     task = job(CONTENT, STYLE, **{**SETTINGS, **settings})
     found: list[list[float]] = [[] for _ in task.levels]
-    exact = replace(task, config=replace(task.config, optimiser=Optimiser.LBFGS))
+    exact = replace(task, config=replace(task.config, optimizer=Optimizer.LBFGS))
 
-    def observe(level: Any, sweep: int, terms: Terms, canvas: Canvas) -> None:
-        measure = Exact(exact, level)
+    def observe(level: Any, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
+        measure = ExactObjective(exact, level)
         found[level.index].append(measure.loss(measure(canvas)[0]))
 
-    optimise(task, lambda level: None, observe, lambda: False)
+    optimize(task, lambda level: None, observe, lambda: False)
     return found
 
 
 def test_it_descends_in_every_iteration_and_farther_than_adam() -> None:
     one = {"coarsest": 120, "sweeps": 8, "round": 4}
     (quasi,) = losses(**one)
-    (adam,) = losses(**{**one, "optimiser": Optimiser.ADAM})
+    (adam,) = losses(**{**one, "optimizer": Optimizer.ADAM})
     assert all(later < before for before, later in pairwise(quasi[:4]))
     assert all(later < before for before, later in pairwise(quasi[4:-1]))
     assert quasi[-1] < quasi[3]
@@ -82,10 +82,10 @@ def test_pixels_are_clamped_after_every_round() -> None:
     task = job(CONTENT, STYLE, **settings)
     ranges: list[tuple[float, float]] = []
 
-    def observe(level: Any, sweep: int, terms: Terms, canvas: Canvas) -> None:
+    def observe(level: Any, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
         ranges.append((float(canvas.pixels.min()), float(canvas.pixels.max())))
 
-    optimise(task, lambda level: None, observe, lambda: False)
+    optimize(task, lambda level: None, observe, lambda: False)
     for k in (3, 6):
         assert 0 <= ranges[k][0] < ranges[k][1] <= 1
     assert min(low for low, _ in ranges) < 0 or max(high for _, high in ranges) > 1
@@ -96,30 +96,30 @@ def test_outside_there_is_a_slope_with_its_own_gradient() -> None:
     outside = torch.relu(-pixels).square() + torch.relu(pixels - 1).square()
     (slope,) = torch.autograd.grad(outside.sum(), pixels)
     gradient = torch.ones(3, 2, 2)
-    found = walled(pixels.detach(), gradient)
-    torch.testing.assert_close(gradient, 1 + WALL / 2 * slope)
-    assert found == pytest.approx(WALL / 2 * 3 * (0.5**2 + 0.75**2))
+    found = bound_penalty(pixels.detach(), gradient)
+    torch.testing.assert_close(gradient, 1 + BOUND_PENALTY / 2 * slope)
+    assert found == pytest.approx(BOUND_PENALTY / 2 * 3 * (0.5**2 + 0.75**2))
 
 
 def test_what_it_remembers_is_stored_whole() -> None:
     task = job(CONTENT, STYLE, **SETTINGS)
     level = task.levels[0]
     canvas = Canvas(level.extent, initial_pixels(task, level))
-    descent = Descent(task, level, canvas, {})
-    assert descent.state == {}
+    descent = LBFGSOptimizer(task, level, canvas, {})
+    assert descent.state_dict() == {}
     for _ in range(3):
         descent.step()
-    kept = {name: tensor.clone() for name, tensor in descent.state.items()}
-    again = stored(restored(kept)) | {"scale": kept["scale"]}
+    kept = {name: tensor.clone() for name, tensor in descent.state_dict().items()}
+    again = pack_state(unpack_state(kept)) | {"scale": kept["scale"]}
     assert set(again) == set(kept) >= {"d", "prev_flat_grad", "old_dirs 0", "old_stps 1"}
     assert all(torch.equal(again[name], kept[name]) for name in kept)
     other = Canvas(level.extent, canvas.pixels.clone())
-    twin = Descent(task, level, other, kept)
+    twin = LBFGSOptimizer(task, level, other, kept)
     for _ in range(2):
         assert descent.step() == twin.step()
     assert torch.equal(canvas.pixels, other.pixels)
     descent.end_round()
-    assert descent.state == {}
+    assert descent.state_dict() == {}
 
 
 @pytest.mark.parametrize("iterations", [2, 9])
@@ -140,8 +140,8 @@ def test_textures_and_one_tile_or_many() -> None:
     picture = texture(STYLE, RenderConfig(**settings))
     assert picture.pixels.shape == (96, 120, 3)
     whole, tiles = (job(CONTENT, STYLE, **{**SETTINGS, "patch": side}) for side in (256, 96))
-    assert passes(whole, whole.levels[-1]) == 7
-    assert passes(tiles, tiles.levels[-1]) > 1.5 * 7
+    assert equivalent_sweeps(whole, whole.levels[-1]) == 7
+    assert equivalent_sweeps(tiles, tiles.levels[-1]) > 1.5 * 7
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_textures_and_one_tile_or_many() -> None:
 )
 def test_what_is_not_exact_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="exact gradients"):
-        RenderConfig(optimiser=Optimiser.LBFGS, **settings)
+        RenderConfig(optimizer=Optimizer.LBFGS, **settings)
     with pytest.raises(SettingError, match="history"):
         RenderConfig(history=3)
 
@@ -163,10 +163,10 @@ def test_the_history_is_what_there_is_memory_for() -> None:
 
     assert job(CONTENT, STYLE, **SETTINGS).history == 10
     roomy = prepared(host_memory="4GiB")
-    tight = prepared(host_memory=roomy.need.together - 1)
+    tight = prepared(host_memory=roomy.memory_estimate.unified_total - 1)
     assert roomy.history == 10
     assert 3 <= tight.history < 10
-    assert tight.need.together < roomy.need.together
+    assert tight.memory_estimate.unified_total < roomy.memory_estimate.unified_total
     with pytest.raises(MemoryLimit, match="history of 3 needs"):
         prepared(host_memory="200MiB")
     with pytest.raises(MemoryLimit, match="history of 90 needs"):

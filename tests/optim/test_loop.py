@@ -8,36 +8,36 @@ import torch
 from torch import Tensor
 
 from tests.conftest import FEW, job, waves
-from tilestyle.canvas.canvas import Canvas, framed
-from tilestyle.config.consistency import inverting
+from tilestyle.canvas.canvas import Canvas, with_margin
+from tilestyle.config.consistency import inversion_config
 from tilestyle.config.enums import BUILT_IN, Color, Init, NetworkName, Precision, Sampler, StyleLoss
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import DivergedError
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import Around, covering
-from tilestyle.losses.content import CachedContent, Content, RecentContent
-from tilestyle.losses.level import Sight
-from tilestyle.losses.objective import Objective, Terms
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import PatchContext, grid_patches
+from tilestyle.losses.content import CachedContentTarget, ContentTarget, RecentContentTarget
+from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.objective import LossTerms, Objective
 from tilestyle.losses.planes import content_plane
-from tilestyle.losses.running_moments import Pull
-from tilestyle.losses.scale_objective import Look, View
-from tilestyle.losses.style_global import Global
+from tilestyle.losses.running_moments import LaggedMomentLoss
+from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
+from tilestyle.losses.style_global import GlobalStyleLoss
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
 from tilestyle.networks.base import exact_halo, measuring_halo
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.optim import loop, update
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.loop import optimise
-from tilestyle.optim.state import Careless, Standing
+from tilestyle.optim.loop import optimize
+from tilestyle.optim.state import NullCheckpointer, RenderState
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning.job import Goal, Job
-from tilestyle.planning.memory_budget import worth_keeping
-from tilestyle.planning.schedule import LEAD, PERIOD, PLACES, Level, lead
-from tilestyle.reference.autograd_distances import wasserstein
+from tilestyle.planning.job import Job, LevelTargets
+from tilestyle.planning.memory_budget import should_cache_content
+from tilestyle.planning.schedule import CYCLED_PLACES, EXTRAPOLATION, GRID_PERIOD, Level, extrapolation
+from tilestyle.reference.autograd_distances import wasserstein_distance
 from tilestyle.reference.renderer import render_untiled
-from tilestyle.reference.untiled_losses import content_loss, whole_moments
+from tilestyle.reference.untiled_losses import canvas_moments, content_loss
 from tilestyle.stats.moments import Moments
 
 CONTENT = waves(60, 80)
@@ -52,13 +52,15 @@ def whole_of(level: Level) -> Patch:
 
 
 def objective_of(task: Job, level: Level, content: Tensor | None) -> Objective:
-    return View(task, level, Goal(style_moments(task, level), content), Look(task.weights.names)).objective
+    return ScaleObjective(
+        task, level, LevelTargets(style_moments(task, level), content), ScaleSpec(task.weights.layer_names)
+    ).objective
 
 
-def pull_of(objective: Objective) -> Pull:
+def pull_of(objective: Objective) -> LaggedMomentLoss:
     term = objective._style
-    assert isinstance(term, Global)
-    return term._pulls[0]
+    assert isinstance(term, GlobalStyleLoss)
+    return term._losses[0]
 
 
 def moments_of(objective: Objective) -> dict[str, Moments]:
@@ -66,14 +68,14 @@ def moments_of(objective: Objective) -> dict[str, Moments]:
 
 
 def finished(task: Job) -> Canvas:
-    canvas, complete = optimise(task, lambda level: None, lambda *event: None, lambda: False)
+    canvas, complete = optimize(task, lambda level: None, lambda *event: None, lambda: False)
     assert complete
     return canvas
 
 
-def terms_of(task: Job) -> list[Terms]:
-    seen: list[Terms] = []
-    optimise(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
+def terms_of(task: Job) -> list[LossTerms]:
+    seen: list[LossTerms] = []
+    optimize(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
     return seen
 
 
@@ -90,20 +92,20 @@ def test_one_canvas_sized_patch_is_the_reference_step_for_step(
 
 @pytest.mark.parametrize("color", [Color.CONTENT, Color.LUMINANCE])
 def test_so_it_is_in_the_contents_colours(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
-    # By small steps: in grey, pixels lie on the borders of bins, whose side is rounding's to take.
+    # By small steps: in gray, pixels lie on the borders of bins, whose side is rounding's to take.
     task = job(CONTENT, patch=128, color=color, learning_rate=0.002, **FEW_SWEEPS)
     assert_is_the_reference(task, monkeypatch)
 
 
 def test_so_it_is_from_activations_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RenderConfig(precision=Precision.FP32, patch=128, tv_weight=0.5, **FEW_SWEEPS)
-    assert_is_the_reference(prepare(None, inverting(config), CONTENT), monkeypatch)
+    assert_is_the_reference(prepare(None, inversion_config(config), CONTENT), monkeypatch)
 
 
 def assert_is_the_reference(task: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job's one patch, of two levels, makes the untiled picture."""
     # In place, rather than shifted within the margin.
-    monkeypatch.setattr(loop, "sampled", lambda task, level, draw: [whole_of(level)])
+    monkeypatch.setattr(loop, "sweep_patches", lambda task, level, draw: [whole_of(level)])
     assert len(task.levels) == 2
     tiled = finished(task)
     untiled = render_untiled(task)
@@ -129,12 +131,12 @@ def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None
     start = initial_pixels(task, level).double()
     pixels = (0.8 * start + 0.1).requires_grad_()
     whole = whole_of(level)
-    objective.measure(pixels.detach(), whole)
-    objective.turn()
+    objective.accumulate_moments(pixels.detach(), whole)
+    objective.end_sweep()
     found = objective.gradient(pixels.detach(), whole)
     goal = {layer: moments.double() for layer, moments in style_moments(task, level)[0].items()}
-    moments = whole_moments(task, pixels)
-    loss = sum(w * wasserstein(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
+    moments = canvas_moments(task, pixels)
+    loss = sum(w * wasserstein_distance(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
     loss = loss + 0.3 * content_loss(task, pixels, plane.double()) + 0.7 * total_variation(pixels)
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
@@ -151,7 +153,7 @@ def tiled_objective(task: Job) -> tuple[Objective, Tensor, Level]:
     level = task.levels[-1]
     objective = objective_of(task, level, content_plane(task, level))
     picture = level.extent.picture
-    return objective, framed(waves(picture.height, picture.width, 5), level.extent), level
+    return objective, with_margin(waves(picture.height, picture.width, 5), level.extent), level
 
 
 def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
@@ -165,15 +167,15 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
         **SMALL,
     )
     objective, pixels, level = tiled_objective(task)
-    patches = covering(level.extent, 64, task.unit, Draw(0, 0, 3), around=Around(task.halo))
+    patches = grid_patches(level.extent, 64, task.unit, SweepRng(0, 0, 3), context=PatchContext(task.halo))
     assert len(patches) > 3
     canvas = Canvas(level.extent, pixels)
     for patch in patches:
         objective.gradient(canvas.read(patch.read), patch)
-    terms = objective.turn()
-    moments, goal = whole_moments(task, pixels)["first_1"], style_moments(task, level)[0]["first_1"].double()
+    terms = objective.end_sweep()
+    moments, goal = canvas_moments(task, pixels)["first_1"], style_moments(task, level)[0]["first_1"].double()
     # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
-    assert terms.style == pytest.approx(wasserstein(moments, goal).item(), rel=0.1)
+    assert terms.style == pytest.approx(wasserstein_distance(moments, goal).item(), rel=0.1)
     assert terms.content == pytest.approx(
         content_loss(task, pixels, content_plane(task, level)).item(), rel=0.1
     )
@@ -191,9 +193,9 @@ def test_with_a_halo_of_the_receptive_field_moments_are_exact() -> None:
     coarse: dict[str, Moments] = {}
     fine: dict[str, Moments] = {}
     for found, side in ((coarse, 112), (fine, 80)):
-        for patch in covering(level.extent, side, 4, Draw(0, 0, 1), around=Around(halo)):
-            objective.measure(canvas.read(patch.read), patch)
-        objective.turn()
+        for patch in grid_patches(level.extent, side, 4, SweepRng(0, 0, 1), context=PatchContext(halo)):
+            objective.accumulate_moments(canvas.read(patch.read), patch)
+        objective.end_sweep()
         found.update(moments_of(objective))
     for layer, moments in coarse.items():
         torch.testing.assert_close(moments.second, fine[layer].second, rtol=1e-4, atol=1e-6)
@@ -208,9 +210,11 @@ def test_with_the_halo_for_measuring_little_is_left_of_what_padding_does() -> No
     assert near < exact
     found = {}
     for halo in (0, near, exact):
-        for patch in covering(level.extent, 64 + 2 * halo, 4, Draw(0, 0, 1), around=Around(halo)):
-            objective.measure(canvas.read(patch.read), patch)
-        objective.turn()
+        for patch in grid_patches(
+            level.extent, 64 + 2 * halo, 4, SweepRng(0, 0, 1), context=PatchContext(halo)
+        ):
+            objective.accumulate_moments(canvas.read(patch.read), patch)
+        objective.end_sweep()
         found[halo] = moments_of(objective)["first_2"].second
     bent, left = (float((found[halo] - found[exact]).norm()) for halo in (0, near))
     assert left < 0.1 * bent
@@ -220,17 +224,19 @@ def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
     task = job(CONTENT, patch=128, palette_weight=0, **{**SMALL, "content_weight": 0.0})
     level = task.levels[-1]
     whole, picture = whole_of(level), level.extent.picture
-    one, two, three = (framed(waves(picture.height, picture.width, seed), level.extent) for seed in (5, 6, 7))
+    one, two, three = (
+        with_margin(waves(picture.height, picture.width, seed), level.extent) for seed in (5, 6, 7)
+    )
 
     def pulled(*canvases: Tensor, lead: float, exact: Tensor | None = None) -> Tensor:
         """The gradient at the third canvas after sweeps over these, the last drawn to those of `exact`."""
         objective = objective_of(task, level, None)
         for canvas in canvases:
             if exact is not None and canvas is canvases[-1]:
-                objective.measure(exact, whole)
-                objective.correct(lasting=True)
+                objective.accumulate_moments(exact, whole)
+                objective.use_exact_moments(calibrate=True)
             objective.gradient(canvas, whole)
-            objective.turn(lead=lead)
+            objective.end_sweep(extrapolation=lead)
         return objective.gradient(three, whole)
 
     of_one, of_two = (pulled(canvas, lead=0.0) for canvas in (one, two))
@@ -256,12 +262,12 @@ def test_both_samplers_are_led(sampler: str) -> None:
     }
     task = job(CONTENT, patch=64, sampler=sampler, **settings)
     level = task.levels[-1]
-    canvas, sight = Canvas(level.extent, initial_pixels(task, level)), Sight(task, level)
+    canvas, sight = Canvas(level.extent, initial_pixels(task, level)), LevelObjective(task, level)
     for sweep in range(3):
-        patches = loop.sampled(task, level, sweep)
-        sight.prepare(canvas, patches, sweep)
+        patches = loop.sweep_patches(task, level, sweep)
+        sight.begin_sweep(canvas, patches, sweep)
         assert list(sight.gradients(canvas, patches))
-        sight.turn(patches, sweep)
+        sight.end_sweep(patches, sweep)
         canvas.pixels.mul_(0.9)
     leads = [
         tensor for name, tensor in sight.state_dict().items() if " leads " in name and name.endswith("matrix")
@@ -271,8 +277,8 @@ def test_both_samplers_are_led(sampler: str) -> None:
 
 def test_the_lead_of_a_level_falls_to_nothing_with_its_steps() -> None:
     task = job(CONTENT, **{**SMALL, "sweeps": 40})
-    leads = [lead(task.levels[-1], sweep) for sweep in range(41)]
-    assert leads[:21] == [LEAD] * 21
+    leads = [extrapolation(task.levels[-1], sweep) for sweep in range(41)]
+    assert leads[:21] == [EXTRAPOLATION] * 21
     assert leads == sorted(leads, reverse=True)
     assert leads[40] == 0
 
@@ -293,8 +299,8 @@ def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: 
     common = {**SMALL, **FEW, "style_layers": layers, "patch": 64, "sweeps": 2, "size": 200}
     task = job(CONTENT, **{**common, **settings})
     forwards = finished(task)
-    sampled = loop.sampled
-    monkeypatch.setattr(loop, "sampled", lambda *key: sampled(*key)[::-1])
+    sampled = loop.sweep_patches
+    monkeypatch.setattr(loop, "sweep_patches", lambda *key: sampled(*key)[::-1])
     # Sums of moments round differently in another order.
     assert (forwards.pixels - finished(task).pixels).abs().quantile(0.99) < 1e-3
 
@@ -304,19 +310,19 @@ def test_the_host_holds_one_patch_at_a_time(
 ) -> None:
     task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 1, "size": 150, "coarsest": 150})
     begun, taken = [0], [0]
-    launched, take = Sight._launched, update.Stepper.take
+    launched, take = LevelObjective._launch_gradient, update.CanvasUpdater.apply
 
-    def launching(sight: Sight, *arguments: Any) -> Any:
+    def launching(sight: LevelObjective, *arguments: Any) -> Any:
         assert begun == taken  # no patch begins before the one before it has stepped
         begun[0] += 1
         return launched(sight, *arguments)
 
-    def taking(step: update.Stepper, patch: Patch, gradient: Tensor) -> None:
+    def taking(step: update.CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
         take(step, patch, gradient)
         taken[0] += 1
 
-    monkeypatch.setattr(Sight, "_launched", launching)
-    monkeypatch.setattr(update.Stepper, "take", taking)
+    monkeypatch.setattr(LevelObjective, "_launch_gradient", launching)
+    monkeypatch.setattr(update.CanvasUpdater, "apply", taking)
     finished(task)
     assert begun == taken
     assert taken[0] > 4
@@ -327,15 +333,15 @@ def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyP
     held: dict[int, list[int]] = {}
 
     def waiting(many: int) -> Canvas:
-        monkeypatch.setattr(update, "MANY", many)
-        at = Standing()
+        monkeypatch.setattr(update, "MIN_DEFERRED_BYTES", many)
+        at = RenderState()
         counts = held.setdefault(many, [])
 
         def stop() -> bool:
-            counts.append(at.rims.nbytes)
+            counts.append(at.deferred.nbytes)
             return False
 
-        return optimise(task, lambda level: None, lambda *sweep: None, stop, at)[0]
+        return optimize(task, lambda level: None, lambda *sweep: None, stop, at)[0]
 
     late, early = waiting(2**40), waiting(0)
     assert torch.equal(late.pixels, early.pixels)
@@ -345,18 +351,20 @@ def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyP
 def test_rims_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
 
-    class Watchful(Careless):
+    class Watchful(NullCheckpointer):
         def __init__(self) -> None:
             self.high: list[int] = []  # rows that are guarded together
 
-        def guard(self, canvas: Canvas, *boxes: Box) -> None:
+        def before_write(self, canvas: Canvas, *boxes: Box) -> None:
             if len(boxes) > 1:
                 self.high.append(max(box.top + box.height for box in boxes) - min(box.top for box in boxes))
 
     def banded(bytes_of_band: int) -> tuple[Canvas, list[int]]:
-        monkeypatch.setattr(update, "BAND", bytes_of_band)
+        monkeypatch.setattr(update, "BAND_BYTES", bytes_of_band)
         keeper = Watchful()
-        found = optimise(task, lambda level: None, lambda *sweep: None, lambda: False, Standing(keeper=keeper))
+        found = optimize(
+            task, lambda level: None, lambda *sweep: None, lambda: False, RenderState(checkpointer=keeper)
+        )
         return found[0], keeper.high
 
     width = task.levels[-1].extent.width
@@ -406,7 +414,7 @@ def test_stopping_answers_the_canvas_so_far() -> None:
         calls.append(1)
         return len(calls) == 9
 
-    canvas, complete = optimise(job(CONTENT, patch=64, **SMALL), lambda level: None, lambda *e: None, stop)
+    canvas, complete = optimize(job(CONTENT, patch=64, **SMALL), lambda level: None, lambda *e: None, stop)
     assert not complete
     assert 0 < canvas.steps.max() <= 6
 
@@ -415,13 +423,13 @@ def test_stopping_answers_the_canvas_so_far() -> None:
 def test_values_that_leave_the_finite_are_reported(corrected: bool) -> None:
     task = job(CONTENT, patch=128, **SMALL)
     objective, pixels, level = tiled_objective(task)
-    (patch,) = covering(level.extent, 128, task.unit, Draw(0, 0, 0))
+    (patch,) = grid_patches(level.extent, 128, task.unit, SweepRng(0, 0, 0))
     if corrected:  # by exact moments, with which those of the sweep are compared
-        objective.measure(pixels, patch)
-        objective.correct(lasting=True)
-    objective.measure(pixels * float("nan"), patch)
+        objective.accumulate_moments(pixels, patch)
+        objective.use_exact_moments(calibrate=True)
+    objective.accumulate_moments(pixels * float("nan"), patch)
     with pytest.raises(DivergedError, match="not finite"):
-        objective.turn()
+        objective.end_sweep()
 
 
 def test_the_content_of_the_content_is_no_loss() -> None:
@@ -430,9 +438,9 @@ def test_the_content_of_the_content_is_no_loss() -> None:
     plane = content_plane(task, level)
     assert plane is not None
     objective = objective_of(task, level, plane)
-    for patch in covering(level.extent, 64, task.unit, Draw(0, 0, 0)):
+    for patch in grid_patches(level.extent, 64, task.unit, SweepRng(0, 0, 0)):
         objective.gradient(Canvas(level.extent, plane).read(patch.read), patch)
-    assert objective.turn().content == pytest.approx(0, abs=1e-9)
+    assert objective.end_sweep().content == pytest.approx(0, abs=1e-9)
 
 
 def test_content_is_weighed_over_the_whole_canvas() -> None:
@@ -440,12 +448,12 @@ def test_content_is_weighed_over_the_whole_canvas() -> None:
     level = task.levels[-1]
     plane = content_plane(task, level)
     assert plane is not None
-    content = Content(plane, task.network, task.weights.content_layers, 1)
-    content.measure(level.extent, 128, task.unit)
+    content = ContentTarget(plane, task.network, task.weights.content_layers, 1)
+    content.measure_energies(level.extent, 128, task.unit)
     features = task.network.features(plane[None], task.weights.content_layers)
     for layer, response in features.items():
         spread = response.var((2, 3), correction=0).mean().item()
-        assert content.energy[layer] == pytest.approx(spread, rel=1e-3)
+        assert content.energies[layer] == pytest.approx(spread, rel=1e-3)
 
 
 def test_padding_is_kept_out_of_the_moments() -> None:
@@ -458,16 +466,16 @@ def test_padding_is_kept_out_of_the_moments() -> None:
     )
     level = task.levels[-1]
     picture = level.extent.picture
-    canvas = Canvas(level.extent, framed(waves(picture.height, picture.width, 5), level.extent))
-    sight = Sight(task, level)
-    patches = loop.sampled(task, level, 0)
-    sight.prepare(canvas, patches, 0)
-    objective = sight.view(1).objective
+    canvas = Canvas(level.extent, with_margin(waves(picture.height, picture.width, 5), level.extent))
+    sight = LevelObjective(task, level)
+    patches = loop.sweep_patches(task, level, 0)
+    sight.begin_sweep(canvas, patches, 0)
+    objective = sight.scale_objective(1).objective
     exact = moments_of(objective)["first_2"].covariance
     for patch in patches:
-        objective.measure(canvas.read(patch.read), patch)
-    plain = pull_of(objective).counted["first_2"].covariance
-    objective.turn()
+        objective.accumulate_moments(canvas.read(patch.read), patch)
+    plain = pull_of(objective).current_moments["first_2"].covariance
+    objective.end_sweep()
     corrected = moments_of(objective)["first_2"].covariance
     assert (corrected - exact).norm() < 0.2 * (plain - exact).norm()
 
@@ -483,23 +491,23 @@ def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatc
     }
     task = job(CONTENT, patch=64, keep_content=True, **settings)
     level = task.levels[0]
-    assert task.grid(level) == 4
+    assert task.grid_stride(level) == 4
     plane = content_plane(task, level)
     assert plane is not None
-    content = CachedContent(plane, task.network, {"contour_1": 1.0}, level.extent, 64)
-    whole = Content(plane, task.network, {"contour_1": 1.0}, 1)
+    content = CachedContentTarget(plane, task.network, {"contour_1": 1.0}, level.extent, 64)
+    whole = ContentTarget(plane, task.network, {"contour_1": 1.0}, 1)
     passes: list[Patch] = []
-    features = Content.features
+    features = ContentTarget.features
 
-    def counted(self: Content, patch: Patch) -> dict[str, Tensor]:
+    def counted(self: ContentTarget, patch: Patch) -> dict[str, Tensor]:
         passes.append(patch)
         return features(self, patch)
 
-    monkeypatch.setattr(Content, "features", counted)
-    for sweep in range(2 * PERIOD):
-        for patch in loop.sampled(task, level, sweep):
+    monkeypatch.setattr(ContentTarget, "features", counted)
+    for sweep in range(2 * GRID_PERIOD):
+        for patch in loop.sweep_patches(task, level, sweep):
             found = content.features(patch)["contour_1"]
-            halo = patch.read.widened(24)
+            halo = patch.read.padded(24)
             exact = features(whole, Patch(halo, halo, 1))["contour_1"][:, :, 6:-6, 6:-6]
             torch.testing.assert_close(found, exact, rtol=2**-7, atol=2e-3)
     assert len(passes) == 2 * len(content._tiles)
@@ -510,32 +518,32 @@ def test_a_patch_that_sees_all_of_the_canvas_comes_back_to_places_whose_content_
 ) -> None:
     task = job(CONTENT, patch=128, keep_content=True, **SMALL)
     level = task.levels[-1]
-    assert task.returns(level)
+    assert task.cycles_places(level)
     plane = content_plane(task, level)
     assert plane is not None
     layers = task.weights.content_layers
     content, plain = (
-        RecentContent(plane, task.network, layers, PLACES),
-        Content(plane, task.network, layers, 1),
+        RecentContentTarget(plane, task.network, layers, CYCLED_PLACES),
+        ContentTarget(plane, task.network, layers, 1),
     )
     passes: list[Patch] = []
-    features = Content.features
+    features = ContentTarget.features
 
-    def counted(self: Content, patch: Patch) -> dict[str, Tensor]:
+    def counted(self: ContentTarget, patch: Patch) -> dict[str, Tensor]:
         passes.append(patch)
         return features(self, patch)
 
-    monkeypatch.setattr(Content, "features", counted)
+    monkeypatch.setattr(ContentTarget, "features", counted)
     seen: list[Patch] = []
-    for sweep in range(3 * PERIOD):
-        (patch,) = loop.sampled(task, level, sweep)
+    for sweep in range(3 * GRID_PERIOD):
+        (patch,) = loop.sweep_patches(task, level, sweep)
         seen.append(patch)
         for layer, found in content.features(patch).items():
             assert torch.equal(found, features(plain, patch)[layer])
-        assert len(content._recent) <= PLACES
-    assert len(passes) <= 3 * PLACES
-    assert len({*seen[:PERIOD]}) <= PLACES < len({*seen})
-    assert not job(CONTENT, patch=128, keep_content=False, **SMALL).returns(level)
+        assert len(content._recent) <= CYCLED_PLACES
+    assert len(passes) <= 3 * CYCLED_PLACES
+    assert len({*seen[:GRID_PERIOD]}) <= CYCLED_PLACES < len({*seen})
+    assert not job(CONTENT, patch=128, keep_content=False, **SMALL).cycles_places(level)
 
 
 def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends() -> None:
@@ -556,11 +564,11 @@ def test_what_content_costs_decides_whether_it_is_kept() -> None:
         job(CONTENT, network=NetworkName.WAVELET, patch=64, **SMALL).network,
         random_vgg(NetworkName.VGG19, width_divisor=16),
     )
-    assert not worth_keeping(wavelet, wavelet.layers, wavelet.content_layers, 512)
+    assert not should_cache_content(wavelet, wavelet.layers, wavelet.content_layers, 512)
     layers = {*vgg.style_layers, *vgg.content_layers}
-    assert worth_keeping(vgg, layers, vgg.content_layers, 512)
-    assert not worth_keeping(vgg, layers, vgg.content_layers, 128)
-    assert not worth_keeping(vgg, layers, (), 512)
+    assert should_cache_content(vgg, layers, vgg.content_layers, 512)
+    assert not should_cache_content(vgg, layers, vgg.content_layers, 128)
+    assert not should_cache_content(vgg, layers, (), 512)
 
 
 def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
@@ -573,10 +581,10 @@ def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
     )
     level = task.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(task, level))
-    sight = Sight(task, level)
-    piece = loop.sampled(task, level, 0)[:1]
-    sight.prepare(canvas, piece, 0)
-    exact = moments_of(sight.view(1).objective)["first_2"].second.clone()
+    sight = LevelObjective(task, level)
+    piece = loop.sweep_patches(task, level, 0)[:1]
+    sight.begin_sweep(canvas, piece, 0)
+    exact = moments_of(sight.scale_objective(1).objective)["first_2"].second.clone()
     for _ in sight.gradients(canvas, piece):
         pass
-    assert torch.equal(moments_of(sight.view(1).objective)["first_2"].second, exact)
+    assert torch.equal(moments_of(sight.scale_objective(1).objective)["first_2"].second, exact)

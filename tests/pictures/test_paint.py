@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tilestyle.pictures import NAMES, STYLES, path_of
+from tilestyle.pictures import NAMES, STYLES, picture_path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEIGHT = 84
@@ -29,15 +29,15 @@ def test_a_style_is_painted_the_same_again(paint: ModuleType, name: str) -> None
     one, other = (np.asarray(paint.painted(name, HEIGHT)) for _ in range(2))
     assert one.shape == (HEIGHT, HEIGHT * 4 // 3, 3)
     assert (one == other).all()
-    assert one.std() > 20  # a picture, and no plain colour
+    assert one.std() > 20  # a picture, and no plain color
 
 
 def test_every_style_has_its_file(paint: ModuleType) -> None:
     assert tuple(paint.PICTURES) == STYLES
     for name in STYLES:
-        with Image.open(path_of(name)) as image:
+        with Image.open(picture_path(name)) as image:
             assert image.size == paint.SIZE[::-1]
-        assert path_of(name).stat().st_size < 400_000
+        assert picture_path(name).stat().st_size < 400_000
     assert set(STYLES) < set(NAMES)
 
 

@@ -22,7 +22,7 @@ from tilestyle import (
     render,
     texture,
 )
-from tilestyle.canvas.canvas import resized
+from tilestyle.canvas.canvas import resize
 from tilestyle.config.enums import Precision, Sampler
 from tilestyle.errors import LayerError, PictureError, SettingError
 from tilestyle.geometry.boxes import Box
@@ -147,7 +147,7 @@ def test_a_thin_picture_works() -> None:
         ({"content_layers": {"first_1": -1.0}}, SettingError, "give a number from 0 up"),
         ({"patch": 16}, SettingError, "patch 16 is too small"),
         ({"device": "cuda:77"}, SettingError, "not in this machine"),
-        ({"device": "toaster"}, SettingError, "not known"),
+        ({"device": "toaster"}, SettingError, "is unknown"),
         ({"init": Init.STYLE, "size": (0, 5)}, SettingError, "size cannot be"),
         ({"init": "nowhere.png"}, PictureError, "nowhere.png"),
         ({"network": NetworkName.VGG19, "weights": "nowhere.pth"}, tilestyle.TilestyleError, "nowhere.pth"),
@@ -186,8 +186,8 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (waves(10, 300), "see nothing under 16"),
-        (CONTENT.clone().fill_(float("nan")), "finite"),
+        (waves(10, 300), "need at least 16 pixels"),
+        (CONTENT.clone().fill_(float("nan")), "NaN or infinity"),
         (np.zeros((0, 5, 3), np.uint8), "."),
         (np.zeros((1, 1, 3), np.uint8), "."),
     ],
@@ -220,7 +220,7 @@ def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> 
     roomy = prepare(STYLE, RenderConfig(**automatic), CONTENT)
     monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 300 * 2**20)
     tight = prepare(STYLE, RenderConfig(**automatic), CONTENT)
-    assert tight.side < roomy.side == 512
+    assert tight.patch_side < roomy.patch_side == 512
     monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 2**10)
     with pytest.raises(MemoryError, match="give a smaller --patch"):
         prepare(STYLE, RenderConfig(**automatic), CONTENT)
@@ -229,7 +229,7 @@ def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_enlarged_style_is_seen_large_by_coarse_layers_alone() -> None:
     """A coarse layer sees the style as if it had been enlarged before; a fine one, as it is."""
     style = waves(96, 96, 4)
-    large = resized(style, Box(0, 0, 384, 384)).clamp(0, 1)
+    large = resize(style, Box(0, 0, 384, 384)).clamp(0, 1)
     layers = {"first_1": 1.0, "first_3": 1.0}
     known: dict[str, Any] = {
         "network": NetworkName.WAVELET,

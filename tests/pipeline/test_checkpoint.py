@@ -17,12 +17,12 @@ from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import DiskError, WorkError
-from tilestyle.losses.level import Sight
+from tilestyle.losses.level import LevelObjective
 from tilestyle.optim import loop, update
 from tilestyle.pipeline import checkpoint, tensor_archive
 from tilestyle.pipeline.events import Event, Resumed, SweepDone
 from tilestyle.pipeline.journal import Journal
-from tilestyle.pipeline.workdir import Work, WorkFolder
+from tilestyle.pipeline.workdir import LockedWorkDir, Work
 from tilestyle.planning import resolve
 
 CONTENT, STYLE = waves(90, 150, 1), waves(70, 90, 2)
@@ -48,8 +48,8 @@ class Killed(BaseException):
 def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where canvases live."""
     if request.param == "files":
-        monkeypatch.setattr(storage, "SMALL", 0)
-        monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+        monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     return str(request.param)
 
 
@@ -76,9 +76,9 @@ def after(patches: int) -> Callable[[], bool]:
 
 def test_a_canvas_in_files_makes_the_same_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = peaceful(CONFIG)
-    monkeypatch.setattr(storage, "SMALL", 0)
-    monkeypatch.setattr(storage, "RESIDENT", 2**16)
-    monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+    monkeypatch.setattr(storage, "MAX_RESIDENT_BYTES", 2**16)
+    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     assert pixels(CONFIG, tmp_path / "work") == expected
     assert not (tmp_path / "work").exists()
 
@@ -145,11 +145,11 @@ def test_a_kill_between_any_two_writes_loses_nothing(
         return wrapped
 
     for module, name in [
-        (tensor_archive, "save"),
-        (WorkFolder, "write"),
-        (checkpoint, "synchronise"),
+        (tensor_archive, "save_tensors"),
+        (LockedWorkDir, "write_manifest"),
+        (checkpoint, "synchronise_file"),
         (os, "fsync"),
-        (Journal, "settle"),
+        (Journal, "flush"),
         (Journal, "close"),
     ]:
         monkeypatch.setattr(module, name, dying(getattr(module, name)))
@@ -167,19 +167,19 @@ def test_memory_that_runs_out_after_going_on_does_not_bring_back_what_was_kept(
 ) -> None:
     seen: list[bool] = []
 
-    class Watched(Sight):
+    class Watched(LevelObjective):
         def __init__(self, job: Any, level: Any, state: Any = None) -> None:
             seen.append(bool(state))
             super().__init__(job, level, state)
 
-    take = update.Stepper.take
+    take = update.CanvasUpdater.apply
 
-    def short(self: update.Stepper, patch: Any, gradient: Any) -> None:
-        monkeypatch.setattr(update.Stepper, "take", take)
+    def short(self: update.CanvasUpdater, patch: Any, gradient: Any) -> None:
+        monkeypatch.setattr(update.CanvasUpdater, "apply", take)
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(loop, "Sight", Watched)
-    monkeypatch.setattr(update.Stepper, "take", short)
+    monkeypatch.setattr(loop, "LevelObjective", Watched)
+    monkeypatch.setattr(update.CanvasUpdater, "apply", short)
     pixels(CONFIG, stopped)
     assert seen[0]
     assert len(seen) > 1
@@ -192,7 +192,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     expected = peaceful(CONFIG)
     work = Work(tmp_path / "work", every=0.0)
     written = 0
-    save = tensor_archive.save
+    save = tensor_archive.save_tensors
 
     def full(file: Any, tensors: Any) -> None:
         nonlocal written
@@ -201,7 +201,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         if written == 6:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tensor_archive, "save", full)
+    monkeypatch.setattr(tensor_archive, "save_tensors", full)
     with pytest.raises(DiskError, match=r"No space left on device.*the last checkpoint is kept"):
         pixels(CONFIG, work)
     assert pixels(CONFIG, work) == expected
@@ -260,7 +260,7 @@ def test_another_version_is_refused(stopped: Path) -> None:
 
 
 def test_two_renders_do_not_share_a_folder(tmp_path: Path) -> None:
-    folder = WorkFolder(tmp_path / "work")
+    folder = LockedWorkDir(tmp_path / "work")
     with pytest.raises(WorkError, match=r"in use by process \d+ on"):
         pixels(CONFIG, tmp_path / "work")
     folder.close(remove=False)

@@ -1,4 +1,4 @@
-"""Pictures without contrast, colour, extent or energy: a finite picture or one line, no arithmetic error."""
+"""Pictures without contrast, color, extent or energy: a finite picture or one line, no arithmetic error."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import pytest
 import torch
 from PIL import Image
 
-from tilestyle.canvas.color import grey, palette_of
-from tilestyle.canvas.storage import Memory
-from tilestyle.config.enums import Color, Init, NetworkName, Normalise, Optimiser, Sampler, StyleLoss
+from tilestyle.canvas.color import color_moments, to_grayscale
+from tilestyle.canvas.storage import MemoryStore
+from tilestyle.config.enums import Color, Init, NetworkName, Normalise, Optimizer, Sampler, StyleLoss
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import NetworkError, TilestyleError
-from tilestyle.images import Picture, read_picture, source_from
+from tilestyle.images import Picture, as_source, read_picture
 from tilestyle.motion.drift import drift
 from tilestyle.motion.zoom import zoom
-from tilestyle.motion.zoom_path import Path as ZoomPath
+from tilestyle.motion.zoom_path import ZoomPath
 from tilestyle.networks.base import FeatureNetwork
-from tilestyle.networks.energy import faint_energies
+from tilestyle.networks.energy import energy_floors
 from tilestyle.networks.vgg_weights import load_vgg, random_vgg
 from tilestyle.networks.wavelet import WaveletNetwork
-from tilestyle.pictures import path_of
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline import api
 from tilestyle.planning import resolve
 from tilestyle.planning.inputs import Style
-from tilestyle.recipes.comparison import Comparison, cells
-from tilestyle.recipes.preview import Wanted, preview
-from tilestyle.recipes.printing import ready
+from tilestyle.recipes.comparison import Comparison, render_cells
+from tilestyle.recipes.preview import PreviewRequest, preview
+from tilestyle.recipes.printing import prepare_inputs
 from tilestyle.recipes.upscale import upscale
 from tilestyle.stats.distances import GramTarget, StatisticsTarget, WassersteinTarget, gram_energy, trace_energy
 from tilestyle.stats.moments import Moments
@@ -115,14 +115,14 @@ def test_every_loss_of_every_place(kind: str, sampler: Sampler) -> None:
 
 @pytest.mark.parametrize("kind", PICTURES)
 def test_every_way_of_rendering_every_picture(kind: str) -> None:
-    """Contents, colour modes, beginnings, optimisers and samplers."""
+    """Contents, color modes, beginnings, optimizers and samplers."""
     picture, noise = PICTURES[kind], PICTURES["noise"]
     rest: dict[str, Any] = {"sampler": Sampler.WINDOWS, "scale_odds": (0.5, 0.5), "size": 48}
     ways: list[tuple[Array, Array, dict[str, Any]]] = [
         *((picture, noise, {"color": color}) for color in Color),
         *((noise, picture, {"color": color}) for color in (Color.CONTENT, Color.LUMINANCE)),
         *((picture, picture, {"init": init}) for init in (Init.CONTENT, Init.STYLE, Init.UNIFORM, Init.GREY)),
-        (picture, picture, {"optimiser": Optimiser.LBFGS, "patch": 64, "tv_weight": 0.1, "tv_exponent": 1}),
+        (picture, picture, {"optimizer": Optimizer.LBFGS, "patch": 64, "tv_weight": 0.1, "tv_exponent": 1}),
         (picture, picture, {**rest, "deterministic": True, "tv_weight": 0.1, "tv_form": "gradient"}),
         *(
             (one, other, {"content_loss": "self-similarity"})
@@ -152,7 +152,7 @@ def test_every_trained_network_of_every_picture(kind: str, monkeypatch: pytest.M
             coarsest=32,
             patch=32,
             precision="fp32",  # type: ignore[arg-type]
-            optimiser=Optimiser.ADAM,
+            optimizer=Optimizer.ADAM,
         )
         for settings in [*LOSSES[:2], {"content_loss": "self-similarity"}]:
             both = RenderConfig(**{**vars(config), **settings})
@@ -182,14 +182,23 @@ def test_every_command_with_every_picture(kind: str, tmp_path: Path) -> None:
     def entries() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield "invert", lambda: api.invert(file, RenderConfig(**{**FEW, "style_layers": {}}))
         yield "upscale", lambda: upscale(file, file, 2, config).picture
-        large = source_from(Picture(np.float32(1 / 255) * pictures(64, 64)[kind][..., :3]))
+        large = as_source(Picture(np.float32(1 / 255) * pictures(64, 64)[kind][..., :3]))
         for color in (Color.STYLE, Color.LUMINANCE):
-            print_ = ready(RenderConfig(**FEW, color=color), [Style(large)], large)
-            yield "preview", lambda print_=print_: preview(print_, Wanted(64, 32, ((0.5, 0.5),))).sheet()  # type: ignore[misc]
-        yield "sheet", lambda: cells(Comparison(file, file, config), tmp_path / "s")
-        yield "drift", lambda: [read_picture(f) for f in drift(file, [file], tmp_path / "d", config, 1).files]
+            print_ = prepare_inputs(RenderConfig(**FEW, color=color), [Style(large)], large)
+            yield (
+                "preview",
+                lambda print_=print_: preview(print_, PreviewRequest(64, 32, ((0.5, 0.5),))).sheet(),  # type: ignore[misc]
+            )
+        yield "sheet", lambda: render_cells(Comparison(file, file, config), tmp_path / "s")
+        yield (
+            "drift",
+            lambda: [read_picture(f) for f in drift(file, [file], tmp_path / "d", config, 1).picture_paths],
+        )
         path = ZoomPath(2, 1.5)
-        yield "zoom", lambda: [read_picture(f) for f in zoom(file, tmp_path / "z", config, path, file).files]
+        yield (
+            "zoom",
+            lambda: [read_picture(f) for f in zoom(file, tmp_path / "z", config, path, file).picture_paths],
+        )
 
     for name, entry in entries():
         assert finite(entry), name
@@ -218,9 +227,9 @@ def test_pictures_as_they_are_have_far_more_than_the_least_energy(
     """So that the floor changes nothing of a render, even where it is dark."""
     network = network.to(torch.device("cpu"), dtype)
     layers = [*network.style_layers, *network.content_layers]
-    least = faint_energies(network, layers)
+    least = energy_floors(network, layers)
     assert set(least) == set(layers)
-    pixels = torch.from_numpy(read_picture(path_of("swirls")).pixels[:256, :256]).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(read_picture(picture_path("swirls")).pixels[:256, :256]).permute(2, 0, 1)[None]
     for share in (1.0, 0.05):
         shown = (share * pixels).to(dtype).contiguous()
         for layer, response in network.features(shown, layers).items():
@@ -236,18 +245,20 @@ def test_energies_have_a_floor() -> None:
     assert trace_energy(full, 0.25) == float(full.second.trace())
     assert gram_energy(full.second, 0.25) == float(full.second.square().sum())
     for target in (
-        WassersteinTarget(nothing, least=0.25),
-        GramTarget(nothing, least=0.25),
-        StatisticsTarget(nothing, 0.5, least=0.25),
+        WassersteinTarget(nothing, min_energy=0.25),
+        GramTarget(nothing, min_energy=0.25),
+        StatisticsTarget(nothing, 0.5, min_energy=0.25),
     ):
         assert np.isfinite(target.cotangent(full).value)
 
 
 def test_rounding_of_a_flat_style_is_not_stretched_into_noise() -> None:
-    """In luminance a style takes the content's deviation; one of a single colour has none to stretch."""
+    """In luminance a style takes the content's deviation; one of a single color has none to stretch."""
     flat = torch.full((3, 20, 20), 0.3)
     flat[:, ::2] += 1e-7
-    found = grey(flat, Memory(), palette_of(torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))))
+    found = to_grayscale(
+        flat, MemoryStore(), color_moments(torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0)))
+    )
     assert float(found.std()) < 1e-3
 
 
@@ -259,7 +270,7 @@ def test_weights_that_overflow_get_one_line(size: float, place: str, monkeypatch
     network.convolutions[place].weight.clamp_(-1, 1).mul_(size)
     monkeypatch.setattr(resolve, "load_network", lambda config: network)
     config = RenderConfig(network=NetworkName.VGG16, size=32, sweeps=1, patch=32, precision="fp32")  # type: ignore[arg-type]
-    with pytest.raises(NetworkError, match="not finite, or too large") as caught:
+    with pytest.raises(NetworkError, match="not finite or too large") as caught:
         api.render(PICTURES["noise"], PICTURES["noise"], config)
     assert "\n" not in str(caught.value)
 

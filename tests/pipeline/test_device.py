@@ -16,19 +16,19 @@ from tests.conftest import FEW, waves
 from tests.support.device_cost import on_device
 from tests.support.fake_device import There
 from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
-from tilestyle.benchmark.breakdown import parts
-from tilestyle.benchmark.speed import bare
+from tilestyle.benchmark.breakdown import time_parts
+from tilestyle.benchmark.speed import network_seconds
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import Optimiser
-from tilestyle.devices.transfer import matrix_device
+from tilestyle.config.enums import Optimizer
+from tilestyle.devices.transfer import float64_device
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.loop import sampled
+from tilestyle.optim.loop import sweep_patches
 from tilestyle.pipeline.api import invert, render, texture
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import memory_budget as budgets
-from tilestyle.stats.color_histograms import TOGETHER
-from tilestyle.stats.gaussian_transport import transport_by_products
+from tilestyle.stats.color_histograms import MAX_CACHED_BINS
+from tilestyle.stats.gaussian_transport import transport_map_by_newton_schulz
 
 HOMES = ("device", "host")
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
@@ -51,7 +51,7 @@ CASES: dict[str, dict[str, Any]] = {
     "fixed point": {"deterministic": True},
     "kept content": {"keep_content": True, "content_layers": {"contour_1": 1}},
     "one patch": {"patch": 512},
-    "L-BFGS": {"optimiser": Optimiser.LBFGS, "patch": 192, "size": 150, "coarsest": 150},
+    "L-BFGS": {"optimizer": Optimizer.LBFGS, "patch": 192, "size": 150, "coarsest": 150},
     "vgg": {
         "network": NetworkName.VGG19,
         "weights": "random",
@@ -76,7 +76,7 @@ def test_a_gpu_has_its_number(asked: str, found: str) -> None:
         mock.patch("torch.cuda.is_available", lambda: True),
         mock.patch("torch.cuda.device_count", lambda: 2),
         mock.patch("torch.cuda.current_device", lambda: 1),
-        mock.patch("tilestyle.planning.memory_budget.obstacle", lambda device: ""),
+        mock.patch("tilestyle.planning.memory_budget.unusable_reason", lambda device: ""),
     ):
         assert budgets.find_device(asked) == torch.device(found)
 
@@ -90,9 +90,9 @@ def doubling() -> Iterator[None]:
 
     with (
         mock.patch.object(There, "doubles", True),
-        mock.patch("tilestyle.stats.moments.matrix_device", place),
-        mock.patch("tilestyle.losses.running_moments.matrix_device", place),
-        mock.patch("tilestyle.losses.style_local.matrix_device", place),
+        mock.patch("tilestyle.stats.moments.float64_device", place),
+        mock.patch("tilestyle.losses.running_moments.float64_device", place),
+        mock.patch("tilestyle.losses.style_local.float64_device", place),
     ):
         yield
 
@@ -100,7 +100,9 @@ def doubling() -> Iterator[None]:
 @pytest.mark.parametrize(("case", "home"), PLACED)
 def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
     config = replace(SMALL, **CASES[case])
-    with mock.patch("tilestyle.stats.sliced_wasserstein.CACHED", TOGETHER):  # sums over directions in one order
+    with mock.patch(
+        "tilestyle.stats.sliced_wasserstein.CELLS_AT_ONCE", MAX_CACHED_BINS
+    ):  # sums over directions in one order
         expected = render(CONTENT, STYLE, config).pixels
     with on_device(home) as device:
         found = render(CONTENT, STYLE, config).pixels
@@ -115,8 +117,12 @@ def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
 def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
     config = replace(SMALL, **CASES[case])
     expected = render(CONTENT, STYLE, config).pixels
-    by_products = "tilestyle.stats.gaussian_transport.transport_by_products"
-    with on_device("device"), doubling(), mock.patch(by_products, wraps=transport_by_products) as counted:
+    by_products = "tilestyle.stats.gaussian_transport.transport_map_by_newton_schulz"
+    with (
+        on_device("device"),
+        doubling(),
+        mock.patch(by_products, wraps=transport_map_by_newton_schulz) as counted,
+    ):
         found = render(CONTENT, STYLE, config).pixels
     assert counted.called == (config.style_loss is StyleLoss.W2)
     assert np.quantile(np.abs(found - expected), 0.99) < 1e-3
@@ -127,8 +133,8 @@ def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
 )
 def test_distances_are_computed_where_float64_is_fast(capability: tuple[int, int], place: str) -> None:
     with mock.patch("torch.cuda.get_device_capability", lambda device: capability):
-        assert matrix_device(torch.device("cuda:0")) == torch.device(place)
-        assert matrix_device(torch.device("mps")) == torch.device("cpu")
+        assert float64_device(torch.device("cuda:0")) == torch.device(place)
+        assert float64_device(torch.device("mps")) == torch.device("cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA_VISIBLE_DEVICES is not set, or there is none")
@@ -137,7 +143,7 @@ def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None
     config = replace(SMALL, **CASES[case])
     expected = render(CONTENT, STYLE, replace(config, device="cpu")).pixels
     place = torch.device("cuda:0" if home == "device" else "cpu")
-    with mock.patch("tilestyle.planning.resolve.fitting_home", lambda *limits: place):
+    with mock.patch("tilestyle.planning.resolve.choose_canvas_device", lambda *limits: place):
         found = render(CONTENT, STYLE, replace(config, device="cuda")).pixels
     # Products are rounded to TF32; two steps are of 0.02 each, whichever way.
     assert np.abs(found - expected).mean() < 5e-3
@@ -192,6 +198,6 @@ def test_the_parts_of_a_sweep_are_timed_on_a_device(home: str) -> None:
     with on_device(home):
         job = prepare(STYLE, SMALL, CONTENT)
         level = job.levels[-1]
-        canvas, patches = Canvas(level.extent, initial_pixels(job, level)), sampled(job, level, 0)
-        assert min(parts(job, canvas, patches).values()) > 0
-        assert min(bare(job, canvas, patches)) > 0
+        canvas, patches = Canvas(level.extent, initial_pixels(job, level)), sweep_patches(job, level, 0)
+        assert min(time_parts(job, canvas, patches).values()) > 0
+        assert min(network_seconds(job, canvas, patches)) > 0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tilestyle.pipeline.events import Clock
+from tilestyle.pipeline.events import TimeEstimator
 
 
 @pytest.fixture
@@ -21,29 +21,29 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_sweeps_cost_a_constant_and_so_much_a_megapixel(passing: Callable[[float], None]) -> None:
-    clock = Clock([(1, 3), (2, 3), (4, 2)])
+    clock = TimeEstimator([(1, 3), (2, 3), (4, 2)])
     for size in (1, 2):
         passing(20)  # what lies between levels is no sweep
-        clock.level()
+        clock.start_level()
         for _ in range(3):
             passing(0.5 + 3 * size)
-            assert clock.sweep() == pytest.approx(0.5 + 3 * size)
-    assert clock.left() == pytest.approx(2 * 12.5)
-    assert clock.seconds == pytest.approx(2 * 20 + 3 * (3.5 + 6.5))
+            assert clock.end_sweep() == pytest.approx(0.5 + 3 * size)
+    assert clock.seconds_left() == pytest.approx(2 * 12.5)
+    assert clock.elapsed == pytest.approx(2 * 20 + 3 * (3.5 + 6.5))
 
 
 def test_a_sweep_that_was_gone_on_with_counts_as_a_whole(passing: Callable[[float], None]) -> None:
-    clock = Clock([(1, 2), (2, 3), (4, 2)], done=(1, 1), begun=0.75)
-    clock.level()
+    clock = TimeEstimator([(1, 2), (2, 3), (4, 2)], done_before=(1, 1), partial_sweep=0.75)
+    clock.start_level()
     passing(2)
-    assert clock.sweep() == pytest.approx(8)
-    assert clock.left() == pytest.approx(8 + 2 * 16)
+    assert clock.end_sweep() == pytest.approx(8)
+    assert clock.seconds_left() == pytest.approx(8 + 2 * 16)
     passing(8)
-    assert clock.sweep() == pytest.approx(8)
+    assert clock.end_sweep() == pytest.approx(8)
 
 
 def test_a_sweep_may_have_only_its_end_left(passing: Callable[[float], None]) -> None:
-    clock = Clock([(1, 2)], done=(0, 1), begun=1.0)
-    clock.level()
+    clock = TimeEstimator([(1, 2)], done_before=(0, 1), partial_sweep=1.0)
+    clock.start_level()
     passing(2)
-    assert clock.sweep() == pytest.approx(20)
+    assert clock.end_sweep() == pytest.approx(20)

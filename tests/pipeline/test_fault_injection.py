@@ -64,8 +64,8 @@ WORDS = (
 def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where canvases live."""
     if request.param == "files":
-        monkeypatch.setattr(storage, "SMALL", 0)
-        monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+        monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     return str(request.param)
 
 
@@ -323,7 +323,7 @@ def test_a_manifest_that_was_made_to_harm_is_refused_or_is_no_matter(stopped: Pa
 def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    ownership.mark(work, "manifest.json")
+    ownership.mark_folder(work, "manifest.json")
     (work / MANIFEST).write_bytes(content)
     with pytest.raises(WorkError) as caught:
         pixels(work)
@@ -470,7 +470,7 @@ def test_a_folder_that_is_renamed_while_it_is_written_to_is_tidied_by_the_next_r
         raise BROKEN
 
     with monkeypatch.context() as patch:
-        patch.setattr(write_png, "encoded", moving)
+        patch.setattr(write_png, "encode_png", moving)
         assert called(pictures, *words).returncode == 2
     elsewhere.rename(place)
     assert list(place.glob(".tilestyle-*.part"))
@@ -501,7 +501,7 @@ def test_drives_that_refuse_wishes_get_all_that_is_needed(
         (("replace", "rename"), rename),
         ((), refusing),
     ):
-        notices._given.clear()
+        notices._logged.clear()
         caplog.clear()
         shutil.copy(pictures / "old.png", pictures / "out.png")
         with monkeypatch.context() as patch:
@@ -581,7 +581,7 @@ def test_an_input_is_not_replaced_by_a_picture_that_is_not_finished(
         patch.setattr("tilestyle.cli.display.stop_on_interrupt", lambda **_: stop)
         done = called(pictures, *(word for word in words if word != "-q"))
     assert done.returncode == 130, done.stderr
-    assert "content.png is an input and was left as it was" in done.stderr
+    assert "content.png is an input and was not replaced" in done.stderr
     assert (pictures / "content.png").read_bytes() == before
     done = called(pictures, "resume", "content.png.work", "-q")
     assert (done.returncode, done.stderr) == (0, "")
@@ -611,10 +611,10 @@ def test_a_disk_without_room_for_the_finished_canvas_is_no_reason_not_to_write_i
     def full(*_: Any) -> None:
         raise FULL
 
-    monkeypatch.setattr(tensor_archive, "save", full)
+    monkeypatch.setattr(tensor_archive, "save_tensors", full)
     assert pixels(tmp_path / "work") == expected
     assert not (tmp_path / "work").exists()
-    assert "cannot be kept before it is written" in caplog.text
+    assert "no checkpoint of the finished render could be saved" in caplog.text
 
 
 @pytest.mark.parametrize("error", [BROKEN, Killed])
@@ -653,8 +653,8 @@ def test_a_work_folder_that_is_emptied_meanwhile_is_ours_again_or_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: bytes, way: str, mapped: bool
 ) -> None:
     if mapped:
-        monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
-        monkeypatch.setattr(storage, "SMALL", 0)
+        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+        monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
     folder = tmp_path / "work"
     sweeps = 0
 

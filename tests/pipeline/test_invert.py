@@ -13,18 +13,18 @@ from PIL import Image
 from tests.conftest import waves
 from tests.support.cli import called
 from tilestyle import Init, RenderConfig, SweepDone, invert
-from tilestyle.canvas.canvas import resized
-from tilestyle.config.consistency import inverting
+from tilestyle.canvas.canvas import resize
+from tilestyle.config.consistency import inversion_config
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import OutputError, SettingError, WorkError
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import FloatArray, Picture, read_picture, read_provenance
-from tilestyle.motion.snapshots import CHANGE, Frames
+from tilestyle.motion.snapshots import MIN_CHANGE, SnapshotRecorder
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.events import Event, Finished, Resumed
 from tilestyle.pipeline.prepare import prepare
 
-CONTENT = resized(waves(40, 50), Box(0, 0, 80, 100)).clamp(0, 1)
+CONTENT = resize(waves(40, 50), Box(0, 0, 80, 100)).clamp(0, 1)
 WANTED = CONTENT.permute(1, 2, 0).numpy()
 QUICK: dict[str, Any] = {
     "patch": 64,
@@ -45,7 +45,7 @@ def test_a_shallow_layer_gives_the_picture_back() -> None:
     pixels = invert(CONTENT, RenderConfig(sweeps=30, **QUICK)).pixels
     assert pixels.shape == WANTED.shape
     assert likeness(pixels) > 0.95
-    start = prepare(None, inverting(RenderConfig(**QUICK)), CONTENT)
+    start = prepare(None, inversion_config(RenderConfig(**QUICK)), CONTENT)
     first = initial_pixels(start, start.levels[0])
     assert abs(float(np.corrcoef(first[0].ravel(), first[1].ravel())[0, 1])) < 0.05
     assert abs(float(first.mean()) - 0.5) < 0.01
@@ -82,9 +82,9 @@ def test_smoothness_is_weighed_in() -> None:
 
 @pytest.mark.parametrize("settings", [{"init": Init.CONTENT}, {"init": Init.STYLE}, {"style_layers": {"a": 1}}])
 def test_what_is_no_activation_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(SettingError, match="activations alone"):
+    with pytest.raises(SettingError, match="an inversion uses neither a style"):
         invert(CONTENT, RenderConfig(**settings))
-    with pytest.raises(SettingError, match="content weight of 0"):
+    with pytest.raises(SettingError, match="needs a content weight above 0"):
         invert(CONTENT, RenderConfig(content_weight=0))
 
 
@@ -108,15 +108,21 @@ def kept(folder: Path) -> list[float]:
 
 
 def test_frames_are_kept_evenly_in_change(tmp_path: Path) -> None:
-    earlier = Frames(tmp_path, 40, 60)
+    earlier = SnapshotRecorder(tmp_path, 40, 60)
     for value in (0.1, 0.3, 0.5, 0.7, 0.9):
         earlier(done(value))
-    frames = Frames(tmp_path, 40, 60)
-    for value in (0.5, 0.5 + 0.4 * CHANGE, 0.5 + 1.4 * CHANGE, 0.5 + 1.5 * CHANGE, 0.5 + 1.6 * CHANGE):
+    frames = SnapshotRecorder(tmp_path, 40, 60)
+    for value in (
+        0.5,
+        0.5 + 0.4 * MIN_CHANGE,
+        0.5 + 1.4 * MIN_CHANGE,
+        0.5 + 1.5 * MIN_CHANGE,
+        0.5 + 1.6 * MIN_CHANGE,
+    ):
         frames(done(value))
     frames(Finished(True, 0.0))
     # The first, the third, and the last: what an earlier run left is gone.
-    assert kept(tmp_path) == pytest.approx([0.5, 0.5 + 1.4 * CHANGE, 0.5 + 1.6 * CHANGE], abs=3e-3)
+    assert kept(tmp_path) == pytest.approx([0.5, 0.5 + 1.4 * MIN_CHANGE, 0.5 + 1.6 * MIN_CHANGE], abs=3e-3)
     assert {read_picture(path).pixels.shape for path in tmp_path.glob("*.png")} == {(40, 60, 3)}
 
 
@@ -126,7 +132,7 @@ def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
     theirs.parent.mkdir()
     theirs.write_bytes(b"mine")
     with pytest.raises(OutputError, match="holds other files"):
-        Frames(theirs.parent, 20, 30)(done(0.25))
+        SnapshotRecorder(theirs.parent, 20, 30)(done(0.25))
     Image.fromarray((WANTED * 255).astype(np.uint8)).save(tmp_path / "content.png")
     words = [
         "invert",
@@ -141,17 +147,17 @@ def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
     ended = called(tmp_path, *words)
     assert ended.returncode == 2
     assert (
-        ended.stderr == "tilestyle: theirs holds other files; give an empty folder or a new name for --frames\n"
+        ended.stderr == "tilestyle: theirs holds other files; use an empty folder or a new name for --frames\n"
     )
     assert [file.read_bytes() for file in theirs.parent.iterdir()] == [b"mine"]
     ours = tmp_path / "ours"
-    frames = Frames(ours, 20, 30)
+    frames = SnapshotRecorder(ours, 20, 30)
     frames(done(0.25))
     (ours / "frame-00001.png").write_bytes(b"mine")
     (ours / "frame-00005.png").write_bytes(b"mine")
-    with pytest.raises(WorkError, match="not made by tilestyle"):
+    with pytest.raises(WorkError, match="not created by tilestyle"):
         frames(done(0.75))
-    again = Frames(ours, 20, 30)
+    again = SnapshotRecorder(ours, 20, 30)
     again(done(0.5))
     again(Finished(True, 0.0))
     assert {file.name for file in ours.glob("*.png") if file.read_bytes() == b"mine"} == {
@@ -161,8 +167,8 @@ def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
 
 
 def test_frames_go_on(tmp_path: Path) -> None:
-    Frames(tmp_path, 20, 30)(done(0.25))
-    frames = Frames(tmp_path, 20, 30)
+    SnapshotRecorder(tmp_path, 20, 30)(done(0.25))
+    frames = SnapshotRecorder(tmp_path, 20, 30)
     frames(Resumed(None, 1, 0, 0))  # type: ignore[arg-type]
     frames(done(0.25))
     frames(done(0.75))
@@ -194,7 +200,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
 
 
 def test_noise_is_of_the_seed() -> None:
-    starts = [prepare(None, inverting(RenderConfig(seed=seed, **QUICK)), CONTENT) for seed in (0, 0, 1)]
+    starts = [prepare(None, inversion_config(RenderConfig(seed=seed, **QUICK)), CONTENT) for seed in (0, 0, 1)]
     first, again, other = (initial_pixels(job, job.levels[0]) for job in starts)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

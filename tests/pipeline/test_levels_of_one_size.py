@@ -33,8 +33,8 @@ def pixels(size: int, coarsest: int, work: Work | None) -> bytes:
 
 
 def in_files(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(storage, "SMALL", 0)
-    patch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+    patch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+    patch.setattr(resolve, "should_memory_map", lambda *facts: True)
 
 
 @pytest.mark.parametrize(("size", "coarsest"), SIZES)

@@ -20,8 +20,8 @@ from tilestyle.errors import SettingError, WorkError
 from tilestyle.images import read_provenance
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import memory_budget
-from tilestyle.planning.memory_budget import FAST_BF16, find_dtype, has_fast_bf16
-from tilestyle.planning.resolve import resolve
+from tilestyle.planning.memory_budget import FAST_BF16_VARIABLE, find_dtype, has_fast_bf16
+from tilestyle.planning.resolve import resolve_config
 
 CPU = torch.device("cpu")
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
@@ -40,17 +40,17 @@ def test_only_auto_asks_the_machine(precision: Precision, fast: bool, monkeypatc
 @pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
 def test_the_environment_answers_for_the_machine(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for told, answer in (("0", False), ("1", True)):
-        monkeypatch.setenv(FAST_BF16, told)
+        monkeypatch.setenv(FAST_BF16_VARIABLE, told)
         assert has_fast_bf16(torch.device(device)) is answer
     for wrong in ("yes", "2", " ", "auto"):
-        monkeypatch.setenv(FAST_BF16, wrong)
+        monkeypatch.setenv(FAST_BF16_VARIABLE, wrong)
         with pytest.raises(SettingError, match="set it to 0 or 1, or unset it"):
             has_fast_bf16(CPU)
     for nothing in ("", None):
         if nothing is None:
-            monkeypatch.delenv(FAST_BF16)
+            monkeypatch.delenv(FAST_BF16_VARIABLE)
         else:
-            monkeypatch.setenv(FAST_BF16, nothing)
+            monkeypatch.setenv(FAST_BF16_VARIABLE, nothing)
         assert has_fast_bf16(CPU) in (False, True)  # as the processor says
 
 
@@ -75,31 +75,31 @@ def test_a_precision_that_was_set_is_another_render(tmp_path: Path) -> None:
 
 
 def test_a_precision_that_there_is_not_is_damage() -> None:
-    from tilestyle.planning.resolve import Settled
+    from tilestyle.planning.resolve import MemoryDecisions
 
     with pytest.raises(ValueError, match="precision 'fp8'"):
-        Settled(64, mapped=False, content_kept=False, precision="fp8")
+        MemoryDecisions(64, mapped=False, content_kept=False, precision="fp8")
 
 
 def test_ranks_compute_as_the_first_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     class Second:
         """A rank that hears from the first."""
 
-        beside = 1
+        local_world_size = 1
 
-        def told(self, value: Any = None) -> Any:
+        def broadcast(self, value: Any = None) -> Any:
             """What the first has said."""
             return "bf16"
 
     monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: False)
     ranks: Any = Second()
-    assert resolve(CONFIG, with_content=True, ranks=ranks).network.dtype is torch.bfloat16
+    assert resolve_config(CONFIG, with_content=True, comm=ranks).network.dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_picture_says_what_its_machine_decided(
-    fast: bool, optimiser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fast: bool, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And given as settings, it makes the same picture on a machine that would decide otherwise."""
     monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: fast)
@@ -115,7 +115,7 @@ def test_a_picture_says_what_its_machine_decided(
         "--device",
         "cpu",
     ]
-    words += ["--optimiser", optimiser]
+    words += ["--optimizer", optimizer]
     done = called(tmp_path, *words, "-o", "out.png")
     assert done.returncode == 0, done.stderr
     made = read_provenance(tmp_path / "out.png")
@@ -124,15 +124,15 @@ def test_a_picture_says_what_its_machine_decided(
     assert machine.pop("torch") == torch.__version__
     assert machine.pop("threads") == torch.get_num_threads()
     assert machine.pop("device") == "cpu"
-    assert machine.pop("precision") == ("bf16" if fast and optimiser == "adam" else "fp32")
+    assert machine.pop("precision") == ("bf16" if fast and optimizer == "adam" else "fp32")
     assert machine.pop("patch") >= 64
-    assert set(machine) == ({"keep_content"} if optimiser == "adam" else {"history"})
+    assert set(machine) == ({"keep_content"} if optimizer == "adam" else {"history"})
     assert json.dumps(made)
     monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: not fast)
     monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 2**40)
     job = prepare(STYLE, RenderConfig(size=96), CONTENT)
-    assert job.settled["precision"] == ("bf16" if not fast else "fp32")
-    precision = "bf16" if fast and optimiser == "adam" else "fp32"
+    assert job.chosen_settings["precision"] == ("bf16" if not fast else "fp32")
+    precision = "bf16" if fast and optimizer == "adam" else "fp32"
     done = called(tmp_path, *words, "-o", "other.png", "--precision", precision)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "out.png") as one, Image.open(tmp_path / "other.png") as other:
@@ -144,14 +144,14 @@ def test_memory_changes_the_patch_and_the_picture_says_so(monkeypatch: pytest.Mo
     sides = []
     for free in (2**40, 300 * 2**20):
         monkeypatch.setattr(memory_budget, "free_bytes", lambda device, free=free: free)
-        sides.append(prepare(STYLE, config, CONTENT).machine["patch"])
+        sides.append(prepare(STYLE, config, CONTENT).machine_settings["patch"])
     assert sides[0] == 512 > sides[1]
 
 
 def test_a_render_without_a_stored_precision_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of before do not say it."""
-    from tilestyle.planning.resolve import Settled
+    from tilestyle.planning.resolve import MemoryDecisions
 
     monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: False)
-    settled = Settled(64, mapped=False, content_kept=False)
-    assert resolve(CONFIG, with_content=True, settled=settled).network.dtype is torch.float32
+    settled = MemoryDecisions(64, mapped=False, content_kept=False)
+    assert resolve_config(CONFIG, with_content=True, decisions=settled).network.dtype is torch.float32

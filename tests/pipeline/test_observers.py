@@ -16,19 +16,19 @@ from tests.conftest import FEW, waves
 from tests.motion.test_film import decoded
 from tests.support.cli import called
 from tilestyle import images
-from tilestyle.cli.job import readied
+from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.config.enums import Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.variations import parsed_variation
+from tilestyle.config.variations import parse_variation
 from tilestyle.errors import OutputError
-from tilestyle.motion.drift import Watch, drift
-from tilestyle.motion.film import Encoded
+from tilestyle.motion.drift import SeriesCallbacks, drift
+from tilestyle.motion.film import VideoWriter
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.events import Event, Finished, LevelStarted, Started, SweepDone
-from tilestyle.pipeline.observers import guarded
-from tilestyle.recipes.comparison import Comparison, cells
-from tilestyle.recipes.preview import Wanted, preview
+from tilestyle.pipeline.observers import guard_callback
+from tilestyle.recipes.comparison import Comparison, render_cells
+from tilestyle.recipes.preview import PreviewRequest, preview
 
 FAILURES: list[Exception] = [
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
@@ -71,13 +71,13 @@ def test_a_failure_is_reported_once_in_one_line(error: Exception, again: bool) -
         calls.append(number)
         raise error
 
-    tell = guarded(watch, "the preview", said.append, again=again)
+    tell = guard_callback(watch, "the preview", said.append, retry=again)
     for number in range(3):
         tell(number)
     assert calls == ([0, 1, 2] if again else [0])
     (line,) = said
     assert line.startswith("the preview failed (")
-    assert line.endswith("the render goes on")
+    assert line.endswith("the render continues")
     assert "\n" not in line
     assert "()" not in line
 
@@ -102,7 +102,7 @@ def test_an_observer_in_python(error: Exception, kind: type, expected: bytes) ->
         if isinstance(event, kind):
             raise error
 
-    with pytest.warns(RuntimeWarning, match=r"the observer failed \(.*the render goes on") as warned:
+    with pytest.warns(RuntimeWarning, match=r"the observer failed \(.*the render continues") as warned:
         found = render(CONTENT, STYLE, CONFIG, observer=watch)
     assert found.pixels.tobytes() == expected
     assert len(warned) == 1
@@ -126,27 +126,35 @@ INVERT = ("invert", "content.png", *SMALL)
 OBSERVERS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "progress": ("tilestyle.cli.display.described", TEXTURE, "the progress display"),
     "preview": ("tilestyle.images.write_picture", (*TEXTURE, "--preview", "now.png"), "the preview now.png"),
-    "settings": ("tilestyle.config.toml.save", (*TEXTURE, "--save-config", "s.toml"), "writing s.toml"),
-    "film": ("tilestyle.motion.film.Encoded.add", (*TEXTURE, "--film", "f.mp4"), "the film f.mp4"),
-    "PNG film": ("tilestyle.motion.film.PngFrames.add", (*TEXTURE, "--film", "f"), "the film f"),
+    "settings": (
+        "tilestyle.config.toml.save_settings",
+        (*TEXTURE, "--save-config", "s.toml"),
+        "writing s.toml",
+    ),
+    "film": ("tilestyle.motion.film.VideoWriter.add", (*TEXTURE, "--film", "f.mp4"), "the film f.mp4"),
+    "PNG film": ("tilestyle.motion.film.FrameFolderWriter.add", (*TEXTURE, "--film", "f"), "the film f"),
     "film's part": (
-        "tilestyle.motion.film.Encoded.finish",
+        "tilestyle.motion.film.VideoWriter.finish",
         (*TEXTURE, "--film", "f.mp4"),
         "ending the film f.mp4",
     ),
     "film's end": (
-        "tilestyle.motion.film_parts.splice",
+        "tilestyle.motion.film_parts.join_parts",
         (*TEXTURE, "--film", "f.mp4"),
         "ending the film f.mp4",
     ),
-    "frames": ("tilestyle.motion.snapshots.Frames._keep", (*INVERT, "--frames", "f"), "writing frames into f"),
+    "frames": (
+        "tilestyle.motion.snapshots.SnapshotRecorder._save",
+        (*INVERT, "--frames", "f"),
+        "writing frames into f",
+    ),
 }
 
 
 @pytest.fixture(autouse=True)
 def _no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a render takes is not asked: that renders a little, too."""
-    monkeypatch.setattr("tilestyle.pipeline.run.seconds_for", lambda job: 1.0)
+    monkeypatch.setattr("tilestyle.pipeline.run.estimate_seconds", lambda job: 1.0)
 
 
 @pytest.mark.parametrize("error", FAILURES[2:5], ids=lambda error: type(error).__name__)
@@ -189,13 +197,13 @@ def test_a_preview_whose_place_comes_back_is_written_again(
     monkeypatch.setattr(images, "write_picture", first_calls(images.write_picture, 0, 1))
     done = called(folder, *TEXTURE, "--preview", "now.png")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("the preview now.png failed (Input/output error); it is tried again") == 1
+    assert done.stderr.count("the preview now.png failed (Input/output error); it will be tried again") == 1
     assert (folder / "now.png").exists()
 
 
 def test_a_film_that_fails_is_kept_as_far_as_it_got(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("av")
-    monkeypatch.setattr(Encoded, "add", first_calls(Encoded.add, 3, 1))
+    monkeypatch.setattr(VideoWriter, "add", first_calls(VideoWriter.add, 3, 1))
     done = called(folder, *TEXTURE, "--film", "f.mp4", "--film-step", "0.001")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the film f.mp4 failed (Input/output error)") == 1
@@ -210,12 +218,12 @@ def test_callbacks_of_series_and_comparisons(
     content, style, tell = folder / "content.png", folder / "style.png", failing(FAILURES[0])
     with pytest.warns(RuntimeWarning, match="the observer failed") as warned:
         if command == "drift":
-            watch = Watch(failing(FAILURES[4]), tell)
+            watch = SeriesCallbacks(failing(FAILURES[4]), tell)
             assert drift(content, [style], folder / "out", look, 2, watch).count == 2
         elif command == "sheet":
-            comparison = Comparison(content, style, look, [parsed_variation("seed=1,2")])
-            assert len(cells(comparison, folder / "cells", tell)) == 2
+            comparison = Comparison(content, style, look, [parse_variation("seed=1,2")])
+            assert len(render_cells(comparison, folder / "cells", tell)) == 2
         else:
-            with readied([StyleFile(style)], look, None, content) as found:
-                assert preview(found, Wanted(64, 64, ()), tell).height == 48
+            with Inputs([StyleFile(style)], content).opened(look) as found:
+                assert preview(found, PreviewRequest(64, 64, ()), tell).height == 48
     assert len(warned) == (2 if command == "drift" else 1)  # of a drift, two callbacks

@@ -81,7 +81,7 @@ def test_an_input_without_a_name_is_refused(folder: Path, option: str) -> None:
 @pytest.mark.parametrize("command", ["render", "drift"])
 def test_a_film_of_pictures_has_a_place_for_one_number(folder: Path, command: str, name: str) -> None:
     words = (*BOTH, "-o", "o.png") if command == "render" else ("style.png", "-s", "style.png", "-o", "d")
-    assert "is no name for many pictures" in refused(folder, command, *words, "--film", name)
+    assert "does not number the frames" in refused(folder, command, *words, "--film", name)
 
 
 @pytest.mark.parametrize(("text", "taken"), [("\ufeffseed = 3\n", True), (f"seed = {'9' * 5000}\n", False)])
@@ -91,7 +91,7 @@ def test_settings_with_a_byte_order_mark_or_a_huge_number(folder: Path, text: st
     if taken:
         assert called(folder, *words).returncode == 0
     else:
-        assert "t.toml is no TOML" in refused(folder, *words)
+        assert "t.toml is not valid TOML" in refused(folder, *words)
 
 
 @pytest.mark.parametrize("claimed", [40_000, 9_999_999])
@@ -108,7 +108,7 @@ def test_info_describes_a_picture_of_one_colour(folder: Path, mode: str) -> None
     Image.new(mode, (64, 48)).save(folder / "flat.png")
     done = called(folder, "info", "flat.png")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "none: one colour" in done.stdout
+    assert "none: a single color" in done.stdout
 
 
 def test_libtiff_prints_nothing_by_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,16 +20,16 @@ from tests.support.device_cost import on_device
 from tests.support.fake_device import DEVICE
 from tilestyle import CanvasMoved, PatchHalved, RenderConfig, Work, render
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.canvas.storage import Memory
+from tilestyle.canvas.storage import MemoryStore
 from tilestyle.cli.display import announced
-from tilestyle.config.enums import Optimiser
-from tilestyle.devices.malloc import release
-from tilestyle.distributed import Ranks
+from tilestyle.config.enums import Optimizer
+from tilestyle.devices.malloc import release_cached_memory
+from tilestyle.distributed import Communicator
 from tilestyle.errors import DeviceError, MemoryLimit
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.objective import Objective
-from tilestyle.optim.state import Standing
-from tilestyle.optim.update import Stepper
+from tilestyle.optim.state import RenderState
+from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
 from tilestyle.pipeline.events import Event
 from tilestyle.pipeline.prepare import prepare
@@ -49,9 +49,9 @@ class Card:
         self.home = ""  # of the canvas that is stepped
         self.side = 0  # of the patch
         self.last: Canvas | None = None
-        take = Stepper.take
+        take = CanvasUpdater.apply
 
-        def refuse(step: Stepper, patch: Patch, gradient: Tensor) -> None:
+        def refuse(step: CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
             self.calls += 1
             self.last = step._canvas
             self.home, self.side = step._canvas.pixels.device.type, max(patch.read.height, patch.read.width)
@@ -60,7 +60,7 @@ class Card:
                 raise error
             take(step, patch, gradient)
 
-        monkeypatch.setattr(Stepper, "take", refuse)
+        monkeypatch.setattr(CanvasUpdater, "apply", refuse)
 
 
 def told(config: RenderConfig, events: list[Event], **named: Any) -> np.ndarray[Any, Any]:
@@ -76,7 +76,7 @@ def told(config: RenderConfig, events: list[Event], **named: Any) -> np.ndarray[
 @pytest.fixture(autouse=True)
 def _no_more_memory_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canvas is small beside what a patch is reckoned to take."""
-    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 0.0)
+    monkeypatch.setattr(out_of_memory, "MIN_FREED_SHARE", 0.0)
 
 
 @pytest.mark.parametrize("call", [1, 4, 7, 12])
@@ -113,29 +113,29 @@ def test_planes_of_a_level_that_do_not_fit_are_made_in_ram(
     first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No patch is at work then: smaller ones would be of no use."""
-    zeros = Memory.zeros
+    zeros = MemoryStore.zeros
     events: list[Event] = []
     made: list[int] = []
 
-    def refused(store: Memory, channels: int, height: int, width: int, name: str = "") -> Tensor:
+    def refused(store: MemoryStore, channels: int, height: int, width: int, name: str = "") -> Tensor:
         if name == "first" and store.device == DEVICE:
             made.append(height)
             if first or len(made) > 1:
                 raise torch.OutOfMemoryError(CERTAIN[0])
         return zeros(store, channels, height, width, name)
 
-    monkeypatch.setattr(Memory, "zeros", refused)
-    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 1e9)
-    monkeypatch.setattr("tilestyle.pipeline.run.seconds_for", lambda job: None)
+    monkeypatch.setattr(MemoryStore, "zeros", refused)
+    monkeypatch.setattr(out_of_memory, "MIN_FREED_SHARE", 1e9)
+    monkeypatch.setattr("tilestyle.pipeline.run.estimate_seconds", lambda job: None)
     with on_device("device"):
         found = told(CONFIG, events)
     assert events == [CanvasMoved()]
-    monkeypatch.setattr(Memory, "zeros", zeros)
+    monkeypatch.setattr(MemoryStore, "zeros", zeros)
     assert np.array_equal(found, told(CONFIG, []))
 
 
 def test_where_the_canvas_would_free_little_patches_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 1e9)
+    monkeypatch.setattr(out_of_memory, "MIN_FREED_SHARE", 1e9)
     events: list[Event] = []
     config = replace(SMALL, patch=128, size=180, coarsest=180)
     card = Card(monkeypatch, lambda card: torch.OutOfMemoryError(CERTAIN[0]) if card.side > 64 else None)
@@ -146,7 +146,7 @@ def test_where_the_canvas_would_free_little_patches_are_halved(monkeypatch: pyte
 
 
 def test_at_the_least_patch_the_canvas_moves_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out_of_memory, "WORTH_MOVING", 1e9)
+    monkeypatch.setattr(out_of_memory, "MIN_FREED_SHARE", 1e9)
     events: list[Event] = []
 
     def failing(card: Card) -> BaseException | None:
@@ -165,19 +165,19 @@ def test_without_room_in_ram_patches_are_halved(kind: str, monkeypatch: pytest.M
     with on_device("host" if kind == "in RAM already" else "device"):
         job = prepare(STYLE, config, CONTENT)
     if kind == "little RAM":
-        monkeypatch.setattr(out_of_memory, "free_bytes", lambda device: job.need.held)
+        monkeypatch.setattr(out_of_memory, "free_bytes", lambda device: job.memory_estimate.resident)
     elif kind == "host limit":
-        job = replace(job, limits=replace(job.limits, host=job.need.held - 1))
+        job = replace(job, memory_limits=replace(job.memory_limits, host=job.memory_estimate.resident - 1))
     assert not out_of_memory.can_move(job)
-    assert not out_of_memory.is_worth_moving(job, Standing())
+    assert not out_of_memory.is_worth_moving(job, RenderState())
 
 
 @pytest.mark.parametrize("text", [*BESIDE, *DOUBTFUL])
 def test_what_libraries_are_refused_is_tried_once_more_as_it_was(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released = mock.Mock(wraps=release)
-    monkeypatch.setattr(out_of_memory, "release", released)
+    released = mock.Mock(wraps=release_cached_memory)
+    monkeypatch.setattr(out_of_memory, "release_cached_memory", released)
     events: list[Event] = []
     Card(monkeypatch, lambda card: RuntimeError(text) if card.calls == 5 else None)
     told(replace(SMALL, size=110, coarsest=110), events)
@@ -204,7 +204,9 @@ def test_each_place_has_its_second_attempt(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_device_that_only_fails_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     Card(monkeypatch, lambda card: RuntimeError(DOUBTFUL[0]))
-    with pytest.raises(MemoryLimit, match=r"no room for the least patch.*unable to find an engine") as caught:
+    with pytest.raises(
+        MemoryLimit, match=r"too little memory for the smallest patch.*unable to find an engine"
+    ) as caught:
         told(replace(SMALL, patch=128), [])
     assert "\n" not in str(caught.value)
 
@@ -224,15 +226,15 @@ def test_of_several_ranks_none_tries_alone(
 ) -> None:
     job = prepare(STYLE, SMALL, CONTENT)
     optimise = mock.Mock(side_effect=RuntimeError(text))
-    monkeypatch.setattr(out_of_memory, "optimise", optimise)
-    monkeypatch.setattr(type(job), "ranks", Ranks(1, 2))
+    monkeypatch.setattr(out_of_memory, "optimize", optimise)
+    monkeypatch.setattr(type(job), "comm", Communicator(1, 2))
     with pytest.raises(kind):
-        out_of_memory.persist(job, *QUIET)
+        out_of_memory.optimise_with_oom_retry(job, *QUIET)
     assert optimise.call_count == 1
 
 
 def test_lbfgs_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(SMALL, optimiser=Optimiser.LBFGS, patch=192, size=80, coarsest=80)
+    config = replace(SMALL, optimizer=Optimizer.LBFGS, patch=192, size=80, coarsest=80)
     expected = told(config, [])
     gradient, calls = Objective.gradient, itertools.count()
 
@@ -263,4 +265,4 @@ def test_a_render_whose_canvas_has_moved_is_resumed(tmp_path: Path, monkeypatch:
 
 
 def test_it_is_said_in_one_line() -> None:
-    assert announced(CanvasMoved()) == "memory of the device ran out: the canvas moves to RAM"
+    assert announced(CanvasMoved()) == "out of device memory: moving the canvas to RAM"

@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.conftest import FEW, waves
 from tests.support.cli import called
 from tilestyle import RenderConfig, render, texture
-from tilestyle.cli.parsing import StyleFile, parsed_styles
+from tilestyle.cli.parsing import StyleFile, parse_styles
 from tilestyle.config.enums import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
@@ -21,7 +21,7 @@ from tilestyle.losses.style_statistics import style_moments
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.inputs import Style
-from tilestyle.stats.moments import Moments, combined
+from tilestyle.stats.moments import Moments, mix_moments
 
 CONTENT, ONE, OTHER = waves(60, 80), waves(70, 90, 1), 0.5 * waves(64, 50, 2)
 QUICK: dict[str, Any] = {
@@ -86,7 +86,7 @@ def test_a_colon_in_a_name_is_no_mask(tmp_path: Path, monkeypatch: pytest.Monkey
         "a.png:none.png": StyleFile(Path("a.png"), Path("none.png")),
         "C:\\pictures\\a.png": StyleFile(Path("C:\\pictures\\a.png")),
     }
-    assert parsed_styles(list(wanted)) == list(wanted.values())
+    assert parse_styles(list(wanted)) == list(wanted.values())
 
 
 def test_the_command_line_blends(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_turned_style_is_as_its_turns_together(guided: bool) -> None:
     found = seen(picture, turn_style=True)
     turns = [seen(picture.rot90(turn, (1, 2)), turn_style=False, turn=turn) for turn in range(4)]
     for layer, moments in found.items():
-        expected = combined([each[layer] for each in turns], [each[layer].count for each in turns])
+        expected = mix_moments([each[layer] for each in turns], [each[layer].count for each in turns])
         assert moments.count == pytest.approx(expected.count)
         torch.testing.assert_close(moments.second, expected.second, rtol=1e-4, atol=1e-6)
     assert not torch.allclose(found["first_1"].second, turns[0]["first_1"].second, rtol=0.01)

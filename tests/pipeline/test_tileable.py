@@ -16,20 +16,20 @@ from tests.conftest import waves
 from tests.geometry.test_sampling import draws, visits
 from tilestyle import Init, RenderConfig, Tileable, render, texture
 from tilestyle.canvas import storage
-from tilestyle.canvas.canvas import framed, resized
-from tilestyle.canvas.resample import Filter, strips
+from tilestyle.canvas.canvas import resize, with_margin
+from tilestyle.canvas.resample import Filter, resample_strips
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import SettingError
-from tilestyle.geometry.boxes import Box, extent
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import covering, scattered
+from tilestyle.geometry.boxes import Box, canvas_extent
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import grid_patches, random_windows
 from tilestyle.images import FloatArray
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import resolve
 
 BOTH = (True, True)
-# A smooth texture, of which neighbouring pixels are alike: where they are not, there is a seam.
-STYLE = resized(waves(40, 40, 1), Box(0, 0, 120, 120)).clamp(0, 1)
+# A smooth texture, of which neighboring pixels are alike: where they are not, there is a seam.
+STYLE = resize(waves(40, 40, 1), Box(0, 0, 120, 120)).clamp(0, 1)
 QUICK: dict[str, Any] = {
     "patch": 64,
     "coarsest": 64,
@@ -48,7 +48,7 @@ def seams(pixels: FloatArray, axis: int) -> tuple[float, float, float]:
 
 
 def resampled(picture: Tensor, height: int, width: int, repeats: tuple[bool, bool]) -> Tensor:
-    return torch.cat([part for _, part in strips(picture, (height, width), Filter.CUBIC, repeats)], 1)
+    return torch.cat([part for _, part in resample_strips(picture, (height, width), Filter.CUBIC, repeats)], 1)
 
 
 @given(st.integers(20, 90), st.integers(20, 90), st.integers(20, 120), st.integers(20, 120))
@@ -60,26 +60,28 @@ def test_resampling_goes_round(rows: int, columns: int, height: int, width: int)
 
 
 def test_an_axis_that_repeats_has_no_margin() -> None:
-    around = extent(100, 70, 10, 32, (False, True))
+    around = canvas_extent(100, 70, 10, 32, (False, True))
     assert (around.height, around.width) == (128, 96)
     assert around.picture == Box(14, 0, 100, 96)
-    plane = framed(waves(100, 96), around)
+    plane = with_margin(waves(100, 96), around)
     assert torch.equal(plane[:, 14:114], waves(100, 96))
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([1, 2]), draws)
-def test_coverings_and_windows_begin_anywhere_on_it(height: int, width: int, scale: int, draw: Draw) -> None:
-    canvas = extent(height, width, 9, 4 * scale, BOTH)
-    patches = covering(canvas, 64, 4, draw, scale)
+def test_coverings_and_windows_begin_anywhere_on_it(
+    height: int, width: int, scale: int, draw: SweepRng
+) -> None:
+    canvas = canvas_extent(height, width, 9, 4 * scale, BOTH)
+    patches = grid_patches(canvas, 64, 4, draw, scale)
     assert (visits(patches, canvas.height, canvas.width) == 1).all()
-    assert visits(scattered(canvas, 64, (1.0,), draw), canvas.height, canvas.width).sum() >= canvas.area
+    assert visits(random_windows(canvas, 64, (1.0,), draw), canvas.height, canvas.width).sum() >= canvas.area
 
 
 def test_one_patch_begins_everywhere() -> None:
-    canvas = extent(64, 64, 0, 4, BOTH)
-    found = [covering(canvas, 64, 4, Draw(1, 0, sweep))[0].owned for sweep in range(300)]
+    canvas = canvas_extent(64, 64, 0, 4, BOTH)
+    found = [grid_patches(canvas, 64, 4, SweepRng(1, 0, sweep))[0].owned for sweep in range(300)]
     assert len({box.top for box in found}) > 55
-    windows = [scattered(canvas, 64, (1.0,), Draw(1, 0, sweep))[0].owned.left for sweep in range(100)]
+    windows = [random_windows(canvas, 64, (1.0,), SweepRng(1, 0, sweep))[0].owned.left for sweep in range(100)]
     assert len(set(windows)) > 40
 
 
@@ -126,8 +128,8 @@ def test_a_render_repeats_too(init: Init) -> None:
 def test_mapped_canvases_repeat_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = RenderConfig(size=(101, 150), sweeps=2, tileable=Tileable.BOTH, **QUICK)
     whole = texture(STYLE, config).pixels
-    monkeypatch.setattr(storage, "SMALL", 0)
-    monkeypatch.setattr(resolve, "belongs_in_files", lambda *facts: True)
+    monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
+    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     assert np.array_equal(texture(STYLE, config, work=tmp_path / "work").pixels, whole)
 
 

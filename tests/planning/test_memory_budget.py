@@ -16,21 +16,27 @@ from torch import Tensor
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.byte_size import bytes_of, gib
+from tilestyle.config.byte_size import format_gib, parse_bytes
 from tilestyle.config.enums import NetworkName, Sampler
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.losses.scale_objective import View
+from tilestyle.losses.scale_objective import ScaleObjective
 from tilestyle.networks.vgg_weights import random_vgg
 from tilestyle.optim import loop
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.update import Stepper
+from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
-from tilestyle.pipeline.estimate import SHARE, SWEEPS, measurements, probe
+from tilestyle.pipeline.estimate import MAX_WORK_SHARE, PROBE_SWEEPS, measurement_count, probe_level
 from tilestyle.pipeline.events import Event, PatchHalved, Started
-from tilestyle.planning.memory_budget import Limits, belongs_in_files, fitting_side
-from tilestyle.planning.memory_model import Footprint, Pictures, Work, footprint, forward_bytes
-from tilestyle.planning.schedule import Pyramid, levels
+from tilestyle.planning.memory_budget import MemoryLimits, choose_patch_side, should_memory_map
+from tilestyle.planning.memory_model import (
+    InputSizes,
+    MemoryEstimate,
+    MemoryInputs,
+    estimate_memory,
+    forward_bytes,
+)
+from tilestyle.planning.schedule import Pyramid, plan_levels
 
 CPU = torch.device("cpu")
 CONTENT = waves(60, 80)
@@ -52,7 +58,7 @@ QUICK: dict[str, Any] = {"sweeps": 2, "margin": 8, "coarsest": 128, "size": 128}
     ],
 )
 def test_amounts_are_read_as_people_write_them(written: int | str, count: int) -> None:
-    assert bytes_of(written) == count
+    assert parse_bytes(written) == count
 
 
 @pytest.mark.parametrize("written", ["", "GiB", "2 GiBs", "-1GiB", "two", "1,5GiB", "0", 0, -5, "0.1", "1e9"])
@@ -65,45 +71,47 @@ def test_what_is_no_amount_gets_one_line(written: int | str) -> None:
 
 
 def test_amounts_are_shown_in_gib() -> None:
-    assert gib(2**29) == "0.50"
+    assert format_gib(2**29) == "0.50"
 
 
-def needed_by(side: int, size: int = 1000, **work: Any) -> Footprint:
+def needed_by(side: int, size: int = 1000, **work: Any) -> MemoryEstimate:
     network = random_vgg(NetworkName.VGG19, width_divisor=8)
-    known: dict[str, Any] = {"blended": False, "content_layers": network.content_layers} | work
-    steps = levels(size, size, RenderConfig(), Pyramid(128, side, 16))
-    task = Work(network, network.style_layers, **known)
-    return footprint(task, steps, side, Pictures(((300, 400),), (size, size)), size)
+    known: dict[str, Any] = {"overlapping": False, "content_layers": network.content_layers} | work
+    steps = plan_levels(size, size, RenderConfig(), Pyramid(128, side, 16))
+    task = MemoryInputs(network, network.style_layers, **known)
+    return estimate_memory(task, steps, side, InputSizes(((300, 400),), (size, size)), size)
 
 
 def test_a_footprint_is_arithmetic() -> None:
     small, large, poster = needed_by(128), needed_by(512), needed_by(512, 4000)
     assert small.patch < large.patch == poster.patch
-    assert large.held < small.held < 1.05 * large.held  # rims
+    assert large.resident < small.resident < 1.05 * large.resident  # rims
     area = 1072**2  # 1000 pixels with the margin, in units of 16
     without = 12 * (300 * 400 + 1000**2) + (40 + 12) * area
-    assert large.held == without + round(12 * 4 * 5 / 512 * area)
-    assert needed_by(512, blended=True).held > without + 16 * area
+    assert large.resident == without + round(12 * 4 * 5 / 512 * area)
+    assert needed_by(512, overlapping=True).resident > without + 16 * area
     # The device's share does not know how large the canvas is; the host's grows with it.
-    assert poster.device == large.device
-    assert poster.held == pytest.approx(16 * large.held, rel=0.15)
-    assert poster.host > 10 * large.host
-    assert large.together >= max(large.device, large.host)
+    assert poster.device_total == large.device_total
+    assert poster.resident == pytest.approx(16 * large.resident, rel=0.15)
+    assert poster.host_total > 10 * large.host_total
+    assert large.unified_total >= max(large.device_total, large.host_total)
 
 
-@pytest.mark.parametrize("work", [{"regions": 5}, {"local": True}])
+@pytest.mark.parametrize("work", [{"regions": 5}, {"has_locality": True}])
 def test_regions_and_locality_cost_the_device_the_same_on_any_canvas(work: dict[str, Any]) -> None:
     small, large = needed_by(512, 1000, **work), needed_by(512, 4000, **work)
-    assert small.device == large.device > needed_by(512).device
-    assert large.held <= 16 * small.held
+    assert small.device_total == large.device_total > needed_by(512).device_total
+    assert large.resident <= 16 * small.resident
 
 
 def test_what_says_where_regions_are_is_counted() -> None:
     network = random_vgg(NetworkName.VGG19, width_divisor=8)
-    steps = levels(1000, 1000, RenderConfig(), Pyramid(128, 512, 16))
-    task = Work(network, network.style_layers, network.content_layers, blended=False, regions=3)
+    steps = plan_levels(1000, 1000, RenderConfig(), Pyramid(128, 512, 16))
+    task = MemoryInputs(network, network.style_layers, network.content_layers, overlapping=False, regions=3)
     without, guided = (
-        footprint(task, steps, 512, Pictures(((300, 400),), (1000, 1000), guides=guides), 1000).held
+        estimate_memory(
+            task, steps, 512, InputSizes(((300, 400),), (1000, 1000), guide_numbers=guides), 1000
+        ).resident
         for guides in (0, 3 * 10**6)
     )
     assert guided == without + 4 * 3 * 10**6 + 4 * 3 * steps[-1].extent.area
@@ -117,42 +125,50 @@ def test_forward_takes_what_is_answered_and_the_widest_layer() -> None:
     assert forward_bytes(half, network.style_layers) == 2 * held + 6 * 64
 
 
-def linear(side: int) -> Footprint:
+def linear(side: int) -> MemoryEstimate:
     """A footprint of 1000 bytes a patch pixel, 100 MB of canvas and 10 MB of network."""
-    return Footprint(10**7, 1000 * side**2, 0, 10**8, 0, 0, 0)
+    return MemoryEstimate(10**7, 1000 * side**2, 0, 10**8, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("limits", "side"),
     [
-        (Limits(memory=10**9), 512),
-        (Limits(memory=3 * 10**8), 384),
-        (Limits(memory=10**7 + 10**8 + 1000 * 96**2), 96),
-        (Limits(memory=10**9, host=10**8), 512),
+        (MemoryLimits(memory=10**9), 512),
+        (MemoryLimits(memory=3 * 10**8), 384),
+        (MemoryLimits(memory=10**7 + 10**8 + 1000 * 96**2), 96),
+        (MemoryLimits(memory=10**9, host=10**8), 512),
     ],
 )
-def test_the_largest_patch_that_fits_is_taken(limits: Limits, side: int) -> None:
-    assert fitting_side(CPU, limits, linear, 64, None) == side
+def test_the_largest_patch_that_fits_is_taken(limits: MemoryLimits, side: int) -> None:
+    assert choose_patch_side(CPU, limits, linear, 64, None) == side
 
 
 @pytest.mark.parametrize(
     ("limits", "given", "message"),
     [
-        (Limits(memory=10**8), None, r"patches of 64 pixels need \S+ MiB, --memory is 95.4 MiB; give more"),
-        (Limits(memory=2 * 10**8), 512, r"patches of 512 pixels need \S+ MiB"),
-        (Limits(host=10**7), None, r"canvas and pictures need \S+ MiB, --host-memory is 9.54 MiB; give more"),
+        (
+            MemoryLimits(memory=10**8),
+            None,
+            r"patches of 64 pixels need \S+ MiB, --memory is 95.4 MiB; raise the limit",
+        ),
+        (MemoryLimits(memory=2 * 10**8), 512, r"patches of 512 pixels need \S+ MiB"),
+        (
+            MemoryLimits(host=10**7),
+            None,
+            r"canvas and pictures need \S+ MiB, --host-memory is 9.54 MiB; raise the limit",
+        ),
     ],
 )
-def test_too_small_a_budget_says_what_is_needed(limits: Limits, given: int | None, message: str) -> None:
+def test_too_small_a_budget_says_what_is_needed(limits: MemoryLimits, given: int | None, message: str) -> None:
     with pytest.raises(MemoryLimit, match=message) as caught:
-        fitting_side(CPU, limits, linear, 64, given)
+        choose_patch_side(CPU, limits, linear, 64, given)
     assert "\n" not in str(caught.value)
 
 
 def test_a_picture_that_takes_more_in_files_stays_in_memory() -> None:
-    small, limits = Footprint(10**7, 10**7, 0, 10**8, 0, 0, 0), Limits(memory=10**8)
-    assert belongs_in_files(CPU, limits, small, replace(small, held=10**7))
-    assert not belongs_in_files(CPU, limits, small, replace(small, held=10**9))
+    small, limits = MemoryEstimate(10**7, 10**7, 0, 10**8, 0, 0, 0), MemoryLimits(memory=10**8)
+    assert should_memory_map(CPU, limits, small, replace(small, resident=10**7))
+    assert not should_memory_map(CPU, limits, small, replace(small, resident=10**9))
 
 
 def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:
@@ -181,13 +197,13 @@ import numpy as np
 import torch
 from tilestyle.planning import resolve
 from tilestyle.networks.vgg_weights import random_vgg
-from tilestyle.devices.peak_memory import Peak
+from tilestyle.devices.peak_memory import PeakMemory
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.pipeline.run import run
+from tilestyle.pipeline.run import render_job
 from tilestyle.config.render import RenderConfig
-from tilestyle.pictures import path_of
+from tilestyle.pictures import picture_path
 narrow = sys.argv[1] == "narrow"
-peak = Peak(torch.device("cpu"))
+peak = PeakMemory(torch.device("cpu"))
 settings = dict(size=400, sweeps=(1, 2), coarsest=283, device="cpu", memory=int(sys.argv[2]), precision="fp32")
 ramp = np.linspace(0, 1, 300, dtype=np.float32)
 if narrow:
@@ -199,10 +215,12 @@ more = {
     "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
     "local": {"locality": 0.5, "locality_window": 1.0},
 }[sys.argv[1]]
-styles = [path_of("swirls"), path_of("facets")] if sys.argv[1] in ("regions", "local") else path_of("swirls")
-job = prepare(styles, RenderConfig(**settings | more), path_of("coffee"))
-run(job)
-print(json.dumps({"peak": peak.bytes(), "need": job.need.together, "side": job.side}))
+styles = [picture_path("swirls"), picture_path("facets")]
+if not sys.argv[1] in ("regions", "local"):
+    styles = styles[0]
+job = prepare(styles, RenderConfig(**settings | more), picture_path("coffee"))
+render_job(job)
+print(json.dumps({"peak": peak.bytes(), "need": job.memory_estimate.unified_total, "side": job.patch_side}))
 """
 
 
@@ -223,15 +241,15 @@ class Refusal:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: dict[int, Exception]) -> None:
         self.calls = 0
-        take = Stepper.take
+        take = CanvasUpdater.apply
 
-        def refuse(step: Stepper, patch: Patch, gradient: Tensor) -> None:
+        def refuse(step: CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
             self.calls += 1
             if self.calls in failing:
                 raise failing[self.calls]
             take(step, patch, gradient)
 
-        monkeypatch.setattr(Stepper, "take", refuse)
+        monkeypatch.setattr(CanvasUpdater, "apply", refuse)
 
 
 CUDA_SAYS = torch.OutOfMemoryError("CUDA out of memory.")
@@ -249,7 +267,7 @@ def test_when_memory_runs_out_every_pixel_steps_once_a_sweep(
     task = job(CONTENT, patch=128, **{**QUICK, "size": 180, "coarsest": 180})
     assert task.levels[0].extent.area > 128**2
     told: list[Event] = []
-    canvas, complete = out_of_memory.persist(task, *quiet(), told.append)
+    canvas, complete = out_of_memory.optimise_with_oom_retry(task, *quiet(), told.append)
     assert complete
     assert told == [PatchHalved(64)]
     assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
@@ -265,10 +283,10 @@ def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.Mon
         content_weight=0,
         **{**QUICK, "size": 400},
     )
-    task = replace(task, levels=task.levels[-1:], side=256)
+    task = replace(task, levels=task.levels[-1:], patch_side=256)
     task = replace(task, levels=(replace(task.levels[0], index=0),))
     told: list[Event] = []
-    canvas, _ = out_of_memory.persist(task, *quiet(), told.append)
+    canvas, _ = out_of_memory.optimise_with_oom_retry(task, *quiet(), told.append)
     assert told == [PatchHalved(side) for side in (128, 64, 32)]
     assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
 
@@ -279,7 +297,7 @@ def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.Mon
 def test_blended_sweeps_are_drawn_anew(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, {2: CPU_SAYS})
     task = job(CONTENT, **{**QUICK, "size": 180, "coarsest": 180}, **settings)
-    canvas, complete = out_of_memory.persist(task, *quiet())
+    canvas, complete = out_of_memory.optimise_with_oom_retry(task, *quiet())
     assert complete
     assert canvas.steps.max() == 2
 
@@ -287,14 +305,14 @@ def test_blended_sweeps_are_drawn_anew(settings: dict[str, Any], monkeypatch: py
 def test_the_least_patch_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, dict.fromkeys(range(1, 99), CPU_SAYS))
     task = job(CONTENT, patch=128, **QUICK)
-    with pytest.raises(MemoryLimit, match="no room for the least patch, 32 pixels"):
-        out_of_memory.persist(task, *quiet())
+    with pytest.raises(MemoryLimit, match="too little memory for the smallest patch, 32 pixels"):
+        out_of_memory.optimise_with_oom_retry(task, *quiet())
 
 
 def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, {1: RuntimeError("shapes cannot be multiplied")})
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        out_of_memory.persist(job(CONTENT, patch=128, **QUICK), *quiet())
+        out_of_memory.optimise_with_oom_retry(job(CONTENT, patch=128, **QUICK), *quiet())
 
 
 def test_a_shortage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +326,7 @@ def test_a_shortage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cut_patches_own_what_the_patch_owned() -> None:
     box = Box(-5, 7, 96, 160)
     seen: Counter[tuple[int, int]] = Counter()
-    for piece in out_of_memory.cut(Patch(box, box, 1), 64, 32):
+    for piece in out_of_memory.split_patch(Patch(box, box, 1), 64, 32):
         own = piece.owned
         assert own.height <= 64 >= own.width
         rows, columns = range(own.top, own.top + own.height), range(own.left, own.left + own.width)
@@ -328,22 +346,22 @@ def test_a_canvas_enlarged_is_one_of_its_planes_enlarged() -> None:
     first, second = task.levels
     canvas = Canvas(first.extent, initial_pixels(task, first))
     canvas.second += 0.5
-    larger = canvas.enlarged(second.extent)
+    larger = canvas.upsampled(second.extent)
     assert larger.pixels.shape[1:] == larger.steps.shape[1:] == (second.extent.height, second.extent.width)
     torch.testing.assert_close(larger.second, torch.full_like(larger.second, 0.5))
-    assert loop.optimise(task, *quiet())[1]
+    assert loop.optimize(task, *quiet())[1]
 
 
 @pytest.mark.parametrize("loss", ["w2", "gram"])
 def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    measure = View.measure
+    measure = ScaleObjective.measure_exact_moments
 
-    def counted(view: View, *arguments: Any, **options: Any) -> None:
+    def counted(view: ScaleObjective, *arguments: Any, **options: Any) -> None:
         made.append(1)
         measure(view, *arguments, **options)
 
-    monkeypatch.setattr(View, "measure", counted)
+    monkeypatch.setattr(ScaleObjective, "measure_exact_moments", counted)
     layers = {"colour_1": 1.0, "first_2": 1.0}  # none that is seen from afar
     task = job(
         network=NetworkName.WAVELET,
@@ -355,15 +373,15 @@ def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: py
         coarsest=128,
         sweeps=20,
     )
-    loop.optimise(task, lambda level: None, lambda *sweep: None, lambda: False)
-    assert len(made) == measurements(task, task.levels[-1]) > 1
+    loop.optimize(task, lambda level: None, lambda *sweep: None, lambda: False)
+    assert len(made) == measurement_count(task, task.levels[-1]) > 1
 
 
 def test_the_time_is_asked_of_a_level_that_costs_little() -> None:
     task = job(CONTENT, patch=64, size=400, coarsest=100, sweeps=(20, 20, 20, 20, 100))
-    asked = probe(task)
+    asked = probe_level(task)
     work = sum(level.sweeps * level.extent.area for level in task.levels)
     assert task.levels[0].extent.area < asked.extent.area < task.levels[-1].extent.area
-    assert 0.001 * work < SWEEPS * asked.extent.area <= SHARE * work
+    assert 0.001 * work < PROBE_SWEEPS * asked.extent.area <= MAX_WORK_SHARE * work
     short = replace(task, levels=tuple(replace(level, sweeps=1) for level in task.levels))
-    assert probe(short) == short.levels[0]
+    assert probe_level(short) == short.levels[0]

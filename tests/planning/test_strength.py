@@ -18,30 +18,30 @@ from tests.pipeline.test_checkpoint import after
 from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.cli.app import main
-from tilestyle.config.enums import NetworkName, Optimiser, Precision
-from tilestyle.config.toml import preset
-from tilestyle.config.variations import parsed_variation
+from tilestyle.config.enums import NetworkName, Optimizer, Precision
+from tilestyle.config.toml import load_preset
+from tilestyle.config.variations import parse_variation
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.losses.objective import Terms
-from tilestyle.networks.perceptual_distance import Looks
+from tilestyle.losses.objective import LossTerms
+from tilestyle.networks.perceptual_distance import PerceptualFeatures
 from tilestyle.optim import loop
-from tilestyle.optim.content_weight import Balance
-from tilestyle.optim.loop import optimise
-from tilestyle.optim.state import Standing
-from tilestyle.pictures import path_of
+from tilestyle.optim.content_weight import ContentWeightController
+from tilestyle.optim.loop import optimize
+from tilestyle.optim.state import RenderState
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline.events import SweepDone
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 from tilestyle.planning.strength import (
-    AIMS,
-    LARGEST_FACTOR,
-    LEAST_FACTOR,
-    Held,
-    adjusted,
-    aim_of,
-    due,
-    first_weight,
+    MAX_FACTOR,
+    MIN_FACTOR,
+    TARGET_DISTANCES,
+    ContentWeightState,
+    adjust_weight,
+    initial_weight,
+    is_adjustment_sweep,
+    target_distance,
 )
 from tilestyle.reference.renderer import render_untiled
 
@@ -54,16 +54,16 @@ SMALL: dict[str, Any] = {"size": 80, "sweeps": 6, "margin": 8, "coarsest": 64, *
 
 def bundled(name: str) -> Tensor:
     """A picture that comes along, [3, 96, 128]."""
-    with Image.open(path_of(name)) as picture:
+    with Image.open(picture_path(name)) as picture:
         pixels = np.asarray(picture.convert("RGB").resize((128, 96)))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
 def test_a_picture_is_like_itself_and_like_nothing_else() -> None:
     one = bundled("raccoon")
-    assert Looks(one).distance(Looks(one)) == pytest.approx(0, abs=1e-5)
+    assert PerceptualFeatures(one).distance(PerceptualFeatures(one)) == pytest.approx(0, abs=1e-5)
     for other in (torch.rand(3, 96, 128), bundled("coffee"), bundled("swirls"), one.flip(2)):
-        found = Looks(one).distance(Looks(other))
+        found = PerceptualFeatures(one).distance(PerceptualFeatures(other))
         assert found is not None
         assert 0.7 < found < 1.2
 
@@ -73,18 +73,19 @@ def test_it_is_the_same_whatever_network_renders() -> None:
     for network, weights in ((NetworkName.WAVELET, None), (NetworkName.VGG16, "random")):
         config = RenderConfig(network=network, weights=weights, size=80, precision=Precision.FP32)
         task = prepare(STYLE, config, CONTENT)
-        extent, at = task.levels[-1].extent, Standing()
+        extent, at = task.levels[-1].extent, RenderState()
         pixels = torch.linspace(0, 1, 3 * extent.area).reshape(3, extent.height, extent.width)
-        Balance(task, task.levels[-1], at).turn(Canvas(extent, pixels), 1.0)
-        assert at.held is not None
-        seen.append(at.held.distance)
+        ContentWeightController(task, task.levels[-1], at).adjust(Canvas(extent, pixels), 1.0)
+        assert at.content_weight_state is not None
+        seen.append(at.content_weight_state.distance)
     assert seen[0] == pytest.approx(seen[1], abs=1e-3)  # surroundings differ by a few pixels
 
 
 def test_more_of_another_picture_is_farther() -> None:
     other = waves(60, 80, 5)
     found = [
-        Looks(CONTENT).distance(Looks(torch.lerp(CONTENT, other, share))) or 0.0 for share in (0, 0.3, 0.6, 1)
+        PerceptualFeatures(CONTENT).distance(PerceptualFeatures(torch.lerp(CONTENT, other, share))) or 0.0
+        for share in (0, 0.3, 0.6, 1)
     ]
     assert found == sorted(found)
     assert found[-1] > 0.3
@@ -93,22 +94,24 @@ def test_more_of_another_picture_is_farther() -> None:
 @pytest.mark.parametrize("name", ["raccoon", "astronaut", "coffee", "pagoda"])
 def test_another_palette_as_a_whole_and_contrast_are_a_small_distance(name: str) -> None:
     one = bundled(name)
-    found = Looks(one).distance(Looks(0.5 * one + torch.tensor([0.3, 0.1, 0.0])[:, None, None]))
+    found = PerceptualFeatures(one).distance(
+        PerceptualFeatures(0.5 * one + torch.tensor([0.3, 0.1, 0.0])[:, None, None])
+    )
     assert found is not None
     assert found < 0.25
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (40, 1), (2, 3), (31, 17)])
 def test_any_size_has_looks(height: int, width: int) -> None:
-    found = Looks(waves(height, width)).distance(Looks(waves(height, width, 3)))
+    found = PerceptualFeatures(waves(height, width)).distance(PerceptualFeatures(waves(height, width, 3)))
     assert found is None or 0 <= found <= 2
 
 
 def test_a_flat_picture_is_like_nothing() -> None:
     flat = torch.full((3, 40, 40), 0.3)
-    assert Looks(flat).flat
-    assert Looks(flat).distance(Looks(CONTENT[:, :40, :40])) is None
-    assert Looks(CONTENT[:, :40, :40]).distance(Looks(flat)) is None
+    assert PerceptualFeatures(flat).is_flat
+    assert PerceptualFeatures(flat).distance(PerceptualFeatures(CONTENT[:, :40, :40])) is None
+    assert PerceptualFeatures(CONTENT[:, :40, :40]).distance(PerceptualFeatures(flat)) is None
 
 
 def test_pixels_that_do_not_count_do_not_count() -> None:
@@ -117,7 +120,9 @@ def test_pixels_that_do_not_count_do_not_count() -> None:
     weights[:, :, :32] = 1
     changed = one.clone()
     changed[:, :, 64:] = torch.rand(3, 96, 64)
-    found, whole = (Looks(one, each).distance(Looks(changed, each)) for each in (weights, None))
+    found, whole = (
+        PerceptualFeatures(one, each).distance(PerceptualFeatures(changed, each)) for each in (weights, None)
+    )
     assert found is not None
     assert whole is not None
     assert found < 0.25 * whole  # cells see some way across the border
@@ -127,32 +132,35 @@ def test_pixels_that_do_not_count_do_not_count() -> None:
 
 
 def test_strengths_stand_for_distances_in_order() -> None:
-    found = [aim_of(step / 20) for step in range(21)]
+    found = [target_distance(step / 20) for step in range(21)]
     assert found == sorted(found)
-    assert [found[step] for step in (0, 5, 10, 15, 20)] == pytest.approx(AIMS)
-    weights = [first_weight(0.1, step / 20) for step in range(21)]
+    assert [found[step] for step in (0, 5, 10, 15, 20)] == pytest.approx(TARGET_DISTANCES)
+    weights = [initial_weight(0.1, step / 20) for step in range(21)]
     assert weights == sorted(weights, reverse=True)
     assert weights[10] == pytest.approx(0.1)
 
 
 def test_a_weight_rises_while_the_picture_is_too_far() -> None:
-    assert adjusted(Held(0.1, 0.7), 0.7, 0.5, 1, 0.1).weight > 0.1
-    assert adjusted(Held(0.1, 0.3), 0.3, 0.5, 1, 0.1).weight < 0.1
-    assert adjusted(Held(0.1, 0.5), 0.5, 0.5, 1, 0.1).weight == pytest.approx(0.1)
-    slow, fast = (adjusted(Held(0.1, 0.7), 0.7, 0.5, pace, 0.1).weight for pace in (0.1, 1))
+    assert adjust_weight(ContentWeightState(0.1, 0.7), 0.7, 0.5, 1, 0.1).weight > 0.1
+    assert adjust_weight(ContentWeightState(0.1, 0.3), 0.3, 0.5, 1, 0.1).weight < 0.1
+    assert adjust_weight(ContentWeightState(0.1, 0.5), 0.5, 0.5, 1, 0.1).weight == pytest.approx(0.1)
+    slow, fast = (adjust_weight(ContentWeightState(0.1, 0.7), 0.7, 0.5, pace, 0.1).weight for pace in (0.1, 1))
     assert 0.1 < slow < fast
 
 
 def test_a_picture_on_its_way_is_given_time() -> None:
-    assert adjusted(Held(0.1, 0.2), 0.4, 0.5, 1, 0.1).weight > adjusted(Held(0.1, 0.4), 0.4, 0.5, 1, 0.1).weight
+    assert (
+        adjust_weight(ContentWeightState(0.1, 0.2), 0.4, 0.5, 1, 0.1).weight
+        > adjust_weight(ContentWeightState(0.1, 0.4), 0.4, 0.5, 1, 0.1).weight
+    )
 
 
 @pytest.mark.parametrize("distance", [0.0, 2.0])
 def test_a_weight_stays_within_bounds(distance: float) -> None:
-    held = Held(0.1)
+    held = ContentWeightState(0.1)
     for _ in range(200):
-        held = adjusted(held, distance, 0.5, 1, 0.1)
-    assert held.weight == pytest.approx(0.1 * (LARGEST_FACTOR if distance else LEAST_FACTOR))
+        held = adjust_weight(held, distance, 0.5, 1, 0.1)
+    assert held.weight == pytest.approx(0.1 * (MAX_FACTOR if distance else MIN_FACTOR))
 
 
 # --- renders ---
@@ -163,31 +171,31 @@ def whole(task: Job, level: Level, sweep: int) -> list[Patch]:
     return [Patch(box, box, 1)]
 
 
-def ended(task: Job) -> tuple[Canvas, list[Terms]]:
-    seen: list[Terms] = []
+def ended(task: Job) -> tuple[Canvas, list[LossTerms]]:
+    seen: list[LossTerms] = []
 
-    def note(level: Level, sweep: int, terms: Terms, canvas: Canvas) -> None:
+    def note(level: Level, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
         seen.append(terms)
 
-    return optimise(task, lambda level: None, note, lambda: False)[0], seen
+    return optimize(task, lambda level: None, note, lambda: False)[0], seen
 
 
 def test_one_canvas_sized_patch_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "sampled", whole)
+    monkeypatch.setattr(loop, "sweep_patches", whole)
     task = job(CONTENT, patch=128, strength=0.3, **SMALL)
     canvas, terms = ended(task)
     weights = [each.content_weight or 0.0 for each in terms]
     assert len(set(weights)) == sum(
-        due(sweep, level.sweeps) for level in task.levels for sweep in range(level.sweeps)
+        is_adjustment_sweep(sweep, level.sweeps) for level in task.levels for sweep in range(level.sweeps)
     )
     difference = (canvas.pixels - render_untiled(task).pixels).abs()
     assert difference.mean() < 1e-4
 
 
-@pytest.mark.parametrize("optimiser", list(Optimiser))
+@pytest.mark.parametrize("optimizer", list(Optimizer))
 @pytest.mark.parametrize("normalise", ["relative", "absolute"])
-def test_a_stronger_picture_has_less_of_the_content(optimiser: Optimiser, normalise: str) -> None:
-    settings = {**SMALL, "optimiser": optimiser, "normalise": normalise, "sweeps": 25}
+def test_a_stronger_picture_has_less_of_the_content(optimizer: Optimizer, normalise: str) -> None:
+    settings = {**SMALL, "optimizer": optimizer, "normalise": normalise, "sweeps": 25}
     near, far = (ended(job(CONTENT, patch=128, strength=strength, **settings)) for strength in (0.0, 1.0))
     first, last = (run[1][-1].content_weight for run in (near, far))
     assert first is not None
@@ -198,15 +206,15 @@ def test_a_stronger_picture_has_less_of_the_content(optimiser: Optimiser, normal
 
 def test_a_content_weight_turns_it_off() -> None:
     task = job(CONTENT, content_weight=0.2, strength=0.9, **SMALL)
-    assert task.weights.aim is None
+    assert task.weights.target_distance is None
     assert task.weights.content == 0.2
     assert all(each.content_weight is None for each in ended(task)[1])
 
 
 def test_where_nothing_is_to_be_kept_or_taken_there_is_nothing_to_adjust() -> None:
-    assert job(CONTENT, style_weight=0.0, **SMALL).weights.aim is None
-    assert job(None, **SMALL).weights.aim is None
-    assert RenderConfig(**preset("gatys").settings).content_weight is not None
+    assert job(CONTENT, style_weight=0.0, **SMALL).weights.target_distance is None
+    assert job(None, **SMALL).weights.target_distance is None
+    assert RenderConfig(**load_preset("gatys").settings).content_weight is not None
 
 
 @pytest.mark.parametrize(
@@ -236,8 +244,8 @@ def test_a_mask_leaves_out_what_has_no_style() -> None:
     canvas.picture()[:, :, :72] = content[:, :, :72]
     weights = []
     for each in (None, layout):
-        balance = Balance(replace(task, layout=each), level, Standing())
-        balance.turn(canvas, 1.0)
+        balance = ContentWeightController(replace(task, region_weights=each), level, RenderState())
+        balance.adjust(canvas, 1.0)
         weights.append(balance.weight)
     assert weights[0] > task.weights.content > weights[1]
 
@@ -268,7 +276,7 @@ def test_a_render_that_was_stopped_goes_on_with_its_weight(
 
 def test_a_sheet_varies_strength_over_whatever_weight_a_preset_has() -> None:
     config = replace(RenderConfig(), content_weight=0.3)
-    found = parsed_variation("strength=0.2,0.8").applied(config, 1)
+    found = parse_variation("strength=0.2,0.8").apply(config, 1)
     assert (found.strength, found.content_weight) == (0.8, None)
 
 
@@ -292,4 +300,4 @@ def test_both_at_once_are_refused(
     monkeypatch.setattr(sys, "argv", ["tilestyle", *words])
     with pytest.raises(SystemExit):
         main()
-    assert "two ways to say the same" in capsys.readouterr().err
+    assert "cannot be combined" in capsys.readouterr().err

@@ -14,12 +14,12 @@ from tests.conftest import waves
 from tests.support.cli import called
 from tilestyle.config.enums import Color, NetworkName, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.variations import parsed_variation
+from tilestyle.config.variations import parse_variation
 from tilestyle.errors import LayerError, SettingError, WorkError
-from tilestyle.images import Picture, Row, captioned, read_provenance
+from tilestyle.images import CaptionedRow, Picture, draw_captioned_rows, read_provenance
 from tilestyle.pipeline import api
 from tilestyle.pipeline.workdir import Work
-from tilestyle.recipes.comparison import Comparison, cells, discard
+from tilestyle.recipes.comparison import Comparison, discard_cells, render_cells
 
 CONFIG = RenderConfig(
     size=64,
@@ -61,10 +61,10 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     ],
 )
 def test_every_kind_of_setting_is_read(text: str, setting: str, values: list[Any]) -> None:
-    found = parsed_variation(text)
+    found = parse_variation(text)
     assert found.setting == setting
     assert [value for _, value in found.values] == values
-    assert getattr(found.applied(RenderConfig(), 0), setting) == values[0]
+    assert getattr(found.apply(RenderConfig(), 0), setting) == values[0]
 
 
 @pytest.mark.parametrize(
@@ -73,36 +73,38 @@ def test_every_kind_of_setting_is_read(text: str, setting: str, values: list[Any
         ("contnt-weight=1", "no setting 'contnt-weight' to vary; did you mean 'content-weight'"),
         ("color=sepia", "color cannot be 'sepia'; give one of style, content, luminance"),
         ("seed=one", "seed cannot be 'one'"),
-        ("seed", "varies nothing; give values, such as seed=1,2"),
-        ("seed=1,,2", "varies nothing"),
+        ("seed", "no values in 'seed'; give values, such as seed=1,2"),
+        ("seed=1,,2", "no values in"),
     ],
 )
 def test_what_cannot_be_varied_is_refused(text: str, message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        parsed_variation(text)
+        parse_variation(text)
 
 
 def test_a_sheet_has_captions_and_every_picture_whole() -> None:
     black, grey = (Picture(np.full((40, 60, 3), value, np.float32)) for value in (0, 0.5))
-    plain = captioned([Row([("", grey), ("", grey)])])
-    rows = [Row([("one", grey), ("two", grey)]), Row([("", grey)], "label")]
-    sheet = captioned(rows)
+    plain = draw_captioned_rows([CaptionedRow([("", grey), ("", grey)])])
+    rows = [CaptionedRow([("one", grey), ("two", grey)]), CaptionedRow([("", grey)], "label")]
+    sheet = draw_captioned_rows(rows)
     assert (plain.height, plain.width) == (40 + 24, 2 * 60 + 36)
     assert sheet.width > plain.width and sheet.height > 2 * 40 + 36
     levels = (np.abs(sheet.pixels - 0.5) < 0.01).all(2).sum()
     assert levels >= 3 * grey.height * grey.width
     assert (sheet.pixels < 0.3).any()  # letters
     assert not (plain.pixels < 0.3).any()
-    assert (captioned([Row([("", black)])]).pixels == 0).all(2).sum() == black.height * black.width
+    assert (draw_captioned_rows([CaptionedRow([("", black)])]).pixels == 0).all(
+        2
+    ).sum() == black.height * black.width
 
 
 def test_a_grid_has_a_cell_for_every_pair(files: tuple[Path, Path], tmp_path: Path) -> None:
-    variations = [parsed_variation("content-weight=0.1,1,3"), parsed_variation("seed=1,2")]
+    variations = [parse_variation("content-weight=0.1,1,3"), parse_variation("seed=1,2")]
     task = Comparison(*files, CONFIG, variations)
     assert [(each.content_weight, each.seed) for each in task.configs()] == [
         (weight, seed) for seed in (1, 2) for weight in (0.1, 1, 3)
     ]
-    found = cells(task, tmp_path / "work")
+    found = render_cells(task, tmp_path / "work")
     assert len(found) == 6
     assert not np.array_equal(found[0].pixels, found[2].pixels)
     sheet = task.sheet(found)
@@ -113,29 +115,29 @@ def test_a_grid_has_a_cell_for_every_pair(files: tuple[Path, Path], tmp_path: Pa
 def test_finished_cells_are_kept(
     files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = Comparison(*files, CONFIG, [parsed_variation("seed=1,2,3")])
+    task = Comparison(*files, CONFIG, [parse_variation("seed=1,2,3")])
     begun: list[int] = []
 
     def begin(number: int, count: int) -> None:
         begun.append(number)
 
     folder = tmp_path / "work"
-    assert len(cells(task, folder, begin, lambda: len(begun) > 1)) == 1
-    first = cells(task, folder, begin)
+    assert len(render_cells(task, folder, begin, lambda: len(begun) > 1)) == 1
+    first = render_cells(task, folder, begin)
     assert begun == [1, 2, 2, 3]
     monkeypatch.setattr("tilestyle.pipeline.api.render", None)
-    again = cells(task, folder, begin)
+    again = render_cells(task, folder, begin)
     assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(first, again, strict=True))
     (folder / "else").touch()
     (folder / "cell-of-a-person.png").touch()
-    discard(folder)
+    discard_cells(folder)
     assert sorted(os.listdir(folder)) == ["cell-of-a-person.png", "else"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "swap", "list", "gone"])
 def test_a_damaged_cell_is_rendered_again(files: tuple[Path, Path], tmp_path: Path, damage: str) -> None:
-    task, begun = Comparison(*files, CONFIG, [parsed_variation("seed=1,2")]), list[int]()
-    first = cells(task, tmp_path / "work")
+    task, begun = Comparison(*files, CONFIG, [parse_variation("seed=1,2")]), list[int]()
+    first = render_cells(task, tmp_path / "work")
     one, other = sorted((tmp_path / "work").glob("cell-*.png"))
     if damage == "cut":
         one.write_bytes(one.read_bytes()[:100])
@@ -145,7 +147,7 @@ def test_a_damaged_cell_is_rendered_again(files: tuple[Path, Path], tmp_path: Pa
         (tmp_path / "work" / "cells.json").write_text("[[[")
     else:
         one.unlink()
-    again = cells(task, tmp_path / "work", lambda number, count: begun.append(number))
+    again = render_cells(task, tmp_path / "work", lambda number, count: begun.append(number))
     assert len(begun) == (2 if damage == "list" else 1)
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, again, strict=True))
 
@@ -154,12 +156,12 @@ def test_a_folder_with_anything_else_is_refused(files: tuple[Path, Path], tmp_pa
     task = Comparison(*files, CONFIG)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "cell-1.png").write_bytes(b"mine")
-    for call in (lambda: cells(task, tmp_path / "mine"), lambda: discard(tmp_path / "mine")):
+    for call in (lambda: render_cells(task, tmp_path / "mine"), lambda: discard_cells(tmp_path / "mine")):
         with pytest.raises(WorkError, match="not a work folder"):
             call()
     api.render(files[0], files[1], CONFIG, work=Work(tmp_path / "work", keep=True))
     before = sorted(os.listdir(tmp_path / "work"))
-    for call in (lambda: cells(task, tmp_path / "work"), lambda: discard(tmp_path / "work")):
+    for call in (lambda: render_cells(task, tmp_path / "work"), lambda: discard_cells(tmp_path / "work")):
         with pytest.raises(WorkError, match="another command"):
             call()
     assert sorted(os.listdir(tmp_path / "work")) == before
@@ -167,11 +169,11 @@ def test_a_folder_with_anything_else_is_refused(files: tuple[Path, Path], tmp_pa
 
 def test_what_cannot_be_rendered_is_refused_before_anything_is(files: tuple[Path, Path]) -> None:
     with pytest.raises(LayerError, match="no layer 'frist_1'"):
-        Comparison(*files, CONFIG, [parsed_variation("style-layer=first_1,frist_1")])
+        Comparison(*files, CONFIG, [parse_variation("style-layer=first_1,frist_1")])
     with pytest.raises(SettingError, match="content-weight cannot be -1"):
-        Comparison(*files, CONFIG, [parsed_variation("content-weight=1,-1")])
+        Comparison(*files, CONFIG, [parse_variation("content-weight=1,-1")])
     with pytest.raises(SettingError, match="one or two settings"):
-        Comparison(*files, CONFIG, [parsed_variation("seed=1,2"), parsed_variation("seed=3,4")])
+        Comparison(*files, CONFIG, [parse_variation("seed=1,2"), parse_variation("seed=3,4")])
 
 
 def test_the_command_writes_one_file(files: tuple[Path, Path], tmp_path: Path) -> None:

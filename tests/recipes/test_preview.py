@@ -14,15 +14,15 @@ from tilestyle.config.enums import Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
-from tilestyle.images import FloatArray, Picture, area_mean, contact_sheet, gathered, source_from
+from tilestyle.images import FloatArray, Picture, area_average, as_source, contact_sheet, read_all
 from tilestyle.pipeline.api import render
-from tilestyle.recipes.preview import Step, Wanted, places, preview, resampled
-from tilestyle.recipes.printing import ready, with_guides
+from tilestyle.recipes.preview import PreviewRequest, PreviewStep, crop_centers, preview, resample_box
+from tilestyle.recipes.printing import crop_masks, prepare_inputs
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Picture:
     """A picture that resampling changes little."""
-    return area_mean(Picture(waves(4 * height, 4 * width, seed).permute(1, 2, 0).numpy()), height, width)
+    return area_average(Picture(waves(4 * height, 4 * width, seed).permute(1, 2, 0).numpy()), height, width)
 
 
 def ramp(height: int, width: int) -> Picture:
@@ -41,7 +41,7 @@ def test_a_part_lies_where_it_does_in_the_whole(own: int, whole: int, place: flo
     side = min(side, whole)
     top = round(place * (whole - side))
     box = Box(top, top // 2, side, min(side, whole))
-    seen = resampled(source_from(ramp(own, own)), Box(0, 0, own, own), (own, own), box, (whole, whole))
+    seen = resample_box(as_source(ramp(own, own)), Box(0, 0, own, own), (own, own), box, (whole, whole))
     assert (seen.height, seen.width) == (box.height, box.width)
     assert seen.alpha is not None and seen.alpha.min() > 0.99
     expected = ramp(whole, whole).pixels[box.top :, box.left :][: box.height, : box.width]
@@ -53,10 +53,10 @@ def test_crops_come_near_the_render_itself() -> None:
     content, style = smooth(150, 220), smooth(90, 120, 1)
     settings = config(size=220, sweeps=8, style_scale=0.5)
     full = render(content, style, settings)
-    steps: list[Step] = []
+    steps: list[PreviewStep] = []
     found = preview(
-        ready(settings, source_from(style), source_from(content)),
-        Wanted(side=156, crop=64, at=((0.5, 0.5), (0, 1))),
+        prepare_inputs(settings, as_source(style), as_source(content)),
+        PreviewRequest(side=156, crop=64, at=((0.5, 0.5), (0, 1))),
         steps.append,
     )
     assert (found.height, found.width) == (150, 220)
@@ -72,12 +72,12 @@ def test_crops_come_near_the_render_itself() -> None:
 
 
 def test_windows_are_no_larger_than_they_need_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tilestyle.recipes.preview.LEAST_WINDOW", 96)
-    monkeypatch.setattr("tilestyle.recipes.preview.SURROUNDINGS", 32)
-    steps: list[Step] = []
+    monkeypatch.setattr("tilestyle.recipes.preview.MIN_WINDOW", 96)
+    monkeypatch.setattr("tilestyle.recipes.preview.MIN_CROP_MARGIN", 32)
+    steps: list[PreviewStep] = []
     settings = config(size=400, sweeps=1)
-    seen = ready(settings, source_from(smooth(90, 120, 1)), source_from(smooth(80, 100)))
-    found = preview(seen, Wanted(side=128, crop=40, at=((0.3, 0.6),)), steps.append)
+    seen = prepare_inputs(settings, as_source(smooth(90, 120, 1)), as_source(smooth(80, 100)))
+    found = preview(seen, PreviewRequest(side=128, crop=40, at=((0.3, 0.6),)), steps.append)
     assert max(step.height for step in steps) <= 104
     assert all(step.width == 104 for step in steps[2:])
     assert (found.crops[0].picture.height, found.crops[0].picture.width) == (40, 40)
@@ -85,36 +85,42 @@ def test_windows_are_no_larger_than_they_need_be(monkeypatch: pytest.MonkeyPatch
 
 def test_a_texture_is_shown_at_its_own_size() -> None:
     settings = config(size=(180, 240), sweeps=1)
-    found = preview(ready(settings, source_from(smooth(90, 120, 1))), Wanted(side=120, crop=50, at=places(2)))
+    found = preview(
+        prepare_inputs(settings, as_source(smooth(90, 120, 1))),
+        PreviewRequest(side=120, crop=50, at=crop_centers(2)),
+    )
     assert (found.small.height, found.small.width) == (90, 120)
     assert [(crop.picture.height, crop.picture.width) for crop in found.crops] == [(50, 50)] * 2
 
 
 def test_what_is_small_is_shown_as_it_is() -> None:
     settings = config(size=96, sweeps=1)
-    seen = ready(settings, source_from(smooth(60, 60, 1)), source_from(smooth(60, 80)))
-    found = preview(seen, Wanted(side=500, crop=300, at=places(1)))
+    seen = prepare_inputs(settings, as_source(smooth(60, 60, 1)), as_source(smooth(60, 80)))
+    found = preview(seen, PreviewRequest(side=500, crop=300, at=crop_centers(1)))
     assert found.small.width == 96
     assert np.array_equal(found.crops[0].picture.pixels, found.small.pixels)
 
 
 def test_crops_are_not_foreseen_out_of_their_place() -> None:
-    style = source_from(smooth(90, 120, 1))
-    with pytest.raises(SettingError, match="crops cannot be foreseen with locality"):
-        preview(ready(config(size=200, sweeps=1, locality=1.0), style), Wanted(64, 32, ((0.5, 0.5),)))
+    style = as_source(smooth(90, 120, 1))
+    with pytest.raises(SettingError, match="crops cannot be previewed with locality"):
+        preview(
+            prepare_inputs(config(size=200, sweeps=1, locality=1.0), style),
+            PreviewRequest(64, 32, ((0.5, 0.5),)),
+        )
 
 
 def test_a_window_has_the_part_of_the_mask_over_it() -> None:
-    mask = source_from(smooth(40, 80))
-    part = with_guides(RenderConfig(mask=mask), (100, 300, 50, 100), (200, 400)).mask
-    assert np.array_equal(gathered(part).pixels, gathered(mask).pixels[20:30, 60:80])
+    mask = as_source(smooth(40, 80))
+    part = crop_masks(RenderConfig(mask=mask), (100, 300, 50, 100), (200, 400)).mask
+    assert np.array_equal(read_all(part).pixels, read_all(mask).pixels[20:30, 60:80])
 
 
 def test_transparency_reaches_the_crops() -> None:
     content = Picture(smooth(60, 80).pixels, np.linspace(0, 1, 4800, dtype=np.float32).reshape(60, 80))
     settings = config(size=160, sweeps=1)
-    seen = ready(settings, source_from(smooth(60, 60, 1)), source_from(content))
-    found = preview(seen, Wanted(side=80, crop=60, at=places(1)))
+    seen = prepare_inputs(settings, as_source(smooth(60, 60, 1)), as_source(content))
+    found = preview(seen, PreviewRequest(side=80, crop=60, at=crop_centers(1)))
     assert found.small.alpha is not None and found.crops[0].picture.alpha is not None
     assert found.crops[0].picture.alpha.mean() == pytest.approx(0.5, abs=0.03)
 
@@ -122,9 +128,9 @@ def test_transparency_reaches_the_crops() -> None:
 @pytest.mark.parametrize("wrong", [{"side": 9}, {"crop": 3}, {"at": ((0.5, 1.2),)}])
 def test_what_cannot_be_shown(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
-        Wanted(**{"side": 100, "crop": 50, "at": places(1), **wrong})
+        PreviewRequest(**{"side": 100, "crop": 50, "at": crop_centers(1), **wrong})
     with pytest.raises(SettingError, match="cannot be placed"):
-        places(99)
+        crop_centers(99)
 
 
 def test_sheets_hold_all_parts() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tilestyle.errors import PictureError
-from tilestyle.images import FloatArray, Picture, read_picture, source_from
-from tilestyle.pictures import path_of
+from tilestyle.images import FloatArray, Picture, as_source, read_picture
+from tilestyle.pictures import picture_path
 from tilestyle.recipes.stroke_width import stroke_width
 
 WIDTHS = [4, 8, 16, 32, 64]
@@ -18,7 +18,7 @@ def grey(plane: FloatArray) -> Picture:
 
 
 def measured(plane: FloatArray) -> float:
-    return stroke_width(source_from(grey(plane)))
+    return stroke_width(as_source(grey(plane)))
 
 
 def stripes(width: float, side: int = 1024) -> FloatArray:
@@ -64,7 +64,7 @@ def test_a_picture_twice_as_large_has_strokes_twice_as_wide(factor: float) -> No
     if factor > 1:
         scaled = plane.repeat(2, axis=0).repeat(2, axis=1)
     else:
-        scaled = source_from(grey(plane)).shrunk(side, side).pixels[..., 0]
+        scaled = as_source(grey(plane)).downsample(side, side).pixels[..., 0]
     assert measured(scaled) == pytest.approx(factor * measured(plane), rel=0.02)
 
 
@@ -75,7 +75,7 @@ def test_the_light_does_not_matter() -> None:
 
 @pytest.mark.parametrize(("name", "least", "most"), [("woodcut", 3, 8), ("swirls", 18, 45), ("weave", 10, 30)])
 def test_styles_that_come_along(name: str, least: float, most: float) -> None:
-    assert least < stroke_width(source_from(read_picture(path_of(name)))) < most
+    assert least < stroke_width(as_source(read_picture(picture_path(name)))) < most
 
 
 def test_strips_and_pictures_of_nothing() -> None:

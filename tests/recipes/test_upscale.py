@@ -15,12 +15,18 @@ from tests.cli.test_app import folder  # noqa: F401
 from tests.conftest import waves
 from tests.support.cli import called
 from tilestyle.config.enums import Precision
-from tilestyle.config.render import UPSCALE
+from tilestyle.config.render import UPSCALE_DEFAULTS
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
-from tilestyle.losses.anchor import averaged
-from tilestyle.pictures import path_of
-from tilestyle.recipes.upscale import agreement, interpolated, lanczos, projected, upscale
+from tilestyle.losses.anchor import box_downsample
+from tilestyle.pictures import picture_path
+from tilestyle.recipes.upscale import (
+    back_project,
+    downsampled_psnr,
+    interpolation_baselines,
+    lanczos_upsample,
+    upscale,
+)
 
 
 def energy(pixels: torch.Tensor) -> float:
@@ -29,17 +35,17 @@ def energy(pixels: torch.Tensor) -> float:
 
 
 def test_a_picture_gets_detail_and_agrees_with_what_it_was() -> None:
-    with Image.open(path_of("swirls")) as image:
+    with Image.open(picture_path("swirls")) as image:
         painted = torch.from_numpy(np.asarray(image.convert("RGB")) / np.float32(255)).permute(2, 0, 1)
     truth, reference = painted[:, 100:228, 100:228], painted[:, 300:460, 500:660]
-    low = averaged(truth, 4)
-    config = replace(UPSCALE, sweeps=20, precision=Precision.FP32)
+    low = box_downsample(truth, 4)
+    config = replace(UPSCALE_DEFAULTS, sweeps=20, precision=Precision.FP32)
     made = upscale(low, reference, 4, config)
-    assert made.rendered > 25
-    assert made.agreement > 38
+    assert made.rendered_psnr > 25
+    assert made.psnr > 38
     found = torch.from_numpy(made.picture.pixels).permute(2, 0, 1)
-    assert agreement(found, low) == pytest.approx(made.agreement)
-    bicubic = torch.from_numpy(interpolated(low, 4)["bicubic"].pixels).permute(2, 0, 1)
+    assert downsampled_psnr(found, low) == pytest.approx(made.psnr)
+    bicubic = torch.from_numpy(interpolation_baselines(low, 4)["bicubic"].pixels).permute(2, 0, 1)
     assert energy(found) > 4 * energy(bicubic)
     assert energy(found) < 2 * energy(truth)
     squares = found.diff(dim=2).abs().mean((0, 1))  # at the edges of the input's pixels, and elsewhere
@@ -50,13 +56,15 @@ def test_a_picture_gets_detail_and_agrees_with_what_it_was() -> None:
 
 def test_projection_and_lanczos() -> None:
     high = waves(48, 64)
-    low = averaged(waves(48, 64, 2), 4)
-    assert agreement(high, low) < 20
-    assert agreement(projected(high, low, 4), low) > 38
+    low = box_downsample(waves(48, 64, 2), 4)
+    assert downsampled_psnr(high, low) < 20
+    assert downsampled_psnr(back_project(high, low, 4), low) > 38
     smooth = waves(200, 240, 3)[:, 50:150, 60:180]
     ramp = torch.linspace(0, 1, 40).expand(3, 30, 40)
-    assert lanczos(smooth, 2).shape == (3, 200, 240)
-    assert float(lanczos(ramp, 4)[:, :, 20:-20].diff(dim=2).mean()) == pytest.approx(1 / 39 / 4, rel=0.01)
+    assert lanczos_upsample(smooth, 2).shape == (3, 200, 240)
+    assert float(lanczos_upsample(ramp, 4)[:, :, 20:-20].diff(dim=2).mean()) == pytest.approx(
+        1 / 39 / 4, rel=0.01
+    )
 
 
 def test_the_command(folder: Path) -> None:  # noqa: F811

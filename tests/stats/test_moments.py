@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tilestyle.reference.autograd_distances import gram, statistics, wasserstein
-from tilestyle.stats.bias_correction import Correction
+from tilestyle.reference.autograd_distances import gram_distance, statistics_distance, wasserstein_distance
+from tilestyle.stats.bias_correction import MomentCorrection
 from tilestyle.stats.distances import GramTarget, StatisticsTarget, WassersteinTarget
-from tilestyle.stats.moments import Moments, MomentSum, combined, merged
+from tilestyle.stats.moments import Moments, MomentSum, mix_moments, union_moments
 
 
 def features(channels: int = 5, height: int = 6, width: int = 7, seed: int = 0) -> Tensor:
@@ -48,7 +48,7 @@ def test_moments_over_any_partition_are_the_global_ones(cuts: list[int], seed: i
     total = MomentSum()
     for part in parts:
         total.add(part)
-    for found in (merged([moments_of(part) for part in parts]), total.moments()):
+    for found in (union_moments([moments_of(part) for part in parts]), total.moments()):
         assert found.count == whole.count
         torch.testing.assert_close(found.mean, whole.mean)
         torch.testing.assert_close(found.second, whole.second)
@@ -56,8 +56,8 @@ def test_moments_over_any_partition_are_the_global_ones(cuts: list[int], seed: i
 
 def test_a_mixture_weighs_its_parts() -> None:
     one, two = moments_of(features(seed=1)), moments_of(features(seed=2))
-    torch.testing.assert_close(combined([one, two], [5, 0]).second, one.second)
-    torch.testing.assert_close(combined([one, two], [1, 3]).mean, 0.25 * one.mean + 0.75 * two.mean)
+    torch.testing.assert_close(mix_moments([one, two], [5, 0]).second, one.second)
+    torch.testing.assert_close(mix_moments([one, two], [1, 3]).mean, 0.25 * one.mean + 0.75 * two.mean)
 
 
 def with_statistics(goal: Moments, *, absolute: bool) -> StatisticsTarget:
@@ -65,12 +65,18 @@ def with_statistics(goal: Moments, *, absolute: bool) -> StatisticsTarget:
 
 
 def gram_and_statistics(found: Moments, goal: Moments, *, absolute: bool) -> torch.Tensor:
-    return gram(found, goal, absolute=absolute) + 0.7 * statistics(found, goal, absolute=absolute)
+    return gram_distance(found, goal, absolute=absolute) + 0.7 * statistics_distance(
+        found, goal, absolute=absolute
+    )
 
 
 @pytest.mark.parametrize(
     ("target", "distance"),
-    [(WassersteinTarget, wasserstein), (GramTarget, gram), (with_statistics, gram_and_statistics)],
+    [
+        (WassersteinTarget, wasserstein_distance),
+        (GramTarget, gram_distance),
+        (with_statistics, gram_and_statistics),
+    ],
 )
 @pytest.mark.parametrize("channels", [3, 60])  # 60: fewer cells than channels, singular covariances
 @pytest.mark.parametrize("absolute", [False, True])
@@ -86,7 +92,9 @@ def test_the_linear_cotangent_is_autograds(
     (gradient,) = torch.autograd.grad(value, response)
     cotangent = target(goal, absolute=absolute).cotangent(moments_of(response.detach()))
     assert cotangent.value == pytest.approx(value.item(), rel=1e-9)
-    torch.testing.assert_close(cotangent.at(response.detach()) / count, gradient, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(
+        cotangent.cell_gradient(response.detach()) / count, gradient, rtol=1e-5, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("target", [WassersteinTarget, GramTarget])
@@ -94,7 +102,7 @@ def test_the_distance_to_itself_is_nothing(target: type) -> None:
     found = moments_of(features())
     cotangent = target(found).cotangent(found)
     assert cotangent.value == pytest.approx(0, abs=1e-9)
-    assert cotangent.at(features()).abs().max() < 1e-6
+    assert cotangent.cell_gradient(features()).abs().max() < 1e-6
 
 
 def test_the_distance_of_black_is_one() -> None:
@@ -112,7 +120,7 @@ def test_nothing_added_is_no_moment() -> None:
 def test_a_correction_undoes_the_bias_it_was_made_from() -> None:
     response = features(height=30, width=30)
     exact, biased = moments_of(response), moments_of(response * 1.2 + 0.1)
-    corrected = Correction.between(biased, exact)(biased)
+    corrected = MomentCorrection.between(biased, exact)(biased)
     torch.testing.assert_close(corrected.mean, exact.mean)
     # To within the ridge, a hundredth of the variance.
     torch.testing.assert_close(corrected.covariance, exact.covariance, rtol=0.02, atol=0.02)
@@ -121,13 +129,13 @@ def test_a_correction_undoes_the_bias_it_was_made_from() -> None:
 @pytest.mark.parametrize("channels", [5, 60])
 def test_corrected_covariances_stay_positive(channels: int) -> None:
     exact, biased, later = (moments_of(features(channels, seed=seed)) for seed in (1, 2, 3))
-    values = torch.linalg.eigvalsh(Correction.between(biased, exact)(later).covariance)
+    values = torch.linalg.eigvalsh(MomentCorrection.between(biased, exact)(later).covariance)
     assert values.min() > -1e-9 * values.max()
 
 
 def test_moments_without_bias_are_left_alone() -> None:
     one, later = moments_of(features(seed=1)), moments_of(features(seed=3))
-    corrected = Correction.between(one, one)(later)
+    corrected = MomentCorrection.between(one, one)(later)
     torch.testing.assert_close(corrected.second, later.second)
 
 
@@ -150,7 +158,7 @@ def test_products_of_bfloat16_are_summed_in_float32(shape: tuple[int, int], insi
 def test_sums_are_the_same_in_however_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     response = features(height=40, width=9)
     whole = moments_of(response)
-    monkeypatch.setattr("tilestyle.stats.moments.CACHED", 5000)
+    monkeypatch.setattr("tilestyle.stats.moments.CACHE_BYTES", 5000)
     found = moments_of(response)
     assert found.count == whole.count
     torch.testing.assert_close(found.mean, whole.mean)

@@ -12,12 +12,12 @@ from tests.conftest import job, waves
 from tests.losses.test_exact import NEAR, canvas_of
 from tests.optim.test_loop import assert_is_the_reference, finished, terms_of
 from tilestyle import RenderConfig, render
-from tilestyle.config.enums import ContentLoss, NetworkName, Normalise, Optimiser, Sampler
+from tilestyle.config.enums import ContentLoss, NetworkName, Normalise, Optimizer, Sampler
 from tilestyle.geometry.boxes import Box
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import overlapping
-from tilestyle.losses.content import Content
-from tilestyle.losses.exact import Exact
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import halo_tiles
+from tilestyle.losses.content import ContentTarget
+from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.planes import content_plane
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.vgg_weights import random_vgg
@@ -40,7 +40,7 @@ def test_the_gradient_is_autograds(flat: bool) -> None:
     found.requires_grad_()
     loss = self_similarity(found, wanted, 1e-2, 0.4)
     (expected,) = torch.autograd.grad(loss, found)
-    value, gradient = similarity.self_similarity(found.detach(), wanted, 1e-2, 0.4)
+    value, gradient = similarity.self_similarity_loss(found.detach(), wanted, 1e-2, 0.4)
     torch.testing.assert_close(value, loss)
     torch.testing.assert_close(gradient, expected)
     assert expected.abs().max() > 1e-4
@@ -58,10 +58,10 @@ def test_it_sees_which_places_are_alike_and_nothing_else() -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_places_that_are_all_alike_have_no_loss_and_no_slope_that_is_not_finite(value: float) -> None:
     flat, other = torch.full((3, 20), value), torch.rand(3, 20)
-    loss, gradient = similarity.self_similarity(other, flat, 1e-3, similarity.LEAST_DISTANCE)
+    loss, gradient = similarity.self_similarity_loss(other, flat, 1e-3, similarity.MIN_DISTANCE)
     assert loss < 1e-2
     assert gradient.abs().max() < 1
-    loss, gradient = similarity.self_similarity(flat, other, 1e-3, 0.1)
+    loss, gradient = similarity.self_similarity_loss(flat, other, 1e-3, 0.1)
     assert bool(torch.isfinite(gradient).all())
     assert loss > 0
 
@@ -69,23 +69,27 @@ def test_places_that_are_all_alike_have_no_loss_and_no_slope_that_is_not_finite(
 def test_places_are_of_the_sweep_and_the_patch() -> None:
     cells, place = Box(1, 2, 30, 40), Box(-5, 3, 240, 320)
 
-    def places(draw: Draw, at: Box = place, most: int = 100) -> list[tuple[int, int]]:
-        rows, columns = similarity.sampled(cells, draw, at, most)
+    def places(draw: SweepRng, at: Box = place, most: int = 100) -> list[tuple[int, int]]:
+        rows, columns = similarity.sample_cells(cells, draw, at, most)
         return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
-    first = places(Draw(1, 2, 3))
-    assert first == places(Draw(1, 2, 3))
+    first = places(SweepRng(1, 2, 3))
+    assert first == places(SweepRng(1, 2, 3))
     assert len(set(first)) == 100
     assert all(1 <= row < 31 and 2 <= column < 42 for row, column in first)
-    others = [places(Draw(1, 2, 4)), places(Draw(2, 2, 3)), places(Draw(1, 2, 3), Box(-5, 4, 240, 320))]
+    others = [
+        places(SweepRng(1, 2, 4)),
+        places(SweepRng(2, 2, 3)),
+        places(SweepRng(1, 2, 3), Box(-5, 4, 240, 320)),
+    ]
     assert all(len(set(first) & set(other)) < 30 for other in others)
-    every = places(Draw(1, 2, 3), most=1200)
+    every = places(SweepRng(1, 2, 3), most=1200)
     assert every == [(row, column) for row in range(1, 31) for column in range(2, 42)]
 
 
 @pytest.mark.parametrize("samples", [100, 1000])
 def test_one_canvas_sized_patch_is_the_reference(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(similarity, "SAMPLES", samples)
+    monkeypatch.setattr(similarity, "MAX_SAMPLES", samples)
     few = {
         "network": "wavelet",
         "style_layers": {"first_1": 1},
@@ -101,17 +105,17 @@ def test_over_tiles_it_is_the_untiled_loss_within_them(
     normalise: Normalise, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With halos, whose cells are those of the whole canvas."""
-    monkeypatch.setattr(similarity, "SAMPLES", samples)
+    monkeypatch.setattr(similarity, "MAX_SAMPLES", samples)
     settings = {**ALIKE, **NEAR, "size": 150, "coarsest": 150, "margin": 9, "patch": 96, "style_weight": 0.0}
-    task = job(waves(100, 150), normalise=normalise, optimiser=Optimiser.LBFGS, **settings)
+    task = job(waves(100, 150), normalise=normalise, optimizer=Optimizer.LBFGS, **settings)
     canvas, level = canvas_of(task)
-    unit = max(task.network.layers[name].stride for name in task.weights.names)
-    patches = overlapping(level.extent, task.side, unit, task.halo)
+    unit = max(task.network.layers[name].stride for name in task.weights.layer_names)
+    patches = halo_tiles(level.extent, task.patch_side, unit, task.halo)
     assert len(patches) >= 6
     pixels = canvas.pixels.clone().requires_grad_()
     loss = content_loss(task, pixels, content_plane(task, level), patches=patches)
     (expected,) = torch.autograd.grad(0.3 * loss * level.extent.area, pixels)
-    terms, found = Exact(task, level)(canvas)
+    terms, found = ExactObjective(task, level)(canvas)
     assert terms.content == pytest.approx(loss.item(), rel=1e-4)
     assert loss.item() > 0.01
     assert (found - expected).norm() < 1e-3 * expected.norm()
@@ -122,12 +126,12 @@ def test_it_is_measured_in_the_mean_distance_of_the_whole_content() -> None:
     level = task.levels[-1]
     plane = content_plane(task, level)
     assert plane is not None
-    content = Content(plane, task.network, task.weights.content_layers, 1)
-    content.loss = ContentLoss.SELF_SIMILARITY
-    content.measure(level.extent, 128, task.unit)
+    content = ContentTarget(plane, task.network, task.weights.content_layers, 1)
+    content.loss_form = ContentLoss.SELF_SIMILARITY
+    content.measure_energies(level.extent, 128, task.unit)
     for layer, response in task.network.features(plane[None], task.weights.content_layers).items():
-        expected = mean_distance(response[0].flatten(1), content.least_norm(layer)).item()
-        assert content.energy[layer] == pytest.approx(expected, rel=1e-3)
+        expected = mean_distance(response[0].flatten(1), content.min_norm(layer)).item()
+        assert content.energies[layer] == pytest.approx(expected, rel=1e-3)
 
 
 SEVERAL: dict[str, Any] = {**SMALL, "size": 110, "coarsest": 110, "sweeps": 8, "patch": 64}
@@ -153,7 +157,7 @@ def test_every_way_of_covering_holds_the_content(settings: dict[str, Any]) -> No
 
 
 def test_what_was_stopped_goes_on_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(similarity, "SAMPLES", 40)
+    monkeypatch.setattr(similarity, "MAX_SAMPLES", 40)
     settings: dict[str, Any] = {**SEVERAL, **FEW, "sweeps": 3, "precision": "fp32"}
     config, asked = RenderConfig(**settings), iter(range(100))
 
@@ -175,7 +179,7 @@ def test_trained_networks_hold_it_too() -> None:
 
 
 def weights_of(task: Job, network: FeatureNetwork) -> Any:
-    weights = task.weights.of({})
+    weights = task.weights.for_layers({})
     return type(weights)(
         **{
             **{name: getattr(weights, name) for name in weights.__dataclass_fields__},

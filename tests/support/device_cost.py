@@ -18,15 +18,15 @@ from tests.support.fake_device import DEVICE, Elsewhere
 from tilestyle import NetworkName, Precision, RenderConfig
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.devices import staging
-from tilestyle.distributed import ALONE
+from tilestyle.distributed import SINGLE
 from tilestyle.geometry.boxes import Patch
-from tilestyle.losses.level import Sight
+from tilestyle.losses.level import LevelObjective
 from tilestyle.networks.vgg import convolution_keys
 from tilestyle.networks.vgg_weights import WIDTHS
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.loop import sampled
-from tilestyle.optim.state import Standing
-from tilestyle.optim.update import Stepper
+from tilestyle.optim.loop import sweep_patches
+from tilestyle.optim.state import RenderState
+from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import memory_budget as budgets
 from tilestyle.planning.job import Job
@@ -58,14 +58,14 @@ def on_device(home: str) -> Iterator[Elsewhere]:
     with (
         Elsewhere() as device,
         mock.patch("tilestyle.planning.resolve.find_device", lambda name: DEVICE),
-        mock.patch("tilestyle.planning.resolve.fitting_home", lambda *limits: place),
-        mock.patch.dict(budgets.SIDES, {DEVICE.type: budgets.SIDES["cpu"]}),
-        mock.patch.object(staging, "PINNING", {DEVICE.type}),
+        mock.patch("tilestyle.planning.resolve.choose_canvas_device", lambda *limits: place),
+        mock.patch.dict(budgets.PATCH_SIDES, {DEVICE.type: budgets.PATCH_SIDES["cpu"]}),
+        mock.patch.object(staging, "STAGED_DEVICE_TYPES", {DEVICE.type}),
     ):
         try:
             yield device
         finally:
-            staging.forget()
+            staging.drop_staging_buffers()
 
 
 def random_vgg(folder: Path) -> Path:
@@ -92,19 +92,19 @@ def swept(job: Job, device: Elsewhere, counted: int) -> Cost:
     """A sweep of a job's last level, after those before it."""
     level = job.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
-    sight, at = Sight(job, level), Standing()
-    at.enter(level.index, canvas)
+    sight, at = LevelObjective(job, level), RenderState()
+    at.begin_level(level.index, canvas)
     for sweep in range(counted + 1):
-        at.patches = sampled(job, level, sweep)
-        sight.prepare(canvas, at.patches, sweep)
-        step = Stepper(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
-        at.deal(ALONE)
+        at.patches = sweep_patches(job, level, sweep)
+        sight.begin_sweep(canvas, at.patches, sweep)
+        step = CanvasUpdater(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
+        at.shard(SINGLE)
         device.reset()
-        for patch, gradient in sight.gradients(canvas, step.announced(at.left), sweep, step.visits):
-            step.take(patch, gradient)
-        at.gather(ALONE)
-        step.finish()
+        for patch, gradient in sight.gradients(canvas, step.reserve(at.remaining), sweep, step.device_update):
+            step.apply(patch, gradient)
+        at.merge_shards(SINGLE)
+        step.end_sweep()
         found = Cost(at.patches, Counter(device.launches), Counter(device.stalls), device.sent, device.landed)
-        sight.turn(at.patches, sweep)
-        at.turn()
+        sight.end_sweep(at.patches, sweep)
+        at.end_sweep()
     return found

@@ -22,11 +22,11 @@ from tests.conftest import waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Init, NetworkName, Precision
-from tilestyle.distributed import Ranks, joined
+from tilestyle.distributed import Communicator, process_group
 from tilestyle.errors import TilestyleError
-from tilestyle.geometry.boxes import Box, Patch, pieces
-from tilestyle.losses.scale_objective import View
-from tilestyle.optim.update import Stepper
+from tilestyle.geometry.boxes import Box, Patch, split_on_torus
+from tilestyle.losses.scale_objective import ScaleObjective
+from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import Work
 
@@ -68,25 +68,25 @@ class Touched:
 
     def __init__(self) -> None:
         self.rows = np.zeros((1, 1), bool)
-        step, window = Stepper._step, View.window
+        step, window = CanvasUpdater._step, ScaleObjective.window
 
-        def stepping(stepper: Stepper, box: Box, gradient: Tensor) -> None:
+        def stepping(stepper: CanvasUpdater, box: Box, gradient: Tensor) -> None:
             self.add(stepper._canvas, box)
             step(stepper, box, gradient)
 
-        def seeing(view: View, canvas: Canvas, patch: Patch) -> Tensor:
+        def seeing(view: ScaleObjective, canvas: Canvas, patch: Patch) -> Tensor:
             self.add(canvas, patch.read)
             return window(view, canvas, patch)
 
-        Stepper._step = stepping  # type: ignore[assignment, method-assign]
-        View.window = seeing  # type: ignore[assignment, method-assign]
+        CanvasUpdater._step = stepping  # type: ignore[assignment, method-assign]
+        ScaleObjective.window = seeing  # type: ignore[assignment, method-assign]
 
     def add(self, canvas: Canvas, box: Box) -> None:
         extent = canvas.extent
         if extent.area > self.rows.size:
             self.rows = np.zeros((extent.height, extent.width), bool)
         if extent.area == self.rows.size and box.height <= extent.height and box.width <= extent.width:
-            for part, _, _ in pieces(box, extent.height, extent.width):
+            for part, _, _ in split_on_torus(box, extent.height, extent.width):
                 self.rows[part.top : part.top + part.height, part.left : part.left + part.width] = True
 
     def share(self) -> float:
@@ -94,26 +94,26 @@ class Touched:
         return share
 
 
-def kill_after(where: dict[str, int], ranks: Ranks) -> None:
+def kill_after(where: dict[str, int], ranks: Communicator) -> None:
     """Let a rank die in the middle of a sweep, once it has stepped a patch of it."""
     level, sweep, rank = (where[name] for name in ("level", "sweep", "rank"))
-    taken, take = 0, Stepper.take
+    taken, take = 0, CanvasUpdater.apply
 
-    def taking(stepper: Stepper, patch: Patch, gradient: Tensor) -> None:
+    def taking(stepper: CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
         nonlocal taken
         take(stepper, patch, gradient)
-        taken += (stepper._at.level, stepper._at.sweep) == (level, sweep)
-        if taken and ranks.index == rank:
+        taken += (stepper._render_state.level, stepper._render_state.sweep) == (level, sweep)
+        if taken and ranks.rank == rank:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Stepper.take = taking  # type: ignore[assignment, method-assign]
+    CanvasUpdater.apply = taking  # type: ignore[assignment, method-assign]
 
 
 def main() -> None:
     """Render the cases, one after the other."""
     asked = json.loads(sys.argv[1])
     folder, facts = Path(asked["folder"]), dict[str, Any]()
-    with joined() as ranks:
+    with process_group() as ranks:
         touched = Touched()
         if "kill" in asked:
             kill_after(asked["kill"], ranks)
@@ -123,7 +123,7 @@ def main() -> None:
             def count(event: Event, sweeps: list[int] = sweeps) -> None:
                 sweeps += [event.level.extent.area] if isinstance(event, SweepDone) else []
 
-            before = ranks.traffic.sums
+            before = ranks.traffic.reduced_bytes
             config = configured(settings)
             work = Work(folder / f"{name}.work", asked.get("every", 600.0), ranks=ranks)
             try:
@@ -133,10 +133,14 @@ def main() -> None:
                     raise
                 facts[name] = str(error)
                 continue
-            facts[name] = {"share": touched.share(), "sums": ranks.traffic.sums - before, "sweeps": len(sweeps)}
-            if ranks.first:
+            facts[name] = {
+                "share": touched.share(),
+                "sums": ranks.traffic.reduced_bytes - before,
+                "sweeps": len(sweeps),
+            }
+            if ranks.is_rank_zero:
                 np.save(folder / f"{name}.npy", picture.pixels)
-        (folder / f"facts-{ranks.index}.json").write_text(json.dumps(facts))
+        (folder / f"facts-{ranks.rank}.json").write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":

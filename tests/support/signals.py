@@ -1,6 +1,6 @@
 """The command line in a process that sends itself a signal at a chosen moment, however fast the machine is.
 
-    python tests/support/signals.py SIGKILL tilestyle.pipeline.checkpoint:Checkpoints.keep 6 render ...
+    python tests/support/signals.py SIGKILL tilestyle.pipeline.checkpoint:WorkDirCheckpointer.save 6 render ...
 
 sends SIGKILL right after the sixth call of that method.
 """
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-CHECKPOINT = "tilestyle.pipeline.checkpoint:Checkpoints.keep"
-SWEEP = "tilestyle.pipeline.events:Clock.sweep"
+CHECKPOINT = "tilestyle.pipeline.checkpoint:WorkDirCheckpointer.save"
+SWEEP = "tilestyle.pipeline.events:TimeEstimator.end_sweep"
 
 
 def signalled(

@@ -18,9 +18,9 @@ from tilestyle.errors import NetworkError, OutputError, PictureError
 from tilestyle.networks.vgg import convolution_keys
 from tilestyle.networks.vgg_weights import WIDTHS, load_vgg, random_vgg
 from tilestyle.training import distillation, export, student
-from tilestyle.training.channel_selection import greedy
-from tilestyle.training.crops import Crops, pictures_in
-from tilestyle.training.gradient_descent import Settings
+from tilestyle.training.channel_selection import select_greedily
+from tilestyle.training.crops import CropStream, pictures_in
+from tilestyle.training.gradient_descent import DescentSettings
 
 COMPACT = NetworkName.COMPACT
 
@@ -54,19 +54,19 @@ def test_a_course_is_the_same_each_time_and_goes_on_where_it_was_cut(
     monkeypatch.setattr(student, "WIDTHS", (6, 8, 10, 12, 12))
     monkeypatch.setattr(student, "COMPONENTS", dict.fromkeys(student.TAPS, 4))
     monkeypatch.setattr("tilestyle.training.channel_selection.COMPONENTS", dict.fromkeys(student.TAPS, 4))
-    monkeypatch.setattr(distillation, "EVERY", 1)
-    asked = distillation.Course(
-        (folder,), (folder,), side=32, batches=3, descent=Settings(steps=3, batch=2, kept=4)
+    monkeypatch.setattr(distillation, "SAVE_EVERY", 1)
+    asked = distillation.DistillationConfig(
+        (folder,), (folder,), side=32, batches=3, descent=DescentSettings(steps=3, batch=2, kept=4)
     )
     said: list[str] = []
     for name in ("one", "two"):
-        setup = distillation.Setup(
+        setup = distillation.DistillationPaths(
             teacher, tmp_path / name, tmp_path / f"{name}.safetensors", torch.device("cpu")
         )
-        distillation.run(asked, setup, said.append)
+        distillation.distill(asked, setup, said.append)
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
-    distillation.run(asked, setup, said.append)  # nothing is left to do
-    assert "continuing at step 3" in said
+    distillation.distill(asked, setup, said.append)  # nothing is left to do
+    assert "resuming at step 3" in said
     with safe_open(tmp_path / "one.safetensors", "pt") as stored:
         facts = json.loads(stored.metadata()["tilestyle"])
     assert facts["pictures"] == {"photographs": 3, "paintings": 4}
@@ -78,9 +78,9 @@ def test_a_course_is_the_same_each_time_and_goes_on_where_it_was_cut(
 
 def test_the_file_answers_as_the_network_that_was_trained(tmp_path: Path) -> None:
     weights = {name: (part.weight, part.bias) for name, part in random_vgg(COMPACT).convolutions.items()}
-    export.write(weights, tmp_path / "x.safetensors", {})
+    export.write_weights(weights, tmp_path / "x.safetensors", {})
     pixels = waves(64, 48)[None]
-    expected = student.network(weights).features(pixels, student.TAPS)
+    expected = student.student_network(weights).features(pixels, student.TAPS)
     found = load_vgg(COMPACT, tmp_path / "x.safetensors").features(pixels, student.TAPS)
     for layer in student.TAPS:
         torch.testing.assert_close(found[layer], expected[layer], rtol=0.02, atol=0.01)
@@ -91,8 +91,8 @@ def test_factors_of_channels_leave_the_network_what_it_is() -> None:
     generator = torch.Generator().manual_seed(0)
     factors = {name: torch.rand(len(bias), generator=generator) + 0.5 for name, (_, bias) in weights.items()}
     pixels = waves(32, 48)[None]
-    before = student.network(weights).features(pixels, student.TAPS)
-    after = student.network(student.scaled(weights, factors)).features(pixels, student.TAPS)
+    before = student.student_network(weights).features(pixels, student.TAPS)
+    after = student.student_network(student.scale_channels(weights, factors)).features(pixels, student.TAPS)
     for layer in student.TAPS:
         factor = factors[layer.replace("relu", "conv")][:, None, None]
         torch.testing.assert_close(after[layer], before[layer] * factor, rtol=1e-3, atol=1e-5)
@@ -102,12 +102,12 @@ def test_channels_that_say_the_same_are_chosen_once() -> None:
     generator = torch.Generator().manual_seed(0)
     cells = torch.randn(500, 4, generator=generator, dtype=torch.float64)
     cells = torch.cat([cells, cells * 3], 1)
-    assert sorted((greedy(cells.T @ cells, 4) % 4).tolist()) == [0, 1, 2, 3]
+    assert sorted((select_greedily(cells.T @ cells, 4) % 4).tolist()) == [0, 1, 2, 3]
 
 
 def test_crops_are_pictures_and_the_same_for_a_seed(folder: Path) -> None:
     groups = [(0.7, pictures_in([folder])), (0.3, pictures_in([folder]))]
-    one, other = (Crops(groups, 48, 3).batch(20) for _ in range(2))
+    one, other = (CropStream(groups, 48, 3).batch(20) for _ in range(2))
     assert one.shape == (20, 3, 48, 48)
     assert torch.equal(one, other)
     assert one.min() >= -0.02
@@ -119,14 +119,16 @@ def test_what_is_missing_is_said(tmp_path: Path, folder: Path, teacher: Path) ->
     with pytest.raises(PictureError, match="no pictures"):
         pictures_in([tmp_path / "empty"])
     (tmp_path / "file").touch()
-    setup = distillation.Setup(teacher, tmp_path / "file", tmp_path / "x", torch.device("cpu"))
+    setup = distillation.DistillationPaths(teacher, tmp_path / "file", tmp_path / "x", torch.device("cpu"))
     with pytest.raises(OutputError, match="cannot make"):
-        distillation.run(distillation.Course((folder,), (folder,), side=32, batches=1), setup, print)
+        distillation.distill(
+            distillation.DistillationConfig((folder,), (folder,), side=32, batches=1), setup, print
+        )
     for name in ("gone.safetensors", "gone.onnx"):
         with pytest.raises(NetworkError):
-            distillation.run(
-                distillation.Course((folder,), (folder,)),
-                distillation.Setup(tmp_path / name, tmp_path, tmp_path / "x", torch.device("cpu")),
+            distillation.distill(
+                distillation.DistillationConfig((folder,), (folder,)),
+                distillation.DistillationPaths(tmp_path / name, tmp_path, tmp_path / "x", torch.device("cpu")),
                 print,
             )
 

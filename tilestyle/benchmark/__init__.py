@@ -1,1 +1,1 @@
-"""What a render costs, measured on this machine."""
+"""Benchmarks: measure on this machine what a render costs."""

@@ -1,4 +1,4 @@
-"""What ranks have to do with each other in a sweep, counted: sums sent, pixels of others read."""
+"""Count the communication between ranks in a sweep: sums exchanged, and pixels of other ranks read."""
 
 from __future__ import annotations
 
@@ -7,89 +7,108 @@ from math import ceil
 
 import numpy as np
 
-from tilestyle.geometry.boxes import Box, Extent, Patch, pieces
-from tilestyle.geometry.sharding import dealt
-from tilestyle.losses.level import measured_every
-from tilestyle.optim.loop import sampled
+from tilestyle.geometry.boxes import Box, CanvasExtent, Patch, split_on_torus
+from tilestyle.geometry.sharding import shard_patches
+from tilestyle.losses.level import measurement_interval
+from tilestyle.optim.loop import sweep_patches
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_model import CANVAS, PIXEL
+from tilestyle.planning.memory_model import CANVAS_BYTES, PIXEL_BYTES
 
 
 @dataclass(frozen=True)
-class Counted:
-    """Of one sweep at scale 1, all ranks together."""
+class CommunicationCost:
+    """The communication of one sweep at scale 1.
 
-    sums: int  # bytes of sums that each rank has, and gets back added up
-    border: int  # pixels of others that ranks read, or leave until the others have read them
-    patches: int  # of the rank that has most
+    Attributes:
+        sums: Bytes of sums of each rank, which it gets back added up over all ranks.
+        border: Pixels that a rank reads and another owns, over all ranks.
+        patches: Number of patches of the rank that has most.
+    """
+
+    sums: int
+    border: int
+    patches: int
 
     @property
     def border_bytes(self) -> int:
-        """What moves of them: pixels to who reads them, and to who steps them with their state."""
-        return self.border * (PIXEL + CANVAS)
+        """Bytes moved for the border: pixels to their readers, and pixels with their state to their owners."""
+        return self.border * (PIXEL_BYTES + CANVAS_BYTES)
 
 
-def counted(job: Job, count: int, sweep: int = 0) -> Counted:
-    """Count one sweep of a job's last level, shared out to so many ranks."""
+def count_communication(job: Job, count: int, sweep: int = 0) -> CommunicationCost:
+    """Count the communication of one sweep of a job's last level.
+
+    Args:
+        job: The job.
+        count: Number of ranks.
+        sweep: Number of the sweep, which decides where its patches lie.
+    """
     level = job.levels[-1]
-    shares = dealt(sampled(job, level, sweep), level.extent.height, count)
-    return Counted(sum_bytes(job), border_pixels(shares, level.extent), max(map(len, shares)))
+    shares = shard_patches(sweep_patches(job, level, sweep), level.extent.height, count)
+    return CommunicationCost(sum_bytes(job), border_pixels(shares, level.extent), max(map(len, shares)))
 
 
 def sum_bytes(job: Job) -> int:
-    """Bytes of the sums of a sweep, and of the measurements before it: C (C + 1) numbers for every layer."""
+    """Count the bytes of the sums of a sweep and of the measurements before it: C (C + 1) numbers per layer."""
     level = job.levels[-1]
-    octaves = job.octaves(level)
+    octaves = job.scale_groups(level)
     sums = 0.0
     for factor, names in octaves.items():
         layers = [
             job.network.layers[name] for layer, name in names.items() if layer in job.weights.style_layers
         ]
         field = max(job.network.layers[name].receptive_field for name in names.values())
-        # What is seen from afar is measured before every sweep, the rest now and then.
-        times = 2.0 if factor > 1 else 1 + 1 / measured_every(job.side, field, late=False)
+        # Layers at coarser scales are measured before every sweep, the others once in several sweeps.
+        times = 2.0 if factor > 1 else 1 + 1 / measurement_interval(job.patch_side, field, late=False)
         sums += times * sum(layer.channels * (layer.channels + 1) for layer in layers)
     item = 24 if job.config.deterministic else 4
     return ceil(item * sums)
 
 
-def border_pixels(shares: list[list[Patch]], extent: Extent) -> int:
-    """Pixels that a rank reads and another steps, once for every rank that does.
+def border_pixels(shares: list[list[Patch]], extent: CanvasExtent) -> int:
+    """Count the pixels that a rank reads and another owns, once for every rank that reads them.
 
-    Only those of a patch's lap can be: so only they are looked at.
+    Only the pixels that a patch reads beyond its own are checked: no others can belong to another rank.
+
+    Args:
+        shares: The patches of each rank.
+        extent: Size of the canvas.
     """
     owner = np.full((extent.height, extent.width), -1, np.int32)
     for index, share in enumerate(shares):
         for patch in share:
-            for part in _parts(patch.owned, extent):
+            for part in _box_slices(patch.owned, extent):
                 owner[part] = index
     total = 0
     for index, share in enumerate(shares):
         for patch in share:
             total += sum(
-                int((owner[part] != index).sum()) for ring in _ring(patch) for part in _parts(ring, extent)
+                int((owner[part] != index).sum())
+                for ring in _read_only_boxes(patch)
+                for part in _box_slices(ring, extent)
             )
     return total
 
 
-def _ring(patch: Patch) -> list[Box]:
-    """What a patch reads and does not own: above, below, before and after."""
-    own, seen = patch.owned, patch.read
-    above, before = own.top - seen.top, own.left - seen.left
-    below = seen.height - own.height - above
-    after = seen.width - own.width - before
+def _read_only_boxes(patch: Patch) -> list[Box]:
+    """The boxes that a patch reads and does not own: above, below, to the left and to the right."""
+    own, read = patch.owned, patch.read
+    above, left = own.top - read.top, own.left - read.left
+    below = read.height - own.height - above
+    right = read.width - own.width - left
     return [
-        Box(seen.top, seen.left, above, seen.width),
-        Box(own.top + own.height, seen.left, below, seen.width),
-        Box(own.top, seen.left, own.height, before),
-        Box(own.top, own.left + own.width, own.height, after),
+        Box(read.top, read.left, above, read.width),
+        Box(own.top + own.height, read.left, below, read.width),
+        Box(own.top, read.left, own.height, left),
+        Box(own.top, own.left + own.width, own.height, right),
     ]
 
 
-def _parts(box: Box, extent: Extent) -> list[tuple[slice, slice]]:
+def _box_slices(box: Box, extent: CanvasExtent) -> list[tuple[slice, slice]]:
+    """Index slices of a box on the canvas's torus: several where it wraps around."""
     if not box.area:
         return []
     return [
         (slice(part.top, part.top + part.height), slice(part.left, part.left + part.width))
-        for part, _, _ in pieces(box, extent.height, extent.width)
+        for part, _, _ in split_on_torus(box, extent.height, extent.width)
     ]

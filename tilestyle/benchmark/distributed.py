@@ -1,4 +1,4 @@
-"""Many ranks: how much sooner, what they send each other, and a model of both for other machines."""
+"""Measure the speedup and the communication of several ranks, and predict both for other machines."""
 
 from __future__ import annotations
 
@@ -13,160 +13,218 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tilestyle.benchmark.communication import counted
+from tilestyle.benchmark.communication import count_communication
 from tilestyle.benchmark.environment import Result, Row
-from tilestyle.benchmark.workload import Scene, square
+from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.errors import TilestyleError
-from tilestyle.geometry.boxes import extent
+from tilestyle.geometry.boxes import canvas_extent
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_model import CANVAS, PIXEL
+from tilestyle.planning.memory_model import CANVAS_BYTES, PIXEL_BYTES
 
-COUNTED = 8  # ranks that borders are counted for
-SWEEPS = 3  # that they are counted in: each begins at another corner
+COUNTED_RANKS = 8  # ranks for which communication is counted
+COUNTED_SWEEPS = 3  # sweeps over which it is averaged: each starts its patches at another corner
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides how long a sweep takes."""
+    """A model of a machine: what determines the time of a sweep.
+
+    Attributes:
+        name: Name for the report.
+        ranks: Number of ranks.
+        seconds_per_megapixel: Seconds that a rank needs for a megapixel.
+        distance_seconds: Seconds for the distances, which every rank computes alike.
+        latency: Seconds per message.
+        sum_bandwidth: Bytes per second and rank, for sums.
+        file_bandwidth: Bytes per second and rank, for pixels that another rank has written.
+    """
 
     name: str
     ranks: int
-    megapixel: float  # seconds of a rank for a megapixel
-    distances: float  # seconds of every rank for what all compute alike
-    latency: float  # seconds of a message
-    link: float  # bytes a second, of a rank, for sums
-    files: float  # bytes a second, of a rank, for pixels that another rank has written
+    seconds_per_megapixel: float
+    distance_seconds: float
+    latency: float
+    sum_bandwidth: float
+    file_bandwidth: float
 
-    def seconds(self, megapixels: float, sums: float, meetings: float, width: float) -> float:
-        """Of a sweep: `sums` bytes are added up in `meetings` messages, borders are `width` pixels wide."""
+    def seconds(self, megapixels: float, sums: float, messages: float, width: float) -> float:
+        """Predict the seconds of a sweep.
+
+        Args:
+            megapixels: Size of the canvas.
+            sums: Bytes of sums of each rank.
+            messages: Number of messages of each rank.
+            width: Width of a rank's border, in widths of the canvas.
+        """
         if self.ranks == 1:
-            return self.megapixel * megapixels + self.distances
-        # A ring sends everything twice, less what a rank has itself; a border goes once across the canvas.
-        sent = 2 * (self.ranks - 1) / self.ranks * sums / self.link + meetings * self.latency * log2(self.ranks)
-        border = width * sqrt(megapixels * 1e6) * (PIXEL + CANVAS) / self.files
-        return self.megapixel * megapixels / self.ranks + self.distances + sent + border
+            return self.seconds_per_megapixel * megapixels + self.distance_seconds
+        # A ring all-reduce sends everything twice, except a rank's own share; a border crosses the canvas once.
+        sent = 2 * (self.ranks - 1) / self.ranks * sums / self.sum_bandwidth + messages * self.latency * log2(
+            self.ranks
+        )
+        border = width * sqrt(megapixels * 1e6) * (PIXEL_BYTES + CANVAS_BYTES) / self.file_bandwidth
+        return self.seconds_per_megapixel * megapixels / self.ranks + self.distance_seconds + sent + border
 
-    def efficiency(self, megapixels: float, sums: float, meetings: float, width: float) -> float:
-        """Seconds of one rank over those of all together."""
-        facts = (megapixels, sums, meetings, width)
+    def efficiency(self, megapixels: float, sums: float, messages: float, width: float) -> float:
+        """Predict the parallel efficiency: the speedup divided by the ranks; arguments as for `seconds`."""
+        facts = (megapixels, sums, messages, width)
         return replace(self, ranks=1).seconds(*facts) / (self.ranks * self.seconds(*facts))
 
 
-# What is predicted for, besides the machine at hand. Assumptions, not measurements: a GPU that renders 10
-# megapixels a second, NVLink or InfiniBand, a parallel file system that gives every rank a share of its band.
-ASSUMED = (
+# Machines to predict for, in addition to this one. These are assumptions, not measurements: a GPU that renders
+# 10 megapixels per second, NVLink or InfiniBand, and a parallel file system whose bandwidth all ranks share.
+ASSUMED_MACHINES = (
     Machine("8 GPUs, one machine", 8, 0.1, 0.0, 30e-6, 50e9, 8e9),
     Machine("64 machines of 8 GPUs", 512, 0.1, 0.0, 60e-6, 12e9, 0.5e9),
 )
-PREDICTED = (64.0, 1000.0, 1e6)  # megapixels; the last is a terapixel
+PREDICTED_SIZES = (64.0, 1000.0, 1e6)  # megapixels; the last is a terapixel
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What to measure."""
+class DistributedSpec:
+    """What to measure.
+
+    Attributes:
+        ranks: Numbers of ranks to measure with.
+        megapixels: Size of the canvas that is rendered.
+        counted_sizes: Sizes in megapixels for which communication is only counted.
+        patch: Side of a patch, in pixels.
+        sweeps: Sweeps of each measurement.
+    """
 
     ranks: Sequence[int]
-    megapixels: float  # of the canvas that is rendered
-    counted: Sequence[float]  # megapixels of those that are counted
+    megapixels: float
+    counted_sizes: Sequence[float]
     patch: int
     sweeps: int
 
 
-def distributed(scene: Scene, asked: Asked, told: Callable[[Row], None]) -> Result:
-    """Measure at every number of ranks, count at every size, predict; `told` hears every row as it comes."""
+def measure_distributed(workload: Workload, spec: DistributedSpec, on_row: Callable[[Row], None]) -> Result:
+    """Measure with every number of ranks, count communication at every size, and predict other machines.
+
+    Args:
+        workload: Network, weights, precision and device.
+        spec: What to measure.
+        on_row: Called with every row when it is ready.
+
+    Raises:
+        TilestyleError: A measurement failed.
+    """
     rows: list[dict[str, Any]] = []
-    for ranks in asked.ranks:
-        rows.append({"what": "measured", "ranks": ranks, "megapixels": asked.megapixels})
-        rows[-1] |= run(scene, asked, ranks)
-        one = rows[0]
-        rows[-1]["efficiency"] = one["seconds"] * one["ranks"] / (ranks * rows[-1]["seconds"])
-        rows[-1]["efficiency by cost"] = one["cost"] / rows[-1]["cost"]
-        told(rows[-1])
+    for ranks in spec.ranks:
+        rows.append({"what": "measured", "ranks": ranks, "megapixels": spec.megapixels})
+        rows[-1] |= run_ranks(workload, spec, ranks)
+        baseline = rows[0]
+        rows[-1]["efficiency"] = baseline["seconds"] * baseline["ranks"] / (ranks * rows[-1]["seconds"])
+        rows[-1]["efficiency by cost"] = baseline["cost"] / rows[-1]["cost"]
+        on_row(rows[-1])
     measured = list(rows)
-    job = scene.job(2 * asked.patch, 2 * asked.patch, 1, patch=asked.patch)
-    for size in asked.counted:
-        rows.append({"what": "counted", "ranks": COUNTED, "megapixels": size} | count(job, size))
-        told(rows[-1])
-    facts = known_of(measured, rows[len(measured) :])
-    for machine in [here(measured), *(replace(each, distances=facts["distances"]) for each in ASSUMED)]:
-        for size in PREDICTED:
-            rows.append(predicted(machine, size, facts))
-            told(rows[-1])
-    return Result(f"many ranks, {scene.network}", rows, {**scene.described(), **facts})
+    job = workload.job(2 * spec.patch, 2 * spec.patch, 1, patch=spec.patch)
+    for size in spec.counted_sizes:
+        rows.append({"what": "counted", "ranks": COUNTED_RANKS, "megapixels": size} | count_sweep(job, size))
+        on_row(rows[-1])
+    facts = model_inputs(measured, rows[len(measured) :])
+    for machine in [
+        this_machine(measured),
+        *(replace(assumed, distance_seconds=facts["distances"]) for assumed in ASSUMED_MACHINES),
+    ]:
+        for size in PREDICTED_SIZES:
+            rows.append(predict(machine, size, facts))
+            on_row(rows[-1])
+    return Result(f"many ranks, {workload.network}", rows, {**workload.report_fields(), **facts})
 
 
-def run(scene: Scene, asked: Asked, ranks: int) -> dict[str, Any]:
-    """Measure with so many ranks, each a process."""
-    side = square(asked.megapixels)
+def run_ranks(workload: Workload, spec: DistributedSpec, ranks: int) -> dict[str, Any]:
+    """Measure with a number of ranks, each in its own process; return what the first one prints."""
+    side = square_side(spec.megapixels)
     with TemporaryDirectory() as folder:
-        plain = {"scene": scene.plain(), "side": side, "patch": asked.patch, "sweeps": asked.sweeps}
-        words = json.dumps(plain | {"folder": str(Path(folder) / "work")})
-        start = (
+        settings = {"scene": workload.to_json(), "side": side, "patch": spec.patch, "sweeps": spec.sweeps}
+        words = json.dumps(settings | {"folder": str(Path(folder) / "work")})
+        launcher = (
             ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
         )
-        done = subprocess.run(
-            [sys.executable, *start, "-m", "tilestyle.benchmark.rank_worker", words],
+        process = subprocess.run(
+            [sys.executable, *launcher, "-m", "tilestyle.benchmark.rank_worker", words],
             capture_output=True,
             text=True,
             check=False,
             env=os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
         )
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "Error" in line or line.startswith("tilestyle")]
+    if process.returncode:
+        lines = [
+            line for line in process.stderr.splitlines() if "Error" in line or line.startswith("tilestyle")
+        ]
         raise TilestyleError(
-            f"{ranks} ranks failed: {(lines or ['killed'])[0]}", hint="try fewer, or --device cpu"
+            f"the measurement with {ranks} ranks failed: {(lines or ['killed'])[0]}",
+            hint="try fewer ranks, or --device cpu",
         )
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    row: dict[str, Any] = json.loads(process.stdout.strip().splitlines()[-1])
+    return row
 
 
-def count(job: Job, megapixels: float) -> dict[str, Any]:
-    """Bytes and borders of a sweep of a canvas of this size, which is never made."""
-    side = square(megapixels, job.unit)
-    large = replace(job, levels=(replace(job.levels[-1], extent=extent(side, side, 0, job.unit)),))
-    found = [counted(large, COUNTED, sweep) for sweep in range(SWEEPS)]
-    border = sum(each.border for each in found) / SWEEPS
+def count_sweep(job: Job, megapixels: float) -> dict[str, Any]:
+    """Count the communication of a sweep of a square canvas, without allocating the canvas.
+
+    Args:
+        job: A job with the same patches.
+        megapixels: Size of the canvas.
+    """
+    side = square_side(megapixels, job.unit)
+    large = replace(job, levels=(replace(job.levels[-1], extent=canvas_extent(side, side, 0, job.unit)),))
+    costs = [count_communication(large, COUNTED_RANKS, sweep) for sweep in range(COUNTED_SWEEPS)]
+    border = sum(cost.border for cost in costs) / COUNTED_SWEEPS
     return {
-        "sums": found[0].sums,
+        "sums": costs[0].sums,
         "border pixels": round(border),
-        "border bytes": round(sum(each.border_bytes for each in found) / SWEEPS),
+        "border bytes": round(sum(cost.border_bytes for cost in costs) / COUNTED_SWEEPS),
         "share of canvas": border / side**2,
-        "border width": border / (COUNTED * side),  # of a rank, of its canvas's width
-        "most patches over mean": found[0].patches * COUNTED / ceil(side / job.side) ** 2,
+        "border width": border / (COUNTED_RANKS * side),  # of a rank, in pixels along the canvas's width
+        "most patches over mean": costs[0].patches * COUNTED_RANKS / ceil(side / job.patch_side) ** 2,
     }
 
 
-def known_of(measured: Sequence[Row], counts: Sequence[Row]) -> dict[str, float]:
-    """What predictions are made from."""
-    many = measured[-1]
+def model_inputs(measured: Sequence[Row], counts: Sequence[Row]) -> dict[str, float]:
+    """Return the inputs of the predictions.
+
+    Args:
+        measured: Rows that were measured, in increasing number of ranks.
+        counts: Rows that were counted, in increasing size.
+    """
+    largest = measured[-1]
     return {
         "distances": measured[0]["distances"],
         "sums": float(counts[-1]["sums"]),
-        "meetings": many["meetings"],
+        "meetings": largest["meetings"],
         "width": counts[-1]["border width"],
     }
 
 
-def here(measured: Sequence[Row]) -> Machine:
-    """The machine at hand, as measured."""
-    one, many = measured[0], measured[-1]
-    megapixel = max(one["cost"] - one["distances"], 1e-9) / one["megapixels"]
-    sending = max(many["sending"] - many["meeting"], 1e-6)
-    link = max(many["sums"], 1.0) / sending
-    return Machine("this", many["ranks"], megapixel, one["distances"], many["meeting"], link, 1e9)
+def this_machine(measured: Sequence[Row]) -> Machine:
+    """Fit the model to this machine's measurements, in increasing number of ranks."""
+    single, largest = measured[0], measured[-1]
+    megapixel = max(single["cost"] - single["distances"], 1e-9) / single["megapixels"]
+    sending = max(largest["sending"] - largest["meeting"], 1e-6)
+    link = max(largest["sums"], 1.0) / sending
+    return Machine("this", largest["ranks"], megapixel, single["distances"], largest["meeting"], link, 1e9)
 
 
-def predicted(machine: Machine, megapixels: float, facts: dict[str, float]) -> dict[str, Any]:
-    """A sweep as the model has it, and the ranks up to which half of them are worth it."""
-    known = (megapixels, facts["sums"], facts["meetings"], facts["width"])
+def predict(machine: Machine, megapixels: float, facts: dict[str, float]) -> dict[str, Any]:
+    """Predict a sweep, and the greatest number of ranks with at least half of the ideal speedup.
+
+    Args:
+        machine: The machine.
+        megapixels: Size of the canvas.
+        facts: What `model_inputs` returns.
+    """
+    inputs = (megapixels, facts["sums"], facts["meetings"], facts["width"])
     most = 1
-    while most < 2**19 and replace(machine, ranks=2 * most).efficiency(*known) >= 1 / 2:
+    while most < 2**19 and replace(machine, ranks=2 * most).efficiency(*inputs) >= 1 / 2:
         most *= 2
     return {
         "what": "predicted",
         **{key: value for key, value in asdict(machine).items() if key in ("name", "ranks")},
         "megapixels": megapixels,
-        "seconds": machine.seconds(*known),
-        "efficiency": machine.efficiency(*known),
+        "seconds": machine.seconds(*inputs),
+        "efficiency": machine.efficiency(*inputs),
         "half efficient up to ranks": most,
     }

@@ -1,4 +1,4 @@
-"""What a result needs to be believed: the machine, the versions, the commit, the command."""
+"""Results of benchmarks, with what is needed to reproduce them: machine, versions, commit and command."""
 
 from __future__ import annotations
 
@@ -15,32 +15,46 @@ import torch
 
 import tilestyle
 from tilestyle.errors import OutputError
-from tilestyle.files.atomic import replacing
+from tilestyle.files.atomic import atomic_write
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a benchmark found: a title, a table, and figures drawn from the table."""
+    """The result of a benchmark.
+
+    Attributes:
+        title: Title for the report.
+        rows: Table of measurements.
+        figures: Numbers derived from the table, and settings, by name.
+    """
 
     title: str
     rows: Sequence[Row]
     figures: Row
 
-    def keep(self, file: Path, command: Sequence[str]) -> None:
-        """Write it as JSON, with the circumstances."""
-        plain = {**circumstances(command), "title": self.title, "figures": self.figures, "rows": self.rows}
+    def save(self, file: Path, command: Sequence[str]) -> None:
+        """Write the result as JSON, with the environment.
+
+        Args:
+            file: File to write; its folder is made if it does not exist.
+            command: Command that ran the benchmark.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        report = {**run_environment(command), "title": self.title, "figures": self.figures, "rows": self.rows}
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file) as whole:
-                whole.write((json.dumps(plain, indent=1) + "\n").encode())
+            with atomic_write(file) as handle:
+                handle.write((json.dumps(report, indent=1) + "\n").encode())
         except OSError as error:
-            raise OutputError(f"cannot write {file}: {error.strerror}", hint="give another --keep") from error
+            raise OutputError(f"cannot write {file}: {error.strerror}", hint="use another --keep") from error
 
 
-def circumstances(command: Sequence[str]) -> dict[str, Any]:
-    """Where and with what a benchmark ran; of files in the command only the names."""
+def run_environment(command: Sequence[str]) -> dict[str, Any]:
+    """Return the machine, versions, commit and command; paths in the command are cut to file names."""
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
     return {
         "machine": f"{machine}, {torch.get_num_threads()} threads",
@@ -55,13 +69,14 @@ def circumstances(command: Sequence[str]) -> dict[str, Any]:
 
 
 def script_command() -> list[str]:
-    """How the script at work was called."""
+    """Return the command of the running script."""
     file = Path(sys.argv[0])
     name = file.parent.name if file.stem == "__main__" else file.stem
     return ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]
 
 
 def _processor() -> str:
+    """Name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if "model name" in line]
@@ -69,11 +84,11 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit of the checkout that the package lies in, with a + where files differ from it; or nothing."""
-    here = Path(__file__).parent
+    """The package's commit, with a + if files differ from it; empty outside a checkout."""
+    package = Path(__file__).parent
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
-        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return found.stdout.strip()
+    return process.stdout.strip()

@@ -1,4 +1,4 @@
-"""The exact loss of a whole canvas, all of it seen at once, as the specification has it."""
+"""Compute the exact loss of a whole canvas at once, by the untiled reference."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import read
+from tilestyle.canvas.canvas import read_box
 from tilestyle.geometry.boxes import Box
-from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.rng import SweepRng
 from tilestyle.losses.planes import content_plane
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.planning.job import Job
-from tilestyle.reference.untiled_losses import content_loss, style_loss, whole_moments
+from tilestyle.reference.untiled_losses import canvas_moments, content_loss, style_loss
 
 PLACEMENTS = 12
 
 
 def exact_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
-    """Weighted style and content of a last level's canvas [3, H, W]."""
+    """Compute the weighted style and content losses of a canvas [3, H, W] of the last level."""
     return _losses(job, pixels, [(0, 0)])
 
 
 def placed_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
-    """Mean of `exact_loss` over random placements on the deepest stride.
+    """Average `exact_loss` over random placements of the canvas [3, H, W] on the network's grid.
 
-    Networks halve what they see, so a picture's loss depends on where it lies on their grid, which no eye
-    can tell.
+    A network's pooling makes the loss depend on where a picture lies on its grid, which is not visible.
     """
-    places = (Draw(0, 0, 0).integers(2 * PLACEMENTS) % (2 * job.unit)).astype(int) - job.unit
-    return _losses(job, pixels, [(top, left) for top, left in places.reshape(-1, 2).tolist()])
+    offsets = (SweepRng(0, 0, 0).integers(2 * PLACEMENTS) % (2 * job.unit)).astype(int) - job.unit
+    return _losses(job, pixels, [(top, left) for top, left in offsets.reshape(-1, 2).tolist()])
 
 
 def _losses(job: Job, pixels: Tensor, places: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Means of style and content, the canvas moved by each of these (down, right) on its torus."""
+    """The mean losses of style and content, with the canvas shifted by each of `places` (down, right)."""
     level = job.levels[-1]
-    goal, content = style_moments(job, level)[0], content_plane(job, level)
-    style, kept = 0.0, 0.0
+    layer_moments, content = style_moments(job, level)[0], content_plane(job, level)
+    style_sum, content_sum = 0.0, 0.0
     for top, left in places:
         box = Box(top, left, level.extent.height, level.extent.width)
-        moved = read(pixels, box)
+        shifted = read_box(pixels, box)
         with torch.no_grad():
-            style += float(style_loss(job, whole_moments(job, moved), goal))
-            kept += float(content_loss(job, moved, None if content is None else read(content, box)))
-    return job.weights.style * style / len(places), job.weights.content * kept / len(places)
+            style_sum += float(style_loss(job, canvas_moments(job, shifted), layer_moments))
+            content_sum += float(
+                content_loss(job, shifted, None if content is None else read_box(content, box))
+            )
+    return job.weights.style * style_sum / len(places), job.weights.content * content_sum / len(places)

@@ -1,4 +1,4 @@
-"""Memory and time against resolution: the renderer, and the untiled method until it dies."""
+"""Measure memory and time against resolution, of the tiled and the untiled method, until memory runs out."""
 
 from __future__ import annotations
 
@@ -7,32 +7,46 @@ from dataclasses import replace
 from typing import Any
 
 from tilestyle.benchmark.environment import Result, Row
-from tilestyle.benchmark.single_run import Point, measured
-from tilestyle.benchmark.workload import Scene, square
-from tilestyle.config.byte_size import gib
+from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
+from tilestyle.benchmark.workload import Workload, square_side
+from tilestyle.config.byte_size import format_gib
 
-Told = Callable[[Row], None]
+RowCallback = Callable[[Row], None]
 
 
-def memory(scene: Scene, megapixels: Sequence[float], tiled: Point, told: Told) -> Result:
-    """Both methods at every size, as `tiled` says but for its side; `told` hears every row as it comes."""
+def measure_memory(
+    workload: Workload, megapixels: Sequence[float], tiled: RunSpec, on_row: RowCallback
+) -> Result:
+    """Measure both methods at every size.
+
+    Args:
+        workload: Network, weights, precision and device.
+        megapixels: Sizes of the canvas.
+        tiled: What to measure of the tiled method; its side is replaced by each size.
+        on_row: Called with every row when it is ready.
+
+    Raises:
+        TilestyleError: A measurement failed for another reason than memory.
+    """
     rows: list[dict[str, Any]] = []
     for method in (tiled, replace(tiled, patch=None, memory=None)):
         for size in sorted(megapixels):
-            row = measured(scene, replace(method, side=square(size)))
+            row = measure_in_subprocess(workload, replace(method, side=square_side(size)))
             rows.append(row)
-            told(row)
+            on_row(row)
             if "died" in row:
                 break
-    return Result(f"memory against resolution, {scene.network}", rows, {**scene.described(), **_figures(rows)})
+    return Result(
+        f"memory against resolution, {workload.network}", rows, {**workload.report_fields(), **_figures(rows)}
+    )
 
 
 def _figures(rows: Sequence[Row]) -> dict[str, Any]:
-    """How far either method came."""
+    """The largest size that each method completed, and its memory."""
     figures: dict[str, Any] = {}
     for method in ("tiled", "untiled"):
-        alive = [row for row in rows if row["method"] == method and "died" not in row]
-        if alive:
-            figures[f"{method}: largest megapixels"] = alive[-1]["megapixels"]
-            figures[f"{method}: GiB there"] = gib(alive[-1]["peak"])
+        completed = [row for row in rows if row["method"] == method and "died" not in row]
+        if completed:
+            figures[f"{method}: largest megapixels"] = completed[-1]["megapixels"]
+            figures[f"{method}: GiB there"] = format_gib(completed[-1]["peak"])
     return figures

@@ -1,4 +1,4 @@
-"""A wall of memory that a measurement runs into, rather than the whole machine."""
+"""Cap the memory of a measurement, so that it fails before the whole machine runs out."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from pathlib import Path
 
 import torch
 
-from tilestyle.devices.malloc import keep_nothing_large
+from tilestyle.devices.malloc import return_large_blocks
 
 
-def put_wall(device: torch.device, limit: int) -> None:
-    """Let this process have at most `limit` more bytes of the device from now on.
+def cap_memory(device: torch.device, limit: int) -> None:
+    """Allow this process at most `limit` more bytes of the device's memory.
 
-    On a CPU that is Linux's limit of a process's own pages; on other systems, none.
+    On a CPU this sets Linux's limit of the process's data; other systems have no such limit.
+
+    Args:
+        device: The device.
+        limit: Bytes beyond what is used now.
     """
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
     elif device.type == "mps":
-        taken, most = torch.mps.driver_allocated_memory(), torch.mps.recommended_max_memory()
-        torch.mps.set_per_process_memory_fraction(min(1.0, (taken + limit) / most))
+        used, available = torch.mps.driver_allocated_memory(), torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(min(1.0, (used + limit) / available))
     elif sys.platform == "linux":
         import resource  # not on Windows
 
-        # The limit counts a heap's gaps too: without them it is nearer to what is in use.
-        keep_nothing_large()
+        # The limit counts free memory on the heap too: returning it brings the count closer to what is in use.
+        return_large_blocks()
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        now = int(status["VmData"].split()[0]) * 1024
-        resource.setrlimit(resource.RLIMIT_DATA, (now + limit, now + limit))
+        current = int(status["VmData"].split()[0]) * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (current + limit, current + limit))

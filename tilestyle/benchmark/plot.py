@@ -1,4 +1,4 @@
-"""Pictures of results, PNG and SVG: needs matplotlib, which is in the extra `benchmark`."""
+"""Plot results as PNG and SVG. This needs matplotlib, from the extra `benchmark`."""
 
 from __future__ import annotations
 
@@ -9,57 +9,81 @@ from typing import TYPE_CHECKING, Any
 
 from tilestyle.benchmark.environment import Row
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.files.atomic import replacing
+from tilestyle.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {"tiled": "tab:blue", "untiled": "tab:red"}
+COLORS = {"tiled": "tab:blue", "untiled": "tab:red"}
 
 
 def check_plot(plot: Path | None) -> None:
-    """Refuse a plot that could not be drawn in the end, before anything is measured."""
+    """Raise SettingError for a plot if matplotlib is missing, before anything is measured."""
     if plot is not None and find_spec("matplotlib") is None:
         raise SettingError(
-            "a plot needs matplotlib", hint="pip install 'tilestyle[benchmark]', or leave out --plot"
+            "a plot needs matplotlib, which is not installed",
+            hint="pip install 'tilestyle[benchmark]', or leave out --plot",
         )
 
 
 def plot_memory(rows: Sequence[Row], plot: Path) -> None:
-    """Peak memory and time against megapixels, one line a method; a cross where one died."""
-    figure, (above, below) = _figure(2)
-    for method in COLOURS:
-        alive = [row for row in rows if row["method"] == method and "died" not in row]
-        if not alive:
+    """Plot peak memory and time against megapixels, a line per method; a cross where memory ran out.
+
+    Args:
+        rows: Rows of `measure_memory`.
+        plot: File to write.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    figure, (memory_axes, time_axes) = _figure(2)
+    for method in COLORS:
+        completed = [row for row in rows if row["method"] == method and "died" not in row]
+        if not completed:
             continue
-        sizes, colour = [row["megapixels"] for row in alive], COLOURS[method]
-        above.plot(sizes, [row["peak"] / 2**30 for row in alive], "o-", color=colour, label=method)
-        below.plot(sizes, [row["seconds_per_megapixel"] for row in alive], "o-", color=colour, label=method)
-        if method == "tiled" and any(row["beyond"] != row["peak"] for row in alive):
-            beyond = [max(row["beyond"], 0) / 2**30 for row in alive]
-            above.plot(sizes, beyond, "o:", color=colour, label="tiled, beyond canvas and pictures")
+        sizes, colour = [row["megapixels"] for row in completed], COLORS[method]
+        memory_axes.plot(sizes, [row["peak"] / 2**30 for row in completed], "o-", color=colour, label=method)
+        time_axes.plot(
+            sizes, [row["seconds_per_megapixel"] for row in completed], "o-", color=colour, label=method
+        )
+        if method == "tiled" and any(row["beyond"] != row["peak"] for row in completed):
+            beyond = [max(row["beyond"], 0) / 2**30 for row in completed]
+            memory_axes.plot(sizes, beyond, "o:", color=colour, label="tiled, without canvas and pictures")
         for row in rows:
             if row["method"] == method and "died" in row:
-                # At the memory of the last size that it survived, scaled up: where it would have been.
-                guess = alive[-1]["peak"] / 2**30 * row["megapixels"] / alive[-1]["megapixels"]
-                above.plot(
-                    [sizes[-1], row["megapixels"]], [alive[-1]["peak"] / 2**30, guess], "--", color=colour
+                # Where it would have been: the memory of the last completed size, scaled up.
+                estimate = completed[-1]["peak"] / 2**30 * row["megapixels"] / completed[-1]["megapixels"]
+                memory_axes.plot(
+                    [sizes[-1], row["megapixels"]],
+                    [completed[-1]["peak"] / 2**30, estimate],
+                    "--",
+                    color=colour,
                 )
-                above.plot(row["megapixels"], guess, "x", color=colour, markersize=12, markeredgewidth=3)
-    for axes, label in ((above, "peak memory, GiB"), (below, "seconds a megapixel and sweep")):
+                memory_axes.plot(
+                    row["megapixels"], estimate, "x", color=colour, markersize=12, markeredgewidth=3
+                )
+    for axes, label in ((memory_axes, "peak memory, GiB"), (time_axes, "seconds per megapixel and sweep")):
         _finish(axes, label)
         axes.set(xlabel="megapixels", xscale="log")
         axes.set_xticks(sorted({row["megapixels"] for row in rows}))
         axes.xaxis.set_major_formatter("{x:.2g}")
         axes.xaxis.minorticks_off()
-    above.set_yscale("log", base=2)
-    above.yaxis.set_major_formatter("{x:g}")
-    below.set_ylim(0, 1.1 * below.get_ylim()[1])  # from nothing: what is chance looks small
+    memory_axes.set_yscale("log", base=2)
+    memory_axes.yaxis.set_major_formatter("{x:g}")
+    time_axes.set_ylim(0, 1.1 * time_axes.get_ylim()[1])  # from 0, so that noise looks small
     _save(figure, plot)
 
 
 def plot_quality(rows: Sequence[Row], plot: Path) -> None:
-    """Exact loss against passes of the network, one line a scheme."""
+    """Plot the exact loss against passes of the network, a line per scheme.
+
+    Args:
+        rows: Rows of `measure_quality`.
+        plot: File to write.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     figure, (axes,) = _figure(1)
     for name in dict.fromkeys(row["scheme"] for row in rows):
         line = [row for row in rows if row["scheme"] == name]
@@ -73,7 +97,8 @@ def plot_quality(rows: Sequence[Row], plot: Path) -> None:
 
 
 def _figure(count: int) -> tuple[Any, Iterable[Axes]]:
-    from matplotlib.figure import Figure  # not pyplot, which would look for a screen
+    """A figure of `count` axes, one below the other."""
+    from matplotlib.figure import Figure  # not pyplot, which needs a display
 
     figure = Figure(figsize=(7, 4 * count), layout="constrained")
     return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
@@ -86,11 +111,11 @@ def _finish(axes: Axes, label: str) -> None:
 
 
 def _save(figure: Any, plot: Path) -> None:
-    """Beside each other as .png and .svg, and as JPEG if that is what is asked for."""
+    """Write a figure as .png and .svg, and as JPEG if `plot` has its suffix."""
     try:
         plot.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".png", ".svg", *{plot.suffix} & {".jpg", ".jpeg"}):
-            with replacing(plot.with_suffix(suffix)) as file:
+            with atomic_write(plot.with_suffix(suffix)) as file:
                 figure.savefig(file, dpi=150, format=suffix.removeprefix("."))
     except OSError as error:
-        raise OutputError(f"cannot write {plot}: {error.strerror}", hint="give another --plot") from error
+        raise OutputError(f"cannot write {plot}: {error.strerror}", hint="use another --plot") from error

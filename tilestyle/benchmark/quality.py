@@ -1,4 +1,4 @@
-"""Exact loss of the whole canvas against network passes: what tiles, halos, windows and precisions cost."""
+"""Measure the exact loss against network passes: what tiles, overlap, windows and precision cost."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from torch import Tensor
 
 from tilestyle.benchmark.environment import Result, Row
 from tilestyle.benchmark.exact_loss import placed_loss
-from tilestyle.benchmark.workload import CONTENT, STYLE, Scene
+from tilestyle.benchmark.workload import CONTENT, STYLE, Workload
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Precision, Sampler
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.torch_state import isolated
-from tilestyle.geometry.boxes import rounded_up
+from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.geometry.boxes import round_up
 from tilestyle.networks.base import FeatureNetwork
-from tilestyle.optim.loop import optimise
-from tilestyle.pictures import path_of
+from tilestyle.optim.loop import optimize
+from tilestyle.pictures import picture_path
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.schedule import Level
 
 
 def schemes(size: int, patch: int) -> dict[str, dict[str, Any]]:
-    """Settings to compare, by name; the first is what the others are compared with."""
+    """Return the settings to compare, by name; the first is the baseline.
+
+    Args:
+        size: Long side of the picture, in pixels.
+        patch: Side of a patch, in pixels.
+    """
     return {
-        "untiled": {"patch": rounded_up(size + 128, 64)},
+        "untiled": {"patch": round_up(size + 128, 64)},
         "tiled": {"patch": patch},
         "overlap 32": {"patch": patch + 64, "overlap": 32},
         "overlap 64": {"patch": patch + 128, "overlap": 64},
@@ -35,66 +40,87 @@ def schemes(size: int, patch: int) -> dict[str, dict[str, Any]]:
     }
 
 
-@isolated
-def quality(scene: Scene, size: int, patch: int, sweeps: int | None, told: Callable[[Row], None]) -> Result:
-    """Every scheme on the same pictures, the whole way from coarse to fine; losses along the last level."""
+@with_torch_state
+def measure_quality(
+    workload: Workload, size: int, patch: int, sweeps: int | None, on_row: Callable[[Row], None]
+) -> Result:
+    """Render the same pictures with every scheme, from coarse to fine, and measure losses at the last level.
+
+    Args:
+        workload: Network, weights and device.
+        size: Long side of the picture, in pixels.
+        patch: Side of a patch, in pixels.
+        sweeps: Sweeps of each level; None: the default.
+        on_row: Called with the last row of every scheme when it is ready.
+    """
     rows: list[dict[str, Any]] = []
-    figures: dict[str, Any] = scene.described()
+    figures: dict[str, Any] = workload.report_fields()
     untiled = 0.0
     for name, settings in schemes(size, patch).items():
         config = RenderConfig(
             size=size,
             sweeps=sweeps,
-            network=scene.network,
-            weights=scene.weights,
-            device=scene.device,
+            network=workload.network,
+            weights=workload.weights,
+            device=workload.device,
             **{"precision": Precision.FP32} | settings,
         )
-        found = curve(config)
-        rows += [{"scheme": name, **row} for row in found]
-        told(rows[-1])
-        untiled = untiled or found[-1]["loss"]
-        figures[f"{name}: loss over untiled"] = found[-1]["loss"] / untiled
+        points = loss_curve(config)
+        rows += [{"scheme": name, **row} for row in points]
+        on_row(rows[-1])
+        untiled = untiled or points[-1]["loss"]
+        figures[f"{name}: loss over untiled"] = points[-1]["loss"] / untiled
     return Result(f"exact loss against network passes, {size} pixels", rows, figures)
 
 
-def curve(config: RenderConfig) -> list[dict[str, Any]]:
-    """Passes over the last level's canvas so far and exact losses there, after 1, 2, 4, ... and all sweeps."""
-    job = prepare(path_of(STYLE), config, path_of(CONTENT))
-    exact = prepare(path_of(STYLE), replace(config, precision=Precision.FP32, device="cpu"), path_of(CONTENT))
-    counted = Counted(job.network)
-    # The protocol is what __getattr__ answers, which types cannot see.
-    fixed = replace(job.weights, aim=None)  # one loss for all
-    job = replace(job, network=cast(FeatureNetwork, counted), weights=fixed)
+def loss_curve(config: RenderConfig) -> list[dict[str, Any]]:
+    """Measure the exact loss of a render after 1, 2, 4, ... and all sweeps of the last level.
+
+    Returns:
+        Rows with the sweeps, the passes of the network over the canvas so far, and the exact losses.
+    """
+    job = prepare(picture_path(STYLE), config, picture_path(CONTENT))
+    exact = prepare(
+        picture_path(STYLE), replace(config, precision=Precision.FP32, device="cpu"), picture_path(CONTENT)
+    )
+    counter = PixelCountingNetwork(job.network)
+    # It has the whole protocol through __getattr__, which the type checker cannot see.
+    weights = replace(job.weights, target_distance=None)  # the same loss for all schemes
+    job = replace(job, network=cast(FeatureNetwork, counter), weights=weights)
     last, rows = job.levels[-1], []
 
     def begin(level: Level) -> None:
-        counted.pixels = 0.0
+        counter.pixels = 0.0
 
     def observe(level: Level, sweep: int, terms: object, canvas: Canvas) -> None:
-        done = sweep + 1
-        if level is last and (done & sweep == 0 or done == level.sweeps):
+        count = sweep + 1
+        if level is last and (count & sweep == 0 or count == level.sweeps):
             style, content = placed_loss(exact, canvas.pixels)
-            passes = counted.pixels / level.extent.area
+            passes = counter.pixels / level.extent.area
             loss = style + content
-            rows.append({"sweeps": done, "passes": passes, "loss": loss, "style": style, "content": content})
+            rows.append({"sweeps": count, "passes": passes, "loss": loss, "style": style, "content": content})
 
-    optimise(job, begin, observe, lambda: False)
+    optimize(job, begin, observe, lambda: False)
     return rows
 
 
 @dataclass
-class Counted:
-    """A network that counts pixels: one for those seen forward and backward, a half for those only seen."""
+class PixelCountingNetwork:
+    """A network that counts the pixels of its passes.
+
+    Attributes:
+        network: The network.
+        pixels: Pixels so far; those of a forward pass without a backward pass count half.
+    """
 
     network: FeatureNetwork
     pixels: float = field(default=0.0)
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        """The network's."""
+        """Compute features by the network, and count the pixels."""
         self.pixels += pixels.shape[-1] * pixels.shape[-2] * (1.0 if pixels.requires_grad else 0.5)
         return self.network.features(pixels, layers)
 
     def __getattr__(self, name: str) -> Any:
-        """All else is the network's."""
+        """Forward everything else to the network."""
         return getattr(self.network, name)

@@ -1,8 +1,8 @@
-"""One rank of a measurement, started by torchrun or alone: sweeps of one level, and what they waited for.
+"""One rank of a measurement, started by torchrun or alone: time sweeps of one level and their communication.
 
     python -m tilestyle.benchmark.rank_worker '{"scene": ..., "side": 1024, "patch": 256, "sweeps": 4, ...}'
 
-The first rank prints what was found as JSON.
+The first rank prints the result as JSON.
 """
 
 from __future__ import annotations
@@ -21,81 +21,89 @@ from typing import Any
 import torch
 
 from tilestyle.benchmark.communication import sum_bytes
-from tilestyle.benchmark.workload import Scene
-from tilestyle.devices.timer import now
-from tilestyle.devices.torch_state import isolated
-from tilestyle.distributed import Ranks, joined
+from tilestyle.benchmark.workload import Workload
+from tilestyle.devices.timer import synchronized_time
+from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.distributed import Communicator, process_group
 from tilestyle.losses.style_statistics import style_moments
-from tilestyle.losses.style_targets import cotangents, target
-from tilestyle.optim.loop import optimise
-from tilestyle.optim.state import Standing
-from tilestyle.pipeline.api import working
+from tilestyle.losses.style_targets import cotangents, make_target
+from tilestyle.optim.loop import optimize
+from tilestyle.optim.state import RenderState
+from tilestyle.pipeline.api import open_checkpoints
 from tilestyle.pipeline.workdir import Work
 from tilestyle.planning.job import Job
 
 REPEATS = 5
 
 
-@isolated
-def measured(ranks: Ranks, asked: dict[str, Any]) -> dict[str, Any]:
-    """Run the sweeps; all ranks together."""
-    scene, side = Scene.read(asked["scene"]), int(asked["side"])
-    work = Work(Path(asked["folder"]), every=float("inf"), ranks=ranks)
-    # Alone there is no folder: that is what several ranks are compared with.
-    with working(work if ranks.count > 1 else None, lambda: asked) as checkpoints:
-        job = scene.job(side, side, asked["sweeps"], checkpoints, patch=asked["patch"])
+@with_torch_state
+def measure_rank(ranks: Communicator, spec: dict[str, Any]) -> dict[str, Any]:
+    """Run and time the sweeps, together with the other ranks.
+
+    Args:
+        ranks: The communicator.
+        spec: What to measure, as `run_ranks` passes it.
+
+    Returns:
+        Seconds, bytes and numbers of messages, by name.
+    """
+    scene, side = Workload.from_json(spec["scene"]), int(spec["side"])
+    work = Work(Path(spec["folder"]), every=float("inf"), ranks=ranks)
+    # A single rank uses no folder: it is the baseline.
+    with open_checkpoints(work if ranks.world_size > 1 else None, lambda: spec) as checkpoints:
+        job = scene.job(side, side, spec["sweeps"], checkpoints, patch=spec["patch"])
         ends: list[tuple[float, float]] = []
-        at = checkpoints.standing(job) if checkpoints else Standing()
+        standing = checkpoints.load_render_state(job) if checkpoints else RenderState()
 
         def observe(*sweep: object) -> None:
             ends.append((time.perf_counter(), time.process_time()))
 
-        optimise(job, lambda level: None, observe, lambda: False, at)
-        before, meetings = ranks.traffic.sums, ranks.traffic.meetings
-        device = job.network.device  # where sums are: by NCCL, on GPUs
+        optimize(job, lambda level: None, observe, lambda: False, standing)
+        sums_before, meetings = ranks.traffic.reduced_bytes, ranks.traffic.barriers
+        device = job.network.device  # sums are on it, so that NCCL adds them up on GPUs
         sums = torch.zeros(sum_bytes(job) // 4, device=device)
-        sending = _typical(lambda: ranks.add(sums), partial(now, device))
-        ranks.traffic.sums = before
-        seconds = median(after[0] - before[0] for before, after in pairwise(ends))
-        processor = median(after[1] - before[1] for before, after in pairwise(ends))
+        sending = _median_seconds(lambda: ranks.all_reduce(sums), partial(synchronized_time, device))
+        ranks.traffic.reduced_bytes = sums_before
+        seconds = median(end[0] - start[0] for start, end in pairwise(ends))
+        processor = median(end[1] - start[1] for start, end in pairwise(ends))
         cpu = job.network.device.type == "cpu"
         return {
             "seconds": seconds,
-            # What other programs do not disturb: on a CPU, the time that it was at work.
-            "cost": sum(ranks.counts(round(1e6 * (processor if cpu else seconds)))) / 1e6,
-            "distances": _distances(job),
+            # Insensitive to other programs: on a CPU, processor time.
+            "cost": sum(ranks.all_gather_int(round(1e6 * (processor if cpu else seconds)))) / 1e6,
+            "distances": _distance_seconds(job),
             "sending": sending,
-            "meeting": _typical(ranks.meet),
-            "meetings": meetings / asked["sweeps"],
-            "sums": ranks.traffic.sums / asked["sweeps"],
+            "meeting": _median_seconds(ranks.barrier),
+            "meetings": meetings / spec["sweeps"],
+            "sums": ranks.traffic.reduced_bytes / spec["sweeps"],
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
 
 
-def _distances(job: Job) -> float:
-    """Seconds of what every rank computes alike in a sweep, however many there are."""
-    (found,) = style_moments(job, job.levels[0])  # of one region
-    goals = {layer: target(moments, job.config) for layer, moments in found.items()}
-    return _typical(lambda: cotangents(goals, found), time.process_time)
+def _distance_seconds(job: Job) -> float:
+    """Seconds per sweep of the distances, which every rank computes alike."""
+    (layer_moments,) = style_moments(job, job.levels[0])  # of the only region
+    targets = {layer: make_target(moments, job.config) for layer, moments in layer_moments.items()}
+    return _median_seconds(lambda: cotangents(targets, layer_moments), time.process_time)
 
 
-def _typical(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median seconds."""
-    taken = []
+def _median_seconds(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """The median time of a function, in seconds."""
+    durations = []
     for _ in range(REPEATS):
         start = clock()
         run()
-        taken.append(clock() - start)
-    return median(taken)
+        durations.append(clock() - start)
+    return median(durations)
 
 
 def main() -> None:
-    """Measure what the command line says."""
-    asked = json.loads(sys.argv[1])
-    with joined() as ranks:
-        found = measured(ranks, asked)
-    if ranks.first:
-        sys.stdout.write(json.dumps(found))
+    """Measure what the command line specifies, and print the result."""
+    spec = json.loads(sys.argv[1])
+    with process_group() as ranks:
+        row = measure_rank(ranks, spec)
+    if ranks.is_rank_zero:
+        sys.stdout.write(json.dumps(row))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cost and memory of a sweep against megapixels: is the one linear, is the other constant?"""
+"""Measure how the time and the memory of a sweep grow with the canvas: linearly, and not at all?"""
 
 from __future__ import annotations
 
@@ -9,53 +9,73 @@ from statistics import median_low
 from typing import Any
 
 from tilestyle.benchmark.environment import Result, Row
-from tilestyle.benchmark.single_run import Point, measured
-from tilestyle.benchmark.workload import Scene, square
+from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
+from tilestyle.benchmark.workload import Workload, square_side
 
-SMALLEST = 4.0  # megapixels from which on growth is told: below, a canvas has few patches
+SMALLEST = 4.0  # megapixels from which growth is measured: smaller canvases have few patches
 
 
-def scaling(
-    scene: Scene, megapixels: Sequence[float], point: Point, repeats: int, told: Callable[[Row], None]
+def measure_scaling(
+    workload: Workload, megapixels: Sequence[float], spec: RunSpec, repeats: int, on_row: Callable[[Row], None]
 ) -> Result:
-    """`point` at every size, each in a process of its own; `told` hears every row as it comes.
+    """Measure every size, each in its own process.
 
-    Its sweeps are those of the largest; smaller ones take as many more as make up for their size. So all are
-    measured as long, and their heaps have seen as many patches: over the first hundred these grow. With
-    `repeats` all sizes are measured so often in turn, and rows are the medians: what a heap grows to differs
-    from process to process by more than from size to size, and so does what else a machine has to do.
+    The largest size takes the sweeps of `spec`; smaller ones take proportionally more. So all are measured for
+    the same time and process the same number of patches: the heap grows over the first hundred. All sizes are
+    measured in turn, `repeats` times, and medians reported: the heap's final size, and the load of the machine,
+    differ more between processes than between sizes.
+
+    Args:
+        workload: Network, weights, precision and device.
+        megapixels: Sizes of the canvas.
+        spec: What to measure; its side is replaced by each size.
+        repeats: Number of measurements of each size.
+        on_row: Called with every single measurement when it is ready.
+
+    Raises:
+        TilestyleError: A measurement failed for another reason than memory.
     """
     sizes = sorted(megapixels)
     runs: list[list[dict[str, Any]]] = [[] for _ in sizes]
     for _ in range(repeats):
-        for size, found in zip(sizes, runs, strict=True):
-            sweeps = round(point.sweeps * sizes[-1] / size)
-            found.append(measured(scene, replace(point, side=square(size), sweeps=sweeps)))
-            told(found[-1])
-    rows = [_typical(found) for found in runs]
-    alive = [row for row in rows if "died" not in row]
-    large = [row for row in alive if row["megapixels"] >= SMALLEST * 0.9]
-    figures: dict[str, Any] = scene.described() | {"repeats": repeats}
+        for size, size_runs in zip(sizes, runs, strict=True):
+            sweeps = round(spec.sweeps * sizes[-1] / size)
+            size_runs.append(
+                measure_in_subprocess(workload, replace(spec, side=square_side(size), sweeps=sweeps))
+            )
+            on_row(size_runs[-1])
+    rows = [_median_row(size_runs) for size_runs in runs]
+    completed = [row for row in rows if "died" not in row]
+    large = [row for row in completed if row["megapixels"] >= SMALLEST * 0.9]
+    figures: dict[str, Any] = workload.report_fields() | {"repeats": repeats}
     for clock in ("seconds", "processor_seconds"):
         name = clock.replace("_", " ")
-        figures[f"exponent of {name}, of all"] = exponent(alive, clock)
-        figures[f"exponent of {name}, from {SMALLEST:g} MP"] = exponent(large, clock)
+        figures[f"exponent of {name}, of all"] = fit_exponent(completed, clock)
+        figures[f"exponent of {name}, from {SMALLEST:g} MP"] = fit_exponent(large, clock)
     if len(large) > 1:
         figures["growth of memory beyond the canvas"] = large[-1]["beyond"] / max(large[0]["beyond"], 1) - 1
-    return Result(f"cost of a sweep against resolution, {scene.network}", rows, figures)
+    return Result(f"cost of a sweep against resolution, {workload.network}", rows, figures)
 
 
-def _typical(runs: Sequence[Row]) -> dict[str, Any]:
-    """Medians of one size's runs; one that died where any did."""
-    died = [row for row in runs if "died" in row]
-    if died:
-        return dict(died[0])
+def _median_row(runs: Sequence[Row]) -> dict[str, Any]:
+    """The medians of the runs of one size; the first run that ran out of memory, if any did."""
+    failures = [row for row in runs if "died" in row]
+    if failures:
+        return dict(failures[0])
     measured_by_run = ("seconds", "seconds_per_megapixel", "processor_seconds", "peak", "beyond")
     return dict(runs[0]) | {name: median_low(row[name] for row in runs) for name in measured_by_run}
 
 
-def exponent(rows: Sequence[Row], clock: str = "seconds") -> float | None:
-    """Slope of log seconds over log megapixels, by least squares; None of less than two sizes."""
+def fit_exponent(rows: Sequence[Row], clock: str = "seconds") -> float | None:
+    """Fit the exponent of the growth of time: the slope of log seconds over log megapixels, by least squares.
+
+    Args:
+        rows: Rows of different sizes.
+        clock: Name of the seconds in the rows.
+
+    Returns:
+        The exponent; None for fewer than two sizes.
+    """
     points = [(log(row["megapixels"]), log(row[clock])) for row in rows]
     if len(points) < 2:
         return None

@@ -1,9 +1,9 @@
-"""One measurement in a process of its own: sweeps of one level, with their time and their peak of memory.
+"""One measurement in its own process: the time and the peak memory of sweeps of one level.
 
-    python -m tilestyle.benchmark.single_run '{"network": "wavelet", ...}'
+    python -m tilestyle.benchmark.single_run '{"scene": {"network": "wavelet", ...}, "point": {...}}'
 
-prints what was found as JSON. The renderer and the untiled method are the same program: one patch as large as
-the canvas is the untiled method.
+It prints the result as JSON. The tiled and the untiled method are the same program: the untiled method is one
+patch as large as the canvas.
 """
 
 from __future__ import annotations
@@ -17,94 +17,121 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from tilestyle.benchmark.memory_cap import put_wall
-from tilestyle.benchmark.workload import Scene
+from tilestyle.benchmark.memory_cap import cap_memory
+from tilestyle.benchmark.workload import Workload
 from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
-from tilestyle.devices.peak_memory import Peak
-from tilestyle.devices.torch_state import isolated
+from tilestyle.devices.peak_memory import PeakMemory
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import TilestyleError
-from tilestyle.geometry.boxes import rounded_up
-from tilestyle.optim.loop import optimise
-from tilestyle.planning.memory_budget import find_device, needed
-from tilestyle.planning.memory_model import CANVAS
+from tilestyle.geometry.boxes import round_up
+from tilestyle.optim.loop import optimize
+from tilestyle.planning.memory_budget import device_bytes, find_device
+from tilestyle.planning.memory_model import CANVAS_BYTES
 
 
 @dataclass(frozen=True)
-class Point:
-    """What to measure."""
+class RunSpec:
+    """What to measure.
 
-    side: int  # of the square canvas, pixels
-    sweeps: int  # the first is not timed
-    patch: int | None  # side, pixels; None: untiled
-    memory: str | None = None  # limit to choose the patch by, instead
-    wall: int | None = None  # bytes after which the process is refused more
+    Attributes:
+        side: Side of the square canvas, in pixels.
+        sweeps: Number of sweeps; the first is not timed.
+        patch: Side of a patch, in pixels; None: untiled.
+        memory: Memory limit such as 2GiB, which chooses the patch instead.
+        memory_cap: Bytes that the process may allocate; None: no cap.
+    """
+
+    side: int
+    sweeps: int
+    patch: int | None
+    memory: str | None = None
+    memory_cap: int | None = None
 
     @property
     def megapixels(self) -> float:
-        """Of the canvas."""
+        """Size of the canvas."""
         return self.side**2 / 1e6
 
 
-def measured(scene: Scene, point: Point) -> dict[str, Any]:
-    """Measure in a fresh process; without `seconds` and `peak` where memory ran out."""
-    plain = json.dumps({"scene": scene.plain(), "point": asdict(point)})
-    command = [sys.executable, "-m", "tilestyle.benchmark.single_run", plain]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    row = {"megapixels": round(point.megapixels, 3), "method": "untiled" if point.patch is None else "tiled"}
-    if done.returncode == 0:
-        found: dict[str, Any] = json.loads(done.stdout)
-        return row | found
-    # The kernel kills what takes all of a machine's memory; then there is no last word.
-    last = (done.stderr.strip().splitlines() or ["killed"])[-1]
-    if done.returncode > 0 and not last.startswith("memory: "):
-        raise TilestyleError(f"a measurement failed: {last}", hint="try a smaller one to see why")
-    return row | {"died": last.removeprefix("memory: ")[:200]}
+def measure_in_subprocess(workload: Workload, spec: RunSpec) -> dict[str, Any]:
+    """Measure in a new process.
+
+    Args:
+        workload: Network, weights, precision and device.
+        spec: What to measure.
+
+    Returns:
+        The row of `measure`; if memory ran out, `died` with the reason instead of measurements.
+
+    Raises:
+        TilestyleError: The measurement failed for another reason.
+    """
+    arguments = json.dumps({"scene": workload.to_json(), "point": asdict(spec)})
+    command = [sys.executable, "-m", "tilestyle.benchmark.single_run", arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    row = {"megapixels": round(spec.megapixels, 3), "method": "untiled" if spec.patch is None else "tiled"}
+    if process.returncode == 0:
+        result: dict[str, Any] = json.loads(process.stdout)
+        return row | result
+    # The kernel kills a process that uses up the machine's memory; it prints nothing then.
+    reason = (process.stderr.strip().splitlines() or ["killed"])[-1]
+    if process.returncode > 0 and not reason.startswith("memory: "):
+        raise TilestyleError(f"a measurement failed: {reason}", hint="try a smaller one to see why")
+    return row | {"died": reason.removeprefix("memory: ")[:200]}
 
 
-@isolated
-def measure(scene: Scene, point: Point) -> dict[str, Any]:
-    """Measure in this process, which should have done nothing before."""
-    device = find_device(scene.device)
-    peak = Peak(device)
-    if point.wall is not None:
-        put_wall(device, point.wall)
-    untiled = rounded_up(point.side, 64)
-    patch = untiled if point.patch is None else point.patch
-    chosen = {"memory": point.memory} if point.memory else {"patch": patch}
-    job = scene.job(point.side, point.side, point.sweeps, **chosen)
+@with_torch_state
+def measure(workload: Workload, spec: RunSpec) -> dict[str, Any]:
+    """Measure in this process, which should not have done anything before.
+
+    Args:
+        workload: Network, weights, precision and device.
+        spec: What to measure.
+
+    Returns:
+        Median seconds of a sweep, bytes of memory, and the predicted memory, by name.
+    """
+    device = find_device(workload.device)
+    peak = PeakMemory(device)
+    if spec.memory_cap is not None:
+        cap_memory(device, spec.memory_cap)
+    untiled = round_up(spec.side, 64)
+    patch = untiled if spec.patch is None else spec.patch
+    settings = {"memory": spec.memory} if spec.memory else {"patch": patch}
+    job = workload.job(spec.side, spec.side, spec.sweeps, **settings)
     ends: list[tuple[float, float]] = []
-    # A sweep ends with numbers that come from the device: it has been waited for.
-    optimise(job, lambda level: None, lambda *sweep: ends.append(_clocks()), lambda: False)
+    # A sweep reads its losses from the device at the end, so the device has finished by then.
+    optimize(job, lambda level: None, lambda *sweep: ends.append(_read_clocks()), lambda: False)
     seconds, processor = (median(b - a for a, b in pairwise(clock)) for clock in zip(*ends, strict=True))
     extent = job.levels[-1].extent
-    found = peak.bytes()
+    peak_bytes = peak.bytes()
     return {
-        "patch": job.side,
+        "patch": job.patch_side,
         "seconds": seconds,
         "seconds_per_megapixel": seconds / (extent.area / 1e6),
         "processor_seconds": processor,
-        "peak": found,
-        "canvas": CANVAS * extent.area,
-        "beyond": found - job.need.held if job.home == device else found,
-        "predicted": needed(job.need, device, job.home),
+        "peak": peak_bytes,
+        "canvas": CANVAS_BYTES * extent.area,
+        "beyond": peak_bytes - job.memory_estimate.resident if job.canvas_device == device else peak_bytes,
+        "predicted": device_bytes(job.memory_estimate, device, job.canvas_device),
     }
 
 
-def _clocks() -> tuple[float, float]:
-    """Seconds by the clock, and those that processors were at work for this process."""
+def _read_clocks() -> tuple[float, float]:
+    """Wall-clock seconds, and processor seconds of this process."""
     return time.perf_counter(), time.process_time()
 
 
 def main() -> None:
-    """Measure what the command line says."""
-    plain = json.loads(sys.argv[1])
+    """Measure what the command line specifies, and print the result."""
+    arguments = json.loads(sys.argv[1])
     try:
-        found = measure(Scene.read(plain["scene"]), Point(**plain["point"]))
+        row = measure(Workload.from_json(arguments["scene"]), RunSpec(**arguments["point"]))
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or is_out_of_memory(error) or may_be_out_of_memory(error)):
             raise
         sys.exit("memory: " + (str(error).splitlines() or ["refused"])[0])
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(row))
 
 
 if __name__ == "__main__":

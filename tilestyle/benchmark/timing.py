@@ -1,4 +1,4 @@
-"""Seconds, with the device waited for."""
+"""Measure the time of work on a device."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from typing import Any
 
 import torch
 
-from tilestyle.devices.timer import now
+from tilestyle.devices.timer import synchronized_time
 
 
-def seconds_of(run: Callable[[], Any], device: torch.device) -> float:
-    """How long it takes, and what it has set going on the device with it."""
-    before = now(device)
+def time_call(run: Callable[[], Any], device: torch.device) -> float:
+    """Time a function in seconds, including the work that it starts on the device."""
+    start = synchronized_time(device)
     run()
-    return now(device) - before
+    return synchronized_time(device) - start
 
 
-class Laps:
-    """Moments of a device's work, told apart without waiting for any of them."""
+class LapTimer:
+    """Records marks in a device's work without waiting for the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._moments: list[Any] = []
+        self._marks: list[Any] = []
 
     def mark(self) -> None:
-        """Note when the device has done what it has been asked to so far."""
-        moment: Any = time.perf_counter()
+        """Add a mark after the work that has been submitted so far."""
+        point: Any = time.perf_counter()
         if self._device.type == "cuda":
-            moment = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-            moment.record(torch.cuda.current_stream(self._device))
+            point = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            point.record(torch.cuda.current_stream(self._device))
         elif self._device.type == "mps":
-            moment = torch.mps.event.Event(enable_timing=True)
-            moment.record()
-        self._moments.append(moment)
+            point = torch.mps.event.Event(enable_timing=True)
+            point.record()
+        self._marks.append(point)
 
     def seconds(self) -> list[float]:
-        """Wait for the device; answers how long it took from each mark to the next."""
-        now(self._device)
-        return [_between(start, end) for start, end in pairwise(self._moments)]
+        """Wait for the device, and return the seconds from each mark to the next."""
+        synchronized_time(self._device)
+        return [_between(start, end) for start, end in pairwise(self._marks)]
 
 
 def _between(start: Any, end: Any) -> float:
-    """Seconds from one moment to another."""
+    """Seconds from one mark to another."""
     return float(end - start if isinstance(end, float) else start.elapsed_time(end) / 1000)

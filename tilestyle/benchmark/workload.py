@@ -1,4 +1,4 @@
-"""Jobs of any size, from the pictures that come along: nothing is downloaded."""
+"""Jobs of any size for benchmarks, from the bundled pictures: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.geometry.boxes import mirrored
+from tilestyle.geometry.boxes import reflect_indices
 from tilestyle.images import Picture, read_picture
-from tilestyle.pictures import path_of
-from tilestyle.pipeline.checkpoint import Checkpoints
+from tilestyle.pictures import picture_path
+from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 
@@ -22,23 +22,30 @@ CONTENT, STYLE = "coffee", "swirls"
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is rendered with: the part of the settings that all benchmarks share."""
+class Workload:
+    """The settings that all benchmarks share.
+
+    Attributes:
+        network: The network.
+        weights: Its weights file; "random" for a VGG of which only time and memory matter.
+        precision: Precision of the network.
+        device: The device.
+    """
 
     network: NetworkName = NetworkName.COMPACT
-    weights: str | None = None  # a file; "random" for a VGG whose time and memory alone matter
+    weights: str | None = None
     precision: Precision = Precision.AUTO
     device: str = "auto"
 
     @classmethod
-    def read(cls, plain: dict[str, Any]) -> Scene:
-        """From what `plain` wrote."""
+    def from_json(cls, plain: dict[str, Any]) -> Workload:
+        """Make one from the result of `to_json`."""
         return cls(
             NetworkName(plain["network"]), plain["weights"], Precision(plain["precision"]), plain["device"]
         )
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
         return {
             "network": str(self.network),
             "weights": self.weights,
@@ -46,20 +53,28 @@ class Scene:
             "device": self.device,
         }
 
-    def described(self) -> dict[str, Any]:
-        """For a result: a weights file without its folder."""
+    def report_fields(self) -> dict[str, Any]:
+        """Return the settings for a report; only the name of a weights file, not its folder."""
         weights = None if self.weights is None else Path(self.weights).name
-        return self.plain() | {"weights": weights}
+        return self.to_json() | {"weights": weights}
 
     def job(
         self,
         height: int,
         width: int,
         sweeps: int,
-        checkpoints: Checkpoints | None = None,
+        checkpoints: WorkDirCheckpointer | None = None,
         **settings: Any,
     ) -> Job:
-        """One level of this size, without margin: the canvas is what is asked for, to the next unit."""
+        """Prepare a job of one level without a margin.
+
+        Args:
+            height: Height of the canvas in pixels, rounded up to the network's unit.
+            width: Width of the canvas, likewise.
+            sweeps: Number of sweeps.
+            checkpoints: Checkpoints of a render by several ranks.
+            settings: Other settings of the render.
+        """
         config = RenderConfig(
             size=(height, width),
             network=self.network,
@@ -68,19 +83,19 @@ class Scene:
             device=self.device,
             **{"sweeps": sweeps, "coarsest": max(height, width), "margin": 0} | settings,
         )
-        return prepare(path_of(STYLE), config, content(height, width), checkpoints)
+        return prepare(picture_path(STYLE), config, content_picture(height, width), checkpoints)
 
 
-def content(height: int, width: int) -> Picture:
-    """The photograph, continued by reflection to any size: as detailed as it is, however large."""
-    pixels = read_picture(path_of(CONTENT)).pixels
+def content_picture(height: int, width: int) -> Picture:
+    """Make a photograph of any size, with equally fine detail: the bundled one, repeated by reflection."""
+    pixels = read_picture(picture_path(CONTENT)).pixels
     rows, columns = (
-        mirrored(have, 0, max(want - have, 0))[:want]
-        for have, want in zip(pixels.shape[:2], (height, width), strict=True)
+        reflect_indices(side, 0, max(size - side, 0))[:size]
+        for side, size in zip(pixels.shape[:2], (height, width), strict=True)
     )
     return Picture(np.ascontiguousarray(pixels[rows][:, columns]))
 
 
-def square(megapixels: float, unit: int = 32) -> int:
-    """Side of a square canvas of about this many megapixels, a multiple of `unit`."""
+def square_side(megapixels: float, unit: int = 32) -> int:
+    """Return the side of a square canvas of about so many megapixels, a multiple of `unit`."""
     return max(unit, round(sqrt(megapixels * 1e6) / unit) * unit)

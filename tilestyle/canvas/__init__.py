@@ -1,1 +1,1 @@
-"""Pixels of the picture being made."""
+"""The picture being made: its pixels, colors and regions, and where they are stored."""

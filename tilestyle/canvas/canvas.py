@@ -1,8 +1,8 @@
-"""The picture being made: pixels and optimiser state side by side, one level at a time.
+"""The canvas: pixels and optimizer state of one level.
 
-All planes are float32 [C, H, W], on the host, on the device where there is room, or in mapped files
+All planes are float32 [C, H, W]: in host memory, on the device where it has room, or in memory-mapped files
 (storage.py). Patches read and write them through boxes on the torus (boxes.py), so nothing else depends on
-how they are stored; whatever goes over a whole plane does so a few rows at a time.
+how they are stored. Operations on a whole plane process a few rows at a time.
 """
 
 from __future__ import annotations
@@ -14,44 +14,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.resample import Filter, strips
-from tilestyle.canvas.storage import Memory, Store, touched
-from tilestyle.devices.transfer import sent
-from tilestyle.distributed import ALONE, Ranks
-from tilestyle.geometry.boxes import Box, Extent, mirrored, pieces
+from tilestyle.canvas.resample import Filter, resample_strips
+from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
+from tilestyle.devices.transfer import to_device
+from tilestyle.distributed import SINGLE, Communicator
+from tilestyle.geometry.boxes import Box, CanvasExtent, reflect_indices, split_on_torus
 
-# How a patch sees a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
+# How a patch reads a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
 Reader = Callable[[Tensor, Box, int], Tensor]
 
-# Channels of a canvas's planes, and how each is resampled. The spline takes away what alternates from pixel to
-# pixel: a sharper filter keeps it where new pixels fall on old ones, and loses it between, and levels of a few
-# sweeps leave that as lines across the picture. And it keeps second moments positive.
+# Channels of each plane, and the filter that resamples it. The spline removes what alternates from pixel to
+# pixel. A sharper filter keeps it where new pixels fall on old ones and loses it between them, which remains
+# visible as lines across the picture after levels of few sweeps. The spline also keeps second moments positive.
 PLANES = {
     "pixels": (3, Filter.SPLINE),
     "first": (3, Filter.SPLINE),
     "second": (3, Filter.SPLINE),
     "steps": (1, Filter.NEAREST),
 }
-ROWS = 256  # of the canvas that are gone through at once
-CELLS = 64  # rows of a reduced window that are made at once
+STRIP_ROWS = 256  # rows of the canvas that are processed at once
+REDUCED_STRIP_ROWS = 64  # rows of a reduced window that are computed at once
 
 
 class Canvas:
-    """Pixels in [0, 1] with Adam's first and second moments and step counts, pixel for pixel."""
+    """Pixels in [0, 1] with Adam's first and second moments and step count of each pixel."""
 
     def __init__(
         self,
-        extent: Extent,
+        extent: CanvasExtent,
         pixels: Tensor,
         state: tuple[Tensor, Tensor, Tensor] | None = None,
-        store: Store | None = None,
+        store: PlaneStore | None = None,
     ) -> None:
-        """`pixels` [3, H, W] of the whole extent; `state`: first, second and steps, else those of a start."""
+        """Take the pixels, and the optimizer's state if there is one.
+
+        Args:
+            extent: Size of the canvas and its picture.
+            pixels: [3, H, W], margin included.
+            state: First moments [3, H, W], second moments [3, H, W] and steps [1, H, W]; None: zeros.
+            store: Where the planes of a new state are allocated; None: on the device of the pixels.
+        """
         if pixels.shape != (3, extent.height, extent.width):
             raise ValueError(f"pixels {tuple(pixels.shape)} do not fill {extent}")
         self.extent = extent
         self.pixels = pixels.float().contiguous()
-        store = store or Memory(pixels.device)
+        store = store or MemoryStore(pixels.device)
         self.first, self.second, self.steps = state or (
             store.zeros(PLANES[name][0], extent.height, extent.width, name)
             for name in ("first", "second", "steps")
@@ -63,69 +70,88 @@ class Canvas:
         return {"pixels": self.pixels, "first": self.first, "second": self.second, "steps": self.steps}
 
     def read(self, box: Box, scale: int = 1) -> Tensor:
-        """Pixels of the box averaged over scale x scale: [3, height / scale, width / scale]."""
-        return read(self.pixels, box, scale)
+        """Return the pixels of a box averaged over scale x scale: [3, height / scale, width / scale]."""
+        return read_box(self.pixels, box, scale)
 
     def views(self, box: Box) -> Iterator[tuple[dict[str, Tensor], int, int]]:
-        """Writable views of all planes under the box, one for each part of it, with the part's corner."""
-        for part, row, column in pieces(box, self.extent.height, self.extent.width):
+        """Yield writable views of all planes under the box, part by part.
+
+        Yields:
+            (views by name of the plane, row and column of the part in the box).
+        """
+        for part, row, column in split_on_torus(box, self.extent.height, self.extent.width):
             yield {name: _view(plane, part) for name, plane in self.planes.items()}, row, column
 
-    def gathered(self, places: Tensor) -> dict[str, Tensor]:
-        """Copies [C, n] of all planes at these places: rows times the width, plus columns."""
-        return {name: plane.flatten(1).index_select(1, places) for name, plane in self.planes.items()}
+    def gather(self, indices: Tensor) -> dict[str, Tensor]:
+        """Return copies [C, n] of all planes at these pixel indices (row x width + column)."""
+        return {name: plane.flatten(1).index_select(1, indices) for name, plane in self.planes.items()}
 
-    def scatter(self, places: Tensor, values: Mapping[str, Tensor]) -> None:
-        """Write such copies back."""
+    def scatter(self, indices: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Write such copies [C, n] back to these pixel indices."""
         for name, plane in self.planes.items():
-            plane.view(len(plane), -1).index_copy_(1, places, values[name])
+            plane.view(len(plane), -1).index_copy_(1, indices, values[name])
 
     def picture(self) -> Tensor:
-        """The picture without its margin: a view [3, h, w]."""
+        """Return the picture without its margin: a view [3, h, w]."""
         return _view(self.pixels, self.extent.picture)
 
-    def enlarged(self, extent: Extent, store: Store | None = None) -> Canvas:
-        """The canvas at the next level; the optimiser's state travels along, the margin is mirrored anew."""
-        store = store or Memory(self.pixels.device)
+    def upsampled(self, extent: CanvasExtent, store: PlaneStore | None = None) -> Canvas:
+        """Return the canvas resampled to the next level, with the optimizer's state and a new margin."""
+        store = store or MemoryStore(self.pixels.device)
         larger = {}
         for name, plane in self.planes.items():
             channels, kind = PLANES[name]
             larger[name] = store.zeros(channels, extent.height, extent.width, name)
-            before = _view(plane, self.extent.picture)
-            fill(larger[name], extent, before, kind, clamped=name == "pixels", ranks=store.ranks)
+            picture = _view(plane, self.extent.picture)
+            fill_with_margin(larger[name], extent, picture, kind, clamped=name == "pixels", comm=store.comm)
         pixels, *state = larger.values()
         return Canvas(extent, pixels, (state[0], state[1], state[2]))
 
 
-def read(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
-    """A box of a [C, H, W] torus, averaged over scale x scale pixels: [C, height / scale, width / scale]."""
-    window = _window(plane, box)
+def read_box(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
+    """Return a box of a [C, H, W] torus averaged over scale x scale pixels.
+
+    Returns:
+        [C, height / scale, width / scale]; a view at scale 1 if the box crosses no edge.
+    """
+    window = _read_window(plane, box)
     return window if scale == 1 else F.avg_pool2d(window.float(), scale)
 
 
-def spread(patch: Tensor, scale: int) -> Tensor:
-    """The adjoint of averaging: [C, h, w] shared out evenly over scale x scale pixels each."""
+def average_adjoint(patch: Tensor, scale: int) -> Tensor:
+    """Distribute each value of [C, h, w] evenly over scale x scale pixels: the adjoint of averaging."""
     if scale == 1:
         return patch
     return patch.repeat_interleave(scale, 1).repeat_interleave(scale, 2) / scale**2
 
 
-def reduced(plane: Tensor, box: Box, factor: int) -> Tensor:
-    """A box of a [C, H, W] torus down a binomial pyramid: [C, height / factor, width / factor].
+def pyramid_reduce(plane: Tensor, box: Box, factor: int) -> Tensor:
+    """Return a box of a [C, H, W] torus, reduced by a binomial pyramid.
 
-    Halved with the taps (1, 3, 3, 1)/8 along either axis until `factor`, a power of 2, is reached.
+    Each step halves both axes with the taps (1, 3, 3, 1) / 8.
+
+    Args:
+        plane: The torus [C, H, W].
+        box: The box, in pixels of the torus.
+        factor: A power of 2.
+
+    Returns:
+        [C, height / factor, width / factor].
     """
     if factor == 1:
-        return _window(plane, box)
+        return _read_window(plane, box)
     small = plane.new_empty(plane.shape[0], box.height // factor, box.width // factor)
-    for top in range(0, small.shape[1], CELLS):  # the window itself may be many times a patch
-        rows = min(CELLS, small.shape[1] - top)
+    for top in range(
+        0, small.shape[1], REDUCED_STRIP_ROWS
+    ):  # the full-size window may be many times as large as a patch
+        rows = min(REDUCED_STRIP_ROWS, small.shape[1] - top)
         part = Box(box.top + factor * top, box.left, factor * rows, box.width)
-        small[:, top : top + rows] = _halved(_window(plane, part.widened(factor - 1)), factor)
+        small[:, top : top + rows] = _pyramid_halve(_read_window(plane, part.padded(factor - 1)), factor)
     return small
 
 
-def _halved(window: Tensor, factor: int) -> Tensor:
+def _pyramid_halve(window: Tensor, factor: int) -> Tensor:
+    """Halve both axes of [C, h, w] until `factor` is reached."""
     for _ in range(factor.bit_length() - 1):
         for axis in (1, 2):
             count = window.shape[axis] // 2 - 1
@@ -134,18 +160,24 @@ def _halved(window: Tensor, factor: int) -> Tensor:
     return window
 
 
-def expanded(plane: Tensor, box: Box, factor: int, device: torch.device | None = None) -> Tensor:
-    """The adjoint of `reduced`, read through a box of the larger torus: [C, height, width].
+def pyramid_expand(plane: Tensor, box: Box, factor: int, device: torch.device | None = None) -> Tensor:
+    """Return a box of the larger torus as the adjoint of `pyramid_reduce` sees it.
 
-    `plane` [C, h, w] holds one cell for every factor x factor pixels; the first begins at pixel (0, 0). It is
-    expanded on the `device`, by default where it is.
+    Args:
+        plane: [C, h, w]: one cell for every factor x factor pixels, the first beginning at pixel (0, 0).
+        box: The box, in pixels of the larger torus.
+        factor: A power of 2.
+        device: Where to compute; None: where the plane is.
+
+    Returns:
+        [C, height, width].
     """
     reach = factor - 1
     top, left = ((start - 2 * reach) // factor for start in (box.top, box.left))
     bottom, right = ((end - 1 + reach) // factor for end in (box.top + box.height, box.left + box.width))
-    window = _window(plane, Box(top, left, bottom + 1 - top, right + 1 - left))
+    window = _read_window(plane, Box(top, left, bottom + 1 - top, right + 1 - left))
     if device is not None and device != plane.device:
-        window = sent(window, device, plane.dtype)
+        window = to_device(window, device, plane.dtype)
     for _ in range(factor.bit_length() - 1):
         for axis in (2, 1):
             count = window.shape[axis]
@@ -158,142 +190,173 @@ def expanded(plane: Tensor, box: Box, factor: int, device: torch.device | None =
     return window[:, row : row + box.height, column : column + box.width]
 
 
-def places(boxes: Sequence[Box], extent: Extent, device: torch.device) -> Tensor:
-    """Where the pixels under boxes on the torus are, box by box and row by row: rows times width, plus columns.
+def pixel_indices(boxes: Sequence[Box], extent: CanvasExtent, device: torch.device) -> Tensor:
+    """Return the indices of the pixels under boxes on the torus, computed on the device from the corners alone.
 
-    Made on the device, of nothing but the corners.
+    Args:
+        boxes: The boxes.
+        extent: The canvas.
+        device: Where the indices are needed.
+
+    Returns:
+        [n], box by box and row by row: row x width + column.
     """
     areas = [box.area for box in boxes]
     corners = [
         (box.top, box.left, box.width, end - box.area)
         for box, end in zip(boxes, accumulate(areas), strict=True)
     ]
-    table = sent(torch.tensor([*zip(*corners, strict=True), areas]), device, torch.int64)
+    table = to_device(torch.tensor([*zip(*corners, strict=True), areas]), device, torch.int64)
     count = sum(areas)
-    which = torch.repeat_interleave(table[4], output_size=count)
-    top, left, width, start = table[:4].index_select(1, which)
+    box_index = torch.repeat_interleave(table[4], output_size=count)
+    top, left, width, start = table[:4].index_select(1, box_index)
     offset = torch.arange(count, device=device).sub_(start)
     row = offset.div(width, rounding_mode="floor")
     column = offset.sub_(row * width).add_(left).remainder_(extent.width)
     return row.add_(top).remainder_(extent.height).mul_(extent.width).add_(column)
 
 
-def add(plane: Tensor, box: Box, window: Tensor) -> None:
-    """Add a window [C, height, width] to a box of a [C, H, W] torus: the adjoint of `read` at scale 1."""
-    for part, row, column in pieces(box, plane.shape[1], plane.shape[2]):
+def add_to_box(plane: Tensor, box: Box, window: Tensor) -> None:
+    """Add a window [C, height, width] to a box of a [C, H, W] torus: the adjoint of `read_box` at scale 1."""
+    for part, row, column in split_on_torus(box, plane.shape[1], plane.shape[2]):
         _view(plane, part).add_(window[:, row : row + part.height, column : column + part.width])
 
 
-def put(plane: Tensor, box: Box, window: Tensor) -> None:
+def write_box(plane: Tensor, box: Box, window: Tensor) -> None:
     """Write a window [C, height, width] to a box of a [C, H, W] torus."""
-    for part, row, column in pieces(box, plane.shape[1], plane.shape[2]):
+    for part, row, column in split_on_torus(box, plane.shape[1], plane.shape[2]):
         _view(plane, part).copy_(window[:, row : row + part.height, column : column + part.width])
 
 
-def resized(picture: Tensor, size: Box, kind: Filter = Filter.CUBIC, store: Store | None = None) -> Tensor:
-    """A [C, h, w] picture resampled to the height and width of `size`, without aliasing when it shrinks."""
+def resize(picture: Tensor, size: Box, kind: Filter = Filter.CUBIC, store: PlaneStore | None = None) -> Tensor:
+    """Resample a [C, h, w] picture to the height and width of `size`, without aliasing when it shrinks."""
     if picture.shape[1:] == (size.height, size.width):
         return picture.clone()
-    store = store or Memory(picture.device)
-    return _resampled(picture, store.empty(picture.shape[0], size.height, size.width), kind)
+    store = store or MemoryStore(picture.device)
+    return _resample_into(picture, store.empty(picture.shape[0], size.height, size.width), kind)
 
 
-def fitted(picture: Tensor, size: Box, store: Store, repeats: tuple[bool, bool] = (False, False)) -> Tensor:
-    """A [C, h, w] picture at the height and width of `size`, within [0, 1]: a new plane of the store.
+def resize_to_plane(
+    picture: Tensor, size: Box, store: PlaneStore, repeats: tuple[bool, bool] = (False, False)
+) -> Tensor:
+    """Resample a [C, h, w] picture to the height and width of `size`, clamped to [0, 1], into a new plane.
 
-    `repeats` (down, across): whether it goes on beyond its edges.
+    Args:
+        picture: [C, h, w].
+        size: A box of the new height and width.
+        store: Where the plane is allocated.
+        repeats: Whether the picture tiles (down, across).
     """
     place = store.empty(picture.shape[0], size.height, size.width)
-    return _resampled(picture, place, repeats=repeats, clamped=True)
+    return _resample_into(picture, place, repeats=repeats, clamped=True)
 
 
-def framed(picture: Tensor, extent: Extent, store: Store | None = None) -> Tensor:
-    """The picture at its place in a plane, with its margin: [C, h, w] -> [C, H, W]."""
-    store = store or Memory(picture.device)
+def with_margin(picture: Tensor, extent: CanvasExtent, store: PlaneStore | None = None) -> Tensor:
+    """Return the picture in a plane of the canvas, with its margin: [C, h, w] -> [C, H, W]."""
+    store = store or MemoryStore(picture.device)
     plane = store.empty(picture.shape[0], extent.height, extent.width)
-    fill(plane, extent, picture)
+    fill_with_margin(plane, extent, picture)
     return plane
 
 
-def fill(
+def fill_with_margin(
     plane: Tensor,
-    extent: Extent,
+    extent: CanvasExtent,
     picture: Tensor,
     kind: Filter = Filter.CUBIC,
     *,
     clamped: bool = False,
-    ranks: Ranks = ALONE,
+    comm: Communicator = SINGLE,
 ) -> None:
-    """Fill a plane [C, H, W] with a picture [C, h, w], resampled to its place, and with its margin.
+    """Fill a plane with a picture, resampled to its box, and with its margin.
 
-    The margin is reflections that fade into one another: going out over one edge and round the torus, the
-    reflection at that edge turns into the one at the opposite edge. So the torus has no seam: patches that lie
-    over it see nothing that is not in the picture. `clamped` keeps the picture in [0, 1]. Ranks that have the
-    plane together fill it together.
+    The margin consists of reflections that fade into one another: from one edge of the picture round the torus,
+    the reflection at that edge turns into the one at the opposite edge. So the torus has no seam, and patches
+    that cross it see nothing that is not in the picture. Along an axis that repeats there is no margin: the
+    picture continues at its opposite edge.
 
-    Along an axis that repeats there is no margin: the picture goes on at its opposite edge, as it is.
+    Args:
+        plane: [C, H, W], filled in place. Ranks that share it fill it together.
+        extent: The canvas.
+        picture: [C, h, w].
+        kind: Filter that resamples the picture.
+        clamped: Whether to clamp the picture to [0, 1].
+        comm: The ranks that share the plane.
     """
-    box, place = extent.picture, _view(plane, extent.picture)
-    _resampled(picture, place, kind, extent.repeats, clamped=clamped, rows=ranks.rows(box.height, ROWS))
-    ranks.meet()
-    ranks.once(lambda: _continue(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height))
-    first, last = ranks.rows(extent.height, ROWS)
-    for top in range(first, last, ROWS):
-        _continue(plane[:, top : min(top + ROWS, last)], 2, box.left, box.width)
-        touched(plane[:, top : min(top + ROWS, last)])
-    ranks.meet()
+    box, picture_view = extent.picture, _view(plane, extent.picture)
+    _resample_into(
+        picture,
+        picture_view,
+        kind,
+        extent.repeats,
+        clamped=clamped,
+        rows=comm.row_share(box.height, STRIP_ROWS),
+    )
+    comm.barrier()
+    comm.on_rank_zero(
+        lambda: _fill_margin(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
+    )
+    first, end = comm.row_share(extent.height, STRIP_ROWS)
+    for top in range(first, end, STRIP_ROWS):
+        _fill_margin(plane[:, top : min(top + STRIP_ROWS, end)], 2, box.left, box.width)
+        note_mapped_access(plane[:, top : min(top + STRIP_ROWS, end)])
+    comm.barrier()
 
 
-def _resampled(
+def _resample_into(
     picture: Tensor,
-    place: Tensor,
+    plane: Tensor,
     kind: Filter = Filter.CUBIC,
     repeats: tuple[bool, bool] = (False, False),
     *,
     clamped: bool = False,
     rows: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Fill `place` [C, H, W], or from one of its rows to another, with the picture [C, h, w] at its size."""
-    _, height, width = place.shape
+    """Fill a plane [C, H, W] with the picture [C, h, w] at its size, or only the rows from one to another."""
+    _, height, width = plane.shape
     first, last = rows or (0, height)
-    if picture.shape == place.shape:
+    if picture.shape == plane.shape:
         parts: Iterator[tuple[int, Tensor]] = (
-            (top, picture[:, top : min(top + ROWS, last)]) for top in range(first, last, ROWS)
+            (top, picture[:, top : min(top + STRIP_ROWS, last)]) for top in range(first, last, STRIP_ROWS)
         )
     else:
-        parts = strips(picture, (height, width), kind, repeats, (first, last))
+        parts = resample_strips(picture, (height, width), kind, repeats, (first, last))
     for top, strip in parts:
-        into = place[:, top : top + strip.shape[1]]
+        into = plane[:, top : top + strip.shape[1]]
         into.copy_(strip.clamp(0, 1) if clamped else strip)
-        touched(into, strip)
-    return place
+        note_mapped_access(into, strip)
+    return plane
 
 
-def _continue(plane: Tensor, axis: int, before: int, size: int) -> None:
-    """One axis of `fill`, in place: what lies at `before` and is `size` long goes on round the torus.
+def _fill_margin(plane: Tensor, axis: int, before: int, size: int) -> None:
+    """Fill the margin of `fill_with_margin` along one axis, in place.
 
-    Only the margin is computed.
+    Args:
+        plane: [C, H, W] or some rows of it.
+        axis: 1 for rows, 2 for columns.
+        before: Where the picture begins along the axis.
+        size: Length of the picture along the axis.
     """
     length = plane.shape[axis]
     beyond = length - size
     picture = plane.narrow(axis, before, size)
-    near, far = mirrored(size, 0, beyond), mirrored(size, beyond, 0)
+    near_index, far_index = reflect_indices(size, 0, beyond), reflect_indices(size, beyond, 0)
     position = torch.arange(size, length)  # counted from the start of the picture
-    share = (position - size + 0.5) / max(beyond, 1)
-    share = (share * share * (3 - 2 * share)).reshape([-1 if k == axis else 1 for k in range(3)])
-    one = _selected(picture, axis, torch.from_numpy(near)[position])
-    # Beyond the end, `far` runs backwards from the other edge.
-    other = _selected(picture, axis, torch.from_numpy(far)[position - size])
-    margin = torch.lerp(one, other, share.to(plane))
-    # The margin goes from the end of the picture to its start, in one piece or round the torus.
+    blend = (position - size + 0.5) / max(beyond, 1)
+    blend = (blend * blend * (3 - 2 * blend)).reshape([-1 if k == axis else 1 for k in range(3)])
+    near_edge = _index_rows(picture, axis, torch.from_numpy(near_index)[position])
+    # Beyond the end of the picture, `far_index` runs backwards from its other edge.
+    far_edge = _index_rows(picture, axis, torch.from_numpy(far_index)[position - size])
+    margin = torch.lerp(near_edge, far_edge, blend.to(plane))
+    # The margin runs from the end of the picture to its start, in one piece or across the edge of the torus.
     start = (size + before) % length
     first = min(beyond, length - start)
     plane.narrow(axis, start, first).copy_(margin.narrow(axis, 0, first))
     plane.narrow(axis, 0, beyond - first).copy_(margin.narrow(axis, first, beyond - first))
 
 
-def _selected(plane: Tensor, axis: int, index: Tensor) -> Tensor:
-    """Rows (axis 1) or columns (axis 2) of a plane, of which no more is touched than lies between them."""
+def _index_rows(plane: Tensor, axis: int, index: Tensor) -> Tensor:
+    """Return rows (axis 1) or columns (axis 2) of a plane; memory outside their range is not touched."""
     if not len(index):
         return plane.narrow(axis, 0, 0)
     low, high = int(index.min()), int(index.max())
@@ -301,18 +364,18 @@ def _selected(plane: Tensor, axis: int, index: Tensor) -> Tensor:
 
 
 def _view(plane: Tensor, box: Box) -> Tensor:
-    """The part of a plane under a box that does not cross its edges."""
+    """Return a view of the part of a plane under a box that does not cross its edges."""
     return plane[:, box.top : box.top + box.height, box.left : box.left + box.width]
 
 
-def _window(plane: Tensor, box: Box) -> Tensor:
-    """What a box of a [C, H, W] torus shows; a view where it crosses no edge."""
+def _read_window(plane: Tensor, box: Box) -> Tensor:
+    """Return a box of a [C, H, W] torus as [C, height, width]; a view where it crosses no edge."""
     _, height, width = plane.shape
-    if box.height > height or box.width > width:  # the box meets itself
+    if box.height > height or box.width > width:  # the box overlaps itself
         rows = torch.arange(box.top, box.top + box.height, device=plane.device) % height
         columns = torch.arange(box.left, box.left + box.width, device=plane.device) % width
         return plane.index_select(1, rows).index_select(2, columns)
-    parts = list(pieces(box, height, width))
+    parts = list(split_on_torus(box, height, width))
     if len(parts) == 1:
         return _view(plane, parts[0][0])
     window = plane.new_empty(plane.shape[0], box.height, box.width)
@@ -322,7 +385,7 @@ def _window(plane: Tensor, box: Box) -> Tensor:
 
 
 def _every_other(plane: Tensor, axis: int, first: int, count: int) -> Tensor:
-    """Every second row (axis 1) or column (axis 2) of a plane, `count` of them from `first` on: a view."""
+    """Return a view of every second row (axis 1) or column (axis 2), `count` of them from `first` on."""
     return (
         plane[:, first : first + 2 * count - 1 : 2]
         if axis == 1

@@ -1,4 +1,4 @@
-"""Regions of the canvas: how much of every pixel belongs to each."""
+"""Regions of the canvas: the weight of each region at each pixel."""
 
 from __future__ import annotations
 
@@ -9,103 +9,123 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.canvas import ROWS, read
-from tilestyle.canvas.storage import touched
-from tilestyle.devices.transfer import sent, widest
+from tilestyle.canvas.canvas import STRIP_ROWS, read_box
+from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.devices.transfer import accumulator_dtype, to_device
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.stats.sliced_wasserstein import averaged
+from tilestyle.stats.sliced_wasserstein import average_blocks
 
-ROUNDING = 1e-5  # of weights that sum to one
-# Side of the blocks, in pixels, of which it is known on the host what is in them; divides ROWS.
-BLOCK = 32
+WEIGHT_TOLERANCE = 1e-5  # rounding error of weights that sum to one
+# Side of the blocks for which the host knows which regions they contain, pixels; divides STRIP_ROWS.
+BLOCK_SIDE = 32
 
 
-class Regions:
-    """Weights of every region at every pixel of a level's canvas: a plane [K, H, W], at most 1 in sum."""
+class RegionWeights:
+    """Weights of every region at every pixel of a level's canvas: a plane [K, H, W] whose sums are at most 1.
+
+    Attributes:
+        area_shares: Fraction of the canvas that belongs to each region.
+        has_unstyled: Whether some pixels belong to no region, or only partly to one.
+    """
 
     def __init__(self, plane: Tensor) -> None:
+        """Take the weights [K, H, W], and note on the host which blocks contain which regions."""
         self._plane = plane
-        self._last: tuple[Patch, torch.device, Places] | None = None
-        self.shares = [0.0] * len(plane)  # of the canvas
-        self.partial = False  # whether there are pixels that are of none, or not wholly
-        largest, smallest = [], []  # in blocks: patches ask, and should not wait for a device
-        for top in range(0, plane.shape[1], ROWS):
-            rows = plane[:, top : top + ROWS]
-            largest.append(F.max_pool2d(rows, BLOCK, ceil_mode=True).cpu())
-            smallest.append(-F.max_pool2d(-rows, BLOCK, ceil_mode=True).cpu())
-            self.partial = self.partial or bool(rows.sum(0).min() < 1 - ROUNDING)
-            for region, part in enumerate(rows.sum((1, 2), dtype=widest(rows.device)).tolist()):
-                self.shares[region] += part / plane[0].numel()
-            touched(rows)
-        self._there = torch.cat(largest, 1).numpy() > ROUNDING  # [K, blocks down, across]
-        self._whole = torch.cat(smallest, 1).numpy() >= 1 - ROUNDING
+        self._last_cell_weights: tuple[Patch, torch.device, CellWeights] | None = None
+        self.area_shares = [0.0] * len(plane)
+        self.has_unstyled = False
+        # Largest and smallest weight of each block, on the host: patches should not wait for a device.
+        largest, smallest = [], []
+        for top in range(0, plane.shape[1], STRIP_ROWS):
+            rows = plane[:, top : top + STRIP_ROWS]
+            largest.append(F.max_pool2d(rows, BLOCK_SIDE, ceil_mode=True).cpu())
+            smallest.append(-F.max_pool2d(-rows, BLOCK_SIDE, ceil_mode=True).cpu())
+            self.has_unstyled = self.has_unstyled or bool(rows.sum(0).min() < 1 - WEIGHT_TOLERANCE)
+            for region, part in enumerate(rows.sum((1, 2), dtype=accumulator_dtype(rows.device)).tolist()):
+                self.area_shares[region] += part / plane[0].numel()
+            note_mapped_access(rows)
+        self._present_blocks = torch.cat(largest, 1).numpy() > WEIGHT_TOLERANCE  # [K, blocks down, across]
+        self._full_blocks = torch.cat(smallest, 1).numpy() >= 1 - WEIGHT_TOLERANCE
 
-    def styled(self, box: Box) -> Tensor:
-        """How much of every pixel under a box is of any region, [1, height, width]."""
-        window = read(self._plane, box)
-        touched(window)
-        return _styled(window)
+    def coverage(self, box: Box) -> Tensor:
+        """Return the total weight of all regions at every pixel under a box, [1, height, width]."""
+        window = read_box(self._plane, box)
+        note_mapped_access(window)
+        return _coverage(window)
 
-    def styled_at(self, places: Tensor) -> Tensor:
-        """The same of pixels by their place on the canvas (canvas.places), [1, n]."""
-        return _styled(self._plane.flatten(1).index_select(1, places))
+    def coverage_at(self, indices: Tensor) -> Tensor:
+        """Return the total weight of all regions at pixel indices (`pixel_indices`), [1, n]."""
+        return _coverage(self._plane.flatten(1).index_select(1, indices))
 
-    def expose(self, pixels: Tensor, content: Tensor) -> None:
-        """Let the content [3, H, W] show through pixels [3, H, W], in place, where they are of no region."""
+    def restore_unstyled(self, pixels: Tensor, content: Tensor) -> None:
+        """Blend the content [3, H, W] into pixels [3, H, W], in place, where they belong to no region."""
         height, width = pixels.shape[1:]
-        for top in range(0, height, ROWS):
-            box = Box(top, 0, min(ROWS, height - top), width)
-            rows, shown = (plane[:, top : top + box.height] for plane in (pixels, content))
-            rows.copy_(torch.lerp(shown, rows, self.styled(box)))
-            touched(rows, shown)
+        for top in range(0, height, STRIP_ROWS):
+            box = Box(top, 0, min(STRIP_ROWS, height - top), width)
+            rows, content_rows = (plane[:, top : top + box.height] for plane in (pixels, content))
+            rows.copy_(torch.lerp(content_rows, rows, self.coverage(box)))
+            note_mapped_access(rows, content_rows)
 
-    def largest(self, box: Box) -> Tensor:
-        """The region that has most of every pixel under a box, [height, width]."""
-        window = read(self._plane, box)
-        touched(window)
+    def dominant_region(self, box: Box) -> Tensor:
+        """Return the region with the largest weight at every pixel under a box, [height, width]."""
+        window = read_box(self._plane, box)
+        note_mapped_access(window)
         return window.argmax(0)
 
-    def under(self, patch: Patch, device: torch.device) -> Places:
-        """The weights at the cells of a patch; on a device, where several terms ask, they are sent once."""
-        if self._last is not None and self._last[:2] == (patch, device):
-            return self._last[2]
-        self._last = None  # before there are others
-        found = self._under(patch, device)
+    def cell_weights(self, patch: Patch, device: torch.device) -> CellWeights:
+        """Return the weights at the cells of a patch, on the device.
+
+        Several loss terms ask for the same patch: it is sent to the device once.
+        """
+        if self._last_cell_weights is not None and self._last_cell_weights[:2] == (patch, device):
+            return self._last_cell_weights[2]
+        self._last_cell_weights = None  # freed before the next is allocated
+        weights = self._cell_weights(patch, device)
         if device.type != "cpu":
-            self._last = patch, device, found
-        return found
+            self._last_cell_weights = patch, device, weights
+        return weights
 
-    def _under(self, patch: Patch, device: torch.device) -> Places:
+    def _cell_weights(self, patch: Patch, device: torch.device) -> CellWeights:
+        """Read the weights under a patch, and note which regions cover some or all of it."""
         box, (_, height, width) = patch.read, self._plane.shape
-        down = np.unique(np.arange(box.top, box.top + box.height) % height // BLOCK)
-        across = np.unique(np.arange(box.left, box.left + box.width) % width // BLOCK)
-        there, whole = (blocks[:, down][:, :, across] for blocks in (self._there, self._whole))
-        regions = [region for region, blocks in enumerate(there) if blocks.any()]
-        window = read(self._plane, box, patch.scale)
-        touched(window, times=patch.scale**2)
-        everywhere = {region for region in regions if whole[region].all()}
-        return Places(regions, everywhere, sent(window, device, torch.float32))
+        down = np.unique(np.arange(box.top, box.top + box.height) % height // BLOCK_SIDE)
+        across = np.unique(np.arange(box.left, box.left + box.width) % width // BLOCK_SIDE)
+        has_some, has_all = (
+            blocks[:, down][:, :, across] for blocks in (self._present_blocks, self._full_blocks)
+        )
+        present = [region for region, blocks in enumerate(has_some) if blocks.any()]
+        window = read_box(self._plane, box, patch.scale)
+        note_mapped_access(window, times=patch.scale**2)
+        full = {region for region in present if has_all[region].all()}
+        return CellWeights(present, full, to_device(window, device, torch.float32))
 
 
-def _styled(weights: Tensor) -> Tensor:
+def _coverage(weights: Tensor) -> Tensor:
+    """Sum weights [K, ...] over the regions; sums within rounding of 1 are 1."""
     total = weights.sum(0, keepdim=True)
-    return torch.where(total > 1 - ROUNDING, 1.0, total)
+    return torch.where(total > 1 - WEIGHT_TOLERANCE, 1.0, total)
 
 
-class Places:
+class CellWeights:
     """Weights of the regions at the cells of one patch; None stands for a weight of 1 everywhere."""
 
-    def __init__(self, regions: Sequence[int], everywhere: Collection[int], window: Tensor) -> None:
-        """`regions` that there may be some of, those that are `everywhere`, `window` [K, h, w] of weights."""
-        self.regions = regions
-        self._everywhere = everywhere
+    def __init__(self, present: Sequence[int], full_regions: Collection[int], window: Tensor) -> None:
+        """Take the weights under a patch.
+
+        Args:
+            present: Regions that may have a weight above 0.
+            full_regions: Regions that have a weight of 1 everywhere.
+            window: Weights [K, h, w] of all regions.
+        """
+        self.present = present
+        self._full_regions = full_regions
         self._window = window
         self._cells: dict[int, Tensor] = {}
 
-    def at(self, region: int, stride: int) -> Tensor | None:
-        """The weights [h, w] of a region at the cells of a layer."""
-        if region in self._everywhere:
+    def of_region(self, region: int, stride: int) -> Tensor | None:
+        """Return the weights [h, w] of a region at the cells of a layer of this stride."""
+        if region in self._full_regions:
             return None
         if stride not in self._cells:
-            self._cells[stride] = averaged(self._window, stride)
+            self._cells[stride] = average_blocks(self._window, stride)
         return self._cells[stride][region]

@@ -1,7 +1,7 @@
-"""Pictures at other sizes, a few rows at a time: memory does not grow with them.
+"""Resampling of pictures, a few rows at a time, so that memory does not grow with them.
 
-Separable filters, sampled at the centres of the new pixels, widened when a picture shrinks so that nothing
-aliases, and normalised where they reach over its edge: what Pillow and torch call antialiased.
+The filters are separable and sampled at the centers of the new pixels. They are widened when a picture shrinks,
+so that nothing aliases, and normalized where they reach over its edge: what Pillow and torch call antialiased.
 """
 
 from __future__ import annotations
@@ -14,78 +14,89 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import touched
+from tilestyle.canvas.storage import note_mapped_access
 
-# Rows and columns of a band: their taps are a banded matrix, multiplied as if it were full, so that more is
-# waste, and fewer leave the matrix units idle.
-ROWS, COLUMNS = 32, 128
-# Of what is read at once, bytes.
-READ = 2**24
+# Rows and columns of a band. Their taps are a banded matrix that is multiplied as if it were full: larger bands
+# waste operations, and smaller ones leave the matrix units idle.
+BAND_ROWS, BAND_COLUMNS = 32, 128
+# Bytes of the picture that are read at once.
+READ_BYTES = 2**24
 
 
 class Filter(StrEnum):
-    """How a pixel comes from those around it."""
+    """Resampling filter."""
 
     CUBIC = "cubic"  # Keys 1981 with a = -1/2
-    SPLINE = "spline"  # the cubic B-spline: soft, and cannot leave the range of what it is given
+    SPLINE = "spline"  # cubic B-spline: soft, and stays within the range of its input
     LINEAR = "linear"
     NEAREST = "nearest"
 
 
-REACH = {
+FILTER_RADIUS = {
     Filter.CUBIC: 2.0,
     Filter.SPLINE: 2.0,
     Filter.LINEAR: 1.0,
     Filter.NEAREST: 0.5,
-}  # pixels to either side
+}  # radius in pixels
 
 
-def strips(
+def resample_strips(
     picture: Tensor,
     size: tuple[int, int],
     kind: Filter = Filter.CUBIC,
     repeats: tuple[bool, bool] = (False, False),
     rows: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """A [C, h, w] picture at another size (height, width), as (top, [C, n, width]) from top to bottom.
+    """Resample a picture strip by strip, from top to bottom.
 
-    Along an axis that it `repeats`, (down, across), what lies beyond an edge is what lies at the opposite one.
-    Or only what lies between two `rows`, which are multiples of `ROWS` or the end.
+    Args:
+        picture: [C, h, w].
+        size: New (height, width).
+        kind: The filter.
+        repeats: Whether the picture tiles (down, across): what lies beyond an edge is then taken from the
+            other.
+        rows: First and end of the rows to compute, multiples of `BAND_ROWS` or the last; None: all.
+
+    Yields:
+        (top, strip [C, n, width]).
     """
-    first, last = rows or (0, size[0])
+    first, end = rows or (0, size[0])
     columns, width = picture.shape[2], size[1]
-    bands = [] if columns == width else _bands((columns, width), kind, repeats[1])
-    across = [part.to(picture.device) for part in bands]
-    for top in range(first, last, ROWS):
-        strip = _strip(picture, size[0], kind, top, repeats[0])
-        yield top, _across(strip, width, *across) if across else strip
+    bands = [] if columns == width else _band_weights((columns, width), kind, repeats[1])
+    band_tensors = [part.to(picture.device) for part in bands]
+    for top in range(first, end, BAND_ROWS):
+        strip = _resample_rows(picture, size[0], kind, top, repeats[0])
+        yield top, _resample_columns(strip, width, *band_tensors) if band_tensors else strip
 
 
-def _strip(picture: Tensor, height: int, kind: Filter, top: int, repeats: bool) -> Tensor:
-    """Rows from `top` on at another height, as wide as ever."""
+def _resample_rows(picture: Tensor, height: int, kind: Filter, top: int, repeats: bool) -> Tensor:
+    """Return the rows from `top` on at another height, at the width of the picture."""
     channels, rows, columns = picture.shape
-    first, weights = _band((rows, height), kind, top, min(ROWS, height - top), repeats)
+    first, weights = _band_taps((rows, height), kind, top, min(BAND_ROWS, height - top), repeats)
     weights = weights.to(picture.device)
-    at_once = max(1, READ // (4 * channels * columns))
+    at_once = max(1, READ_BYTES // (4 * channels * columns))
     strip = picture.new_zeros(channels, len(weights), columns)
     for start in range(0, weights.shape[1], at_once):
         part = weights[:, start : start + at_once]
-        source = _span(picture, first + start, part.shape[1])
+        source = _read_rows(picture, first + start, part.shape[1])
         strip += part @ source  # [n, m] @ [C, m, w]
-        touched(source)
+        note_mapped_access(source)
     return strip
 
 
-def _across(strip: Tensor, width: int, index: Tensor, weights: Tensor) -> Tensor:
-    """A [C, n, w] strip at another width, by all its bands in one product: each waits for all threads once."""
+def _resample_columns(strip: Tensor, width: int, index: Tensor, weights: Tensor) -> Tensor:
+    """Resample the columns of a strip [C, n, w] to another width.
+
+    All bands are one product, since each product waits for all threads.
+    """
     channels, rows, _ = strip.shape
-    parts = strip.index_select(2, index.flatten()).view(channels * rows, *index.shape)
-    found = parts.movedim(1, 0) @ weights.mT  # [bands, C n, COLUMNS]
-    return found.movedim(0, 1).reshape(channels, rows, -1)[:, :, :width]
+    parts = strip.index_select(2, index.flatten()).view(channels * rows, *index.shape)  # [C n, bands, m]
+    products = parts.movedim(1, 0) @ weights.mT  # [bands, C n, COLUMNS]
+    return products.movedim(0, 1).reshape(channels, rows, -1)[:, :, :width]
 
 
-def _span(plane: Tensor, first: int, count: int) -> Tensor:
-    """So many rows of a [C, h, w] plane, a view where they do not go round."""
+def _read_rows(plane: Tensor, first: int, count: int) -> Tensor:
+    """Return `count` rows of a [C, h, w] plane that repeats; a view where they do not cross its edge."""
     length = plane.shape[1]
     if first >= 0 and first + count <= length:
         return plane.narrow(1, first, count)
@@ -93,41 +104,59 @@ def _span(plane: Tensor, first: int, count: int) -> Tensor:
     return plane.index_select(1, index)
 
 
-def _bands(sides: tuple[int, int], kind: Filter, repeats: bool) -> tuple[Tensor, Tensor]:
-    """Source pixels [bands, n] of every `COLUMNS` target pixels, and their weights [bands, COLUMNS, n]."""
+def _band_weights(sides: tuple[int, int], kind: Filter, repeats: bool) -> tuple[Tensor, Tensor]:
+    """Return the source pixels and weights of all bands of target pixels along an axis.
+
+    Args:
+        sides: Length of source and target.
+        kind: The filter.
+        repeats: Whether the source tiles.
+
+    Returns:
+        Indices [bands, n] of source pixels, and their weights [bands, BAND_COLUMNS, n].
+    """
     source, target = sides
-    found = [
-        _band(sides, kind, start, min(COLUMNS, target - start), repeats) for start in range(0, target, COLUMNS)
+    bands = [
+        _band_taps(sides, kind, start, min(BAND_COLUMNS, target - start), repeats)
+        for start in range(0, target, BAND_COLUMNS)
     ]
-    longest = max(part.shape[1] for _, part in found)
-    index = torch.tensor([first for first, _ in found])[:, None] + torch.arange(longest)
-    weights = torch.zeros(len(found), COLUMNS, longest)
-    for place, (_, part) in zip(weights, found, strict=True):
-        place[: part.shape[0], : part.shape[1]] = part
-    return index % source if repeats else index.clamp(max=source - 1), weights  # what is beyond weighs nothing
+    longest = max(part.shape[1] for _, part in bands)
+    index = torch.tensor([first for first, _ in bands])[:, None] + torch.arange(longest)
+    weights = torch.zeros(len(bands), BAND_COLUMNS, longest)
+    for band_weights, (_, part) in zip(weights, bands, strict=True):
+        band_weights[: part.shape[0], : part.shape[1]] = part
+    return index % source if repeats else index.clamp(max=source - 1), weights  # padding has weight 0
 
 
 @lru_cache(maxsize=64)
-def _band(sides: tuple[int, int], kind: Filter, start: int, count: int, repeats: bool) -> tuple[int, Tensor]:
-    """The first source pixel, and weights [count, n] of it and the next, of target pixels from `start` on.
+def _band_taps(
+    sides: tuple[int, int], kind: Filter, start: int, count: int, repeats: bool
+) -> tuple[int, Tensor]:
+    """Return the first source pixel of a band, and the weights [count, n] of that one and the next.
 
-    `sides` are those of source and target; one that repeats goes on beyond its edges.
+    Args:
+        sides: Length of source and target.
+        kind: The filter.
+        start: First target pixel.
+        count: Number of target pixels.
+        repeats: Whether the source tiles.
     """
     source, target = sides
     ratio = source / target
-    # The nearest pixel is not widened: it would be a mean.
-    widened = 1.0 if kind is Filter.NEAREST else max(1.0, ratio)
-    centres = (torch.arange(start, start + count, dtype=torch.float64) + 0.5) * ratio
-    reach = REACH[kind] * widened
-    first, last = floor(float(centres[0]) - reach - 1), ceil(float(centres[-1]) + reach + 1)
+    # The nearest filter is not widened: it would become a mean.
+    widening = 1.0 if kind is Filter.NEAREST else max(1.0, ratio)
+    centers = (torch.arange(start, start + count, dtype=torch.float64) + 0.5) * ratio
+    reach = FILTER_RADIUS[kind] * widening
+    first, end = floor(float(centers[0]) - reach - 1), ceil(float(centers[-1]) + reach + 1)
     if not repeats:
-        first, last = max(0, first), min(source, last)
-    positions = torch.arange(first, last, dtype=torch.float64) + 0.5
-    weights = _kernel(kind, (positions - centres[:, None]) / widened)
+        first, end = max(0, first), min(source, end)
+    positions = torch.arange(first, end, dtype=torch.float64) + 0.5
+    weights = _kernel(kind, (positions - centers[:, None]) / widening)
     return first, (weights / weights.sum(1, keepdim=True)).float()
 
 
 def _kernel(kind: Filter, distance: Tensor) -> Tensor:
+    """Evaluate a filter at signed distances in pixels."""
     if kind is Filter.NEAREST:
         return ((distance > -0.5) & (distance <= 0.5)).to(distance)
     away = distance.abs()

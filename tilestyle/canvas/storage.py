@@ -1,8 +1,9 @@
-"""Where planes [C, H, W] live: in memory, on a device, or in files that are mapped into memory.
+"""Where planes [C, H, W] are stored: in host memory, on a device, or in memory-mapped files.
 
-A mapped plane is a tensor like any other. What has been touched of it counts as this process's memory until the
-system takes it back, which it does late; so whoever goes through planes says how much has been `touched`, and
-now and then all of it is handed back. It stays in the system's cache of files as long as there is room.
+A mapped plane is a tensor like any other. The pages of it that have been accessed count as memory of this
+process until the system takes them back, which it does late. So code that works through planes reports what it
+has accessed (`note_mapped_access`), and now and then all pages are released. They stay in the system's page
+cache as long as there is room.
 """
 
 from __future__ import annotations
@@ -24,217 +25,250 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilestyle.config.byte_size import size_of
-from tilestyle.distributed import ALONE, Ranks
+from tilestyle.config.byte_size import format_bytes
+from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DiskError, MemoryLimit, OutputError, TilestyleError
 from tilestyle.files import ownership
-from tilestyle.files.durable import is_unsupported, unsynchronised
+from tilestyle.files.durable import is_unsupported, notice_no_fsync
 
 CPU = torch.device("cpu")
 # Bytes of mapped planes that may be in memory at once.
-RESIDENT = 256 * 2**20
-# Bytes that the system maps around one that is read, where it has them at hand.
-AROUND = 2**16
-# Pixels of a plane that is not worth a file.
-SMALL = 2 * 2**20
+MAX_RESIDENT_BYTES = 256 * 2**20
+# Bytes that the system maps around each byte that is read, where they are in its page cache.
+READ_AROUND_BYTES = 2**16
+# Planes of up to this many pixels stay in memory.
+MIN_MAPPED_PIXELS = 2 * 2**20
 
 
-class Store(Protocol):
-    """A place for planes."""
+class PlaneStore(Protocol):
+    """Allocates planes."""
 
     @property
     def device(self) -> torch.device:
-        """What computes on planes that live here."""
+        """Device that computes on the planes."""
 
     @property
-    def ranks(self) -> Ranks:
-        """Who shares them."""
+    def comm(self) -> Communicator:
+        """Ranks that share the planes."""
 
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
-        """A float32 plane of zeros; kept under its name, if it has one and the place keeps anything."""
+        """Allocate a float32 plane of zeros [channels, height, width].
+
+        Args:
+            channels: Number of channels.
+            height: Rows.
+            width: Columns.
+            name: Name under which it is kept for a later run, if this store keeps planes.
+        """
 
     def empty(self, channels: int, height: int, width: int) -> Tensor:
-        """A float32 plane to be filled."""
+        """Allocate a float32 plane [channels, height, width] with undefined contents."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """On a device, or in the RAM of the host."""
+class MemoryStore:
+    """Planes in memory, of a device or of the host."""
 
     device: torch.device = CPU
 
     @property
-    def ranks(self) -> Ranks:
-        """Nobody else."""
-        return ALONE
+    def comm(self) -> Communicator:
+        """This process alone."""
+        return SINGLE
 
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
-        """In new memory."""
+        """Allocate zeros in memory."""
         return torch.zeros(channels, height, width, device=self.device)
 
     def empty(self, channels: int, height: int, width: int) -> Tensor:
-        """In new memory."""
+        """Allocate memory."""
         return torch.empty(channels, height, width, device=self.device)
 
 
 @dataclass(frozen=True)
-class Folder:
-    """In files of a folder; small ones in memory. A plane without a name is gone when nobody has it."""
+class MappedStore:
+    """Planes in files of a folder; small ones stay in memory.
+
+    A plane without a name disappears with its last reference.
+    """
 
     path: Path
     device: torch.device = CPU
 
     @property
-    def ranks(self) -> Ranks:
-        """Nobody else."""
-        return ALONE
+    def comm(self) -> Communicator:
+        """This process alone."""
+        return SINGLE
 
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
-        """In a new file, whose blocks are taken at once: a full disk shows here, not later."""
-        if height * width <= SMALL:
+        """Create a file; its disk blocks are allocated at once, so that a full disk is noticed here.
+
+        Raises:
+            DiskError: The disk is full.
+            OutputError: The file cannot be created.
+            MemoryLimit: The system does not map it.
+        """
+        if height * width <= MIN_MAPPED_PIXELS:
             return torch.zeros(channels, height, width)
-        file = self._new(name, height, width) if name else self.file(_nameless(), height, width)
-        plane = self._made(file, channels, height, width, lasting=bool(name))
+        file = (
+            self._unused_path(name, height, width)
+            if name
+            else self.plane_path(_temporary_name(), height, width)
+        )
+        plane = self._create_plane(file, channels, height, width, lasting=bool(name))
         if not name:
-            _forget(file)  # the blocks stay until the last mapping goes
+            _unlink(file)  # the blocks stay until the last mapping goes
         return plane
 
-    def _made(self, file: Path, channels: int, height: int, width: int, *, lasting: bool = False) -> Tensor:
+    def _create_plane(
+        self, file: Path, channels: int, height: int, width: int, *, lasting: bool = False
+    ) -> Tensor:
+        """Create and map a file of zeros."""
         count = channels * height * width
         try:
-            ownership.claim(file, lasting=lasting)
+            ownership.claim(file, sync=lasting)
             with file.open("w+b") as handle:
                 _allocate(handle.fileno(), 4 * count)
-                return _mapped(handle.fileno(), channels, height, width, file)
+                return _map_plane(handle.fileno(), channels, height, width, file)
         except TilestyleError:
             raise
         except OSError as error:
-            _forget(file)
+            _unlink(file)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise OutputError(
-                    f"{file} cannot be made ({error.strerror})", hint="give a --work-dir on another drive"
+                    f"cannot create {file} ({error.strerror})", hint="give a --work-dir on another drive"
                 ) from error
             raise DiskError(
-                f"the disk of {self.path} has no room for {size_of(4 * count)} more",
-                hint="make room and run it again: what is done is kept; or give another --work-dir",
+                f"the disk of {self.path} has no room for another {format_bytes(4 * count)}",
+                hint="free some space and run the command again to resume, or give another --work-dir",
             ) from error
 
     def empty(self, channels: int, height: int, width: int) -> Tensor:
-        """As `zeros`: what a new file holds."""
+        """Create a file of zeros."""
         return self.zeros(channels, height, width)
 
-    def opened(self, file: Path, channels: int, height: int, width: int) -> Tensor:
-        """The plane in a file of an earlier run, or of another rank. Raises ValueError."""
+    def open_plane(self, file: Path, channels: int, height: int, width: int) -> Tensor:
+        """Map the plane in a file of an earlier run or of another rank.
+
+        Raises:
+            ValueError: The file is missing or does not have the expected size.
+        """
         size = 4 * channels * height * width
         if file.is_symlink() or not file.is_file() or file.stat().st_size != size:
-            raise ValueError(f"{file.name} is missing or of a wrong length")
+            raise ValueError(f"{file.name} is missing or has the wrong size")
         with file.open("r+b") as handle:
-            return _mapped(handle.fileno(), channels, height, width, file)
+            return _map_plane(handle.fileno(), channels, height, width, file)
 
-    def file(self, name: str, height: int, width: int, copy: int = 0) -> Path:
-        """Where a plane lies; planes of the same name and size are told apart by a number."""
+    def plane_path(self, name: str, height: int, width: int, copy: int = 0) -> Path:
+        """Return the path of a plane; a number distinguishes planes of the same name and size."""
         return self.path / f"{name}-{width}x{height}{f'-{copy}' if copy else ''}.plane"
 
-    def _new(self, name: str, height: int, width: int) -> Path:
-        """A file that is not there yet. Two levels may be of one size: the canvas before is read, and kept."""
+    def _unused_path(self, name: str, height: int, width: int) -> Path:
+        """Return a path that does not exist yet.
+
+        Two levels may have the same size: the canvas of the earlier level is still read, and kept.
+        """
         return next(
             file
             for copy in itertools.count()
-            if not os.path.lexists(file := self.file(name, height, width, copy))
+            if not os.path.lexists(file := self.plane_path(name, height, width, copy))
         )
 
-    def holds(self, file: str, name: str, height: int, width: int) -> bool:
-        """Whether this is what a file of such a plane may be called."""
-        plain = self.file(name, height, width).stem
-        return re.fullmatch(rf"{plain}(-[1-9]\d{{0,5}})?\.plane", file) is not None
+    def is_plane_name(self, file: str, name: str, height: int, width: int) -> bool:
+        """Return whether `file` is a file name that such a plane may have."""
+        stem = self.plane_path(name, height, width).stem
+        return re.fullmatch(rf"{stem}(-[1-9]\d{{0,5}})?\.plane", file) is not None
 
 
 @dataclass(frozen=True)
-class Shared(Folder):
-    """In files of a folder, small ones, too: all ranks have the same planes, and make them together.
+class SharedMappedStore(MappedStore):
+    """Planes in files of a folder that all ranks share and create together; small ones, too, are files.
 
-    No plane has a name there: what is kept is a copy.
+    The planes have no names: what is kept for a later run is a copy.
     """
 
-    company: Ranks = ALONE
+    group: Communicator = SINGLE
 
     @property
-    def ranks(self) -> Ranks:
-        """Those who have the folder."""
-        return self.company
+    def comm(self) -> Communicator:
+        """The ranks that share the folder."""
+        return self.group
 
     def zeros(self, channels: int, height: int, width: int, name: str = "") -> Tensor:
-        """In a new file, which the first rank makes and the others open; gone when nobody has it."""
-        ranks = self.company
-        kept = ranks.told(_nameless())
-        file = self.file(kept, height, width)
-        plane = self._made(file, channels, height, width) if ranks.first else None
-        ranks.meet()
+        """Create a file on rank 0 and open it on the others; it disappears with the last reference."""
+        group = self.group
+        file_name = group.broadcast(_temporary_name())
+        file = self.plane_path(file_name, height, width)
+        plane = self._create_plane(file, channels, height, width) if group.is_rank_zero else None
+        group.barrier()
         if plane is None:
-            plane = self.opened(file, channels, height, width)
-        ranks.meet()
-        if ranks.first:
-            _forget(file)
+            plane = self.open_plane(file, channels, height, width)
+        group.barrier()
+        if group.is_rank_zero:
+            _unlink(file)
         return plane
 
 
-def _forget(file: Path) -> None:
-    """Remove a file whose name nobody needs; where that fails, it goes with its work folder."""
+def _unlink(file: Path) -> None:
+    """Remove a file whose name is not needed; if that fails, it goes with its work folder."""
     with contextlib.suppress(OSError):
-        if not ownership.remove(file):  # in a folder that is not one of ours
+        if not ownership.remove_owned(file):  # in a folder that is not a work folder
             file.unlink(missing_ok=True)
 
 
-def _nameless() -> str:
+def _temporary_name() -> str:
+    """Return a random name for a temporary plane."""
     return f"nameless-{os.urandom(6).hex()}"
 
 
 def _allocate(descriptor: int, count: int) -> None:
+    """Allocate the disk blocks of a file, or set its length where the file system cannot."""
     try:
         os.posix_fallocate(descriptor, 0, count)
-    except (AttributeError, OSError) as error:  # of which some systems and drives know nothing
+    except (AttributeError, OSError) as error:  # some systems and drives do not support it
         if isinstance(error, OSError) and not is_unsupported(error):
             raise
         os.ftruncate(descriptor, count)
 
 
-class _Residents:
-    """The mappings of this process, and how much of them has been touched since they were last handed back."""
+class _MappedRegistry:
+    """The memory mappings of this process, and how much of them has been accessed since the last release."""
 
     def __init__(self) -> None:
         self._maps: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
         self._files: dict[int, Path] = {}
-        self._touched = 0
+        self._accessed = 0
 
     def add(self, start: int, mapping: mmap.mmap, file: Path) -> None:
         self._files = {start: path for start, path in self._files.items() if start in self._maps}
         self._maps[start], self._files[start] = mapping, file
 
-    def file(self, tensor: Tensor) -> Path:
+    def file_of(self, tensor: Tensor) -> Path:
         return self._files[tensor.untyped_storage().data_ptr()]
 
-    def touch(self, count: int) -> None:
+    def note_access(self, count: int) -> None:
         if not self._maps:
             return
-        self._touched += count
-        if self._touched > RESIDENT // 2:
-            self.hand_back()
+        self._accessed += count
+        if self._accessed > MAX_RESIDENT_BYTES // 2:
+            self.release_pages()
 
-    def hand_back(self) -> None:
-        self._touched = 0
-        if hasattr(mmap, "MADV_DONTNEED"):  # of a shared mapping, nothing written is lost
+    def release_pages(self) -> None:
+        self._accessed = 0
+        if hasattr(mmap, "MADV_DONTNEED"):  # a shared mapping loses nothing that was written
             for mapping in list(self._maps.values()):
-                with contextlib.suppress(ValueError):  # closed meanwhile
+                with contextlib.suppress(ValueError):  # closed in the meantime
                     mapping.madvise(mmap.MADV_DONTNEED)
 
-    def holder(self, tensor: Tensor) -> mmap.mmap | None:
+    def mapping_of(self, tensor: Tensor) -> mmap.mmap | None:
         return self._maps.get(tensor.untyped_storage().data_ptr())
 
 
-_residents = _Residents()
+_mapped_registry = _MappedRegistry()
 
 
-def _mapped(descriptor: int, channels: int, height: int, width: int, file: Path) -> Tensor:
+def _map_plane(descriptor: int, channels: int, height: int, width: int, file: Path) -> Tensor:
+    """Map a file into memory as a plane [channels, height, width]."""
     count = 4 * channels * height * width
     try:
         mapping = mmap.mmap(descriptor, count)
@@ -242,58 +276,58 @@ def _mapped(descriptor: int, channels: int, height: int, width: int, file: Path)
         if error.errno != errno.ENOMEM:
             raise
         raise MemoryLimit(
-            f"the system refuses to map {size_of(count)} of a file into memory",
-            hint="render a smaller picture, or raise the limit of address space (ulimit -v)",
+            f"cannot map {format_bytes(count)} of a file into memory",
+            hint="render a smaller picture, or raise the address space limit (ulimit -v)",
         ) from error
     plane = torch.frombuffer(mapping, dtype=torch.float32).view(channels, height, width)
-    _residents.add(plane.data_ptr(), mapping, file)
+    _mapped_registry.add(plane.data_ptr(), mapping, file)
     return plane
 
 
 def file_of(plane: Tensor) -> Path:
-    """The file that a mapped plane lies in."""
-    return _residents.file(plane)
+    """Return the file of a mapped plane."""
+    return _mapped_registry.file_of(plane)
 
 
 def is_mapped(plane: Tensor) -> bool:
-    """Whether a plane lies in a file."""
-    return _residents.holder(plane) is not None
+    """Return whether a plane is in a memory-mapped file."""
+    return _mapped_registry.mapping_of(plane) is not None
 
 
-def touched(*views: Tensor, times: int = 1) -> None:
-    """Say that these parts of planes, or so many as large, have been read or written."""
-    _residents.touch(times * sum(map(_mapped_bytes, views)))
+def note_mapped_access(*views: Tensor, times: int = 1) -> None:
+    """Report that these parts of planes have been read or written, or `times` as much."""
+    _mapped_registry.note_access(times * sum(map(_mapped_bytes, views)))
 
 
 def _mapped_bytes(view: Tensor) -> int:
-    """Bytes that come into memory with a part of a plane: a piece of a row brings its surroundings along."""
+    """Return the bytes that a view of a plane brings into memory: those around pieces of a row come with it."""
     size = view.element_size()
     if view.ndim < 3 or view.is_contiguous():
         return view.numel() * size
     row, pitch = view.shape[-1] * size, view.stride(-2) * size
-    return view.shape[0] * view.shape[1] * min(pitch, row + AROUND)
+    return view.shape[0] * view.shape[1] * min(pitch, row + READ_AROUND_BYTES)
 
 
-def touched_bytes(count: int) -> None:
-    """Say the same of so many bytes."""
-    _residents.touch(count)
+def note_mapped_bytes(count: int) -> None:
+    """Report that so many bytes of mapped planes have been read or written."""
+    _mapped_registry.note_access(count)
 
 
-def relieved(strips: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Strips of a picture whose planes may be mapped: what has been read is handed back."""
+def releasing_mapped_pages(strips: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield strips of a picture, and release the pages of mapped planes as they are read."""
     for strip in strips:
         yield strip
-        touched_bytes(strip.nbytes)
+        note_mapped_bytes(strip.nbytes)
 
 
-def hand_back() -> None:
-    """Hand the memory of all mapped planes back to the system, which writes what is new to their files."""
-    _residents.hand_back()
+def release_mapped_pages() -> None:
+    """Release the pages of all mapped planes to the system, which writes changes to their files."""
+    _mapped_registry.release_pages()
 
 
-def synchronise(plane: Tensor) -> None:
-    """Wait until all of a mapped plane is on the disk."""
-    mapping = _residents.holder(plane)
+def flush_mapped(plane: Tensor) -> None:
+    """Wait until a mapped plane has been written to disk."""
+    mapping = _mapped_registry.mapping_of(plane)
     if mapping is None:
         return
     try:
@@ -301,4 +335,4 @@ def synchronise(plane: Tensor) -> None:
     except OSError as error:
         if not is_unsupported(error):
             raise
-        unsynchronised()
+        notice_no_fsync()

@@ -1,1 +1,1 @@
-"""The command line: a thin client of the Python functions."""
+"""The command line, which calls the public functions of the package."""

@@ -1,6 +1,6 @@
 """The start of the program, and the one place where errors become messages.
 
-What the commands need is imported once signals are handled: Ctrl-C may come at any moment.
+Commands are imported after signals are handled, because Ctrl-C may come at any moment.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from tilestyle.cli import signals, terminal
 def main() -> None:
     """Run the command line.
 
-    The user's mistakes end in one line and exit code 2, signals in one line and exit code 128 and their number
-    (130 for Ctrl-C).
+    Errors print one line and exit with code 2, signals print one line and exit with 128 plus their number (130
+    for Ctrl-C).
     """
-    # torch keeps what oneDNN has compiled for 1024 shapes of bfloat16 tensors: hundreds of MiB. It reads how
-    # many when it is loaded, and nothing has loaded it yet.
+    # torch caches oneDNN kernels for 1024 shapes of bfloat16 tensors, hundreds of MiB. It reads this limit when
+    # it is imported.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
-    if "WORLD_SIZE" in os.environ:  # one of several ranks: that another has died is said in one line, too
+    if "WORLD_SIZE" in os.environ:  # one of several ranks, which report a lost rank in one line
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     with signals.handled():
         try:
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _run() -> int | str | None:
-    """Run the command; answers its exit code."""
+    """Run the command and return its exit code."""
     signals.reset()
     code: int | str | None
     try:
@@ -42,7 +42,7 @@ def _run() -> int | str | None:
     except signals.Interrupted as ended:
         terminal.say(f"tilestyle: {signals.farewell(ended)}")
         code = ended.code
-        signals.over()  # before the exception is gone, and with it what holds further signals back
+        signals.over()  # before the exception is gone, which holds further signals back
     return code
 
 
@@ -63,17 +63,17 @@ def _called() -> int | str | None:
 
 
 def _said(error: BaseException) -> str:
-    """The one line about an error; raises it again where it is nobody's mistake."""
-    from tilestyle.devices.failures import failed, is_device_failure, is_out_of_memory, reason_of
+    """The line about an error; raises it again if it is a bug."""
+    from tilestyle.devices.failures import device_error, is_device_failure, is_out_of_memory, reason_of
     from tilestyle.errors import TilestyleError
-    from tilestyle.pipeline.observers import reason
+    from tilestyle.pipeline.observers import error_text
 
     if isinstance(error, TilestyleError):
         return str(error)
-    if is_out_of_memory(error):  # outside of what is rescued
-        return f"memory ran out ({reason_of(error)}); close other programs"
+    if is_out_of_memory(error):  # where smaller patches cannot help
+        return f"out of memory ({reason_of(error)}); close other programs"
     if is_device_failure(error):
-        return str(failed("the command ran", error))
+        return str(device_error("the command ran", error))
     if isinstance(error, RuntimeError | AssertionError):
         raise error
-    return reason(error)
+    return error_text(error)

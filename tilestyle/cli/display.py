@@ -1,4 +1,4 @@
-"""What a person sees while a render runs."""
+"""Progress of a render: a bar or lines, and the preview."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tilestyle.cli import signals
 from tilestyle.cli.terminal import console, say
-from tilestyle.config.byte_size import size_of
+from tilestyle.config.byte_size import format_bytes
 from tilestyle.pipeline.events import (
     CanvasMoved,
     Event,
@@ -25,14 +25,14 @@ from tilestyle.pipeline.events import (
     Stopped,
     SweepDone,
 )
-from tilestyle.pipeline.observers import guarded
+from tilestyle.pipeline.observers import guard_callback
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 2.0
 
 
 class Bar:
-    """A live line in a terminal: level, sweep, terms, speed, peak memory, time left for the whole job."""
+    """A live line in a terminal: level, sweep, losses, speed, peak memory, time left for the whole render."""
 
     def __init__(self, peak: Callable[[], int]) -> None:
         self._peak = peak
@@ -61,14 +61,14 @@ class Bar:
 
 
 class Lines:
-    """Plain lines, for logs: every so often, and at the end of every level."""
+    """Plain lines, for logs: every ten seconds, and at the end of every level."""
 
     def __init__(self, peak: Callable[[], int]) -> None:
         self._peak = peak
         self._last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Print a line when it is time to."""
+        """Print a line if it is time for one."""
         if isinstance(event, Started | Resumed | PatchHalved | CanvasMoved):
             say(announced(event))
         if not isinstance(event, SweepDone):
@@ -80,7 +80,7 @@ class Lines:
 
 
 def described(event: SweepDone, peak: int) -> tuple[str, str]:
-    """Where the render is, and how it goes."""
+    """Position and progress of a render."""
     box = event.level.extent.picture
     where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height} "
     where += f"sweep {event.sweep + 1}/{event.level.sweeps}"
@@ -89,38 +89,38 @@ def described(event: SweepDone, peak: int) -> tuple[str, str]:
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
     if event.content_weight is not None:
         what += f" content weight {event.content_weight:.3g}"
-    what += f" {event.megapixels_per_second:.2f} MP/s peak {size_of(peak)}"
+    what += f" {event.megapixels_per_second:.2f} MP/s peak {format_bytes(peak)}"
     return where, f"{what} {clock(event.seconds_left)} left"
 
 
 def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
-    """What was planned, or what became of it."""
+    """The plan of a render, or a change of it."""
     if isinstance(event, PatchHalved):
-        return f"memory ran out: going on with patches of {event.side} pixels"
+        return f"out of memory: continuing with patches of {event.side} pixels"
     if isinstance(event, CanvasMoved):
-        return "memory of the device ran out: the canvas moves to RAM"
+        return "out of device memory: moving the canvas to RAM"
     if isinstance(event, Resumed):
         box = event.level.extent.picture
         where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height}"
         sweep = event.sweep + 1
-        at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, where all sweeps are done"
+        at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, all sweeps done"
         return f"continuing at {at}, after {clock(event.seconds)}"
     memory = of(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = of(event.held, event.host_limit)
-    files = f" and {size_of(event.disk)} on disk" if event.disk else ""
+    files = f" and {format_bytes(event.disk)} on disk" if event.disk else ""
     seconds = event.seconds()
     time_needed = "time unknown" if seconds is None else f"about {approximately(seconds)}"
     return f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, {time_needed}"
 
 
 def of(need: int, limit: int | None) -> str:
-    """Bytes needed, of those that were given if they were."""
-    return f"about {size_of(need)}" if limit is None else f"{size_of(need)} of {size_of(limit)}"
+    """Bytes needed, and the limit if there is one."""
+    return f"about {format_bytes(need)}" if limit is None else f"{format_bytes(need)} of {format_bytes(limit)}"
 
 
 def approximately(seconds: float) -> str:
-    """A time as one says it."""
+    """A time in its natural unit."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = seconds / 60
@@ -135,14 +135,14 @@ def clock(seconds: float) -> str:
 
 
 class Preview:
-    """Keeps a picture file fresh."""
+    """Updates an image file during the render."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Write the picture as it is, but not too often: writing must not cost more than a tenth."""
+        """Write the current picture, in at most a tenth of the time."""
         if not isinstance(event, SweepDone):
             return
         now = time.monotonic()
@@ -156,7 +156,7 @@ class Preview:
 
 
 def together(observers: list[Observer]) -> Observer:
-    """One observer that tells all of these."""
+    """One observer that calls all of these."""
 
     def tell(event: Event) -> None:
         for observer in observers:
@@ -166,24 +166,24 @@ def together(observers: list[Observer]) -> Observer:
 
 
 def warn(text: str) -> None:
-    """Say what went wrong and does not end the command."""
+    """Print what went wrong without ending the command."""
     say(f"tilestyle: {text}")
 
 
 def watcher(*, quiet: bool, preview: Path | None, peak: Callable[[], int]) -> Observer:
-    """The observer for a command: a bar in a terminal, else lines; and the preview. None of them ends it."""
+    """The observer of a command: a bar in a terminal, else lines; and the preview. Failures do not end it."""
     observers: list[Observer] = []
     if not quiet:
         shown: Observer = Bar(peak) if sys.stderr.isatty() else Lines(peak)
-        observers.append(guarded(shown, "the progress display", warn))
+        observers.append(guard_callback(shown, "the progress display", warn))
     if preview:
-        # It may be on a drive that comes back.
-        observers.append(guarded(Preview(preview), f"the preview {preview}", warn, again=True))
+        # Its drive may be available again later.
+        observers.append(guard_callback(Preview(preview), f"the preview {preview}", warn, retry=True))
     return together(observers)
 
 
 def obey(event: Event) -> None:
-    """Note what a render has come to, for signals; end it where a request to end has waited for that."""
+    """Tell signals.py how far a render is; end it if a request to end has waited for this."""
     last = (
         isinstance(event, SweepDone)
         and event.level.index + 1 == event.levels
@@ -199,10 +199,10 @@ def obey(event: Event) -> None:
 
 @contextmanager
 def stop_on_interrupt(*, quiet: bool = False, keeps: bool = False) -> Iterator[Callable[[], bool]]:
-    """A question that Ctrl-C answers with yes; a second Ctrl-C ends the command.
+    """Yield a function that returns True after Ctrl-C; a second Ctrl-C ends the command.
 
-    With `keeps`, a request to end (SIGTERM and the like) is answered with yes, too: the command ends where
-    `obey` hears that the work has been kept. Without, it ends at once.
+    With `keeps`, it also returns True after a request to end (SIGTERM and the like): the command then ends when
+    `obey` sees that a checkpoint was saved. Without, it ends at once.
     """
     with signals.stopping(quiet=quiet, keeps=keeps) as stop:
         yield stop

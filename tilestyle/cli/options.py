@@ -1,14 +1,18 @@
-"""Options that commands share."""
+"""Every option that more than one command has, each declared once.
+
+A command chooses from them by a list (parameters.py). What only one command has is declared beside it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import typer
 
-from tilestyle.cli import roles
-from tilestyle.cli.chosen import take_up
+from tilestyle.cli import file_roles, parsing
+from tilestyle.cli.config_options import load_config_file
+from tilestyle.cli.parameters import Parameter, argument, option, optional, setting, switch
 from tilestyle.config.enums import (
     MAX_INPUT_PIXELS,
     SUFFIXES,
@@ -19,7 +23,7 @@ from tilestyle.config.enums import (
     Format,
     Intent,
     NetworkName,
-    Optimiser,
+    Optimizer,
     Pooling,
     Precision,
     Quality,
@@ -27,498 +31,523 @@ from tilestyle.config.enums import (
     StyleLoss,
     Tileable,
 )
-from tilestyle.config.render import ARRANGEMENT, PALETTE_WEIGHT
+from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, FilmConfig
+from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import DPI, Fit
 
+CONFIG_FILES, OUTPUT, LOOK, COMPUTATION = "Configuration files", "Output", "Look", "Computation"
+PRINT, PREVIEW, FILM, CHECKPOINTS = "Print", "Preview", "Film", "Checkpoints"
+FILM_DEFAULTS = FilmConfig()
 
-def _allow_pixels(context: typer.Context, most: int | None) -> int | None:
-    """Let pictures of so many pixels be read, by whatever reads them in this command."""
-    if most is not None and not context.resilient_parsing:
+
+def _limit_input_pixels(context: typer.Context, limit: int | None) -> int | None:
+    """Apply the limit to every picture that the command reads."""
+    if limit is not None and limit < 2:
+        raise SettingError(f"invalid max-input-pixels {limit}", hint="give 2 or more")
+    if limit is not None and not context.resilient_parsing:
         from tilestyle.images import pixel_limit
 
-        context.with_resource(pixel_limit(most))
-    return most
+        context.with_resource(pixel_limit(limit))
+    return limit
 
 
-LOOK, COMPUTATION, OUTPUT, PRINT, PREVIEW = "Look", "Computation", "Output", "Print", "Preview"
-FILM = "Film"
-KEEPING, SETTINGS = "Keeping", "Settings in files"
+def _nothing(value: Any) -> None:
+    """What an option that may be repeated has as its default."""
 
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        help="Settings of a known recipe; `tilestyle presets` lists them. Options that are given win.",
-        show_default=False,
-        rich_help_panel=SETTINGS,
-    ),
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help="TOML file of settings, over those of a preset. Options that are given win.",
-        is_eager=True,
-        callback=take_up,
-        show_default=False,
-        rich_help_panel=SETTINGS,
-    ),
-    roles.CONFIG,
-]
-SaveConfig = Annotated[
-    Path | None,
-    typer.Option(
-        "--save-config",
-        help="TOML file to write all settings of this run to: --config makes it again.",
-        show_default=False,
-        rich_help_panel=SETTINGS,
-    ),
-    roles.SAVED,
-]
 
-Style = Annotated[
-    Path,
-    typer.Option("--style", "-s", help="Picture whose style is taken.", show_default=False),
-    roles.STYLE_FILE,
-]
-Styles = Annotated[
+# --- Inputs ---
+
+CONTENT = argument("content", Path, "Content image.", files=file_roles.CONTENT)
+STYLE = option("style", Path, "Style image.", "--style", "-s", files=file_roles.STYLE_FILE)
+STYLES = option(
+    "style",
     list[str],
-    typer.Option(
-        "--style",
-        "-s",
-        help="Picture whose style is taken; repeatable. STYLE:MASK has a mask of its parts, STYLE:#rrggbb the "
-        "colour of its region.",
-        show_default=False,
-    ),
-    roles.STYLE,
-]
-StyleBlend = Annotated[
-    str | None,
-    typer.Option(
-        help="Weights of several styles, such as 0.3,0.7.", show_default="equal", rich_help_panel=LOOK
-    ),
-]
-Mask = Annotated[
-    Path | None,
-    typer.Option(
-        help="Picture of flat colours over the canvas: each is a region, with the style that has its colour.",
-        show_default=False,
-        rich_help_panel=LOOK,
-    ),
-    roles.MASK,
-]
-Locality = Annotated[
-    float,
-    typer.Option(
-        help="0 takes the style as a whole; 1 gives every place what the style is like at its own place.",
-        rich_help_panel=LOOK,
-    ),
-]
-LocalityWindow = Annotated[
-    float,
-    typer.Option(
-        help="With --locality: largest patch, as a share of the picture's long side.", rich_help_panel=LOOK
-    ),
-]
-BlendMap = Annotated[
-    Path | None,
-    typer.Option(
-        help="Grey picture over the canvas: black is the first style, white the last, grey between them.",
-        show_default=False,
-        rich_help_panel=LOOK,
-    ),
-    roles.BLEND_MAP,
-]
-Out = Annotated[
+    "Style image; can be repeated. STYLE:MASK limits it to parts of the image, STYLE:#rrggbb applies it to "
+    "the region of that color in --mask.",
+    "--style",
+    "-s",
+    files=file_roles.STYLE,
+)
+
+# --- Configuration files ---
+
+PRESET = optional(
+    "preset",
+    str,
+    "Named settings; `tilestyle presets` lists them. --config and options override them.",
+    panel=CONFIG_FILES,
+)
+CONFIG = optional(
+    "config_file",
     Path,
-    typer.Option("--out", "-o", help=f"Picture to write: {' '.join(SUFFIXES)}.", show_default=False),
-    roles.PICTURE,
-]
-OverwriteInput = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite-input",
-        help="Let --out replace one of the inputs, once the picture is complete.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-Size = Annotated[
-    str | None,
-    typer.Option(help="Long side in pixels, or WIDTHxHEIGHT.", show_default=False, rich_help_panel=OUTPUT),
-]
-Depth = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 (PNG, TIFF).", rich_help_panel=OUTPUT)]
-JpegQuality = Annotated[
-    int,
-    typer.Option("--jpeg-quality", help="1 to 100: JPEG, WebP, and tiles of .dzi.", rich_help_panel=OUTPUT),
-]
-CompressionOption = Annotated[
-    Compression, typer.Option("--compression", help="How a TIFF is packed.", rich_help_panel=OUTPUT)
-]
-FormatOption = Annotated[
-    Format | None,
-    typer.Option("--format", help="Format of --out.", show_default="by its ending", rich_help_panel=OUTPUT),
-]
-Preview = Annotated[
-    Path | None,
-    typer.Option(
-        help="Picture kept fresh while it runs: open it to watch.", show_default=False, rich_help_panel=OUTPUT
-    ),
-    roles.WATCHED,
-]
-Deterministic = Annotated[
-    bool,
-    typer.Option(
-        "--deterministic",
-        help="On CPUs, the same picture to the byte, however many ranks render it; on GPUs, fixed kernels.",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=OUTPUT)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.", rich_help_panel=OUTPUT)]
+    "TOML file of settings. Options override it.",
+    "--config",
+    panel=CONFIG_FILES,
+    callback=load_config_file,
+    eager=True,
+    files=file_roles.CONFIG,
+)
+SAVE_CONFIG = optional(
+    "save_config",
+    Path,
+    "Write all settings of this run to a TOML file, for --config.",
+    panel=CONFIG_FILES,
+    files=file_roles.SAVED,
+    affects_result=False,
+)
 
-Print = Annotated[
-    str | None,
-    typer.Option(
-        "--print",
-        help="Paper, width by height: 24x36in, 100x200cm, 594x841mm or A0 to A6; in place of --size.",
-        show_default=False,
-        rich_help_panel=PRINT,
-    ),
-]
-Dpi = Annotated[
-    float | None,
-    typer.Option(help="Dots per inch.", show_default=f"{DPI:g} with --print", rich_help_panel=PRINT),
-]
-FitOption = Annotated[
-    Fit,
-    typer.Option(
-        "--fit", help="Cover the paper, be contained in it, or stretch to it exactly.", rich_help_panel=PRINT
-    ),
-]
-Bleed = Annotated[
-    str, typer.Option(help="What is printed beyond every edge and cut off: 3mm.", rich_help_panel=PRINT)
-]
-Stroke = Annotated[
-    str | None,
-    typer.Option(
-        help="Width of the style's strokes: 4mm on paper, or 0.5% of the long side; in place of --style-scale.",
-        show_default=False,
-        rich_help_panel=PRINT,
-    ),
-]
-ProofOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--proof",
-        help="ICC profile of the press: only colours that it can print are used.",
-        show_default=False,
-        rich_help_panel=PRINT,
-    ),
-    roles.PROFILE,
-]
-IntentOption = Annotated[
-    Intent,
-    typer.Option("--intent", help="How colours beyond the press are replaced.", rich_help_panel=PRINT),
-]
+# --- Output ---
 
-Strength = Annotated[
+OUT = option(
+    "out",
+    Path,
+    f"Output image: {', '.join(SUFFIXES)}.",
+    "--out",
+    "-o",
+    files=file_roles.PICTURE,
+)
+OUT_FOLDER = option(
+    "out", Path, "Folder for the numbered images.", "--out", "-o", metavar="FOLDER", files=file_roles.NUMBERED
+)
+SIZE = setting(
+    "size",
+    str,
+    "Size in pixels: the long side, or WIDTHxHEIGHT.",
+    parse=parsing.parse_size,
+    unparse=parsing.format_size,
+    panel=OUTPUT,
+    metavar="SIZE",
+)
+DEPTH = option("depth", int, "Bits per channel: 8, or 16 (PNG and TIFF).", default=8, panel=OUTPUT)
+COMPRESSION = option(
+    "compression",
+    Compression,
+    "TIFF compression: deflate, zstd, lzw, jpeg or none.",
+    default=Compression.DEFLATE,
+    panel=OUTPUT,
+)
+FORMAT = optional(
+    "form",
+    Format,
+    "Output format: png, jpeg, webp, tiff or dzi.",
+    "--format",
+    shown="from the file name",
+    panel=OUTPUT,
+)
+JPEG_QUALITY = option(
+    "jpeg_quality", int, "Quality of JPEG, WebP and the tiles of .dzi: 1 to 100.", default=95, panel=OUTPUT
+)
+PREVIEW_FILE = optional(
+    "preview",
+    Path,
+    "Image file that is updated during the render.",
+    panel=OUTPUT,
+    files=file_roles.WATCHED,
+    affects_result=False,
+)
+FRAMES = optional(
+    "frames",
+    Path,
+    "Folder for numbered intermediate images, spaced evenly by how much the image changes.",
+    panel=OUTPUT,
+    metavar="FOLDER",
+    files=file_roles.FRAMES,
+    affects_result=False,
+)
+OVERWRITE_INPUT = switch(
+    "overwrite_input",
+    "Allow --out to replace an input once the image is complete.",
+    panel=OUTPUT,
+    affects_result=False,
+)
+QUIET = switch("quiet", "Print only errors.", "--quiet", "-q", panel=OUTPUT, affects_result=False)
+DEBUG = switch("debug", "Show the full traceback on errors.", panel=OUTPUT, affects_result=False)
+
+# --- Look ---
+
+STRENGTH = setting(
+    "strength",
     float,
-    typer.Option(
-        help="How much is left to the style: 0 is nearly the content, 1 barely shows it. The same on every "
-        "network, size and picture.",
-        rich_help_panel=LOOK,
-    ),
-]
-ContentWeight = Annotated[
-    float | None,
-    typer.Option(
-        help="Weight of the content, in place of --strength.",
-        show_default="follows from --strength",
-        rich_help_panel=LOOK,
-    ),
-]
-ContentLossOption = Annotated[
+    "How strongly the style replaces the content, from 0 (almost only content) to 1 (almost only style).",
+    panel=LOOK,
+)
+CONTENT_WEIGHT = setting(
+    "content_weight",
+    float,
+    "Weight of the content loss; replaces --strength.",
+    shown="from --strength",
+    panel=LOOK,
+)
+CONTENT_LOSS = setting(
+    "content_loss",
     ContentLoss,
-    typer.Option(
-        "--content-loss",
-        help="What is kept of the content: its features, or by self-similarity which of its places look alike, "
-        "whatever their colours.",
-        rich_help_panel=LOOK,
-    ),
-]
-StyleWeight = Annotated[float, typer.Option(help="Weight of the style.", rich_help_panel=LOOK)]
-PaletteWeight = Annotated[
-    float | None,
-    typer.Option(
-        help="Weight of the style's palette: how strictly its colours are kept to. 0 leaves it out.",
-        show_default=f"{PALETTE_WEIGHT:g} times the style's, 0 with lbfgs",
-        rich_help_panel=LOOK,
-    ),
-]
-TvWeight = Annotated[float, typer.Option(help="Weight of total variation: smooths.", rich_help_panel=LOOK)]
-ArrangementWeight = Annotated[
-    float | None,
-    typer.Option(
-        help="Weight of autocorrelations of coarse features: keep bricks in rows and threads in step.",
-        show_default=f"{ARRANGEMENT:g} for textures, else 0",
-        rich_help_panel=LOOK,
-    ),
-]
-Finish = Annotated[
+    "What to keep of the content: features, or self-similarity, which ignores its colors.",
+    panel=LOOK,
+)
+STYLE_WEIGHT = setting("style_weight", float, "Weight of the style loss.", panel=LOOK)
+PALETTE_WEIGHT_OPTION = setting(
+    "palette_weight",
+    float,
+    "Weight of matching the style's color distribution; 0 turns it off.",
+    shown=f"{PALETTE_WEIGHT:g} x --style-weight; 0 with lbfgs",
+    panel=LOOK,
+)
+TV_WEIGHT = setting("tv_weight", float, "Weight of total variation; higher values smooth more.", panel=LOOK)
+ARRANGEMENT_TERM = setting(
+    "arrangement_weight",
+    float,
+    "Weight of matching the autocorrelation of coarse features, which preserves regular arrangements such as "
+    "rows of bricks.",
+    shown=f"{ARRANGEMENT_WEIGHT:g} for textures, else 0",
+    panel=LOOK,
+)
+FINISH = setting(
+    "finish",
     bool,
-    typer.Option(
-        "--finish/--no-finish",
-        help="In the last sweeps, take out coloured specks of single pixels that the style has not.",
-        rich_help_panel=LOOK,
-    ),
-]
-ContentLayers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--content-layer",
-        help="Layer that content is compared at, NAME or NAME=WEIGHT; repeatable.",
-        show_default="the network's own",
-        rich_help_panel=LOOK,
-    ),
-]
-StyleLayers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--style-layer",
-        help="Layer that style is compared at, NAME or NAME=WEIGHT; repeatable.",
-        show_default="the network's own",
-        rich_help_panel=LOOK,
-    ),
-]
-StyleLossOption = Annotated[
+    "Remove isolated colored pixels in the last sweeps.",
+    "--finish/--no-finish",
+    panel=LOOK,
+)
+CONTENT_LAYERS = setting(
+    "content_layer",
+    list[str],
+    "Layer of the content loss, NAME or NAME=WEIGHT; can be repeated.",
+    field="content_layers",
+    parse=parsing.parse_layers,
+    unparse=_nothing,
+    shown="from the network",
+    panel=LOOK,
+    metavar="LAYER",
+)
+STYLE_LAYERS = setting(
+    "style_layer",
+    list[str],
+    "Layer of the style loss, NAME or NAME=WEIGHT; can be repeated.",
+    field="style_layers",
+    parse=parsing.parse_layers,
+    unparse=_nothing,
+    shown="from the network",
+    panel=LOOK,
+    metavar="LAYER",
+)
+STYLE_LOSS = setting(
+    "style_loss",
     StyleLoss,
-    typer.Option(
-        "--style-loss",
-        help="Distance of moments: w2, gram, or gram-stats with means and deviations.",
-        rich_help_panel=LOOK,
-    ),
-]
-StyleScale = Annotated[
+    "Style loss: w2 (Wasserstein-2 distance between Gaussians), gram (Gram matrices), or gram-stats (Gram "
+    "matrices, means and standard deviations).",
+    panel=LOOK,
+)
+STYLE_SCALE = setting(
+    "style_scale",
     float,
-    typer.Option(
-        help="Size of the style's forms: 1 shows the style as large as the picture (a texture's at its own "
-        "size), 0.5 half as large. Enlarged beyond its own pixels by --stroke only.",
-        rich_help_panel=LOOK,
-    ),
-]
-TurnStyle = Annotated[
+    "Size of the style's features. 1 scales the style image to the long side of the output (textures: keeps "
+    "its own size), 0.5 to half of that. The style is never enlarged; use --stroke for that.",
+    panel=LOOK,
+)
+TURN_STYLE = setting(
+    "turn_style",
     bool,
-    typer.Option(
-        "--turn-style/--upright-style",
-        help="See the style turned by quarters, too: its strokes may run any way.",
-        rich_help_panel=LOOK,
-    ),
-]
-ColorOption = Annotated[
-    Color,
-    typer.Option(
-        "--color",
-        help="Colours of the style; the style's made like the content's; or the content's own, and luminance "
-        "alone rendered.",
-        rich_help_panel=LOOK,
-    ),
-]
-TileableOption = Annotated[
-    Tileable | None,
-    typer.Option(
-        "--tileable",
-        help="Repeat across (x), down (y) or both without a seam.",
-        show_default="ends at its edges",
-        rich_help_panel=LOOK,
-    ),
-]
-InitOption = Annotated[
-    str | None,
-    typer.Option(
-        "--init",
-        help="What to begin with: content, noise of the style's colours, style, uniform, grey, or a file.",
-        show_default="content if there is one",
-        rich_help_panel=LOOK,
-    ),
-    roles.INIT,
-]
-OptimiserOption = Annotated[
-    Optimiser,
-    typer.Option(
-        "--optimiser",
-        help="adam, or lbfgs: fewer, dearer iterations with exact gradients; needs RAM for its history.",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-History = Annotated[
-    int | None,
-    typer.Option(
-        help="Pairs of vectors that L-BFGS remembers, 24 bytes a pixel each.",
-        show_default="10, or what fits",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.", rich_help_panel=LOOK)]
-QualityOption = Annotated[
-    Quality, typer.Option("--quality", help="How many sweeps.", rich_help_panel=COMPUTATION)
-]
-Sweeps = Annotated[
-    str | None,
-    typer.Option(
-        help="Sweeps of every level; or of each from the coarsest on, such as 40,20,10.",
-        show_default="by quality",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-Network = Annotated[NetworkName, typer.Option(help="Feature network.", rich_help_panel=COMPUTATION)]
-WeightsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        help="Weights of the network, .safetensors or .pth.",
-        show_default="its own; those of vgg16 and vgg19 are downloaded once",
-        rich_help_panel=COMPUTATION,
-    ),
-    roles.WEIGHTS,
-]
-PoolingOption = Annotated[
-    Pooling | None,
-    typer.Option(
-        "--pooling",
-        help="How the network halves its features.",
-        show_default="as it was trained",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=COMPUTATION)]
-PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="Arithmetic of the network.", rich_help_panel=COMPUTATION)
-]
-Patch = Annotated[
-    int | None,
-    typer.Option(help="Largest patch side, pixels.", show_default="from memory", rich_help_panel=COMPUTATION),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        help="Memory of the device to stay within, such as 2GiB; on a CPU, of all that is not the libraries.",
-        show_default="half of what is free",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-HostMemory = Annotated[
-    str | None,
-    typer.Option(
-        help="RAM for canvas, optimiser and pictures to stay within, such as 4GiB.",
-        show_default="no limit",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-MaxInputPixels = Annotated[
-    int | None,
-    typer.Option(
-        help="Pixels of the largest picture that is read: a small file can claim any number of them.",
-        show_default=f"{MAX_INPUT_PIXELS}, a gigapixel",
-        min=2,
-        callback=_allow_pixels,
-        rich_help_panel=COMPUTATION,
-    ),
-]
-Overlap = Annotated[
-    int,
-    typer.Option(
-        help="Pixels by which patches of a sweep see more than they change.", rich_help_panel=COMPUTATION
-    ),
-]
-KeepContent = Annotated[
-    bool | None,
-    typer.Option(
-        "--keep-content/--recompute-content",
-        help="Keep content features in memory, or compute them with every patch.",
-        show_default="where it saves much and fits",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-SamplerOption = Annotated[
-    Sampler,
-    typer.Option(
-        "--sampler",
-        help="Patches on a random grid (sweep) or independent ones (windows).",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-ScaleOdds = Annotated[
+    "Also use the style rotated by 90, 180 and 270 degrees, so that strokes can run in any direction.",
+    "--turn-style/--upright-style",
+    panel=LOOK,
+)
+STYLE_BLEND = setting(
+    "style_blend",
     str,
-    typer.Option(
-        help="Shares of the sweeps (or windows) at scales 1, 2, 4, ..., such as 0.9,0.1.",
-        rich_help_panel=COMPUTATION,
-    ),
-]
-
-Film = Annotated[
-    Path | None,
-    typer.Option(
-        help="Film of the making: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.",
-        show_default=False,
-        rich_help_panel=FILM,
-    ),
-    roles.FILM,
-]
-SeriesFilm = Annotated[
-    Path | None,
-    typer.Option(
-        "--film",
-        help="Film of all pictures: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.",
-        show_default=False,
-        rich_help_panel=FILM,
-    ),
-    roles.FILM,
-]
-Between = Annotated[
-    int, typer.Option(min=0, max=10_000, help="Frames between two pictures.", rich_help_panel=FILM)
-]
-StepSize = Annotated[
-    str, typer.Option("--size", help="Long side in pixels, or WIDTHxHEIGHT.", rich_help_panel=OUTPUT)
-]
-StepSweeps = Annotated[
-    str,
-    typer.Option(
-        "--sweeps", help="Sweeps of a step at every level; or of each: 10,5.", rich_help_panel=COMPUTATION
-    ),
-]
-OutFolder = Annotated[
+    "Weights of several styles, e.g. 0.3,0.7.",
+    parse=parsing.parse_blend,
+    unparse=lambda weights: ",".join(f"{weight:g}" for weight in weights) or None,
+    shown="equal",
+    panel=LOOK,
+    metavar="WEIGHTS",
+)
+MASK = setting(
+    "mask",
     Path,
-    typer.Option("--out", "-o", help="Folder for the numbered pictures.", show_default=False),
-    roles.NUMBERED,
-]
-Fps = Annotated[float, typer.Option(help="Frames a second.", rich_help_panel=FILM)]
-CodecOption = Annotated[
-    Codec | None,
-    typer.Option("--codec", help="h264, h265 or av1.", show_default="by the ending", rich_help_panel=FILM),
-]
-FilmStep = Annotated[
+    "Image of flat colors over the canvas. Each color is a region, with the style of the same color.",
+    panel=LOOK,
+    files=file_roles.MASK,
+)
+BLEND_MAP = setting(
+    "blend_map",
+    Path,
+    "Grayscale image over the canvas: black selects the first style, white the last, gray a blend.",
+    panel=LOOK,
+    files=file_roles.BLEND_MAP,
+)
+LOCALITY = setting(
+    "locality",
     float,
-    typer.Option(
-        help="Change of the picture from frame to frame, of 1: less makes a longer film.", rich_help_panel=FILM
-    ),
-]
+    "0: match the statistics of the whole style image. 1: match each area to the same area of the style image.",
+    panel=LOOK,
+)
+LOCALITY_WINDOW = setting(
+    "locality_window",
+    float,
+    "Largest patch with --locality, as a fraction of the long side.",
+    panel=LOOK,
+)
+COLOR = setting(
+    "color",
+    Color,
+    "style: use the style's colors. content: recolor the style to match the content. luminance: transfer "
+    "luminance only.",
+    aliases=("--colour",),
+    panel=LOOK,
+)
+TILEABLE = setting(
+    "tileable",
+    Tileable,
+    "Repeat without a seam: horizontally (x), vertically (y), or both.",
+    shown="not tileable",
+    panel=LOOK,
+)
+INIT = setting(
+    "init",
+    str,
+    "Starting image: content, noise (shuffled style pixels), style, uniform (noise of all colors), gray, or an "
+    "image file.",
+    parse=parsing.parse_init,
+    shown="content, or noise for textures",
+    panel=LOOK,
+    metavar="INIT",
+    files=file_roles.INIT,
+)
+SEED = setting("seed", int, "Random seed.", panel=LOOK)
 
-WorkDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--work-dir",
-        help="Folder for checkpoints and for what memory does not hold; removed at the end.",
-        show_default="OUT.work",
-        rich_help_panel=KEEPING,
-    ),
-    roles.WORK,
-]
-CheckpointEvery = Annotated[
-    float, typer.Option("--checkpoint-every", help="Minutes between checkpoints.", rich_help_panel=KEEPING)
-]
-Restart = Annotated[
-    bool, typer.Option("--restart", help="Begin anew, whatever was kept.", rich_help_panel=KEEPING)
-]
-Keep = Annotated[bool, typer.Option("--keep", help="Do not remove the work folder.", rich_help_panel=KEEPING)]
-Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Go on with what was kept, without asking.", rich_help_panel=KEEPING)
-]
+# --- Computation ---
+
+QUALITY = setting("quality", Quality, "Number of sweeps: draft, normal or best.", panel=COMPUTATION)
+SWEEPS = setting(
+    "sweeps",
+    str,
+    "Sweeps per level; or a number for each level from coarse to fine, e.g. 40,20,10.",
+    parse=parsing.parse_sweeps,
+    unparse=parsing.format_sweeps,
+    shown="from --quality",
+    panel=COMPUTATION,
+    metavar="COUNTS",
+)
+OPTIMIZER = setting(
+    "optimizer",
+    Optimizer,
+    "adam, or lbfgs: fewer but more expensive iterations on exact gradients, and more RAM.",
+    "--optimizer",
+    aliases=("--optimiser",),
+    panel=COMPUTATION,
+)
+HISTORY = setting(
+    "history",
+    int,
+    "Number of vector pairs that L-BFGS stores, 24 bytes per pixel each.",
+    shown="10, or what fits",
+    panel=COMPUTATION,
+)
+NETWORK = setting(
+    "network", NetworkName, "Feature network: compact, wavelet, vgg16 or vgg19.", panel=COMPUTATION
+)
+WEIGHTS = setting(
+    "weights",
+    Path,
+    "Weights of the network, .safetensors or .pth.",
+    shown="built in; downloaded once for vgg16 and vgg19",
+    panel=COMPUTATION,
+    files=file_roles.WEIGHTS,
+)
+POOLING = setting(
+    "pooling", Pooling, "Pooling of a VGG: max or average.", shown="as trained", panel=COMPUTATION
+)
+DEVICE = setting("device", str, "auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTATION, metavar="DEVICE")
+PRECISION = setting("precision", Precision, "Precision of the network: auto, fp32 or bf16.", panel=COMPUTATION)
+PATCH = setting(
+    "patch",
+    int,
+    "Largest side of a patch, in pixels.",
+    shown="from memory",
+    panel=COMPUTATION,
+)
+MEMORY = setting(
+    "memory",
+    str,
+    "Device memory limit, e.g. 2GiB. On a CPU: RAM of the process, excluding loaded libraries.",
+    shown="half of free memory",
+    panel=COMPUTATION,
+    metavar="SIZE",
+)
+HOST_MEMORY = setting(
+    "host_memory",
+    str,
+    "RAM limit for the canvas, the optimizer and the input images, e.g. 4GiB.",
+    shown="no limit",
+    panel=COMPUTATION,
+    metavar="SIZE",
+)
+MAX_INPUT_PIXELS_OPTION = setting(
+    "max_input_pixels",
+    int,
+    "Largest number of pixels of an input image; protects against decompression bombs.",
+    shown=str(MAX_INPUT_PIXELS),
+    callback=_limit_input_pixels,
+    panel=COMPUTATION,
+)
+OVERLAP = setting("overlap", int, "Overlap between patches, in pixels.", panel=COMPUTATION)
+KEEP_CONTENT = setting(
+    "keep_content",
+    bool,
+    "Cache the content features in memory, or recompute them for every patch.",
+    "--keep-content/--recompute-content",
+    shown="automatic",
+    panel=COMPUTATION,
+)
+SAMPLER = setting(
+    "sampler",
+    Sampler,
+    "sweep: patches on a randomly shifted grid. windows: independent random patches.",
+    panel=COMPUTATION,
+)
+SCALE_ODDS = setting(
+    "scale_odds",
+    str,
+    "Probabilities of the scales 1, 2, 4, ... of a sweep or window, e.g. 0.9,0.1.",
+    parse=parsing.parse_odds,
+    unparse=lambda odds: ",".join(f"{share:g}" for share in odds),
+    panel=COMPUTATION,
+    metavar="ODDS",
+)
+DETERMINISTIC = setting(
+    "deterministic",
+    bool,
+    "CPU: byte-identical output for any number of processes. GPU: deterministic kernels.",
+    "--deterministic",
+    panel=COMPUTATION,
+)
+
+# --- Print ---
+
+PAPER = optional(
+    "paper",
+    str,
+    "Paper size, width x height: 24x36in, 100x200cm, 594x841mm, or A0 to A6. Replaces --size.",
+    "--print",
+    panel=PRINT,
+    metavar="PAPER",
+)
+RESOLUTION = optional("dpi", float, "Dots per inch.", shown=f"{DPI:g} with --print", panel=PRINT)
+FIT = option(
+    "fit",
+    Fit,
+    "How the content fits the paper: cover it (crop), contain it (smaller output), or exact (stretch).",
+    default=Fit.COVER,
+    panel=PRINT,
+)
+BLEED = option(
+    "bleed",
+    str,
+    "Extra margin beyond each edge, to be cut off, e.g. 3mm.",
+    default="0mm",
+    panel=PRINT,
+    metavar="LENGTH",
+)
+STROKE = optional(
+    "stroke",
+    str,
+    "Width of the style's brush strokes: 4mm on paper, or 0.5% of the long side. Replaces --style-scale.",
+    panel=PRINT,
+    metavar="LENGTH",
+)
+PROOF = optional(
+    "proof",
+    Path,
+    "ICC profile of the printer or press; only printable colors are used.",
+    panel=PRINT,
+    files=file_roles.PROFILE,
+)
+INTENT = option(
+    "intent",
+    Intent,
+    "Rendering intent for colors that cannot be printed: perceptual or relative.",
+    default=Intent.RELATIVE,
+    panel=PRINT,
+)
+
+# --- Film ---
+
+FILM_FILE = optional(
+    "film",
+    Path,
+    "Film of the optimization: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.",
+    panel=FILM,
+    files=file_roles.FILM,
+    affects_result=False,
+)
+FPS = option("fps", float, "Frames per second.", default=FILM_DEFAULTS.fps, panel=FILM, affects_result=False)
+CODEC = optional(
+    "codec",
+    Codec,
+    "Video codec: h264, h265 or av1.",
+    shown="from the file name",
+    panel=FILM,
+    affects_result=False,
+)
+FILM_STEP = option(
+    "film_step",
+    float,
+    "Mean change of the image between frames, on a scale of 0 to 1. Smaller steps make a longer film.",
+    default=FILM_DEFAULTS.step,
+    panel=FILM,
+    affects_result=False,
+)
+SERIES_FILM = FILM_FILE.but(help="Film of all images: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.")
+BETWEEN = option(
+    "between",
+    int,
+    "Frames interpolated between two images.",
+    default=0,
+    limits=(0, 10_000),
+    panel=FILM,
+)
+
+# --- Checkpoints ---
+
+WORK_DIR = optional(
+    "work_dir",
+    Path,
+    "Folder for checkpoints and for data that does not fit in memory; removed when the output is written.",
+    shown="OUT.work",
+    panel=CHECKPOINTS,
+    metavar="FOLDER",
+    files=file_roles.WORK,
+    affects_result=False,
+)
+CHECKPOINT_EVERY = option(
+    "checkpoint_every",
+    float,
+    "Minutes between checkpoints.",
+    default=10.0,
+    panel=CHECKPOINTS,
+    metavar="MINUTES",
+    affects_result=False,
+)
+KEEP = switch("keep", "Do not remove the work folder.", panel=CHECKPOINTS, affects_result=False)
+RESTART = switch("restart", "Discard the checkpoint and start over.", panel=CHECKPOINTS, affects_result=False)
+YES = switch("yes", "Resume without asking.", "--yes", "-y", panel=CHECKPOINTS, affects_result=False)
+
+# --- Options that belong together ---
+
+STRENGTHS = (STRENGTH, CONTENT_WEIGHT, CONTENT_LOSS)
+STYLE_TERMS = (STYLE_WEIGHT, PALETTE_WEIGHT_OPTION, TV_WEIGHT, ARRANGEMENT_TERM, FINISH)
+STYLE_SHAPE = (STYLE_LOSS, STYLE_SCALE, TURN_STYLE)
+REGIONS = (STYLE_BLEND, MASK, BLEND_MAP, LOCALITY, LOCALITY_WINDOW)
+SCHEDULE = (QUALITY, SWEEPS)
+OPTIMIZATION = (OPTIMIZER, HISTORY)
+HARDWARE = (DEVICE, PRECISION, PATCH, MEMORY)
+SAMPLING = (SAMPLER, SCALE_ODDS)
+PRINTING = (PAPER, RESOLUTION, FIT, BLEED, STROKE, PROOF, INTENT)
+FILE_FORMAT = (DEPTH, COMPRESSION, FORMAT, JPEG_QUALITY)
+TIMELAPSE = (FILM_FILE, FPS, CODEC, FILM_STEP)
+CHECKPOINTING = (WORK_DIR, CHECKPOINT_EVERY, KEEP, RESTART, YES)
+
+ALL: tuple[Parameter[Any], ...] = tuple(
+    each for each in list(globals().values()) if isinstance(each, Parameter)
+)
+"""Every option of this module."""

@@ -1,107 +1,94 @@
-"""What words on the command line mean."""
+"""Values of options, from their text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tilestyle.config.enums import Init, Intent
+from tilestyle.config.enums import Init
 from tilestyle.errors import SettingError, excerpt
-from tilestyle.files.paths import is_file
-from tilestyle.geometry.paper import Fit, parsed_length, parsed_paper
-
-if TYPE_CHECKING:
-    from tilestyle.recipes.printing import Printing
-
+from tilestyle.files.paths import is_regular_file
 
 LARGEST_SIDE = 2**32 - 1  # pixels: of TIFF, the largest that can be written
 
 
 @dataclass(frozen=True)
 class StyleFile:
-    """A style's file, and that of its mask or its colour."""
+    """The file of a style, and the file or the color of its mask."""
 
     path: Path
     mask: Path | str | None = None
 
 
-def parsed_size(text: str | None) -> int | tuple[int, int] | None:
-    """A long side, or (height, width) of WIDTHxHEIGHT; pixels."""
+def parse_size(text: str | None) -> int | tuple[int, int] | None:
+    """A long side, or (height, width) from WIDTHxHEIGHT; pixels."""
     if text is None:
         return None
     parts = text.lower().split("x")
     if len(parts) not in (1, 2) or not all(part.isdecimal() for part in parts):
-        raise SettingError(f"size {excerpt(text)} is no size", hint="give a long side like 2048, or 3000x2000")
+        raise SettingError(f"invalid size {excerpt(text)}", hint="give a long side such as 2048, or 3000x2000")
     digits = len(str(LARGEST_SIDE))
     sides = [int(part) if len(part.lstrip("0")) <= digits else LARGEST_SIDE + 1 for part in parts]
     if min(sides) < 1:
-        raise SettingError(f"size {excerpt(text)} is no size", hint="give 1 pixel or more a side")
+        raise SettingError(f"invalid size {excerpt(text)}", hint="give at least 1 pixel per side")
     if max(sides) > LARGEST_SIDE:
         raise SettingError(
-            f"size {excerpt(text)} is too large", hint=f"give at most {LARGEST_SIDE} pixels a side"
+            f"size {excerpt(text)} is too large", hint=f"give at most {LARGEST_SIDE} pixels per side"
         )
     return sides[0] if len(sides) == 1 else (sides[1], sides[0])
 
 
-def parsed_printing(
-    paper: str | None,
-    dpi: float | None,
-    fit: Fit,
-    bleed: str,
-    stroke: str | None,
-    proof: Path | None,
-    intent: Intent,
-) -> Printing:
-    """What is asked for of paper and ink."""
-    from tilestyle.images import open_proof
-    from tilestyle.recipes.printing import Printing
-
-    return Printing(
-        paper=None if paper is None else parsed_paper(paper),
-        dpi=dpi,
-        fit=fit,
-        bleed=parsed_length(bleed, "bleed"),
-        stroke=stroke,
-        proof=None if proof is None else open_proof(proof, intent),
-    )
+def format_size(size: int | tuple[int, int] | None) -> str | None:
+    """A size as `parse_size` reads it."""
+    return f"{size[1]}x{size[0]}" if isinstance(size, tuple) else None if size is None else str(size)
 
 
-def parsed_styles(texts: list[str]) -> list[StyleFile]:
-    """Styles from STYLE, STYLE:MASK or STYLE:#rrggbb; a colon that is part of a name stays one."""
+def parse_styles(texts: list[str]) -> list[StyleFile]:
+    """Styles from STYLE, STYLE:MASK or STYLE:#rrggbb; file names may contain colons."""
     found = []
     for text in texts:
         name, colon, mask = text.rpartition(":")
-        is_colour = len(mask) == 7 and mask.startswith("#")
-        if not colon or is_file(text) or not (is_colour or is_file(mask) or is_file(name)):
+        is_color = len(mask) == 7 and mask.startswith("#")
+        if (
+            not colon
+            or is_regular_file(text)
+            or not (is_color or is_regular_file(mask) or is_regular_file(name))
+        ):
             found.append(StyleFile(Path(text)))
         else:
-            found.append(StyleFile(Path(name), mask if is_colour else Path(mask)))
+            found.append(StyleFile(Path(name), mask if is_color else Path(mask)))
     return found
 
 
-def parsed_blend(text: str | None) -> tuple[float, ...]:
-    """Weights of styles."""
+def parse_blend(text: str | None) -> tuple[float, ...]:
+    """Weights of several styles."""
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
         raise SettingError(
-            f"style-blend {excerpt(text)} are no numbers", hint="give weights such as 0.3,0.7"
+            f"invalid style-blend {excerpt(text)}", hint="give numbers such as 0.3,0.7"
         ) from None
 
 
-def parsed_sweeps(text: str | None) -> int | tuple[int, ...] | None:
-    """Sweeps of every level, or of each."""
+def parse_sweeps(text: str | None) -> int | tuple[int, ...] | None:
+    """Sweeps per level, or of each level."""
     if text is None:
         return None
     try:
         counts = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise SettingError(f"sweeps {excerpt(text)} are no numbers", hint="give 40, or 40,20,10") from None
+        raise SettingError(
+            f"invalid sweeps {excerpt(text)}", hint="give whole numbers such as 40, or 40,20,10"
+        ) from None
     return counts if len(counts) > 1 else counts[0]
 
 
-def parsed_layers(texts: list[str] | None) -> dict[str, float]:
+def format_sweeps(sweeps: int | tuple[int, ...] | None) -> str | None:
+    """Sweeps as `parse_sweeps` reads them."""
+    return ",".join(map(str, sweeps)) if isinstance(sweeps, tuple) else None if sweeps is None else str(sweeps)
+
+
+def parse_layers(texts: list[str] | None) -> dict[str, float]:
     """Layer names with their weights, from NAME or NAME=WEIGHT."""
     layers: dict[str, float] = {}
     for text in texts or []:
@@ -110,33 +97,37 @@ def parsed_layers(texts: list[str] | None) -> dict[str, float]:
             layers[name.strip()] = float(weight) if weight else 1.0
         except ValueError:
             raise SettingError(
-                f"layer {excerpt(text)} has no number for a weight", hint="give NAME=0.5"
+                f"invalid weight in layer {excerpt(text)}", hint="give NAME or NAME=0.5"
             ) from None
     return layers
 
 
-def parsed_odds(text: str) -> tuple[float, ...]:
-    """Shares of scales 1, 2, 4, ..."""
+def parse_odds(text: str) -> tuple[float, ...]:
+    """Probabilities of the scales 1, 2, 4, ..."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise SettingError(f"scale-odds {excerpt(text)} are no numbers", hint="give 1 or 0.9,0.1") from None
+        raise SettingError(
+            f"invalid scale-odds {excerpt(text)}", hint="give numbers such as 1, or 0.9,0.1"
+        ) from None
 
 
-def parsed_places(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
-    """Places X,Y as shares of a picture: (down, across)."""
+def parse_positions(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
+    """Positions X,Y as fractions of the image: (down, across)."""
     found = []
     for text in texts or []:
         try:
             across, down = (float(part) for part in text.split(","))
         except ValueError:
             raise SettingError(
-                f"at {excerpt(text)} is no place X,Y", hint="give shares like 0.5,0.25"
+                f"invalid position {excerpt(text)} in --at", hint="give X,Y as fractions, such as 0.5,0.25"
             ) from None
         found.append((down, across))
     return tuple(found)
 
 
-def parsed_init(text: str | None) -> Init | Path | None:
-    """A way to begin, or the name of a picture file."""
+def parse_init(text: str | None) -> Init | Path | None:
+    """A kind of starting image, or the name of an image file."""
+    if text == "gray":  # the value in files is spelled gray
+        return Init.GREY
     return Init(text) if text in set(Init) else None if text is None else Path(text)

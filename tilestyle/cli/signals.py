@@ -1,10 +1,10 @@
-"""What Ctrl-C and requests to end do to a command, by what it is doing when they come.
+"""What Ctrl-C and requests to end do to a command, depending on what it is doing.
 
-Before anything is rendered a command ends at once. While it renders, it ends after the patch at work: Ctrl-C
-then writes the picture as it is, a request to end (SIGTERM, SIGHUP) keeps the work and writes nothing. While
-the picture is written, Ctrl-C ends only when it comes again.
+Before rendering, a command ends at once. While it renders, it ends after the current patch: Ctrl-C then writes
+the picture as far as it is done, a request to end (SIGTERM, SIGHUP) saves a checkpoint and writes nothing.
+While the picture is written, only a second Ctrl-C ends the command.
 
-Imported before everything else, so this imports next to nothing.
+This is imported before everything else, so it imports almost nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tilestyle.cli.terminal import say
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What asks a program to end; SIGBREAK is Windows' Ctrl-Break, and what closes its window.
+# Requests to end; SIGBREAK is Ctrl-Break on Windows, or its closed window.
 ENDING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
@@ -34,12 +34,12 @@ ENDING = [
 
 # Seconds in which another signal changes nothing while the command ends because of the one before.
 PATIENCE = 2.0
-# Seconds after which a signal is sent again that came where it could not be met.
+# Seconds after which a signal is sent again that came where it could not be handled.
 MOMENT = 0.01
 
 
 class Interrupted(BaseException):
-    """The command ends now; no Exception, since nothing that deals with errors may hold it back."""
+    """The command ends now. Not an Exception, so that no error handling stops it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -52,23 +52,23 @@ class Interrupted(BaseException):
 
 
 class Doing(Enum):
-    """What a command is doing, as far as signals matter."""
+    """What a command is doing, as far as it matters for signals."""
 
     PREPARING = auto()  # nothing that would be lost
     RENDERING = auto()  # patches
-    FINISHING = auto()  # the last patch is done: a checkpoint, colours
+    FINISHING = auto()  # the last patch is done: a checkpoint, colors
     WRITING = auto()  # the picture; all work is kept
 
 
 class _State:
-    """What the handler and the command tell each other: signals are the process's, and so is this."""
+    """State shared by the handler and the command; one per process, as signals are."""
 
     def __init__(self) -> None:
         self.doing = Doing.PREPARING
-        self.keeps = False  # whether a render that is asked to end can keep its work
+        self.keeps = False  # whether a render that is asked to end can save a checkpoint
         self.quiet = False
         self.asked = False  # Ctrl-C has come once
-        self.ending = 0  # the request to end that is to be met once the work is kept
+        self.ending = 0  # the request to end that waits for a checkpoint
         self.passing: weakref.ref[Interrupted] | None = None  # what ends the command
         self.since = 0.0  # when it was raised
         self.over = False
@@ -81,10 +81,10 @@ _state = _State()
 
 @contextmanager
 def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
-    """Handle signals inside the block, and leave them to the program around after it.
+    """Handle signals inside the block, and restore the handlers after it.
 
-    A signal other than Ctrl-C's that is ignored stays ignored: that is how `nohup` works. In another than the
-    main thread there is nothing that can be done, and nothing is.
+    A signal other than Ctrl-C that is ignored stays ignored: that is how `nohup` works. Outside the main
+    thread this does nothing.
     """
     before = {}
     try:
@@ -135,40 +135,44 @@ def _send(number: int) -> None:
 
 
 def kept_by(text: Callable[[], str]) -> None:
-    """Say how the work would be continued: a function that answers "" while nothing is kept."""
+    """Set the function that says how to continue; it returns "" as long as there is no checkpoint."""
     _state.kept = text
 
 
 def kept_in(folder: Path, files: str) -> None:
-    """Say that the same command continues from the finished pictures in a folder.
+    """The same command continues from the finished images in a folder.
 
     Args:
-        folder: Where a series keeps its pictures.
-        files: A pattern that their names fit.
+        folder: Where a series keeps its images.
+        files: A pattern that their names match.
     """
-    kept_by(lambda: f"{folder}, run the same command to continue" if any(folder.glob(files)) else "")
+    kept_by(
+        lambda: (
+            f"run the same command again ({folder} has the finished images)" if any(folder.glob(files)) else ""
+        )
+    )
 
 
 def wrote(file: os.PathLike[str]) -> None:
-    """A file that was asked for is there."""
+    """Note that an output file was written."""
     _state.written.append(os.fspath(file))
 
 
 def enter(doing: Doing) -> None:
-    """What the command does from here on."""
+    """Note what the command does from here on."""
     _state.doing = doing
 
 
 @contextmanager
 def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
-    """A render that signals stop.
+    """Let signals stop a render.
 
     Args:
-        quiet: Whether Ctrl-C says nothing (of several processes, one speaks).
-        keeps: Whether a request to end waits until the work at hand is kept.
+        quiet: Whether Ctrl-C prints nothing (of several processes, one prints).
+        keeps: Whether a request to end waits for a checkpoint.
 
     Yields:
-        What the render asks after every patch: whether to stop.
+        A function that the render calls after every patch; it returns whether to stop.
     """
     _state.doing, _state.keeps, _state.quiet = Doing.PREPARING, keeps, quiet
     _state.asked, _state.ending = False, 0
@@ -187,27 +191,27 @@ def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
 
 
 def end_if_asked() -> None:
-    """Meet a request to end that has waited until now. Raises Interrupted."""
+    """Handle a request to end that has waited until now. Raises Interrupted."""
     if _state.ending:
         raise _ending(_state.ending)
 
 
 def over() -> None:
-    """The command has ended, its exit code is settled: from here on signals change nothing."""
+    """The command has ended and its exit code is set: from here on signals change nothing."""
     _state.over = True
 
 
 def farewell(ended: Interrupted) -> str:
-    """The one line that says what ended the command and what there is."""
+    """The line that says what ended the command, and what was written or how to continue."""
     what = "interrupted" if ended.number == signal.SIGINT else f"ended by {ended}"
     kept = _state.kept()
     if kept:
-        return f"{what}, the work is kept: {kept}"
+        return f"{what}, to continue: {kept}"
     return f"{what}, {', '.join(_state.written) or 'nothing'} was written"
 
 
 def _received(number: int, frame: FrameType | None) -> None:
-    if _state.over or _is_passing():  # impatience, or a closed terminal that tells more than once
+    if _state.over or _is_passing():  # impatience, or a closed terminal that signals more than once
         return
     if number == signal.SIGINT:
         _interrupted()
@@ -218,17 +222,16 @@ def _received(number: int, frame: FrameType | None) -> None:
 
 
 def _ending(number: int) -> Interrupted:
-    """What ends the command. Nobody but who raises it may hold it: `_is_passing` asks whether it is alive."""
+    """The exception that ends the command. Only its raiser may keep it: `_is_passing` checks if it is alive."""
     ended = Interrupted(number)
     _state.passing, _state.since = weakref.ref(ended), time.monotonic()
     return ended
 
 
 def _is_passing() -> bool:
-    """Whether the command is about to end, and another exception would only disturb the cleaning up.
+    """Whether the command is about to end, so that another exception would only disturb its cleanup.
 
-    An exception that was swallowed on the way is gone: a new signal then counts again. It also counts when the
-    cleaning up takes long.
+    If the exception was swallowed on the way, a new signal counts again; also if the cleanup takes long.
     """
     alive = _state.passing is not None and _state.passing() is not None
     return alive and time.monotonic() - _state.since < PATIENCE
@@ -241,7 +244,7 @@ def _interrupted() -> None:
     if _state.quiet:
         return
     if _state.doing is Doing.RENDERING:
-        say("stopping after this patch; press Ctrl-C again to give up")
+        say("stopping after this patch; press Ctrl-C again to quit at once")
         return
-    kept = " (the work is kept)" if _state.kept() else ""
-    say(f"writing the picture; press Ctrl-C again to give up{kept}")
+    kept = " (the checkpoint is kept)" if _state.kept() else ""
+    say(f"writing the image; press Ctrl-C again to quit at once{kept}")

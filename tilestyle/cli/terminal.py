@@ -1,8 +1,8 @@
 """Everything that the command line prints goes through here.
 
-Standard output and standard error may be closed, full, a pipe that nobody reads any more, or of an encoding
-that lacks a character; names and texts from files may hold anything. None of that may end a command or reach
-the terminal as a control sequence.
+Standard output and standard error may be closed, full, a broken pipe, or of an encoding that lacks a character;
+names and texts from files may contain anything. None of that may end a command or reach the terminal as a
+control sequence.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, surrogates,
 
 
 class Tolerant:
-    """A text stream that never raises: what it cannot take is dropped, and the first reason remembered."""
+    """A text stream that never raises: what cannot be written is dropped, and the first error remembered."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.error: Exception | None = None
 
     def write(self, text: str) -> int:
-        """Write, if it can be done; characters that the encoding lacks as escapes."""
-        if not isinstance(text, str):  # whether a stream takes bytes is found out so
+        """Write if possible, with escapes for characters that the encoding lacks."""
+        if not isinstance(text, str):  # this is how callers test whether a stream takes bytes
             raise TypeError(f"a text stream does not take {type(text).__name__}")
         try:
             try:
@@ -50,14 +50,14 @@ class Tolerant:
             self.write(line)
 
     def flush(self) -> None:
-        """Pass on what waits, if it can be done."""
+        """Flush if possible."""
         try:
             self.stream.flush()
         except (OSError, ValueError) as error:
             self.error = self.error or error
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's."""
+        """Pass on everything else to the stream."""
         return getattr(self.stream, name)
 
 
@@ -65,12 +65,12 @@ class Tolerant:
 def streams() -> Iterator[None]:
     """Make standard streams tolerant while the program runs.
 
-    A closed descriptor is opened on the null device: else the next file that is opened would take its number,
-    and what a library writes to standard error would land in a picture.
+    A closed descriptor is opened on the null device. Otherwise the next file that is opened would get its
+    number, and what a library writes to standard error would end up in a picture.
 
     Raises:
-        OutputError: When the block ends, if standard output has not taken everything, unless its reader has had
-            enough and closed it.
+        OutputError: When the block ends, if standard output did not take everything and was not closed by its
+            reader.
     """
     for number in (0, 1, 2):
         try:
@@ -87,7 +87,7 @@ def streams() -> Iterator[None]:
     finally:
         out.flush()
         err.flush()
-        # At its end Python would try again to write what waits, and exit with a code of its own.
+        # When it exits, Python would flush again, and exit with a code of its own.
         sys.stdout, sys.stderr = (
             _nowhere("w") if stream is None or made.error else stream
             for made, stream in zip((out, err), before, strict=True)
@@ -100,7 +100,7 @@ def streams() -> Iterator[None]:
         from tilestyle.errors import OutputError
 
         what = getattr(out.error, "strerror", None) or out.error
-        raise OutputError(f"standard output cannot be written ({what})", hint="write it elsewhere")
+        raise OutputError(f"standard output cannot be written ({what})", hint="redirect it elsewhere")
 
 
 def _nowhere(mode: str) -> TextIO:
@@ -108,15 +108,15 @@ def _nowhere(mode: str) -> TextIO:
 
 
 def plain(text: object, *, lines: bool = False) -> str:
-    """A text as one line that a terminal shows as it is.
+    """A text as one line that is safe to print to a terminal.
 
     Args:
-        text: From a file, an argument, an exception; a name may have bytes that are no text.
-        lines: Whether line ends stay.
+        text: From a file, an argument or an exception; file names may contain undecodable bytes.
+        lines: Whether to keep line ends.
 
     Returns:
-        The text, with control characters, escape sequences, characters that change the direction of writing,
-        and bytes of undecodable names shown as escapes.
+        The text with escapes for control characters, escape sequences, characters that change the text
+        direction, and undecodable bytes.
     """
     return "".join(
         _escaped(each) if _unshown(each) and not (lines and each == "\n") else each for each in str(text)
@@ -128,13 +128,13 @@ def say(line: object) -> None:
     text = plain(line)
     try:
         print(text, file=sys.stderr, flush=True)
-    except RuntimeError:  # a signal has come amid another line
+    except RuntimeError:  # a signal came while another line was printed
         with suppress(OSError):
             os.write(2, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """A console of rich that takes texts as they are: no markup, no names of emoji, no control characters."""
+    """A console of rich that prints text literally: no markup, no emoji names, no control characters."""
     from rich.console import Console
     from rich.text import Text
 
@@ -151,6 +151,6 @@ def _unshown(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:  # how Python keeps a byte of a name that is no text
+    if 0xDC80 <= number <= 0xDCFF:  # how Python represents an undecodable byte of a file name
         return f"\\x{number - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")

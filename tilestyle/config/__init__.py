@@ -1,1 +1,1 @@
-"""What was asked for."""
+"""Settings: their types, defaults and files, and the parsing of their values."""

@@ -1,45 +1,57 @@
-"""Whether settings agree with the pictures that there are."""
+"""Checks of settings against the input pictures and the number of processes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from tilestyle.config.enums import Color, Init, Optimiser, Sampler
+from tilestyle.config.enums import Color, Init, Optimizer, Sampler
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 
 
-def inverting(config: RenderConfig) -> RenderConfig:
-    """Settings for activations alone; raises SettingError where they speak of a style or show the content."""
+def inversion_config(config: RenderConfig) -> RenderConfig:
+    """Return the settings of an inversion: a picture rendered from the content's activations alone.
+
+    Args:
+        config: Settings as given. The content weight becomes 1 and the start noise unless they are set.
+
+    Raises:
+        SettingError: A setting needs a style or the pixels of the content, or the content weight is 0.
+    """
     if config.style_layers or config.init in (Init.CONTENT, Init.STYLE) or config.color is not Color.STYLE:
         raise SettingError(
-            "an image is made from activations alone: no style, no pixels of the content",
-            hint="leave out style layers, init content or style, and color",
+            "an inversion uses neither a style nor the pixels of the content",
+            hint="leave out style layers, color, and init content or style",
         )
     weight = 1.0 if config.content_weight is None else config.content_weight
     if not weight:
-        raise SettingError("with a content weight of 0 there are no activations", hint="give one above 0")
+        raise SettingError("an inversion needs a content weight above 0", hint="give --content-weight 1")
     return replace(config, content_weight=weight, init=config.init or Init.NOISE)
 
 
-def check_colours(config: RenderConfig, *, with_content: bool) -> None:
-    """Refuse colours of a content that is not there."""
+def check_color_mode(config: RenderConfig, *, with_content: bool) -> None:
+    """Raise SettingError if the colors of the content are needed and there is no content."""
     if config.color is not Color.STYLE and not with_content:
-        raise SettingError(
-            f"there is no content whose colours color {config.color} could take", hint="give color style"
-        )
+        raise SettingError(f"--color {config.color} needs a content picture", hint="use --color style")
 
 
-def check_company(config: RenderConfig, ranks: int) -> None:
-    """Refuse what several ranks cannot do together."""
-    if ranks == 1:
+def check_multiprocess(config: RenderConfig, world_size: int) -> None:
+    """Raise SettingError for settings that several processes do not support.
+
+    Args:
+        config: The settings.
+        world_size: Number of processes that render the picture.
+    """
+    if world_size == 1:
         return
-    if config.optimiser is Optimiser.LBFGS or config.anchor is not None:
-        what = "an anchor" if config.anchor is not None else "L-BFGS"
-        raise SettingError(f"{what} is for one process", hint="leave it out, or leave out torchrun")
+    if config.optimizer is Optimizer.LBFGS or config.anchor is not None:
+        feature = "an anchor" if config.anchor is not None else "L-BFGS"
+        raise SettingError(
+            f"{feature} does not support several processes", hint="leave it out, or run without torchrun"
+        )
     unordered = config.overlap or config.sampler is Sampler.WINDOWS or config.locality
     if config.deterministic and unordered:
         raise SettingError(
-            "where patches overlap, and with locality, several ranks add up in an order of their own",
-            hint="leave out --deterministic, or --overlap, --sampler windows and --locality",
+            "--deterministic does not support overlapping patches or --locality on several processes",
+            hint="leave out --deterministic, or leave out --overlap, --sampler windows and --locality",
         )

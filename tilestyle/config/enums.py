@@ -1,4 +1,4 @@
-"""Values that settings and options are chosen from: nothing but names, so that help needs no library."""
+"""Choices of settings and options. This module imports no library, so that --help stays fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """A format of written pictures."""
+    """File formats that pictures can be written in."""
 
     PNG = "png"
     JPEG = "jpeg"
@@ -16,7 +16,7 @@ class Format(StrEnum):
 
     @property
     def label(self) -> str:
-        """As messages name it."""
+        """The name of the format in messages."""
         return {Format.WEBP: "WebP", Format.DEEP_ZOOM: "Deep Zoom"}.get(self, self.upper())
 
 
@@ -29,11 +29,11 @@ SUFFIXES = {
     ".tiff": Format.TIFF,
     ".dzi": Format.DEEP_ZOOM,
 }
-"""File name endings and what they ask for; the first of a format is given to names without."""
+"""Formats by file name extension. The first extension of a format is added to names that have none."""
 
 
 class Compression(StrEnum):
-    """How the tiles of a TIFF are packed. All but JPEG give back what was put in."""
+    """Compression of the tiles of a TIFF. All but JPEG are lossless."""
 
     DEFLATE = "deflate"
     ZSTD = "zstd"
@@ -43,7 +43,7 @@ class Compression(StrEnum):
 
 
 class Codec(StrEnum):
-    """What a film is encoded with."""
+    """Video codecs of films."""
 
     H264 = "h264"
     H265 = "h265"
@@ -51,18 +51,18 @@ class Codec(StrEnum):
 
 
 class Intent(StrEnum):
-    """How colours that ink cannot make are replaced."""
+    """Rendering intents: how a soft proof replaces colors that the press cannot print."""
 
     PERCEPTUAL = "perceptual"
     RELATIVE = "relative"
 
 
 MAX_INPUT_PIXELS = 2**30
-"""Pixels of the largest picture that is read unless more are allowed: 32768 x 32768."""
+"""Default limit for the number of pixels of an input picture: 32768 x 32768."""
 
 
 class NetworkName(StrEnum):
-    """Feature networks."""
+    """Feature networks that pictures can be compared with."""
 
     COMPACT = "compact"
     WAVELET = "wavelet"
@@ -70,18 +70,18 @@ class NetworkName(StrEnum):
     VGG19 = "vgg19"
 
 
-BUILT_IN = (NetworkName.COMPACT, NetworkName.WAVELET)  # need no file of weights and no download
+BUILT_IN = (NetworkName.COMPACT, NetworkName.WAVELET)  # need no weights file and no download
 
 
 class Pooling(StrEnum):
-    """How a VGG halves its features."""
+    """Pooling layers of a VGG."""
 
     MAX = "max"
     AVERAGE = "average"
 
 
 class Precision(StrEnum):
-    """Arithmetic of the network; canvas, moments and optimiser are float32 always."""
+    """Arithmetic of the feature network. Canvas, moments and optimizer always use float32."""
 
     AUTO = "auto"
     FP32 = "fp32"
@@ -89,44 +89,44 @@ class Precision(StrEnum):
 
 
 class StyleLoss(StrEnum):
-    """Distance between the moments of canvas and style."""
+    """Distance between the feature statistics of canvas and style."""
 
-    W2 = "w2"
-    GRAM = "gram"
-    STATISTICS = "gram-stats"  # Gram, with means and deviations
+    W2 = "w2"  # Wasserstein-2 distance between Gaussians
+    GRAM = "gram"  # distance between Gram matrices
+    STATISTICS = "gram-stats"  # Gram matrices, means and standard deviations
 
 
 class ContentLoss(StrEnum):
-    """What of the content is kept: its features, or which of its places are alike."""
+    """What is preserved of the content: its features, or which of its places look alike."""
 
     FEATURES = "features"
     SELF_SIMILARITY = "self-similarity"
 
 
 class Normalise(StrEnum):
-    """What distances are measured in: shares of what there is of the thing, or the network's own units."""
+    """Units of the losses: relative to the energy of the target, or those of the network's features."""
 
     RELATIVE = "relative"
     ABSOLUTE = "absolute"
 
 
 class TvForm(StrEnum):
-    """Differences that total variation sums: to two neighbours, both together, or to diagonal ones as well."""
+    """Pixel differences that total variation sums."""
 
-    NEIGHBOURS = "neighbours"
-    GRADIENT = "gradient"
-    NINE_POINT = "nine-point"
+    NEIGHBOURS = "neighbours"  # to the pixel below and to the one on the right, each by itself
+    GRADIENT = "gradient"  # both as one vector
+    NINE_POINT = "nine-point"  # to diagonal neighbors as well
 
 
 class InputScaling(StrEnum):
-    """Pixels that the weights of a VGG were trained on."""
+    """Input values that the weights of a VGG were trained with."""
 
-    TORCHVISION = "torchvision"  # RGB in [0, 1], less ImageNet's mean, over its deviation
-    CAFFE = "caffe"  # BGR in [0, 255], less ImageNet's mean
+    TORCHVISION = "torchvision"  # RGB in [0, 1], minus ImageNet's mean, divided by its standard deviation
+    CAFFE = "caffe"  # BGR in [0, 255], minus ImageNet's mean
 
 
-class Optimiser(StrEnum):
-    """What turns gradients into steps."""
+class Optimizer(StrEnum):
+    """Methods that turn gradients into updates of the canvas."""
 
     ADAM = "adam"
     LBFGS = "lbfgs"
@@ -140,7 +140,7 @@ class Sampler(StrEnum):
 
 
 class Quality(StrEnum):
-    """How many sweeps."""
+    """Presets of the number of sweeps."""
 
     DRAFT = "draft"
     NORMAL = "normal"
@@ -148,28 +148,28 @@ class Quality(StrEnum):
 
 
 class FlowName(StrEnum):
-    """Ways to find optical flow."""
+    """Methods that estimate optical flow."""
 
-    DIS = "dis"
-    RAFT = "raft"
+    DIS = "dis"  # dense inverse search (OpenCV)
+    RAFT = "raft"  # a neural network (torchvision)
 
 
 class Init(StrEnum):
-    """What the coarsest canvas starts from, unless it is a picture file."""
+    """What the coarsest canvas starts from, if it is not a picture file."""
 
     CONTENT = "content"
-    NOISE = "noise"  # pixels of the style, shuffled
+    NOISE = "noise"  # shuffled pixels of the style
     STYLE = "style"
-    UNIFORM = "uniform"  # noise of all colours
-    GREY = "grey"  # flat, with noise that cannot be seen
+    UNIFORM = "uniform"  # uniform noise in all channels
+    GREY = "grey"  # flat gray with invisible noise
 
 
 class Color(StrEnum):
-    """Whose colours the picture has: the style's, the content's by palette, or the content's at every pixel."""
+    """Where the colors of the picture come from."""
 
-    STYLE = "style"
-    CONTENT = "content"
-    LUMINANCE = "luminance"
+    STYLE = "style"  # the style
+    CONTENT = "content"  # the content: the style is recolored to match its palette first
+    LUMINANCE = "luminance"  # the content, pixel by pixel: only luminance is rendered
 
 
 class Tileable(StrEnum):

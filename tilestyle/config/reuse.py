@@ -1,8 +1,8 @@
-"""The look of a picture that tilestyle made: settings stored in it that another can be made by.
+"""Reuse of the settings stored in a picture that tilestyle made, to make another picture of the same look.
 
-Weights mean nothing by themselves: what they weigh is measured in units that other settings choose, and an
-optimiser makes of it what it can. So all settings that the style term, smoothness and the steps depend on are
-taken over together. Every field of RenderConfig is in LOOK or in APART.
+The weight of a loss term means little by itself: other settings choose the units of the term, and the effect
+depends on the optimizer. So all settings that determine style, smoothness and updates are reused together.
+Every field of RenderConfig is in LOOK or in APART.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 from tilestyle.errors import SettingError
 
-NETWORK = ("weights", "pooling", "pooling_scale", "input_scaling", "feature_scale", "style_layers")
-LOOK = (
-    # What sees the style.
+NETWORK_SETTINGS = ("weights", "pooling", "pooling_scale", "input_scaling", "feature_scale", "style_layers")
+REUSABLE = (
+    # The feature network.
     "network",
-    *NETWORK,
-    # What its distance is measured by, and how much each term counts.
+    *NETWORK_SETTINGS,
+    # The loss terms and their weights.
     "style_loss",
     "statistics_weight",
     "normalise",
@@ -30,8 +30,8 @@ LOOK = (
     "tv_form",
     "tv_exponent",
     "finish",
-    # How the canvas is stepped.
-    "optimiser",
+    # The optimizer and its patches.
+    "optimizer",
     "learning_rate",
     "learning_rate_falloff",
     "history",
@@ -39,7 +39,7 @@ LOOK = (
     "sampler",
     "scale_odds",
     "overlap",
-    # From level to level.
+    # The levels.
     "coarsest",
     "level_ratio",
     "margin",
@@ -47,66 +47,84 @@ LOOK = (
     "quality",
     "init",  # unless it was a picture
 )
-# Settings that are not part of a look, by the reason.
-APART = {
-    "asked for anew": ("size", "seed", "tileable"),
-    "of the content, which a texture has none of": (
+# Settings that are not part of a look, by reason.
+NOT_REUSABLE = {
+    "chosen for every picture": ("size", "seed", "tileable"),
+    "for a content, which a texture does not have": (
         *("strength", "content_weight", "content_loss", "content_layers", "color"),
     ),
-    # The forms of a finished picture have the size and the directions that they are to have.
-    "of the style that it was made from": ("style_scale", "enlarge_style", "turn_style", "style_blend"),
-    "of places in that picture": ("mask", "blend_map", "locality", "locality_window"),
-    "of another picture": ("anchor", "trust", "anchor_weight"),
-    "of the machine": (
+    # The features of the finished picture already have the right size and direction.
+    "for the style that the picture was made from": (
+        *("style_scale", "enlarge_style", "turn_style", "style_blend"),
+    ),
+    "for positions in that picture": ("mask", "blend_map", "locality", "locality_window"),
+    "for another picture": ("anchor", "trust", "anchor_weight"),
+    "for the machine": (
         *("device", "precision", "deterministic"),
         *("patch", "memory", "host_memory", "keep_content", "max_input_pixels"),
     ),
 }
-# Settings that mean nothing once another is given in their place.
-FOLLOWING = {
-    "network": NETWORK,
-    "optimiser": ("history", "round", "learning_rate", "learning_rate_falloff"),
+# Settings that are not reused either when the setting of the key is set to another value.
+DEPENDENT_SETTINGS = {
+    "network": NETWORK_SETTINGS,
+    "optimizer": ("history", "round", "learning_rate", "learning_rate_falloff"),
     "quality": ("sweeps",),
     "sweeps": ("quality",),
 }
-MADE_OF_NOTHING = ("noise", "uniform", "grey")  # beginnings that need no picture
-RANDOM = "random"  # weights that are in no file (networks.registry)
+
+# Settings by the names that older files have.
+OLD_NAMES = {"optimiser": "optimizer"}
+PICTURELESS_INITS = ("noise", "uniform", "grey")  # choices of Init that need no picture
+RANDOM_WEIGHTS = "random"  # random weights, which are not in a file (networks/registry.py)
 
 
-def look_of(
-    stored: Mapping[str, Any], file: Path, defaults: Mapping[str, Any], given: Collection[str] = ()
+def with_current_names(stored: Any) -> Any:
+    """Return JSON from a file with the keys of older versions replaced by those of this one."""
+    if isinstance(stored, dict):
+        return {OLD_NAMES.get(name, name): with_current_names(value) for name, value in stored.items()}
+    return stored
+
+
+def reusable_settings(
+    provenance: Mapping[str, Any], file: Path, defaults: Mapping[str, Any], overridden: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Settings for another picture of the look of `file`.
+    """Return the settings for another picture with the look of `file`.
 
     Args:
-        stored: What is stored in the file (images.read_provenance): of settings those that are not defaults.
+        provenance: What is stored in the file (see images.read_provenance). It contains only the settings that
+            differ from the defaults.
         file: The picture.
-        defaults: What settings are that are not stored, by name.
-        given: Names of settings that were asked for otherwise; they are not taken over, nor what follows them.
+        defaults: Default values of all settings, by name.
+        overridden: Names of settings that the user has set. They are not reused, nor are those that depend on
+            them.
 
     Returns:
-        A value for every setting of the look that was not given. Weights are stored without their folder: they
-        are looked for where the program runs, and beside the picture.
+        A value for every reused setting. Weights are stored without their folder: the file is searched for in
+        the current folder and next to the picture.
 
     Raises:
-        SettingError: If the weights are in neither place.
+        SettingError: The file of the weights is in neither folder.
     """
-    settings = stored.get("settings")
-    settings = settings if isinstance(settings, dict) else {}
-    other = {*given, *(name for each in given for name in FOLLOWING.get(each, ()))}
-    found = {name: settings.get(name, defaults[name]) for name in LOOK if name not in other}
-    if found.get("init") not in MADE_OF_NOTHING:
-        found.pop("init", None)
-    if found.get("weights") not in (None, RANDOM):
-        found["weights"] = _here(Path(str(found["weights"])).name, file)
-    return found
+    settings = provenance.get("settings")
+    settings = (
+        {OLD_NAMES.get(name, name): value for name, value in settings.items()}
+        if isinstance(settings, dict)
+        else {}
+    )
+    excluded = {*overridden, *(name for setting in overridden for name in DEPENDENT_SETTINGS.get(setting, ()))}
+    reused = {name: settings.get(name, defaults[name]) for name in REUSABLE if name not in excluded}
+    if reused.get("init") not in PICTURELESS_INITS:
+        reused.pop("init", None)
+    if reused.get("weights") not in (None, RANDOM_WEIGHTS):
+        reused["weights"] = _find_weights(Path(str(reused["weights"])).name, file)
+    return reused
 
 
-def _here(name: str, file: Path) -> str | os.PathLike[str]:
-    """Where weights of this name are."""
+def _find_weights(name: str, file: Path) -> str | os.PathLike[str]:
+    """Find the file of the weights in the current folder or next to the picture."""
     for path in (Path(name), file.parent / name):
         if path.is_file():
             return path
     raise SettingError(
-        f"{file.name} was made with the weights {name}, which are not here", hint="give --weights"
+        f"{file.name} was made with the weights {name}, which were not found", hint="give --weights"
     )

@@ -1,8 +1,9 @@
-"""Settings in files: TOML whose keys are the fields of RenderConfig, and the presets that come along.
+"""Reading and writing settings as TOML files, presets included.
 
-What has no words in TOML is said so: no value is no key, a file is `{file = "name"}`, seen from the folder of
-the file of settings. Besides settings a file may say what it is `about`, its `source`, which `command` it is
-of, and under `[run]` what else was asked of that: pictures, paper, format.
+The keys are the fields of RenderConfig. A missing key stands for None, and `{file = "name"}` for a file,
+relative to the folder of the TOML file. Besides settings there may be the keys `about` (what the settings are
+for), `source` (where they come from) and `command` (the command they were saved by), and a table `[run]` with
+the other options of that command, such as pictures, paper and format.
 """
 
 from __future__ import annotations
@@ -19,102 +20,143 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from tilestyle.config.presets import path_of
+from tilestyle.config.presets import preset_path
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.reuse import OLD_NAMES
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.files.atomic import replacing
-from tilestyle.files.paths import ordinary_file
+from tilestyle.files.atomic import atomic_write
+from tilestyle.files.paths import regular_file
 from tilestyle.version import __version__
 
-WORDS = ("about", "source", "command")  # beside settings, all of them text
+TEXT_KEYS = ("about", "source", "command")  # keys that are not settings; their values are text
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What a file of settings says."""
+class SettingsFile:
+    """The content of a settings file.
+
+    Attributes:
+        path: The file.
+        settings: Fields of RenderConfig by name.
+        run: Other options of the command that saved the file.
+        about: What the settings are for.
+        source: Where they come from, such as a publication.
+        command: The command that saved the file.
+    """
 
     path: Path
     settings: dict[str, Any]
-    run: dict[str, Any] = field(default_factory=dict)  # what else was asked of the command
+    run: dict[str, Any] = field(default_factory=dict)
     about: str = ""
     source: str = ""
     command: str = ""
 
 
-def load(path: Path) -> Stored:
-    """Read a file of settings; raises SettingError where it says what cannot be."""
-    file = ordinary_file(path, "settings", SettingError)
+def load_settings(path: Path) -> SettingsFile:
+    """Read a settings file.
+
+    Raises:
+        SettingError: The file is missing or not TOML, or has an unknown key or a value of the wrong type.
+            RenderConfig checks the ranges.
+    """
+    file = regular_file(path, "settings", SettingError)
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(
             f"cannot read settings from {path} ({error.strerror})", hint="check the path"
         ) from error
-    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of a number of thousands of digits
-        raise SettingError(f"{path} is no TOML ({error})", hint="see `tilestyle presets draft`") from error
+    except (ValueError, RecursionError) as error:  # invalid TOML or UTF-8, or a number with too many digits
+        raise SettingError(
+            f"{path} is not valid TOML ({error})", hint="see `tilestyle presets draft` for an example"
+        ) from error
     hints = get_type_hints(RenderConfig)
     folder = path.parent
-    run = found.pop("run", {})
-    words = {name: found.pop(name) for name in WORDS if isinstance(found.get(name), str)}
+    run = content.pop("run", {})
+    words = {name: content.pop(name) for name in TEXT_KEYS if isinstance(content.get(name), str)}
     settings = {}
-    for name, stored in found.items():
+    for name, stored in {OLD_NAMES.get(name, name): value for name, value in content.items()}.items():
         if name not in hints:
-            raise unknown("setting", name, [*hints, *WORDS, "run"], f" in {path}")
-        settings[name] = _meant(stored, folder)
-        if not fits(settings[name], hints[name]):
-            raise SettingError(f"{name} cannot be {stored!r} in {path}", hint="see `tilestyle presets draft`")
-    return Stored(path, settings, {name: _meant(value, folder) for name, value in run.items()}, **words)
+            raise unknown_name_error("setting", name, [*hints, *TEXT_KEYS, "run"], f" in {path}")
+        settings[name] = _from_toml(stored, folder)
+        if not matches_type(settings[name], hints[name]):
+            raise SettingError(
+                f"{name} cannot be {stored!r} in {path}", hint="see `tilestyle presets draft` for an example"
+            )
+    return SettingsFile(
+        path, settings, {name: _from_toml(value, folder) for name, value in run.items()}, **words
+    )
 
 
-def preset(name: str) -> Stored:
-    """The preset of this name; raises SettingError, suggesting the nearest."""
-    return load(path_of(name))
+def load_preset(name: str) -> SettingsFile:
+    """Load a preset by name; raises SettingError with the most similar name if there is none."""
+    return load_settings(preset_path(name))
 
 
-def config_of(*layers: Mapping[str, Any]) -> RenderConfig:
-    """Settings laid over each other, the last on top."""
+def merge_settings(*layers: Mapping[str, Any]) -> RenderConfig:
+    """Merge settings by name into a RenderConfig; later layers override earlier ones."""
     return RenderConfig(**{name: value for layer in layers for name, value in layer.items()})
 
 
-def save(path: Path, config: RenderConfig, command: str = "", run: Mapping[str, Any] | None = None) -> None:
-    """Write all settings, so that `load` gives the same. Raises OutputError, or SettingError."""
+def save_settings(
+    path: Path, config: RenderConfig, command: str = "", run: Mapping[str, Any] | None = None
+) -> None:
+    """Write all settings to a file that `load_settings` reads back unchanged.
+
+    Args:
+        path: The file; an existing one is replaced.
+        config: The settings.
+        command: The command that they belong to.
+        run: Other options of that command, by name.
+
+    Raises:
+        SettingError: A value is a picture in memory, or something else that TOML cannot hold.
+        OutputError: The file cannot be written.
+    """
     folder = path.parent
-    settings = {each.name: getattr(config, each.name) for each in fields(config)}
+    settings = {item.name: getattr(config, item.name) for item in fields(config)}
     stored: dict[str, Any] = {"command": command} if command else {}
-    stored |= {name: _storable(name, value, folder) for name, value in settings.items() if value is not None}
-    asked = {name: value for name, value in (run or {}).items() if value is not None}
-    if asked:
-        stored["run"] = {name: _storable(name, value, folder) for name, value in asked.items()}
+    stored |= {name: _to_toml(name, value, folder) for name, value in settings.items() if value is not None}
+    options = {name: value for name, value in (run or {}).items() if value is not None}
+    if options:
+        stored["run"] = {name: _to_toml(name, value, folder) for name, value in options.items()}
     text = f"# Settings of tilestyle {__version__}\n\n{tomli_w.dumps(stored)}"
     try:
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(text.encode())
     except OSError as error:
         raise OutputError(
-            f"cannot write {path} ({error.strerror})", hint="give another --save-config"
+            f"cannot write {path} ({error.strerror})", hint="choose another file for --save-config"
         ) from error
 
 
-def unknown(kind: str, name: str, known: Collection[str], where: str = "") -> SettingError:
-    """The error for a name that is not known, suggesting the nearest."""
+def unknown_name_error(kind: str, name: str, known: Collection[str], where: str = "") -> SettingError:
+    """Build the error for an unknown name, with the most similar known name as the hint.
+
+    Args:
+        kind: What the name stands for, such as "setting".
+        name: The unknown name.
+        known: All known names, at least one.
+        where: Text after the name, such as " in a.toml".
+    """
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return SettingError(f"there is no {kind} {name!r}{where}", hint=f"did you mean {nearest[0]!r}?")
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type, as far as types of settings go; names of choices are text."""
+def matches_type(value: Any, hint: Any) -> bool:
+    """Whether a value matches the type annotation of a setting. The choices of enums are text here."""
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any:
-        return isinstance(value, os.PathLike)  # pictures, of which a file has only names
+        return isinstance(value, os.PathLike)  # pictures: a file can only contain their names
     if origin in (Union, UnionType):
-        return any(fits(value, part) for part in parts)
+        return any(matches_type(value, part) for part in parts)
     if origin is tuple:
         if not isinstance(value, tuple):
             return False
-        wanted = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-        return len(wanted) == len(value) and all(map(fits, value, wanted))
+        item_hints = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+        return len(item_hints) == len(value) and all(map(matches_type, value, item_hints))
     if origin is dict:
-        return isinstance(value, dict) and all(fits(each, parts[1]) for each in value.values())
+        return isinstance(value, dict) and all(matches_type(item, parts[1]) for item in value.values())
     if isinstance(origin or hint, type) and issubclass(origin or hint, StrEnum):
         return isinstance(value, str)
     if hint is float:
@@ -124,19 +166,19 @@ def fits(value: Any, hint: Any) -> bool:
     return isinstance(value, origin or hint)
 
 
-def _meant(stored: Any, folder: Path) -> Any:
-    """A value as settings have it."""
+def _from_toml(stored: Any, folder: Path) -> Any:
+    """Convert a TOML value to a value of a setting: lists become tuples, `{file = ...}` a path."""
     if isinstance(stored, list):
-        return tuple(_meant(each, folder) for each in stored)
+        return tuple(_from_toml(item, folder) for item in stored)
     if isinstance(stored, dict):
         if set(stored) == {"file"} and isinstance(stored["file"], str):
             return Path(os.path.normpath(folder / stored["file"]))
-        return {name: _meant(value, folder) for name, value in stored.items()}
+        return {name: _from_toml(value, folder) for name, value in stored.items()}
     return stored
 
 
-def _storable(name: str, value: Any, folder: Path) -> Any:
-    """A value as TOML has it."""
+def _to_toml(name: str, value: Any, folder: Path) -> Any:
+    """Convert a value of a setting to a TOML value; raises SettingError if there is none."""
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, bool | int | float | str):
@@ -144,9 +186,7 @@ def _storable(name: str, value: Any, folder: Path) -> Any:
     if isinstance(value, os.PathLike):
         return {"file": Path(os.path.relpath(value, folder)).as_posix()}
     if isinstance(value, Mapping):
-        return {key: _storable(name, each, folder) for key, each in value.items()}
+        return {key: _to_toml(name, item, folder) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(name, each, folder) for each in value]
-    raise SettingError(
-        f"{name} is no file, and cannot be kept with the settings", hint="give the name of a file"
-    )
+        return [_to_toml(name, item, folder) for item in value]
+    raise SettingError(f"{name} is not a file and cannot be saved with the settings", hint="give a file name")

@@ -1,4 +1,4 @@
-"""Settings varied over several values, from text: what a comparison sheet shows."""
+"""Parsing of NAME=VALUE,VALUE,...: a setting and the values that a comparison sheet shows it with."""
 
 from __future__ import annotations
 
@@ -13,65 +13,88 @@ from typing import Any, get_args, get_origin, get_type_hints
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 
-# Settings whose options have another name.
-OPTIONS = {"style_layers": "style-layer", "content_layers": "content-layer"}
-# What else a setting that is varied decides: it would mean nothing beside those of a preset.
-REPLACED: dict[str, dict[str, Any]] = {"strength": {"content_weight": None}}
-# Between the parts of one value: commas are between values.
-JOINT = "+"
+# Settings whose command line options have another name.
+OPTION_NAMES = {"style_layers": "style-layer", "content_layers": "content-layer"}
+# Settings to reset when a setting is varied: those of a preset would override it.
+RESET_SETTINGS: dict[str, dict[str, Any]] = {"strength": {"content_weight": None}}
+# Separates the parts of one value; commas separate values.
+PART_SEPARATOR = "+"
 
 
 @dataclass(frozen=True)
 class Variation:
-    """Values of one setting, each as it was written."""
+    """One setting with several values.
 
-    option: str  # its name on the command line
-    setting: str  # of RenderConfig
+    Attributes:
+        option: Name of the setting on the command line.
+        setting: Name of the field of RenderConfig.
+        values: The values, each as its text and its parsed value.
+    """
+
+    option: str
+    setting: str
     values: tuple[tuple[str, Any], ...]
 
-    def applied(self, config: RenderConfig, index: int) -> RenderConfig:
-        """The settings with one of the values; raises SettingError where that cannot be."""
-        return replace(config, **{self.setting: self.values[index][1], **REPLACED.get(self.setting, {})})
+    def apply(self, config: RenderConfig, index: int) -> RenderConfig:
+        """Return the settings with the value of this index; raises SettingError if it is not allowed."""
+        return replace(config, **{self.setting: self.values[index][1], **RESET_SETTINGS.get(self.setting, {})})
 
     def caption(self, index: int) -> str:
-        """What a cell is called."""
+        """Return the caption of a cell of the sheet, such as "strength 0.3"."""
         return f"{self.option} {self.values[index][0]}"
 
 
-def parsed_variation(text: str) -> Variation:
-    """Of NAME=VALUE,VALUE,...: any setting of RenderConfig; SettingError suggests the nearest name."""
+def parse_variation(text: str) -> Variation:
+    """Parse text such as "strength=0.3,0.7".
+
+    Args:
+        text: An option of any setting of RenderConfig, "=", and its values separated by commas.
+
+    Raises:
+        SettingError: The setting is unknown (the hint is the most similar name), or there are no values, or a
+            value is malformed.
+    """
     name, equals, rest = text.partition("=")
-    settings = {OPTIONS.get(name, name.replace("_", "-")): name for name in get_type_hints(RenderConfig)}
+    settings = {OPTION_NAMES.get(name, name.replace("_", "-")): name for name in get_type_hints(RenderConfig)}
     option = name.strip().removeprefix("--")
     if option not in settings:
         nearest = difflib.get_close_matches(option, settings, n=1, cutoff=0.0)
         raise SettingError(f"there is no setting {option!r} to vary", hint=f"did you mean {nearest[0]!r}?")
     if not equals or not all(value.strip() for value in rest.split(",")):
-        raise SettingError(f"{text!r} varies nothing", hint=f"give values, such as {option}=1,2")
-    parse = parser_of(option, get_type_hints(RenderConfig)[settings[option]])
+        raise SettingError(f"no values in {text!r}", hint=f"give values, such as {option}=1,2")
+    parse = value_parser(option, get_type_hints(RenderConfig)[settings[option]])
     return Variation(
         option, settings[option], tuple((value.strip(), parse(value.strip())) for value in rest.split(","))
     )
 
 
-def parser_of(option: str, kind: Any) -> Callable[[str], Any]:
-    """From text to a value of a type that settings have: the first of its alternatives that can be."""
+def value_parser(option: str, kind: Any) -> Callable[[str], Any]:
+    """Return a function that parses text as a value of an annotated type, trying its alternatives in order.
+
+    Args:
+        option: Name of the option, for error messages.
+        kind: Type annotation of the setting.
+
+    Returns:
+        The function; it raises SettingError if no alternative matches.
+    """
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
 
     def parse(text: str) -> Any:
-        for each in kinds:
+        for alternative in kinds:
             try:
-                return _value(text, each)
+                return _parse_value(text, alternative)
             except (ValueError, KeyError):
                 continue
-        known = ", ".join(value for each in kinds if _is_choice(each) for value in each)
-        hint = f"give one of {known}" if known else "give it as the option takes it"
+        choices = ", ".join(value for alternative in kinds if _is_enum(alternative) for value in alternative)
+        hint = f"give one of {choices}" if choices else "give it in the same form as the option"
         raise SettingError(f"{option} cannot be {text!r}", hint=hint)
 
     return parse
 
 
-def _value(text: str, kind: Any) -> Any:
+def _parse_value(text: str, kind: Any) -> Any:
+    """Parse text as a value of one type; raises ValueError or KeyError if it is none."""
     origin = get_origin(kind) or kind
     if kind is NoneType:
         if text != "none":
@@ -80,14 +103,14 @@ def _value(text: str, kind: Any) -> Any:
     if kind is bool:
         return {"yes": True, "no": False}[text]
     if origin is tuple:
-        return tuple(_value(part, get_args(kind)[0]) for part in text.split(JOINT))
+        return tuple(_parse_value(part, get_args(kind)[0]) for part in text.split(PART_SEPARATOR))
     if issubclass(origin, Mapping):
-        pairs = (part.partition("=") for part in text.split(JOINT))
+        pairs = (part.partition("=") for part in text.split(PART_SEPARATOR))
         return {name: float(weight or 1) for name, _, weight in pairs}
     if issubclass(origin, os.PathLike):
         return text
     return origin(text)
 
 
-def _is_choice(kind: Any) -> bool:
+def _is_enum(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, StrEnum)

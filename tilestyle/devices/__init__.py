@@ -1,1 +1,1 @@
-"""What the machine can do for a render."""
+"""Memory, threads, settings and failures of the devices that compute."""

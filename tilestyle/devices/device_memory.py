@@ -1,4 +1,4 @@
-"""What devices say of their memory, and how they give back what torch keeps of it."""
+"""Memory of devices: what is free, the peak, and torch's caches."""
 
 from __future__ import annotations
 
@@ -8,82 +8,86 @@ import torch
 
 from tilestyle.devices.host_memory import available_memory
 
-# The most bytes that Metal has been seen to have given: it keeps no account of its own.
-_most_of_metal = 0
+# Peak bytes of Metal, as far as observed here: Metal itself does not record it.
+_metal_peak_bytes = 0
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes of a device that this process may still take.
+    """Return the bytes of a device that this process can still allocate.
 
-    What torch keeps in its cache for this process counts as free. A fraction that the process may take at most
+    Memory that torch caches for this process counts as free. A limit per process
     (torch.cuda.set_per_process_memory_fraction) is respected.
     """
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
-        taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
-        return max(0, min(free + kept - taken, int(_fraction(device) * total) - taken))
-    if device.type == "mps":  # which has no memory of its own
-        taken, kept = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
-        left = torch.mps.recommended_max_memory() - taken
-        return max(0, min(left, available_memory() + kept - taken))
+        allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        return max(0, min(free + reserved - allocated, int(_memory_fraction(device) * total) - allocated))
+    if device.type == "mps":  # shares the memory of the host
+        allocated, reserved = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+        available = torch.mps.recommended_max_memory() - allocated
+        return max(0, min(available, available_memory() + reserved - allocated))
     return available_memory()
 
 
 def empty_caches() -> None:
-    """Give back what torch keeps of devices: milliseconds."""
+    """Release the device memory that torch caches, in milliseconds."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
-        _note_metal()
+        _update_metal_peak()
         torch.mps.empty_cache()
 
 
-def empty_pinned() -> None:
-    """Give back the page-locked memory of the host that torch keeps for later."""
-    empty: Any = getattr(torch._C, "_host_emptyCache", None)  # public in no version that is common
+def empty_pinned_cache() -> None:
+    """Release the page-locked host memory that torch caches."""
+    empty: Any = getattr(torch._C, "_host_emptyCache", None)  # not public in the usual versions
     if empty is not None and torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         empty()
 
 
-def current_card() -> int:
-    """The current CUDA device of this thread, without starting CUDA: the first, where nobody has."""
+def current_cuda_device() -> int:
+    """Return the current CUDA device of this thread without initialising CUDA: 0 if it is not initialised."""
     return torch.cuda.current_device() if torch.cuda.is_initialized() else 0  # type: ignore[no-untyped-call]
 
 
-def make_current(card: int) -> None:
-    """Make a CUDA device current again, if CUDA has been started meanwhile.
+def restore_cuda_device(device: int) -> None:
+    """Make a CUDA device current again, if CUDA has been initialised in the meantime.
 
-    Without taking memory of it, as torch.cuda.set_device would: half a gigabyte of a card, perhaps another's.
+    Unlike torch.cuda.set_device this does not allocate a context of half a gigabyte on the device, which
+    another process may be using.
     """
-    if torch.cuda.is_initialized() and torch.cuda.current_device() != card:  # type: ignore[no-untyped-call]
-        torch.cuda._maybe_exchange_device(card)  # as torch.cuda.device does when it is left
+    if torch.cuda.is_initialized() and torch.cuda.current_device() != device:  # type: ignore[no-untyped-call]
+        torch.cuda._maybe_exchange_device(device)  # as torch.cuda.device does on exit
 
 
-def forget_peak(device: torch.device) -> None:
-    """Let `peak_bytes` count from now on."""
-    global _most_of_metal
+def reset_peak_bytes(device: torch.device) -> None:
+    """Restart the measurement of `peak_bytes`."""
+    global _metal_peak_bytes
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif device.type == "mps":
-        _most_of_metal = torch.mps.driver_allocated_memory()
+        _metal_peak_bytes = torch.mps.driver_allocated_memory()
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the most bytes of a device that torch has had at once since `forget_peak`.
+    """Return the most device memory that torch has reserved at once since `reset_peak_bytes`, bytes.
 
-    Of Metal, the most that was seen here and before its cache was emptied: in between it hardly shrinks.
+    For Metal it is the most that was observed in this function and before its cache was emptied: between these
+    it hardly shrinks.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    return _note_metal()
+    return _update_metal_peak()
 
 
-def _note_metal() -> int:
-    global _most_of_metal
-    _most_of_metal = max(_most_of_metal, torch.mps.driver_allocated_memory())
-    return _most_of_metal
+def _update_metal_peak() -> int:
+    """Update the peak of Metal, and return it."""
+    global _metal_peak_bytes
+    _metal_peak_bytes = max(_metal_peak_bytes, torch.mps.driver_allocated_memory())
+    return _metal_peak_bytes
 
 
-def _fraction(device: torch.device) -> float:
-    tell: Any = getattr(torch.cuda, "get_per_process_memory_fraction", None)  # not in older versions
-    return 1.0 if tell is None else float(tell(device))
+def _memory_fraction(device: torch.device) -> float:
+    """Return the fraction of the device's memory that this process may use."""
+    get_fraction: Any = getattr(torch.cuda, "get_per_process_memory_fraction", None)  # not in older versions
+    return 1.0 if get_fraction is None else float(get_fraction(device))

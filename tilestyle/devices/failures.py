@@ -1,4 +1,4 @@
-"""Memory that runs out and devices that fail, as libraries say it, and as the user is told."""
+"""Recognises errors of libraries about memory and devices, and reports them to the user in one line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from tilestyle.errors import DeviceError, MemoryLimit, TilestyleError
 
-# What torch, oneDNN, cuBLAS, cuDNN, rocBLAS and Metal say; only CUDA's allocator has an exception of its own.
-COMPLAINTS = (
+# Messages of torch, oneDNN, cuBLAS, cuDNN, rocBLAS and Metal. Only CUDA's allocator has its own exception.
+OUT_OF_MEMORY_MESSAGES = (
     "not enough memory",
     "out of memory",
     "can't allocate memory",
@@ -21,9 +21,9 @@ COMPLAINTS = (
     "could not create a memory",
     "could not create a primitive",
 )
-# What libraries say where they were refused memory and have no word for it, and where something else is wrong.
-# Memory of theirs lies beside what torch keeps for itself: with that emptied, the same may succeed.
-DOUBTFUL = (
+# Messages of libraries that may mean that an allocation failed, or something else. Libraries allocate outside
+# of torch's cache: after it is emptied, the same operation may succeed.
+AMBIGUOUS_MESSAGES = (
     "unable to find an engine",
     "nable to find a valid cuDNN algorithm",
     *(
@@ -37,8 +37,8 @@ DOUBTFUL = (
     "miopenStatusInternalError",
     "miopenStatusUnknownError",
 )
-# How else errors of devices, their drivers and their libraries are recognised.
-FAILURES = (
+# Other messages of devices, their drivers and their libraries.
+DEVICE_FAILURE_MESSAGES = (
     "CUDA error",
     "CUDA driver",
     "CUDA initialization",
@@ -64,63 +64,70 @@ FAILURES = (
     "MPS backend",
     "MPSGraph",
     "compiled with CUDA enabled",
-    *DOUBTFUL,
+    *AMBIGUOUS_MESSAGES,
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception of a library means that it was refused memory."""
+    """Return whether an exception of a library means that an allocation failed."""
     if isinstance(error, TilestyleError):
         return False
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return known or (isinstance(error, RuntimeError) and any(text in str(error) for text in COMPLAINTS))
+    return known or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_MESSAGES)
+    )
 
 
 def may_be_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception may mean that, or something else that is wrong with a device."""
+    """Return whether an exception may mean that an allocation failed, or another problem of a device."""
     if isinstance(error, TilestyleError) or not isinstance(error, RuntimeError) or is_out_of_memory(error):
         return False
-    return any(text in str(error) for text in DOUBTFUL)
+    return any(text in str(error) for text in AMBIGUOUS_MESSAGES)
 
 
-def is_of_a_library(error: BaseException) -> bool:
-    """Return whether memory was refused, or may have been, to a library beside torch on a device.
+def is_library_failure(error: BaseException) -> bool:
+    """Return whether an allocation of a library other than torch failed, or may have failed, on a device.
 
-    What torch itself is refused, it has asked for again with its own cache emptied. A library has not.
+    When its own allocation fails, torch empties its cache and tries again. A library does not.
     """
     if may_be_out_of_memory(error):
         return True
-    beside = ("_FAILED", "rocblas_status_memory_error", "CUDA error: out of memory", "HIP error: out of memory")
-    return is_out_of_memory(error) and any(text in str(error) for text in beside)
+    messages = (
+        "_FAILED",
+        "rocblas_status_memory_error",
+        "CUDA error: out of memory",
+        "HIP error: out of memory",
+    )
+    return is_out_of_memory(error) and any(text in str(error) for text in messages)
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Return whether an exception is of a device, its driver or its libraries, memory aside."""
+    """Return whether an exception comes from a device, its driver or its libraries, apart from memory."""
     if isinstance(error, TilestyleError) or is_out_of_memory(error):
         return False
-    if not isinstance(error, RuntimeError | AssertionError):  # the latter: of a torch without CUDA
+    if not isinstance(error, RuntimeError | AssertionError):  # the latter from a torch without CUDA
         return False
     known = type(error).__name__ == "AcceleratorError"
-    return known or any(text in str(error) for text in FAILURES)
+    return known or any(text in str(error) for text in DEVICE_FAILURE_MESSAGES)
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of what a library says, or the name of its exception."""
+    """Return the first line of an exception's message, or the name of its class."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager
-def in_one_line(doing: str, hint: str = "") -> Iterator[None]:
-    """Say in one line that memory ran out or a device failed.
+def short_device_errors(during: str, hint: str = "") -> Iterator[None]:
+    """Report failed allocations and devices in one line.
 
     Args:
-        doing: What was being done, as in "the pictures were read".
-        hint: What to do where it is the device that failed.
+        during: What is being done, completing "while ...", such as "the pictures were read".
+        hint: What to do if the device fails.
 
     Raises:
-        MemoryLimit: A library was refused memory.
+        MemoryLimit: An allocation failed.
         DeviceError: A device failed.
     """
     try:
@@ -128,18 +135,18 @@ def in_one_line(doing: str, hint: str = "") -> Iterator[None]:
     except (RuntimeError, MemoryError, OSError, AssertionError) as error:
         if is_out_of_memory(error):
             raise MemoryLimit(
-                f"memory ran out while {doing} ({reason_of(error)})",
-                hint="close other programs, or give a smaller --size or smaller pictures",
+                f"memory ran out while {during} ({reason_of(error)})",
+                hint="close other programs, or use a smaller --size or smaller pictures",
             ) from error
         if is_device_failure(error):
-            raise failed(doing, error, hint) from error
+            raise device_error(during, error, hint) from error
         raise
 
 
-def failed(doing: str, error: BaseException, hint: str = "") -> DeviceError:
-    """The error that says in one line that a device failed while something was done."""
+def device_error(during: str, error: BaseException, hint: str = "") -> DeviceError:
+    """Return the error that says in one line that a device failed."""
     memory = ", or memory ran out" if may_be_out_of_memory(error) else ""
     return DeviceError(
-        f"the device failed{memory} while {doing} ({reason_of(error)})",
-        hint=hint or "try again with other programs closed, check the driver, or give --device cpu",
+        f"the device failed{memory} while {during} ({reason_of(error)})",
+        hint=hint or "close other programs and try again, check the driver, or use --device cpu",
     )

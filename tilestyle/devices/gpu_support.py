@@ -1,4 +1,4 @@
-"""Whether this torch has kernels for a GPU: for its architecture, or for an older one to translate."""
+"""Whether this build of torch has kernels for a GPU: for its architecture, or for an older one to translate."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from collections.abc import Collection
 import torch
 
 
-def obstacle(device: torch.device) -> str:
-    """Return why this torch cannot compute on a CUDA device that is there, in a few words; "" where it can.
+def unusable_reason(device: torch.device) -> str:
+    """Return why this build of torch cannot compute on an existing CUDA device, in a few words; "" if it can.
 
-    CUDA is initialised.
+    This initialises CUDA.
     """
     if device.type != "cuda":
         return ""
     architectures = torch.cuda.get_arch_list()
     name = torch.cuda.get_device_name(device)
-    if any(each.startswith("gfx") for each in architectures):
-        own = getattr(torch.cuda.get_device_properties(device), "gcnArchName", "").partition(":")[0]
-        return "" if has_kernels_for_amd(own, architectures) else f"torch has no kernels for {name} ({own})"
+    if any(architecture.startswith("gfx") for architecture in architectures):
+        gcn_name = getattr(torch.cuda.get_device_properties(device), "gcnArchName", "").partition(":")[0]
+        return (
+            ""
+            if has_kernels_for_amd(gcn_name, architectures)
+            else f"torch has no kernels for {name} ({gcn_name})"
+        )
     major, minor = torch.cuda.get_device_capability(device)
     if has_kernels((major, minor), architectures):
         return ""
@@ -27,40 +31,43 @@ def obstacle(device: torch.device) -> str:
 
 
 def has_kernels(capability: tuple[int, int], architectures: Collection[str]) -> bool:
-    """Return whether a card of a compute capability runs what torch was built for.
+    """Return whether a GPU runs what torch was built for.
 
-    Machine code (sm_86) runs on cards of its generation from its own capability on, with the suffix a on none
-    but its own; PTX (compute_86) on all from there on. An empty list says nothing, and forbids nothing.
+    Machine code (sm_86) runs on GPUs of the same major version with at least its capability; with the suffix a
+    only on exactly that capability. PTX (compute_86) runs on all GPUs with at least its capability. An empty
+    list contains no information, so it forbids nothing.
 
     Args:
-        capability: Of the card, (major, minor).
-        architectures: What torch.cuda.get_arch_list answers.
+        capability: Compute capability of the GPU (major, minor).
+        architectures: What torch.cuda.get_arch_list returns.
     """
     known = False
     for architecture in architectures:
-        found = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", architecture)
-        if found is None:
+        match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", architecture)
+        if match is None:
             continue
         known = True
-        built = int(found[2]), int(found[3])
-        if found[4] == "a":
-            runs = capability == built
-        elif found[1] == "compute" and not found[4]:
-            runs = capability >= built
+        built = int(match[2]), int(match[3])
+        if match[4] == "a":
+            is_runnable = capability == built
+        elif match[1] == "compute" and not match[4]:
+            is_runnable = capability >= built
         else:
-            runs = capability[0] == built[0] and capability >= built
-        if runs:
+            is_runnable = capability[0] == built[0] and capability >= built
+        if is_runnable:
             return True
     return not known
 
 
-def has_kernels_for_amd(own: str, architectures: Collection[str]) -> bool:
-    """Return whether an AMD card runs what torch was built for.
+def has_kernels_for_amd(architecture: str, architectures: Collection[str]) -> bool:
+    """Return whether an AMD GPU runs what torch was built for.
 
     Args:
-        own: What the card is called, such as gfx942.
-        architectures: What torch.cuda.get_arch_list answers; gfx11-generic is for a whole family.
+        architecture: Name of the GPU's architecture, such as gfx942.
+        architectures: What torch.cuda.get_arch_list returns; gfx11-generic is for a whole family.
     """
-    built = {each.partition(":")[0] for each in architectures}
-    families = [each.removesuffix("-generic").replace("-", "") for each in built if each.endswith("-generic")]
-    return not own or own in built or any(own.startswith(family) for family in families)
+    built = {name.partition(":")[0] for name in architectures}
+    families = [name.removesuffix("-generic").replace("-", "") for name in built if name.endswith("-generic")]
+    return (
+        not architecture or architecture in built or any(architecture.startswith(family) for family in families)
+    )

@@ -1,8 +1,8 @@
-"""What the C library keeps of memory that was freed, and how to make it give that back.
+"""Memory that the C library and other libraries keep after it is freed, and how to return it to the system.
 
-glibc keeps freed blocks of up to 32 MiB, which is what features of a patch are, for the next patch. That is
-fast, but its heap then holds up to twice what is in use, as blocks of all sizes come and go. Elsewhere than on
-glibc nothing is done here.
+glibc keeps freed blocks of up to 32 MiB, the size of a patch's features, for the next patch. This is fast, but
+its heap then holds up to twice the memory in use, because blocks of all sizes come and go. Without glibc these
+functions do nothing.
 """
 
 from __future__ import annotations
@@ -14,88 +14,94 @@ from functools import cache
 
 import torch
 
-from tilestyle.devices.device_memory import empty_caches, empty_pinned
+from tilestyle.devices.device_memory import empty_caches, empty_pinned_cache
 
-MMAP_THRESHOLD = -3  # mallopt's name for it
-# Blocks from this size on are given back at once where memory is bounded; where patches are small, or networks
-# narrow, from this share of a patch's memory on. A smaller size is stricter, and slower: every page of a block
-# that was given back is cleared anew when it comes again.
-EXACT, SHARE = 4 * 2**20, 1 / 64
-# What oneDNN reads the size of its cache from, and how many kernels that is to be.
-KERNELS, MOST_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 64
-USUAL = 32 * 2**20  # DEFAULT_MMAP_THRESHOLD_MAX of glibc on 64 bits
+MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt
+# Where memory is limited, freed blocks of at least this size are returned at once, or of this share of a
+# patch's memory if that is less. A smaller size saves more memory but is slower: the system clears every page
+# of a returned block before it is used again.
+MAX_KEPT_BLOCK, KEPT_BLOCK_SHARE = 4 * 2**20, 1 / 64
+# Environment variable with the capacity of oneDNN's kernel cache, and the capacity to set.
+KERNEL_CACHE_VARIABLE, MAX_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 64
+DEFAULT_MMAP_THRESHOLD = 32 * 2**20  # DEFAULT_MMAP_THRESHOLD_MAX of glibc on 64 bits
 
-_strict = False  # whether large blocks are returned at once
+_returns_large_blocks = False  # whether large blocks are returned at once
 
 
 def trim() -> None:
-    """Return freed memory of the host to the operating system: milliseconds."""
-    found = _libc("malloc_trim")
-    if found is not None:
-        found(0)
+    """Return freed host memory to the operating system, in milliseconds."""
+    malloc_trim = _libc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
-def release(*, pinned: bool = False) -> None:
-    """The same, and cached device memory to the device, which it then has to be asked for anew.
+def release_cached_memory(*, pinned: bool = False) -> None:
+    """Return freed host memory to the operating system, and cached device memory to the device.
 
     Args:
-        pinned: Whether page-locked memory of the host that was freed is returned, too. Having it again takes a
-            while, so this is for when memory has run out or a render has ended.
+        pinned: Whether freed page-locked host memory is returned, too. Allocating it again is slow, so this is
+            for after memory has run out or a render has ended.
     """
     trim()
     empty_caches()
     if pinned:
-        empty_pinned()
+        empty_pinned_cache()
 
 
-def keep_nothing_large(patch: int | None = None) -> None:
+def return_large_blocks(patch_bytes: int | None = None) -> None:
     """From now on return large blocks to the operating system as soon as they are freed.
 
-    `patch` is bytes that one patch needs.
+    Args:
+        patch_bytes: Memory that one patch needs; None: it is large.
     """
-    global _strict
+    global _returns_large_blocks
     set_option = _libc("mallopt")
     if set_option is not None:
-        _strict = True
-        set_option(MMAP_THRESHOLD, EXACT if patch is None else min(EXACT, round(SHARE * patch)))
+        _returns_large_blocks = True
+        set_option(
+            MMAP_THRESHOLD,
+            MAX_KEPT_BLOCK
+            if patch_bytes is None
+            else min(MAX_KEPT_BLOCK, round(KEPT_BLOCK_SHARE * patch_bytes)),
+        )
 
 
 @cache
-def keep_few_kernels() -> None:
-    """Let oneDNN keep the kernels of few shapes, of those that it makes from now on.
+def limit_kernel_cache() -> None:
+    """Limit oneDNN's cache of kernels.
 
-    It keeps 1024, each made for one shape of tensors, and patches come in many shapes: over the levels of a
-    render, in bfloat16 above all, kernels come to more than 100 MiB. The library reads how many from the
-    environment, once, when it is first used: where that has been before, nothing changes. (What torch keeps
-    besides is bounded by the command line, before torch is loaded.)
+    By default it keeps 1024 kernels, each for one shape of tensors, and patches have many shapes: over the
+    levels of a render, especially in bfloat16, kernels take more than 100 MiB. oneDNN reads the capacity from
+    the environment once, on first use. If it has been used before, this has no effect. (torch's own caches are
+    limited by the command line before torch is imported.)
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
-    if KERNELS in os.environ:
+    if KERNEL_CACHE_VARIABLE in os.environ:
         return
-    os.environ[KERNELS] = str(MOST_KERNELS)
+    os.environ[KERNEL_CACHE_VARIABLE] = str(MAX_KERNELS)
     try:
         picture, filters = torch.zeros(1, 16, 8, 8), torch.zeros(16, 16, 3, 3)
         torch.mkldnn_convolution(picture, filters, None, (1, 1), (1, 1), (1, 1), 1)
     finally:
-        del os.environ[KERNELS]
+        del os.environ[KERNEL_CACHE_VARIABLE]
 
 
-def keep_as_usual() -> None:
-    """Undo `keep_nothing_large`, as far as that can be.
+def restore_mmap_threshold() -> None:
+    """Undo `return_large_blocks` as far as possible.
 
-    glibc does not tell its threshold, and does not adjust it any more once it has been set: it is set to where
-    glibc's own adjustment ends once large blocks have come and gone.
+    glibc cannot report its threshold and stops adjusting it once it has been set. So it is set to the value at
+    which glibc's own adjustment ends after large blocks have come and gone.
     """
-    global _strict
-    set_option = _libc("mallopt") if _strict else None
+    global _returns_large_blocks
+    set_option = _libc("mallopt") if _returns_large_blocks else None
     if set_option is not None:
-        set_option(MMAP_THRESHOLD, USUAL)
-    _strict = False
+        set_option(MMAP_THRESHOLD, DEFAULT_MMAP_THRESHOLD)
+    _returns_large_blocks = False
 
 
 def _libc(name: str) -> ctypes._NamedFuncPointer | None:
-    """A function of glibc, if that is what there is."""
+    """Return a function of glibc; None without glibc."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""The most memory in use since a moment, by the device's or the operating system's account."""
+"""Peak memory since a moment, as reported by the device or the operating system."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ from pathlib import Path
 import psutil
 import torch
 
-from tilestyle.devices.device_memory import forget_peak, peak_bytes
-from tilestyle.devices.malloc import release
+from tilestyle.devices.device_memory import peak_bytes, reset_peak_bytes
+from tilestyle.devices.malloc import release_cached_memory
 
 STATUS = Path("/proc/self/status")  # Linux alone has it
 CLEAR = Path("/proc/self/clear_refs")
 
 
-class Peak:
-    """Counts from where it is made: with the libraries loaded, before any picture is.
+class PeakMemory:
+    """Measures peak memory from its creation on: after the libraries are loaded, before any picture is.
 
-    What a budget is held to: on CUDA and Apple's Metal what torch has reserved of the device, else the
-    process's resident memory above that of its libraries.
+    It measures what a memory limit applies to: on CUDA and Metal the device memory that torch has reserved,
+    otherwise the resident memory of the process beyond that of its libraries.
     """
 
     def __init__(self, device: torch.device) -> None:
+        """Start to measure."""
         self._device = device
-        release()
-        self._before = 0
+        release_cached_memory()
+        self._baseline = 0
         if device.type != "cpu":
-            forget_peak(device)
+            reset_peak_bytes(device)
             return
-        self._before = psutil.Process().memory_info().rss
-        # Linux forgets its high-water mark when asked; elsewhere, loading the libraries may have set it.
+        self._baseline = psutil.Process().memory_info().rss
+        # Linux can reset its high-water mark. On other systems loading the libraries may have set it.
         with suppress(OSError):
             CLEAR.write_text("5")
 
     def bytes(self) -> int:
-        """The peak since."""
+        """Return the peak since then, bytes."""
         if self._device.type != "cpu":
             return peak_bytes(self._device)
-        return max(_resident() - self._before, 0)
+        return max(_peak_resident_bytes() - self._baseline, 0)
 
 
-def _resident() -> int:
-    """Most memory that the process has had in RAM at once."""
+def _peak_resident_bytes() -> int:
+    """Return the most RAM that the process has used at once, bytes."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
-    if STATUS.exists():  # getrusage does not know of the mark being cleared
+    if STATUS.exists():  # getrusage ignores that the mark was reset
         lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
         return int(lines["VmHWM"].split()[0]) * 1024
     import resource  # not on Windows

@@ -1,7 +1,7 @@
-"""Page-locked memory of the host, from and to which a device copies while both go on working.
+"""Page-locked (pinned) host memory, which a device copies from and to while both keep computing.
 
-It is scarcer than other memory: limits of the process, of a container or of the driver may refuse it where
-there is plenty of RAM, in the words that are used of a device without memory.
+It is scarcer than other memory: limits of the process, a container or the driver may refuse it while plenty of
+RAM is free, with the message that otherwise means that a device is out of memory.
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tilestyle.devices.device_memory import empty_pinned
+from tilestyle.devices.device_memory import empty_pinned_cache
 from tilestyle.devices.failures import is_out_of_memory
 from tilestyle.notices import notice
 
-# What drivers say, besides that memory has run out, where the system lets them lock no more.
-REFUSED = ("OS call failed", "operation not supported", "invalid argument")
+# Other messages of drivers when the system does not let them lock more memory.
+REFUSAL_MESSAGES = ("OS call failed", "operation not supported", "invalid argument")
 
 
-def pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
-    """Page-locked memory, contiguous and not filled; None where the system gives no more of it.
+def try_pinned_empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
+    """Return uninitialised page-locked memory; None if the system does not provide more.
 
-    Then a copy waits, and the render is slower, but no device's memory has run out: a notice says so, once.
+    Without it copies wait and the render is slower, but the device is not out of memory: a notice says so,
+    once.
     """
-    for last in (False, True):
+    for is_last_try in (False, True):
         try:
-            return locked(shape, dtype)
+            return pinned_empty(shape, dtype)
         except RuntimeError as error:
-            if not (is_out_of_memory(error) or any(text in str(error) for text in REFUSED)):
+            if not (is_out_of_memory(error) or any(text in str(error) for text in REFUSAL_MESSAGES)):
                 raise
-        if not last:
-            empty_pinned()
-    notice("the system locks no more memory for copies to the GPU: they are slower")
+        if not is_last_try:
+            empty_pinned_cache()
+    notice("the system refuses more page-locked memory: copies to the GPU are slower")
     return None
 
 
-def locked(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Page-locked memory, which torch rounds up to a power of two."""
+def pinned_empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Allocate uninitialised page-locked memory, whose size torch rounds up to a power of two."""
     return torch.empty(shape, dtype=dtype, pin_memory=True)

@@ -1,10 +1,10 @@
-"""Windows of the host's memory on their way to a device and back, while both go on working.
+"""Asynchronous copies of windows between the host and a device.
 
-Only copies from or to pinned memory without gaps are not waited for. Pinning a window would pin, with its gaps,
-the whole of the plane that it lies in. So windows go through buffers that are pinned once: some of one size for
-what is sent, larger windows piece by piece, and for what lands as many as are on their way at a time. Copies
-have streams of their own: the next window is sent while the device is at work on the one before, and what has
-been computed lands while it is at work on the next. Where the system locks no memory for them, copies wait.
+Only copies between a device and contiguous pinned memory are asynchronous. Pinning a window itself would also
+pin the whole plane that it is a part of. So windows go through buffers that are pinned once: a few of fixed
+size for uploads, which larger windows pass in chunks, and for downloads as many as are in flight at a time.
+Copies have streams of their own: while the device computes one window, the next one is uploaded and the result
+of the previous one is downloaded. Where the system refuses to pin memory, copies are synchronous.
 """
 
 from __future__ import annotations
@@ -17,201 +17,204 @@ from math import prod
 import torch
 from torch import Tensor
 
-from tilestyle.devices.pinned import pinned
+from tilestyle.devices.pinned import try_pinned_empty
 
-# Devices whose copies wait for memory that is not pinned. (Apple's share the host's.)
-PINNING = {"cuda"}
-# Bytes of a buffer for what is sent, and how many there are: one is filled while another is copied from.
-SLOT, SLOTS = 16 * 2**20, 4
-# Windows that land at a time: one is at work on the host, one on its way.
-LANDING = 2
+# Devices whose copies are synchronous unless memory is pinned. (Apple's share the memory of the host.)
+STAGED_DEVICE_TYPES = {"cuda"}
+# Bytes of an upload buffer, and their number: one is filled while another is copied.
+BUFFER_BYTES, BUFFER_COUNT = 16 * 2**20, 4
+# Downloads in flight: one is in use on the host while another is copied.
+DOWNLOADS_IN_FLIGHT = 2
 
 
-class _Streams:
-    """The streams of copies of a device that has none: everything happens in order."""
+class _CopyStreams:
+    """Copy streams of a device without streams: everything happens in order."""
 
-    def sending(self) -> AbstractContextManager[object]:
-        """Where copies to the device are ordered."""
+    def uploading(self) -> AbstractContextManager[object]:
+        """Return the context in which uploads are queued."""
         return nullcontext()
 
-    def landing(self) -> AbstractContextManager[object]:
-        """Where copies from the device are ordered, after what has been asked of it up to now."""
+    def downloading(self) -> AbstractContextManager[object]:
+        """Return the context in which downloads are queued, after the work queued on the device so far."""
         return nullcontext()
 
-    def event(self) -> torch.cuda.Event | None:
-        """What has been copied when all that is ordered here up to now has been."""
+    def record_event(self) -> torch.cuda.Event | None:
+        """Return an event that completes when everything queued in this context has been done."""
         return None
 
-    def sent(self, there: Tensor, event: torch.cuda.Event | None) -> None:
-        """Have the device's work wait for what is being sent."""
+    def wait_for_upload(self, tensor: Tensor, event: torch.cuda.Event | None) -> None:
+        """Make the device's work wait for an upload."""
 
-    def leaving(self, there: Tensor) -> None:
-        """Have what is being copied from the device outlive its last use there."""
+    def keep_until_downloaded(self, tensor: Tensor) -> None:
+        """Keep a tensor's memory until its download is done."""
 
 
-class _CudaStreams(_Streams):
-    """Of a CUDA device."""
+class _CudaCopyStreams(_CopyStreams):
+    """Copy streams of a CUDA device."""
 
     def __init__(self, device: torch.device) -> None:
+        """Create the streams."""
         self._device = device
-        self._sending, self._landing = (
+        self._upload_stream, self._download_stream = (
             torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             for _ in range(2)
         )
 
-    def sending(self) -> AbstractContextManager[object]:
-        context: AbstractContextManager[object] = torch.cuda.stream(self._sending)
+    def uploading(self) -> AbstractContextManager[object]:
+        context: AbstractContextManager[object] = torch.cuda.stream(self._upload_stream)
         return context
 
-    def landing(self) -> AbstractContextManager[object]:
-        self._landing.wait_stream(torch.cuda.current_stream(self._device))
-        context: AbstractContextManager[object] = torch.cuda.stream(self._landing)
+    def downloading(self) -> AbstractContextManager[object]:
+        self._download_stream.wait_stream(torch.cuda.current_stream(self._device))
+        context: AbstractContextManager[object] = torch.cuda.stream(self._download_stream)
         return context
 
-    def event(self) -> torch.cuda.Event | None:
+    def record_event(self) -> torch.cuda.Event | None:
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self._device))
         return event
 
-    def sent(self, there: Tensor, event: torch.cuda.Event | None) -> None:
+    def wait_for_upload(self, tensor: Tensor, event: torch.cuda.Event | None) -> None:
         current = torch.cuda.current_stream(self._device)
         if event is not None:
             current.wait_event(event)
-        there.record_stream(current)
+        tensor.record_stream(current)
 
-    def leaving(self, there: Tensor) -> None:
-        there.record_stream(self._landing)
+    def keep_until_downloaded(self, tensor: Tensor) -> None:
+        tensor.record_stream(self._download_stream)
 
 
 class _Buffer:
-    """Pinned memory, and what of it is still being copied."""
+    """Pinned memory, with an event while it is being copied."""
 
     def __init__(self) -> None:
         self._bytes = torch.empty(0, dtype=torch.uint8)
         self.event: torch.cuda.Event | None = None
 
-    def view(self, shape: tuple[int, ...], dtype: torch.dtype, least: int = 0) -> Tensor | None:
-        """Its beginning as a tensor, when nothing is being copied any more; None where there is no such memory.
+    def as_tensor(self, shape: tuple[int, ...], dtype: torch.dtype, min_bytes: int = 0) -> Tensor | None:
+        """Return its beginning as a tensor, once no copy uses it; None if memory cannot be pinned.
 
-        What is locked has at least so many bytes.
+        At least `min_bytes` are pinned.
         """
         if self.event is not None:
             self.event.synchronize()
             self.event = None
         count = prod(shape) * dtype.itemsize
         if count > self._bytes.numel():
-            self._bytes = torch.empty(0, dtype=torch.uint8)  # before there is another
-            room = pinned((max(count, least),), torch.uint8)
-            if room is None:
+            self._bytes = torch.empty(0, dtype=torch.uint8)  # freed before the next is allocated
+            buffer = try_pinned_empty((max(count, min_bytes),), torch.uint8)
+            if buffer is None:
                 return None
-            self._bytes = room
+            self._bytes = buffer
         return self._bytes[:count].view(dtype).view(shape)
 
 
-class Stage:
-    """The buffers and streams of one device, for one thread."""
+class StagingBuffers:
+    """Buffers and streams of one device, for one thread."""
 
     def __init__(self, device: torch.device) -> None:
+        """Create the streams; buffers are pinned on first use."""
         self._device = device
-        self._streams = _CudaStreams(device) if device.type == "cuda" else _Streams()
-        self._slots = [_Buffer() for _ in range(SLOTS)]
-        self._turn = 0
-        self._landing: list[_Buffer] = []  # that nothing lands in
+        self._streams = _CudaCopyStreams(device) if device.type == "cuda" else _CopyStreams()
+        self._upload_buffers = [_Buffer() for _ in range(BUFFER_COUNT)]
+        self._next_buffer = 0
+        self._free_download_buffers: list[_Buffer] = []  # not in use
 
-    def send(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-        """A tensor of the host on the device, in `dtype`: it travels in the smaller of its types."""
-        travelling = min(dtype, tensor.dtype, key=lambda each: each.itemsize)
-        with self._streams.sending():
-            there = torch.empty(tensor.shape, dtype=travelling, device=self._device)
+    def upload(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        """Copy a host tensor to the device in `dtype`, asynchronously, in the smaller of the two dtypes."""
+        copy_dtype = min(dtype, tensor.dtype, key=lambda candidate: candidate.itemsize)
+        with self._streams.uploading():
+            copy = torch.empty(tensor.shape, dtype=copy_dtype, device=self._device)
         event = None
-        for source, target in _pieces(tensor.detach(), there):
-            slot = self._slots[self._turn]
-            self._turn = (self._turn + 1) % SLOTS
-            room = slot.view(tuple(source.shape), travelling, SLOT)
-            if room is not None:
-                room.copy_(source)
-            with self._streams.sending():
-                target.copy_(source if room is None else room, non_blocking=room is not None)
-                slot.event = event = self._streams.event()
-        self._streams.sent(there, event)
-        return there.to(dtype)
+        for source, target in _matching_chunks(tensor.detach(), copy):
+            buffer = self._upload_buffers[self._next_buffer]
+            self._next_buffer = (self._next_buffer + 1) % BUFFER_COUNT
+            staged = buffer.as_tensor(tuple(source.shape), copy_dtype, BUFFER_BYTES)
+            if staged is not None:
+                staged.copy_(source)
+            with self._streams.uploading():
+                target.copy_(source if staged is None else staged, non_blocking=staged is not None)
+                buffer.event = event = self._streams.record_event()
+        self._streams.wait_for_upload(copy, event)
+        return copy.to(dtype)
 
-    def land(self, there: Tensor) -> Landing:
-        """Begin to bring a tensor to the host."""
-        buffer = self._landing.pop() if self._landing else _Buffer()
-        room = buffer.view(tuple(there.shape), there.dtype)
-        if room is None:
-            return Landing(there.cpu())
-        with self._streams.landing():
-            room.copy_(there, non_blocking=True)
-            buffer.event = self._streams.event()
-        self._streams.leaving(there)
-        return Landing(room, buffer, self._landing)
+    def download(self, tensor: Tensor) -> AsyncCopy:
+        """Start to copy a device tensor to the host."""
+        buffer = self._free_download_buffers.pop() if self._free_download_buffers else _Buffer()
+        staged = buffer.as_tensor(tuple(tensor.shape), tensor.dtype)
+        if staged is None:
+            return AsyncCopy(tensor.cpu())
+        with self._streams.downloading():
+            staged.copy_(tensor, non_blocking=True)
+            buffer.event = self._streams.record_event()
+        self._streams.keep_until_downloaded(tensor)
+        return AsyncCopy(staged, buffer, self._free_download_buffers)
 
 
-class Landing:
-    """A tensor on its way to where it is wanted: asked for later, it costs no waiting."""
+class AsyncCopy:
+    """A copy of a tensor that may still be in progress: if the result is requested later, there is no wait."""
 
     def __init__(
         self, tensor: Tensor, buffer: _Buffer | None = None, pool: list[_Buffer] | None = None
     ) -> None:
+        """Take the tensor, the buffer it is copied into, and the pool that the buffer returns to."""
         self._tensor, self._buffer, self._pool = tensor, buffer, pool
 
     @classmethod
-    def of(cls, tensor: Tensor, device: torch.device) -> Landing:
-        """Begin to bring a tensor to a device."""
+    def start(cls, tensor: Tensor, device: torch.device) -> AsyncCopy:
+        """Start to copy a tensor to a device."""
         if device.type == "cpu" and is_staged(tensor.device):
-            return stage(tensor.device).land(tensor)
+            return staging_buffers(tensor.device).download(tensor)
         return cls(tensor.to(device))
 
-    def get(self) -> Tensor:
-        """The tensor, arrived; there until `done` is called."""
+    def result(self) -> Tensor:
+        """Wait for the copy, and return the tensor, which is valid until `release` is called."""
         if self._buffer is not None and self._buffer.event is not None:
             self._buffer.event.synchronize()
         return self._tensor
 
-    def done(self) -> None:
-        """Give its memory to the next."""
+    def release(self) -> None:
+        """Return the buffer to its pool."""
         if self._buffer is not None and self._pool is not None:
             self._pool.append(self._buffer)
         self._buffer = None
 
 
 def is_staged(device: torch.device) -> bool:
-    """Whether what goes to a device, or comes from it, goes through buffers."""
-    return device.type in PINNING
+    """Return whether copies to and from a device go through buffers."""
+    return device.type in STAGED_DEVICE_TYPES
 
 
-_stages = threading.local()
+_thread_buffers = threading.local()
 
 
-def stage(device: torch.device) -> Stage:
-    """The buffers of a device that this thread has."""
-    found: dict[torch.device, Stage] = _stages.__dict__.setdefault("found", {})
-    if device not in found:
-        found[device] = Stage(device)
-    return found[device]
+def staging_buffers(device: torch.device) -> StagingBuffers:
+    """Return the buffers of a device for this thread."""
+    stages: dict[torch.device, StagingBuffers] = _thread_buffers.__dict__.setdefault("stages", {})
+    if device not in stages:
+        stages[device] = StagingBuffers(device)
+    return stages[device]
 
 
-def forget() -> None:
-    """Give up this thread's buffers."""
-    _stages.__dict__.clear()
+def drop_staging_buffers() -> None:
+    """Free this thread's buffers."""
+    _thread_buffers.__dict__.clear()
 
 
 def staged_bytes(window: int) -> int:
-    """Page-locked memory where windows of so many bytes come back: torch rounds it up to powers of two."""
-    return SLOTS * SLOT + LANDING * (1 << max(0, window - 1).bit_length())
+    """Return the page-locked memory for windows of so many bytes; torch rounds it up to powers of two."""
+    return BUFFER_COUNT * BUFFER_BYTES + DOWNLOADS_IN_FLIGHT * (1 << max(0, window - 1).bit_length())
 
 
-def _pieces(source: Tensor, target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both cut alike, so that a piece of the target fits in a buffer, and has no gaps as the whole has none."""
-    if target.nbytes <= SLOT:
+def _matching_chunks(source: Tensor, target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut both tensors alike, into contiguous chunks of the target that fit in a buffer."""
+    if target.nbytes <= BUFFER_BYTES:
         yield source, target
         return
     size = target[0].nbytes
-    if size > SLOT:
-        for one, other in zip(source, target, strict=True):
-            yield from _pieces(one, other)
+    if size > BUFFER_BYTES:
+        for source_part, target_part in zip(source, target, strict=True):
+            yield from _matching_chunks(source_part, target_part)
         return
-    count = SLOT // size
+    count = BUFFER_BYTES // size
     yield from zip(torch.split(source, count), torch.split(target, count), strict=True)

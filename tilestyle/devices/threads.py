@@ -1,8 +1,8 @@
-"""Small pieces of work side by side, each on one thread: for matrices that are too small to share.
+"""Small tasks side by side, each on one thread: for matrices too small to be shared by threads.
 
-LAPACK gains little by several threads for a matrix of a few hundred rows, and loses much where other programs
-have them wait for each other. Each piece is computed by one thread however many there are, so that what it
-answers does not depend on their number.
+LAPACK gains little from several threads for a matrix of a few hundred rows, and loses much where other programs
+make them wait for each other. Each task is computed by one thread however many there are, so that its result
+does not depend on their number.
 """
 
 from __future__ import annotations
@@ -15,46 +15,48 @@ from typing import TypeVar
 
 import torch
 
-Answer = TypeVar("Answer")
+ResultT = TypeVar("ResultT")
 
 
-def abreast(pieces: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    """What the pieces answer, begun in their order; the first error passes once all have ended."""
+def run_side_by_side(tasks: Sequence[Callable[[], ResultT]]) -> list[ResultT]:
+    """Run tasks in parallel and return their results; the first error is raised after all have ended."""
     threads = torch.get_num_threads()
     if threads == 1:
-        return [piece() for piece in pieces]
-    return _workers.run(pieces, threads)
+        return [piece() for piece in tasks]
+    return _thread_pools.run(tasks, threads)
 
 
-class _Workers:
-    """Threads that compute on one thread each: kept, since they are made in the time of a small matrix."""
+class _ThreadPools:
+    """Thread pools by number of threads, kept because starting one takes as long as a small matrix."""
 
     def __init__(self) -> None:
+        """Begin without threads."""
         self._lock = threading.Lock()
         self._pools: dict[int, ThreadPoolExecutor] = {}
 
-    def run(self, pieces: Sequence[Callable[[], Answer]], threads: int) -> list[Answer]:
-        """The same by so many workers."""
+    def run(self, tasks: Sequence[Callable[[], ResultT]], threads: int) -> list[ResultT]:
+        """Run tasks on so many threads, each of which computes single-threaded."""
         with self._lock:
             if threads not in self._pools:
-                self._pools[threads] = _made(threads)
-            waiting = [self._pools[threads].submit(piece) for piece in pieces]
-        errors = [error for error in (each.exception() for each in waiting) if error]
+                self._pools[threads] = _started_pool(threads)
+            futures = [self._pools[threads].submit(piece) for piece in tasks]
+        errors = [error for error in (future.exception() for future in futures) if error]
         if errors:
             raise errors[0]
-        return [each.result() for each in waiting]
+        return [future.result() for future in futures]
 
 
-def _made(threads: int) -> ThreadPoolExecutor:
-    """So many workers, started.
+def _started_pool(threads: int) -> ThreadPoolExecutor:
+    """Start a pool of so many threads that compute single-threaded.
 
-    `torch.set_num_threads` is for the calling thread and for those that are yet to begin: set in a worker it
-    would pass to all of these, so the calling thread says again what it has.
+    `torch.set_num_threads` applies to the calling thread and to threads that have not started yet: called in a
+    worker, it would also apply to the rest of these. So the calling thread sets its own number again
+    afterwards.
     """
     started = threading.Barrier(threads + 1)
 
     def begin() -> None:
-        torch.get_num_threads()  # a thread that has not asked yet takes the latest number when it does
+        torch.get_num_threads()  # on its first call, a thread takes the latest number that was set
         torch.set_num_threads(1)
 
     pool = ThreadPoolExecutor(threads, "tilestyle", initializer=begin)
@@ -65,12 +67,12 @@ def _made(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-def _anew() -> None:
-    """In a forked process, which has no threads but the one that forked."""
-    global _workers
-    _workers = _Workers()
+def _reset_after_fork() -> None:
+    """Discard the pools in a forked process, which has only the thread that forked."""
+    global _thread_pools
+    _thread_pools = _ThreadPools()
 
 
-_workers = _Workers()
+_thread_pools = _ThreadPools()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_anew)
+    os.register_at_fork(after_in_child=_reset_after_fork)

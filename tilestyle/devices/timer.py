@@ -1,4 +1,4 @@
-"""The time, once a device has done what it was asked to."""
+"""Time, measured after a device has finished its work."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 import torch
 
 
-def now(device: torch.device) -> float:
-    """Wait for the device; answers seconds since some moment."""
+def synchronized_time(device: torch.device) -> float:
+    """Synchronise with the device and return the time in seconds since an arbitrary moment."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,11 +1,12 @@
-"""What the program around may have set in torch and NumPy, and what computations here need.
+"""Global settings of torch and NumPy that computations here need.
 
-Web interfaces run everything without gradients or in inference mode; others have another default dtype or
-device. A call of the library sets what it needs, and restores what it found, also when an exception passes.
+The calling program may have changed them: web interfaces run everything without gradients or in inference mode,
+others set another default dtype or device. A call of the library sets what it needs and restores the previous
+settings afterwards, also when an exception is raised.
 
-Some of it belongs to a thread: the modes of autograd, autocast, a default device, the current CUDA device,
-NumPy's error state. The rest belongs to the process, so that another thread sees it while a call runs: of
-several calls at once the first remembers what was there, and the last restores it.
+Some settings belong to a thread: the modes of autograd, autocast, a default device, the current CUDA device and
+NumPy's error state. The others belong to the process, so other threads see them during a call. Of several
+concurrent calls the first saves these settings, and the last restores them.
 """
 
 from __future__ import annotations
@@ -22,92 +23,95 @@ import numpy as np
 import torch
 
 from tilestyle.devices import malloc
-from tilestyle.devices.device_memory import current_card, make_current
-from tilestyle.devices.float32_precision import float32_exactly
+from tilestyle.devices.device_memory import current_cuda_device, restore_cuda_device
+from tilestyle.devices.float32_precision import disable_reduced_precision
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# Attributes of torch.backends.cudnn. With kernels that add in an order of their own, or are chosen by a race, a
-# render could not be made again.
-CUDNN = {"enabled": True, "benchmark": False, "deterministic": True}
-# What cuBLAS reads of the environment when it is to be deterministic, and the values of which torch approves.
-WORKSPACE, FIXED = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")
-OWN_CHOICE = -1  # of threads, by OpenCV
-DEVICES = ("cpu", "cuda", "mps")  # that autocast may be on for
+# Attributes of torch.backends.cudnn. Renders would not be reproducible if kernels summed in a random order or
+# were chosen by benchmarks.
+CUDNN_FLAGS = {"enabled": True, "benchmark": False, "deterministic": True}
+# Environment variable that makes cuBLAS deterministic, and the values that torch accepts.
+CUBLAS_WORKSPACE_VARIABLE, DETERMINISTIC_WORKSPACES = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")
+DEFAULT_THREADS = -1  # OpenCV chooses its number of threads
+AUTOCAST_DEVICES = ("cpu", "cuda", "mps")  # devices for which autocast may be enabled
 
 
-def isolated(call: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function of the library that computes: it runs in `needed`."""
+def with_torch_state(call: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function of the library that computes: it runs in `required_torch_state`."""
 
     @wraps(call)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with needed():
+        with required_torch_state():
             return call(*args, **kwargs)
 
     return run
 
 
 @contextmanager
-def needed() -> Iterator[None]:
-    """The state that computations need, whatever the program around has set; afterwards that is back."""
+def required_torch_state() -> Iterator[None]:
+    """Set the state that computations need inside the block, and restore the previous state afterwards."""
     with ExitStack() as stack:
-        stack.enter_context(_process.held())
-        stack.enter_context(_cuda_device())
+        stack.enter_context(_torch_state.applied())
+        stack.enter_context(_keeping_cuda_device())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         stack.enter_context(_without_autocast())
-        if torch.empty(0).device.type != "cpu":  # a default device; without one, a mode would cost time
+        if (
+            torch.empty(0).device.type != "cpu"
+        ):  # a default device is set; otherwise the mode would only cost time
             stack.enter_context(torch.device("cpu"))
         yield
 
 
 @contextmanager
 def _without_autocast() -> Iterator[None]:
-    found = {device: torch.is_autocast_enabled(device) for device in DEVICES}
+    """Disable autocast inside the block."""
+    previous = {device: torch.is_autocast_enabled(device) for device in AUTOCAST_DEVICES}
     try:
-        for device in DEVICES:
+        for device in AUTOCAST_DEVICES:
             torch.set_autocast_enabled(device, False)
         yield
     finally:
-        for device, enabled in found.items():
+        for device, enabled in previous.items():
             torch.set_autocast_enabled(device, enabled)
 
 
 @contextmanager
-def on(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
-    """What computing on a device needs besides: CUDA's current device, and kernels as they were asked for.
+def device_state(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
+    """Set what computing on a device needs in addition: CUDA's current device, and deterministic kernels.
 
     Args:
         device: Where the network computes.
-        deterministic: Whether torch is to take deterministic kernels on a GPU wherever it has them. It warns of
-            those that it has not. On a CPU kernels are deterministic as they are, for a number of threads.
+        deterministic: Whether torch has to use deterministic kernels on a GPU wherever it has them. It warns
+            where it does not. On a CPU kernels are deterministic anyway, for a given number of threads.
     """
     with ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
         if deterministic and device.type != "cpu":
-            stack.enter_context(_kernels.held())
+            stack.enter_context(_deterministic_kernels.applied())
         yield
 
 
-class _Process:
-    """State of the process, held while any call runs."""
+class _ProcessState:
+    """Settings of the process that apply while any call runs."""
 
-    def __init__(self, begin: Callable[[], list[Callable[[], Any]]]) -> None:
-        """`begin` sets the state, and answers what restores it."""
-        self._begin = begin
+    def __init__(self, apply: Callable[[], list[Callable[[], Any]]]) -> None:
+        """Take a function that applies the settings and returns functions that restore the previous ones."""
+        self._apply = apply
         self._lock = threading.Lock()
         self._calls = 0
         self._restore: list[Callable[[], Any]] = []
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Set it by the first call of several at once, restore it by the last."""
+    def applied(self) -> Iterator[None]:
+        """Apply the settings inside the block: the first of concurrent calls sets them, the last restores."""
         with self._lock:
             self._calls += 1
             if self._calls == 1:
-                self._restore = self._begin()
+                self._restore = self._apply()
         try:
             yield
         finally:
@@ -119,79 +123,82 @@ class _Process:
                     self._restore = []
 
 
-def _set() -> list[Callable[[], Any]]:
-    """Set what a process has one of; answers what restores it."""
+def _apply_process_state() -> list[Callable[[], Any]]:
+    """Apply the settings of a process, and return the functions that restore the previous ones."""
     undo: list[Callable[[], Any]] = []
 
-    def hold(get: Callable[[], Any], put: Callable[[Any], Any], wanted: Any) -> None:
-        before = get()
-        if before != wanted:
-            put(wanted)
-        undo.append(lambda: None if get() == before else put(before))
+    def hold(get: Callable[[], Any], put: Callable[[Any], Any], value: Any) -> None:
+        previous = get()
+        if previous != value:
+            put(value)
+        undo.append(lambda: None if get() == previous else put(previous))
 
     hold(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
-    undo.append(float32_exactly())
+    undo.append(disable_reduced_precision())
     products = torch.backends.cuda.matmul
     hold(
         lambda: products.allow_bf16_reduced_precision_reduction,
-        lambda found: setattr(products, "allow_bf16_reduced_precision_reduction", found),
+        lambda value: setattr(products, "allow_bf16_reduced_precision_reduction", value),
         False,
     )
-    # With these on, operations raise that have no deterministic form, and tensors that are about to be
-    # filled are filled twice. What `RenderConfig.deterministic` needs of them is in `_fix_kernels`.
+    # In this mode, operations without a deterministic kernel raise, and new tensors are filled twice. What
+    # `RenderConfig.deterministic` needs of it is set by `_apply_deterministic_kernels`.
     hold(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode, 0)
     hold(
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
-        lambda found: torch.set_anomaly_enabled(*found),
+        lambda value: torch.set_anomaly_enabled(*value),
         (False, True),
     )
     hold(torch.get_num_threads, torch.set_num_threads, torch.get_num_threads())
-    for flag, wanted in CUDNN.items():
-        hold(partial(getattr, torch.backends.cudnn, flag), partial(setattr, torch.backends.cudnn, flag), wanted)
-    undo += [_video_threads(), malloc.keep_as_usual]
+    for flag, value in CUDNN_FLAGS.items():
+        hold(partial(getattr, torch.backends.cudnn, flag), partial(setattr, torch.backends.cudnn, flag), value)
+    undo += [_opencv_threads_restorer(), malloc.restore_mmap_threshold]
     return undo
 
 
 @contextmanager
-def _cuda_device() -> Iterator[None]:
-    """Leave the current CUDA device as it was."""
-    before = current_card()
+def _keeping_cuda_device() -> Iterator[None]:
+    """Restore the current CUDA device after the block."""
+    previous = current_cuda_device()
     try:
         yield
     finally:
-        make_current(before)
+        restore_cuda_device(previous)
 
 
-def _fix_kernels() -> list[Callable[[], Any]]:
-    """Let torch take deterministic kernels, and warn where it has none; answers what restores the rest."""
-    deterministic: Any = torch.utils.deterministic  # whose module makes properties of its settings
+def _apply_deterministic_kernels() -> list[Callable[[], Any]]:
+    """Make torch use deterministic kernels, with a warning where it has none; return what restores the rest."""
+    deterministic: Any = torch.utils.deterministic  # its module turns settings into properties
     mode, filling = torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory
-    workspace = os.environ.get(WORKSPACE)
+    workspace = os.environ.get(CUBLAS_WORKSPACE_VARIABLE)
 
     def restore() -> None:
         torch.set_deterministic_debug_mode(mode)
         deterministic.fill_uninitialized_memory = filling
         if workspace is None:
-            os.environ.pop(WORKSPACE, None)
+            os.environ.pop(CUBLAS_WORKSPACE_VARIABLE, None)
         else:
-            os.environ[WORKSPACE] = workspace
+            os.environ[CUBLAS_WORKSPACE_VARIABLE] = workspace
 
-    if workspace not in FIXED:
-        os.environ[WORKSPACE] = FIXED[0]
+    if workspace not in DETERMINISTIC_WORKSPACES:
+        os.environ[CUBLAS_WORKSPACE_VARIABLE] = DETERMINISTIC_WORKSPACES[0]
     deterministic.fill_uninitialized_memory = False
     torch.set_deterministic_debug_mode("warn")  # torch.use_deterministic_algorithms would import a compiler
     return [restore]
 
 
-def _video_threads() -> Callable[[], None]:
-    """What restores the number of threads of OpenCV, which optical flow sets (optical_flow.py)."""
-    before = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else OWN_CHOICE
+def _opencv_threads_restorer() -> Callable[[], None]:
+    """Return a function that restores OpenCV's number of threads, which optical flow sets (optical_flow.py)."""
+    previous = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else DEFAULT_THREADS
 
     def restore() -> None:
         if "cv2" in sys.modules:
-            sys.modules["cv2"].setNumThreads(before)
+            sys.modules["cv2"].setNumThreads(previous)
 
     return restore
 
 
-_process, _kernels = _Process(_set), _Process(_fix_kernels)
+_torch_state, _deterministic_kernels = (
+    _ProcessState(_apply_process_state),
+    _ProcessState(_apply_deterministic_kernels),
+)

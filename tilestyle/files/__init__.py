@@ -1,1 +1,1 @@
-"""How files are written so that none is ever half there."""
+"""Safe file handling: atomic writes, durability, ownership of folders, and checks of paths."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -10,67 +10,73 @@ from typing import BinaryIO
 
 from tilestyle.errors import OutputError
 from tilestyle.files import ownership
-from tilestyle.files.durable import keep_mode, put_in_place, synchronise, temporary_beside
+from tilestyle.files.durable import copy_mode, fsync_file, replace_file, temporary_path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a new file that takes the place of ``path`` when the block ends without an exception.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces ``path`` when the block ends without an exception.
 
-    It is written beside the destination, because a rename is atomic only within a file system, and
-    reaches the disk before the rename. On any exception it is removed and the destination is untouched.
-    Raises OSError as the system does.
+    It is written to the folder of ``path``, because a rename is atomic only within a file system, and flushed
+    to the disk before the rename. After an exception it is removed, and ``path`` is unchanged.
+
+    Args:
+        path: The file to create or replace.
+
+    Yields:
+        The temporary file, open for reading and writing bytes.
+
+    Raises:
+        OSError: The file cannot be created, written or renamed.
     """
-    # Not tempfile: its files are private (0600), and the mode would survive the rename.
-    with replacement(path) as beside, beside.open("x+b") as file:
+    # Not tempfile: it creates files with mode 0600, which would remain after the rename.
+    with atomic_path(path) as temporary, temporary.open("x+b") as file:
         yield file
 
 
 @contextmanager
-def replacement(path: Path) -> Iterator[Path]:
-    """The name of a new file that takes the place of ``path`` when the block ends without an exception.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield the name of a temporary file that replaces ``path`` when the block ends without an exception.
 
-    For what writes files by their names; otherwise as ``replacing``.
+    Like ``atomic_write``, for libraries that write files by name. The block has to create the file.
     """
-    path = Path(os.path.realpath(path))  # as open() would, follow a link instead of replacing it
-    beside = temporary_beside(path)
-    ownership.claim_temporary(beside, path)
-    gone = False  # it stays listed where it cannot be found to be removed: its folder may have been renamed
+    path = Path(os.path.realpath(path))  # follow a link, as open() does, instead of replacing it
+    temporary = temporary_path(path)
+    ownership.claim_temporary(temporary, path)
+    removed = False  # it stays listed if it cannot be found: its folder may have been renamed
     try:
-        yield beside
-        with beside.open("r+b") as file:
-            synchronise(file.fileno(), beside)
+        yield temporary
+        with temporary.open("r+b") as file:
+            fsync_file(file.fileno(), temporary)
         if path.exists():
-            keep_mode(path, beside)
-        put_in_place(beside, path)
-        gone = True
+            copy_mode(path, temporary)
+        replace_file(temporary, path)
+        removed = True
     except BaseException:
         with suppress(FileNotFoundError):
-            beside.unlink()
-            gone = True
+            temporary.unlink()
+            removed = True
         raise
     finally:
-        if gone:
+        if removed:
             with suppress(OSError):
-                ownership.release_temporary(beside)
+                ownership.release_temporary(temporary)
 
 
-def check_place(path: Path) -> None:
-    """Raise OutputError unless a file could be written at ``path``, as far as can be known without."""
+def check_output_path(path: Path) -> None:
+    """Raise OutputError if a file clearly cannot be written at ``path``; nothing is written."""
     folder = Path(os.path.realpath(path)).parent
     if path.is_dir():
         raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if path.exists() and not path.is_file():
-        raise OutputError(f"{path} is not an ordinary file", hint="choose another name")
-    # A rename would replace it all the same. The mode bits count by themselves: root may write to everything,
-    # but somebody has protected this file.
+        raise OutputError(f"{path} is not a regular file", hint="choose another name")
+    # A rename would replace even a write-protected file. The mode bits are tested as well as the access: root
+    # may write to every file, but someone has protected this one.
     if path.exists() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222):
-        raise OutputError(
-            f"{path} is write-protected", hint="choose another name, or allow it to be written to"
-        )
+        raise OutputError(f"{path} is write-protected", hint="choose another name, or remove the protection")
     if not folder.exists():
         raise OutputError(f"there is no folder {folder}", hint="create it first")
     if not folder.is_dir():
-        raise OutputError(f"{folder} is not a folder", hint="choose another place")
+        raise OutputError(f"{folder} is not a folder", hint="choose another one")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"the folder {folder} cannot be written to", hint="choose another folder")
+        raise OutputError(f"the folder {folder} is not writable", hint="choose another folder")

@@ -1,8 +1,7 @@
-"""Files that survive a power failure, as far as the file system can do it.
+"""Files that survive a power failure, as far as the file system allows.
 
-Network drives refuse some calls: setting permissions, fsync, replacing a file by renaming another over it. None
-of these is needed to write a picture, so each is done without where it is refused, and a notice says what is
-not promised there.
+Some network drives refuse to set permissions, to fsync, or to replace a file by a rename. None of these is
+needed to write a picture. Where one is refused, it is skipped, and a notice says what is not guaranteed.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pathlib import Path
 
 from tilestyle.notices import notice
 
-PART, ASIDE = ".part", ".old"
-TEMPORARY = re.compile(r"\.tilestyle-[0-9a-f]{24}\.part")
+PART_SUFFIX, ASIDE_SUFFIX = ".part", ".old"
+TEMPORARY_NAME = re.compile(r"\.tilestyle-[0-9a-f]{24}\.part")
 
-# What file systems answer when they do not support a call. Anything else, such as EIO or ENOSPC, is a failure.
-_UNSUPPORTED = frozenset(
+# Error numbers of calls that a file system does not support. Any other, such as EIO or ENOSPC, is a failure.
+_UNSUPPORTED_ERRNOS = frozenset(
     {
         errno.EINVAL,
         errno.ENOSYS,
@@ -33,61 +32,70 @@ _UNSUPPORTED = frozenset(
         getattr(errno, "EOPNOTSUPP", errno.EINVAL),
     }
 )
-_NO_REPLACING = _UNSUPPORTED | {errno.EACCES, errno.EEXIST, errno.EBUSY}
+_NO_REPLACE_ERRNOS = _UNSUPPORTED_ERRNOS | {errno.EACCES, errno.EEXIST, errno.EBUSY}
 
 
-def temporary_beside(path: Path) -> Path:
-    """A new name for a file in the same folder; short, since `path` may be as long as names can be."""
-    return path.parent / f".tilestyle-{_mark_of(path)}{secrets.token_hex(8)}{PART}"
+def temporary_path(path: Path) -> Path:
+    """Return a new random name for a temporary file in the folder of `path`.
+
+    The name is short, because the name of `path` may already have the maximum length.
+    """
+    return path.parent / f".tilestyle-{_name_hash(path)}{secrets.token_hex(8)}{PART_SUFFIX}"
 
 
 def is_temporary_of(name: str, path: Path) -> bool:
-    """Whether a file of this name was to take the place of `path`."""
-    return TEMPORARY.fullmatch(name) is not None and name.startswith(f".tilestyle-{_mark_of(path)}")
+    """Whether this is the name of a temporary file that was to replace `path`."""
+    return TEMPORARY_NAME.fullmatch(name) is not None and name.startswith(f".tilestyle-{_name_hash(path)}")
 
 
 def is_remnant_of(name: str, path: Path) -> bool:
-    """Whether a file of this name is what a kill has left of a write to `path`."""
-    return is_temporary_of(Path(name).with_suffix(PART).name, path)
+    """Whether this is the name of a file that an interrupted write to `path` has left."""
+    return is_temporary_of(Path(name).with_suffix(PART_SUFFIX).name, path)
 
 
-def _mark_of(path: Path) -> str:
+def _name_hash(path: Path) -> str:
     return f"{zlib.crc32(os.fsencode(path.name)):08x}"
 
 
-def aside_of(temporary: Path) -> Path:
-    """Where the old file waits while `temporary` takes its place, on drives that cannot replace files."""
-    return temporary.with_suffix(ASIDE)
+def aside_path(temporary: Path) -> Path:
+    """Return where the old file is kept while `temporary` replaces it, on drives that cannot replace files."""
+    return temporary.with_suffix(ASIDE_SUFFIX)
 
 
 def is_unsupported(error: OSError) -> bool:
-    """Whether a file system refused a call that it does not support."""
-    return error.errno in _UNSUPPORTED
+    """Whether an error says that the file system does not support the call."""
+    return error.errno in _UNSUPPORTED_ERRNOS
 
 
-def synchronise(descriptor: int, path: Path, *, data_only: bool = False) -> None:
-    """Wait until a file is on the disk, where the file system can tell.
+def fsync_file(descriptor: int, path: Path, *, data_only: bool = False) -> None:
+    """Wait until a file is on the disk, if the file system supports that.
 
-    Raises OSError when the disk fails or is full.
+    Args:
+        descriptor: The open file.
+        path: Its path, for the notice where fsync is not supported.
+        data_only: Whether to skip metadata such as the time of change.
+
+    Raises:
+        OSError: The disk fails or is full.
     """
     try:
         (os.fdatasync if data_only and hasattr(os, "fdatasync") else os.fsync)(descriptor)
     except OSError as error:
         if not is_unsupported(error):
             raise
-        unsynchronised(path.parent)
+        notice_no_fsync(path.parent)
 
 
-def unsynchronised(folder: Path | None = None) -> None:
-    """Say that files in a folder, or in the work folder, may be lost in a power failure."""
+def notice_no_fsync(folder: Path | None = None) -> None:
+    """Log a notice that files in a folder (by default, the work folder) may be lost in a power failure."""
     notice(
         f"the drive of {folder or 'the work folder'} cannot confirm that files are on the disk "
-        "(fsync is refused): a power failure may damage the newest ones"
+        "(fsync is not supported): a power failure may damage the newest files"
     )
 
 
-def synchronise_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can do that."""
+def fsync_folder(folder: Path) -> None:
+    """Wait until the file names in a folder are on the disk, if the system supports that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -96,31 +104,33 @@ def synchronise_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def keep_mode(old: Path, new: Path) -> None:
-    """Give `new` the permissions of `old`, where the file system has any."""
+def copy_mode(old: Path, new: Path) -> None:
+    """Copy the permissions of `old` to `new`, if the file system supports that."""
     try:
         new.chmod(stat.S_IMODE(old.stat().st_mode))
     except OSError:
-        notice(f"the drive of {new.parent} refuses to set permissions: files there have its own")
+        notice(f"the drive of {new.parent} does not allow setting permissions: new files keep its default")
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a finished temporary file to `path`, in one step where the drive can replace files.
+def replace_file(temporary: Path, path: Path) -> None:
+    """Rename a finished temporary file to `path`, in one step if the drive can replace files.
 
-    Elsewhere the old file is put aside first, and put back if the new one cannot take its place.
-    Raises OSError; then the old file is where it was.
+    Otherwise the old file is renamed first, and renamed back if the new one cannot take its place.
+
+    Raises:
+        OSError: The file cannot be renamed; the old file is where it was.
     """
     try:
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno not in _NO_REPLACING or not path.exists():
+        if error.errno not in _NO_REPLACE_ERRNOS or not path.exists():
             raise
         _replace_in_two_steps(temporary, path)
-    synchronise_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 def _replace_in_two_steps(temporary: Path, path: Path) -> None:
-    aside = aside_of(temporary)
+    aside = aside_path(temporary)
     os.rename(path, aside)
     try:
         os.rename(temporary, path)
@@ -129,7 +139,7 @@ def _replace_in_two_steps(temporary: Path, path: Path) -> None:
         raise
     notice(
         f"the drive of {path.parent} cannot replace a file in one step: "
-        f"a kill in between leaves the old one beside it, as .tilestyle-*{ASIDE}"
+        f"if the program is killed in between, the old file is left as .tilestyle-*{ASIDE_SUFFIX}"
     )
     with suppress(OSError):
         aside.unlink()

@@ -1,4 +1,4 @@
-"""Files that are to be read: whether there is one at a path, and which paths are one file. No decoding."""
+"""Checks of input files: whether a path is a readable regular file, and which paths are the same file."""
 
 from __future__ import annotations
 
@@ -11,77 +11,92 @@ from tilestyle.errors import PictureError, TilestyleError
 
 PathLike = str | os.PathLike[str]
 
-Identity = tuple[int, int]
-"""Device and number of a file: the same for all its names, links and spellings."""
+FileId = tuple[int, int]
+"""Device and inode number: equal for all paths and links of the same file."""
 
 
-def ordinary_file(path: PathLike, role: str = "", error: type[TilestyleError] = PictureError) -> Path:
-    """Return the path of a file that can be opened and has content.
+def regular_file(path: PathLike, role: str = "", error: type[TilestyleError] = PictureError) -> Path:
+    """Check that a path is a readable regular file that is not empty.
 
-    Never waits: pipes, sockets and devices are refused before they are opened.
+    This never blocks: pipes, sockets and devices are refused before they are opened.
 
     Args:
         path: The file.
-        role: What the file is for, such as "style"; the message begins with it.
-        error: What is raised.
+        role: What the file is for, such as "style"; error messages start with it.
+        error: Class of the error.
+
+    Returns:
+        The path as a Path.
 
     Raises:
-        TilestyleError: Of the given class, with one line that says what is there instead.
+        TilestyleError: An error of the given class, which says what is wrong with the path.
     """
     path = Path(path)
-    what = f"{role}: " if role else ""
+    prefix = f"{role}: " if role else ""
     try:
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
             os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
     except (FileNotFoundError, NotADirectoryError) as cause:
         link = f", the target of the link {path}" if path.is_symlink() else ""
         missing = os.path.realpath(path) if link else path
-        raise error(f"{what}there is no file {missing}{link}", hint="check the path") from cause
+        raise error(f"{prefix}there is no file {missing}{link}", hint="check the path") from cause
     except PermissionError as cause:
-        raise error(f"{what}{path} cannot be read (no permission)", hint="change its permissions") from cause
+        raise error(f"{prefix}{path} cannot be read (no permission)", hint="change its permissions") from cause
     except (OSError, ValueError) as cause:
         reason = getattr(cause, "strerror", None) or str(cause)
-        raise error(f"{what}{_shown(path)} cannot be opened ({reason})", hint="check the path") from cause
-    if stat.S_ISDIR(found.st_mode):
-        raise error(f"{what}{path} is a folder", hint="name a file inside it")
-    if not stat.S_ISREG(found.st_mode):
-        raise error(f"{what}{path} is not an ordinary file", hint="copy it to a file first")
-    if found.st_size == 0:
-        raise error(f"{what}{path} is empty", hint="copy or fetch the file again")
+        raise error(
+            f"{prefix}{_printable_path(path)} cannot be opened ({reason})", hint="check the path"
+        ) from cause
+    if stat.S_ISDIR(status.st_mode):
+        raise error(f"{prefix}{path} is a folder", hint="name a file inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise error(f"{prefix}{path} is not a regular file", hint="copy it to a file first")
+    if status.st_size == 0:
+        raise error(f"{prefix}{path} is empty", hint="copy or download the file again")
     return path
 
 
-def content_of(path: PathLike, most: int = 2**26) -> bytes:
-    """Return the content of a file of ours, of at most so many bytes.
+def read_limited(path: PathLike, max_bytes: int = 2**26) -> bytes:
+    """Read the first bytes of a file that tilestyle has written.
 
-    Never waits, as for somebody who writes into a pipe. Raises OSError, also for what is no ordinary file.
+    This never blocks, as reading from a pipe would.
+
+    Args:
+        path: The file.
+        max_bytes: Upper limit of the bytes that are read.
+
+    Returns:
+        The content, up to the limit.
+
+    Raises:
+        OSError: The file cannot be read or is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not an ordinary file", os.fspath(path))
-        return file.read(most)
+            raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
+        return file.read(max_bytes)
 
 
-def is_file(path: PathLike) -> bool:
-    """Whether there is an ordinary file at a path; no path is an error."""
+def is_regular_file(path: PathLike) -> bool:
+    """Whether a path is a regular file; False for every invalid path."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
 
 
-def identity(path: PathLike) -> Identity | None:
-    """Which file is at a path, whatever the path is called; None if there is none."""
+def file_id(path: PathLike) -> FileId | None:
+    """Return an identifier that all paths of the same file share; None if there is no file."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
-def _shown(path: Path) -> str:
-    """A path for a message: of a very long one, the beginning; no control characters."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in str(path))
+def _printable_path(path: Path) -> str:
+    """Format a path for a message: at most 200 characters, control characters replaced."""
+    text = "".join(character if character.isprintable() else "?" for character in str(path))
     return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,1 +1,1 @@
-"""Where patches lie, in whole numbers."""
+"""Boxes, patches and how they cover a canvas, in integers."""

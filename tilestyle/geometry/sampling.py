@@ -6,136 +6,168 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from tilestyle.geometry.boxes import Box, Extent, Patch, partition, rounded_up
-from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.boxes import Box, CanvasExtent, Patch, even_partition, round_up
+from tilestyle.geometry.rng import SweepRng
 
-# By how much patches see more than they step, patch pixels. Without any, nothing acts across a border in the
-# sweep that has it, and the last sweeps' borders come out 1 to 4 % smoother than the pixels beside them.
-LAP = 2
-SMALLEST = 16  # laps that a patch is long, to have any
+# Apron: how far a patch sees beyond the pixels that it updates, patch pixels. Without one, nothing acts across
+# a border during a sweep, and the last sweeps' borders come out 1 to 4 % smoother than the pixels beside them.
+APRON = 2
+MIN_SIDE_IN_APRONS = 16  # a patch whose side is fewer aprons than this has none
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """By how much patches see more than they answer for, patch pixels on either side.
+class PatchContext:
+    """How far patches see beyond the pixels that they update, in patch pixels on every side.
 
-    A `halo` is a multiple of the deepest stride and the same for all. A `lap` is the least there is, however
-    small: patches overlap by two laps, and a few pixels more where that makes their sides come out even.
+    Attributes:
+        halo: A multiple of the deepest stride, the same for all patches.
+        apron: The least overlap. Patches overlap by two aprons, and a few pixels more where their sides need
+            it.
     """
 
     halo: int = 0
-    lap: int = 0
+    apron: int = 0
 
 
-NOTHING = Around()
+NO_CONTEXT = PatchContext()
 
 
-def covering(
-    canvas: Extent, side: int, unit: int, draw: Draw, scale: int = 1, around: Around = NOTHING
+def grid_patches(
+    extent: CanvasExtent,
+    side: int,
+    unit: int,
+    rng: SweepRng,
+    scale: int = 1,
+    context: PatchContext = NO_CONTEXT,
 ) -> list[Patch]:
-    """One sweep: a grid of patches from a random corner that owns every pixel of the torus exactly once.
+    """Return the patches of one sweep: a grid from a random corner that owns every pixel of the torus once.
 
-    `side` is the largest patch side read and `unit` the deepest stride, both patch pixels; canvas
-    sides must be multiples of `unit` x `scale`. An axis that fits one patch is taken whole, with nothing around
-    it, and begins anywhere in the margin, or all over where it repeats: there the patch is the untiled method.
+    An axis that fits into one patch is not cut and has no context around it. It begins anywhere in the margin,
+    or anywhere at all where it repeats. If both axes fit, the patch is the untiled method.
 
-    The corner is any pixel, or on the draw's own grid. Were it always a multiple of `unit`, borders would come
-    back to the same few lines sweep after sweep, and cells of layers to the same places: both leave a grid that
-    can be seen.
+    The corner may be any pixel, or lies on the grid of `rng`. If it were always a multiple of `unit`, borders
+    would return to the same few lines and cells to the same places in every sweep, and both leave a visible
+    grid.
+
+    Args:
+        extent: The canvas; its sides are multiples of `unit` x `scale`.
+        side: Largest side of a patch with its context, patch pixels.
+        unit: Deepest stride of the network, patch pixels.
+        rng: Random numbers of the sweep.
+        scale: Canvas pixels per patch pixel.
+        context: How far patches see beyond what they own.
     """
 
     def axis(index: int, length: int, slack: int) -> list[tuple[int, int, int, int]]:
-        """(start, length, more before, more after) of every part; `slack` is the margin on either side."""
+        """Return (start, length, context before and after) of every part; `slack` is the margin's width."""
         if length // scale <= side:
             reach = min(slack, unit * scale // 2)
-            low, count = (0, length) if canvas.repeats[index] else (-reach, 2 * reach + 1)
-            return [(draw.start(index, low, count), length, 0, 0)]
-        start = draw.start(index, 0, length)
-        if around.halo:
-            parts = _haloed(length // scale, side, unit, around.halo)
+            low, count = (0, length) if extent.repeats[index] else (-reach, 2 * reach + 1)
+            return [(rng.random_offset(index, low, count), length, 0, 0)]
+        start = rng.random_offset(index, 0, length)
+        if context.halo:
+            parts = _with_halo(length // scale, side, unit, context.halo)
         else:
-            parts = _lapped(length // scale, side, unit, around.lap, draw.stride)
+            parts = _with_apron(length // scale, side, unit, context.apron, rng.stride)
         return [(start + a * scale, b * scale, c * scale, d * scale) for a, b, c, d in parts]
 
-    box = canvas.picture
-    rows = axis(0, canvas.height, min(box.top, canvas.height - box.top - box.height))
-    columns = axis(1, canvas.width, min(box.left, canvas.width - box.left - box.width))
+    box = extent.picture
+    rows = axis(0, extent.height, min(box.top, extent.height - box.top - box.height))
+    columns = axis(1, extent.width, min(box.left, extent.width - box.left - box.width))
     return [
         Patch(
             Box(top, left, height, width),
-            Box(top - above, left - before, height + above + below, width + before + after),
+            Box(
+                top - context_above,
+                left - context_left,
+                height + context_above + context_below,
+                width + context_left + context_right,
+            ),
             scale,
         )
-        for top, height, above, below in rows
-        for left, width, before, after in columns
+        for top, height, context_above, context_below in rows
+        for left, width, context_left, context_right in columns
     ]
 
 
-def _haloed(length: int, side: int, unit: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
-    """(start, length, halo, halo) of parts that are multiples of `unit`, as is `length`."""
+def _with_halo(length: int, side: int, unit: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (start, length, halo, halo) of parts that are multiples of `unit`, as is `length`."""
     start = 0
-    for part in partition(length, side - 2 * halo, unit):
+    for part in even_partition(length, side - 2 * halo, unit):
         yield start, part, halo, halo
         start += part
 
 
-def _lapped(length: int, side: int, unit: int, lap: int, grid: int) -> Iterator[tuple[int, int, int, int]]:
-    """(start, length, more before, more after) of parts that are read in multiples of `unit`.
+def _with_apron(
+    length: int, side: int, unit: int, apron: int, grid: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (start, length, context before, context after) of parts that are read in multiples of `unit`.
 
-    Reading begins on multiples of `grid`. Patches too small for their laps have none.
+    Reading begins on multiples of `grid`. Patches that are too small for aprons have none.
     """
-    least = rounded_up(2 * lap, grid) if side >= SMALLEST * lap else 0
-    count = ceil(length / (side - least))
-    reads = partition(rounded_up(length + least * count, unit), side, unit)
+    min_overlap = round_up(2 * apron, grid) if side >= MIN_SIDE_IN_APRONS * apron else 0
+    count = ceil(length / (side - min_overlap))
+    reads = even_partition(round_up(length + min_overlap * count, unit), side, unit)
     spare = (sum(reads) - length) // grid
     overlaps = [grid * (spare * (k + 1) // count - spare * k // count) for k in range(count)]
     start = 0
-    for read, overlap, last in zip(reads, overlaps, overlaps[-1:] + overlaps[:-1], strict=True):
-        before, after = last - last // 2, overlap // 2
-        yield start + before, read - before - after, before, after
+    for read, overlap, overlap_before in zip(reads, overlaps, overlaps[-1:] + overlaps[:-1], strict=True):
+        context_before, context_after = overlap_before - overlap_before // 2, overlap // 2
+        yield start + context_before, read - context_before - context_after, context_before, context_after
         start += read - overlap
 
 
-def overlapping(canvas: Extent, side: int, unit: int, halo: int, scale: int = 1) -> list[Patch]:
-    """A fixed grid of patches that owns every pixel once, each with a halo that ends at the canvas's edges.
+def halo_tiles(extent: CanvasExtent, side: int, unit: int, halo: int, scale: int = 1) -> list[Patch]:
+    """Return a fixed grid of patches that owns every pixel once, with halos that end at the canvas edges.
 
-    `side`, `unit` and `halo` as in `covering`: with a halo of half the receptive field, cells are those of the
-    whole canvas, its own edges and padding included. An axis that fits one patch is taken whole.
+    With a halo of half the receptive field the cells equal those of the whole canvas, padding at the canvas
+    edges included. An axis that fits into one patch is not cut. The arguments are those of `grid_patches`.
     """
 
     def axis(length: int) -> list[tuple[int, int, int, int]]:
-        """(start, length) of what every part owns and of what it reads."""
+        """Return (start, length) of what every part owns and of what it reads."""
         if length <= side:
             return [(0, length, 0, length)]
-        found, start = [], 0
-        for part in partition(length, side - 2 * halo, unit):
-            first, last = max(start - halo, 0), min(start + part + halo, length)
-            found.append((start, part, first, last - first))
-            start += part
-        return found
+        parts, owned_start = [], 0
+        for owned_length in even_partition(length, side - 2 * halo, unit):
+            read_start, read_end = max(owned_start - halo, 0), min(owned_start + owned_length + halo, length)
+            parts.append((owned_start, owned_length, read_start, read_end - read_start))
+            owned_start += owned_length
+        return parts
 
     return [
-        Patch(Box(top, left, height, width).times(scale), Box(above, before, rows, columns).times(scale), scale)
-        for top, height, above, rows in axis(canvas.height // scale)
-        for left, width, before, columns in axis(canvas.width // scale)
+        Patch(
+            Box(top, left, height, width).scaled(scale),
+            Box(read_top, read_left, rows, columns).scaled(scale),
+            scale,
+        )
+        for top, height, read_top, rows in axis(extent.height // scale)
+        for left, width, read_left, columns in axis(extent.width // scale)
     ]
 
 
-def scattered(canvas: Extent, side: int, odds: Sequence[float], draw: Draw) -> list[Patch]:
-    """Independent windows at uniformly random places and scales 2^k, k drawn by `odds`.
+def random_windows(extent: CanvasExtent, side: int, scale_odds: Sequence[float], rng: SweepRng) -> list[Patch]:
+    """Return independent windows at uniformly random places and scales.
 
-    As many as it takes for their areas to sum to the canvas's: some pixels are seen twice, some not at all.
+    There are as many as it takes for their areas to sum to the area of the canvas: some pixels are covered
+    twice, some not at all.
+
+    Args:
+        extent: The canvas.
+        side: Side of a window, patch pixels.
+        scale_odds: Relative frequency of each scale 2^k.
+        rng: Random numbers of the sweep.
     """
     patches: list[Patch] = []
-    remaining = canvas.area
+    remaining = extent.area
     while remaining > 0:
         stream = 2 + 2 * len(patches)
-        scale = 2 ** draw.choice(odds, stream)
-        rows, columns = draw.integers(2, stream + 1).tolist()
-        height = min(side * scale, canvas.height)
-        width = min(side * scale, canvas.width)
-        top = rows % canvas.height if height < canvas.height or canvas.repeats[0] else 0
-        left = columns % canvas.width if width < canvas.width or canvas.repeats[1] else 0
+        scale = 2 ** rng.weighted_choice(scale_odds, stream)
+        random_row, random_column = rng.integers(2, stream + 1).tolist()
+        height = min(side * scale, extent.height)
+        width = min(side * scale, extent.width)
+        top = random_row % extent.height if height < extent.height or extent.repeats[0] else 0
+        left = random_column % extent.width if width < extent.width or extent.repeats[1] else 0
         box = Box(top, left, height, width)
         patches.append(Patch(box, box, scale))
         remaining -= box.area

@@ -1,65 +1,65 @@
-"""Picture files as arrays.
+"""Reading and writing picture files.
 
-The only package that speaks Pillow, tifffile, imagecodecs and libvips. Everything inside tilestyle sees a
-Picture: float32 sRGB, the right way up; or a Source, which is one read by windows.
+This is the only package that uses Pillow, tifffile, imagecodecs and libvips. The rest of tilestyle sees a
+Picture (float32 sRGB pixels, rotated upright), or an ImageSource, which reads a picture of any size by windows.
 """
 
 from tilestyle.config.enums import Compression, Format, Intent
-from tilestyle.images.alpha import composited
-from tilestyle.images.area_average import Means, area_mean
-from tilestyle.images.bilinear import enlarged
-from tilestyle.images.captioned_rows import Row, captioned
+from tilestyle.images.alpha import composite
+from tilestyle.images.area_average import AreaAccumulator, area_average
+from tilestyle.images.bilinear import bilinear_window
+from tilestyle.images.captioned_rows import CaptionedRow, draw_captioned_rows
 from tilestyle.images.contact_sheet import contact_sheet
-from tilestyle.images.file_source import open_source, source_from
-from tilestyle.images.format_limits import OUTPUT_SUFFIXES, check_writable, disk_bytes, named
+from tilestyle.images.file_source import as_source, open_source
+from tilestyle.images.format_limits import OUTPUT_SUFFIXES, check_writable, max_disk_bytes, with_format_suffix
 from tilestyle.images.info import PictureInfo, inspect_picture
 from tilestyle.images.picture import FloatArray, Picture
-from tilestyle.images.pixel_limit import check_pixels, pixel_limit
+from tilestyle.images.pixel_limit import check_pixel_count, pixel_limit
 from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
 from tilestyle.images.soft_proof import Proof, open_proof
-from tilestyle.images.source import Source, gathered
-from tilestyle.images.source_filters import cropped, filled, proofed
-from tilestyle.images.strips import strips_of
+from tilestyle.images.source import ImageSource, read_all
+from tilestyle.images.source_filters import crop_source, fill_transparent, soft_proof
+from tilestyle.images.strips import read_strips
 from tilestyle.images.write import write_picture, write_stream
 from tilestyle.images.write_options import WriteOptions
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "AreaAccumulator",
+    "CaptionedRow",
     "Compression",
     "FloatArray",
     "Format",
+    "ImageSource",
     "Intent",
     "Json",
-    "Means",
     "Picture",
     "PictureInfo",
     "Proof",
-    "Row",
-    "Source",
     "WriteOptions",
-    "area_mean",
-    "captioned",
-    "check_pixels",
+    "area_average",
+    "as_source",
+    "bilinear_window",
+    "check_pixel_count",
     "check_writable",
-    "composited",
+    "composite",
     "contact_sheet",
-    "cropped",
-    "disk_bytes",
-    "enlarged",
-    "filled",
-    "gathered",
+    "crop_source",
+    "draw_captioned_rows",
+    "fill_transparent",
     "inspect_picture",
-    "named",
+    "max_disk_bytes",
     "open_proof",
     "open_source",
     "picture_from",
     "pixel_limit",
-    "proofed",
+    "read_all",
     "read_picture",
     "read_provenance",
-    "source_from",
-    "strips_of",
+    "read_strips",
+    "soft_proof",
+    "with_format_suffix",
     "write_picture",
     "write_stream",
 ]

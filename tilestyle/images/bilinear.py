@@ -1,4 +1,4 @@
-"""Windows of pictures seen larger than they are."""
+"""Bilinear enlargement of a picture, window by window."""
 
 from __future__ import annotations
 
@@ -7,30 +7,46 @@ from numpy.typing import NDArray
 
 from tilestyle.images.picture import FloatArray
 
-Window = tuple[int, int, int, int]  # top, left, height, width
+WindowRect = tuple[int, int, int, int]  # top, left, height, width
 
 
-def enlarged(values: FloatArray, height: float, width: float, window: Window) -> FloatArray:
-    """A window of [h, w, C] seen at ``height`` x ``width`` pixels, interpolated bilinearly.
+def bilinear_window(values: FloatArray, height: float, width: float, window: WindowRect) -> FloatArray:
+    """Return a window of a picture enlarged by bilinear interpolation.
 
-    A function of the place alone, so that windows fit together; beyond the outer pixels' centres their
-    values go on. Memory of the window's size.
+    A value depends on its position only, so that windows fit together. Outside the centers of the outer pixels
+    their values are repeated. Only the window takes memory.
+
+    Args:
+        values: The picture [h, w, C].
+        height: Height of the enlarged picture in its pixels.
+        width: Width of the enlarged picture.
+        window: The window in pixels of the enlarged picture.
+
+    Returns:
+        Values [window height, window width, C].
     """
     top, left, rows, columns = window
-    upper, lower, down = _between(values.shape[0], height, top, rows)
-    first, last, across = _between(values.shape[1], width, left, columns)
+    upper, lower, down = _interpolation_weights(values.shape[0], height, top, rows)
+    first, last, across = _interpolation_weights(values.shape[1], width, left, columns)
     begin, end = first[0], last[-1] + 1
     near, far = values[upper, begin:end], values[lower, begin:end]
     mixed = near + (far - near) * down[:, None, None]
-    found: FloatArray = mixed[:, first - begin]
-    found += (mixed[:, last - begin] - found) * across[:, None]
-    return found
+    result: FloatArray = mixed[:, first - begin]
+    result += (mixed[:, last - begin] - result) * across[:, None]
+    return result
 
 
-def _between(
+def _interpolation_weights(
     small: int, large: float, start: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
-    """The pixels on either side of every place, and how far it is from the first to the second."""
-    places = np.clip((np.arange(start, start + count) + 0.5) * small / large - 0.5, 0, small - 1)
-    before = places.astype(np.int64)
-    return before, np.minimum(before + 1, small - 1), (places - before).astype(np.float32)
+    """Return what to interpolate along one axis: for every pixel its two neighbors, and the second's weight.
+
+    Args:
+        small: Size of the picture along the axis.
+        large: Size of the enlarged picture.
+        start: First pixel of the window in the enlarged picture.
+        count: Size of the window.
+    """
+    positions = np.clip((np.arange(start, start + count) + 0.5) * small / large - 0.5, 0, small - 1)
+    lower = positions.astype(np.int64)
+    return lower, np.minimum(lower + 1, small - 1), (positions - lower).astype(np.float32)

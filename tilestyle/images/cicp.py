@@ -1,6 +1,6 @@
-"""Colours by code points of ITU-T H.273: Display P3, BT.2020, and high dynamic range, to sRGB.
+"""Conversion to sRGB by the color code points of ITU-T H.273: Display P3, BT.2020, high dynamic range.
 
-PNG states them in its cICP chunk, AVIF in its `nclx` box: screenshots of wide and bright displays.
+PNG states them in its cICP chunk, AVIF in its `nclx` box. Screenshots of wide-gamut and HDR displays have them.
 """
 
 from __future__ import annotations
@@ -28,20 +28,28 @@ _PRIMARIES = {
     12: ("Display P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060), _D65),
 }
 _GAMMA_22, _GAMMA_28, _LINEAR, _PQ, _HLG = 4, 5, 8, 16, 18
-# The curves of standard video count as that of sRGB, as in browsers: the differences are those of dim rooms.
+# Transfer functions of standard video are treated as that of sRGB, as in browsers; they differ only to suit
+# dimmer surroundings.
 _LIKE_SRGB = (1, 6, 13, 14, 15)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 _WHITE_NITS = 203.0
-"""Brightness of diffuse white in high dynamic range (ITU-R BT.2408), which becomes the white of sRGB."""
+"""Luminance of diffuse white in high dynamic range (ITU-R BT.2408), which becomes the white of sRGB."""
 _HLG_NITS = 1000.0
+"""Peak luminance of the reference display of HLG."""
 _KNEE = 0.75
-"""Light up to this share of white is kept; what is above is compressed into the rest."""
+"""Share of white up to which light is unchanged; anything brighter is compressed into the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cicp:
-    """Code points of primaries and transfer function, and whether samples use their full range."""
+    """Color code points.
+
+    Attributes:
+        primaries: Code point of the color primaries (H.273, table 2).
+        transfer: Code point of the transfer function (H.273, table 3).
+        full_range: Whether samples use the full range of values, not the narrow range of video.
+    """
 
     primaries: int
     transfer: int
@@ -49,18 +57,18 @@ class Cicp:
 
     @property
     def is_known(self) -> bool:
-        """Whether the colours can be converted."""
+        """Whether the colors can be converted."""
         curves = (*_LIKE_SRGB, _GAMMA_22, _GAMMA_28, _LINEAR, _PQ, _HLG)
         return self.primaries in _PRIMARIES and self.transfer in curves
 
     @property
     def is_srgb(self) -> bool:
-        """Whether there is nothing to convert."""
+        """Whether the colors are sRGB already."""
         return self.primaries == _SRGB and self.transfer in _LIKE_SRGB and self.full_range
 
     @property
     def name(self) -> str:
-        """The colours for people, and what is done to high dynamic range."""
+        """Description of the colors, and of the conversion of high dynamic range."""
         if self.is_srgb:
             return "sRGB"
         curve = {
@@ -77,11 +85,11 @@ class Cicp:
 
         Args:
             unit: Encoded values [h, w, 3] in [0, 1].
-            depth: Bits per channel they came in, which the narrow range goes by.
+            depth: Bits per channel of the file, which determine the narrow range.
 
         Returns:
-            sRGB-encoded values [h, w, 3] in [0, 1]. Colours that sRGB lacks are clipped. In high dynamic
-            range, 203 nits become white, and highlights are compressed above three quarters of it.
+            sRGB-encoded values [h, w, 3] in [0, 1]. Colors outside sRGB are clipped. In high dynamic range,
+            203 nits become white, and highlights above three quarters of it are compressed.
         """
         if not self.full_range:
             step = 2.0 ** (depth - 8)
@@ -89,13 +97,13 @@ class Cicp:
         light = _DECODERS[self.transfer](unit, self.primaries)
         light = np.asarray(light @ _to_srgb_primaries(self.primaries).T, np.float32)
         if self.transfer in (_PQ, _HLG):
-            light = _compressed(light)
-        return _srgb_encoded(np.clip(light, 0, 1, dtype=np.float32))
+            light = _tone_map(light)
+        return _encode_srgb(np.clip(light, 0, 1, dtype=np.float32))
 
 
 @lru_cache(maxsize=16)
 def _to_xyz(primaries: int) -> NDArray[np.float64]:
-    """Linear RGB to XYZ."""
+    """Return the matrix [3, 3] from linear RGB to XYZ."""
     _, points, white = _PRIMARIES[primaries]
     columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in zip(points[::2], points[1::2], strict=True)]).T
     scale = np.linalg.solve(columns, _white_xyz(white))
@@ -104,7 +112,7 @@ def _to_xyz(primaries: int) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=16)
 def _to_srgb_primaries(primaries: int) -> NDArray[np.float64]:
-    """Linear RGB to linear RGB of sRGB, white to white."""
+    """Return the matrix [3, 3] from linear RGB to linear sRGB, with Bradford adaptation of the white point."""
     if primaries == _SRGB:
         return np.eye(3)
     cones = _BRADFORD @ _white_xyz(_PRIMARIES[primaries][2])
@@ -113,24 +121,26 @@ def _to_srgb_primaries(primaries: int) -> NDArray[np.float64]:
 
 
 def _white_xyz(white: tuple[float, float]) -> NDArray[np.float64]:
+    """Convert the chromaticity (x, y) of white to XYZ with Y = 1."""
     x, y = white
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
 def _from_srgb(unit: FloatArray, _: int) -> FloatArray:
+    """Decode the transfer function of sRGB (IEC 61966-2-1) to linear light."""
     light = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
     return np.asarray(light, np.float32)
 
 
 def _from_pq(unit: FloatArray, _: int) -> FloatArray:
-    """SMPTE ST 2084: to light, 1 at diffuse white."""
+    """Decode PQ (SMPTE ST 2084) to linear light; 1 is diffuse white."""
     root = unit.astype(np.float64) ** (1 / 78.84375)
     nits = 10000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
     return (nits / _WHITE_NITS).astype(np.float32)
 
 
 def _from_hlg(unit: FloatArray, primaries: int) -> FloatArray:
-    """ITU-R BT.2100 on a display of 1000 nits: to light, 1 at diffuse white."""
+    """Decode HLG (ITU-R BT.2100) to the light of a display of 1000 nits; 1 is diffuse white."""
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
     value = unit.astype(np.float64)
@@ -149,15 +159,16 @@ _DECODERS: dict[int, Callable[[FloatArray, int], FloatArray]] = {
 }
 
 
-def _compressed(light: FloatArray) -> FloatArray:
-    """Bring highlights below 1, the three channels of a pixel by one factor so that its hue stays."""
+def _tone_map(light: FloatArray) -> FloatArray:
+    """Compress highlights to below 1; all channels of a pixel get the same factor, which keeps its hue."""
     brightest = light.max(axis=-1, keepdims=True)
-    above = np.maximum(brightest - _KNEE, 0) / (1 - _KNEE)
-    target = _KNEE + (1 - _KNEE) * above / (1 + above)
+    excess = np.maximum(brightest - _KNEE, 0) / (1 - _KNEE)
+    target = _KNEE + (1 - _KNEE) * excess / (1 + excess)
     factor: Any = np.where(brightest > _KNEE, target / np.maximum(brightest, _KNEE), 1)
     return np.asarray(light * factor, np.float32)
 
 
-def _srgb_encoded(light: FloatArray) -> FloatArray:
+def _encode_srgb(light: FloatArray) -> FloatArray:
+    """Encode linear light with the transfer function of sRGB (IEC 61966-2-1)."""
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.asarray(encoded, np.float32)

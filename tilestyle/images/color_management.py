@@ -1,4 +1,4 @@
-"""From the colours a file is stored in to sRGB."""
+"""Conversion of stored samples to sRGB."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ from tilestyle.images.cicp import Cicp
 from tilestyle.images.picture import FloatArray
 
 _BAND_SAMPLES = 1 << 22
-"""Samples converted at once, so that temporaries stay small beside the picture."""
+"""Samples that are converted at once; this keeps temporary arrays small."""
 
 _HALF_STEP = 0.5 / 255
-"""Profiles closer to sRGB than this everywhere are sRGB: 8 bits could not show the difference."""
+"""A profile that differs from sRGB by less than this everywhere is treated as sRGB (half a step of 8 bits)."""
+
+UNREADABLE_PROFILE = "unreadable profile, not used"
+"""Description of a broken profile."""
 
 
-UNREADABLE = "unreadable profile, not used"
-"""The description of a profile that is broken."""
+class ColorModel(StrEnum):
+    """Color models of stored samples."""
 
-
-class ColourModel(StrEnum):
-    """What the channels of stored samples mean."""
-
-    GREY = "grey"
+    GRAY = "grey"
     RGB = "RGB"
     CMYK = "CMYK"
     LAB = "Lab"
 
 
-CHANNELS = {ColourModel.GREY: 1, ColourModel.RGB: 3, ColourModel.CMYK: 4, ColourModel.LAB: 3}
+MODEL_CHANNELS = {ColorModel.GRAY: 1, ColorModel.RGB: 3, ColorModel.CMYK: 4, ColorModel.LAB: 3}
 
-_SPACES = {ColourModel.GREY: b"GRAY", ColourModel.RGB: b"RGB ", ColourModel.CMYK: b"CMYK"}
+_SPACES = {ColorModel.GRAY: b"GRAY", ColorModel.RGB: b"RGB ", ColorModel.CMYK: b"CMYK"}
 _LCMS_NAMES = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
 
 _Convert = Callable[[NDArray[Any]], FloatArray]
@@ -46,12 +45,12 @@ _Convert = Callable[[NDArray[Any]], FloatArray]
 
 @lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """Return the ICC profile of sRGB, the same bytes every time.
+    """Return the ICC profile of sRGB, always with the same bytes.
 
-    littleCMS stamps the moment of making into bytes 24 to 35; a fixed date keeps equal renders equal.
+    littleCMS writes the current time to bytes 24 to 35. A fixed date keeps the files of equal renders equal.
     """
-    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return made[:24] + b"".join(n.to_bytes(2) for n in (2000, 1, 1, 0, 0, 0)) + made[36:]
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + b"".join(n.to_bytes(2) for n in (2000, 1, 1, 0, 0, 0)) + profile[36:]
 
 
 @lru_cache(maxsize=1)
@@ -60,31 +59,39 @@ def _lab_profile() -> bytes:
 
 
 def profile_name(profile: bytes | None) -> str:
-    """Describe an embedded profile for people; "sRGB" when there is none."""
+    """Return the description of an embedded profile; "sRGB" without one."""
     if profile is None:
         return "sRGB"
     try:
         text = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (OSError, ImageCms.PyCMSError, UnicodeDecodeError):
-        return UNREADABLE
+        return UNREADABLE_PROFILE
     return " ".join(text.replace("\0", " ").split()) or "unnamed profile"
 
 
-def profile_description(model: ColourModel, profile: bytes | Cicp | None) -> str:
-    """Describe what the colours of a picture are converted from."""
-    return _conversion(np.dtype(np.uint8), model, profile)[1]
+def profile_description(model: ColorModel, profile: bytes | Cicp | None) -> str:
+    """Return a description of the colors that a picture is converted from."""
+    return _choose_conversion(np.dtype(np.uint8), model, profile)[1]
 
 
 def srgb_from_samples(
-    values: NDArray[Any], model: ColourModel, profile: bytes | Cicp | None
+    values: NDArray[Any], model: ColorModel, profile: bytes | Cicp | None
 ) -> tuple[FloatArray, str]:
-    """Convert stored samples [H, W, C] to sRGB float32 [H, W, 3] in [0, 1], and describe their profile.
+    """Convert stored samples to sRGB.
 
-    ``values`` are uint8, uint16 or float32 (in [0, 1]; Lab is float32 L* a* b*), C as in CHANNELS.
-    A profile that is broken or made for other channels does not lose the picture: its samples are then
-    read as if it were absent, and the description says so. Values beyond [0, 1] are clipped.
+    A profile that is broken or made for another color model is ignored, and the description says so. Values
+    outside [0, 1] are clipped.
+
+    Args:
+        values: Samples [H, W, C] in uint8, uint16 or float32 (in [0, 1], except for Lab: L* a* b*); C depends
+            on the model.
+        model: Color model of the samples.
+        profile: ICC profile or color code points. None: sRGB, gray with the curve of sRGB, or plain CMYK.
+
+    Returns:
+        Pixels [H, W, 3], float32 sRGB in [0, 1], and a description of the original colors.
     """
-    convert, name = _conversion(values.dtype, model, profile)
+    convert, name = _choose_conversion(values.dtype, model, profile)
     height, width = values.shape[:2]
     pixels = np.empty((height, width, 3), dtype=np.float32)
     rows = max(1, _BAND_SAMPLES // (3 * width))
@@ -94,38 +101,40 @@ def srgb_from_samples(
     return pixels, name
 
 
-def unit_from_stored(values: NDArray[Any]) -> FloatArray:
-    """Scale uint8 or uint16 to float32 in [0, 1]; floats pass as float32."""
+def to_unit_range(values: NDArray[Any]) -> FloatArray:
+    """Scale uint8 or uint16 to float32 in [0, 1]; floats are only converted to float32."""
     if values.dtype == np.uint8 or values.dtype == np.uint16:
-        # A division, not a product with the reciprocal: k / 65535 has to come back as k exactly.
+        # A division, not a product with the reciprocal, so that writing k / 65535 gives exactly k again.
         unit: FloatArray = np.true_divide(values, np.iinfo(values.dtype).max, dtype=np.float32)
         return unit
     return np.asarray(values, dtype=np.float32)
 
 
-def _conversion(dtype: np.dtype[Any], model: ColourModel, profile: bytes | Cicp | None) -> tuple[_Convert, str]:
-    """Choose how to convert, and the description of the profile that goes with the choice."""
+def _choose_conversion(
+    dtype: np.dtype[Any], model: ColorModel, profile: bytes | Cicp | None
+) -> tuple[_Convert, str]:
+    """Return the function that converts samples to sRGB, and the description of their colors."""
     if isinstance(profile, Cicp):
         return _by_code_points(dtype, profile)
     name = profile_name(profile)
-    if model is ColourModel.LAB:
+    if model is ColorModel.LAB:
         return _lab_to_srgb, "CIELAB"
-    plain = _cmyk_to_srgb if model is ColourModel.CMYK else _plain_to_srgb
+    fallback = _cmyk_to_srgb if model is ColorModel.CMYK else _plain_to_srgb
     if profile is None:
-        return plain, "CMYK without a profile" if model is ColourModel.CMYK else name
+        return fallback, "CMYK without a profile" if model is ColorModel.CMYK else name
     space = profile[16:20]
-    if space != _SPACES[model] and not (model is ColourModel.GREY and space == b"RGB "):
-        return plain, name if name == UNREADABLE else f"{name}, not used: not for {model} pictures"
+    if space != _SPACES[model] and not (model is ColorModel.GRAY and space == b"RGB "):
+        return fallback, name if name == UNREADABLE_PROFILE else f"{name}, not used: not for {model} pictures"
     distance = _distance_from_srgb(profile)
     if distance is None:
-        return plain, UNREADABLE
+        return fallback, UNREADABLE_PROFILE
     if distance < _HALF_STEP:
-        return plain, name
-    return lambda band: _managed_to_srgb(band, profile, precise=dtype != np.uint8), name
+        return fallback, name
+    return lambda band: _icc_to_srgb(band, profile, precise=dtype != np.uint8), name
 
 
 def _by_code_points(dtype: np.dtype[Any], code: Cicp) -> tuple[_Convert, str]:
-    """Of grey or RGB: other models are not described by code points."""
+    """Return the conversion by code points, which only apply to gray and RGB, and its description."""
     depth = 8 if dtype == np.uint8 else 16
     if code.is_srgb:
         return _plain_to_srgb, code.name
@@ -133,12 +142,13 @@ def _by_code_points(dtype: np.dtype[Any], code: Cicp) -> tuple[_Convert, str]:
 
 
 def _plain_to_srgb(band: NDArray[Any]) -> FloatArray:
-    return np.broadcast_to(unit_from_stored(band), (*band.shape[:2], 3))
+    """Take RGB as sRGB, and repeat gray in three channels: [h, w, 1 or 3] to [h, w, 3]."""
+    return np.broadcast_to(to_unit_range(band), (*band.shape[:2], 3))
 
 
 def _cmyk_to_srgb(band: NDArray[Any]) -> FloatArray:
-    """Inks as ideal filters: what is left of white light after colour and after black."""
-    light = np.float32(1.0) - unit_from_stored(band)
+    """Convert CMYK as ideal filters: each ink removes its share of white light."""
+    light = np.float32(1.0) - to_unit_range(band)
     return light[..., :3] * light[..., 3:]
 
 
@@ -146,28 +156,34 @@ def _lab_to_srgb(band: NDArray[Any]) -> FloatArray:
     return _transform(band, _lab_profile(), "lab", np.float32, precise=True)
 
 
-def _managed_to_srgb(band: NDArray[Any], profile: bytes, *, precise: bool) -> FloatArray:
-    """Convert through littleCMS: grey [h, w, 1], RGB [h, w, 3] or CMYK [h, w, 4] -> [h, w, 3]."""
+def _icc_to_srgb(band: NDArray[Any], profile: bytes, *, precise: bool) -> FloatArray:
+    """Convert through littleCMS: gray [h, w, 1], RGB [h, w, 3] or CMYK [h, w, 4] -> [h, w, 3]."""
     space = profile[16:20]
     if band.shape[2] == 1 and space == b"RGB ":
         band = np.repeat(band, 3, axis=2)
     if band.dtype == np.float32 and space != b"RGB ":
-        # littleCMS counts float ink in percent and clips float grey; 16 bits leave nothing to doubt.
+        # littleCMS expects float inks in percent and clips float gray; 16 bits avoid both.
         band = np.rint(np.clip(band, 0.0, 1.0) * np.float32(65535)).astype(np.uint16)
     if band.shape[2] == 1:
-        band = band[..., 0]  # imagecodecs would keep the axis beside the new one
+        band = band[..., 0]  # imagecodecs would keep this axis in addition to the new one
     dtype = np.float32 if band.dtype == np.float32 else np.uint16
-    return unit_from_stored(_transform(band, profile, _LCMS_NAMES[space], dtype, precise=precise))
+    return to_unit_range(_transform(band, profile, _LCMS_NAMES[space], dtype, precise=precise))
 
 
 def _transform(
     band: NDArray[Any], profile: bytes, space: str, dtype: type[np.generic], *, precise: bool
 ) -> NDArray[Any]:
-    """Relative colorimetric with black point compensation: keeps every colour that sRGB has.
+    """Convert by a profile, relative colorimetric with black point compensation: keeps all colors of sRGB.
 
-    imagecodecs rather than Pillow's ImageCms, which stops at 8 bits. Unless ``precise``, littleCMS may
-    replace the profile by interpolated tables: ten times as fast and a third of an 8-bit step off,
-    which 8-bit sources cannot show. For 16 bits the same tables are off by up to 19 steps near black.
+    imagecodecs is used and not Pillow's ImageCms, which is limited to 8 bits.
+
+    Args:
+        band: Samples [h, w, C], or [h, w] for gray.
+        profile: ICC profile of the samples.
+        space: Name of their color space in littleCMS.
+        dtype: Type of the result.
+        precise: If False, littleCMS may replace the profile by interpolated tables. They are ten times as fast,
+            with errors of a third of an 8-bit step; in 16 bits, errors reach 19 steps near black.
     """
     flags = int(imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION)
     if precise:
@@ -187,19 +203,19 @@ def _transform(
 
 @lru_cache(maxsize=16)
 def _distance_from_srgb(profile: bytes) -> float | None:
-    """Largest difference to sRGB over a grid of probes; infinite for CMYK, None for a broken profile.
+    """Return the largest difference to sRGB over a grid of colors; infinite for CMYK, None if it is broken.
 
-    By measurement and not by name: many profiles are sRGB under other names, and converting those would
-    only add rounding.
+    Names are not reliable: many profiles are sRGB under other names, and converting those only adds rounding
+    errors.
     """
     levels = np.linspace(0, 65535, 17).round().astype(np.uint16)
-    probes = levels.reshape(1, -1, 1)
+    probes = levels.reshape(1, -1, 1)  # gray: [1, 17, 1]
     if profile[16:20] == b"RGB ":
-        probes = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(17, -1, 3)
+        probes = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(17, -1, 3)  # [17, 17 * 17, 3]
     if profile[16:20] == b"CMYK":
         probes = np.zeros((1, 1, 4), dtype=np.uint16)
     try:
-        converted = _managed_to_srgb(probes, profile, precise=True)
+        converted = _icc_to_srgb(probes, profile, precise=True)
     except imagecodecs.CmsError:
         return None
-    return np.inf if probes.shape[2] == 4 else float(np.abs(converted - unit_from_stored(probes)).max())
+    return np.inf if probes.shape[2] == 4 else float(np.abs(converted - to_unit_range(probes)).max())

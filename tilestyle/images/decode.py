@@ -1,4 +1,4 @@
-"""Files to stored samples, whole or in strips, as their description says: decoding and nothing else."""
+"""Decoding of files to stored samples, as a whole or in strips, as their headers say."""
 
 from __future__ import annotations
 
@@ -11,79 +11,91 @@ from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
 from tilestyle.images import read_pillow, vips
-from tilestyle.images.file_header import Decoder, Description
-from tilestyle.images.pixel_limit import check_pixels
-from tilestyle.images.raster import TiffWindows
+from tilestyle.images.file_header import Decoder, FileHeader
+from tilestyle.images.pixel_limit import check_pixel_count
+from tilestyle.images.raster import TiffRaster
 
-_SHRUNK_WHILE_DECODED = ("JPEG", "MPO")
+_SHRUNK_WHILE_DECODED = ("JPEG", "MPO")  # formats that can be decoded at 1 / 2, 1 / 4 and 1 / 8 of their size
 _FACTORS = (8, 4, 2)
 
 
-def decoded(seen: Description) -> NDArray[Any]:
-    """All stored samples [H, W, C] of a file.
+def decode_whole(header: FileHeader) -> NDArray[Any]:
+    """Decode all stored samples [H, W, C] of a file.
 
-    Raises PictureError when there are too many pixels, or others than described, and what libraries raise.
+    Raises:
+        PictureError: The file has too many pixels, or differs from its header. Errors of the image libraries
+            are not translated.
     """
-    check_pixels(seen.name, seen.stored_height, seen.stored_width)
-    if seen.decoder is Decoder.TIFFFILE:
-        windows = TiffWindows.opened(seen)
+    check_pixel_count(header.name, header.stored_height, header.stored_width)
+    if header.decoder is Decoder.TIFFFILE:
+        windows = TiffRaster.open(header)
         try:
-            return windows.stored(0, 0, seen.stored_height, seen.stored_width)
+            return windows.read_window(0, 0, header.stored_height, header.stored_width)
         finally:
             windows.close()
-    if seen.decoder is Decoder.LIBVIPS:
-        return _joined(seen)
-    stored = read_pillow.decode_tiff(seen) if seen.decoder is Decoder.LIBTIFF else read_pillow.decode_file(seen)
-    return seen.checked(stored, seen.stored_height, seen.stored_width)
+    if header.decoder is Decoder.LIBVIPS:
+        return _join_strips(header)
+    stored = (
+        read_pillow.decode_tiff(header)
+        if header.decoder is Decoder.LIBTIFF
+        else read_pillow.decode_file(header)
+    )
+    return header.check_samples(stored, header.stored_height, header.stored_width)
 
 
-def decoded_strips(
-    seen: Description, height: int, width: int
+def decode_strips(
+    header: FileHeader, height: int, width: int
 ) -> tuple[tuple[float, float], Iterator[NDArray[Any]]]:
-    """Strips of stored samples of a streamed file, and the sides they make up.
+    """Decode the stored samples of a streamable file in strips.
+
+    A JPEG is decoded at a reduced size if that is at least twice the size at which the picture is needed.
 
     Args:
-        seen: Of a file that is streamed.
-        height: Rows that the picture is wanted at, as stored.
-        width: Columns that the picture is wanted at, as stored.
+        header: Header of a streamable file.
+        height: Height in pixels, as stored, at which the picture is needed.
+        width: Width in pixels, as stored, at which the picture is needed.
 
     Returns:
-        The sides (height, width) of what is decoded: those of the file, or smaller ones JPEG decodes to, of at
-        least twice what is wanted. Smaller sides need not be whole: their last row and column reach beyond.
-        And the strips [h, W, C], from top to bottom.
+        The size (height, width) of the decoded picture, and the strips [h, W, C] from top to bottom. A reduced
+        size need not be whole numbers: the last row and column then extend beyond it.
+
+    Raises:
+        PictureError: The file has too many pixels, or differs from its header.
     """
-    check_pixels(seen.name, seen.stored_height, seen.stored_width)
-    sides = float(seen.stored_height), float(seen.stored_width)
+    check_pixel_count(header.name, header.stored_height, header.stored_width)
+    sides = float(header.stored_height), float(header.stored_width)
     factor = 1
-    if seen.format in _SHRUNK_WHILE_DECODED:
+    if header.format in _SHRUNK_WHILE_DECODED:
         room = min(sides[0] / height, sides[1] / width)
         factor = next((factor for factor in _FACTORS if room >= 2 * factor), 1)
     sides = sides[0] / factor, sides[1] / factor
-    stream = vips.Stream(seen, factor)
+    stream = vips.VipsStream(header, factor)
     whole = math.ceil(sides[0]), math.ceil(sides[1])
     missing = whole[0] - stream.image.height, whole[1] - stream.image.width
     if (factor == 1 and any(missing)) or not all(0 <= count <= 1 for count in missing):
         raise PictureError(
-            f"{seen.label} decodes to {stream.image.width} x {stream.image.height} pixels where {whole[1]} x "
-            f"{whole[0]} are described",
+            f"{header.label} decodes to {stream.image.width} x {stream.image.height} pixels, but its header "
+            "says "
+            f"{whole[1]} x {whole[0]}",
             hint="it may be damaged or an unusual variant: convert it to PNG or TIFF",
         )
-    return sides, _completed(stream.strips(), *missing)
+    return sides, _repeat_last(stream.strips(), *missing)
 
 
-def _joined(seen: Description) -> NDArray[Any]:
-    _, strips = decoded_strips(seen, seen.stored_height, seen.stored_width)
-    stored = np.zeros((seen.stored_height, seen.stored_width, seen.channels), seen.dtype)
+def _join_strips(header: FileHeader) -> NDArray[Any]:
+    """Decode a streamable file into one array [H, W, C]."""
+    _, strips = decode_strips(header, header.stored_height, header.stored_width)
+    stored = np.zeros((header.stored_height, header.stored_width, header.channels), header.dtype)
     top = 0
     for strip in strips:
         stored[top : top + len(strip)] = strip
         top += len(strip)
-    assert top == seen.stored_height, "strips make up the height that was checked"
+    assert top == header.stored_height, "the strips must add up to the height in the header"
     return stored
 
 
-def _completed(strips: Iterator[NDArray[Any]], rows: int, columns: int) -> Iterator[NDArray[Any]]:
-    """Repeat the last row and column, which libvips leaves out when half of them is beyond the edge."""
+def _repeat_last(strips: Iterator[NDArray[Any]], rows: int, columns: int) -> Iterator[NDArray[Any]]:
+    """Repeat the last row and column, which libvips omits if half of them lies beyond the edge."""
     last: NDArray[Any] | None = None
     for strip in strips:
         last = np.pad(strip, ((0, 0), (0, columns), (0, 0)), mode="edge") if columns else strip

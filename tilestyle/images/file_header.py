@@ -1,8 +1,8 @@
-"""What a picture file holds, found out once and without decoding its pixels.
+"""The header of a picture file: everything that is known about it without decoding its pixels.
 
-A file is described once, by one reader (`read_header.py`). Whatever then reads it (whole, by windows, in
-strips, or only for its facts) obeys this description and decodes nothing but samples: no decoder decides about
-size, orientation, transparency, colours or depth, and what a decoder gives is held against it.
+A header is read once, by one reader (read_header.py). Everything that reads the file afterwards (as a whole, by
+windows, in strips, or only for its facts) follows this header. Decoders only decode samples: they do not decide
+about size, orientation, transparency, colors or depth, and their results are checked against the header.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
 from tilestyle.images.cicp import Cicp
-from tilestyle.images.color_management import ColourModel, profile_description
+from tilestyle.images.color_management import ColorModel, profile_description
 from tilestyle.images.orientation import UPRIGHT, swaps_sides
 
 
 class Decoder(StrEnum):
-    """Which library decodes the samples when the whole picture is wanted."""
+    """The library that decodes the samples of the whole picture."""
 
     TIFFFILE = "tifffile"
     LIBTIFF = "libtiff"  # through Pillow
@@ -31,28 +31,28 @@ class Decoder(StrEnum):
 
 
 class Coding(StrEnum):
-    """How decoded samples encode colours."""
+    """The encoding of colors in decoded samples."""
 
-    GREY = "grey"
+    GRAY = "grey"
     WHITE_IS_ZERO = "white is zero"
     RGB = "RGB"
     PALETTE = "palette"
     CMYK = "CMYK"
-    LAB_SIGNED = "Lab"  # L* from 0 up, a* and b* as signed numbers
-    LAB_OFFSET = "ICC Lab"  # a* and b* from 0 up, too
+    LAB_SIGNED = "Lab"  # a* and b* are signed numbers
+    LAB_OFFSET = "ICC Lab"  # a* and b* are unsigned, with an offset
 
 
-MODELS = {
-    Coding.GREY: ColourModel.GREY,
-    Coding.WHITE_IS_ZERO: ColourModel.GREY,
-    Coding.RGB: ColourModel.RGB,
-    Coding.PALETTE: ColourModel.RGB,
-    Coding.CMYK: ColourModel.CMYK,
-    Coding.LAB_SIGNED: ColourModel.LAB,
-    Coding.LAB_OFFSET: ColourModel.LAB,
+COLOR_MODELS = {
+    Coding.GRAY: ColorModel.GRAY,
+    Coding.WHITE_IS_ZERO: ColorModel.GRAY,
+    Coding.RGB: ColorModel.RGB,
+    Coding.PALETTE: ColorModel.RGB,
+    Coding.CMYK: ColorModel.CMYK,
+    Coding.LAB_SIGNED: ColorModel.LAB,
+    Coding.LAB_OFFSET: ColorModel.LAB,
 }
-COLOUR_CHANNELS = {
-    Coding.GREY: 1,
+COLOR_CHANNELS = {
+    Coding.GRAY: 1,
     Coding.WHITE_IS_ZERO: 1,
     Coding.RGB: 3,
     Coding.PALETTE: 1,
@@ -63,7 +63,7 @@ COLOUR_CHANNELS = {
 
 
 class Alpha(StrEnum):
-    """Whether there is transparency, and whether colours are multiplied by it."""
+    """Kind of transparency: whether the colors are multiplied by alpha."""
 
     NONE = "none"
     STRAIGHT = "straight"
@@ -71,32 +71,32 @@ class Alpha(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Description:
-    """Facts of a picture file.
+class FileHeader:
+    """The header of a picture file.
 
     Attributes:
-        path: The file; for a picture in memory, its name if it has one.
-        format: Short name such as "PNG".
-        mode: Kind of channels for people, such as "RGB + alpha".
-        decoder: The library that decodes the whole.
-        page: Number of the page in a file that has several.
-        stored_height: Rows as stored, before the picture is turned upright.
-        stored_width: Columns as stored.
-        orientation: 1 to 8 as in EXIF; how the stored picture has to be turned.
-        orientation_from: Where the orientation is stated; empty where it is not.
-        channels: Samples of a pixel as decoded, with alpha and whatever else there is.
-        dtype: Type of decoded samples, in the byte order of this machine.
-        bits: Bits of a decoded sample that are in use.
-        byte_order: Of the file: "<", ">", or empty where it makes no difference.
-        packing: How samples are compressed, as the format calls it.
-        coding: How decoded samples encode colours.
+        path: The file; for a picture in memory, its name, if any.
+        format: Short name of the format, such as "PNG".
+        mode: Kind of channels for display, such as "RGB + alpha".
+        decoder: Library that decodes the whole picture.
+        stored_height: Height in pixels as stored, before the rotation to upright.
+        stored_width: Width in pixels as stored.
+        channels: Decoded samples per pixel, with alpha and all extra channels.
+        dtype: Type of the decoded samples, in the byte order of this machine.
+        bits: Significant bits of a decoded sample.
+        coding: Encoding of the colors.
+        page: Index of the page in a file with several pages.
+        orientation: EXIF orientation of the stored picture, 1 to 8.
+        orientation_origin: Where the orientation is stated; empty if it is not.
+        byte_order: Byte order of the file, "<" or ">"; empty where it makes no difference.
+        compression: Compression of the samples, as the format calls it.
         alpha: Kind of transparency.
-        alpha_channel: Its index among the channels.
-        palette: Colours [n, 3] of a palette that is looked up after decoding.
-        profile: ICC profile, or the colour code points of the file; None where it states no colours.
-        dpi: Dots per inch, (across, down).
-        file_bytes: Length of the file.
-        streamed: Whether libvips decodes the file to the same samples strip by strip.
+        alpha_channel: Index of the alpha channel.
+        palette: Colors [n, 3] of a palette that is applied after decoding.
+        profile: ICC profile or color code points. None: the file states no colors.
+        dpi: Dots per inch (x, y).
+        file_bytes: Size of the file.
+        is_streamable: Whether libvips decodes the file to the same samples strip by strip.
     """
 
     path: Path
@@ -111,35 +111,35 @@ class Description:
     coding: Coding
     page: int = 0
     orientation: int = UPRIGHT
-    orientation_from: str = ""
+    orientation_origin: str = ""
     byte_order: str = ""
-    packing: str = ""
+    compression: str = ""
     alpha: Alpha = Alpha.NONE
     alpha_channel: int = 0
     palette: NDArray[np.uint8] | None = None
     profile: bytes | Cicp | None = None
     dpi: tuple[float, float] | None = None
     file_bytes: int = 0
-    streamed: bool = False
+    is_streamable: bool = False
 
     @property
     def name(self) -> str:
-        """Name of the file without folders."""
+        """File name without folders."""
         return self.path.name
 
     @property
     def label(self) -> str:
-        """What messages call the picture."""
+        """Name of the picture in messages."""
         return self.name or "the image"
 
     @property
     def height(self) -> int:
-        """Rows of the upright picture."""
+        """Height of the upright picture in pixels."""
         return self.stored_width if swaps_sides(self.orientation) else self.stored_height
 
     @property
     def width(self) -> int:
-        """Columns of the upright picture."""
+        """Width of the upright picture in pixels."""
         return self.stored_height if swaps_sides(self.orientation) else self.stored_width
 
     @property
@@ -149,43 +149,43 @@ class Description:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether there is transparency."""
+        """Whether the picture has transparency."""
         return self.alpha is not Alpha.NONE
 
     @property
-    def model(self) -> ColourModel:
-        """What the colour channels mean."""
-        return MODELS[self.coding]
+    def model(self) -> ColorModel:
+        """Color model of the samples."""
+        return COLOR_MODELS[self.coding]
 
     @property
-    def colours(self) -> str:
-        """The profile or other statement of colours, for people."""
+    def color_description(self) -> str:
+        """Description of the profile or code points, for display."""
         return profile_description(self.model, self.profile)
 
-    def checked(self, stored: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-        """Hold decoded samples against the description.
+    def check_samples(self, stored: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+        """Check decoded samples against the header.
 
         Args:
-            stored: What a decoder gave: [height, width, channels], in any byte order.
-            height: Rows that were asked of it.
-            width: Columns that were asked of it.
+            stored: Result of a decoder, [height, width, channels], in any byte order.
+            height: Requested height in pixels.
+            width: Requested width in pixels.
 
         Returns:
             The samples in the byte order of this machine.
 
         Raises:
-            PictureError: The decoder found another picture than the description has.
+            PictureError: Shape or type differ from the header.
         """
-        found, wanted = stored.dtype.newbyteorder("=").name, (height, width, self.channels)
-        if (stored.shape, found) != (wanted, self.dtype):
+        dtype, shape = stored.dtype.newbyteorder("=").name, (height, width, self.channels)
+        if (stored.shape, dtype) != (shape, self.dtype):
             raise PictureError(
-                f"{self.label} decodes to {shown(stored.shape)} samples of {found} where {shown(wanted)} of "
-                f"{self.dtype} are described",
+                f"{self.label} decodes to {format_shape(stored.shape)} samples of {dtype}, but its header says "
+                f"{format_shape(shape)} of {self.dtype}",
                 hint="it may be damaged or an unusual variant: convert it to PNG or TIFF",
             )
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
-def shown(sides: tuple[int, ...]) -> str:
-    """A shape for messages, such as "5 x 7 x 3"."""
+def format_shape(sides: tuple[int, ...]) -> str:
+    """Format a shape for messages, such as "5 x 7 x 3"."""
     return " x ".join(map(str, sides))

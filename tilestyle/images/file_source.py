@@ -1,8 +1,9 @@
-"""Picture files, and pictures in memory, read by windows."""
+"""Sources of picture files and of pictures in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,144 +13,179 @@ from numpy.typing import NDArray
 
 from tilestyle.files.paths import PathLike
 from tilestyle.images import tiled_cache
-from tilestyle.images.area_average import AreaMean
-from tilestyle.images.decode import decoded, decoded_strips
-from tilestyle.images.file_header import Alpha, Coding, Decoder, Description
-from tilestyle.images.library_errors import decoding
-from tilestyle.images.orientation import UPRIGHT, stored_window, swaps_sides, upright
+from tilestyle.images.area_average import PictureAccumulator
+from tilestyle.images.decode import decode_strips, decode_whole
+from tilestyle.images.file_header import Alpha, Coding, Decoder, FileHeader
+from tilestyle.images.library_errors import translating_decode_errors
+from tilestyle.images.orientation import UPRIGHT, rotate_upright, stored_window, swaps_sides
 from tilestyle.images.picture import FloatArray, Picture
-from tilestyle.images.pixel_limit import check_pixels
-from tilestyle.images.raster import SampleWindows, TiffWindows, Windows
-from tilestyle.images.raw_samples import Samples, check_floats, picture_from_window
+from tilestyle.images.pixel_limit import check_pixel_count
+from tilestyle.images.raster import MemoryRaster, Raster, TiffRaster
+from tilestyle.images.raw_samples import RawSamples, check_floats, picture_from_window
 from tilestyle.images.read_header import describe
-from tilestyle.images.samples_to_srgb import samples_of
-from tilestyle.images.source import Source, channels, check_inside, check_shrinks
+from tilestyle.images.samples_to_srgb import interpret_samples
+from tilestyle.images.source import ImageSource, check_downsample_size, check_inside, stack_channels
 from tilestyle.images.strips import strip_rows
 
-_SAMPLE = 64  # side of a place that tells how floats are scaled, pixels
+_SAMPLE = 64  # side in pixels of the areas that are sampled to check the range of floats
 
 
-class FileSource(Source):
-    """Windows of a described file, or of samples in memory."""
+class FileSource(ImageSource):
+    """A picture file whose header has been read."""
 
-    def __init__(self, seen: Description, convert_into: Path | None, opened: Windows | None) -> None:
-        self._seen, self._convert_into = seen, convert_into
-        self._opened = None if opened is None else (opened, seen)
-        self.name = seen.name
-        self.height, self.width = seen.height, seen.width
-        self.depth, self.profile, self.dpi = seen.depth, seen.colours, seen.dpi
-        self.has_alpha = seen.has_alpha
-        self._scale_is_known = not seen.dtype.startswith("float")
+    def __init__(self, header: FileHeader, cache_folder: Path | None, raster: Raster | None) -> None:
+        """Create the source; files are opened at the first use.
+
+        Args:
+            header: Header of the file.
+            cache_folder: Folder for a converted copy. None: read the file into memory instead.
+            raster: Windows of the file, if reading them is cheap without a conversion.
+        """
+        self._header, self._cache_folder = header, cache_folder
+        self._raster = None if raster is None else (raster, header)
+        self.name = header.name
+        self.height, self.width = header.height, header.width
+        self.depth, self.profile, self.dpi = header.depth, header.color_description, header.dpi
+        self.has_alpha = header.has_alpha
+        self._scale_is_known = not header.dtype.startswith("float")
 
     def window(self, top: int, left: int, height: int, width: int) -> Picture:
-        """Decode what lies under a window."""
+        """Decode a window; arguments and errors as in the interface."""
         check_inside(self, top, left, height, width)
-        with decoding(self.name):
-            windows, meaning = self._windows()
-            stored = stored_window((top, left, height, width), (self.height, self.width), meaning.orientation)
-            return self._picture(samples_of(meaning, windows.stored(*stored)))
+        with translating_decode_errors(self.name):
+            windows, header = self._open_raster()
+            stored = stored_window((top, left, height, width), (self.height, self.width), header.orientation)
+            return self._picture(interpret_samples(header, windows.read_window(*stored)))
 
     def strips(self) -> Iterator[FloatArray]:
-        """The picture from top to bottom; of a file that is streamed, without converting it."""
-        seen = self._seen
-        if self._opened is not None or not seen.streamed or seen.orientation != UPRIGHT:
+        """Read the picture from top to bottom in strips; a file that can be streamed is not converted."""
+        header = self._header
+        if self._raster is not None or not header.is_streamable or header.orientation != UPRIGHT:
             yield from super().strips()
             return
-        with decoding(self.name):
-            _, strips = decoded_strips(seen, seen.stored_height, seen.stored_width)
+        with translating_decode_errors(self.name):
+            _, strips = decode_strips(header, header.stored_height, header.stored_width)
             for stored in strips:
-                yield channels(self._picture(samples_of(seen, stored)))
+                yield stack_channels(self._picture(interpret_samples(header, stored)))
 
-    def shrunk(self, height: int, width: int) -> Picture:
-        """The whole picture at a smaller size (or its own), by means over areas; with alpha if it has any.
+    def downsample(self, height: int, width: int) -> Picture:
+        """Read the whole picture at a smaller size (or its own) by area averaging, with alpha if it has any.
 
-        Read once in strips and never whole where its format allows; from a smaller copy where the file has one,
-        and JPEG at the smaller size it decodes to, both at least twice the size asked for. Nothing is
-        converted: what has to be decoded whole is let go of afterwards.
+        The file is read once, in strips where its format allows. If it has a reduced copy, or is a JPEG, which
+        can be decoded at a reduced size, that is used if it has at least twice the requested size. No converted
+        copy is made; a file that must be decoded as a whole is released afterwards.
+
+        Raises:
+            PictureError: The size is larger than that of the picture, or the file is damaged.
+            MemoryLimit: The file must be decoded as a whole and does not fit into memory.
         """
-        check_shrinks(self, height, width)
-        with decoding(self.name):
-            streamed = self._opened is None and self._seen.streamed
-            meaning = self._seen if self._opened is None else self._opened[1]
-            # Strips run along stored rows: what lies on its side is averaged so, and turned when small.
-            target = (width, height) if swaps_sides(meaning.orientation) else (height, width)
+        check_downsample_size(self, height, width)
+        with translating_decode_errors(self.name):
+            streamed = self._raster is None and self._header.is_streamable
+            header = self._header if self._raster is None else self._raster[1]
+            # Strips follow the stored rows: the stored picture is averaged, and the small result is rotated.
+            target = (width, height) if swaps_sides(header.orientation) else (height, width)
             if streamed:
-                sides, strips = decoded_strips(self._seen, *target)
+                sides, strips = decode_strips(self._header, *target)
             else:
-                windows = SampleWindows(decoded(self._seen)) if self._opened is None else self._opened[0]
-                self._check_scale(windows, meaning)
-                smaller = windows.reduced(*target)
-                sides, strips = smaller.extent(), _strips(smaller)
-            mean = AreaMean(sides, target)
+                windows = MemoryRaster(decode_whole(self._header)) if self._raster is None else self._raster[0]
+                self._check_scale(windows, header)
+                smaller = windows.overview(*target)
+                sides, strips = smaller.exact_size(), _raster_strips(smaller)
+            mean = PictureAccumulator(sides, target)
             for stored in strips:
-                samples = replace(samples_of(meaning, stored), orientation=UPRIGHT)
-                mean.add(channels(self._picture(samples)))
+                samples = replace(interpret_samples(header, stored), orientation=UPRIGHT)
+                mean.add(stack_channels(self._picture(samples)))
             small = mean.picture()
         return Picture(
-            pixels=upright(small.pixels, meaning.orientation),
-            alpha=None if small.alpha is None else upright(small.alpha, meaning.orientation),
+            pixels=rotate_upright(small.pixels, header.orientation),
+            alpha=None if small.alpha is None else rotate_upright(small.alpha, header.orientation),
             depth=self.depth,
             profile=self.profile,
             name=self.name,
         )
 
     def conversion_bytes(self) -> int:
-        """The disk that the first window will take in the folder of conversions, at the most; 0 for none."""
-        if self._opened is not None or self._convert_into is None:
+        """Return the most bytes that the first window can take in the cache folder; 0 without a conversion."""
+        if self._raster is not None or self._cache_folder is None:
             return 0
-        if tiled_cache.copy_of(self._seen.path, self._convert_into).exists():
+        if tiled_cache.tiled_copy_path(self._header.path, self._cache_folder).exists():
             return 0
-        channels = 4  # inks, or colours and alpha
-        return self.height * self.width * channels * 2 * 2  # 16 bits where a profile asks; smaller copies
+        channels = 4  # CMYK, or RGB and alpha
+        sample_bytes = 2  # profiles are converted to 16 bits
+        return self.height * self.width * channels * sample_bytes * 2  # doubled for the reduced copies
+
+    @contextmanager
+    def converting_into(self, folder: Path) -> Iterator[None]:
+        """Use a folder of conversions inside the block, if the file was opened without one."""
+        if self._cache_folder is not None:
+            yield
+            return
+        self._reopen(folder)
+        try:
+            yield
+        finally:
+            self._reopen(None)
+
+    def _reopen(self, convert_into: Path | None) -> None:
+        """Let go of what was read, and read windows from this folder of conversions from here on."""
+        self.close()
+        self._raster, self._cache_folder = None, convert_into
+        opened = _open_cheap_raster(self._header)
+        self._raster = None if opened is None else (opened, self._header)
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._opened is not None:
-            self._opened[0].close()
+        """Close the file."""
+        if self._raster is not None:
+            self._raster[0].close()
 
-    def _picture(self, samples: Samples) -> Picture:
-        """Develop samples; what is said of their source holds for them, though they come from a copy."""
+    def _picture(self, samples: RawSamples) -> Picture:
+        """Convert samples to a Picture with the facts of the original file, even if they come from a copy."""
         picture = picture_from_window(samples, self.name)
         return replace(picture, depth=self.depth, profile=self.profile, dpi=self.dpi)
 
-    def _windows(self) -> tuple[Windows, Description]:
-        """What windows are read from, opened at the first need, and what its samples mean."""
-        if self._opened is None:
-            if self._convert_into is None:
-                self._opened = SampleWindows(decoded(self._seen)), self._seen
+    def _open_raster(self) -> tuple[Raster, FileHeader]:
+        """Return the raster to read windows from, opened at the first call, and the header of its samples."""
+        if self._raster is None:
+            if self._cache_folder is None:
+                self._raster = MemoryRaster(decode_whole(self._header)), self._header
             else:
-                self._opened = tiled_cache.tiled_copy(self._seen, self._convert_into)
-        self._check_scale(*self._opened)
-        return self._opened
+                self._raster = tiled_cache.open_tiled_copy(self._header, self._cache_folder)
+        self._check_scale(*self._raster)
+        return self._raster
 
-    def _check_scale(self, windows: Windows, meaning: Description) -> None:
-        """Raise PictureError, at the first need, where floats are not those of a picture."""
+    def _check_scale(self, raster: Raster, meaning: FileHeader) -> None:
+        """At the first call, raise PictureError if float samples are not in the range of a picture."""
         if not self._scale_is_known:
-            _check_scale(windows, meaning, self.name)
+            _check_scale(raster, meaning, self.name)
             self._scale_is_known = True
 
 
-def open_source(path: PathLike, convert_into: Path | None = None) -> FileSource:
-    """Open a picture file to be read by windows, whatever its size.
+def open_source(path: PathLike, cache_folder: Path | None = None) -> FileSource:
+    """Open a picture file of any size to be read by windows.
 
-    TIFF in tiles, in narrow strips or unpacked is read where it lies. Everything else is converted at the
-    first window, once, to an unpacked tiled file in the folder ``convert_into``, which stays there for the
-    next run; PNG, JPEG, WebP and most TIFF as a stream, rarer kinds by way of memory. Without the folder
-    the picture is read into memory. ``shrunk`` needs no conversion where there is a stream.
+    A TIFF with tiles, with narrow strips or without compression is read directly. Any other file is converted
+    once, at the first window, to an uncompressed tiled file, which is kept for the next run: PNG, JPEG, WebP
+    and most TIFF files as a stream, rarer kinds by way of memory. `downsample` needs no conversion.
 
-    Raises PictureError when the file is missing, broken, unknown, or has more pixels than are read
-    (``pixel_limit``).
+    Args:
+        path: The picture file.
+        cache_folder: Folder for the converted copy. None: the picture is read into memory instead.
+
+    Raises:
+        PictureError: The file is missing, broken or in an unknown format, or has more pixels than `pixel_limit`
+            allows.
     """
-    seen = describe(path)
-    check_pixels(seen.name, seen.height, seen.width)
-    with decoding(seen.name):
-        return FileSource(seen, convert_into, _cheap_windows(seen))
+    header = describe(path)
+    check_pixel_count(header.name, header.height, header.width)
+    with translating_decode_errors(header.name):
+        return FileSource(header, cache_folder, _open_cheap_raster(header))
 
 
-def source_from(picture: Picture) -> FileSource:
-    """A picture in memory, or mapped from a file, to be read as one that is not."""
+def as_source(picture: Picture) -> FileSource:
+    """Wrap a picture in memory, or mapped from a file, as a source."""
     alpha = Alpha.NONE if picture.alpha is None else Alpha.STRAIGHT
-    seen = Description(
+    header = FileHeader(
         path=Path(picture.name),
         format="memory",
         mode="RGB" if picture.alpha is None else "RGB + alpha",
@@ -164,73 +200,79 @@ def source_from(picture: Picture) -> FileSource:
         alpha_channel=3,
         dpi=picture.dpi,
     )
-    return _PictureSource(seen, picture)
+    return _PictureSource(header, picture)
 
 
 class _PictureSource(FileSource):
-    """Windows of a picture in memory, whose values are sRGB already."""
+    """A picture in memory as a source; its values are already sRGB."""
 
-    def __init__(self, seen: Description, picture: Picture) -> None:
-        super().__init__(seen, None, _PictureWindows(picture))
+    def __init__(self, header: FileHeader, picture: Picture) -> None:
+        super().__init__(header, None, _PictureRaster(picture))
         self.name, self.profile = picture.name, picture.profile
         self._scale_is_known = True
 
+    @contextmanager
+    def converting_into(self, folder: Path) -> Iterator[None]:
+        """What is in memory stays there."""
+        yield
 
-class _PictureWindows:
-    """Pixels and alpha of a picture together, as a file would have them."""
+
+class _PictureRaster:
+    """Windows of a picture in memory, with alpha as the fourth channel."""
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
         self.height, self.width = picture.height, picture.width
 
-    def stored(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
-        """Cut a window out."""
+    def read_window(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
+        """Return the samples [height, width, C] of a window."""
         window = np.s_[top : top + height, left : left + width]
         pixels, alpha = self._picture.pixels[window], self._picture.alpha
         return pixels if alpha is None else np.dstack([pixels, alpha[window]])
 
-    def reduced(self, height: int, width: int) -> Windows:
-        """Itself: memory keeps no second size."""
+    def overview(self, height: int, width: int) -> Raster:
+        """Return this raster: there is no reduced copy in memory."""
         return self
 
-    def extent(self) -> tuple[float, float]:
-        """Its sides."""
+    def exact_size(self) -> tuple[float, float]:
+        """Return height and width."""
         return self.height, self.width
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Do nothing: no file is open."""
 
 
-def _cheap_windows(seen: Description) -> Windows | None:
-    """Windows of a TIFF whose way of storing makes them cheap."""
-    if seen.decoder is not Decoder.TIFFFILE:
+def _open_cheap_raster(header: FileHeader) -> Raster | None:
+    """Open a TIFF if its windows can be read cheaply; None for other files."""
+    if header.decoder is not Decoder.TIFFFILE:
         return None
-    windows = TiffWindows.opened(seen)
-    if windows.are_cheap:
+    windows = TiffRaster.open(header)
+    if windows.has_cheap_windows:
         return windows
     windows.close()
     return None
 
 
-def _check_scale(windows: Windows, meaning: Description, name: str) -> None:
-    """Raise PictureError where floats are not those of a picture, going by nine places."""
-    height, width = min(_SAMPLE, windows.height), min(_SAMPLE, windows.width)
-    places = [
-        samples_of(
+def _check_scale(raster: Raster, meaning: FileHeader, name: str) -> None:
+    """Raise PictureError if float samples are not in the range of a picture, going by nine areas of it."""
+    height, width = min(_SAMPLE, raster.height), min(_SAMPLE, raster.width)
+    areas = [
+        interpret_samples(
             meaning,
-            windows.stored(
-                row * (windows.height - height) // 2, column * (windows.width - width) // 2, height, width
+            raster.read_window(
+                row * (raster.height - height) // 2, column * (raster.width - width) // 2, height, width
             ),
         )
         for row in range(3)
         for column in range(3)
     ]
-    values = np.concatenate([place.values for place in places])
-    alphas = [place.alpha for place in places if place.alpha is not None]
-    check_floats(replace(places[0], values=values, alpha=np.concatenate(alphas) if alphas else None), name)
+    values = np.concatenate([area.values for area in areas])
+    alphas = [area.alpha for area in areas if area.alpha is not None]
+    check_floats(replace(areas[0], values=values, alpha=np.concatenate(alphas) if alphas else None), name)
 
 
-def _strips(windows: Windows) -> Iterator[NDArray[Any]]:
-    rows = strip_rows(windows.width)
-    for top in range(0, windows.height, rows):
-        yield windows.stored(top, 0, min(rows, windows.height - top), windows.width)
+def _raster_strips(raster: Raster) -> Iterator[NDArray[Any]]:
+    """Read a raster from top to bottom in strips [h, W, C]."""
+    rows = strip_rows(raster.width)
+    for top in range(0, raster.height, rows):
+        yield raster.read_window(top, 0, min(rows, raster.height - top), raster.width)

@@ -1,4 +1,4 @@
-"""What the formats that can be written hold, and whether a picture fits before it is made."""
+"""Limits of the output formats, and checks whether a picture fits before it is rendered."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tilestyle.config.enums import SUFFIXES, Compression, Format
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.files.atomic import check_place
+from tilestyle.files.atomic import check_output_path
 from tilestyle.images import deepzoom, write_jpeg, write_png, write_tiff
-from tilestyle.images.library_errors import encoding
+from tilestyle.images.library_errors import translating_encode_errors
 
 PathLike = str | os.PathLike[str]
 
@@ -23,7 +23,7 @@ _SIDE_LIMITS = {
 }
 
 OUTPUT_SUFFIXES = tuple(SUFFIXES)
-"""File name endings of the formats that can be written, in lower case."""
+"""File name extensions of the output formats, in lower case."""
 
 
 def check_writable(
@@ -33,78 +33,110 @@ def check_writable(
     depth: int = 8,
     compression: Compression = Compression.DEFLATE,
 ) -> Format:
-    """Check all that can be known before the hours of rendering; sides in pixels, depth in bits.
+    """Check, before the hours of rendering, whether a picture can be written.
 
-    Raises OutputError when the suffix is unknown, its format cannot hold the size or depth, or the
-    folder is missing or not writable.
+    Args:
+        path: The file to write.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        depth: Bits per channel.
+        compression: Compression of a TIFF.
+
+    Returns:
+        The format that the file name extension stands for.
+
+    Raises:
+        OutputError: The extension is unknown, its format cannot hold the size or depth, or the folder is
+            missing or not writable.
     """
     path = Path(path)
-    form = format_of(path)
+    form = output_format(path)
     if depth != 8 and form not in (Format.PNG, Format.TIFF):
         raise OutputError(f"{form.label} cannot hold {depth} bits per channel", hint="write PNG or TIFF")
     if depth != 8 and form is Format.TIFF and compression is Compression.JPEG:
         raise OutputError(f"JPEG compression cannot hold {depth} bits per channel", hint="use zstd or deflate")
     limit = _SIDE_LIMITS[form]
     if max(height, width) > limit:
-        fit = [each.label for each, its in _SIDE_LIMITS.items() if max(height, width) <= its]
-        fit = [label for label in fit if depth == 8 or label in (Format.PNG.label, Format.TIFF.label)]
+        labels = [choice.label for choice, side in _SIDE_LIMITS.items() if max(height, width) <= side]
+        labels = [label for label in labels if depth == 8 or label in (Format.PNG.label, Format.TIFF.label)]
         hint = (
-            f"write {' or '.join(fit)}"
-            if fit
-            else f"give a size of at most {max(_SIDE_LIMITS.values())} a side"
+            f"write {' or '.join(labels)}"
+            if labels
+            else f"give a size of at most {max(_SIDE_LIMITS.values())} pixels per side"
         )
-        raise OutputError(f"{width} x {height} pixels exceed the {limit} a side of {form.label}", hint=hint)
-    with encoding(str(path)):
-        check_place(path)
+        raise OutputError(
+            f"{width} x {height} pixels exceed the limit of {form.label}, {limit} pixels per side", hint=hint
+        )
+    with translating_encode_errors(str(path)):
+        check_output_path(path)
         if form is Format.DEEP_ZOOM:
             _check_tiles_folder(path)
     return form
 
 
 def _check_tiles_folder(path: Path) -> None:
-    """Raise OutputError when what is not a folder of tiles stands where one is to be."""
+    """Raise OutputError if the folder for the tiles exists with other content."""
     folder = deepzoom.tiles_folder(path)
     if folder.exists() and not path.exists() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is in the way and no tiles of {path.name}", hint="choose another name")
+        raise OutputError(
+            f"the folder {folder}, meant for the tiles of {path.name}, exists and is not empty",
+            hint="choose another name",
+        )
 
 
-def format_of(path: Path) -> Format:
-    """The format that a file name asks for. Raises OutputError when it asks for none that is known."""
+def output_format(path: Path) -> Format:
+    """Return the format of a file name extension; raises OutputError if it is unknown or missing."""
     form = SUFFIXES.get(path.suffix.lower())
     if form is None:
-        what = f"unknown format {path.suffix!r}" if path.suffix else "no format"
-        raise OutputError(f"{path.name or path}: {what}", hint=f"use one of {' '.join(OUTPUT_SUFFIXES)}")
+        problem = f"unknown format {path.suffix!r}" if path.suffix else "no file name extension"
+        raise OutputError(f"{path.name or path}: {problem}", hint=f"use one of {' '.join(OUTPUT_SUFFIXES)}")
     return form
 
 
-def named(path: PathLike, form: Format | None) -> Path:
-    """The file to write for a name and a format that was asked for: with its suffix, if it has none yet.
+def with_format_suffix(path: PathLike, form: Format | None) -> Path:
+    """Add the extension of a format to a file name that has no known extension.
 
-    Raises SettingError when the name is one of another format, OutputError when it is that of a folder.
+    Args:
+        path: The file to write.
+        form: The requested format. None: leave the name as it is.
+
+    Raises:
+        SettingError: The name has the extension of another format.
+        OutputError: The path is a folder.
     """
     path = Path(path)
-    if path.name in ("", ".."):  # the names of "", "." and "/", to which no ending can be added
+    if path.name in ("", ".."):  # "", "." and "/" have no name to add an extension to
         raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if form is None:
         return path
-    found = SUFFIXES.get(path.suffix.lower())
-    if found is None:
-        first = next(suffix for suffix, its in SUFFIXES.items() if its is form)
-        return path.with_name(path.name + first)
-    if found is not form:
-        raise SettingError(f"{path.name} is no name for {form.label}", hint="give another suffix or --format")
+    named_format = SUFFIXES.get(path.suffix.lower())
+    if named_format is None:
+        extension = next(suffix for suffix, choice in SUFFIXES.items() if choice is form)
+        return path.with_name(path.name + extension)
+    if named_format is not form:
+        raise SettingError(
+            f"the extension of {path.name} is not that of {form.label}",
+            hint="give another file name, or another --format",
+        )
     return path
 
 
-def disk_bytes(path: PathLike, height: int, width: int, channels: int, depth: int = 8) -> int:
-    """The most disk that writing can take while it goes on, bytes: as if nothing could be packed.
+def max_disk_bytes(path: PathLike, height: int, width: int, channels: int, depth: int = 8) -> int:
+    """Return the most bytes of disk space that writing a picture can take, as if nothing could be compressed.
 
-    TIFF counts its reduced pages twice, in the file and while they wait. JPEG of the highest quality is
-    larger than its samples when they are noise.
+    The reduced pages of a TIFF count twice: in the file, and in the temporary files that they are kept in until
+    they are written. A JPEG of the highest quality can be larger than its samples.
+
+    Args:
+        path: The file to write.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        channels: Number of channels.
+        depth: Bits per channel.
     """
     shape = (height, width, channels)
-    unpacked = write_tiff.unpacked_bytes(shape, depth // 8)
-    form = format_of(Path(path))
+    unpacked = write_tiff.uncompressed_bytes(shape, depth // 8)
+    form = output_format(Path(path))
     if form is Format.TIFF:
-        return unpacked + 2 * write_tiff.spooled_bytes(shape, depth // 8)
+        return unpacked + 2 * write_tiff.pyramid_bytes(shape, depth // 8)
     return {Format.DEEP_ZOOM: 2 * unpacked, Format.JPEG: unpacked * 3 // 2}.get(form, unpacked)

@@ -1,4 +1,4 @@
-"""What a picture file says about itself, without decoding its pixels."""
+"""Facts about a picture file, read without decoding its pixels."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilestyle.config.enums import Format
-from tilestyle.files.paths import PathLike, ordinary_file
+from tilestyle.files.paths import PathLike, regular_file
 from tilestyle.images import deepzoom
 from tilestyle.images.color_management import profile_name
-from tilestyle.images.library_errors import decoding
+from tilestyle.images.library_errors import translating_decode_errors
 from tilestyle.images.orientation import UPRIGHT
 from tilestyle.images.read_header import describe
 
 
 @dataclass(frozen=True, slots=True)
 class PictureInfo:
-    """Facts of a picture file; height and width in pixels, the right way up.
+    """Facts about a picture file.
 
-    ``depth`` counts bits per channel (8, 16 or 32), ``mode`` names the kind of channels ("RGB + alpha"),
-    ``has_alpha`` whether they include transparency, ``orientation`` is how the picture is stored (1 to 8),
-    ``profile`` describes the embedded profile ("sRGB" for none), ``dpi`` is (across, down), ``format``
-    is a short name such as "PNG", ``file_bytes`` the size of the file with its tiles, ``name`` its name without
-    folders.
+    Attributes:
+        name: File name without folders.
+        height: Height of the upright picture in pixels.
+        width: Width of the upright picture in pixels.
+        depth: Bits per channel: 8, 16 or 32.
+        mode: Kind of channels, such as "RGB + alpha".
+        has_alpha: Whether there is transparency.
+        orientation: EXIF orientation of the stored picture, 1 to 8.
+        profile: Description of the embedded profile; "sRGB" without one.
+        dpi: Dots per inch (x, y), if the file states them.
+        format: Short name of the format, such as "PNG".
+        file_bytes: Size of the file, including the tiles of a Deep Zoom picture.
     """
 
     name: str
@@ -39,35 +46,35 @@ class PictureInfo:
 
 
 def inspect_picture(path: PathLike) -> PictureInfo:
-    """Read the facts of a picture file. Raises PictureError when it is missing, broken or unknown."""
-    path = ordinary_file(path)
+    """Read the facts about a picture file; raises PictureError if it is missing, broken or unknown."""
+    path = regular_file(path)
     if deepzoom.is_deep_zoom(path):
-        with decoding(path.name):
+        with translating_decode_errors(path.name):
             return _deep_zoom_info(path)
-    seen = describe(path)
+    header = describe(path)
     return PictureInfo(
-        name=seen.name,
-        height=seen.height,
-        width=seen.width,
-        depth=seen.depth,
-        mode=seen.mode,
-        has_alpha=seen.has_alpha,
-        orientation=seen.orientation,
-        profile=seen.colours,
-        dpi=seen.dpi,
-        format=seen.format,
-        file_bytes=seen.file_bytes,
+        name=header.name,
+        height=header.height,
+        width=header.width,
+        depth=header.depth,
+        mode=header.mode,
+        has_alpha=header.has_alpha,
+        orientation=header.orientation,
+        profile=header.color_description,
+        dpi=header.dpi,
+        format=header.format,
+        file_bytes=header.file_bytes,
     )
 
 
 def _deep_zoom_info(path: Path) -> PictureInfo:
-    found = deepzoom.descriptor_of(path)
-    has_alpha = found.form == "png"  # as ours are written: opaque ones are JPEG
-    tiles = f"{found.form} tiles of {found.tile} + {found.overlap} pixels"
+    descriptor = deepzoom.read_descriptor(path)
+    has_alpha = descriptor.tile_format == "png"  # tilestyle writes opaque pictures as JPEG
+    tiles = f"{descriptor.tile_format} tiles of {descriptor.tile_side} + {descriptor.overlap} pixels"
     return PictureInfo(
         name=path.name,
-        height=found.height,
-        width=found.width,
+        height=descriptor.height,
+        width=descriptor.width,
         depth=8,
         mode=f"{'RGB + alpha' if has_alpha else 'RGB'} in {tiles}",
         has_alpha=has_alpha,
@@ -75,5 +82,5 @@ def _deep_zoom_info(path: Path) -> PictureInfo:
         profile=profile_name(None),
         dpi=None,
         format=Format.DEEP_ZOOM.label,
-        file_bytes=deepzoom.stored_bytes(path),
+        file_bytes=deepzoom.total_bytes(path),
     )

@@ -1,4 +1,4 @@
-"""Where errors of the image libraries become ours."""
+"""Translation of errors of the image libraries to the exceptions of tilestyle."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ import pyvips
 from PIL import Image, UnidentifiedImageError
 
 from tilestyle.devices import failures
-from tilestyle.devices.quiet_warnings import Quiet
+from tilestyle.devices.quiet_warnings import SilencedWarnings
 from tilestyle.errors import MemoryLimit, OutputError, PictureError, TilestyleError
 from tilestyle.images import libtiff_messages
 
-# Libraries log oddities of files. Without a handler, Python prints them on the terminal.
+# The libraries log oddities of files. Without a handler, Python would print them on the terminal.
 for _library in ("PIL", "pyvips", "tifffile"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
-_LONGEST = 200
-"""Characters of a library's message, or of a value from a file, that are shown."""
+_MAX_TEXT = 200
+"""Largest number of characters that are shown of a library's message or of a value from a file."""
 
-# Parsers of image files meet a broken file with whatever their next statement raises, so the list is
-# long. It does not include Exception: an interrupt or an exit passes, and the cause stays chained.
-_FOREIGN = (
+# Parsers raise almost any exception for a broken file, so the list is long. The original error stays chained.
+_LIBRARY_ERRORS = (
     OSError,
     ValueError,
     TypeError,
@@ -57,29 +56,29 @@ _ENCODE_HINTS = {
 }
 
 
-class _Reading:
-    """Settings of Pillow that hold for the whole process, changed while pictures are being read.
+class _PillowGlobals:
+    """Process-wide settings of Pillow, changed while pictures are being read.
 
-    Pillow warns above 0.09 and refuses above 0.18 gigapixels, as protection for servers that open what
-    strangers send; `pixel_limit.py` has a limit of its own. Pillow also warns about oddities in metadata that
-    are of no use here, and its libtiff prints errors by itself. The first reader changes these settings and
-    the last one changes them back, in whatever threads they run.
+    Pillow warns above 0.09 gigapixels and fails above 0.18, to protect servers that open files of strangers;
+    pixel_limit.py has its own limit. Pillow also warns about oddities in metadata that are not used here, and
+    its libtiff prints errors directly. The first reader changes these settings and the last one restores them,
+    in whatever threads they run.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._readers = 0
         self._limit: int | None = None
-        self._quiet = Quiet(r"PIL\.")
+        self._quiet = SilencedWarnings(r"PIL\.")
         self._libtiff = ExitStack()
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """Lift the limit and silence Pillow and its libtiff inside the block; blocks may overlap."""
+    def relaxed(self) -> Iterator[None]:
+        """Inside the block, remove the limit and silence Pillow and its libtiff; blocks may overlap."""
         with self._lock:
             if self._readers == 0:
                 self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-                self._libtiff.enter_context(libtiff_messages.silenced())
+                self._libtiff.enter_context(libtiff_messages.silenced_errors())
             self._readers += 1
         try:
             with self._quiet():
@@ -92,12 +91,16 @@ class _Reading:
                     self._libtiff.close()
 
 
-_reading = _Reading()
+_pillow_globals = _PillowGlobals()
 
 
 @contextmanager
-def within_memory(label: str) -> Iterator[None]:
-    """Translate memory that runs out inside the block into MemoryLimit."""
+def translating_memory_errors(label: str) -> Iterator[None]:
+    """Raise MemoryLimit if the block runs out of memory.
+
+    Args:
+        label: Name of the picture in the message.
+    """
     try:
         yield
     except (MemoryError, OSError, pyvips.Error) as error:
@@ -109,69 +112,77 @@ def within_memory(label: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: that of Python, of a mapping, or of libvips."""
+    """Whether an error of Python, the system or libvips says that memory ran out."""
     return failures.is_out_of_memory(error) or (
         isinstance(error, pyvips.Error) and "out of memory" in str(error)
     )
 
 
 @contextmanager
-def decoding(label: str) -> Iterator[None]:
-    """Translate what image libraries raise inside the block into PictureError, and silence their warnings."""
+def translating_decode_errors(label: str) -> Iterator[None]:
+    """Translate errors of image libraries inside the block to PictureError, and silence their warnings.
+
+    Args:
+        label: Name of the picture in the message.
+    """
     try:
-        with within_memory(label), _reading.going_on():
+        with translating_memory_errors(label), _pillow_globals.relaxed():
             yield
     except TilestyleError:
         raise
     except UnidentifiedImageError as error:
         raise PictureError(
-            f"{label} is not a picture in a format that can be read",
-            hint="convert it to PNG, TIFF or JPEG, or fetch it again if it should be one",
+            f"{label} is not a picture in a supported format",
+            hint="convert it to PNG, TIFF or JPEG; if it already is one, copy or download it again",
         ) from error
-    except _FOREIGN as error:
+    except _LIBRARY_ERRORS as error:
         raise PictureError(
-            f"{label} cannot be decoded ({_one_line(error)})",
-            hint="it may be cut short, damaged or an unusual variant: fetch it again or convert it",
+            f"{label} cannot be decoded ({_error_text(error)})",
+            hint="it may be truncated, damaged or an unusual variant: copy or download it again, or convert it",
         ) from error
 
 
 @contextmanager
-def encoding(label: str) -> Iterator[None]:
-    """Translate what image libraries and the system raise inside the block into OutputError."""
+def translating_encode_errors(label: str) -> Iterator[None]:
+    """Translate errors of image libraries and the system inside the block to OutputError.
+
+    Args:
+        label: Name of the output file in the message.
+    """
     try:
         yield
     except TilestyleError:
         raise
     except MemoryError as error:
         raise MemoryLimit(
-            f"not enough memory to encode {label}", hint="write PNG or TIFF, which are written in bands"
+            f"not enough memory to encode {label}", hint="write PNG or TIFF, which take little memory"
         ) from error
     except OSError as error:
         hint = _ENCODE_HINTS.get(error.errno or 0, "try another folder or format")
-        raise OutputError(f"cannot write {label} ({_one_line(error)})", hint=hint) from error
-    except _FOREIGN as error:
+        raise OutputError(f"cannot write {label} ({_error_text(error)})", hint=hint) from error
+    except _LIBRARY_ERRORS as error:
         if is_disk_full(error):
-            raise disk_full(label) from error
-        raise OutputError(f"cannot encode {label} ({_one_line(error)})", hint="try another format") from error
+            raise disk_full_error(label) from error
+        raise OutputError(f"cannot encode {label} ({_error_text(error)})", hint="try another format") from error
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of libvips, which knows those of the system by their text only, is a full disk."""
+    """Whether an error of libvips, which contains system errors as text only, says that a disk is full."""
     return os.strerror(errno.ENOSPC) in str(error)
 
 
-def disk_full(label: str) -> OutputError:
-    """What to raise then."""
-    what = os.strerror(errno.ENOSPC)
-    return OutputError(f"cannot write {label} ({what})", hint=_ENCODE_HINTS[errno.ENOSPC])
+def disk_full_error(label: str) -> OutputError:
+    """Build the error for a full disk."""
+    reason = os.strerror(errno.ENOSPC)
+    return OutputError(f"cannot write {label} ({reason})", hint=_ENCODE_HINTS[errno.ENOSPC])
 
 
-def shortened(value: object) -> str:
-    """A value from a file as messages show it: on one line, and not longer than a line."""
+def shorten_text(value: object) -> str:
+    """Format a value from a file for a message: on one short line."""
     text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."
 
 
-def _one_line(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return shortened(text) or type(error).__name__
+    return shorten_text(text) or type(error).__name__

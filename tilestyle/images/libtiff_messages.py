@@ -1,4 +1,4 @@
-"""What Pillow's libtiff prints on standard error by itself."""
+"""Suppression of the errors that Pillow's libtiff prints on standard error."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from PIL import _imaging
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
-    """Print no errors of libtiff inside the block: Pillow raises an exception for them, too.
+def silenced_errors() -> Iterator[None]:
+    """Suppress the printing of libtiff errors inside the block; Pillow raises exceptions for them.
 
-    The handler belongs to the whole process, so blocks must not overlap in several threads. Where the library
-    cannot be reached, nothing is changed.
+    The error handler belongs to the whole process, so blocks in several threads must not overlap. If the
+    library cannot be accessed, nothing changes.
     """
-    setter = _setter()
-    before = None if setter is None else setter(None)
+    setter = _error_handler_setter()
+    old_handler = None if setter is None else setter(None)
     try:
         yield
     finally:
         if setter is not None:
-            setter(before)
+            setter(old_handler)
 
 
 @cache
-def _setter() -> Any:
-    """TIFFSetErrorHandler of the libtiff that Pillow is linked to; None where it is not visible."""
+def _error_handler_setter() -> Any:
+    """Return TIFFSetErrorHandler of the libtiff that Pillow is linked to; None if it is not accessible."""
     try:
         setter = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (OSError, AttributeError, TypeError):

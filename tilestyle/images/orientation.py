@@ -1,4 +1,4 @@
-"""The eight ways a camera can be held: EXIF and TIFF orientation."""
+"""The eight orientations of EXIF and TIFF."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 UPRIGHT = 1
 
-# Orientation -> (rows and columns change places, then flip top to bottom, then flip left to right).
-_MOVES = {
+# Orientation -> (swap rows and columns, then flip top to bottom, then flip left to right).
+_FLIPS = {
     1: (False, False, False),
     2: (False, False, True),
     3: (False, True, True),
@@ -22,19 +22,27 @@ _MOVES = {
 }
 
 
-def known_orientation(value: object) -> int:
-    """Return the orientation 1 to 8, or UPRIGHT for anything else: cameras do write 0."""
-    return value if isinstance(value, int) and value in _MOVES else UPRIGHT
+def valid_orientation(value: object) -> int:
+    """Return a value from 1 to 8 unchanged, and UPRIGHT for anything else: some cameras write 0."""
+    return value if isinstance(value, int) and value in _FLIPS else UPRIGHT
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Whether the upright picture has the stored height as its width."""
-    return _MOVES[orientation][0]
+    """Whether rotation to upright swaps height and width."""
+    return _FLIPS[orientation][0]
 
 
-def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn stored samples [H, W, ...] the right way up; contiguous, and not copied when upright."""
-    swap, flip_rows, flip_columns = _MOVES[orientation]
+def rotate_upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Rotate stored samples [H, W, ...] upright.
+
+    Args:
+        values: The samples.
+        orientation: EXIF orientation, 1 to 8.
+
+    Returns:
+        A contiguous array: the samples themselves if they are contiguous and upright, else a copy.
+    """
+    swap, flip_rows, flip_columns = _FLIPS[orientation]
     if swap:
         values = values.swapaxes(0, 1)
     if flip_rows:
@@ -47,11 +55,17 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 def stored_window(
     window: tuple[int, int, int, int], sides: tuple[int, int], orientation: int
 ) -> tuple[int, int, int, int]:
-    """Where a window (top, left, height, width) of the upright picture lies in the stored one.
+    """Convert a window of the upright picture to one of the stored picture.
 
-    ``sides`` are (height, width) of the upright picture, pixels.
+    Args:
+        window: Top, left, height and width in pixels of the upright picture.
+        sides: Height and width of the upright picture.
+        orientation: EXIF orientation, 1 to 8.
+
+    Returns:
+        Top, left, height and width in pixels of the stored picture.
     """
-    swap, flip_rows, flip_columns = _MOVES[orientation]
+    swap, flip_rows, flip_columns = _FLIPS[orientation]
     top, left, height, width = window
     if flip_rows:
         top = sides[0] - top - height

@@ -1,4 +1,4 @@
-"""A picture as every part of tilestyle sees it: float sRGB pixels and where they came from."""
+"""A picture in memory: float32 sRGB pixels, with some facts about the file that they came from."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """Pixels in sRGB, the right way up.
+    """A picture in sRGB, rotated upright.
 
-    ``pixels`` is float32 [H, W, 3], sRGB-encoded values in [0, 1]; ``alpha`` is float32 [H, W], straight
-    (not premultiplied), or None when every pixel is opaque. ``depth`` counts the bits per channel of the
-    source (8, 16 or 32), ``profile`` describes the colours it came in, ``dpi`` is (across, down) in dots
-    per inch, ``name`` is the file name without folders, empty for arrays.
+    Values are not checked: that would read a memory-mapped gigapixel canvas from end to end.
 
-    Raises PictureError when the shapes or types are not these. The values are not looked at: that would
-    read a mapped gigapixel canvas from end to end.
+    Attributes:
+        pixels: float32 [H, W, 3], sRGB-encoded values in [0, 1].
+        alpha: float32 [H, W] in [0, 1], straight (not premultiplied). None: every pixel is opaque.
+        depth: Bits per channel of the original file: 8, 16 or 32.
+        profile: Description of the colors of the original file.
+        dpi: Dots per inch (x, y), if the file states them.
+        name: File name without folders; empty for arrays.
+
+    Raises:
+        PictureError: Pixels or alpha have another shape or type.
     """
 
     pixels: FloatArray
@@ -40,13 +45,13 @@ class Picture:
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse arrays of another shape or type."""
+        """Check shapes and types; raises PictureError."""
         pixels, alpha = self.pixels, self.alpha
         label = self.name or "the picture"
         if pixels.dtype != np.float32 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise PictureError(
                 f"{label} has pixels of type {pixels.dtype} and shape {pixels.shape}",
-                hint="give float32 [height, width, 3], or pass the array through picture_from",
+                hint="give float32 [height, width, 3], or convert the array with picture_from",
             )
         if alpha is not None and (alpha.dtype != np.float32 or alpha.shape != pixels.shape[:2]):
             raise PictureError(
@@ -56,23 +61,23 @@ class Picture:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
     def save(self, path: str | os.PathLike[str], options: WriteOptions | None = None) -> None:
-        """Write the picture in the format of the suffix; errors as in write_picture."""
+        """Write the picture in the format of the file name extension; raises what `write_picture` raises."""
         from tilestyle.images.write import write_picture
-        from tilestyle.images.write_options import WriteOptions  # it and the writer know Picture
+        from tilestyle.images.write_options import WriteOptions  # both modules import Picture
 
         write_picture(path, self, options=options or WriteOptions())
 
     def pil(self) -> Image.Image:
-        """The picture for Pillow, RGB or RGBA at 8 bits."""
+        """Convert the picture to a Pillow image, RGB or RGBA with 8 bits per channel."""
         from tilestyle.images.write import pillow_image
 
         return pillow_image(self)

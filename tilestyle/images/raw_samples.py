@@ -1,4 +1,4 @@
-"""Samples as they are stored in a file, and their development into a picture."""
+"""Samples as stored in a file, and their conversion to a picture."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
 from tilestyle.images.cicp import Cicp
-from tilestyle.images.color_management import ColourModel, srgb_from_samples, unit_from_stored
-from tilestyle.images.library_errors import within_memory
-from tilestyle.images.orientation import UPRIGHT, upright
+from tilestyle.images.color_management import ColorModel, srgb_from_samples, to_unit_range
+from tilestyle.images.library_errors import translating_memory_errors
+from tilestyle.images.orientation import UPRIGHT, rotate_upright
 from tilestyle.images.picture import FloatArray, Picture
-from tilestyle.images.pixel_limit import check_content
+from tilestyle.images.pixel_limit import check_not_empty
 
 _LOWEST = -0.5
-"""No colour encodes this far below black; a tensor normalised around zero does."""
+"""Floats below this are not colors, but for instance values of a tensor that was normalized around zero."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Samples:
-    """One picture as decoded, before colour and orientation.
+class RawSamples:
+    """A decoded picture before color conversion and rotation.
 
-    ``values`` are uint8, uint16 or float32 [H, W, C], C as the model asks; ``alpha`` is the same in
-    [H, W], straight. Lab values are float32 L* a* b*.
+    Attributes:
+        values: Samples [H, W, C] in uint8, uint16 or float32; C depends on the model. Lab values are float32
+            L* a* b*.
+        model: Color model of the samples.
+        depth: Bits per channel of the file: 8, 16 or 32.
+        alpha: Straight alpha [H, W] in one of these types. None: opaque.
+        profile: ICC profile or color code points. None: none are stated.
+        orientation: EXIF orientation, 1 to 8.
+        dpi: Dots per inch (x, y).
     """
 
     values: NDArray[Any]
-    model: ColourModel
+    model: ColorModel
     depth: int
     alpha: NDArray[Any] | None = None
     profile: bytes | Cicp | None = None
@@ -37,45 +44,58 @@ class Samples:
     dpi: tuple[float, float] | None = None
 
 
-def picture_from_samples(samples: Samples, name: str) -> Picture:
-    """Develop samples: to sRGB, the right way up, float32 in [0, 1].
+def picture_from_samples(samples: RawSamples, name: str) -> Picture:
+    """Convert samples to a picture: sRGB, rotated upright, float32 in [0, 1].
 
-    Floats above 1, as in high dynamic range files, are clipped: sRGB has no brighter white, and a tone
-    curve is a choice that belongs to the user. Should that lose more than half of the values, they were
-    on another scale, and PictureError is raised; likewise for values that are not finite.
+    Floats above 1, as in high dynamic range files, are clipped: sRGB has no brighter white, and the choice of a
+    tone curve is left to the user.
+
+    Args:
+        samples: The samples.
+        name: Name of the picture; empty for arrays.
+
+    Raises:
+        PictureError: Values are NaN or infinite, or floats have another range than [0, 1] (more than half of
+            them would be clipped, or some are far below 0).
+        MemoryLimit: The picture does not fit into memory.
     """
     label = name or "the array"
-    with within_memory(label):
-        return _developed(samples, name, label)
+    with translating_memory_errors(label):
+        return _develop(samples, name, label)
 
 
-def picture_from_window(samples: Samples, name: str) -> Picture:
-    """Develop the samples of a part of a picture, which may be of any size and brightness."""
-    with within_memory(name):
+def picture_from_window(samples: RawSamples, name: str) -> Picture:
+    """Convert the samples of a window, which may have any size and brightness.
+
+    Raises:
+        PictureError: Values are NaN or infinite.
+        MemoryLimit: The window does not fit into memory.
+    """
+    with translating_memory_errors(name):
         for values in (samples.values, samples.alpha):
-            # NaN anywhere makes both NaN.
+            # A NaN makes both minimum and maximum NaN.
             if (
                 values is not None
                 and values.dtype == np.float32
                 and not np.isfinite([values.min(), values.max()]).all()
             ):
-                raise _not_finite(name)
+                raise _not_finite_error(name)
         return _upright_srgb(samples, name)
 
 
-def _developed(samples: Samples, name: str, label: str) -> Picture:
-    check_content(label, *samples.values.shape[:2])
+def _develop(samples: RawSamples, name: str, label: str) -> Picture:
+    check_not_empty(label, *samples.values.shape[:2])
     check_floats(samples, label)
     return _upright_srgb(samples, name)
 
 
-def _upright_srgb(samples: Samples, name: str) -> Picture:
+def _upright_srgb(samples: RawSamples, name: str) -> Picture:
     pixels, profile = srgb_from_samples(samples.values, samples.model, samples.profile)
     alpha: FloatArray | None = None
     if samples.alpha is not None:
-        alpha = upright(np.clip(unit_from_stored(samples.alpha), 0.0, 1.0), samples.orientation)
+        alpha = rotate_upright(np.clip(to_unit_range(samples.alpha), 0.0, 1.0), samples.orientation)
     return Picture(
-        pixels=upright(pixels, samples.orientation),
+        pixels=rotate_upright(pixels, samples.orientation),
         alpha=alpha,
         depth=samples.depth,
         profile=profile,
@@ -84,18 +104,23 @@ def _upright_srgb(samples: Samples, name: str) -> Picture:
     )
 
 
-def straight_from_premultiplied(values: NDArray[Any], alpha: NDArray[Any]) -> FloatArray:
-    """Divide the alpha [H, W] out of values [H, W, C]; black where nothing is left to divide by."""
-    unit, cover = unit_from_stored(values), unit_from_stored(alpha)[..., None]
-    straight = np.zeros_like(unit)
-    with np.errstate(over="ignore", invalid="ignore"):  # of floats that are no colours
-        np.divide(unit, cover, out=straight, where=cover > 0)
-    return np.minimum(straight, np.float32(1.0))
+def unpremultiply_samples(values: NDArray[Any], alpha: NDArray[Any]) -> FloatArray:
+    """Divide values [H, W, C] by alpha [H, W]; black where alpha is 0."""
+    unit, cover = to_unit_range(values), to_unit_range(alpha)[..., None]
+    quotient = np.zeros_like(unit)
+    with np.errstate(over="ignore", invalid="ignore"):  # floats outside [0, 1]
+        np.divide(unit, cover, out=quotient, where=cover > 0)
+    return np.minimum(quotient, np.float32(1.0))
 
 
-def check_floats(samples: Samples, label: str) -> None:
-    """Raise PictureError for floats that are not finite, or mostly beyond [0, 1]."""
-    _check_floats(samples.values, label, bounded=samples.model is not ColourModel.LAB)
+def check_floats(samples: RawSamples, label: str) -> None:
+    """Raise PictureError for floats that are NaN or infinite, or mostly outside [0, 1].
+
+    Args:
+        samples: The samples; those of other types are not checked. Lab values are only checked to be finite.
+        label: Name of the picture in the message.
+    """
+    _check_floats(samples.values, label, bounded=samples.model is not ColorModel.LAB)
     if samples.alpha is not None:
         _check_floats(samples.alpha, label, bounded=True)
 
@@ -103,18 +128,18 @@ def check_floats(samples: Samples, label: str) -> None:
 def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:
     if values.dtype != np.float32:
         return
-    low, high = float(values.min()), float(values.max())  # NaN anywhere makes both NaN
+    low, high = float(values.min()), float(values.max())  # a NaN makes both NaN
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise _not_finite(label)
+        raise _not_finite_error(label)
     if not bounded or (low >= 0.0 and high <= 1.0):
         return
     outside = np.count_nonzero((values < 0.0) | (values > 1.0))
     if low < _LOWEST or outside > values.size / 2:
         raise PictureError(
-            f"{label} holds floats from {low:g} to {high:g} where [0, 1] is meant",
+            f"{label} contains floats from {low:g} to {high:g} instead of [0, 1]",
             hint="scale them (divide by 255?), or undo a normalisation",
         )
 
 
-def _not_finite(label: str) -> PictureError:
-    return PictureError(f"{label} holds values that are not finite", hint="replace NaN and infinity before")
+def _not_finite_error(label: str) -> PictureError:
+    return PictureError(f"{label} contains NaN or infinity", hint="replace these values first")

@@ -1,26 +1,27 @@
-"""The one place where a picture file is described: see file_header.py."""
+"""Reading the header of a picture file; see file_header.py."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tilestyle.files.paths import PathLike, ordinary_file
+from tilestyle.files.paths import PathLike, regular_file
 from tilestyle.images import deepzoom, read_tiff
-from tilestyle.images.file_header import Description
-from tilestyle.images.library_errors import decoding
+from tilestyle.images.file_header import FileHeader
+from tilestyle.images.library_errors import translating_decode_errors
 from tilestyle.images.read_pillow import describe_with_pillow
 from tilestyle.images.read_png import describe_png
 from tilestyle.images.write_png import SIGNATURE
 
 
-def describe(path: PathLike) -> Description:
-    """Describe a picture file.
+def describe(path: PathLike) -> FileHeader:
+    """Read the header of a picture file.
 
     Raises:
-        PictureError: The file is missing, empty, broken, unknown, of one pixel, or of a kind that is not read.
+        PictureError: The file is missing, empty, broken or in an unknown format, has fewer than two pixels, or
+            is of a kind that is not supported.
     """
-    path = ordinary_file(path)
-    with decoding(path.name):
+    path = regular_file(path)
+    with translating_decode_errors(path.name):
         deepzoom.check_input(path)
         if is_tiff(path):
             return read_tiff.describe_tiff(path)
@@ -28,12 +29,12 @@ def describe(path: PathLike) -> Description:
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether the file begins as TIFF or BigTIFF do."""
+    """Whether a file starts with a signature of TIFF or BigTIFF."""
     with path.open("rb") as file:
         return file.read(4) in read_tiff.SIGNATURES
 
 
 def is_png(path: Path) -> bool:
-    """Whether the file begins as PNG do."""
+    """Whether a file starts with the signature of PNG."""
     with path.open("rb") as file:
         return file.read(len(SIGNATURE)) == SIGNATURE

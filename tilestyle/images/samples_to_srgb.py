@@ -1,4 +1,4 @@
-"""Decoded samples as colours: what a description says of them, applied."""
+"""Interpretation of decoded samples by the header of their file: palette, alpha, bit depth, Lab."""
 
 from __future__ import annotations
 
@@ -8,52 +8,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
-from tilestyle.images.file_header import COLOUR_CHANNELS, Alpha, Coding, Description
-from tilestyle.images.raw_samples import Samples, straight_from_premultiplied
+from tilestyle.images.file_header import COLOR_CHANNELS, Alpha, Coding, FileHeader
+from tilestyle.images.raw_samples import RawSamples, unpremultiply_samples
 
 
-def samples_of(seen: Description, stored: NDArray[Any]) -> Samples:
-    """What decoded samples [h, w, C] of a picture, or of a window of it, mean.
+def interpret_samples(header: FileHeader, stored: NDArray[Any]) -> RawSamples:
+    """Interpret the decoded samples of a picture or of a window of it.
 
-    Raises PictureError when they are not as described.
+    Args:
+        header: Header of the file.
+        stored: Decoded samples [h, w, C].
+
+    Raises:
+        PictureError: The samples differ from the header.
     """
-    stored = seen.checked(stored, *stored.shape[:2])
-    alpha = None if seen.alpha is Alpha.NONE else _full_range(stored[..., seen.alpha_channel], seen.bits)
-    values = _colours(seen, stored[..., : COLOUR_CHANNELS[seen.coding]])
-    if seen.alpha is Alpha.PREMULTIPLIED and alpha is not None:
-        values = straight_from_premultiplied(values, alpha)
-    if seen.coding is Coding.WHITE_IS_ZERO:
+    stored = header.check_samples(stored, *stored.shape[:2])
+    alpha = (
+        None if header.alpha is Alpha.NONE else _stretch_range(stored[..., header.alpha_channel], header.bits)
+    )
+    values = _color_values(header, stored[..., : COLOR_CHANNELS[header.coding]])
+    if header.alpha is Alpha.PREMULTIPLIED and alpha is not None:
+        values = unpremultiply_samples(values, alpha)
+    if header.coding is Coding.WHITE_IS_ZERO:
         values = (1 if values.dtype == np.float32 else np.iinfo(values.dtype).max) - values
-    return Samples(
+    return RawSamples(
         values=values,
-        model=seen.model,
-        depth=seen.depth,
+        model=header.model,
+        depth=header.depth,
         alpha=alpha,
-        profile=seen.profile,
-        orientation=seen.orientation,
-        dpi=seen.dpi,
+        profile=header.profile,
+        orientation=header.orientation,
+        dpi=header.dpi,
     )
 
 
-def _colours(seen: Description, stored: NDArray[Any]) -> NDArray[Any]:
-    if seen.coding is Coding.PALETTE:
-        return _looked_up(seen, stored)
-    if seen.coding in (Coding.LAB_SIGNED, Coding.LAB_OFFSET):
-        return _lab_values(seen.coding, stored)
-    return _full_range(stored, seen.bits)
+def _color_values(header: FileHeader, stored: NDArray[Any]) -> NDArray[Any]:
+    if header.coding is Coding.PALETTE:
+        return _apply_palette(header, stored)
+    if header.coding in (Coding.LAB_SIGNED, Coding.LAB_OFFSET):
+        return _lab_values(header.coding, stored)
+    return _stretch_range(stored, header.bits)
 
 
-def _looked_up(seen: Description, stored: NDArray[Any]) -> NDArray[np.uint8]:
-    assert seen.palette is not None, "a palette picture is described with its palette"
+def _apply_palette(header: FileHeader, stored: NDArray[Any]) -> NDArray[np.uint8]:
+    """Replace palette indices [h, w, 1] by colors [h, w, 3]."""
+    assert header.palette is not None, "the header of a palette picture has the palette"
     indices = stored[..., 0].astype(np.intp)
-    if indices.size and indices.max() >= len(seen.palette):
-        raise PictureError(f"{seen.label} uses colours that its palette has not", hint="export it again")
-    colours: NDArray[np.uint8] = seen.palette[indices]
+    if indices.size and indices.max() >= len(header.palette):
+        raise PictureError(
+            f"{header.label} uses colours that its palette does not have", hint="export it again"
+        )
+    colours: NDArray[np.uint8] = header.palette[indices]
     return colours
 
 
-def _full_range(values: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Stretch samples of any width to uint8, uint16 or float32 with white at the top."""
+def _stretch_range(values: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Stretch samples to the full range of uint8 or uint16, or to float32 in [0, 1].
+
+    Args:
+        values: Decoded samples.
+        bits: Significant bits of a sample.
+    """
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return values.astype(np.float32)
@@ -69,7 +84,7 @@ def _full_range(values: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 def _lab_values(coding: Coding, stored: NDArray[Any]) -> NDArray[np.float32]:
-    """Decode Lab of 8 or 16 bits to L* a* b*; floats are those already."""
+    """Convert Lab samples of 8 or 16 bits [h, w, 3] to L* a* b*; floats already are L* a* b*."""
     if stored.dtype.kind == "f":
         return stored.astype(np.float32)
     scale = 1 if stored.dtype == np.uint8 else 256

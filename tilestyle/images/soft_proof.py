@@ -1,4 +1,4 @@
-"""Soft proof: the colours a press would make of a picture, shown in sRGB."""
+"""Soft proof: a picture in sRGB as a press would print it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from tilestyle.config.enums import Intent
 from tilestyle.errors import PictureError
-from tilestyle.files.paths import PathLike, ordinary_file
-from tilestyle.images.color_management import profile_name, srgb_profile, unit_from_stored
+from tilestyle.files.paths import PathLike, regular_file
+from tilestyle.images.color_management import profile_name, srgb_profile, to_unit_range
 from tilestyle.images.picture import FloatArray
 
 _INTENTS = {
@@ -22,7 +22,12 @@ _INTENTS = {
 
 @dataclass(frozen=True)
 class Proof:
-    """A press, as its ICC profile describes it, and how colours are brought into what it can print."""
+    """A press, and how colors that it cannot print are replaced. Call it to convert pixels.
+
+    Attributes:
+        profile: ICC profile of the press.
+        intent: Rendering intent of the conversion to the colors of the press.
+    """
 
     profile: bytes
     intent: Intent = Intent.RELATIVE
@@ -33,10 +38,16 @@ class Proof:
         return profile_name(self.profile)
 
     def __call__(self, pixels: FloatArray) -> FloatArray:
-        """Pixels [h, w, 3], sRGB in [0, 1], as printed; of any part of a picture, pixel by pixel.
+        """Convert pixels to their colors in print.
 
-        To CMYK with black point compensation, and back as a viewer would: relative colorimetric, white of
-        paper shown as white. In 16 bits between.
+        They are converted to CMYK with black point compensation, and back as an image viewer would: relative
+        colorimetric, with paper white shown as white. The intermediate values have 16 bits.
+
+        Args:
+            pixels: Any part of a picture, [h, w, 3], sRGB in [0, 1].
+
+        Returns:
+            Pixels of the same shape, sRGB in [0, 1].
         """
         levels = np.rint(np.clip(pixels, 0.0, 1.0) * np.float32(65535)).astype(np.uint16)
         flags = int(imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION)
@@ -50,7 +61,7 @@ class Proof:
             intent=_INTENTS[self.intent],
             flags=flags,
         )
-        shown = imagecodecs.cms_transform(
+        printed = imagecodecs.cms_transform(
             inks,
             self.profile,
             srgb_profile(),
@@ -60,18 +71,20 @@ class Proof:
             intent=imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
             flags=flags,
         )
-        return unit_from_stored(shown)
+        return to_unit_range(printed)
 
 
 def open_proof(path: PathLike, intent: Intent = Intent.RELATIVE) -> Proof:
-    """Read the profile of a press.
+    """Read the ICC profile of a press.
 
-    Raises PictureError when the file is missing, no profile, not for CMYK, or works in one direction only.
+    Raises:
+        PictureError: The file is missing or not an ICC profile, or the profile is not for CMYK or works in one
+            direction only.
     """
-    path = ordinary_file(path)
+    path = regular_file(path)
     profile = path.read_bytes()
     if profile[36:40] != b"acsp":
-        raise PictureError(f"{path.name} is no ICC profile", hint="give the .icc file of the print shop")
+        raise PictureError(f"{path.name} is not an ICC profile", hint="give the .icc file of the print shop")
     if profile[16:20] != b"CMYK":
         space = profile[16:20].decode("latin-1").strip()
         raise PictureError(f"{path.name} is a profile for {space}", hint="give one for CMYK")
@@ -80,6 +93,6 @@ def open_proof(path: PathLike, intent: Intent = Intent.RELATIVE) -> Proof:
         proof(np.zeros((1, 1, 3), np.float32))
     except (imagecodecs.CmsError, ValueError) as error:
         raise PictureError(
-            f"{path.name} cannot be used for a proof ({error})", hint="give an output profile of CMYK"
+            f"{path.name} cannot be used for a proof ({error})", hint="give a CMYK output profile"
         ) from error
     return proof

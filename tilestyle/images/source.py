@@ -1,25 +1,35 @@
-"""What a picture is that is read by windows, in memory that does not grow with it."""
+"""Interface of pictures that are read by windows, in memory that does not grow with the picture."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from tilestyle.errors import PictureError
-from tilestyle.images.library_errors import within_memory
+from tilestyle.images.library_errors import translating_memory_errors
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.strips import strip_rows
 
 
-class Source(ABC):
-    """A picture that may be larger than memory: float32 sRGB in [0, 1], the right way up, by windows.
+class ImageSource(ABC):
+    """A picture that may be larger than memory, read by windows: float32 sRGB in [0, 1], rotated upright.
 
-    Facts as in PictureInfo: ``name``, ``height``, ``width`` (after orientation), ``depth``, ``profile``,
-    ``dpi``, and ``has_alpha``. To be closed, or used in a `with` block.
+    Close it after use, or use it in a `with` block.
+
+    Attributes:
+        name: File name without folders; empty for arrays.
+        height: Height of the upright picture in pixels.
+        width: Width of the upright picture in pixels.
+        depth: Bits per channel of the file: 8, 16 or 32.
+        profile: Description of the colors of the file.
+        dpi: Dots per inch (x, y), if the file states them.
+        has_alpha: Whether the picture has transparency.
     """
 
     name: str
@@ -32,55 +42,78 @@ class Source(ABC):
 
     @abstractmethod
     def window(self, top: int, left: int, height: int, width: int) -> Picture:
-        """The pixels of a window, and their alpha if there is any. The window lies inside the picture.
+        """Read the pixels and alpha of a window.
 
-        The first call may convert the file, as open_source says. Raises PictureError when the file is
-        broken there.
+        The first call may convert the file (see `open_source`).
+
+        Args:
+            top: First row of the window, in pixels of the upright picture.
+            left: First column.
+            height: Height of the window, which must lie inside the picture.
+            width: Width of the window.
+
+        Raises:
+            PictureError: The file is damaged at this position.
         """
 
     @abstractmethod
-    def shrunk(self, height: int, width: int) -> Picture:
-        """The whole picture at a smaller size (or its own), by means over areas; with alpha if it has any.
+    def downsample(self, height: int, width: int) -> Picture:
+        """Read the whole picture at a smaller size (or its own) by area averaging, with alpha if it has any.
 
-        Raises PictureError for a larger size.
+        Args:
+            height: Height of the result in pixels.
+            width: Width of the result in pixels.
+
+        Raises:
+            PictureError: The size is larger than that of the picture, or the file is damaged.
         """
 
     @abstractmethod
     def conversion_bytes(self) -> int:
-        """The disk that the first window will take in the folder of conversions, at the most; 0 for none."""
+        """Return the most bytes that the first window can take in the cache folder; 0 without a conversion."""
+
+    @contextmanager
+    def converting_into(self, folder: Path) -> Iterator[None]:
+        """Use a folder of conversions inside the block, if the source was opened without one and needs one."""
+        yield
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
     def read(self, top: int, left: int, height: int, width: int) -> FloatArray:
-        """The pixels of a window, [height, width, 3]; errors as in ``window``."""
+        """Read the pixels [height, width, 3] of a window; arguments and errors as in `window`."""
         return self.window(top, left, height, width).pixels
 
     def alpha(self, top: int, left: int, height: int, width: int) -> FloatArray | None:
-        """Straight alpha of a window, [height, width]; None for a picture without."""
+        """Read the straight alpha [height, width] of a window; None if the picture is opaque."""
         return self.window(top, left, height, width).alpha if self.has_alpha else None
 
     def strips(self) -> Iterator[FloatArray]:
-        """The picture from top to bottom, [h, width, 3], or [h, width, 4] with straight alpha."""
+        """Read the picture from top to bottom in strips [h, width, 3], or [h, width, 4] with straight alpha."""
         rows = strip_rows(self.width)
         for top in range(0, self.height, rows):
-            yield channels(self.window(top, 0, min(rows, self.height - top), self.width))
+            yield stack_channels(self.window(top, 0, min(rows, self.height - top), self.width))
 
     def __enter__(self) -> Self:
-        """The source itself."""
+        """Return the source itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the source."""
         self.close()
 
 
-def gathered(source: Source) -> Picture:
-    """All of a source in memory. Raises MemoryLimit where it does not fit, PictureError as ``window`` does."""
-    with within_memory(source.name or "the picture"):
+def read_all(source: ImageSource) -> Picture:
+    """Read a whole source into memory.
+
+    Raises:
+        MemoryLimit: It does not fit into memory.
+        PictureError: The file is damaged.
+    """
+    with translating_memory_errors(source.name or "the picture"):
         pixels = np.empty((source.height, source.width, 3), np.float32)
         alpha = np.empty((source.height, source.width), np.float32) if source.has_alpha else None
         top = 0
@@ -93,21 +126,21 @@ def gathered(source: Source) -> Picture:
     return Picture(pixels, alpha, source.depth, source.profile, source.dpi, source.name)
 
 
-def channels(picture: Picture) -> FloatArray:
-    """Pixels, with alpha as a fourth channel if there is any."""
+def stack_channels(picture: Picture) -> FloatArray:
+    """Return pixels [H, W, 3], or [H, W, 4] with alpha as the fourth channel if the picture has any."""
     return picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
 
 
-def check_shrinks(source: Source, height: int, width: int) -> None:
-    """Raise PictureError where a size is larger than the picture's own."""
+def check_downsample_size(source: ImageSource, height: int, width: int) -> None:
+    """Raise PictureError if a size is larger than that of the picture."""
     if height > source.height or width > source.width:
         raise PictureError(
             f"{source.name} is {source.width} x {source.height} pixels, smaller than {width} x {height}",
-            hint="shrink it to its own size at the most",
+            hint="use a smaller size, or a larger picture",
         )
 
 
-def check_inside(source: Source, top: int, left: int, height: int, width: int) -> None:
+def check_inside(source: ImageSource, top: int, left: int, height: int, width: int) -> None:
     """Assert that a window lies inside the picture."""
     inside = 0 <= top < top + height <= source.height and 0 <= left < left + width <= source.width
-    assert inside, f"window {(top, left, height, width)} of {source.height} x {source.width} pixels"
+    assert inside, f"window {(top, left, height, width)} outside {source.height} x {source.width} pixels"

@@ -1,118 +1,136 @@
-"""Sources made of others, window by window: a part, colours as printed, what is hidden filled."""
+"""Sources that modify another source window by window: cropping, soft proof, filling of transparency."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from tilestyle.images.alpha import filled_pixels
-from tilestyle.images.area_average import AreaMean
-from tilestyle.images.bilinear import enlarged
+from tilestyle.images.alpha import fill_transparent_pixels
+from tilestyle.images.area_average import PictureAccumulator
+from tilestyle.images.bilinear import bilinear_window
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.soft_proof import Proof
-from tilestyle.images.source import Source, check_inside, check_shrinks
+from tilestyle.images.source import ImageSource, check_downsample_size, check_inside
 
 _FILL_SIDE = 1024
-"""Long side of the copy that fills what is hidden, pixels: it has to be no sharper."""
+"""Long side in pixels of the downsampled picture that fills transparent areas; it need not be sharper."""
 
 
-def cropped(source: Source, top: int, left: int, height: int, width: int) -> Source:
-    """The part of a source under a window that lies inside it, pixels."""
+def crop_source(source: ImageSource, top: int, left: int, height: int, width: int) -> ImageSource:
+    """Crop a source to a window.
+
+    Args:
+        source: The source.
+        top: First row of the window in pixels.
+        left: First column.
+        height: Height of the window, which must lie inside the source.
+        width: Width of the window.
+    """
     check_inside(source, top, left, height, width)
     return (
         source
         if (height, width) == (source.height, source.width)
-        else _Cropped(source, top, left, height, width)
+        else _CroppedSource(source, top, left, height, width)
     )
 
 
-def proofed(source: Source, proof: Proof) -> Source:
-    """A source in the colours that a press makes of it."""
-    return _Proofed(source, proof)
+def soft_proof(source: ImageSource, proof: Proof) -> ImageSource:
+    """Show a source in the colors that a press would print."""
+    return _ProofedSource(source, proof)
 
 
-def filled(source: Source) -> Source:
-    """A source with the colours around it where it is transparent; its alpha stays as it is.
+def fill_transparent(source: ImageSource) -> ImageSource:
+    """Fill the transparent areas of a source with the colors around them; its alpha is unchanged.
 
-    What lies there in the file is arbitrary, often black, and a network would take its edge for one of
-    the picture. Pixels that are seen keep their colours. The first window reads the whole source once.
+    The colors stored there are arbitrary, often black, and a network would see an edge at their border.
+    Visible pixels keep their colors. The first window reads the whole source once.
     """
-    return _Filled(source) if source.has_alpha else source
+    return _FilledSource(source) if source.has_alpha else source
 
 
-class _Derived(Source):
-    """All but the pixels as in another source."""
+class _WrappedSource(ImageSource):
+    """A source with the facts of another one."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ImageSource) -> None:
         self._source = source
         self.name, self.height, self.width = source.name, source.height, source.width
         self.depth, self.profile, self.dpi = source.depth, source.profile, source.dpi
         self.has_alpha = source.has_alpha
 
     def conversion_bytes(self) -> int:
-        """As in the other source."""
+        """Return what the wrapped source returns."""
         return self._source.conversion_bytes()
 
+    @contextmanager
+    def converting_into(self, folder: Path) -> Iterator[None]:
+        """As in the other source."""
+        with self._source.converting_into(folder):
+            yield
+
     def close(self) -> None:
-        """Close the other source."""
+        """Close the wrapped source."""
         self._source.close()
 
 
-class _Cropped(_Derived):
-    def __init__(self, source: Source, top: int, left: int, height: int, width: int) -> None:
+class _CroppedSource(_WrappedSource):
+    def __init__(self, source: ImageSource, top: int, left: int, height: int, width: int) -> None:
         super().__init__(source)
         self._top, self._left, self.height, self.width = top, left, height, width
 
     def window(self, top: int, left: int, height: int, width: int) -> Picture:
-        """A window of the part."""
+        """Read a window of the crop."""
         check_inside(self, top, left, height, width)
         return self._source.window(self._top + top, self._left + left, height, width)
 
-    def shrunk(self, height: int, width: int) -> Picture:
-        """The part at a smaller size; read in full, once, in strips."""
-        check_shrinks(self, height, width)
-        mean = AreaMean((self.height, self.width), (height, width))
+    def downsample(self, height: int, width: int) -> Picture:
+        """Downsample the crop, which is read once in strips at full size."""
+        check_downsample_size(self, height, width)
+        mean = PictureAccumulator((self.height, self.width), (height, width))
         for strip in self.strips():
             mean.add(strip)
         return replace(mean.picture(self.name), depth=self.depth, profile=self.profile)
 
 
-class _Proofed(_Derived):
-    def __init__(self, source: Source, proof: Proof) -> None:
+class _ProofedSource(_WrappedSource):
+    def __init__(self, source: ImageSource, proof: Proof) -> None:
         super().__init__(source)
         self._proof = proof
 
     def window(self, top: int, left: int, height: int, width: int) -> Picture:
-        """A window as printed."""
-        return self._printed(self._source.window(top, left, height, width))
+        """Read a window as printed."""
+        return self._apply_proof(self._source.window(top, left, height, width))
 
-    def shrunk(self, height: int, width: int) -> Picture:
-        """The smaller picture as printed."""
-        return self._printed(self._source.shrunk(height, width))
+    def downsample(self, height: int, width: int) -> Picture:
+        """Downsample the source, then apply the proof."""
+        return self._apply_proof(self._source.downsample(height, width))
 
-    def _printed(self, picture: Picture) -> Picture:
+    def _apply_proof(self, picture: Picture) -> Picture:
         return replace(picture, pixels=self._proof(picture.pixels))
 
 
-class _Filled(_Derived):
+class _FilledSource(_WrappedSource):
     def window(self, top: int, left: int, height: int, width: int) -> Picture:
-        """A window, filled from a small copy that is enlarged under it."""
-        seen = self._source.window(top, left, height, width)
-        assert seen.alpha is not None, "a source with alpha has it in every window"
-        if seen.alpha.all():
-            return seen
-        around = enlarged(self._colours, self.height, self.width, (top, left, height, width))
-        return replace(seen, pixels=np.where(seen.alpha[..., None] > 0, seen.pixels, around))
+        """Read a window, filled with colors interpolated from the small picture."""
+        picture = self._source.window(top, left, height, width)
+        assert picture.alpha is not None, "a source with alpha has it in every window"
+        if picture.alpha.all():
+            return picture
+        fill = bilinear_window(self._fill_colors, self.height, self.width, (top, left, height, width))
+        return replace(picture, pixels=np.where(picture.alpha[..., None] > 0, picture.pixels, fill))
 
-    def shrunk(self, height: int, width: int) -> Picture:
-        """The smaller picture, filled."""
-        small = self._source.shrunk(height, width)
+    def downsample(self, height: int, width: int) -> Picture:
+        """Downsample the source, then fill it."""
+        small = self._source.downsample(height, width)
         assert small.alpha is not None, "a source with alpha has it at every size"
-        return replace(small, pixels=filled_pixels(small.pixels, small.alpha))
+        return replace(small, pixels=fill_transparent_pixels(small.pixels, small.alpha))
 
     @cached_property
-    def _colours(self) -> FloatArray:
+    def _fill_colors(self) -> FloatArray:
+        """Pixels [h, w, 3] of the small filled picture."""
         factor = min(1.0, _FILL_SIDE / max(self.height, self.width))
-        return self.shrunk(*(max(1, round(side * factor)) for side in (self.height, self.width))).pixels
+        return self.downsample(*(max(1, round(side * factor)) for side in (self.height, self.width))).pixels

@@ -1,4 +1,4 @@
-"""Pictures as strips, one below the other: what is read and written without ever being whole."""
+"""Pictures as full-width strips from top to bottom, so that they need not fit into memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,27 @@ from tilestyle.images.picture import FloatArray, Picture
 _STRIP_SAMPLES = 1 << 21
 
 
-def strips_of(
+def read_strips(
     read: Callable[[int, int, int, int], FloatArray], height: int, width: int, rows: int | None = None
 ) -> Iterator[FloatArray]:
-    """Strips of whatever is read by windows: ``read(top, left, height, width)`` -> [height, width, C]."""
+    """Read strips through a function that reads windows.
+
+    Args:
+        read: ``read(top, left, height, width)`` returns a window [height, width, C].
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        rows: Height of a strip. None: `strip_rows`.
+
+    Yields:
+        Strips [h, width, C].
+    """
     rows = rows or strip_rows(width)
     for top in range(0, height, rows):
         yield read(top, 0, min(rows, height - top), width)
 
 
-def strips_of_picture(picture: Picture) -> Iterator[FloatArray]:
-    """Strips [h, W, 3], or [h, W, 4] with straight alpha, of a picture that may be mapped from a file."""
+def picture_strips(picture: Picture) -> Iterator[FloatArray]:
+    """Cut a picture, which may be memory-mapped, into strips [h, W, 3], or [h, W, 4] with straight alpha."""
     rows = strip_rows(picture.width)
     for top in range(0, picture.height, rows):
         strip: FloatArray = picture.pixels[top : top + rows]
@@ -35,45 +45,53 @@ def strips_of_picture(picture: Picture) -> Iterator[FloatArray]:
 
 
 def strip_rows(width: int) -> int:
-    """Rows of a strip of about 8 MiB as float32, but no more than 256."""
+    """Return the height of a strip: about 8 MiB of four float32 channels, at most 256 rows."""
     return min(256, max(1, _STRIP_SAMPLES // (4 * width)))
 
 
-def regrouped(strips: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
-    """The same picture in strips of ``rows`` rows; the last one has what is left."""
-    waiting: list[NDArray[Any]] = []
+def regroup_strips(strips: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
+    """Regroup a picture into strips of ``rows`` rows each; the last one has the remaining rows."""
+    pending: list[NDArray[Any]] = []
     count = 0
     for strip in strips:
         start = 0
         while count + strip.shape[0] - start >= rows:
             stop = start + rows - count
-            yield np.concatenate([*waiting, strip[start:stop]]) if waiting else strip[start:stop]
-            waiting, count, start = [], 0, stop
+            yield np.concatenate([*pending, strip[start:stop]]) if pending else strip[start:stop]
+            pending, count, start = [], 0, stop
         if start < strip.shape[0]:
-            waiting.append(strip[start:])
+            pending.append(strip[start:])
             count += strip.shape[0] - start
-    if waiting:
-        yield np.concatenate(waiting)
+    if pending:
+        yield np.concatenate(pending)
 
 
-def on_white(strip: FloatArray) -> FloatArray:
-    """Lay [h, W, 4] on white: -> [h, W, 3]; opaque strips as they are."""
+def composite_on_white(strip: FloatArray) -> FloatArray:
+    """Composite a strip [h, W, 4] on white: returns [h, W, 3]. Opaque strips are returned unchanged."""
     if strip.shape[2] == 3:
         return strip
-    # Blended as encoded values, not as light: so do the viewers that showed it before.
+    # Encoded values are blended, not linear light, as image viewers do.
     return strip[..., :3] * strip[..., 3:] + (1 - strip[..., 3:])
 
 
-def quantised(strip: FloatArray, depth: int, name: str = "") -> NDArray[Any]:
-    """The nearest levels, uint8 or uint16, of values that are clipped to [0, 1].
+def quantize(strip: FloatArray, depth: int, name: str = "") -> NDArray[Any]:
+    """Round values to the nearest 8-bit or 16-bit levels, after clipping them to [0, 1].
 
-    Not dithered: rounding is exact and repeatable, and painted texture covers what banding 8 bits have.
-    Raises PictureError for values that are not finite.
+    There is no dithering: rounding is exact and repeatable, and painted texture hides the banding of 8 bits.
+
+    Args:
+        strip: float32 values of any shape.
+        depth: Bits per channel, 8 or 16.
+        name: Name of the picture in error messages.
+
+    Returns:
+        uint8 or uint16 values of the same shape.
+
+    Raises:
+        PictureError: The strip contains NaN or infinity.
     """
     if not (math.isfinite(strip.min()) and math.isfinite(strip.max())):
-        raise PictureError(
-            f"{name or 'the picture'} holds values that are not finite", hint="nothing was written"
-        )
-    # In float64: a float32 product with 65535 is itself rounded, at times across the middle.
+        raise PictureError(f"{name or 'the picture'} contains NaN or infinity", hint="nothing was written")
+    # In float64: a float32 product with 65535 is rounded itself and may end up on the other side of a half.
     levels: NDArray[np.float64] = np.rint(np.clip(strip, 0.0, 1.0).astype(np.float64) * (2**depth - 1))
     return levels.astype(np.uint8 if depth == 8 else np.uint16)

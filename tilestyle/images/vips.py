@@ -1,4 +1,4 @@
-"""libvips: streams of strips in and out of formats that are otherwise encoded and decoded whole."""
+"""Streaming with libvips: reading and writing strips of formats that other libraries only handle as a whole."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilestyle.images import write_png
-from tilestyle.images.file_header import Description
+from tilestyle.images.file_header import FileHeader
 from tilestyle.images.read_png import pixel_stream
 from tilestyle.images.strips import strip_rows
 
-# Its cache of results goes by file name: a file that has changed since would be read as it was.
+# The cache of libvips goes by file name: a file that has changed would be read in its old state.
 pyvips.cache_set_max(0)
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -25,31 +25,36 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-class Relay:
-    """Calls from libvips into Python whose exceptions arrive where libvips was called.
+class CallbackErrors:
+    """Carries exceptions of Python callbacks through libvips to the code that called libvips.
 
-    libvips itself would print them and go on with an error of its own.
+    libvips itself would print them and fail with an error of its own.
     """
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
 
-    def guarded(self, function: Callable[[Any], Any], on_error: Any) -> Callable[[Any], Any]:
-        """``function`` of one argument; after an exception it gives ``on_error`` instead."""
+    def wrap(self, function: Callable[[Any], Any], on_error: Any) -> Callable[[Any], Any]:
+        """Wrap a callback.
+
+        Args:
+            function: The callback, with one argument.
+            on_error: What the wrapped callback returns after any callback has raised an exception.
+        """
 
         def call(argument: Any) -> Any:
             if self.error is not None:
                 return on_error
             try:
                 return function(argument)
-            except BaseException as error:  # kept, and raised in `settle`
+            except BaseException as error:  # raised later, when libvips has returned
                 self.error = error
                 return on_error
 
         return call
 
-    def settle(self, run: Callable[[], Any]) -> Any:
-        """Run what calls libvips, and raise what went wrong inside its calls to us."""
+    def run(self, run: Callable[[], Any]) -> Any:
+        """Call a function that uses libvips; raises the exceptions of the callbacks."""
         try:
             result = run()
         except pyvips.Error:
@@ -64,92 +69,107 @@ class Relay:
 def save_strips(
     bands: Iterable[NDArray[Any]], shape: tuple[int, int, int], save: Callable[[pyvips.Image], None]
 ) -> None:
-    """Let ``save`` have the picture of uint8 or uint16 bands as an image that is read once, downwards.
+    """Write a picture that is given in strips with libvips.
 
-    The binary libvips has no loader of raw streams, so they come as PNG without compression.
+    The binary distribution of libvips cannot load raw streams, so it is given an uncompressed PNG.
+
+    Args:
+        bands: Strips of uint8 or uint16 samples from top to bottom.
+        shape: Shape [H, W, C] of the picture.
+        save: Called with a libvips image that can be read once, from top to bottom.
     """
-    relay = Relay()
+    relay = CallbackErrors()
     source = pyvips.SourceCustom()
-    pieces = _Pieces(write_png.encoded(bands, shape, compress=False))
-    source.on_read(relay.guarded(pieces.read, b""))
+    pieces = _ChunkReader(write_png.encode_png(bands, shape, compress=False))
+    source.on_read(relay.wrap(pieces.read, b""))
 
     def run() -> None:
         save(pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated"))
 
-    relay.settle(run)
+    relay.run(run)
 
 
-def save_to(write: Callable[[bytes], object], save: Callable[[pyvips.TargetCustom], None]) -> None:
-    """Let ``save`` write into a target that passes bytes on to ``write``."""
-    relay = Relay()
+def save_to_writer(write: Callable[[bytes], object], save: Callable[[pyvips.TargetCustom], None]) -> None:
+    """Write with libvips to a Python function.
+
+    Args:
+        write: Called with the bytes, in pieces.
+        save: Called with the libvips target.
+    """
+    relay = CallbackErrors()
     target = pyvips.TargetCustom()
 
     def pass_on(piece: Any) -> int:
         write(bytes(piece))
         return len(piece)
 
-    target.on_write(relay.guarded(pass_on, -1))
-    relay.settle(lambda: save(target))
+    target.on_write(relay.wrap(pass_on, -1))
+    relay.run(lambda: save(target))
 
 
-class Stream:
-    """A described file that libvips decodes once, downwards, as it is stored."""
+class VipsStream:
+    """A file that libvips decodes once, from top to bottom, in the stored orientation.
 
-    def __init__(self, seen: Description, factor: int = 1) -> None:
-        """Open it by the loader of its format, so that libvips does not choose one by the content.
+    Attributes:
+        image: The libvips image.
+    """
+
+    def __init__(self, header: FileHeader, factor: int = 1) -> None:
+        """Open the file with the loader of its format, so that libvips does not choose one by the content.
 
         Args:
-            seen: Of a PNG, JPEG, WebP or TIFF.
-            factor: JPEG is decoded at 1 / ``factor`` of its size (1, 2, 4 or 8).
+            header: Header of a PNG, JPEG, WebP or TIFF file.
+            factor: A JPEG is decoded at 1 / factor of its size; 1, 2, 4 or 8.
         """
-        self._seen = seen
-        self._relay = Relay()
-        self._source = pyvips.SourceCustom()  # libvips keeps no hold of what Python has of it
-        self.image: pyvips.Image = self._relay.settle(lambda: self._opened(factor))
+        self._header = header
+        self._relay = CallbackErrors()
+        self._source = pyvips.SourceCustom()  # libvips does not keep the Python object alive
+        self.image: pyvips.Image = self._relay.run(lambda: self._opened(factor))
 
     def strips(self) -> Iterator[NDArray[Any]]:
-        """The samples in strips [h, W, C], which are held against the description."""
+        """Decode the samples in strips [h, W, C]; raises PictureError if they differ from the header."""
         image = self.image
         region = pyvips.Region.new(image)
         rows = strip_rows(image.width)
         dtype = _DTYPES.get(str(image.format), np.dtype(np.uint8))
         for top in range(0, image.height, rows):
             count = min(rows, image.height - top)
-            content = bytes(self._relay.settle(lambda: region.fetch(0, top, image.width, count)))  # noqa: B023
-            yield self._seen.checked(
+            content = bytes(self._relay.run(lambda: region.fetch(0, top, image.width, count)))  # noqa: B023
+            yield self._header.check_samples(
                 np.frombuffer(content, dtype).reshape(count, image.width, image.bands), count, image.width
             )
 
     def run(self, save: Callable[[pyvips.Image], None]) -> None:
-        """Let libvips write the image with ``save``."""
-        self._relay.settle(lambda: save(self.image))
+        """Call a function that writes the image with libvips."""
+        self._relay.run(lambda: save(self.image))
 
     def _opened(self, factor: int) -> pyvips.Image:
-        seen, name = self._seen, os.fsencode(self._seen.path)  # names need not be UTF-8
-        how = {"access": "sequential", "fail_on": "truncated"}
-        if seen.format == "PNG":
-            self._source.on_read(self._relay.guarded(_Pieces(pixel_stream(seen.path)).read, b""))
-            return pyvips.Image.pngload_source(self._source, unlimited=True, **how)
-        if seen.format == "WEBP":
-            return pyvips.Image.webpload(name, **how)
-        if seen.format == "TIFF":
-            return pyvips.Image.tiffload(name, page=seen.page, **how)
-        return pyvips.Image.jpegload(name, shrink=factor, unlimited=True, **how)
+        """Open the image with the loader of its format."""
+        header, name = self._header, os.fsencode(self._header.path)  # file names need not be UTF-8
+        options = {"access": "sequential", "fail_on": "truncated"}
+        if header.format == "PNG":
+            self._source.on_read(self._relay.wrap(_ChunkReader(pixel_stream(header.path)).read, b""))
+            return pyvips.Image.pngload_source(self._source, unlimited=True, **options)
+        if header.format == "WEBP":
+            return pyvips.Image.webpload(name, **options)
+        if header.format == "TIFF":
+            return pyvips.Image.tiffload(name, page=header.page, **options)
+        return pyvips.Image.jpegload(name, shrink=factor, unlimited=True, **options)
 
 
-class _Pieces:
-    """A stream of bytes read in whatever portions are asked for."""
+class _ChunkReader:
+    """A file-like reader of an iterator of bytes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._left = memoryview(b"")
+        self._rest = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """At the most ``size`` bytes; none at the end."""
-        while not self._left:
+        """Read at most ``size`` bytes; returns none at the end."""
+        while not self._rest:
             piece = next(self._pieces, None)
             if piece is None:
                 return b""
-            self._left = memoryview(piece)
-        taken, self._left = self._left[:size], self._left[size:]
-        return bytes(taken)
+            self._rest = memoryview(piece)
+        portion, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(portion)

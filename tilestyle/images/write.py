@@ -1,4 +1,4 @@
-"""Pictures to files."""
+"""Writing pictures to files, strip by strip."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tilestyle.config.enums import Compression, Format
-from tilestyle.files.atomic import replacing
+from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import PathLike
 from tilestyle.images import deepzoom, write_jpeg, write_png, write_tiff
 from tilestyle.images.color_management import srgb_profile
 from tilestyle.images.format_limits import check_writable
-from tilestyle.images.library_errors import encoding
+from tilestyle.images.library_errors import translating_encode_errors
 from tilestyle.images.picture import FloatArray, Picture
-from tilestyle.images.provenance import KEYWORD, provenance_exif, software
+from tilestyle.images.provenance import KEYWORD, provenance_exif, software_name
 from tilestyle.images.read import picture_from
-from tilestyle.images.strips import on_white, quantised, regrouped, strip_rows, strips_of_picture
+from tilestyle.images.strips import composite_on_white, picture_strips, quantize, regroup_strips, strip_rows
 from tilestyle.images.write_options import WriteOptions
 
 _DEFAULT = WriteOptions()
@@ -33,14 +33,22 @@ Shape = tuple[int, int, int]
 
 
 def write_picture(path: PathLike, picture: Picture | object, *, options: WriteOptions = _DEFAULT) -> None:
-    """Write a picture in the format of the suffix of ``path``, with an sRGB profile.
+    """Write a picture in the format of the file name extension, with an sRGB profile.
 
-    ``picture`` is a Picture, float32 [H, W, 3] in [0, 1] (which may be mapped from a file), or whatever
-    picture_from takes. The rest is as in write_stream.
+    Args:
+        path: The file to create or replace.
+        picture: A Picture, a float32 array [H, W, 3] in [0, 1] (which may be memory-mapped), or anything that
+            `picture_from` accepts.
+        options: Bit depth, quality and the like.
+
+    Raises:
+        OutputError: The format or the folder cannot hold the picture.
+        PictureError: The picture contains NaN or infinity, or cannot be read.
+        SettingError: The provenance is not JSON.
     """
     if not isinstance(picture, Picture):
-        picture = _wrapped(picture)
-    strips = strips_of_picture(picture)
+        picture = _as_picture(picture)
+    strips = picture_strips(picture)
     write_stream(path, picture.height, picture.width, strips, options=options, name=picture.name)
 
 
@@ -53,53 +61,64 @@ def write_stream(
     options: WriteOptions = _DEFAULT,
     name: str = "",
 ) -> None:
-    """Write a picture that comes in strips, one below the other, in memory that does not grow with it.
+    """Write a picture that is given as strips from top to bottom, in constant memory.
 
-    Strips are float32 [h, width, 3] in [0, 1], or [h, width, 4] with straight alpha, of any heights that
-    add up to ``height``. Values are clipped and rounded to the nearest level. JPEG cannot hold alpha:
-    transparent parts are laid on white. Of the formats only WebP, at most 16,383 pixels a side, is
-    encoded whole. ``name`` is what messages call the picture.
+    Values are clipped to [0, 1] and rounded to the nearest level. JPEG has no alpha: transparent areas are
+    composited on white. Only WebP, which is limited to 16,383 pixels per side, is encoded in memory as a whole.
 
-    The file appears whole or not at all: on failure an older one at ``path`` is as it was. (A Deep Zoom
-    picture is a file and a folder, replaced one after the other.) Raises OutputError when the format or
-    the place cannot hold the picture, PictureError when it is not finite, SettingError when the
-    provenance is not JSON.
+    The file appears complete or not at all: after a failure, an older file at ``path`` is unchanged. (A Deep
+    Zoom picture is a file and a folder, which are replaced one after the other.)
+
+    Args:
+        path: The file to create or replace; its extension chooses the format.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        strips: float32 arrays [h, width, 3], or [h, width, 4] with straight alpha, whose heights add up to
+            ``height``.
+        options: Bit depth, quality and the like.
+        name: Name of the picture in error messages.
+
+    Raises:
+        OutputError: The format or the folder cannot hold the picture.
+        PictureError: A strip contains NaN or infinity.
+        SettingError: The provenance is not JSON.
     """
     path = Path(path)
     form = check_writable(path, height, width, options.depth, options.compression)
-    with encoding(str(path)):
-        first, rest = _first(strips)
-        flat = form is Format.JPEG or (form is Format.TIFF and options.compression is Compression.JPEG)
-        shape = (height, width, 3 if flat else first.shape[2])
+    with translating_encode_errors(str(path)):
+        first, rest = _peek_strip(strips)
+        is_opaque = form is Format.JPEG or (form is Format.TIFF and options.compression is Compression.JPEG)
+        shape = (height, width, 3 if is_opaque else first.shape[2])
         bands = (
-            quantised(on_white(strip) if flat else strip, options.depth, name)
-            for strip in _counted(chain([first], rest), height, width)
+            quantize(composite_on_white(strip) if is_opaque else strip, options.depth, name)
+            for strip in _check_rows(chain([first], rest), height, width)
         )
         if form is Format.DEEP_ZOOM:
-            deepzoom.write_deep_zoom(path, bands, shape, options.quality, options.text())
+            deepzoom.write_deep_zoom(path, bands, shape, options.quality, options.provenance_text())
             return
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             _ENCODERS[form](file, bands, shape, options)
 
 
 def _write_png(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
     chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))]
     if options.dpi is not None:
-        per_metre = round(options.dpi / 0.0254)
+        per_metre = round(options.dpi / 0.0254)  # pixels
         chunks.append((b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
-    chunks.append((b"tEXt", b"Software\0" + software().encode("latin-1")))
-    text = options.text()
+    chunks.append((b"tEXt", b"Software\0" + software_name().encode("latin-1")))
+    text = options.provenance_text()
     if text is not None:
         chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + text.encode()))
-    rows = regrouped(bands, strip_rows(shape[1]))  # what is packed together shows in the bytes
-    file.writelines(write_png.encoded(rows, shape, chunks))
+    # Fixed strip heights make the bytes of the file independent of the strips that were given.
+    rows = regroup_strips(bands, strip_rows(shape[1]))
+    file.writelines(write_png.encode_png(rows, shape, chunks))
 
 
 def _write_tiff(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
     tags = write_tiff.TiffTags(
         profile=srgb_profile(),
-        description=options.text(),
-        software=software(),
+        description=options.provenance_text(),
+        software=software_name(),
         dpi=options.dpi,
         compression=options.compression,
         quality=options.quality,
@@ -108,7 +127,7 @@ def _write_tiff(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOption
 
 
 def _write_jpeg(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
-    exif = provenance_exif(options.text(), options.dpi)
+    exif = provenance_exif(options.provenance_text(), options.dpi)
     segments = write_jpeg.segments_of(srgb_profile(), exif, options.dpi)
     write_jpeg.write_jpeg(file, bands, shape, options.quality, segments)
 
@@ -118,10 +137,10 @@ def _write_webp(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOption
         file,
         format="WEBP",
         lossless=options.lossless,
-        quality=80 if options.lossless else options.quality,  # lossless: of the search, not the picture
-        exact=options.lossless,  # colours under transparent pixels too
+        quality=80 if options.lossless else options.quality,  # if lossless: the effort of the encoder
+        exact=options.lossless,  # keep the colors of transparent pixels
         icc_profile=srgb_profile(),
-        exif=provenance_exif(options.text(), options.dpi),
+        exif=provenance_exif(options.provenance_text(), options.dpi),
     )
 
 
@@ -134,9 +153,9 @@ _ENCODERS = {
 
 
 def pillow_image(picture: Picture) -> Image.Image:
-    """The picture for Pillow at 8 bits: RGB, or RGBA where it has alpha."""
+    """Convert a picture to a Pillow image with 8 bits per channel: RGB, or RGBA if it has alpha."""
     shape = (picture.height, picture.width, 3 if picture.alpha is None else 4)
-    bands = (quantised(strip, 8, picture.name) for strip in strips_of_picture(picture))
+    bands = (quantize(strip, 8, picture.name) for strip in picture_strips(picture))
     return _pillow_from(bands, shape)
 
 
@@ -149,24 +168,24 @@ def _pillow_from(bands: Bands, shape: Shape) -> Image.Image:
     return image
 
 
-def _wrapped(source: object) -> Picture:
-    """Take float32 [H, W, 3] as it is, without a copy, and everything else through picture_from."""
+def _as_picture(source: object) -> Picture:
+    """Wrap a float32 array [H, W, 3] without a copy; convert everything else with `picture_from`."""
     if isinstance(source, np.ndarray) and source.dtype == np.float32 and source.shape[2:] == (3,):
         return Picture(pixels=source)
     return picture_from(source)
 
 
-def _first(strips: Iterable[FloatArray]) -> tuple[FloatArray, Iterator[FloatArray]]:
-    """The first strip, which says whether there is alpha, and the others."""
+def _peek_strip(strips: Iterable[FloatArray]) -> tuple[FloatArray, Iterator[FloatArray]]:
+    """Return the first strip, whose channels tell whether there is alpha, and an iterator over the others."""
     rest = iter(strips)
     return next(rest), rest
 
 
-def _counted(strips: Iterable[FloatArray], height: int, width: int) -> Iterator[FloatArray]:
-    """Pass strips on, and assert that they make up the picture."""
+def _check_rows(strips: Iterable[FloatArray], height: int, width: int) -> Iterator[FloatArray]:
+    """Yield the strips, asserting that they make up the picture."""
     rows = 0
     for strip in strips:
-        assert strip.shape[1] == width, f"a strip {strip.shape} of a picture {width} wide"
+        assert strip.shape[1] == width, f"strip of shape {strip.shape} in a picture of width {width}"
         rows += strip.shape[0]
         yield strip
-    assert rows == height, f"{rows} rows came of {height}"
+    assert rows == height, f"strips have {rows} rows in total, the picture has {height}"

@@ -1,4 +1,4 @@
-"""The writing of JPEG, strip by strip."""
+"""Writing JPEG strip by strip."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pyvips
 from numpy.typing import NDArray
 
 from tilestyle.errors import OutputError
-from tilestyle.images.vips import save_strips, save_to
+from tilestyle.images.vips import save_strips, save_to_writer
 
 SIDE_LIMIT = 65500
-"""Largest height or width: 65,535 could be stated, but libjpeg stops here."""
+"""Largest height or width of libjpeg; the format allows 65,535."""
 
-_SEGMENT_LIMIT = 65533  # bytes after the length field of a marker segment, EXIF's among them
+_SEGMENT_LIMIT = 65533  # largest content of a marker segment, such as EXIF, in bytes
 _START, _APP0, _APP1, _APP2 = b"\xff\xd8", b"\xff\xe0", b"\xff\xe1", b"\xff\xe2"
 
 
@@ -26,9 +26,17 @@ def write_jpeg(
     quality: int,
     segments: list[bytes],
 ) -> None:
-    """Write uint8 bands of ``shape`` [H, W, 3] with our own ``segments`` in place of those of libvips.
+    """Write a JPEG with given marker segments instead of those of libvips.
 
-    libvips has EXIF go through a parser that adds fields of its own, and always states a resolution.
+    libvips would pass EXIF through a parser that adds fields, and would always state a resolution. Colors are
+    not subsampled.
+
+    Args:
+        file: The open file.
+        bands: Strips of uint8 samples from top to bottom.
+        shape: Shape [H, W, 3] of the picture.
+        quality: Quality, 1 to 100.
+        segments: Marker segments to insert at the beginning.
     """
     head = bytearray()
 
@@ -42,8 +50,8 @@ def write_jpeg(
             file.write(b"".join([_START, *segments, head[len(_START) :]]))
 
     def encode(image: pyvips.Image) -> None:
-        # 4:4:4: painted edges are as often of colour as of brightness.
-        save_to(
+        # 4:4:4: in paintings, edges are as often between colors as between levels of brightness.
+        save_to_writer(
             write,
             lambda target: image.jpegsave_target(target, Q=quality, subsample_mode="off", keep="none"),
         )
@@ -52,10 +60,19 @@ def write_jpeg(
 
 
 def segments_of(profile: bytes, exif: bytes, dpi: float | None) -> list[bytes]:
-    """Marker segments: JFIF with dots per inch, EXIF, ICC profile. Raises OutputError when EXIF is too long."""
+    """Build the marker segments for JFIF, EXIF and the ICC profile.
+
+    Args:
+        profile: ICC profile.
+        exif: EXIF data.
+        dpi: Dots per inch. None: not stated.
+
+    Raises:
+        OutputError: The EXIF data, which contain the settings, are too long for a segment.
+    """
     if len(exif) > _SEGMENT_LIMIT:
         raise OutputError(
-            f"{len(exif)} bytes of settings exceed the {_SEGMENT_LIMIT} of JPEG",
+            f"{len(exif)} bytes of settings exceed the limit of JPEG, {_SEGMENT_LIMIT} bytes",
             hint="write PNG, TIFF or WebP",
         )
     density = min(round(dpi), 65535) if dpi else 0

@@ -1,4 +1,4 @@
-"""How a picture is written."""
+"""Options for writing pictures."""
 
 from __future__ import annotations
 
@@ -6,36 +6,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tilestyle.config.enums import Compression
-from tilestyle.config.validation import between, check, ruled
+from tilestyle.config.validation import between, check_fields, ranged_field
 from tilestyle.errors import SettingError
 from tilestyle.images.provenance import Json, provenance_text
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How a picture is written.
+    """Options for writing a picture.
 
-    ``depth`` is bits per channel, 8 or 16 (PNG and TIFF). ``quality``, 1 to 100, is for JPEG (files, Deep
-    Zoom tiles, and TIFF compressed so) and lossy WebP; ``lossless`` for WebP; ``compression`` for TIFF.
-    ``dpi`` is dots per inch, stored when given, ``provenance`` the settings to store. Raises SettingError
-    for values outside these.
+    Attributes:
+        depth: Bits per channel: 8, or 16 for PNG and TIFF.
+        quality: Quality from 1 to 100 of JPEG (files, tiles of Deep Zoom, and TIFF with JPEG compression) and
+            of lossy WebP.
+        lossless: Whether WebP is lossless.
+        compression: Compression of TIFF.
+        dpi: Dots per inch to store in the file, from 0.1 to 60000. None: nothing is stored.
+        provenance: Settings to store in the file. None: nothing is stored.
+
+    Raises:
+        SettingError: A value is out of range.
     """
 
-    depth: int = ruled(8, "8 or 16", between(0, 99))
-    quality: int = ruled(95, "a number from 1 to 100", between(1, 100), "jpeg-quality")
+    depth: int = ranged_field(8, "8 or 16", between(0, 99))
+    quality: int = ranged_field(95, "a number from 1 to 100", between(1, 100), "jpeg-quality")
     lossless: bool = False
     compression: Compression = Compression.DEFLATE
     dpi: float | None = None
     provenance: Mapping[str, Json] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no format could take."""
-        check(self, apart=("provenance",))
+        """Validate the fields; raises SettingError."""
+        check_fields(self, skip=("provenance",))
         if self.depth not in (8, 16):
-            raise SettingError(f"depth {self.depth} cannot be written", hint="use 8 or 16")
+            raise SettingError(f"invalid depth of {self.depth} bits per channel", hint="use 8 or 16")
         if self.dpi is not None and not 0.1 <= self.dpi <= 60000:
             raise SettingError(f"{self.dpi} dots per inch is out of range", hint="use 0.1 to 60000")
 
-    def text(self) -> str | None:
-        """The provenance as it is stored. Raises SettingError when it is not JSON."""
+    def provenance_text(self) -> str | None:
+        """Return the provenance as the text to store; raises SettingError if it is not JSON."""
         return None if self.provenance is None else provenance_text(self.provenance)

@@ -1,4 +1,4 @@
-"""The writing of PNG, in bands."""
+"""Writing PNG strip by strip."""
 
 from __future__ import annotations
 
@@ -12,63 +12,76 @@ from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIDE_LIMIT = 2**31 - 1
-"""Largest height or width that a PNG header can state."""
+"""Largest height or width of a PNG."""
 
 Chunk = tuple[bytes, bytes]
-"""Kind of four letters, and content."""
+"""Kind (four letters) and content of a chunk."""
 
-_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _UNFILTERED, _PAETH = 0, 4
 
 
-def encoded(
+def encode_png(
     bands: Iterable[NDArray[Any]],
     shape: tuple[int, int, int],
     chunks: Iterable[Chunk] = (),
     *,
     compress: bool = True,
 ) -> Iterator[bytes]:
-    """Encode bands of uint8 or uint16 [h, W, C] one below the other as a PNG of ``shape`` [H, W, C].
+    """Encode a picture as PNG in pieces.
 
-    ``chunks`` go between header and image data. Band by band, because libraries want the encoded
-    picture, and often the samples too, in memory at once. Every row gets the Paeth filter: choosing among
-    the five filters for every row costs far more in numpy than it saves. After it, zlib's run-length
-    strategy is both smaller and several times faster than its default on rendered pictures (and than
-    libvips, docs/decisions/images.md). Without ``compress``, rows are stored as they are: a stream that
-    another library is to read at once.
+    Libraries need the whole encoded picture in memory, and often the samples too. Every row gets the Paeth
+    filter: choosing among the five filters for every row costs far more time in NumPy than it saves space. With
+    this filter, zlib's run-length strategy compresses rendered pictures better and several times faster than
+    its default strategy, and than libvips (docs/decisions/images.md).
+
+    Args:
+        bands: Strips of uint8 or uint16 samples [h, W, C] from top to bottom.
+        shape: Shape [H, W, C] of the picture.
+        chunks: Metadata chunks to insert before the image data.
+        compress: Whether to filter and compress the rows; not needed for a stream to another library.
+
+    Yields:
+        The bytes of the file.
     """
     height, width, channels = shape
     compressor = zlib.compressobj(6, strategy=zlib.Z_RLE) if compress else zlib.compressobj(0)
-    above: NDArray[np.uint8] | None = None
+    last_row: NDArray[np.uint8] | None = None
     yield SIGNATURE
     for band in bands:
         sample_bytes = band.dtype.itemsize
-        if above is None:
-            header = (width, height, 8 * sample_bytes, _COLOUR_TYPES[channels], 0, 0, 0)
-            yield _chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
-            yield from (_chunk(kind, content) for kind, content in chunks)
-            above = np.zeros(width * channels * sample_bytes, dtype=np.uint8)
+        if last_row is None:
+            header = (width, height, 8 * sample_bytes, _COLOR_TYPES[channels], 0, 0, 0)
+            yield _encode_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
+            yield from (_encode_chunk(kind, content) for kind, content in chunks)
+            last_row = np.zeros(width * channels * sample_bytes, dtype=np.uint8)
         big_endian = np.ascontiguousarray(band, dtype=band.dtype.newbyteorder(">"))
-        rows = big_endian.view(np.uint8).reshape(band.shape[0], -1)
+        rows = big_endian.view(np.uint8).reshape(band.shape[0], -1)  # bytes [h, W * C * sample_bytes]
         step = channels * sample_bytes if compress else 0
-        yield _chunk(b"IDAT", compressor.compress(_filtered(rows, above, step)))
-        above = rows[-1]
-    yield _chunk(b"IDAT", compressor.flush())
-    yield _chunk(b"IEND", b"")
+        yield _encode_chunk(b"IDAT", compressor.compress(_filter_rows(rows, last_row, step)))
+        last_row = rows[-1]
+    yield _encode_chunk(b"IDAT", compressor.flush())
+    yield _encode_chunk(b"IEND", b"")
 
 
-def _filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> bytes:
-    """Rows of bytes [h, n] with a filter byte before every row: Paeth's, or none where ``step`` is 0."""
+def _filter_rows(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> bytes:
+    """Filter rows of bytes and put the filter byte before each.
+
+    Args:
+        rows: Bytes [h, n].
+        above: Bytes [n] of the row above the first.
+        step: Bytes of a pixel for the Paeth filter; 0 for no filter.
+    """
     filtered = np.empty((rows.shape[0], rows.shape[1] + 1), dtype=np.uint8)
     filtered[:, 0] = _PAETH if step else _UNFILTERED
-    filtered[:, 1:] = rows - _predicted(rows, above, step) if step else rows
+    filtered[:, 1:] = rows - _predict_paeth(rows, above, step) if step else rows
     return filtered.tobytes()
 
 
-def _predicted(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-    """PNG specification, section 9.4: what left (a), up (b) and upper left (c) foretell.
+def _predict_paeth(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Predict bytes from the neighbors on the left (a), above (b) and on the upper left (c).
 
-    Whichever of the three is nearest to a + b - c.
+    The prediction is whichever of the three is nearest to a + b - c (PNG specification, section 9.4).
     """
     up_rows = np.vstack([above[None], rows[:-1]]).astype(np.int16)
     values = rows.astype(np.int16)
@@ -80,6 +93,6 @@ def _predicted(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> 
     return nearest.astype(np.uint8)
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def _encode_chunk(kind: bytes, content: bytes) -> bytes:
     check = zlib.crc32(content, zlib.crc32(kind))
     return b"".join([struct.pack(">I", len(content)), kind, content, struct.pack(">I", check)])

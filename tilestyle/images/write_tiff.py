@@ -1,4 +1,4 @@
-"""The writing of TIFF: tiles, and the same picture at half the size, and half of that, as further pages."""
+"""Writing TIFF in tiles, with reduced pages of half, a quarter, ... of the size."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import tifffile
 from numpy.typing import NDArray
 
 from tilestyle.config.enums import Compression
-from tilestyle.images.alpha import halved, premultiplied, straight
-from tilestyle.images.color_management import unit_from_stored
-from tilestyle.images.strips import quantised, regrouped
+from tilestyle.images.alpha import halve, premultiply, unpremultiply
+from tilestyle.images.color_management import to_unit_range
+from tilestyle.images.strips import quantize, regroup_strips
 
 SIDE_LIMIT = 2**32 - 1
-"""Largest height or width that a TIFF tag can state."""
+"""Largest height or width of a TIFF."""
 
-TILE = 256
-_PYRAMID_FROM = 2048  # sides up to this are drawn at once by any viewer
-_PYRAMID_TO = 512
+TILE_SIDE = 256  # side of a tile in pixels
+_PYRAMID_MIN_SIDE = 2048  # long side up to which a picture has no reduced pages: viewers draw it quickly anyway
+_PYRAMID_LAST_SIDE = 512  # long side of the smallest reduced page, at most
 _REDUCED = 1  # NewSubfileType
-_CLASSIC_LIMIT = 2**32 - 2**25  # classic TIFF addresses 4 GiB; 32 MiB of it for tags and incompressibility
-_HALVED_ROWS = 32  # even, so that pairs stay together; few, because float64 is wide
-_DEFLATE_LEVEL = 4  # on paintings within 1 % of the size of the usual 6, and faster
-_BUFFER_BYTES = 1 << 25  # of tiles that wait for a thread to pack them
+_CLASSIC_LIMIT = 2**32 - 2**25  # classic TIFF addresses 4 GiB; 32 MiB are reserved for tags and overhead
+_HALVED_ROWS = 32  # rows that are halved at once: even, so that pairs stay together; few, to save memory
+_DEFLATE_LEVEL = 4  # on paintings, files are within 1 % of the size with the usual level 6, but faster
+_BUFFER_BYTES = 1 << 25  # bytes of tiles that wait for compression in a thread
 _CODECS = {
     Compression.DEFLATE: "zlib",
     Compression.ZSTD: "zstd",
@@ -44,7 +44,16 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class TiffTags:
-    """How a written TIFF is packed, and what it says beside its pixels."""
+    """Compression and metadata of a TIFF.
+
+    Attributes:
+        profile: ICC profile.
+        description: Text of the ImageDescription tag, if any.
+        software: Text of the Software tag.
+        dpi: Dots per inch, if they are stated.
+        compression: Compression of the tiles.
+        quality: Quality of JPEG compression, 1 to 100.
+    """
 
     profile: bytes
     description: str | None
@@ -57,24 +66,32 @@ class TiffTags:
 def write_tiles(
     file: BinaryIO, bands: Iterable[NDArray[Any]], shape: Shape, tags: TiffTags, folder: Path
 ) -> None:
-    """Write ``shape`` [H, W, C] of uint8 or uint16, given as bands one below the other.
+    """Write a picture that is given in strips.
 
-    Large pictures get reduced pages (NewSubfileType 1) after the full one, each half the one before.
-    Their pixels wait in nameless files in ``folder``, a third of the picture's unpacked bytes: memory
-    is a row of tiles whatever the height. BigTIFF from 4 GiB of samples on: the packed size is not known
-    before the offsets are laid out. tifffile and not libvips: docs/decisions/images.md.
+    Large pictures get reduced pages (NewSubfileType 1), each half the size of the page before. Their pixels are
+    kept in unnamed temporary files until they are written, a third of the uncompressed size of the picture, so
+    that only a row of tiles is in memory. The file is a BigTIFF if the uncompressed samples exceed 4 GiB,
+    because the compressed size is not known when the offsets are laid out. For why tifffile is used and not
+    libvips see docs/decisions/images.md.
+
+    Args:
+        file: The open file.
+        bands: Strips of uint8 or uint16 samples from top to bottom.
+        shape: Shape [H, W, C] of the picture.
+        tags: Compression and metadata.
+        folder: Folder of the temporary files.
     """
     bands = iter(bands)
     first = next(bands)
     dtype = first.dtype
-    big = spooled_bytes(shape, dtype.itemsize) + unpacked_bytes(shape, dtype.itemsize) > _CLASSIC_LIMIT
+    big = pyramid_bytes(shape, dtype.itemsize) + uncompressed_bytes(shape, dtype.itemsize) > _CLASSIC_LIMIT
     pages = [(shape, 0), *((reduced, _REDUCED) for reduced in _reduced_shapes(shape))]
-    rows = regrouped(chain([first], bands), TILE)
+    rows = regroup_strips(chain([first], bands), TILE_SIDE)
     with tifffile.TiffWriter(file, bigtiff=big, byteorder="<") as writer, ExitStack() as spools:
         for (page, kind), following in zip(pages, [*pages[1:], None], strict=True):
             spool = spools.enter_context(TemporaryFile(dir=folder)) if following else None
             writer.write(
-                _tiles(_spooling(rows, spool) if spool else rows),
+                _cut_tiles(_spool_halved(rows, spool) if spool else rows),
                 shape=page,
                 dtype=dtype,
                 subfiletype=kind,
@@ -82,34 +99,36 @@ def write_tiles(
             )
             if following and spool:
                 spool.seek(0)
-                rows = _spooled(spool, following[0], dtype)
+                rows = _read_spooled(spool, following[0], dtype)
 
 
-def unpacked_bytes(shape: Shape, sample_bytes: int) -> int:
-    """Bytes of the samples of a picture [H, W, C]."""
+def uncompressed_bytes(shape: Shape, sample_bytes: int) -> int:
+    """Return the uncompressed size in bytes of a picture [H, W, C]."""
     return shape[0] * shape[1] * shape[2] * sample_bytes
 
 
-def spooled_bytes(shape: Shape, sample_bytes: int) -> int:
-    """Bytes of all reduced pages together, unpacked."""
-    return sum(unpacked_bytes(reduced, sample_bytes) for reduced in _reduced_shapes(shape))
+def pyramid_bytes(shape: Shape, sample_bytes: int) -> int:
+    """Return the uncompressed size in bytes of all reduced pages of a picture [H, W, C]."""
+    return sum(uncompressed_bytes(reduced, sample_bytes) for reduced in _reduced_shapes(shape))
 
 
 def _reduced_shapes(shape: Shape) -> Iterator[Shape]:
+    """Yield the shapes [h, w, C] of the reduced pages, from large to small."""
     height, width, channels = shape
-    if max(height, width) <= _PYRAMID_FROM:
+    if max(height, width) <= _PYRAMID_MIN_SIDE:
         return
-    while max(height, width) > _PYRAMID_TO:
+    while max(height, width) > _PYRAMID_LAST_SIDE:
         height, width = -(-height // 2), -(-width // 2)
         yield height, width, channels
 
 
 def _page_arguments(channels: int, tags: TiffTags, *, first: bool) -> dict[str, Any]:
-    jpeg = tags.compression is Compression.JPEG
+    """Return the arguments of tifffile for a page; only the first one gets text and resolution."""
+    is_jpeg = tags.compression is Compression.JPEG
     arguments: dict[str, Any] = {
-        "photometric": "rgb",  # with JPEG tifffile makes YCbCr of it
+        "photometric": "rgb",  # tifffile changes it to YCbCr for JPEG
         "extrasamples": ["unassalpha"] if channels == 4 else None,
-        "tile": (TILE, TILE),
+        "tile": (TILE_SIDE, TILE_SIDE),
         "compression": _CODECS[tags.compression],
         "predictor": tags.compression not in (Compression.JPEG, Compression.NONE),
         "iccprofile": tags.profile,
@@ -120,7 +139,7 @@ def _page_arguments(channels: int, tags: TiffTags, *, first: bool) -> dict[str, 
     }
     if tags.compression is Compression.DEFLATE:
         arguments["compressionargs"] = {"level": _DEFLATE_LEVEL}
-    if jpeg:
+    if is_jpeg:
         arguments |= {"subsampling": (1, 1), "compressionargs": {"level": tags.quality}}
     if tags.dpi is not None and first:
         ratio = Fraction(tags.dpi).limit_denominator(1000).as_integer_ratio()
@@ -128,32 +147,32 @@ def _page_arguments(channels: int, tags: TiffTags, *, first: bool) -> dict[str, 
     return arguments
 
 
-def _tiles(rows: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Cut rows of tiles [h, W, C] into tiles [TILE, TILE, C], the edges continued beyond the picture.
+def _cut_tiles(rows: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Cut rows of tiles [h, W, C] into tiles [TILE, TILE, C], padded by repeating the edge pixels.
 
-    What tifffile would fill in is black, and JPEG would show it inside.
+    tifffile would pad with black, which JPEG compression would spread into the picture.
     """
     for row in rows:
-        for left in range(0, row.shape[1], TILE):
-            tile = row[:, left : left + TILE]
-            beyond = [(0, TILE - tile.shape[0]), (0, TILE - tile.shape[1]), (0, 0)]
-            yield np.pad(tile, beyond, mode="edge")
+        for left in range(0, row.shape[1], TILE_SIDE):
+            tile = row[:, left : left + TILE_SIDE]
+            padding = [(0, TILE_SIDE - tile.shape[0]), (0, TILE_SIDE - tile.shape[1]), (0, 0)]
+            yield np.pad(tile, padding, mode="edge")
 
 
-def _spooling(rows: Iterator[NDArray[Any]], spool: IO[bytes]) -> Iterator[NDArray[Any]]:
-    """Pass rows of tiles on, and leave their half-sized copies in ``spool``."""
+def _spool_halved(rows: Iterator[NDArray[Any]], spool: IO[bytes]) -> Iterator[NDArray[Any]]:
+    """Yield rows of tiles unchanged, and write them at half the size to the file ``spool``."""
     for row in rows:
         for top in range(0, row.shape[0], _HALVED_ROWS):
-            values = unit_from_stored(row[top : top + _HALVED_ROWS])
-            half = straight(halved(premultiplied(values)))
-            spool.write(quantised(half, 8 * row.itemsize).tobytes())
+            values = to_unit_range(row[top : top + _HALVED_ROWS])
+            half = unpremultiply(halve(premultiply(values)))
+            spool.write(quantize(half, 8 * row.itemsize).tobytes())
         yield row
 
 
-def _spooled(spool: IO[bytes], shape: Shape, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
-    """Read a spooled picture back in rows of tiles."""
+def _read_spooled(spool: IO[bytes], shape: Shape, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    """Read a picture of this shape from the file ``spool`` in rows of tiles [h, W, C]."""
     height, width, channels = shape
-    for top in range(0, height, TILE):
-        rows = min(TILE, height - top)
+    for top in range(0, height, TILE_SIDE):
+        rows = min(TILE_SIDE, height - top)
         content = spool.read(rows * width * channels * dtype.itemsize)
         yield np.frombuffer(content, dtype).reshape(rows, width, channels)

@@ -1,1 +1,1 @@
-"""The loss, as the gradient of a patch."""
+"""Losses: style, content, palette, total variation, anchor; from a patch to its gradient."""

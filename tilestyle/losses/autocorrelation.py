@@ -1,4 +1,4 @@
-"""The style term of autocorrelations: how things are arranged, besides what they are made of."""
+"""The arrangement loss: autocorrelations of features, which say how a pattern repeats, as moments do not."""
 
 from __future__ import annotations
 
@@ -7,237 +7,279 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.regions import Places, Regions
-from tilestyle.distributed import Ranks
+from tilestyle.canvas.regions import CellWeights, RegionWeights
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.objective import StyleTerm
-from tilestyle.losses.running_moments import Pulled
-from tilestyle.losses.style_global import Global
-from tilestyle.networks.base import inner
+from tilestyle.losses.running_moments import LayerFactors
+from tilestyle.losses.style_global import GlobalStyleLoss
+from tilestyle.networks.base import crop_cells
 from tilestyle.stats.autocorrelation import (
     Autocorrelation,
+    AutocorrelationCotangent,
     AutocorrelationSum,
     AutocorrelationTarget,
-    Slopes,
-    mixed,
-    spread,
+    autocorrelation_gradient,
+    mix_autocorrelations,
 )
 
 
-class Arrangement(StyleTerm):
-    """Autocorrelations of the canvas, or of each of its regions, against those of its style; one sweep old.
+class AutocorrelationLoss(StyleTerm):
+    """Autocorrelations of the canvas, or of each of its regions, against the style's; one sweep old.
 
-    A pair of cells is as much of a region as the product of what both are. The term is the sum of the regions'
-    distances times their shares of the canvas, as that of moments is (style_global.py). What padding does to
-    patches' edges is not taken off: it bends moments far more than products of cells that are apart.
+    The weight of a pair of cells in a region is the product of their weights. As with moments
+    (style_global.py), the loss is the sum of the regions' distances times their shares of the canvas. The bias
+    by padding is not corrected: it changes moments far more than products of distant cells.
     """
 
     def __init__(
         self,
         targets: Sequence[Mapping[str, AutocorrelationTarget]],
-        layers: Pulled,
-        regions: Regions | None = None,
+        layers: LayerFactors,
+        regions: RegionWeights | None = None,
     ) -> None:
-        """`targets` of every layer for each region; one, without regions, is for all of the canvas."""
-        self._targets, self._layers, self._regions = targets, layers, regions
-        self._shares = regions.shares if regions else [1.0]
-        self._seen: list[dict[str, Autocorrelation]] = [{} for _ in targets]
-        self._slopes: list[dict[str, Slopes]] = [{} for _ in targets]  # at those
-        self._led: list[dict[str, Slopes]] = [{} for _ in targets]  # as they are applied
-        self._exact = False  # whether those are of an exact measurement
-        self._value: float | None = None  # once it is known
-        self._begin()
+        """Set the targets.
 
-    def _begin(self) -> None:
-        fixed = self._layers.fixed
+        Args:
+            targets: Targets by layer, for each region; without regions, one for the whole canvas.
+            layers: The layers.
+            regions: Weights of the regions.
+        """
+        self._targets, self._layers, self._regions = targets, layers, regions
+        self._area_shares = regions.area_shares if regions else [1.0]
+        self._autocorrelations: list[dict[str, Autocorrelation]] = [{} for _ in targets]
+        self._cotangents: list[dict[str, AutocorrelationCotangent]] = [
+            {} for _ in targets
+        ]  # gradients at these
+        self._applied: list[dict[str, AutocorrelationCotangent]] = [{} for _ in targets]  # extrapolated
+        self._is_exact = False  # whether `_autocorrelations` is an exact measurement
+        self._known_value: float | None = None  # of the sweep, if it is known before its end
+        self._new_sums()
+
+    def _new_sums(self) -> None:
+        fixed = self._layers.fixed_point
         self._sums = [
-            {layer: AutocorrelationSum(target.centre, fixed=fixed) for layer, target in targets.items()}
+            {layer: AutocorrelationSum(target.center, fixed_point=fixed) for layer, target in targets.items()}
             for targets in self._targets
         ]
 
     def own_state(self) -> dict[str, Tensor]:
-        """Return the statistics as tensors by name."""
-        parts: Mapping[str, Sequence[Mapping[str, Autocorrelation | Slopes | AutocorrelationSum]]] = {
-            "seen": self._seen,
-            "slopes": self._slopes,
-            "led": self._led,
+        """Return the autocorrelations, their gradients and the sums of the current sweep."""
+        parts: Mapping[
+            str, Sequence[Mapping[str, Autocorrelation | AutocorrelationCotangent | AutocorrelationSum]]
+        ] = {
+            "seen": self._autocorrelations,
+            "slopes": self._cotangents,
+            "led": self._applied,
             "sums": self._sums,
         }
         state = {
             f"{part} {region} {layer} {name}": tensor
             for part, regions in parts.items()
             for region, layers in enumerate(regions)
-            for layer, one in layers.items()
-            for name, tensor in one.state.items()
+            for layer, statistic in layers.items()
+            for name, tensor in statistic.state_dict().items()
         }
-        state["exact"] = torch.tensor(self._exact)
-        if self._value is not None:
-            state["value"] = torch.tensor(self._value, dtype=torch.float64)
+        state["exact"] = torch.tensor(self._is_exact)
+        if self._known_value is not None:
+            state["value"] = torch.tensor(self._known_value, dtype=torch.float64)
         return state
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
         device = self._layers.network.device
-        self._exact = bool(state["exact"])
-        self._value = float(state["value"]) if "value" in state else None
+        self._is_exact = bool(state["exact"])
+        self._known_value = float(state["value"]) if "value" in state else None
         for region, targets in enumerate(self._targets):
             for layer in targets:
-                kept: dict[str, dict[str, Tensor]] = {}
+                parts: dict[str, dict[str, Tensor]] = {}
                 for part in ("seen", "slopes", "led", "sums"):
-                    mark = f"{part} {region} {layer} "
-                    kept[part] = {k.removeprefix(mark): x for k, x in state.items() if k.startswith(mark)}
-                if kept["seen"]:
-                    self._seen[region][layer] = Autocorrelation.of_state(kept["seen"], device)
-                for part, slopes in (("slopes", self._slopes), ("led", self._led)):
-                    if kept[part]:
-                        slopes[region][layer] = Slopes.of_state(kept[part], device)
-                if kept["sums"]:
-                    self._sums[region][layer].restore(kept["sums"])
+                    prefix = f"{part} {region} {layer} "
+                    parts[part] = {k.removeprefix(prefix): x for k, x in state.items() if k.startswith(prefix)}
+                if parts["seen"]:
+                    self._autocorrelations[region][layer] = Autocorrelation.from_state_dict(
+                        parts["seen"], device
+                    )
+                for part, slopes in (("slopes", self._cotangents), ("led", self._applied)):
+                    if parts[part]:
+                        slopes[region][layer] = AutocorrelationCotangent.from_state_dict(parts[part], device)
+                if parts["sums"]:
+                    self._sums[region][layer].load_state_dict(parts["sums"])
 
     @property
-    def ready(self) -> bool:
-        """Whether there are autocorrelations of an earlier sweep to work with."""
-        return any(self._seen)
+    def has_moments(self) -> bool:
+        """Whether there are autocorrelations of an earlier sweep."""
+        return any(self._autocorrelations)
 
-    def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
-        """Count the pairs of a patch in."""
-        under = self._under(patch)
-        for layer, cells in self._owned(features, patch):
+    def accumulate_moments(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        """Add the pairs of cells of a patch to the sums."""
+        under = self._cell_weights(patch)
+        for layer, cells in self._owned_cells(features, patch):
             if cells.numel():
-                for region, weights in self._places(layer, patch, under):
+                for region, weights in self._region_weights(layer, patch, under):
                     self._sums[region][layer].add(cells, weights)
 
-    def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
-        """Count a patch in; its gradients, times the canvas's pixels, at every cell of each layer.
+    def cotangents(
+        self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
+    ) -> dict[str, Tensor]:
+        """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents).
 
-        Cells that a patch sees and does not own have none: their pairs are their owner's.
+        They are zero at cells that the patch does not own, whose pairs count with their owner.
         """
-        self.measure(features, patch)
-        if alone:
-            self._value = self._aim()
-        under = self._under(patch)
-        pulled = {}
-        for layer, cells in self._owned(features, patch):
+        self.accumulate_moments(features, patch)
+        if single_patch:
+            self._known_value = self._set_autocorrelations()
+        under = self._cell_weights(patch)
+        gradients = {}
+        for layer, cells in self._owned_cells(features, patch):
             gradient = torch.zeros_like(features[layer])
-            owned = patch.cells(self._layers.network.layers[layer].stride)
-            for region, weights in self._places(layer, patch, under) if cells.numel() else []:
-                if layer not in self._led[region]:
+            owned = patch.owned_cells(self._layers.network.layers[layer].stride)
+            for region, weights in self._region_weights(layer, patch, under) if cells.numel() else []:
+                if layer not in self._applied[region]:
                     continue
-                centred = self._sums[region][layer].centred(cells, weights)
-                found = spread(centred, self._led[region][layer].slopes * self._layers.factors[layer])
-                found = found if weights is None else found * weights.to(found)
-                inner(gradient, owned).add_(found.to(gradient.dtype)[None])
-            pulled[layer] = gradient
-        return pulled
+                centred = self._sums[region][layer].centered(cells, weights)
+                part = autocorrelation_gradient(
+                    centred, self._applied[region][layer].coefficients * self._layers.factors[layer]
+                )  # [C, h, w]
+                part = part if weights is None else part * weights.to(part)
+                crop_cells(gradient, owned).add_(part.to(gradient.dtype)[None])
+            gradients[layer] = gradient
+        return gradients
 
-    def correct(self, *, lasting: bool) -> None:
-        """Take what was measured since the last sweep as the autocorrelations of the canvas."""
-        self._aim()
-        self._exact = True
-        self._begin()
+    def use_exact_moments(self, *, calibrate: bool) -> None:
+        """Take the sums since the last sweep as the autocorrelations of the canvas."""
+        self._set_autocorrelations()
+        self._is_exact = True
+        self._new_sums()
 
-    def all_reduce(self, comm: Ranks) -> None:
-        """Add up the sums over all processes."""
-        if comm.count == 1:
+    def all_reduce(self, comm: Communicator) -> None:
+        """Add the sums of all processes."""
+        if comm.world_size == 1:
             return
         for sums in self._sums:
             for total in sums.values():
-                total.begin()
-                for part in total.state.values():
-                    comm.add(part)
+                total.allocate()
+                for part in total.state_dict().values():
+                    comm.all_reduce(part)
 
     def reset_sums(self) -> None:
-        """Forget the sums since the last sweep."""
-        self._value = None
-        self._begin()
+        """Reset the sums of the current sweep."""
+        self._known_value = None
+        self._new_sums()
 
-    def turn(self, memory: float, lead: float) -> float:
-        """End a sweep: what it has seen makes the slopes of the next; answers the term.
+    def end_sweep(self, ema_decay: float, extrapolation: float) -> float:
+        """End a sweep: its autocorrelations make the gradients of the next.
 
-        `memory` is the share of what was seen earlier that is kept. `lead` is how far slopes are taken on along
-        the way they came since the sweep before; not after a sweep that was drawn to exact measurements.
+        Args:
+            ema_decay: Share of the earlier autocorrelations in the new ones.
+            extrapolation: l of docs/algorithm.md; left out after a sweep that began with exact ones.
+
+        Returns:
+            The loss.
         """
-        value = self._value
+        value = self._known_value
         if value is None:
-            before = [{} for _ in self._targets] if self._exact else self._slopes
-            value = self._aim(memory)
-            for region, slopes in enumerate(before) if lead else []:
+            past = [{} for _ in self._targets] if self._is_exact else self._cotangents
+            value = self._set_autocorrelations(ema_decay)
+            for region, slopes in enumerate(past) if extrapolation else []:
                 for layer, earlier in slopes.items():
-                    self._led[region][layer] = self._slopes[region][layer].led(earlier, lead)
-        self._value, self._exact = None, False
-        self._begin()
+                    self._applied[region][layer] = self._cotangents[region][layer].extrapolated(
+                        earlier, extrapolation
+                    )
+        self._known_value, self._is_exact = None, False
+        self._new_sums()
         return value
 
-    def _aim(self, memory: float = 0.0) -> float:
-        """Make the slopes from what has been counted, mixed with earlier; answers the distance."""
+    def _set_autocorrelations(self, ema_decay: float = 0.0) -> float:
+        """Compute the gradients at the sums' autocorrelations, mixed with earlier ones; return the distance."""
         value = 0.0
-        slopes: list[dict[str, Slopes]] = []
+        slopes: list[dict[str, AutocorrelationCotangent]] = []
         for region, targets in enumerate(self._targets):
             slopes.append({})
             for layer, target in targets.items():
-                found, before = self._sums[region][layer].mean(), self._seen[region].get(layer)
-                if found is not None and before is not None and memory:
-                    found = mixed([before, found], [memory, 1 - memory])
-                found = before if found is None else found
-                if found is not None:
-                    self._seen[region][layer] = found
-                    slopes[region][layer] = one = target.slopes(found)
-                    value += self._shares[region] * self._layers.weights[layer] * one.value
-        self._slopes, self._led = slopes, [dict(of_region) for of_region in slopes]
+                current, previous = self._sums[region][layer].mean(), self._autocorrelations[region].get(layer)
+                if current is not None and previous is not None and ema_decay:
+                    current = mix_autocorrelations([previous, current], [ema_decay, 1 - ema_decay])
+                current = previous if current is None else current
+                if current is not None:
+                    self._autocorrelations[region][layer] = current
+                    slopes[region][layer] = slope = target.cotangent(current)
+                    value += self._area_shares[region] * self._layers.weights[layer] * slope.value
+        self._cotangents, self._applied = slopes, [dict(of_region) for of_region in slopes]
         return value
 
-    def _under(self, patch: Patch) -> Places | None:
-        return self._regions.under(patch, self._layers.network.device) if self._regions else None
+    def _cell_weights(self, patch: Patch) -> CellWeights | None:
+        """Return the weights of the regions under a patch; None without regions."""
+        return self._regions.cell_weights(patch, self._layers.network.device) if self._regions else None
 
-    def _owned(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
-        """The cells of every layer that a patch answers for."""
+    def _owned_cells(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over the layers with the features that a patch owns, [1, C, h, w]."""
         for layer in self._layers.weights:
-            cells = patch.cells(self._layers.network.layers[layer].stride)
-            yield layer, inner(features[layer].detach(), cells)
+            cells = patch.owned_cells(self._layers.network.layers[layer].stride)
+            yield layer, crop_cells(features[layer].detach(), cells)
 
-    def _places(self, layer: str, patch: Patch, under: Places | None) -> Iterator[tuple[int, Tensor | None]]:
-        """The regions with a style under a patch, and the weights of its own cells in each; None: all are."""
+    def _region_weights(
+        self, layer: str, patch: Patch, cell_weights: CellWeights | None
+    ) -> Iterator[tuple[int, Tensor | None]]:
+        """Iterate over the regions under a patch that have a target for a layer.
+
+        Args:
+            layer: Name of the layer.
+            patch: The patch.
+            cell_weights: Weights of the regions under it; None without regions.
+
+        Yields:
+            The region, and its weights for the cells that the patch owns, [h, w]; None if all are 1.
+        """
         stride = self._layers.network.layers[layer].stride
-        for region in [0] if under is None else under.regions:
+        for region in [0] if cell_weights is None else cell_weights.present:
             if layer not in self._targets[region]:
                 continue
-            weights = under.at(region, stride) if under else None
-            yield region, None if weights is None else inner(weights[None, None], patch.cells(stride))[0, 0]
+            weights = cell_weights.of_region(region, stride) if cell_weights else None
+            yield (
+                region,
+                None if weights is None else crop_cells(weights[None, None], patch.owned_cells(stride))[0, 0],
+            )
 
 
-class Together(StyleTerm):
-    """A style loss of moments plus one of autocorrelations."""
+class StyleLossSum(StyleTerm):
+    """The sum of a style loss of moments and one of autocorrelations."""
 
-    def __init__(self, moments: Global, arrangement: Arrangement) -> None:
-        self._terms: Mapping[str, Global | Arrangement] = {"moments": moments, "arrangement": arrangement}
+    def __init__(self, moments: GlobalStyleLoss, arrangement: AutocorrelationLoss) -> None:
+        self._terms: Mapping[str, GlobalStyleLoss | AutocorrelationLoss] = {
+            "moments": moments,
+            "arrangement": arrangement,
+        }
 
     def parts(self) -> Mapping[str, StyleTerm]:
         """Return both losses."""
         return self._terms
 
     @property
-    def ready(self) -> bool:
-        """Whether there is something of an earlier sweep to work with."""
-        return all(term.ready for term in self._terms.values())
+    def has_moments(self) -> bool:
+        """Whether both have statistics of an earlier sweep."""
+        return all(term.has_moments for term in self._terms.values())
 
-    def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
-        """Count a patch in."""
+    def accumulate_moments(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        """Add the statistics of a patch to the sums."""
         for term in self._terms.values():
-            term.measure(features, patch)
+            term.accumulate_moments(features, patch)
 
-    def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
-        """Count a patch in; its gradients, times the canvas's pixels, at every cell of each layer."""
+    def cotangents(
+        self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
+    ) -> dict[str, Tensor]:
+        """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents)."""
         moments, arrangement = self._terms.values()
-        pulled = moments.pull(features, patch, alone=alone)
-        for layer, gradient in arrangement.pull(features, patch, alone=alone).items():
-            pulled[layer] = pulled[layer] + gradient
-        return pulled
+        gradients = moments.cotangents(features, patch, single_patch=single_patch)
+        for layer, gradient in arrangement.cotangents(features, patch, single_patch=single_patch).items():
+            gradients[layer] = gradients[layer] + gradient
+        return gradients
 
-    def correct(self, *, lasting: bool) -> None:
-        """Take what was measured since the last sweep as exact."""
+    def use_exact_moments(self, *, calibrate: bool) -> None:
+        """Take the sums since the last sweep as exact statistics of the canvas."""
         for term in self._terms.values():
-            term.correct(lasting=lasting)
+            term.use_exact_moments(calibrate=calibrate)
 
-    def turn(self, memory: float, lead: float) -> float:
-        """End a sweep; answers the term."""
-        return sum(term.turn(memory, lead) for term in self._terms.values())
+    def end_sweep(self, ema_decay: float, extrapolation: float) -> float:
+        """End a sweep (Objective.end_sweep); return the loss."""
+        return sum(term.end_sweep(ema_decay, extrapolation) for term in self._terms.values())

@@ -1,4 +1,4 @@
-"""Coarse layers, seen from afar: their gradient for a whole sweep, before its patches."""
+"""The losses of coarse layers, on a reduced canvas: their gradient is computed before a sweep's patches."""
 
 from __future__ import annotations
 
@@ -8,84 +8,110 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, expanded, put, reduced
-from tilestyle.canvas.storage import touched
-from tilestyle.devices.staging import Landing
+from tilestyle.canvas.canvas import Canvas, pyramid_expand, pyramid_reduce, write_box
+from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.devices.staging import AsyncCopy
 from tilestyle.geometry.boxes import Box
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import LAP, Around, covering
-from tilestyle.geometry.sharding import dealt
-from tilestyle.losses.objective import Objective, Terms
-from tilestyle.losses.scale_objective import Look, View, turned
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import APRON, PatchContext, grid_patches
+from tilestyle.geometry.sharding import shard_patches
+from tilestyle.losses.objective import LossTerms, Objective
+from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec, all_reduce_and_end_sweep
 from tilestyle.losses.stateful import Stateful
-from tilestyle.planning.job import Goal, Job
+from tilestyle.planning.job import Job, LevelTargets
 from tilestyle.planning.schedule import Level
 
 
-class Coarse(Stateful):
-    """The layers that a network can see on the canvas reduced by `factor`.
+class CoarseLayersObjective(Stateful):
+    """The layers that a network can evaluate on the canvas reduced by a factor.
 
-    A patch of the same pixels shows factor x factor times as much canvas there, so that cells which look far
-    are not mostly looking at padding. The gradient is kept at the reduced size, 12 / factor^2 bytes a canvas
-    pixel where the canvas is, and read through the boxes of ordinary patches.
+    A patch of the same size covers factor x factor times as much canvas there. So cells with wide receptive
+    fields do not see mostly padding. The gradient is stored at the reduced size next to the canvas,
+    12 / factor^2 bytes per canvas pixel; the patches of the sweep read it from there.
     """
 
-    def __init__(self, job: Job, level: Level, goal: Goal, factor: int, names: Mapping[str, str]) -> None:
-        """`names` are the layers, each with its name on the reduced canvas."""
-        self._view = View(job, level, goal, Look(names, factor, reduced, near=False))
+    def __init__(
+        self, job: Job, level: Level, level_targets: LevelTargets, factor: int, names: Mapping[str, str]
+    ) -> None:
+        """Build the losses.
+
+        Args:
+            job: The render.
+            level: Its level.
+            level_targets: Statistics of the styles, content and regions.
+            factor: Canvas pixels per reduced pixel, per axis.
+            names: The layers, each with its name on the reduced canvas.
+        """
+        self._scale_objective = ScaleObjective(
+            job, level, level_targets, ScaleSpec(names, factor, pyramid_reduce, with_pixel_terms=False)
+        )
         self._extent = level.extent
-        self._side = job.side
+        self._side = job.patch_side
         self._factor = factor
-        self._ranks = job.ranks
-        self._alone = False
+        self._comm = job.comm
+        self._single_patch = False
         self._gradient = job.store.zeros(3, level.extent.height // factor, level.extent.width // factor)
-        self._corner = 0, 0  # canvas pixel at which the gradient's first cell begins
+        self._origin = 0, 0  # canvas pixel at which the gradient's first cell begins
 
     @property
     def objective(self) -> Objective:
-        """What the coarse layers are drawn to."""
-        return self._view.objective
+        """The losses of the coarse layers."""
+        return self._scale_objective.objective
 
-    def sweep(self, canvas: Canvas, draw: Draw) -> None:
-        """Compute the gradient at the canvas as it is."""
-        objective, factor = self._view.objective, self._factor
-        patches = covering(self._extent, self._side, self._view.unit, draw, factor, Around(lap=LAP))
-        alone = self._alone = len(patches) == 1
+    def compute_gradient(self, canvas: Canvas, rng: SweepRng) -> None:
+        """Compute the gradient for the coming sweep, at the current canvas.
+
+        Args:
+            canvas: The canvas.
+            rng: Random numbers for the position of the patches.
+        """
+        objective, factor = self._scale_objective.objective, self._factor
+        patches = grid_patches(
+            self._extent, self._side, self._scale_objective.unit, rng, factor, PatchContext(apron=APRON)
+        )
+        alone = self._single_patch = len(patches) == 1
         if not alone:
-            self._view.measure(canvas, draw, lasting=False)
-        top, left = self._corner = patches[0].owned.top, patches[0].owned.left
-        # A device is at work on the next patch while what it found for one is put in its place.
-        ahead = int(self._gradient.device != self._view.device)
-        pending: deque[tuple[Box, Landing]] = deque()
+            self._scale_objective.measure_exact_moments(canvas, rng, calibrate=False)
+        top, left = self._origin = patches[0].owned.top, patches[0].owned.left
+        # On a device, the next patch is launched before the result of one is stored.
+        ahead = int(self._gradient.device != self._scale_objective.device)
+        pending: deque[tuple[Box, AsyncCopy]] = deque()
 
         def landed() -> None:
             box, landing = pending.popleft()
-            cells = Box(box.top - top, box.left - left, box.height, box.width).over(factor)
-            put(self._gradient, cells, landing.get())
-            touched(landing.get())
-            landing.done()
+            cells = Box(box.top - top, box.left - left, box.height, box.width).to_cells(factor)
+            write_box(self._gradient, cells, landing.result())
+            note_mapped_access(landing.result())
+            landing.release()
 
-        for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
-            gradient = objective.gradient(self._view.shown(canvas, patch), patch, draw, alone=alone)
-            inside = patch.inside
+        for patch in shard_patches(patches, self._extent.height, self._comm.world_size)[self._comm.rank]:
+            gradient = objective.gradient(
+                self._scale_objective.device_window(canvas, patch), patch, rng, single_patch=alone
+            )
+            inside = patch.owned_in_patch
             rows = slice(inside.top, inside.top + inside.height)
             columns = slice(inside.left, inside.left + inside.width)
-            pending.append((patch.owned, Landing.of(gradient[:, rows, columns], self._gradient.device)))
+            pending.append((patch.owned, AsyncCopy.start(gradient[:, rows, columns], self._gradient.device)))
             if len(pending) > ahead:
                 landed()
         while pending:
             landed()
-        self._ranks.meet()
+        self._comm.barrier()
 
     def gradient(self, box: Box, device: torch.device | None = None) -> Tensor:
-        """The gradient [3, height, width] of this sweep in the canvas pixels under a box.
+        """Return this sweep's gradient in the canvas pixels of a box.
 
-        On a device it is expanded there: what it is expanded from is fewer bytes.
+        Args:
+            box: Pixels of the canvas.
+            device: Where to expand the gradient; the stored, reduced one is fewer bytes to copy.
+
+        Returns:
+            The gradient, [3, height, width].
         """
-        top, left = self._corner
-        place = Box(box.top - top, box.left - left, box.height, box.width)
-        gradient = expanded(self._gradient, place, self._factor, device)
-        touched(gradient)
+        top, left = self._origin
+        moved = Box(box.top - top, box.left - left, box.height, box.width)
+        gradient = pyramid_expand(self._gradient, moved, self._factor, device)
+        note_mapped_access(gradient)
         return gradient
 
     def parts(self) -> Mapping[str, Stateful]:
@@ -93,21 +119,23 @@ class Coarse(Stateful):
         return {"": self.objective}
 
     def own_state(self) -> dict[str, Tensor]:
-        """Return the gradient of the sweep and where it lies."""
+        """Return the gradient of the sweep and its position."""
         return {
             "gradient": self._gradient,
-            "corner": torch.tensor(self._corner),
-            "alone": torch.tensor(self._alone),
+            "corner": torch.tensor(self._origin),
+            "alone": torch.tensor(self._single_patch),
         }
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
         top, left = state["corner"].tolist()
-        self._corner = top, left
-        self._alone = bool(state["alone"])
-        if self._ranks.first:
+        self._origin = top, left
+        self._single_patch = bool(state["alone"])
+        if self._comm.is_rank_zero:
             self._gradient.copy_(state["gradient"])
 
-    def turn(self) -> Terms:
-        """End the sweep; answers its terms."""
-        return turned(self._view.objective, self._ranks, alone=self._alone)
+    def end_sweep(self) -> LossTerms:
+        """End the sweep; return its loss terms."""
+        return all_reduce_and_end_sweep(
+            self._scale_objective.objective, self._comm, single_patch=self._single_patch
+        )

@@ -1,4 +1,4 @@
-"""The finish: in the last sweeps of the finest level, coloured fringes that the style has not are taken out."""
+"""The loss against color fringes, in the last sweeps of the finest level (`--no-finish` turns it off)."""
 
 from __future__ import annotations
 
@@ -6,54 +6,64 @@ from math import sqrt
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import ROWS, resized
-from tilestyle.canvas.storage import touched
-from tilestyle.geometry.boxes import shrunk
+from tilestyle.canvas.canvas import STRIP_ROWS, resize
+from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.geometry.boxes import size_within
 from tilestyle.losses.style_statistics import style_side
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level, is_finishing
-from tilestyle.stats.color_fringes import fringes_gradient, roughness
+from tilestyle.stats.color_fringes import fringe_loss_gradient, roughness_sum
 
-# Weight of the term, of a style's 1. Measured: docs/algorithm.md.
-WEIGHT = 10.0
+# Weight, where the style loss has 1; measurements are in docs/algorithm.md.
+FRINGE_WEIGHT = 10.0
 
 
-class Finish:
-    """What the last sweeps add to the gradient of a level."""
+class FringeLoss:
+    """Removes fringes of chroma that the style does not have.
+
+    The loss is the mean of max(0, |second differences of chroma| - s)^2, where s is the style's own roughness.
+    """
 
     def __init__(self, job: Job, level: Level) -> None:
         self._level = level
-        self._usual = usual_roughness(job, level) if is_finishing(job.config, level, level.sweeps - 1) else None
+        self._style_roughness = (
+            style_roughness(job, level) if is_finishing(job.config, level, level.sweeps - 1) else None
+        )
         self._config = job.config
 
-    def at(self, sweep: int) -> bool:
-        """Whether they add anything in this sweep."""
-        return self._usual is not None and is_finishing(self._config, self._level, sweep)
+    def is_active(self, sweep: int) -> bool:
+        """Return whether the loss is used in this sweep."""
+        return self._style_roughness is not None and is_finishing(self._config, self._level, sweep)
 
     def gradient(self, window: Tensor) -> Tensor:
-        """Gradient of the term, times the canvas's pixels, in a window [3, height, width] of the canvas.
+        """Compute the gradient of the loss, times the number of canvas pixels.
 
-        It is exact but for two pixels at the edges of the window.
+        Args:
+            window: Pixels of the canvas, [3, height, width].
+
+        Returns:
+            The gradient in them, [3, height, width]; exact except in the outermost two pixels.
         """
-        assert self._usual is not None, "there is something to add"
-        return fringes_gradient(window, self._usual).mul_(WEIGHT)
+        assert self._style_roughness is not None, "the loss is not used on this level"
+        return fringe_loss_gradient(window, self._style_roughness).mul_(FRINGE_WEIGHT)
 
 
-def usual_roughness(job: Job, level: Level) -> float | None:
-    """Size of second differences of chroma that a style has at the level: root of their mean square.
+def style_roughness(job: Job, level: Level) -> float | None:
+    """Measure the roughness of chroma in the styles at the size of a level.
 
-    Of the roughest style; None without one.
+    Returns:
+        The root mean square of second differences of chroma, of the roughest style; None without styles.
     """
-    found = []
+    values = []
     for style in job.styles:
         height, width = style.picture.shape[1:]
-        size = shrunk(height, width, style_side(job, style, level, 1))
-        plane = resized(style.picture, size, store=job.beside)
+        size = size_within(height, width, style_side(job, style, level, 1))
+        plane = resize(style.picture, size, store=job.local_store)
         total, count = 0.0, 0
-        for top in range(0, size.height, ROWS):
-            strip = plane[:, max(0, top - 2) : top + ROWS]
-            squares, many = roughness(strip)
-            total, count = total + squares, count + many
-            touched(strip)
-        found.append(sqrt(total / max(count, 1)))
-    return max(found, default=None)
+        for top in range(0, size.height, STRIP_ROWS):
+            strip = plane[:, max(0, top - 2) : top + STRIP_ROWS]
+            strip_sum, strip_count = roughness_sum(strip)
+            total, count = total + strip_sum, count + strip_count
+            note_mapped_access(strip)
+        values.append(sqrt(total / max(count, 1)))
+    return max(values, default=None)

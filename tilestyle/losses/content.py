@@ -1,6 +1,6 @@
-"""Content targets: the features of the content picture at the place of any patch.
+"""Content targets: the features of the content in the pixels of any patch.
 
-Content targets that are kept, for networks whose content costs much to see.
+They are computed for every patch, or kept for networks whose features cost much.
 """
 
 from __future__ import annotations
@@ -11,27 +11,34 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Reader, read
-from tilestyle.canvas.storage import Memory, Store, touched
+from tilestyle.canvas.canvas import Reader, read_box
+from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
 from tilestyle.config.enums import ContentLoss
-from tilestyle.devices.transfer import sent
-from tilestyle.distributed import ALONE, Ranks
-from tilestyle.geometry.boxes import Box, Extent, Patch, tiling
-from tilestyle.geometry.sampling import overlapping
-from tilestyle.geometry.sharding import dealt
-from tilestyle.networks.base import FeatureNetwork, exact_halo, inner
-from tilestyle.stats.moments import MomentSum, pooled
-from tilestyle.stats.self_similarity import LEAST_DISTANCE, Directions
+from tilestyle.devices.transfer import to_device
+from tilestyle.distributed import SINGLE, Communicator
+from tilestyle.geometry.boxes import Box, CanvasExtent, Patch, tile_grid
+from tilestyle.geometry.sampling import halo_tiles
+from tilestyle.geometry.sharding import shard_patches
+from tilestyle.networks.base import FeatureNetwork, crop_cells, exact_halo
+from tilestyle.stats.moments import MomentSum, all_reduce_moments
+from tilestyle.stats.self_similarity import MIN_DISTANCE, UnitFeatures
 
-# Least variance of content features, where nothing is known of the network: flat content has none.
-LEAST_VARIANCE = 1e-6
+# Least variance of content features to divide by (flat content has none), for networks without a known floor.
+MIN_VARIANCE = 1e-6
 
 
-class Content:
-    """Content features of one level at one scale, and the energy that makes layers comparable.
+class ContentTarget:
+    """Content features of one level at one scale, and the energies that make layers comparable.
 
-    Computed anew for every patch, over exactly the pixels the patch sees: so the network's padding at the
-    edge of a patch is the same in the target as in the canvas, and cancels.
+    Features are computed for every patch, over exactly the pixels that it sees. So the network's padding at the
+    edge of the patch affects target and canvas alike, and cancels.
+
+    Attributes:
+        layers: Content layers with their weights.
+        scale: Canvas pixels averaged into one patch pixel, per axis.
+        loss_form: Features or self-similarity.
+        energies: By layer, what the loss is divided by.
+        energy_floors: By layer, the least energy (networks.energy).
     """
 
     def __init__(
@@ -40,107 +47,97 @@ class Content:
         network: FeatureNetwork,
         layers: Mapping[str, float],
         scale: int,
-        reader: Reader = read,
+        reader: Reader = read_box,
     ) -> None:
-        """`plane` [3, H, W] is the content with its margin, at the canvas's size, seen through `reader`."""
+        """Prepare the targets; `measure_energies` comes next.
+
+        Args:
+            plane: The content with its margin, at the canvas's size, [3, H, W].
+            network: Computes the features.
+            layers: Content layers with their weights.
+            scale: Canvas pixels averaged into one patch pixel, per axis.
+            reader: Reads a box of the plane at this scale.
+        """
         self._plane = plane
         self._reader = reader
         self._network = network
         self.layers = layers
         self.scale = scale
-        self.loss = ContentLoss.FEATURES
-        self.energy: dict[str, float] = {}  # what the loss of each layer is measured in
-        self.faint: Mapping[str, float] = {}  # least energy of each layer (networks.energy)
+        self.loss_form = ContentLoss.FEATURES
+        self.energies: dict[str, float] = {}
+        self.energy_floors: Mapping[str, float] = {}
 
-    def measure(
+    def measure_energies(
         self,
-        extent: Extent,
+        extent: CanvasExtent,
         side: int,
         unit: int,
         halo: int = 0,
-        ranks: Ranks = ALONE,
-        fixed: bool = False,
+        comm: Communicator = SINGLE,
+        fixed_point: bool = False,
     ) -> None:
-        """One forward pass over the whole canvas: the mean variance of each layer's channels.
+        """Measure the energy of each layer, in one forward pass over the whole canvas.
 
-        For self-similarity, the mean cosine distance of any two cells: 1 - |mean of their directions|^2.
-        Exact with a halo of half the receptive field.
-        A normaliser per patch would leave flat patches bound to the photograph: seen, and ugly.
+        It is the mean variance of the layer's channels; for self-similarity, the mean cosine distance of any
+        two cells, 1 - |mean of their unit vectors|^2. (Dividing by each patch's own variance instead would
+        visibly bind flat patches to the photograph.)
+
+        Args:
+            extent: Size of the canvas.
+            side: Side of the patches, in patch pixels.
+            unit: The deepest stride; patches begin at multiples of it.
+            halo: Halo of the patches, in patch pixels; half the receptive field makes the result exact.
+            comm: The communicator; the patches are divided among its processes.
+            fixed_point: Whether to sum in fixed point, so that the order does not matter.
         """
-        sums = {layer: MomentSum(fixed=fixed) for layer in self.layers}
-        network, patches = self._network, overlapping(extent, side, unit, halo, self.scale)
-        alike = self.loss is ContentLoss.SELF_SIMILARITY
-        for patch in dealt(patches, extent.height, ranks.count)[ranks.index]:
+        sums = {layer: MomentSum(fixed_point=fixed_point) for layer in self.layers}
+        network, patches = self._network, halo_tiles(extent, side, unit, halo, self.scale)
+        alike = self.loss_form is ContentLoss.SELF_SIMILARITY
+        for patch in shard_patches(patches, extent.height, comm.world_size)[comm.rank]:
             for layer, features in self.features(patch).items():
-                seen = inner(features, patch.cells(network.layers[layer].stride))
-                sums[layer].add(self._directions(layer, seen) if alike else seen)
+                owned = crop_cells(features, patch.owned_cells(network.layers[layer].stride))
+                sums[layer].add(self._directions(layer, owned) if alike else owned)
         channels = {layer: network.layers[layer].channels + alike for layer in sums}
-        pooled(sums, channels, network.device, ranks)
+        all_reduce_moments(sums, channels, network.device, comm)
         for layer, total in sums.items():
             if alike:
-                self.energy[layer] = max(1 - float(total.moments().mean.square().sum()), LEAST_DISTANCE)
+                self.energies[layer] = max(1 - float(total.moments().mean.square().sum()), MIN_DISTANCE)
                 continue
             variance = float(total.moments().covariance.diagonal().mean())
-            faint = self.faint.get(layer)
-            least = LEAST_VARIANCE if faint is None else faint / self._network.layers[layer].channels
-            self.energy[layer] = max(variance, least)
+            floor = self.energy_floors.get(layer)
+            least = MIN_VARIANCE if floor is None else floor / self._network.layers[layer].channels
+            self.energies[layer] = max(variance, least)
 
-    def least_norm(self, layer: str) -> float:
-        """Length of a cell's features that is next to nothing."""
-        return sqrt(self.faint.get(layer, LEAST_VARIANCE))
+    def min_norm(self, layer: str) -> float:
+        """Return the norm of a cell's features below which it counts as zero."""
+        return sqrt(self.energy_floors.get(layer, MIN_VARIANCE))
 
     def _directions(self, layer: str, features: Tensor) -> Tensor:
-        """Features [1, C, h, w] as directions [1, C + 1, h, w]."""
-        units = Directions.of(features[0].flatten(1).float(), self.least_norm(layer)).units
+        """Normalize features [1, C, h, w] to unit vectors [1, C + 1, h, w]."""
+        units = UnitFeatures.normalise(
+            features[0].flatten(1).float(), self.min_norm(layer)
+        ).unit_vectors  # [C + 1, h w]
         return units.view(1, -1, *features.shape[2:])
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
         """Features [1, C, h, w] of each layer over what the patch sees."""
         window = self._reader(self._plane, patch.read, patch.scale)
-        touched(window, times=patch.scale**2)
+        note_mapped_access(window, times=patch.scale**2)
         with torch.no_grad():
             return self._network.features(
-                sent(window[None], self._network.device, self._network.dtype), self.layers
+                to_device(window[None], self._network.device, self._network.dtype), self.layers
             )
 
 
-class RecentContent(Content):
-    """Content features of the last few places of patches that saw all of the canvas, as `Content` has them.
+class RecentContentTarget(ContentTarget):
+    """Content targets that keep the features of the last few patches.
 
-    Such patches come back to the same few places for a while (loop.sampled).
-    """
-
-    def __init__(self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], count: int) -> None:
-        """`plane` is the content with its margin, [3, H, W]; those of `count` places are kept."""
-        super().__init__(plane, network, layers, 1)
-        self._count = count
-        self._recent: dict[Patch, dict[str, Tensor]] = {}
-
-    def features(self, patch: Patch) -> dict[str, Tensor]:
-        """Features [1, C, h, w] of each layer over what the patch sees."""
-        found = self._recent.get(patch)
-        if found is None:
-            while len(self._recent) >= self._count:
-                del self._recent[next(iter(self._recent))]
-            found = self._recent[patch] = super().features(patch)
-        return found
-
-
-class CachedContent(Content):
-    """Content features of the whole canvas at one phase of the layers' grid, computed where first asked for.
-
-    In bfloat16, and free of any trace of padding: so patches must begin on that grid, and the cells at their
-    edges differ from the target by what padding does to them. Patches at another phase empty the cache.
+    For patches that see the whole canvas: they return to the same few positions for a while
+    (optim/loop.py, sweep_patches).
     """
 
     def __init__(
-        self,
-        plane: Tensor,
-        network: FeatureNetwork,
-        layers: Mapping[str, float],
-        extent: Extent,
-        side: int,
-        store: Store | None = None,
+        self, plane: Tensor, network: FeatureNetwork, layers: Mapping[str, float], capacity: int
     ) -> None:
         """Keep nothing yet.
 
@@ -148,21 +145,61 @@ class CachedContent(Content):
             plane: The content with its margin, [3, H, W].
             network: Computes the features.
             layers: Content layers with their weights.
-            extent: Of the canvas.
-            side: Of the patches, pixels.
-            store: Where the features are kept; by default in memory, where the content is.
+            capacity: How many patches to keep.
         """
         super().__init__(plane, network, layers, 1)
-        described = [network.layers[layer] for layer in layers]
-        self._unit = max(layer.stride for layer in described)
-        self._halo = exact_halo(described)
+        self._capacity = capacity
+        self._recent: dict[Patch, dict[str, Tensor]] = {}
+
+    def features(self, patch: Patch) -> dict[str, Tensor]:
+        """Features [1, C, h, w] of each layer over what the patch sees."""
+        features = self._recent.get(patch)
+        if features is None:
+            while len(self._recent) >= self._capacity:
+                del self._recent[next(iter(self._recent))]
+            features = self._recent[patch] = super().features(patch)
+        return features
+
+
+class CachedContentTarget(ContentTarget):
+    """Content targets that keep the features of the whole canvas, computed tile by tile on first use.
+
+    They are stored in bfloat16, without any padding. So cells at the edge of a patch, which do see padding,
+    differ from them. The features belong to one phase of the layers' grid: patches must begin on that grid, and
+    a patch at another phase empties the cache.
+    """
+
+    def __init__(
+        self,
+        plane: Tensor,
+        network: FeatureNetwork,
+        layers: Mapping[str, float],
+        extent: CanvasExtent,
+        side: int,
+        store: PlaneStore | None = None,
+    ) -> None:
+        """Keep nothing yet.
+
+        Args:
+            plane: The content with its margin, [3, H, W].
+            network: Computes the features.
+            layers: Content layers with their weights.
+            extent: Size of the canvas.
+            side: Side of the patches, in pixels.
+            store: Where the features are kept; by default in memory, on the content's device.
+        """
+        super().__init__(plane, network, layers, 1)
+        infos = [network.layers[layer] for layer in layers]
+        self._unit = max(layer.stride for layer in infos)
+        self._halo = exact_halo(infos)
         self._extent = extent
-        self._tiles = tiling(extent.height, extent.width, side, self._unit)
+        self._tiles = tile_grid(extent.height, extent.width, side, self._unit)
         self._phase = 0, 0
         self._missing = set(self._tiles)
-        store = store or Memory(plane.device)
-        self._kept = {
-            layer.name: _room(store, layer.channels, *_shape(extent, layer.stride)) for layer in described
+        store = store or MemoryStore(plane.device)
+        self._features = {
+            layer.name: _bfloat16_plane(store, layer.channels, *_feature_size(extent, layer.stride))
+            for layer in infos
         }
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
@@ -171,47 +208,52 @@ class CachedContent(Content):
         phase = box.top % self._unit, box.left % self._unit
         if phase != self._phase:
             self._phase, self._missing = phase, set(self._tiles)
-        place = Box(box.top - phase[0], box.left - phase[1], box.height, box.width)
-        for tile in [tile for tile in self._missing if self._meet(tile, place)]:
-            self._fill(tile)
-        network, found = self._network, {}
-        for layer, kept in self._kept.items():
-            cells = place.over(network.layers[layer].stride)
-            found[layer] = sent(read(kept, cells)[None], network.device, network.dtype)
-            touched(kept[:, : cells.height, : cells.width])  # as much, wherever it was
-        return found
+        aligned = Box(box.top - phase[0], box.left - phase[1], box.height, box.width)
+        for tile in [tile for tile in self._missing if self._overlap(tile, aligned)]:
+            self._compute_tile(tile)
+        network, features = self._network, {}
+        for layer, plane in self._features.items():
+            cells = aligned.to_cells(network.layers[layer].stride)
+            features[layer] = to_device(read_box(plane, cells)[None], network.device, network.dtype)
+            note_mapped_access(
+                plane[:, : cells.height, : cells.width]
+            )  # as many bytes as were read, wherever they lie
+        return features
 
-    def _fill(self, tile: Box) -> None:
+    def _compute_tile(self, tile: Box) -> None:
+        """Compute and store the features of a tile, from a patch with an exact halo around it."""
         moved = Box(tile.top + self._phase[0], tile.left + self._phase[1], tile.height, tile.width)
-        seen = Patch(moved, moved.widened(self._halo), 1)
-        for layer, features in super().features(seen).items():
+        patch = Patch(moved, moved.padded(self._halo), 1)
+        for layer, features in super().features(patch).items():
             stride = self._network.layers[layer].stride
-            cells = inner(features, seen.cells(stride))[0]
-            self._kept[layer][_cells(tile.over(stride))] = cells.to(self._kept[layer])
-            touched(self._kept[layer][_cells(tile.over(stride))])
+            cells = crop_cells(features, patch.owned_cells(stride))[0]  # [C, h, w]
+            self._features[layer][_cell_slices(tile.to_cells(stride))] = cells.to(self._features[layer])
+            note_mapped_access(self._features[layer][_cell_slices(tile.to_cells(stride))])
         self._missing.remove(tile)
 
-    def _meet(self, one: Box, other: Box) -> bool:
-        """Whether two boxes share pixels of the torus."""
+    def _overlap(self, one: Box, other: Box) -> bool:
+        """Return whether two boxes share pixels of the torus."""
         height, width = self._extent.height, self._extent.width
         rows = (other.top - one.top) % height < one.height or (one.top - other.top) % height < other.height
         columns = (other.left - one.left) % width < one.width or (one.left - other.left) % width < other.width
         return rows and columns
 
 
-def _room(store: Store, channels: int, height: int, width: int) -> Tensor:
-    """Zeros in bfloat16, [channels, height, width], two of them in each number of a plane of the store.
+def _bfloat16_plane(store: PlaneStore, channels: int, height: int, width: int) -> Tensor:
+    """Allocate zeros in bfloat16, [channels, height, width]: two in each float32 number of a stored plane.
 
-    A plane of one channel: a store judges by its area whether it is worth a file.
+    The plane has one channel, because a store decides by a plane's area whether to put it in a file.
     """
     pairs = -(-width // 2)
-    plane = store.zeros(1, channels * height, pairs)
+    plane = store.zeros(1, channels * height, pairs)  # [1, C h, w / 2], float32
     return plane.view(torch.bfloat16).view(channels, height, 2 * pairs)[:, :, :width]
 
 
-def _shape(extent: Extent, stride: int) -> tuple[int, int]:
+def _feature_size(extent: CanvasExtent, stride: int) -> tuple[int, int]:
+    """Return the height and width of a layer's features over the canvas."""
     return extent.height // stride, extent.width // stride
 
 
-def _cells(box: Box) -> tuple[slice, slice, slice]:
+def _cell_slices(box: Box) -> tuple[slice, slice, slice]:
+    """Return the slices of a box in features [C, h, w]."""
     return slice(None), slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)

@@ -1,9 +1,11 @@
-"""The exact loss of a whole canvas and its exact gradient, tile by tile.
+"""The exact loss of a canvas and its exact gradient, tile by tile; for L-BFGS, which needs a constant loss.
 
-Two passes (Galerne, Raad, Lezama, Morel 2024, arXiv 2212.13459, section 3): forward for the moments of the
-canvas, then forward and backward for the gradient at them. Tiles see their cells whole, by a halo of half the
-receptive field, and answer for these cells alone; their gradients add up where they overlap. Costs one forward
-pass more than a sweep, all of it over ((owned + 2 halo) / owned)^2 times the canvas.
+It takes two passes (Galerne, Raad, Lezama, Morel 2024, arXiv 2212.13459, section 3): a forward pass for the
+moments of the canvas, then forward and backward for the gradient at these moments. Tiles have a halo of half
+the receptive field, so that the cells they own see no padding; only these cells count, and gradients add up
+where tiles overlap.
+
+That is one forward pass more than a sweep, over ((owned + 2 halo) / owned)^2 times the pixels.
 """
 
 from __future__ import annotations
@@ -12,118 +14,149 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import ROWS, Canvas, add, expanded, read, reduced
-from tilestyle.canvas.storage import touched
+from tilestyle.canvas.canvas import STRIP_ROWS, Canvas, add_to_box, pyramid_expand, pyramid_reduce, read_box
+from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.geometry.boxes import Box
-from tilestyle.geometry.sampling import overlapping
-from tilestyle.losses.objective import Terms
+from tilestyle.geometry.sampling import halo_tiles
+from tilestyle.losses.objective import LossTerms
 from tilestyle.losses.planes import content_plane, region_weights
-from tilestyle.losses.scale_objective import Look, View
-from tilestyle.losses.style_statistics import style_arrangement, style_moments
-from tilestyle.losses.total_variation import total_variation_gradient, variation_sum
+from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
+from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
+from tilestyle.losses.total_variation import total_variation_gradient, total_variation_sum
 from tilestyle.networks.base import exact_halo
-from tilestyle.planning.job import Goal, Job
+from tilestyle.planning.job import Job, LevelTargets
 from tilestyle.planning.schedule import Level
 
 
-class Exact:
-    """The loss of one level: of the canvas as it is, not of a sweep ago."""
+class ExactObjective:
+    """The exact loss of one level, with the moments of the canvas as it is."""
 
     def __init__(self, job: Job, level: Level) -> None:
+        """Build the losses of all scales of a level."""
         self._weights = job.weights
         self._content_weight = job.weights.content
         self._extent = level.extent
         self._regions = region_weights(job, level)
         moments = style_moments(job, level)
-        arrangement = style_arrangement(job, level, 1, moments)
-        goal = Goal(moments, content_plane(job, level), self._regions, arrangement)
-        self._octaves = [
-            Octave(job, level, goal, factor, names) for factor, names in job.octaves(level).items()
+        arrangement = style_autocorrelations(job, level, 1, moments)
+        targets = LevelTargets(moments, content_plane(job, level), self._regions, arrangement)
+        self._scales = [
+            ExactScale(job, level, targets, factor, names) for factor, names in job.scale_groups(level).items()
         ]
         self._gradient = job.store.zeros(3, level.extent.height, level.extent.width)
 
-    def weigh(self, content: float) -> None:
-        """Give the content another weight from now on."""
-        self._content_weight = content
-        for octave in self._octaves:
-            octave.weigh(content)
+    def set_content_weight(self, weight: float) -> None:
+        """Set the content weight for the gradients to come."""
+        self._content_weight = weight
+        for octave in self._scales:
+            octave.set_content_weight(weight)
 
-    def __call__(self, canvas: Canvas) -> tuple[Terms, Tensor]:
-        """The terms, and the gradient [3, H, W] of the loss times the canvas's pixels; good until the next."""
-        tv = self._smoothness(canvas.pixels)
-        terms = [octave.add(canvas, self._gradient) for octave in self._octaves]
-        self._leave()
-        return sum(terms, Terms(0.0, 0.0, tv)), self._gradient
+    def __call__(self, canvas: Canvas) -> tuple[LossTerms, Tensor]:
+        """Compute the loss and its gradient.
 
-    def loss(self, terms: Terms) -> float:
-        """The loss whose gradient that is."""
+        Returns:
+            - The loss terms.
+            - The gradient of the loss times the number of canvas pixels, [3, H, W], until the next call.
+        """
+        tv = self._total_variation(canvas.pixels)
+        terms = [octave.accumulate_gradient(canvas, self._gradient) for octave in self._scales]
+        self._mask_unstyled()
+        return sum(terms, LossTerms(0.0, 0.0, tv)), self._gradient
+
+    def loss(self, terms: LossTerms) -> float:
+        """Return the loss of these terms, times the number of canvas pixels: its gradient is that of a call."""
         weights = self._weights
         weighed = weights.style * terms.style + self._content_weight * terms.content + weights.tv * terms.tv
         return weighed * self._extent.area
 
-    def _leave(self) -> None:
-        """What is of no region is not drawn anywhere: no variable. The slope of all other pixels is whole."""
-        if not (self._regions and self._regions.partial):
+    def _mask_unstyled(self) -> None:
+        """Zero the gradient of pixels outside all regions, which are not optimized."""
+        if not (self._regions and self._regions.has_unstyled):
             return
         height, width = self._extent.height, self._extent.width
-        for top in range(0, height, ROWS):
-            box = Box(top, 0, min(ROWS, height - top), width)
-            touched(self._gradient[:, top : top + box.height].mul_(self._regions.styled(box) > 0))
+        for top in range(0, height, STRIP_ROWS):
+            box = Box(top, 0, min(STRIP_ROWS, height - top), width)
+            note_mapped_access(self._gradient[:, top : top + box.height].mul_(self._regions.coverage(box) > 0))
 
-    def _smoothness(self, pixels: Tensor) -> float:
-        """Total variation; its weighted gradient is what the gradient begins with."""
+    def _total_variation(self, pixels: Tensor) -> float:
+        """Return the total variation, and initialize the gradient with its weighted gradient."""
         weights, height = self._weights, self._extent.height
         if not weights.tv:
-            for top in range(0, height, ROWS):
-                touched(self._gradient[:, top : top + ROWS].zero_())
+            for top in range(0, height, STRIP_ROWS):
+                note_mapped_access(self._gradient[:, top : top + STRIP_ROWS].zero_())
             return 0.0
         kind = weights.tv_form, weights.tv_exponent
         total = 0.0
-        for top in range(0, height, ROWS):
-            end = min(top + ROWS, height)
+        for top in range(0, height, STRIP_ROWS):
+            end = min(top + STRIP_ROWS, height)
             above, below = max(top - 1, 0), min(end + 1, height)
             gradient = total_variation_gradient(pixels[:, above:below], *kind)
             self._gradient[:, top:end] = weights.tv * gradient[:, top - above : end - above]
-            total += float(variation_sum(pixels[:, top:below], *kind))
-            if below > end:  # the next strip's first row, whose own differences are counted there
-                total -= float(variation_sum(pixels[:, end:below], *kind))
-            touched(self._gradient[:, top:end], pixels[:, above:below])
+            total += float(total_variation_sum(pixels[:, top:below], *kind))
+            if below > end:  # differences within the first row of the next strip count there
+                total -= float(total_variation_sum(pixels[:, end:below], *kind))
+            note_mapped_access(self._gradient[:, top:end], pixels[:, above:below])
         return total / pixels.numel()
 
 
-class Octave:
-    """The part of it that is seen on the canvas reduced by the same factor."""
+class ExactScale:
+    """The part of the exact loss from layers that see the canvas reduced by the same factor."""
 
-    def __init__(self, job: Job, level: Level, goal: Goal, factor: int, names: Mapping[str, str]) -> None:
-        """`names` are the layers, each with its name on the reduced canvas."""
+    def __init__(
+        self, job: Job, level: Level, level_targets: LevelTargets, factor: int, names: Mapping[str, str]
+    ) -> None:
+        """Build the losses.
+
+        Args:
+            job: The render.
+            level: Its level.
+            level_targets: Statistics of the styles, content and regions.
+            factor: Canvas pixels per reduced pixel, per axis.
+            names: The layers, each with its name on the reduced canvas.
+        """
         layers = [job.network.layers[name] for name in names.values()]
         unit = max(layer.stride for layer in layers)
         self._extent, self._factor = level.extent, factor
-        self._view = View(job, level, goal, Look(names, factor, read if factor == 1 else reduced, near=False))
-        self._patches = overlapping(level.extent, job.side, unit, exact_halo(layers), factor)
+        self._scale_objective = ScaleObjective(
+            job,
+            level,
+            level_targets,
+            ScaleSpec(names, factor, read_box if factor == 1 else pyramid_reduce, with_pixel_terms=False),
+        )
+        self._patches = halo_tiles(level.extent, job.patch_side, unit, exact_halo(layers), factor)
         if factor > 1:
             height, width = level.extent.height // factor, level.extent.width // factor
-            self._small = job.store.zeros(3, height, width)
+            self._reduced_gradient = job.store.zeros(3, height, width)
 
-    def weigh(self, content: float) -> None:
-        """Give the content another weight from now on."""
-        self._view.objective.weigh(content)
+    def set_content_weight(self, weight: float) -> None:
+        """Set the content weight for the gradients to come."""
+        self._scale_objective.objective.set_content_weight(weight)
 
-    def add(self, canvas: Canvas, gradient: Tensor) -> Terms:
-        """Add its gradient to a plane [3, H, W]; answers its terms."""
-        objective, factor = self._view.objective, self._factor
+    def accumulate_gradient(self, canvas: Canvas, gradient: Tensor) -> LossTerms:
+        """Add the gradient of these layers.
+
+        Args:
+            canvas: The canvas.
+            gradient: A plane [3, H, W], changed in place.
+
+        Returns:
+            The loss terms of these layers.
+        """
+        objective, factor = self._scale_objective.objective, self._factor
         alone = len(self._patches) == 1
         if not alone:
             for patch in self._patches:
-                objective.measure(self._view.window(canvas, patch), patch)
-            objective.correct(lasting=False)
-        into = gradient if factor == 1 else self._small.zero_()
+                objective.accumulate_moments(self._scale_objective.window(canvas, patch), patch)
+            objective.use_exact_moments(calibrate=False)
+        total = gradient if factor == 1 else self._reduced_gradient.zero_()
         for patch in self._patches:
-            found = objective.gradient(self._view.window(canvas, patch), patch, alone=alone, owned=True)
-            add(into, patch.read.over(factor), found.to(into.device))
-            touched(found)
+            tile = objective.gradient(
+                self._scale_objective.window(canvas, patch), patch, single_patch=alone, owned_only=True
+            )
+            add_to_box(total, patch.read.to_cells(factor), tile.to(total.device))
+            note_mapped_access(tile)
         if factor > 1:
-            for top in range(0, self._extent.height, ROWS):
-                box = Box(top, 0, min(ROWS, self._extent.height - top), self._extent.width)
-                add(gradient, box, expanded(self._small, box, factor))
-        return objective.turn()
+            for top in range(0, self._extent.height, STRIP_ROWS):
+                box = Box(top, 0, min(STRIP_ROWS, self._extent.height - top), self._extent.width)
+                add_to_box(gradient, box, pyramid_expand(self._reduced_gradient, box, factor))
+        return objective.end_sweep()

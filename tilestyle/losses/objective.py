@@ -11,33 +11,33 @@ import torch
 from torch import Tensor
 
 from tilestyle.config.enums import ContentLoss
-from tilestyle.devices.transfer import sent
-from tilestyle.distributed import Ranks
-from tilestyle.geometry.boxes import Box, Extent, Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.losses.content import Content
-from tilestyle.losses.palette import PaletteTerm
+from tilestyle.devices.transfer import to_device
+from tilestyle.distributed import Communicator
+from tilestyle.geometry.boxes import Box, CanvasExtent, Patch
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.losses.content import ContentTarget
+from tilestyle.losses.palette import PaletteLoss
 from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
-from tilestyle.networks.base import FeatureNetwork, inner
-from tilestyle.planning.loss_weights import Weights
-from tilestyle.stats.self_similarity import sampled, self_similarity
+from tilestyle.networks.base import FeatureNetwork, crop_cells
+from tilestyle.planning.loss_weights import LossWeights
+from tilestyle.stats.self_similarity import sample_cells, self_similarity_loss
 
 
 @dataclass(frozen=True)
-class Terms:
-    """The parts of the loss, each relative: 1 is the distance of a canvas that has none of it."""
+class LossTerms:
+    """The parts of the loss, each relative: 1 is a canvas that has nothing of the style, or of the content."""
 
     style: float
     content: float
     tv: float
     anchor: float = 0.0
     palette: float = 0.0
-    content_weight: float | None = None  # in this sweep, where it is adjusted (strength.py)
+    content_weight: float | None = None  # of the sweep, if it is adjusted (optim/content_weight.py)
 
-    def __add__(self, other: Terms) -> Terms:
-        """Those of both."""
-        return Terms(
+    def __add__(self, other: LossTerms) -> LossTerms:
+        """Return the sums of all terms, without a content weight."""
+        return LossTerms(
             self.style + other.style,
             self.content + other.content,
             self.tv + other.tv,
@@ -47,155 +47,190 @@ class Terms:
 
 
 class StyleTerm(Stateful, ABC):
-    """A style loss: what matches the features of a level to those of the style (style_global, style_local)."""
+    """A style loss: matches statistics of the canvas's features to the style's (style_global, style_local).
+
+    It uses the statistics of the sweep before for its gradients, and sums those of the current sweep.
+    """
 
     @property
     @abstractmethod
-    def ready(self) -> bool:
-        """Whether there are statistics of an earlier sweep to work with."""
+    def has_moments(self) -> bool:
+        """Whether it has statistics of an earlier sweep, so that it can compute gradients."""
 
     @abstractmethod
-    def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
-        """Add the moments of a patch to the sums."""
-
-    @abstractmethod
-    def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
-        """Add a patch to the sums; return its gradients at every cell of each layer.
+    def accumulate_moments(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        """Add the moments of a patch to the sums.
 
         Args:
-            features: Of the style layers, [1, C, h, w] each.
-            patch: What they are features of.
-            alone: Whether the patch is the whole canvas: then its own moments make the gradient.
-
-        Returns:
-            Gradients of the loss times the number of canvas pixels, shaped like the features.
+            features: Features of the style layers, [1, C, h, w] each.
+            patch: The patch; only cells that it owns count.
         """
 
     @abstractmethod
-    def correct(self, *, lasting: bool) -> None:
-        """Take the sums since the last sweep as exact moments of the canvas (Objective.correct)."""
+    def cotangents(
+        self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
+    ) -> dict[str, Tensor]:
+        """Add a patch to the sums; return its cotangents, the gradients at every cell of each layer.
+
+        Args:
+            features: Features of the style layers, [1, C, h, w] each.
+            patch: The patch.
+            single_patch: Whether the patch covers the whole canvas. Then its own moments make the gradient.
+
+        Returns:
+            Gradients of the loss, times the number of canvas pixels, by layer; shaped like the features.
+        """
 
     @abstractmethod
-    def turn(self, memory: float, lead: float) -> float:
-        """End a sweep, with `memory` and `lead` as Objective.turn has them; return the loss."""
+    def use_exact_moments(self, *, calibrate: bool) -> None:
+        """Take the sums since the last sweep as exact moments of the canvas (Objective.use_exact_moments)."""
+
+    @abstractmethod
+    def end_sweep(self, ema_decay: float, extrapolation: float) -> float:
+        """End a sweep, see Objective.end_sweep; return the loss."""
 
 
 class Objective(Stateful):
-    """Style against moments one sweep old, content and smoothness here and now.
+    """The loss of one level at one scale.
 
-    Gradients are those of the loss times the number of canvas pixels: of order one at any resolution,
-    so that the optimiser's state means the same on every level.
+    The style and palette losses use statistics of the sweep before; the content loss and total variation those
+    of the patch itself. Gradients are multiplied by the number of canvas pixels: so they are of order one at
+    any resolution, and the optimizer's state means the same on every level.
     """
 
     def __init__(
         self,
         network: FeatureNetwork,
         style: StyleTerm,
-        content: Content | None,
-        weights: Weights,
-        extent: Extent,
+        content: ContentTarget | None,
+        weights: LossWeights,
+        extent: CanvasExtent,
         scale: int = 1,
     ) -> None:
+        """Combine losses.
+
+        Args:
+            network: The network that computes features.
+            style: The style loss.
+            content: Content targets; None without a content loss.
+            weights: Weights of the losses and of their layers.
+            extent: Size of the canvas.
+            scale: Canvas pixels averaged into one patch pixel, per axis.
+        """
         self._network = network
         self._style = style
         self._content = content
         self._weights = weights
         self._extent = extent
         self._scale = scale
-        self.palette: PaletteTerm | None = None  # set by whoever has one
+        self.palette: PaletteLoss | None = None  # set from outside
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
         self._content_weight = weights.content
-        self._begin()
+        self._reset_losses()
 
-    def weigh(self, content: float) -> None:
-        """Give the content another weight from now on."""
-        self._content_weight = content
+    def set_content_weight(self, weight: float) -> None:
+        """Set the content weight for the gradients to come."""
+        self._content_weight = weight
 
     def parts(self) -> Mapping[str, Stateful]:
         """Return the style and palette losses."""
         return {"style": self._style} | ({"palette": self.palette} if self.palette else {})
 
     def own_state(self) -> dict[str, Tensor]:
-        """Return the sums of the other losses."""
+        """Return the content and total variation losses summed so far."""
         return {"losses": self._losses}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
         self._losses = state["losses"].to(self._network.device)
 
-    def all_reduce(self, comm: Ranks) -> None:
-        """Add up the sums over all processes: then all have the same."""
+    def all_reduce(self, comm: Communicator) -> None:
+        """Add the sums of all processes; afterwards all have the same."""
         super().all_reduce(comm)
-        comm.add(self._losses)
+        comm.all_reduce(self._losses)
 
     def reset_sums(self) -> None:
-        """Forget the sums since the last sweep."""
+        """Reset the sums of the current sweep."""
         super().reset_sums()
-        self._begin()
+        self._reset_losses()
 
-    def _begin(self) -> None:
+    def _reset_losses(self) -> None:
         self._losses = torch.zeros(2, device=self._network.device)  # content, tv
 
     @property
-    def styled(self) -> bool:
-        """Whether there is a style to come near to, whose moments count."""
+    def has_style(self) -> bool:
+        """Whether there is a style loss."""
         return bool(self._weights.style_layers)
 
     @property
-    def ready(self) -> bool:
-        """Whether there are moments of an earlier sweep to work with."""
-        return self._style.ready and (self.palette is None or self.palette.ready)
+    def has_moments(self) -> bool:
+        """Whether there are statistics of an earlier sweep, as gradients need them."""
+        return self._style.has_moments and (self.palette is None or self.palette.has_histograms)
 
-    def measure(self, window: Tensor, patch: Patch) -> None:
-        """Count the moments of a patch in, without a gradient; `window` [3, h, w]."""
+    def accumulate_moments(self, window: Tensor, patch: Patch) -> None:
+        """Add the statistics of a patch to the sums, without computing a gradient.
+
+        Args:
+            window: Pixels of the patch, [3, h, w].
+            patch: The patch.
+        """
         with torch.no_grad():
-            features = self._network.features(self._shown(window), self._weights.style_layers)
-            self._style.measure(features, patch)
+            features = self._network.features(self._network_input(window), self._weights.style_layers)
+            self._style.accumulate_moments(features, patch)
             if self.palette:
-                self.palette.measure(self._colours(window), patch)
+                self.palette.accumulate(self._float32_window(window), patch)
 
     def gradient(
         self,
         window: Tensor,
         patch: Patch,
-        draw: Draw | None = None,
+        rng: SweepRng | None = None,
         *,
-        alone: bool = False,
-        owned: bool = False,
+        single_patch: bool = False,
+        owned_only: bool = False,
     ) -> Tensor:
-        """Gradient of the loss [3, h, w] in the patch's pixels, float32 on the device; `window` the same.
+        """Compute the gradient of the loss in the pixels of a patch, and add the patch to the sums.
 
-        Summed over the canvas pixels that each patch pixel averages. A patch that is the whole canvas,
-        `alone`, has its moments in hand before it needs their cotangents: they are not one sweep old. `owned`
-        is the share of the cells that it owns: those of all patches add up to the gradient of the canvas.
-        `draw` decides at which places self-similarity is compared; by default the same in every sweep.
+        Args:
+            window: Pixels of the patch, [3, h, w].
+            patch: The patch.
+            rng: Random numbers of the sweep, which decide what cells self-similarity compares; by default the
+                same in every sweep.
+            single_patch: Whether the patch covers the whole canvas. Then its own moments are used instead of
+                those of the sweep before.
+            owned_only: Whether only the loss of the cells counts that the patch owns. Then the gradients of all
+                patches add up to that of the canvas.
+
+        Returns:
+            Gradient in patch pixels, [3, h, w], float32 on the network's device; each is the sum over the
+            canvas pixels that the patch pixel averages.
         """
-        pixels = self._shown(window).requires_grad_()
+        pixels = self._network_input(window).requires_grad_()
         features = self._network.features(pixels, self._layers)
         with torch.no_grad():
-            pulled = self._style.pull(features, patch, alone=alone)
-            wanted = self._content.features(patch) if self._content else {}
-            kept = (
-                self._similarity
+            style_cotangents = self._style.cotangents(features, patch, single_patch=single_patch)
+            content_features = self._content.features(patch) if self._content else {}
+            add_content_loss = (
+                self._add_self_similarity_loss
                 if self._weights.content_loss is ContentLoss.SELF_SIMILARITY
-                else self._likeness
+                else self._add_feature_loss
             )
-            at = Place(patch, draw or Draw(0, 0, 0), owned)
+            sample = PatchSample(patch, rng or SweepRng(0, 0, 0), owned_only)
             cotangents = []
             for layer, response in features.items():
-                cotangent = pulled.get(layer)
+                cotangent = style_cotangents.get(layer)
                 cotangents.append(torch.zeros_like(response) if cotangent is None else cotangent)
-                if layer in wanted:
-                    kept(layer, response, wanted[layer], cotangents[-1], at)
-            if owned:
+                if layer in content_features:
+                    add_content_loss(layer, response, content_features[layer], cotangents[-1], sample)
+            if owned_only:
                 cotangents = [
-                    self._kept(pull, patch.cells(self._network.layers[layer].stride))
-                    for layer, pull in zip(features, cotangents, strict=True)
+                    self._zeroed_outside(cotangent, patch.owned_cells(self._network.layers[layer].stride))
+                    for layer, cotangent in zip(features, cotangents, strict=True)
                 ]
-        (gradient,) = torch.autograd.grad(_Pull.apply(cotangents, *features.values()), pixels)
+        (gradient,) = torch.autograd.grad(_InjectCotangents.apply(cotangents, *features.values()), pixels)
         gradient = gradient[0].float()
         if self.palette:
-            gradient += self.palette.pull(self._colours(window), patch, alone=alone)
+            gradient += self.palette.gradient(self._float32_window(window), patch, single_patch=single_patch)
         if self._weights.tv:
             values = pixels.detach()[0].float()
             kind = self._weights.tv_form, self._weights.tv_exponent
@@ -203,84 +238,114 @@ class Objective(Stateful):
             gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values, *kind)
         return gradient
 
-    def _likeness(self, layer: str, features: Tensor, wanted: Tensor, gradient: Tensor, at: Place) -> None:
-        """Count the content loss of a layer in; add its gradient, times the canvas's pixels, at every cell."""
-        assert self._content is not None, "there is something wanted"
+    def _add_feature_loss(
+        self, layer: str, features: Tensor, target: Tensor, gradient: Tensor, sample: PatchSample
+    ) -> None:
+        """Add the content loss of a layer to the sums, and its gradient to the layer's cotangent.
+
+        The loss is the mean squared difference of features, relative to their variance in the content.
+
+        Args:
+            layer: Name of the layer.
+            features: Features of the patch, [1, C, h, w].
+            target: Features of the content, [1, C, h, w].
+            gradient: The layer's cotangent, [1, C, h, w], changed in place.
+            sample: The patch.
+        """
+        assert self._content is not None, "content features come from the content"
         density = (self._network.layers[layer].stride * self._scale) ** 2
-        share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energy[layer])
-        difference = features - wanted
-        owned = inner(difference, at.patch.cells(self._network.layers[layer].stride))
+        share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energies[layer])
+        difference = features - target
+        owned = crop_cells(difference, sample.patch.owned_cells(self._network.layers[layer].stride))
         self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
         gradient.add_(difference, alpha=2 * self._content_weight * share * density)
 
-    def _similarity(self, layer: str, features: Tensor, wanted: Tensor, gradient: Tensor, at: Place) -> None:
-        """The same by self-similarity, of the places that are compared."""
-        assert self._content is not None, "there is something wanted"
+    def _add_self_similarity_loss(
+        self, layer: str, features: Tensor, target: Tensor, gradient: Tensor, sample: PatchSample
+    ) -> None:
+        """Add the content loss of a layer by self-similarity, over the cells that are compared.
+
+        Args:
+            layer: Name of the layer.
+            features: Features of the patch, [1, C, h, w].
+            target: Features of the content, [1, C, h, w].
+            gradient: The layer's cotangent, [1, C, h, w], changed in place.
+            sample: The patch, and which of its cells are compared.
+        """
+        assert self._content is not None, "content features come from the content"
         stride, share = self._network.layers[layer].stride, self._weights.content_layers[layer]
-        cells = at.patch.cells(stride) if at.owned else Box(0, 0, *features.shape[2:])
+        cells = sample.patch.owned_cells(stride) if sample.owned_only else Box(0, 0, *features.shape[2:])
         if not cells.area:
             return
         rows, columns = (
-            sent(torch.from_numpy(x), features.device, torch.int64)
-            for x in sampled(cells, at.draw, at.patch.read)
+            to_device(torch.from_numpy(x), features.device, torch.int64)
+            for x in sample_cells(cells, sample.draw, sample.patch.read)
         )
-        least, unit = self._content.least_norm(layer), self._content.energy[layer]
-        ours, theirs = (values[0][:, rows, columns].float() for values in (features, wanted))
-        loss, slope = self_similarity(ours, theirs, least, unit)
-        self._losses[0] += share * loss * at.patch.owned.area / self._extent.area
-        # The loss is a mean over the cells that the patch sees, and counts for the canvas pixels under them.
+        min_norm, energy = self._content.min_norm(layer), self._content.energies[layer]
+        canvas, content = (values[0][:, rows, columns].float() for values in (features, target))  # [C, n]
+        loss, slope = self_similarity_loss(canvas, content, min_norm, energy)
+        self._losses[0] += share * loss * sample.patch.owned.area / self._extent.area
+        # The loss is a mean over the cells that the patch sees; it counts for the canvas pixels under them.
         area = cells.area * (stride * self._scale) ** 2
         gradient[0][:, rows, columns] += (slope * (self._content_weight * share * area)).to(gradient.dtype)
 
     @staticmethod
-    def _kept(pull: Tensor, cells: Box) -> Tensor:
-        """Zero but for the given cells."""
-        kept = torch.zeros_like(pull)
-        inner(kept, cells).copy_(inner(pull, cells))
-        return kept
+    def _zeroed_outside(cotangent: Tensor, cells: Box) -> Tensor:
+        """Return a cotangent [1, C, h, w] that is zero outside these cells."""
+        masked = torch.zeros_like(cotangent)
+        crop_cells(masked, cells).copy_(crop_cells(cotangent, cells))
+        return masked
 
-    def _shown(self, window: Tensor) -> Tensor:
-        return sent(window[None], self._network.device, self._network.dtype)
+    def _network_input(self, window: Tensor) -> Tensor:
+        """Return the window as the network takes it: [1, 3, h, w] in its precision, on its device."""
+        return to_device(window[None], self._network.device, self._network.dtype)
 
-    def _colours(self, window: Tensor) -> Tensor:
-        """The window as it is, not in the network's arithmetic: bins are finer than that of bfloat16."""
-        return sent(window.detach(), self._network.device, torch.float32)
+    def _float32_window(self, window: Tensor) -> Tensor:
+        """Return the window in float32 for the palette loss, whose bins are finer than bfloat16."""
+        return to_device(window.detach(), self._network.device, torch.float32)
 
-    def correct(self, *, lasting: bool) -> None:
-        """Take what was measured since the last sweep as the exact moments of the canvas.
+    def use_exact_moments(self, *, calibrate: bool) -> None:
+        """Take the sums of `accumulate_moments` as the exact moments of the canvas, for the coming sweep.
 
-        They make the cotangents of the coming sweep. If `lasting`, what the padded edges of its patches add to
-        them is noted at its end, and taken off the moments of the sweeps after it.
+        Args:
+            calibrate: Whether to compare them, at the end of that sweep, with the moments of its patches, which
+                are biased by padding. The difference then corrects the moments of later sweeps.
         """
-        self._style.correct(lasting=lasting)
+        self._style.use_exact_moments(calibrate=calibrate)
         if self.palette:
-            self.palette.correct()
+            self.palette.use_exact_histograms()
 
-    def turn(self, memory: float = 0.0, lead: float = 0.0) -> Terms:
-        """End a sweep: its moments make the cotangents of the next; answers the sweep's terms.
+    def end_sweep(self, ema_decay: float = 0.0, extrapolation: float = 0.0) -> LossTerms:
+        """End a sweep: its moments make the style gradient of the next.
 
-        `memory` is the share of the earlier moments kept, for sweeps that do not see every pixel; `lead` how
-        far cotangents are taken on along the way they came (Pull.turn).
+        Args:
+            ema_decay: Share of the earlier moments in the new ones, for sweeps that do not see every pixel.
+            extrapolation: l of docs/algorithm.md: gradients are extrapolated by l times their change since the
+                sweep before.
+
+        Returns:
+            The loss terms of the sweep.
         """
-        style = self._style.turn(memory, lead)
+        style = self._style.end_sweep(ema_decay, extrapolation)
         content, tv = self._losses.tolist()
-        self._begin()
-        return Terms(style, content, tv, palette=self.palette.turn(memory) if self.palette else 0.0)
+        self._reset_losses()
+        return LossTerms(style, content, tv, palette=self.palette.end_sweep(ema_decay) if self.palette else 0.0)
 
 
 @dataclass(frozen=True)
-class Place:
-    """The part of a canvas that is looked at."""
+class PatchSample:
+    """A patch, and how its cells are sampled for the content loss."""
 
     patch: Patch
-    draw: Draw  # of the sweep
-    owned: bool  # whether only the cells count that the patch owns
+    draw: SweepRng  # random numbers of the sweep
+    owned_only: bool  # whether only cells that the patch owns count
 
 
-class _Pull(torch.autograd.Function):
+class _InjectCotangents(torch.autograd.Function):
     """A scalar whose gradient in the features is the given cotangents.
 
-    What `grad_outputs` is for; but torch checks those with the help of sympy, whose import takes a second.
+    `grad_outputs` of torch.autograd.grad does the same, but torch checks it by means of sympy, whose import
+    takes a second.
     """
 
     @staticmethod

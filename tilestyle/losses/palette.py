@@ -1,7 +1,8 @@
-"""The palette term: colours of the canvas against those of the style, one sweep old like its moments.
+"""The palette loss: color histograms of the canvas against the style's.
 
-Sliced Wasserstein distances (sliced_wasserstein.py) of colours as they are and averaged over 2 x 2 and 4 x 4
-pixels, of all of the canvas or of each of its regions, relative to the mean square of the style's colours.
+It is the sliced Wasserstein distance (stats/sliced_wasserstein.py) of colors, as they are and averaged over
+2 x 2 and 4 x 4 pixels, relative to the mean square of the style's colors. With regions, each has its own
+histograms. Like the moments, the canvas's histograms are those of the sweep before (docs/algorithm.md).
 """
 
 from __future__ import annotations
@@ -12,196 +13,241 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.regions import Places, Regions
-from tilestyle.devices.transfer import sent
-from tilestyle.distributed import Ranks
+from tilestyle.canvas.regions import CellWeights, RegionWeights
+from tilestyle.devices.transfer import to_device
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.stateful import Stateful
-from tilestyle.networks.base import inner
-from tilestyle.stats.color_histograms import Colours, add_shown
+from tilestyle.networks.base import crop_cells
+from tilestyle.stats.color_histograms import PatchColors, add_upsampled
 from tilestyle.stats.sliced_wasserstein import (
     BINS,
     SCALES,
-    Shares,
-    averaged,
-    counts_of,
-    directions,
-    shares_of,
-    slope_at,
-    transported,
+    Histogram,
+    average_blocks,
+    color_axes,
+    count_histograms,
+    normalised_histogram,
+    sliced_transport,
+    transport_gradient,
 )
 
-Palette = Mapping[int, Shares]  # of each of the SCALES
+ScaleHistograms = Mapping[int, Histogram]  # histograms by scale, for each of SCALES
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """How strongly a canvas is drawn to the palettes of its regions."""
+class PaletteTargets:
+    """Targets and weights of the palette loss."""
 
-    weight: float
-    goals: Sequence[Palette]
-    energies: Sequence[float]  # of the regions
-    regions: Regions | None
+    weight: float  # of the loss
+    targets: Sequence[ScaleHistograms]  # the style's histograms, for each region
+    energies: Sequence[float]  # mean square of the style's colors, for each region
+    regions: RegionWeights | None
     device: torch.device
 
 
-class PaletteTerm(Stateful):
-    """Histograms of the canvas, and the maps that take them to the style's."""
+class PaletteLoss(Stateful):
+    """The palette loss at one scale: histograms of the canvas, and transport maps to the style's."""
 
-    def __init__(self, drawn: Drawn) -> None:
-        self._drawn = drawn
-        self._shares = drawn.regions.shares if drawn.regions else [1.0]
-        self._seen: dict[tuple[int, int], Shares] = {}  # by region and scale: of the canvas, a sweep ago
-        self._maps: dict[tuple[int, int], Tensor] = {}
-        self._joined: dict[int, Tensor] = {}  # on a device, by region: of all scales, [scale, K, BINS]
+    def __init__(self, targets: PaletteTargets) -> None:
+        self._targets = targets
+        self._area_shares = targets.regions.area_shares if targets.regions else [1.0]
+        self._histograms: dict[tuple[int, int], Histogram] = {}  # of the sweep before, by region and scale
+        self._maps: dict[tuple[int, int], Tensor] = {}  # transport maps at those, [K, BINS]
+        self._stacked_maps: dict[
+            int, Tensor
+        ] = {}  # on a device, by region: maps of all scales, [scales, K, BINS]
         self._value = 0.0
-        self._begin()
+        self._reset_counts()
 
-    def _begin(self) -> None:
-        shape = len(self._drawn.goals), len(SCALES), len(directions().vectors), BINS
-        self._counts = torch.zeros(shape, dtype=torch.int64, device=self._drawn.device)
-        self._aimed = False
+    def _reset_counts(self) -> None:
+        shape = len(self._targets.targets), len(SCALES), len(color_axes().vectors), BINS
+        self._counts = torch.zeros(shape, dtype=torch.int64, device=self._targets.device)
+        self._maps_set = False
 
     @property
-    def ready(self) -> bool:
-        """Whether there are histograms of an earlier sweep to work with."""
+    def has_histograms(self) -> bool:
+        """Whether there are histograms of an earlier sweep, as gradients need them."""
         return bool(self._maps)
 
     def own_state(self) -> dict[str, Tensor]:
-        """Return the statistics as tensors by name."""
-        seen = {f"seen {region} {scale}": torch.from_numpy(x) for (region, scale), x in self._seen.items()}
-        return {"counts": self._counts, **seen}
+        """Return the counts of the current sweep and the histograms of the sweep before."""
+        histograms = {
+            f"seen {region} {scale}": torch.from_numpy(x) for (region, scale), x in self._histograms.items()
+        }
+        return {"counts": self._counts, **histograms}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
-        self._begin()
+        self._reset_counts()
         self._counts += state["counts"].to(self._counts)
-        seen: dict[tuple[int, int], Shares] = {}
+        histograms: dict[tuple[int, int], Histogram] = {}
         for name, tensor in state.items():
             if name.startswith("seen "):
                 region, scale = map(int, name.split(" ")[1:])
-                seen[region, scale] = tensor.numpy()
-        self._aim(seen)
+                histograms[region, scale] = tensor.numpy()
+        self._set_histograms(histograms)
 
-    def measure(self, pixels: Tensor, patch: Patch) -> None:
-        """Count the colours [3, h, w] that a patch shows in, float32 on the device."""
+    def accumulate(self, pixels: Tensor, patch: Patch) -> None:
+        """Count the colors of the pixels that a patch owns.
+
+        Args:
+            pixels: Pixels of the patch, [3, h, w] float32 on the network's device.
+            patch: The patch.
+        """
         if pixels.device.type == "cpu":
-            self._count(pixels, patch, self._under(patch))
+            self._count(pixels, patch, self._cell_weights(patch))
         else:
-            self._count_on_device(Colours(pixels), patch, self._under(patch))
+            self._count_on_device(PatchColors(pixels), patch, self._cell_weights(patch))
 
-    def pull(self, pixels: Tensor, patch: Patch, *, alone: bool) -> Tensor:
-        """Count a patch in; its weighted gradient [3, h, w], times the canvas's pixels, in patch pixels."""
-        under = self._under(patch)
+    def gradient(self, pixels: Tensor, patch: Patch, *, single_patch: bool) -> Tensor:
+        """Count the colors of a patch, and compute the gradient in its pixels.
+
+        Args:
+            pixels: Pixels of the patch, [3, h, w] float32 on the network's device.
+            patch: The patch.
+            single_patch: Whether the patch covers the whole canvas. Then its own histograms are used.
+
+        Returns:
+            Gradient of weight x loss x number of canvas pixels in the patch pixels, [3, h, w].
+        """
+        under = self._cell_weights(patch)
         if pixels.device.type != "cpu":
-            return self._pull_on_device(pixels, patch, under, alone=alone)
+            return self._gradient_on_device(pixels, patch, under, single_patch=single_patch)
         self._count(pixels, patch, under)
-        if alone:
-            self._aim(self._counted())
-            self._aimed = True
+        if single_patch:
+            self._set_histograms(self._current_histograms())
+            self._maps_set = True
         total = torch.zeros_like(pixels)
         for scale in SCALES:
-            cells = averaged(pixels, scale)
-            for region in [0] if under is None else under.regions:
+            cells = average_blocks(pixels, scale)
+            for region in [0] if under is None else under.present:
                 if (region, scale) not in self._maps:
                     continue
-                slope = slope_at(cells, self._maps[region, scale])
-                weights = under.at(region, scale) if under else None
+                slope = transport_gradient(cells, self._maps[region, scale])
+                weights = under.of_region(region, scale) if under else None
                 if weights is not None:
                     slope = slope * weights
-                factor = self._drawn.weight / (len(SCALES) * self._drawn.energies[region])
-                total.add_(_shown(slope, scale, pixels), alpha=factor * patch.scale**2)
+                factor = self._targets.weight / (len(SCALES) * self._targets.energies[region])
+                total.add_(_upsample_gradient(slope, scale, pixels), alpha=factor * patch.scale**2)
         return total
 
-    def _pull_on_device(self, pixels: Tensor, patch: Patch, under: Places | None, *, alone: bool) -> Tensor:
-        """As `pull`, in fewer kernels."""
-        colours, total = Colours(pixels), torch.zeros_like(pixels)
-        self._count_on_device(colours, patch, under)
-        if alone:
-            self._aim(self._counted())
-            self._aimed = True
-        for region in [0] if under is None else under.regions:
-            if region not in self._joined:
+    def _gradient_on_device(
+        self, pixels: Tensor, patch: Patch, cell_weights: CellWeights | None, *, single_patch: bool
+    ) -> Tensor:
+        """Do the same as `gradient`, in fewer kernels."""
+        colors, total = PatchColors(pixels), torch.zeros_like(pixels)
+        self._count_on_device(colors, patch, cell_weights)
+        if single_patch:
+            self._set_histograms(self._current_histograms())
+            self._maps_set = True
+        for region in [0] if cell_weights is None else cell_weights.present:
+            if region not in self._stacked_maps:
                 continue
-            factor = self._drawn.weight / (len(SCALES) * self._drawn.energies[region]) * patch.scale**2
-            for scale, slope in zip(SCALES, colours.slopes(self._joined[region]), strict=True):
-                weights = under.at(region, scale) if under else None
-                add_shown(total, slope if weights is None else slope * weights, scale, factor)
+            factor = self._targets.weight / (len(SCALES) * self._targets.energies[region]) * patch.scale**2
+            for scale, slope in zip(
+                SCALES, colors.transport_gradients(self._stacked_maps[region]), strict=True
+            ):
+                weights = cell_weights.of_region(region, scale) if cell_weights else None
+                add_upsampled(total, slope if weights is None else slope * weights, scale, factor)
         return total
 
-    def _count_on_device(self, colours: Colours, patch: Patch, under: Places | None) -> None:
-        boxes = [patch.cells(scale) for scale in SCALES]
-        for region in [0] if under is None else under.regions:
-            parts = [under.at(region, scale) if under else None for scale in SCALES]
+    def _count_on_device(self, colors: PatchColors, patch: Patch, cell_weights: CellWeights | None) -> None:
+        """Do the same as `_count`, in fewer kernels."""
+        boxes = [patch.owned_cells(scale) for scale in SCALES]
+        for region in [0] if cell_weights is None else cell_weights.present:
+            parts = [cell_weights.of_region(region, scale) if cell_weights else None for scale in SCALES]
             weights = [
-                inner(part[None, None], box)[0, 0]
+                crop_cells(part[None, None], box)[0, 0]
                 for part, box in zip(parts, boxes, strict=True)
                 if part is not None
             ]
-            colours.count(self._counts[region], boxes, weights or None)
+            colors.accumulate(self._counts[region], boxes, weights or None)
 
-    def all_reduce(self, comm: Ranks) -> None:
-        """Add up the sums over all processes."""
-        comm.add(self._counts)
+    def all_reduce(self, comm: Communicator) -> None:
+        """Add the counts of all processes."""
+        comm.all_reduce(self._counts)
 
     def reset_sums(self) -> None:
-        """Forget the sums since the last sweep."""
-        self._begin()
+        """Reset the counts of the current sweep."""
+        self._reset_counts()
 
-    def correct(self) -> None:
-        """Take what was counted since the last sweep for the coming one."""
-        self._aim({**self._seen, **self._counted()})
-        self._begin()
+    def use_exact_histograms(self) -> None:
+        """Take the counts since the last sweep as the histograms for the coming sweep."""
+        self._set_histograms({**self._histograms, **self._current_histograms()})
+        self._reset_counts()
 
-    def turn(self, memory: float) -> float:
-        """End a sweep, of which `memory` is the share of earlier histograms kept; answers the term."""
-        if not self._aimed:
-            found = self._counted()
-            for key, shares in found.items() if memory else ():
-                found[key] = memory * self._seen.get(key, shares) + (1 - memory) * shares
-            self._aim({**self._seen, **found})
-        self._begin()
+    def end_sweep(self, ema_decay: float) -> float:
+        """End a sweep: its histograms make the gradients of the next.
+
+        Args:
+            ema_decay: Share of the earlier histograms in the new ones.
+
+        Returns:
+            The loss.
+        """
+        if not self._maps_set:
+            current = self._current_histograms()
+            for key, shares in current.items() if ema_decay else ():
+                current[key] = ema_decay * self._histograms.get(key, shares) + (1 - ema_decay) * shares
+            self._set_histograms({**self._histograms, **current})
+        self._reset_counts()
         return self._value
 
-    def _under(self, patch: Patch) -> Places | None:
-        return self._drawn.regions.under(patch, self._drawn.device) if self._drawn.regions else None
+    def _cell_weights(self, patch: Patch) -> CellWeights | None:
+        """Return the weights of the regions under a patch; None without regions."""
+        return (
+            self._targets.regions.cell_weights(patch, self._targets.device) if self._targets.regions else None
+        )
 
-    def _count(self, pixels: Tensor, patch: Patch, under: Places | None) -> None:
+    def _count(self, pixels: Tensor, patch: Patch, cell_weights: CellWeights | None) -> None:
+        """Count the colors of the pixels that a patch owns, for its regions and all scales."""
         for index, scale in enumerate(SCALES):
-            place = patch.cells(scale)
-            cells = inner(averaged(pixels, scale)[None], place)[0]
-            for region in [0] if under is None else under.regions:
-                weights = under.at(region, scale) if under else None
-                part = None if weights is None else inner(weights[None, None], place)[0, 0]
-                self._counts[region, index] += counts_of(cells, part)
+            box = patch.owned_cells(scale)
+            cells = crop_cells(average_blocks(pixels, scale)[None], box)[0]  # [3, h, w]
+            for region in [0] if cell_weights is None else cell_weights.present:
+                weights = cell_weights.of_region(region, scale) if cell_weights else None
+                part = None if weights is None else crop_cells(weights[None, None], box)[0, 0]
+                self._counts[region, index] += count_histograms(cells, part)
 
-    def _counted(self) -> dict[tuple[int, int], Shares]:
-        """Histograms of what was counted, where anything was."""
+    def _current_histograms(self) -> dict[tuple[int, int], Histogram]:
+        """Return the histograms of the current counts, by region and scale, where there are any."""
         return {
-            (region, scale): shares_of(counts)
+            (region, scale): normalised_histogram(counts)
             for region, scales in enumerate(self._counts.cpu())
             for scale, counts in zip(SCALES, scales, strict=True)
             if counts[0].any()
         }
 
-    def _aim(self, seen: dict[tuple[int, int], Shares]) -> None:
-        """Make the maps from these histograms."""
-        self._seen, self._value = seen, 0.0
-        for (region, scale), shares in seen.items():
-            value, maps = transported(shares, self._drawn.goals[region][scale])
-            self._maps[region, scale] = sent(torch.from_numpy(maps).float(), self._drawn.device, torch.float32)
-            self._value += self._shares[region] * value / (len(SCALES) * self._drawn.energies[region])
-        if self._drawn.device.type != "cpu":
-            self._joined = {
+    def _set_histograms(self, histograms: dict[tuple[int, int], Histogram]) -> None:
+        """Take these histograms, and compute the loss and the transport maps at them."""
+        self._histograms, self._value = histograms, 0.0
+        for (region, scale), shares in histograms.items():
+            value, maps = sliced_transport(shares, self._targets.targets[region][scale])
+            self._maps[region, scale] = to_device(
+                torch.from_numpy(maps).float(), self._targets.device, torch.float32
+            )
+            self._value += self._area_shares[region] * value / (len(SCALES) * self._targets.energies[region])
+        if self._targets.device.type != "cpu":
+            self._stacked_maps = {
                 region: torch.stack([self._maps[region, scale] for scale in SCALES])
-                for region in range(len(self._drawn.goals))
+                for region in range(len(self._targets.targets))
                 if all((region, scale) in self._maps for scale in SCALES)
             }
 
 
-def _shown(cells: Tensor, scale: int, pixels: Tensor) -> Tensor:
-    """The gradient in cells at the pixels that they average: as many times as small, as they are fewer."""
+def _upsample_gradient(cells: Tensor, scale: int, pixels: Tensor) -> Tensor:
+    """Expand a gradient in cells of averaged pixels to the pixels.
+
+    Each pixel gets its cell's value: averaging divides by scale^2, but there are scale^2 times fewer cells.
+
+    Args:
+        cells: Gradient, [3, h, w].
+        scale: Pixels averaged into one cell, per axis.
+        pixels: The pixels, [3, H, W]; their size counts, since H and W need not be multiples of scale.
+    """
     if scale == 1:
         return cells
     height, width = pixels.shape[1:]
+    # [3, h, w] -> [3, H, w] -> [3, H, W]
     return cells.repeat_interleave(scale, 1)[:, :height].repeat_interleave(scale, 2)[:, :, :width]

@@ -1,4 +1,8 @@
-"""What the moments of a part of the canvas are drawn to: those seen, and the cotangents that they make."""
+"""The style loss of one region: moments of the sweep before, and the gradients that follow from them.
+
+Per layer and sweep: sum moments over the patches; correct their bias by padding; compute the cotangent A, b of
+the distance to the target; extrapolate it from the past (docs/algorithm.md).
+"""
 
 from __future__ import annotations
 
@@ -8,185 +12,224 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tilestyle.devices.transfer import matrix_device
-from tilestyle.distributed import Ranks
+from tilestyle.devices.transfer import float64_device
+from tilestyle.distributed import Communicator
 from tilestyle.errors import DivergedError
 from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.style_targets import Target, cotangents
 from tilestyle.networks.base import FeatureNetwork
-from tilestyle.stats.bias_correction import Correction
+from tilestyle.stats.bias_correction import MomentCorrection
 from tilestyle.stats.distances import Cotangent
-from tilestyle.stats.moments import Moments, MomentSum, combined, pooled
+from tilestyle.stats.moments import Moments, MomentSum, all_reduce_moments, mix_moments
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """Layers that are drawn, and how strongly."""
+class LayerFactors:
+    """The layers of a style loss with their weights."""
 
     network: FeatureNetwork
-    weights: Mapping[str, float]  # of the layers: shares of the style term
-    factors: Mapping[str, float]  # of their cotangents: weight of the term, canvas pixels a cell
-    fixed: bool = False  # whether sums are in fixed point
-    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.energy)
+    weights: Mapping[str, float]  # share of each layer in the loss
+    factors: Mapping[str, float]  # of each layer's gradient: weight of the loss times canvas pixels per cell
+    fixed_point: bool = False  # whether to sum in fixed point, so that the order does not matter
+    energy_floors: Mapping[str, float] = field(
+        default_factory=dict
+    )  # least energy of each layer (networks.energy)
 
-    def sent(self, layer: str, cotangent: Cotangent) -> Cotangent:
-        """A layer's cotangent as it is applied to features."""
+    def applied_cotangent(self, layer: str, cotangent: Cotangent) -> Cotangent:
+        """Return a layer's cotangent as it is applied to features: scaled, on the network's device."""
         return cotangent.scaled(self.factors[layer]).to(self.network.device, self.network.dtype)
 
 
-class Pull(Stateful):
-    """Moments of one part of the canvas, one sweep old, against a target for each layer."""
+class LaggedMomentLoss(Stateful):
+    """The distance of one region's moments, one sweep old, to a target for each layer."""
 
-    def __init__(self, targets: Mapping[str, Target], layers: Pulled) -> None:
+    def __init__(self, targets: Mapping[str, Target], layers: LayerFactors) -> None:
         self._targets = targets
         self._layers = layers
-        self._cotangents: dict[str, Cotangent] = {}  # of the moments
-        self._leads: dict[str, Cotangent] = {}  # what is added to them
-        self._sent: dict[str, Cotangent] = {}  # both, as features meet them
-        self._moments: dict[str, Moments] = {}
-        self._exact: dict[str, Moments] = {}
-        self._corrections: dict[str, Correction] = {}
-        self._begin()
+        self._cotangents: dict[str, Cotangent] = {}  # of the distance at `_moments`
+        self._extrapolations: dict[str, Cotangent] = {}  # extrapolation: l (A_t - A_(t-1)), the same for b
+        self._applied: dict[str, Cotangent] = {}  # the sum of both, as applied to features
+        self._moments: dict[str, Moments] = {}  # of the sweep before, corrected
+        self._exact_moments: dict[str, Moments] = {}  # measured before this sweep, to calibrate the correction
+        self._corrections: dict[str, MomentCorrection] = {}  # from the biased moments of patches to exact ones
+        self._new_sums()
 
-    def _begin(self) -> None:
-        self._sums = {layer: MomentSum(fixed=self._layers.fixed) for layer in self._targets}
+    def _new_sums(self) -> None:
+        self._sums = {layer: MomentSum(fixed_point=self._layers.fixed_point) for layer in self._targets}
 
     @property
-    def counted(self) -> dict[str, Moments]:
-        """Moments of what has been added since the sweep began; none where nothing was.
+    def current_moments(self) -> dict[str, Moments]:
+        """Moments of what was added since the sweep began, for the layers that have any.
 
-        Raises DivergedError where they are not finite.
+        Raises:
+            DivergedError: If they are not finite.
         """
-        found = {layer: total.moments() for layer, total in self._sums.items() if total.count > 0}
-        for layer, moments in found.items():
+        current = {layer: total.moments() for layer, total in self._sums.items() if total.count > 0}
+        for layer, moments in current.items():
             check_finite(layer, moments)
-        return found
+        return current
 
     @property
-    def ready(self) -> bool:
-        """Whether there are moments of an earlier sweep to work with."""
+    def has_moments(self) -> bool:
+        """Whether there are moments of an earlier sweep, as gradients need them."""
         return bool(self._moments)
 
     @property
     def moments(self) -> Mapping[str, Moments]:
-        """Those of the canvas that cotangents are of."""
+        """The moments at which the gradients are taken."""
         return self._moments
 
     def own_state(self) -> dict[str, Tensor]:
         """Return the statistics as tensors by name."""
-        parts: dict[str, Mapping[str, Moments | Cotangent | Correction | MomentSum]] = {
+        parts: dict[str, Mapping[str, Moments | Cotangent | MomentCorrection | MomentSum]] = {
             "moments": self._moments,
-            "leads": self._leads,
-            "exact": self._exact,
+            "leads": self._extrapolations,
+            "exact": self._exact_moments,
             "corrections": self._corrections,
             "sums": self._sums,
         }
         return {
             f"{part} {layer} {name}": tensor
             for part, layers in parts.items()
-            for layer, seen in layers.items()
-            for name, tensor in seen.state.items()
+            for layer, statistic in layers.items()
+            for name, tensor in statistic.state_dict().items()
         }
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
         parts: dict[str, dict[str, dict[str, Tensor]]] = {}
         device = self._layers.network.device
-        matrices = matrix_device(device)
+        matrices = float64_device(device)
         for key, tensor in state.items():
             part, layer, name = key.split(" ")
             home = matrices if part in ("leads", "corrections") else device
-            if name != "count":  # in float64, which not every device has
+            if name != "count":  # float64, which not every device has
                 tensor = tensor.to(home)
             parts.setdefault(part, {}).setdefault(layer, {})[name] = tensor
-        self.aim({layer: Moments.of_state(seen) for layer, seen in parts.get("moments", {}).items()})
-        self._lead({layer: Cotangent.of_state(seen) for layer, seen in parts.get("leads", {}).items()})
-        self._exact = {layer: Moments.of_state(seen) for layer, seen in parts.get("exact", {}).items()}
-        self._corrections = {
-            layer: Correction.of_state(seen) for layer, seen in parts.get("corrections", {}).items()
+        self.set_moments(
+            {layer: Moments.from_state_dict(tensors) for layer, tensors in parts.get("moments", {}).items()}
+        )
+        self._extrapolate(
+            {layer: Cotangent.from_state_dict(tensors) for layer, tensors in parts.get("leads", {}).items()}
+        )
+        self._exact_moments = {
+            layer: Moments.from_state_dict(tensors) for layer, tensors in parts.get("exact", {}).items()
         }
-        self._sums |= {layer: MomentSum.of_state(seen) for layer, seen in parts.get("sums", {}).items()}
+        self._corrections = {
+            layer: MomentCorrection.from_state_dict(tensors)
+            for layer, tensors in parts.get("corrections", {}).items()
+        }
+        self._sums |= {
+            layer: MomentSum.from_state_dict(tensors) for layer, tensors in parts.get("sums", {}).items()
+        }
 
     def add(self, layer: str, features: Tensor, weights: Tensor | None = None) -> None:
-        """Count cells [1, C, h, w] in, as much of each as `weights` [h, w] say."""
+        """Add cells to the sums.
+
+        Args:
+            layer: Name of the layer.
+            features: Features of the cells, [1, C, h, w].
+            weights: Weight of each cell, [h, w]; 1 by default.
+        """
         self._sums[layer].add(features, weights)
 
-    def at(self, layer: str, features: Tensor) -> Tensor | None:
-        """Gradient of the term, times the canvas's pixels, at every cell; None before anything is known."""
-        return self._sent[layer].at(features) if layer in self._sent else None
+    def cell_gradient(self, layer: str, features: Tensor) -> Tensor | None:
+        """Return the gradient at every cell, 2 A F + b.
 
-    def all_reduce(self, comm: Ranks) -> None:
-        """Add up the sums over all processes."""
+        Args:
+            layer: Name of the layer.
+            features: Features F, [1, C, h, w].
+
+        Returns:
+            Gradient of the loss times the number of canvas pixels, [1, C, h, w]; None without moments.
+        """
+        return self._applied[layer].cell_gradient(features) if layer in self._applied else None
+
+    def all_reduce(self, comm: Communicator) -> None:
+        """Add the sums of all processes."""
         network = self._layers.network
         channels = {layer: network.layers[layer].channels for layer in self._sums}
-        pooled(self._sums, channels, network.device, comm)
+        all_reduce_moments(self._sums, channels, network.device, comm)
 
     def reset_sums(self) -> None:
-        """Forget the sums since the last sweep."""
-        self._begin()
+        """Reset the sums of the current sweep."""
+        self._new_sums()
 
-    def correct(self, *, lasting: bool) -> None:
-        """Take what was counted since the last sweep as exact.
+    def use_exact_moments(self, *, calibrate: bool) -> None:
+        """Take the sums since the last sweep as exact moments, for the gradients of the coming sweep.
 
-        It makes the cotangents of the coming sweep. If `lasting`, what the padded edges of its patches add to
-        it is noted at its end, and taken off the moments of the sweeps after it.
+        Args:
+            calibrate: Whether to derive a correction at the end of that sweep, from the moments of its patches,
+                which are biased by padding, to these; it applies to the sweeps after it.
         """
-        exact = self.counted
-        self.aim(exact)
-        self._exact = exact if lasting else {}
-        self._begin()
+        exact = self.current_moments
+        self.set_moments(exact)
+        self._exact_moments = exact if calibrate else {}
+        self._new_sums()
 
-    def turn(self, memory: float, lead: float, *, aimed: bool) -> float | None:
-        """End a sweep: unless it is `aimed` already, its moments make the cotangents of the next.
+    def end_sweep(self, ema_decay: float, extrapolation: float, *, moments_set: bool) -> float | None:
+        """End a sweep: its moments make the gradients of the next.
 
-        `memory` is the share of the earlier moments kept. `lead` is how far cotangents are taken on along the
-        way they came since the sweep before, as a share of it; not after a sweep that was drawn to exact
-        moments: what it has seen is the same canvas. Answers the distance, where it was computed.
+        Args:
+            ema_decay: Share of the earlier moments in the new ones.
+            extrapolation: l of docs/algorithm.md. It is left out after a sweep that began with exact moments,
+                because both then describe the same canvas.
+            moments_set: Whether `set_moments` was called with the moments of this sweep already.
+
+        Returns:
+            The distance, if it was computed here.
         """
         value = None
-        if not aimed:
-            before = {} if self._exact else self._cotangents
-            value = self.aim(self._recent(memory))
-            if lead:
-                self._lead({k: self._cotangents[k].minus(one).scaled(lead) for k, one in before.items()})
-        self._begin()
+        if not moments_set:
+            previous = {} if self._exact_moments else self._cotangents
+            value = self.set_moments(self._updated_moments(ema_decay))
+            if extrapolation:
+                self._extrapolate(
+                    {k: self._cotangents[k].minus(past).scaled(extrapolation) for k, past in previous.items()}
+                )
+        self._new_sums()
         return value
 
-    def _lead(self, leads: Mapping[str, Cotangent]) -> None:
-        """Add these to the cotangents."""
-        self._leads = dict(leads)
-        for layer, lead in leads.items():
-            self._sent[layer] = self._layers.sent(layer, self._cotangents[layer].plus(lead))
+    def _extrapolate(self, extrapolations: Mapping[str, Cotangent]) -> None:
+        """Add extrapolations to the cotangents."""
+        self._extrapolations = dict(extrapolations)
+        for layer, lead in extrapolations.items():
+            self._applied[layer] = self._layers.applied_cotangent(layer, self._cotangents[layer].plus(lead))
 
-    def _recent(self, memory: float) -> dict[str, Moments]:
-        """The moments of the sweep that ends, corrected or mixed with earlier ones."""
-        found = self.counted
-        if self._exact and not memory:
+    def _updated_moments(self, ema_decay: float) -> dict[str, Moments]:
+        """Return the moments of the sweep that ends: mixed with earlier ones, or corrected for padding."""
+        current = self.current_moments
+        if self._exact_moments and not ema_decay:
             self._corrections = {
-                layer: Correction.between(found[layer], exact)
-                for layer, exact in self._exact.items()
-                if layer in found
+                layer: MomentCorrection.between(current[layer], exact)
+                for layer, exact in self._exact_moments.items()
+                if layer in current
             }
-        self._exact = {}
-        for layer, moments in found.items():
-            if memory and layer in self._moments:
-                found[layer] = combined([self._moments[layer], moments], [memory, 1 - memory])
+        self._exact_moments = {}
+        for layer, moments in current.items():
+            if ema_decay and layer in self._moments:
+                current[layer] = mix_moments([self._moments[layer], moments], [ema_decay, 1 - ema_decay])
             elif layer in self._corrections:
-                found[layer] = self._corrections[layer](moments)
-        return {**self._moments, **found}
+                current[layer] = self._corrections[layer](moments)
+        return {**self._moments, **current}
 
-    def aim(self, found: Mapping[str, Moments]) -> float:
-        """Make the cotangents from these moments; answers their distance."""
-        self._moments, self._leads = dict(found), {}
-        self._cotangents = cotangents(self._targets, found)
-        self._sent |= {layer: self._layers.sent(layer, one) for layer, one in self._cotangents.items()}
-        return sum(self._layers.weights[layer] * one.value for layer, one in self._cotangents.items())
+    def set_moments(self, moments: Mapping[str, Moments]) -> float:
+        """Take these moments and compute the cotangents at them; return the distance over all layers."""
+        self._moments, self._extrapolations = dict(moments), {}
+        self._cotangents = cotangents(self._targets, moments)
+        self._applied |= {
+            layer: self._layers.applied_cotangent(layer, cotangent)
+            for layer, cotangent in self._cotangents.items()
+        }
+        return sum(
+            self._layers.weights[layer] * cotangent.value for layer, cotangent in self._cotangents.items()
+        )
 
 
 def check_finite(layer: str, moments: Moments) -> None:
-    """Raise DivergedError for moments that no distance can be taken of."""
+    """Raise DivergedError unless the moments of a layer are finite."""
     if not torch.isfinite(moments.second).all():
         raise DivergedError(
-            f"the features of {layer} are not finite any more",
+            f"the features of layer {layer} are not finite: the optimization diverged",
             hint="use lower weights (and a lower learning_rate from Python), or --precision fp32",
         )

@@ -1,4 +1,4 @@
-"""One way of looking at a level's canvas: through patches of a scale, at some of the layers."""
+"""The objective of one level at one scale: its losses, and how its patches are read from the canvas."""
 
 from __future__ import annotations
 
@@ -8,171 +8,239 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, Reader, read
-from tilestyle.canvas.storage import Folder, touched
-from tilestyle.config.enums import Normalise, Optimiser
-from tilestyle.devices.transfer import sent
-from tilestyle.distributed import Ranks
+from tilestyle.canvas.canvas import Canvas, Reader, read_box
+from tilestyle.canvas.storage import MappedStore, note_mapped_access
+from tilestyle.config.enums import Normalise, Optimizer
+from tilestyle.devices.transfer import to_device
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import Around, covering
-from tilestyle.geometry.sharding import dealt
-from tilestyle.losses.autocorrelation import Arrangement, Together
-from tilestyle.losses.content import CachedContent, Content, RecentContent
-from tilestyle.losses.objective import Objective, StyleTerm, Terms
-from tilestyle.losses.palette import Drawn, PaletteTerm
-from tilestyle.losses.running_moments import Pulled
-from tilestyle.losses.style_global import Global
-from tilestyle.losses.style_local import Local
-from tilestyle.losses.style_statistics import style_palettes, style_windows
-from tilestyle.losses.style_targets import target
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import PatchContext, grid_patches
+from tilestyle.geometry.sharding import shard_patches
+from tilestyle.losses.autocorrelation import AutocorrelationLoss, StyleLossSum
+from tilestyle.losses.content import CachedContentTarget, ContentTarget, RecentContentTarget
+from tilestyle.losses.objective import LossTerms, Objective, StyleTerm
+from tilestyle.losses.palette import PaletteLoss, PaletteTargets
+from tilestyle.losses.running_moments import LayerFactors
+from tilestyle.losses.style_global import GlobalStyleLoss
+from tilestyle.losses.style_local import LocalStyleLoss
+from tilestyle.losses.style_statistics import style_histograms, style_windows
+from tilestyle.losses.style_targets import make_target
 from tilestyle.networks.base import exact_halo, measuring_halo
-from tilestyle.planning.job import Goal, Job
-from tilestyle.planning.loss_weights import Weights
-from tilestyle.planning.schedule import PLACES, Level
-from tilestyle.stats.distances import TINY
-from tilestyle.stats.sliced_wasserstein import energy_of
+from tilestyle.planning.job import Job, LevelTargets
+from tilestyle.planning.loss_weights import LossWeights
+from tilestyle.planning.schedule import CYCLED_PLACES, Level
+from tilestyle.stats.distances import MIN_ENERGY
+from tilestyle.stats.sliced_wasserstein import mean_square_color
 
-# Least mean square that a style's colours count as having: a black one's have none.
-FAINT = 0.01
+# Least mean square of a style's colors that the palette loss divides by: a black style has none.
+MIN_COLOR_ENERGY = 0.01
 
 
 @dataclass(frozen=True)
-class Look:
-    """Layers to look at, each with its name at this scale, and how patches of the scale are read."""
+class ScaleSpec:
+    """What an objective sees of the canvas: which layers, at which scale, through which reduction."""
 
-    names: Mapping[str, str]
-    scale: int = 1
-    reader: Reader = read
-    near: bool = True  # whether terms of the pixels themselves, total variation and palette, are looked at, too
+    layer_names: Mapping[str, str]  # the layers, each with its name on the reduced canvas
+    scale: int = 1  # canvas pixels averaged into one patch pixel, per axis
+    reader: Reader = read_box  # reads a box of the canvas at this scale
+    with_pixel_terms: bool = (
+        True  # whether the losses of pixels themselves, total variation and palette, are included
+    )
 
 
-class View:
-    """An objective together with the reading of its patches."""
+class ScaleObjective:
+    """An objective together with the reading of its patches.
 
-    def __init__(self, job: Job, level: Level, goal: Goal, look: Look) -> None:
-        layers = [job.network.layers[name] for name in look.names.values()]
+    Attributes:
+        unit: The deepest stride of its layers: patch sides are multiples of it.
+        receptive_field: The widest receptive field of its layers, in patch pixels.
+        device: The network's device.
+        objective: The losses.
+    """
+
+    def __init__(self, job: Job, level: Level, level_targets: LevelTargets, spec: ScaleSpec) -> None:
+        """Build the losses.
+
+        Args:
+            job: The render.
+            level: Its level.
+            level_targets: Statistics of the styles, content and regions.
+            spec: Layers and scale.
+        """
+        layers = [job.network.layers[name] for name in spec.layer_names.values()]
         self.unit = max(layer.stride for layer in layers)
-        self.field = max(layer.receptive_field for layer in layers)
+        self.receptive_field = max(layer.receptive_field for layer in layers)
         self._halo = measuring_halo(layers)
-        self._side = job.side_at(level)
+        self._side = job.patch_side_at(level)
         self._extent = level.extent
-        self._look = look
+        self._spec = spec
         self.device, self._dtype = job.network.device, job.network.dtype
-        weights = job.weights.of(look.names)
-        weights = weights if look.near else replace(weights, tv=0.0, palette=0.0)
-        content: Content | None = None
-        if goal.content is not None and weights.content_layers:
-            if look.scale == 1 and job.grid(level) > 1:
-                # Where the canvas is; of ranks, each has its own.
-                store = job.beside if isinstance(job.store, Folder) else job.store
-                content = CachedContent(
-                    goal.content, job.network, weights.content_layers, level.extent, self._side, store
+        weights = job.weights.for_layers(spec.layer_names)
+        weights = weights if spec.with_pixel_terms else replace(weights, tv=0.0, palette=0.0)
+        content: ContentTarget | None = None
+        if level_targets.content is not None and weights.content_layers:
+            if spec.scale == 1 and job.grid_stride(level) > 1:
+                # Features are stored like the canvas; each rank has its own.
+                store = job.local_store if isinstance(job.store, MappedStore) else job.store
+                content = CachedContentTarget(
+                    level_targets.content, job.network, weights.content_layers, level.extent, self._side, store
                 )
-            elif look.scale == 1 and job.returns(level):
-                content = RecentContent(goal.content, job.network, weights.content_layers, PLACES)
+            elif spec.scale == 1 and job.cycles_places(level):
+                content = RecentContentTarget(
+                    level_targets.content, job.network, weights.content_layers, CYCLED_PLACES
+                )
             else:
-                content = Content(goal.content, job.network, weights.content_layers, look.scale, look.reader)
-            content.faint = {name: job.faint[layer] for layer, name in look.names.items() if layer in job.faint}
-            content.loss = weights.content_loss
+                content = ContentTarget(
+                    level_targets.content, job.network, weights.content_layers, spec.scale, spec.reader
+                )
+            content.energy_floors = {
+                name: job.energy_floors[layer]
+                for layer, name in spec.layer_names.items()
+                if layer in job.energy_floors
+            }
+            content.loss_form = weights.content_loss
             if job.config.normalise is Normalise.ABSOLUTE:
-                content.energy = dict.fromkeys(content.layers, 1.0)
+                content.energies = dict.fromkeys(content.layers, 1.0)
             else:
-                halo = exact_halo(layers) if job.config.optimiser is Optimiser.LBFGS else 0
+                halo = exact_halo(layers) if job.config.optimizer is Optimizer.LBFGS else 0
                 fixed = job.config.deterministic
-                content.measure(level.extent, self._side, self.unit, halo, job.ranks, fixed)
-        self._ranks = job.ranks
+                content.measure_energies(level.extent, self._side, self.unit, halo, job.comm, fixed)
+        self._comm = job.comm
         self.objective = Objective(
-            job.network, self._style_term(job, level, goal, weights), content, weights, level.extent, look.scale
+            job.network,
+            self._style_term(job, level, level_targets, weights),
+            content,
+            weights,
+            level.extent,
+            spec.scale,
         )
-        self.objective.palette = self._palette_term(job, level, goal, weights.palette)
+        self.objective.palette = self._palette_term(job, level, level_targets, weights.palette)
 
-    def _style_term(self, job: Job, level: Level, goal: Goal, weights: Weights) -> StyleTerm:
-        """The style term over the moments of the layers that are looked at."""
-        names, scale = self._look.names, self._look.scale
+    def _style_term(
+        self, job: Job, level: Level, level_targets: LevelTargets, weights: LossWeights
+    ) -> StyleTerm:
+        """Build the style loss that the settings ask for: global or local, with autocorrelations or without."""
+        names, scale = self._spec.layer_names, self._spec.scale
 
-        def pulled(shares: Mapping[str, float]) -> Pulled:
-            """The layers with their shares of the style term."""
+        def pulled(shares: Mapping[str, float]) -> LayerFactors:
+            """Return the layers with their shares of the style loss, and the factors of their gradients."""
+            # A cell's gradient counts for all canvas pixels under it.
             density = {layer: (job.network.layers[layer].stride * scale) ** 2 for layer in shares}
-            return Pulled(
+            return LayerFactors(
                 job.network,
                 shares,
                 {layer: weights.style * share * density[layer] for layer, share in shares.items()},
                 job.config.deterministic,
-                {name: job.faint[layer] for layer, name in names.items() if layer in job.faint},
+                {name: job.energy_floors[layer] for layer, name in names.items() if layer in job.energy_floors},
             )
 
         layers = pulled(weights.style_layers)
         if job.config.locality:
-            return Local(goal.styles[0], style_windows(job, level, scale), layers, job.config)
+            return LocalStyleLoss(
+                level_targets.style_moments[0], style_windows(job, level, scale), layers, job.config
+            )
         targets = [
             {
-                name: target(style[layer], job.config, job.faint.get(layer, TINY))
+                name: make_target(style[layer], job.config, job.energy_floors.get(layer, MIN_ENERGY))
                 for layer, name in names.items()
                 if layer in style
             }
-            for style in goal.styles
+            for style in level_targets.style_moments
         ]
-        moments = Global(targets, layers, goal.regions)
+        global_loss = GlobalStyleLoss(targets, layers, level_targets.regions)
         if not weights.arrangement_layers:
-            return moments
+            return global_loss
         shares = {layer: weights.arrangement * share for layer, share in weights.arrangement_layers.items()}
-        wanted = [
-            {name: found[layer] for layer, name in names.items() if layer in found}
-            for found in goal.arrangement
+        autocorrelations = [
+            {name: of_region[layer] for layer, name in names.items() if layer in of_region}
+            for of_region in level_targets.autocorrelations
         ]
-        return Together(moments, Arrangement(wanted, pulled(shares), goal.regions))
+        return StyleLossSum(
+            global_loss, AutocorrelationLoss(autocorrelations, pulled(shares), level_targets.regions)
+        )
 
-    def _palette_term(self, job: Job, level: Level, goal: Goal, weight: float) -> PaletteTerm | None:
-        """What draws all of the canvas to the styles' colours."""
+    def _palette_term(
+        self, job: Job, level: Level, level_targets: LevelTargets, weight: float
+    ) -> PaletteLoss | None:
+        """Build the palette loss; None without a weight."""
         if not weight:
             return None
-        goals = style_palettes(job, level, self._look.scale)
+        palettes = style_histograms(job, level, self._spec.scale)
         absolute = job.config.normalise is Normalise.ABSOLUTE
-        energies = [3.0 if absolute else max(energy_of(found[1]), FAINT) for found in goals]
-        return PaletteTerm(Drawn(weight, goals, energies, goal.regions, job.network.device))
+        energies = [
+            3.0 if absolute else max(mean_square_color(palette[1]), MIN_COLOR_ENERGY) for palette in palettes
+        ]
+        return PaletteLoss(
+            PaletteTargets(weight, palettes, energies, level_targets.regions, job.network.device)
+        )
 
     def window(self, canvas: Canvas, patch: Patch) -> Tensor:
-        """What a patch shows of the canvas, [3, h, w]."""
-        window = self._look.reader(canvas.pixels, patch.read, self._look.scale)
-        touched(window, times=self._look.scale**2)
+        """Read a patch from the canvas: [3, h, w] at this scale, on the canvas's device."""
+        window = self._spec.reader(canvas.pixels, patch.read, self._spec.scale)
+        note_mapped_access(window, times=self._spec.scale**2)
         return window
 
-    def shown(self, canvas: Canvas, patch: Patch, *, exact: bool = False) -> Tensor:
-        """The same on the network's device.
+    def device_window(self, canvas: Canvas, patch: Patch, *, exact: bool = False) -> Tensor:
+        """Read a patch from the canvas to the network's device, [3, h, w].
 
-        From the host it is sent in the network's arithmetic, which rounds it anyway, unless something else is
-        to see it: the palette, whose bins are finer than bfloat16, or whoever asks for it to be
-        `exact`.
+        From the host it is sent in the network's precision, which rounds it anyway; in float32 if `exact`, or
+        for the palette loss, whose bins are finer than bfloat16.
+
+        Args:
+            canvas: The canvas.
+            patch: The patch.
+            exact: Whether to keep float32.
         """
         window = self.window(canvas, patch)
         if window.device == self.device:
             return window
         rounded = not exact and self.objective.palette is None
-        return sent(window, self.device, self._dtype if rounded else torch.float32)
+        return to_device(window, self.device, self._dtype if rounded else torch.float32)
 
-    def measure(self, canvas: Canvas, draw: Draw, *, lasting: bool) -> None:
-        """Take the exact moments of the canvas, or all but: by a forward pass whose patches have a halo.
+    def measure_exact_moments(self, canvas: Canvas, rng: SweepRng, *, calibrate: bool) -> None:
+        """Measure the moments of the canvas almost exactly: a forward pass over patches with a halo.
 
-        If `lasting`, sweeps to come are corrected by how far off their own moments are in the next.
+        Args:
+            canvas: The canvas.
+            rng: Random numbers of the sweep, for the position of the patches.
+            calibrate: Whether to derive a correction of the patches' own, biased moments in the coming sweep,
+                for the sweeps after it.
         """
-        if not self.objective.styled:
+        if not self.objective.has_style:
             return
         side = self._side + 2 * self._halo
-        around = Around(halo=self._halo)
-        patches = covering(self._extent, side, self.unit, draw, self._look.scale, around)
-        for patch in dealt(patches, self._extent.height, self._ranks.count)[self._ranks.index]:
-            self.objective.measure(self.shown(canvas, patch), patch)
-        self.objective.all_reduce(self._ranks)
-        self.objective.correct(lasting=lasting)
+        around = PatchContext(halo=self._halo)
+        patches = grid_patches(self._extent, side, self.unit, rng, self._spec.scale, around)
+        for patch in shard_patches(patches, self._extent.height, self._comm.world_size)[self._comm.rank]:
+            self.objective.accumulate_moments(self.device_window(canvas, patch), patch)
+        self.objective.all_reduce(self._comm)
+        self.objective.use_exact_moments(calibrate=calibrate)
 
 
-def turned(
-    objective: Objective, ranks: Ranks, memory: float = 0.0, lead: float = 0.0, *, alone: bool = False
-) -> Terms:
-    """End a sweep of an objective for all ranks; what one saw `alone` in one patch, it has turned alone."""
-    if not alone:
-        objective.all_reduce(ranks)
-    elif not ranks.first:
-        return Terms(0.0, 0.0, 0.0)
-    return objective.turn(memory, lead)
+def all_reduce_and_end_sweep(
+    objective: Objective,
+    comm: Communicator,
+    ema_decay: float = 0.0,
+    extrapolation: float = 0.0,
+    *,
+    single_patch: bool = False,
+) -> LossTerms:
+    """Add the sums of an objective over all ranks, and end its sweep.
+
+    Args:
+        objective: The objective.
+        comm: The communicator.
+        ema_decay: See `Objective.end_sweep`.
+        extrapolation: See `Objective.end_sweep`.
+        single_patch: Whether one patch covered the whole canvas. Then rank 0 has computed it alone, and there
+            is nothing to add.
+
+    Returns:
+        The loss terms of the sweep; with a single patch, zeros on the other ranks.
+    """
+    if not single_patch:
+        objective.all_reduce(comm)
+    elif not comm.is_rank_zero:
+        return LossTerms(0.0, 0.0, 0.0)
+    return objective.end_sweep(ema_decay, extrapolation)

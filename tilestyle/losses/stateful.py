@@ -1,8 +1,8 @@
-"""Objects that accumulate statistics of the canvas, and contain others that do.
+"""A base class of objects that accumulate statistics of the canvas.
 
-Like `torch.nn.Module`, an object's state is its own tensors and those of its parts, under the parts' names.
-So saving, restoring, reducing over processes and resetting are written once, here, and each class says only
-what it holds itself.
+As with `torch.nn.Module`, the state of an object is its own tensors and those of its parts, under the names of
+the parts. So saving, restoring, adding over processes and resetting are written once, here; each class defines
+only what it holds itself.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from tilestyle.distributed import Ranks
+from tilestyle.distributed import Communicator
 
 
 def prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state with a prefix and a space before every name; without a prefix, unchanged."""
+    """Return a state with a prefix and a space before every name; unchanged for an empty prefix."""
     return {f"{prefix} {name}" if prefix else name: tensor for name, tensor in state.items()}
 
 
 def unprefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what `prefixed` was given: the part of a state under this prefix, without it."""
-    mark = f"{prefix} " if prefix else ""
-    return {name.removeprefix(mark): tensor for name, tensor in state.items() if name.startswith(mark)}
+    """Return the part of a state whose names have this prefix, with the prefix removed: undoes `prefixed`."""
+    start = f"{prefix} " if prefix else ""
+    return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
 
 
 class Stateful:
-    """An object with statistics of the canvas, of its own and of its parts."""
+    """An object that holds statistics of the canvas, itself and in its parts."""
 
     def parts(self) -> Mapping[str, Stateful]:
         """Return the parts by the prefix of their state."""
@@ -37,10 +37,10 @@ class Stateful:
         return {}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore `own_state`; `state` has names of parts as well."""
+        """Restore `own_state`; `state` may have the tensors of the parts, too."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all statistics as tensors by name, to be stored between two patches."""
+        """Return all statistics as tensors by name, as they are between two patches."""
         state = self.own_state()
         for prefix, part in self.parts().items():
             state |= prefixed(prefix, part.state_dict())
@@ -52,12 +52,12 @@ class Stateful:
         for prefix, part in self.parts().items():
             part.load_state_dict(unprefixed(prefix, state))
 
-    def all_reduce(self, comm: Ranks) -> None:
-        """Add up the sums since the last sweep, or measurement, over all processes."""
+    def all_reduce(self, comm: Communicator) -> None:
+        """Add the sums of all processes, as accumulated since the last sweep or measurement."""
         for part in self.parts().values():
             part.all_reduce(comm)
 
     def reset_sums(self) -> None:
-        """Forget the sums since the last sweep: another process has them."""
+        """Reset the sums of the current sweep, when another process has them."""
         for part in self.parts().values():
             part.reset_sums()

@@ -1,12 +1,13 @@
-"""Locality: patches held to what the style is at their own place, rather than to what it is on the whole.
+"""The local style loss (`--locality` t): each patch is matched to the style at its own place.
 
-With S = (1 - t) S_canvas + t S_patch for mean and second raw moment alike, and targets mixed in the same way,
-the term is the mean over the canvas of the patches' distances. Let A_p, b_p be the cotangent of the distance of
-patch p, at its mixture. A cell of patch q moves the moments of q, and those of the canvas, in every mixture:
+Mean and second raw moment of a patch are mixed with the canvas's, S = (1 - t) S_canvas + t S_patch, and so are
+the targets. The loss is the mean of the patches' distances over the canvas. Let A_p, b_p be the gradient of
+patch p's distance at its mixture. A cell of patch q changes the moments of q, and those of the canvas in every
+mixture:
 
     N dL/dF = t (2 A_q F + b_q) + (1 - t) (2 A F + b),    A, b: means of A_p, b_p over the canvas
 
-The means are those of the sweep before, as the moments of the canvas are. With t = 1 nothing is global.
+The means are of the sweep before, as are the moments of the canvas. With t = 1 nothing global is left.
 """
 
 from __future__ import annotations
@@ -18,172 +19,203 @@ import torch
 from torch import Tensor
 
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.threads import abreast
-from tilestyle.devices.transfer import matrix_device
-from tilestyle.distributed import Ranks
+from tilestyle.devices.threads import run_side_by_side
+from tilestyle.devices.transfer import float64_device
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.objective import StyleTerm
-from tilestyle.losses.running_moments import Pull, Pulled, check_finite
+from tilestyle.losses.running_moments import LaggedMomentLoss, LayerFactors, check_finite
 from tilestyle.losses.stateful import prefixed, unprefixed
-from tilestyle.losses.style_targets import Target, target
-from tilestyle.networks.base import inner
-from tilestyle.planning.style_windows import Windows
-from tilestyle.stats.distances import TINY, Cotangent
-from tilestyle.stats.moments import Moments, MomentSum, combined
+from tilestyle.losses.style_targets import Target, make_target
+from tilestyle.networks.base import crop_cells
+from tilestyle.planning.style_windows import StyleWindows
+from tilestyle.stats.distances import MIN_ENERGY, Cotangent
+from tilestyle.stats.moments import Moments, MomentSum, mix_moments
 
 
-class Local(StyleTerm):
-    """The style term of patches by themselves, mixed with that of the whole canvas."""
+class LocalStyleLoss(StyleTerm):
+    """The style loss of single patches, mixed with that of the whole canvas."""
 
     def __init__(
         self,
-        goal: Mapping[str, Moments],
-        windows: Windows,
-        layers: Pulled,
+        style_moments: Mapping[str, Moments],
+        windows: StyleWindows,
+        layers: LayerFactors,
         config: RenderConfig,
     ) -> None:
-        """`goal` is that of the whole canvas; the setting `locality` is t above."""
-        self._goal, self._windows, self._layers = goal, windows, layers
-        self._config, self._share = config, config.locality
-        targets = {layer: self._target(layer, moments) for layer, moments in goal.items()}
-        # Relative to the whole style: were it to each window, the flat ones would outweigh all others.
-        self._energy = {layer: distance.energy for layer, distance in targets.items()}
-        self._whole = Pull(targets, layers)  # the canvas
-        self._means: dict[str, Cotangent] = {}  # of the last sweep
-        self._begin()
+        """Set the targets.
 
-    def _begin(self) -> None:
-        self._sums: dict[str, Cotangent] = {}  # of this one, times the patches' shares of the canvas
-        self._seen = 0.0  # of the canvas
+        Args:
+            style_moments: Moments of the whole style, by layer.
+            windows: Moments of the style at the place of any patch.
+            layers: The style layers.
+            config: Settings; `locality` is t above.
+        """
+        self._style_moments, self._windows, self._layers = style_moments, windows, layers
+        self._config, self._locality = config, config.locality
+        targets = {layer: self._distance(layer, moments) for layer, moments in style_moments.items()}
+        # Distances are relative to the whole style. Relative to each window, flat windows would dominate.
+        self._energies = {layer: distance.energy for layer, distance in targets.items()}
+        self._canvas_loss = LaggedMomentLoss(targets, layers)  # moments of the canvas
+        self._mean_cotangents: dict[str, Cotangent] = {}  # of the last sweep
+        self._reset_cotangents()
 
-    def parts(self) -> Mapping[str, Pull]:
+    def _reset_cotangents(self) -> None:
+        self._cotangent_sums: dict[
+            str, Cotangent
+        ] = {}  # of this sweep, times the patches' shares of the canvas
+        self._accumulated_area = 0.0  # sum of these shares
+
+    def parts(self) -> Mapping[str, LaggedMomentLoss]:
         """Return the loss of the whole canvas."""
-        return {"whole": self._whole}
+        return {"whole": self._canvas_loss}
 
     def own_state(self) -> dict[str, Tensor]:
         """Return the cotangents summed over patches, and their mean over the last sweep."""
-        state = {"seen": torch.tensor(self._seen, dtype=torch.float64)}
-        for prefix, cotangents in (("means", self._means), ("sums", self._sums)):
+        state = {"seen": torch.tensor(self._accumulated_area, dtype=torch.float64)}
+        for prefix, cotangents in (("means", self._mean_cotangents), ("sums", self._cotangent_sums)):
             for layer, cotangent in cotangents.items():
-                state |= prefixed(f"{prefix} {layer}", cotangent.state)
+                state |= prefixed(f"{prefix} {layer}", cotangent.state_dict())
         return state
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
-        self._seen = float(state["seen"])
-        device = matrix_device(self._layers.network.device)
-        for prefix, cotangents in (("means", self._means), ("sums", self._sums)):
+        self._accumulated_area = float(state["seen"])
+        device = float64_device(self._layers.network.device)
+        for prefix, cotangents in (("means", self._mean_cotangents), ("sums", self._cotangent_sums)):
             for layer in self._layers.weights:
                 stored = unprefixed(f"{prefix} {layer}", state)
                 if stored:
                     on_device = {name: tensor.to(device) for name, tensor in stored.items()}
-                    cotangents[layer] = Cotangent.of_state(on_device)
+                    cotangents[layer] = Cotangent.from_state_dict(on_device)
 
     @property
-    def ready(self) -> bool:
-        """Whether there is something of an earlier sweep to work with, if it is needed."""
-        return self._share == 1 or self._whole.ready
+    def has_moments(self) -> bool:
+        """Whether there are moments of an earlier sweep, or none are needed."""
+        return self._locality == 1 or self._canvas_loss.has_moments
 
-    def measure(self, features: Mapping[str, Tensor], patch: Patch) -> None:
-        """Count the moments of a patch in."""
-        for layer, cells in self._owned(features, patch):
-            self._whole.add(layer, cells)
+    def accumulate_moments(self, features: Mapping[str, Tensor], patch: Patch) -> None:
+        """Add the moments of a patch to the sums."""
+        for layer, cells in self._owned_cells(features, patch):
+            self._canvas_loss.add(layer, cells)
 
-    def pull(self, features: Mapping[str, Tensor], patch: Patch, *, alone: bool) -> dict[str, Tensor]:
-        """Count a patch in; its gradients, times the canvas's pixels, at every cell of each layer.
+    def cotangents(
+        self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
+    ) -> dict[str, Tensor]:
+        """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents).
 
-        Synchronises host and device: a patch's cotangents are made of its own moments.
+        Synchronizes host and device, because the gradients depend on the patch's own moments.
         """
-        wanted = self._windows.moments(patch)
+        targets = self._windows.moments(patch)
         area = patch.owned.area / self._windows.extent.area
-        owned = dict(self._owned(features, patch))
-        drawn = self._drawn(owned, wanted, alone=alone)
-        pulled = {}
+        owned = dict(self._owned_cells(features, patch))
+        cotangents = self._patch_cotangents(owned, targets, single_patch=single_patch)
+        gradients = {}
         for layer, cells in owned.items():
-            if self._share < 1:
-                self._whole.add(layer, cells)
-            part = drawn[layer].scaled(area)
-            self._sums[layer] = self._sums[layer].plus(part) if layer in self._sums else part
-            mixed = drawn[layer]
-            if self._share < 1 and not alone:
-                mean = self._means.get(layer, mixed)
-                mixed = mixed.scaled(self._share).plus(mean.scaled(1 - self._share))
-            pulled[layer] = self._layers.sent(layer, mixed).at(features[layer])
-        self._seen += area
-        return pulled
+            if self._locality < 1:
+                self._canvas_loss.add(layer, cells)
+            part = cotangents[layer].scaled(area)
+            self._cotangent_sums[layer] = (
+                self._cotangent_sums[layer].plus(part) if layer in self._cotangent_sums else part
+            )
+            mixed = cotangents[layer]
+            if self._locality < 1 and not single_patch:
+                mean = self._mean_cotangents.get(layer, mixed)
+                mixed = mixed.scaled(self._locality).plus(mean.scaled(1 - self._locality))
+            gradients[layer] = self._layers.applied_cotangent(layer, mixed).cell_gradient(features[layer])
+        self._accumulated_area += area
+        return gradients
 
-    def _drawn(
-        self, owned: Mapping[str, Tensor], wanted: Mapping[str, Moments], *, alone: bool
+    def _patch_cotangents(
+        self, cells: Mapping[str, Tensor], targets: Mapping[str, Moments], *, single_patch: bool
     ) -> dict[str, Cotangent]:
-        """Of every layer, the cotangent of a patch's distance at its mixture: on a host, side by side."""
+        """Compute A_p, b_p of a patch for every layer; on the host in parallel, one thread per layer.
 
-        def piece(layer: str) -> Cotangent:
+        Args:
+            cells: Features that the patch owns, by layer, [1, C, h, w].
+            targets: Moments of the style at its place, by layer.
+            single_patch: Whether the patch covers the whole canvas.
+        """
+
+        def layer_cotangent(layer: str) -> Cotangent:
             total = MomentSum()
-            total.add(owned[layer])
-            own = total.moments()
-            check_finite(layer, own)
-            return self._cotangent(layer, own, wanted[layer], alone=alone)
+            total.add(cells[layer])
+            moments = total.moments()
+            check_finite(layer, moments)
+            return self._patch_cotangent(layer, moments, targets[layer], single_patch=single_patch)
 
-        largest_first = sorted(owned, key=lambda layer: -owned[layer].shape[1])
+        largest_first = sorted(cells, key=lambda layer: -cells[layer].shape[1])
         if self._layers.network.device.type != "cpu":
-            return {layer: piece(layer) for layer in largest_first}
-        made = abreast([partial(piece, layer) for layer in largest_first])
-        return dict(zip(largest_first, made, strict=True))
+            return {layer: layer_cotangent(layer) for layer in largest_first}
+        results = run_side_by_side([partial(layer_cotangent, layer) for layer in largest_first])
+        return dict(zip(largest_first, results, strict=True))
 
-    def _cotangent(self, layer: str, own: Moments, wanted: Moments, *, alone: bool) -> Cotangent:
-        """Of a patch's distance at its mixture."""
-        whole, share = self._whole.moments.get(layer), self._share
-        goal = combined([self._goal[layer], wanted], [1 - share, share])
-        if whole is not None and not alone:
-            own = combined([whole, own], [1 - share, share])
-        distance = self._target(layer, goal)
-        return distance.cotangent(own).scaled(distance.energy / self._energy[layer])
+    def _patch_cotangent(
+        self, layer: str, moments: Moments, target: Moments, *, single_patch: bool
+    ) -> Cotangent:
+        """Compute A_p, b_p of a patch for one layer: the gradient of its distance at its mixture.
 
-    def _target(self, layer: str, moments: Moments) -> Target:
-        """The distance of a layer to some moments."""
-        return target(moments, self._config, self._layers.faint.get(layer, TINY))
+        Args:
+            layer: Name of the layer.
+            moments: Moments of the patch.
+            target: Moments of the style at its place.
+            single_patch: Whether the patch covers the whole canvas, whose moments are then its own.
+        """
+        canvas_moments, share = self._canvas_loss.moments.get(layer), self._locality
+        mixed_target = mix_moments([self._style_moments[layer], target], [1 - share, share])
+        if canvas_moments is not None and not single_patch:
+            moments = mix_moments([canvas_moments, moments], [1 - share, share])
+        distance = self._distance(layer, mixed_target)
+        return distance.cotangent(moments).scaled(distance.energy / self._energies[layer])
 
-    def _owned(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
-        """The cells of every layer that a patch answers for."""
+    def _distance(self, layer: str, moments: Moments) -> Target:
+        """Return a layer's distance to these moments."""
+        return make_target(moments, self._config, self._layers.energy_floors.get(layer, MIN_ENERGY))
+
+    def _owned_cells(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over the layers with the features that a patch owns, [1, C, h, w]."""
         for layer in self._layers.weights:
-            cells = patch.cells(self._layers.network.layers[layer].stride)
-            yield layer, inner(features[layer].detach(), cells)
+            cells = patch.owned_cells(self._layers.network.layers[layer].stride)
+            yield layer, crop_cells(features[layer].detach(), cells)
 
-    def correct(self, *, lasting: bool) -> None:
-        """Take what was measured since the last sweep as the exact moments of the canvas (Pull.correct)."""
-        self._whole.correct(lasting=lasting)
+    def use_exact_moments(self, *, calibrate: bool) -> None:
+        """Take the sums since the last sweep as exact moments (LaggedMomentLoss.use_exact_moments)."""
+        self._canvas_loss.use_exact_moments(calibrate=calibrate)
 
-    def all_reduce(self, comm: Ranks) -> None:
-        """Add up the sums over all processes."""
-        if comm.count == 1:
+    def all_reduce(self, comm: Communicator) -> None:
+        """Add the sums of all processes."""
+        if comm.world_size == 1:
             return
         super().all_reduce(comm)
         for layer in self._layers.weights:
             count = self._layers.network.layers[layer].channels
-            device = matrix_device(self._layers.network.device)
+            device = float64_device(self._layers.network.device)
             flat = torch.zeros(1 + count + count * count, dtype=torch.float64, device=device)
-            if layer in self._sums:
-                one = self._sums[layer]
-                flat = torch.cat([flat.new_tensor([one.value]), one.offset, one.matrix.flatten()])
-            comm.add(flat)
-            self._sums[layer] = Cotangent(
+            if layer in self._cotangent_sums:
+                total = self._cotangent_sums[layer]
+                # [1], [C], [C C] -> [1 + C + C C]
+                flat = torch.cat([flat.new_tensor([total.value]), total.offset, total.matrix.flatten()])
+            comm.all_reduce(flat)
+            self._cotangent_sums[layer] = Cotangent(
                 float(flat[0]), flat[1 + count :].reshape(count, count), flat[1 : 1 + count]
             )
-        seen = torch.tensor([self._seen], dtype=torch.float64)
-        comm.add(seen)
-        self._seen = float(seen)
+        area = torch.tensor([self._accumulated_area], dtype=torch.float64)
+        comm.all_reduce(area)
+        self._accumulated_area = float(area)
 
     def reset_sums(self) -> None:
-        """Forget the sums since the last sweep."""
+        """Reset the sums of the current sweep."""
         super().reset_sums()
-        self._begin()
+        self._reset_cotangents()
 
-    def turn(self, memory: float, lead: float) -> float:
-        """End a sweep, of which `memory` is the share of earlier moments kept; answers the term.
+    def end_sweep(self, ema_decay: float, extrapolation: float) -> float:
+        """End a sweep (Objective.end_sweep); return the loss.
 
-        Without a `lead`: most of what draws a patch is of its own moments, which are new.
+        Gradients are not extrapolated: most of a patch's gradient comes from its own moments, which are new.
         """
-        self._means = {layer: total.scaled(1 / self._seen) for layer, total in self._sums.items()}
-        self._whole.turn(memory, 0.0, aimed=False)
-        self._begin()
-        return sum(self._layers.weights[layer] * mean.value for layer, mean in self._means.items())
+        self._mean_cotangents = {
+            layer: total.scaled(1 / self._accumulated_area) for layer, total in self._cotangent_sums.items()
+        }
+        self._canvas_loss.end_sweep(ema_decay, 0.0, moments_set=False)
+        self._reset_cotangents()
+        return sum(self._layers.weights[layer] * mean.value for layer, mean in self._mean_cotangents.items())

@@ -1,4 +1,4 @@
-"""Statistics of the style pictures of a job: what the canvas is matched to."""
+"""Statistics of the style images, which the canvas is matched to: moments, histograms, autocorrelations."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from tilestyle.canvas.canvas import ROWS, resized
+from tilestyle.canvas.canvas import STRIP_ROWS, resize
 from tilestyle.canvas.resample import Filter
-from tilestyle.canvas.storage import touched
-from tilestyle.geometry.boxes import Box, shrunk
+from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.geometry.boxes import Box, size_within
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
-from tilestyle.planning.style_images import Exemplar, Exhibit
-from tilestyle.planning.style_windows import Windows
+from tilestyle.planning.style_images import Exemplar, PaddedStyle
+from tilestyle.planning.style_windows import StyleWindows
 from tilestyle.stats.autocorrelation import Autocorrelation, AutocorrelationSum, AutocorrelationTarget
-from tilestyle.stats.autocorrelation import mixed as mixture
-from tilestyle.stats.distances import TINY
-from tilestyle.stats.moments import Moments, combined
-from tilestyle.stats.sliced_wasserstein import SCALES, Shares, averaged, counts_of, shares_of
+from tilestyle.stats.autocorrelation import mix_autocorrelations as mixture
+from tilestyle.stats.distances import MIN_ENERGY
+from tilestyle.stats.moments import Moments, mix_moments
+from tilestyle.stats.sliced_wasserstein import (
+    SCALES,
+    Histogram,
+    average_blocks,
+    count_histograms,
+    normalised_histogram,
+)
 
-# Strides of the layers that an enlarged style is shown to, over the enlargement.
-COARSE = 1.0
+# An enlarged style is shown to layers whose stride is at least so many times the enlargement.
+MIN_STRIDE_PER_ENLARGEMENT = 1.0
 
 Result = TypeVar("Result")
 
 
-def remembered(measure: Callable[[Job, Level, int], Result]) -> Callable[..., Result]:
-    """Decorate a measurement of the styles so that a job with a `style_cache` takes it once."""
+def cached(measure: Callable[[Job, Level, int], Result]) -> Callable[..., Result]:
+    """Decorate a measurement of the styles: a job with a `style_cache` makes it once per level and scale."""
 
     @wraps(measure)
     def remembering(job: Job, level: Level, scale: int = 1) -> Result:
@@ -46,143 +52,191 @@ def remembered(measure: Callable[[Job, Level, int], Result]) -> Callable[..., Re
 
 
 def style_side(job: Job, style: Exemplar, level: Level, scale: int) -> float:
-    """Long side at which a style is shown: a share of the picture's, or for a texture of its own."""
+    """Return the long side at which the network sees a style, in patch pixels.
+
+    It is `style_scale` times the long side of the picture, or for a texture of the style itself.
+    """
     if job.content is None:
-        return job.config.style_scale * level.share * max(style.picture.shape[1:]) / scale
+        return job.config.style_scale * level.size_ratio * max(style.picture.shape[1:]) / scale
     picture = level.extent.picture
     return job.config.style_scale * max(picture.height, picture.width) / scale
 
 
-@remembered
+@cached
 def style_moments(job: Job, level: Level, scale: int = 1) -> list[dict[str, Moments]]:
-    """Moments of the styles as seen from a level at a scale, mixed for each region; of no layer without."""
+    """Measure the moments of the styles at the size of a level.
+
+    Args:
+        job: The render.
+        level: The level.
+        scale: Canvas pixels averaged into one patch pixel, per axis.
+
+    Returns:
+        For each region, the moments of its mixture of styles, by layer; without styles, one empty dict.
+    """
     if not job.styles:
         return [{}]
     parts: list[list[tuple[float, Mapping[str, Moments]]]] = [[] for _ in job.styles[0].shares]
     for style in job.styles:
-        found: list[dict[str, Moments]] = [{} for _ in style.shares]
-        for exhibit in _padded_styles(job, style, level, scale):
-            seen = exhibit.moments(job.side)
-            for region, moments in enumerate(found):
-                moments |= seen[region if style.guide is not None else 0]
+        by_region: list[dict[str, Moments]] = [{} for _ in style.shares]
+        for padded_style in _padded_styles(job, style, level, scale):
+            measured = padded_style.moments(job.patch_side)
+            for region, moments in enumerate(by_region):
+                moments |= measured[region if style.guide is not None else 0]
         for region, share in enumerate(style.shares):
             if share:
-                parts[region].append((share, found[region]))
-    return [mixed(part) for part in parts]
+                parts[region].append((share, by_region[region]))
+    return [mix_style_moments(part) for part in parts]
 
 
-@remembered
-def style_palettes(job: Job, level: Level, scale: int = 1) -> list[dict[int, Shares]]:
-    """Colours of the styles as seen from a level at a scale, mixed for each region: for each of SCALES."""
-    parts: list[list[tuple[float, dict[int, Shares]]]] = [[] for _ in job.styles[0].shares]
+@cached
+def style_histograms(job: Job, level: Level, scale: int = 1) -> list[dict[int, Histogram]]:
+    """Measure the color histograms of the styles at the size of a level.
+
+    Args:
+        job: The render.
+        level: The level.
+        scale: Canvas pixels averaged into one patch pixel, per axis.
+
+    Returns:
+        For each region, the histograms of its mixture of styles, for each of SCALES.
+    """
+    parts: list[list[tuple[float, dict[int, Histogram]]]] = [[] for _ in job.styles[0].shares]
     for style in job.styles:
-        found = _style_palettes(job, style, style_side(job, style, level, scale))
+        histograms = _picture_histograms(job, style, style_side(job, style, level, scale))
         for region, share in enumerate(style.shares):
             if share:
-                parts[region].append((share, found[region if style.guide is not None else 0]))
-    whole = [sum(share for share, _ in part) for part in parts]
+                parts[region].append((share, histograms[region if style.guide is not None else 0]))
+    totals = [sum(share for share, _ in part) for part in parts]
     return [
-        {k: np.sum([share / total * found[k] for share, found in part], axis=0) for k in SCALES}
-        for part, total in zip(parts, whole, strict=True)
+        {k: np.sum([share / total * by_scale[k] for share, by_scale in part], axis=0) for k in SCALES}
+        for part, total in zip(parts, totals, strict=True)
     ]
 
 
-def _style_palettes(job: Job, style: Exemplar, side: float) -> list[dict[int, Shares]]:
-    """Colours of a style with this long side, for each region if it has a guide."""
+def _picture_histograms(job: Job, style: Exemplar, side: float) -> list[dict[int, Histogram]]:
+    """Measure the color histograms of one style, resized to this long side.
+
+    Returns:
+        The histograms for each of SCALES: one dict per region of the style's guide, or a single one.
+    """
     height, width = style.picture.shape[1:]
-    size = shrunk(height, width, side)
-    own = (height, width) == (size.height, size.width)
-    pixels = style.picture if own else resized(style.picture, size, store=job.beside)
+    size = size_within(height, width, side)
+    unchanged = (height, width) == (size.height, size.width)
+    pixels = style.picture if unchanged else resize(style.picture, size, store=job.local_store)
     guide = style.guide
     if guide is not None and guide.shape[1:] != pixels.shape[1:]:
-        guide = resized(guide, size, Filter.LINEAR, job.beside)
-    found = []
+        guide = resize(guide, size, Filter.LINEAR, job.local_store)
+    histograms = []
     for region in range(1 if guide is None else len(guide)):
         counts = dict.fromkeys(SCALES, torch.zeros(()))
-        for top in range(0, size.height, ROWS):
-            rows = slice(top, top + ROWS)
+        for top in range(0, size.height, STRIP_ROWS):
+            rows = slice(top, top + STRIP_ROWS)
             strip, weights = pixels[:, rows], None if guide is None else guide[region : region + 1, rows]
             for scale in SCALES:
-                part = None if weights is None else averaged(weights, scale)[0].clamp(0, 1)
-                counts[scale] = counts[scale] + counts_of(averaged(strip, scale), part)
-            touched(strip)
-        found.append({scale: shares_of(counted) for scale, counted in counts.items()})
-    return found
+                part = None if weights is None else average_blocks(weights, scale)[0].clamp(0, 1)
+                counts[scale] = counts[scale] + count_histograms(average_blocks(strip, scale), part)
+            note_mapped_access(strip)
+        histograms.append({scale: normalised_histogram(total) for scale, total in counts.items()})
+    return histograms
 
 
-def style_arrangement(
+def style_autocorrelations(
     job: Job, level: Level, scale: int, moments: Sequence[Mapping[str, Moments]]
 ) -> list[dict[str, AutocorrelationTarget]]:
-    """Autocorrelations of the styles as seen from a level at a scale, mixed for each region.
+    """Measure the autocorrelations of the styles at the size of a level, in a second pass over the styles.
 
-    Products are about the mean of the region's `moments` (style_moments). The styles are looked at again.
+    Args:
+        job: The render.
+        level: The level.
+        scale: Canvas pixels averaged into one patch pixel, per axis.
+        moments: What `style_moments` returned; features are centered at these means.
+
+    Returns:
+        For each region, the targets of its mixture of styles, by layer; empty without an arrangement loss.
     """
     layers = job.weights.arrangement_layers
     if not layers:
         return []
     parts: list[dict[str, list[tuple[float, Autocorrelation]]]] = [{} for _ in moments]
     for style in job.styles:
-        makers = [
-            {layer: partial(AutocorrelationSum, found[layer].mean) for layer in layers if share}
-            for share, found in zip(style.shares, moments, strict=True)
+        factories = [
+            {layer: partial(AutocorrelationSum, by_layer[layer].mean) for layer in layers if share}
+            for share, by_layer in zip(style.shares, moments, strict=True)
         ]
-        for exhibit in _padded_styles(job, style, level, scale):
-            for region, sums in enumerate(exhibit.counted(makers, job.side)):
+        for padded_style in _padded_styles(job, style, level, scale):
+            for region, sums in enumerate(padded_style.accumulate(factories, job.patch_side)):
                 means = {layer: total.mean() for layer, total in sums.items()}
-                for layer, mean in means.items():  # none where another exhibit has the layer
+                for layer, mean in means.items():  # None where the layer sees the style at another size
                     if mean is not None:
                         parts[region].setdefault(layer, []).append((style.shares[region], mean))
     return [
         {
             layer: AutocorrelationTarget(
-                mixture([one for _, one in seen], [share for share, _ in seen]),
-                found[layer].mean,
-                job.faint.get(layer, TINY),
+                mixture([mean for _, mean in pairs], [share for share, _ in pairs]),
+                by_layer[layer].mean,
+                job.energy_floors.get(layer, MIN_ENERGY),
             )
-            for layer, seen in of_region.items()
+            for layer, pairs in of_region.items()
         }
-        for found, of_region in zip(moments, parts, strict=True)
+        for by_layer, of_region in zip(moments, parts, strict=True)
     ]
 
 
 def _padded_styles(
-    job: Job, style: Exemplar, level: Level, scale: int, *, apart: bool = True
-) -> Iterator[Exhibit]:
-    """A style as it is shown to the layers: the octaves each `apart`, or all at once."""
+    job: Job, style: Exemplar, level: Level, scale: int, *, by_scale: bool = True
+) -> Iterator[PaddedStyle]:
+    """Iterate over a style at the sizes at which the layers see it, each with a mirrored border.
+
+    Args:
+        job: The render.
+        style: The style.
+        level: The level.
+        scale: Canvas pixels averaged into one patch pixel, per axis.
+        by_scale: Whether coarse layers see the style reduced, as they see the canvas; otherwise all layers see
+            it as it is.
+    """
     for size, layers in _style_sizes(job, style, style_side(job, style, level, scale)):
-        octaves = job.network.octaves(layers) if apart else {1: {layer: layer for layer in layers}}
+        octaves = job.network.scale_groups(layers) if by_scale else {1: {layer: layer for layer in layers}}
         turns = 4 if job.config.turn_style else 1
-        yield Exhibit(style, size, job.network, octaves, job.beside, turns)
+        yield PaddedStyle(style, size, job.network, octaves, job.local_store, turns)
 
 
 def _style_sizes(job: Job, style: Exemplar, side: float) -> list[tuple[Box, list[str]]]:
-    """Sizes at which a style is shown, for a long side that is asked for, and the layers that see each.
+    """Return the sizes at which a style is shown for this long side, each with the layers that see it.
 
-    A style enlarged has nothing to show to layers finer than its own pixels have become: they see it as it
-    is. So its forms are as large as they are to be, and the paint within them as fine as it was.
+    An enlarged style has no detail for layers finer than its own pixels; they see it at its own size. So the
+    shapes are as large as asked, and the paint within them stays fine.
     """
     height, width = style.picture.shape[1:]
-    own, layers = shrunk(height, width, side), list(job.weights.style_layers)
+    original, layers = size_within(height, width, side), list(job.weights.style_layers)
     factor = side / max(height, width)
     if factor <= 1 or not job.config.enlarge_style:
-        return [(own, layers)]
+        return [(original, layers)]
     large = Box(0, 0, round(height * factor), round(width * factor))
-    coarse = [layer for layer in layers if job.network.layers[layer].stride >= COARSE * factor]
-    fine = [layer for layer in layers if layer not in coarse]
-    return [(size, seen) for size, seen in ((large, coarse), (own, fine)) if seen]
-
-
-def style_windows(job: Job, level: Level, scale: int = 1) -> Windows:
-    """The styles as patches at their own place see them, at a scale."""
-    shown = [
-        (style.shares[0], list(_padded_styles(job, style, level, scale, apart=False))) for style in job.styles
+    coarse = [
+        layer for layer in layers if job.network.layers[layer].stride >= MIN_STRIDE_PER_ENLARGEMENT * factor
     ]
-    return Windows(shown, level.extent, scale)
+    fine = [layer for layer in layers if layer not in coarse]
+    return [(size, group) for size, group in ((large, coarse), (original, fine)) if group]
 
 
-def mixed(parts: Sequence[tuple[float, Mapping[str, Moments]]]) -> dict[str, Moments]:
-    """Moments of every layer of a mixture of styles, each with its share."""
+def style_windows(job: Job, level: Level, scale: int = 1) -> StyleWindows:
+    """Return the styles as windows, for the moments at the place of any patch (`--locality`)."""
+    styles = [
+        (style.shares[0], list(_padded_styles(job, style, level, scale, by_scale=False)))
+        for style in job.styles
+    ]
+    return StyleWindows(styles, level.extent, scale)
+
+
+def mix_style_moments(parts: Sequence[tuple[float, Mapping[str, Moments]]]) -> dict[str, Moments]:
+    """Mix the moments of several styles, by layer.
+
+    Args:
+        parts: Pairs of a share and moments by layer.
+    """
     if len(parts) == 1:
         return dict(parts[0][1])
     shares = [share for share, _ in parts]
-    return {layer: combined([moments[layer] for _, moments in parts], shares) for layer in parts[0][1]}
+    return {layer: mix_moments([moments[layer] for _, moments in parts], shares) for layer in parts[0][1]}

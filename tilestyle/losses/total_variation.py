@@ -1,4 +1,4 @@
-"""Total variation: how much neighbouring pixels differ."""
+"""Total variation: how much neighboring pixels differ."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ from torch import Tensor
 
 from tilestyle.config.enums import TvForm
 
-# Least squared gradient under a root: where a picture is flat, a root has no slope.
-FLAT = 1e-10
+# Least squared gradient under a root: at 0 the slope of the root is infinite.
+EPSILON = 1e-10
 
 
 def total_variation(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
-    """Mean over pixels and channels of the differences of neighbours to a power, of pixels [3, h, w].
+    """Return the mean over pixels and channels of the differences of neighbors to a power.
 
-    Squared, as in Mahendran and Vedaldi 2015 with beta = 2, its gradient is linear, and smooth where the
-    picture is flat.
+    With exponent 2 (Mahendran and Vedaldi 2015, beta = 2), the gradient is linear, and smooth where the picture
+    is flat.
+
+    Args:
+        pixels: Pixels, [3, h, w].
+        form: Which differences: of neighbors down and across; the norm of the gradient; or the nine-point
+            stencil of the Laplacian.
+        exponent: Power of the differences.
     """
-    return variation_sum(pixels, form, exponent) / pixels.numel()
+    return total_variation_sum(pixels, form, exponent) / pixels.numel()
 
 
-def variation_sum(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
-    """The same, summed."""
+def total_variation_sum(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
+    """Return the sum that `total_variation` is the mean of."""
     down = pixels[:, 1:] - pixels[:, :-1]
     across = pixels[:, :, 1:] - pixels[:, :, :-1]
     if form is TvForm.GRADIENT:
         squared = down[:, :, :-1].square() + across[:, :-1].square()
-        return (squared if exponent >= 2 else squared.clamp(min=FLAT)).pow(exponent / 2).sum()
+        return (squared if exponent >= 2 else squared.clamp(min=EPSILON)).pow(exponent / 2).sum()
     if form is TvForm.NEIGHBOURS:
         return _powers(down, exponent) + _powers(across, exponent)
-    # The nine-point stencil of the Laplacian, which favours no direction.
+    # The nine-point stencil of the Laplacian, which treats all directions nearly alike.
     falling = pixels[:, 1:, 1:] - pixels[:, :-1, :-1]
     rising = pixels[:, 1:, :-1] - pixels[:, :-1, 1:]
     straight = _powers(down, exponent) + _powers(across, exponent)
@@ -41,11 +47,11 @@ def _powers(differences: Tensor, exponent: float) -> Tensor:
 
 
 def total_variation_gradient(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
-    """Gradient of `total_variation`, times the number of pixels: [3, h, w]."""
+    """Return the gradient of `total_variation`, times the number of pixels, [3, h, w]."""
     if form is not TvForm.NEIGHBOURS or exponent != 2:
         with torch.enable_grad():
             values = pixels.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(variation_sum(values, form, exponent), values)
+            (slope,) = torch.autograd.grad(total_variation_sum(values, form, exponent), values)
         return slope / pixels.shape[0]
     gradient = torch.zeros_like(pixels)
     down = pixels[:, 1:] - pixels[:, :-1]

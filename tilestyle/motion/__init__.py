@@ -1,1 +1,1 @@
-"""Pictures that follow one another."""
+"""Sequences of pictures: films, videos, drifts and zooms."""

@@ -1,7 +1,7 @@
-"""Drift: styles in turn, each applied to what the one before has left, as a whispered word goes round.
+"""Drift: apply styles in turn, each to the result of the one before, like a game of whispers.
 
-A step begins at half the full size, so that forms are told anew and not only their surface; the picture before
-is its content. So nothing is handed on but what every style lets through.
+Every step uses the previous picture as its content and starts at half the full size, so that the style changes
+forms and not only the surface. Only what every style lets through survives.
 """
 
 from __future__ import annotations
@@ -14,82 +14,119 @@ from typing import Any
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import resized
+from tilestyle.canvas.canvas import resize
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.torch_state import isolated
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
-from tilestyle.motion.repeated_job import finished, step_job, with_style_cache
-from tilestyle.motion.series import Series, pixels_of, series
-from tilestyle.pipeline.api import identity
+from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
+from tilestyle.motion.series import Series, open_series, read_pixels
+from tilestyle.pipeline.api import render_fingerprint
 from tilestyle.pipeline.events import Observer
-from tilestyle.pipeline.observers import guarded
+from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning.inputs import digest
+from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import check_held
+from tilestyle.planning.memory_budget import check_picture_fits
 from tilestyle.planning.schedule import picture_size
 
 PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Who is told of a series: of every render, and of every step; and what stops it."""
+class SeriesCallbacks:
+    """Callbacks of a series.
+
+    Attributes:
+        observer: Receives the events of every render.
+        on_step: Called with the series after every step.
+        stop: Returns True to stop the series.
+    """
 
     observer: Observer | None = None
-    tell: Callable[[Series], None] = lambda done: None
+    on_step: Callable[[Series], None] = lambda output: None
     stop: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
-        """See to it that neither callback can end the series: one that fails is not called again."""
-        object.__setattr__(self, "tell", guarded(self.tell, "the observer"))
+        """Guard the callbacks: one that fails is not called again, and the series continues."""
+        object.__setattr__(self, "on_step", guard_callback(self.on_step, "the observer"))
         if self.observer:
-            object.__setattr__(self, "observer", guarded(self.observer, "the observer"))
+            object.__setattr__(self, "observer", guard_callback(self.observer, "the observer"))
 
 
-NOBODY = Watch()
+NO_CALLBACKS = SeriesCallbacks()
 
 
-@isolated
+@with_torch_state
 def drift(
     start: PathLike,
     styles: Sequence[PathLike],
     folder: PathLike,
     config: RenderConfig,
     cycles: int,
-    watch: Watch = NOBODY,
+    callbacks: SeriesCallbacks = NO_CALLBACKS,
 ) -> Series:
-    """Steps through all the styles, `cycles` times: numbered pictures in a folder, and statistics.
+    """Apply all styles in turn, `cycles` times, and write numbered pictures and statistics to a folder.
 
-    `config.size` is that of the pictures. The same call again goes on where it was stopped, with more cycles
-    beyond the end. Raises WorkError for a folder of another drift.
+    The same call resumes a drift that was stopped; with more cycles it continues a finished one.
+
+    Args:
+        start: Picture to start from.
+        styles: Style pictures, in the order of their steps.
+        folder: Folder for the pictures 0001.png, 0002.png, ... and the statistics.
+        config: Settings of every render; `config.size` is the size of the pictures.
+        cycles: How many times to go through all the styles.
+        callbacks: Called during the series.
+
+    Returns:
+        The series, complete or as far as it was when it was stopped.
+
+    Raises:
+        SettingError: There is no style, or `cycles` is below 1.
+        WorkError: The folder holds another series.
     """
     if not styles or cycles < 1:
-        raise SettingError(f"a drift of {cycles} cycles through {len(styles)} styles", hint="give 1 or more")
-    about = {"kind": "drift", **identity(config, {"start": start})}
-    with series(Path(folder), {**about, "styles": [digest(style) for style in styles]}) as done:
-        first = sized(pixels_of(Path(start)), config.size)
+        raise SettingError(
+            f"a drift with {cycles} cycles and {len(styles)} styles has no steps",
+            hint="give at least one of each",
+        )
+    fingerprint = {"kind": "drift", **render_fingerprint(config, {"start": start})}
+    with open_series(
+        Path(folder), {**fingerprint, "styles": [content_hash(style) for style in styles]}
+    ) as output:
+        first = resize_to(read_pixels(Path(start)), config.size)
         size = first.shape[1], first.shape[2]
         config = replace(config, size=size, coarsest=max(1, max(size) // 2))
         jobs: dict[int, Job] = {}
-        while done.count < cycles * len(styles):
-            turn = done.count % len(styles)
-            last = done.last() if done.count else first
-            if turn not in jobs:
-                jobs[turn] = with_style_cache(prepare(styles[turn], config, last))
-            found = finished(step_job(jobs[turn], done.count, last, content=last), watch.observer, watch.stop)
-            if found is None:
+        while output.count < cycles * len(styles):
+            index = output.count % len(styles)
+            previous = output.last_pixels() if output.count else first
+            if index not in jobs:
+                jobs[index] = with_style_cache(prepare(styles[index], config, previous))
+            result = render_step(
+                step_job(jobs[index], output.count, previous, content=previous),
+                callbacks.observer,
+                callbacks.stop,
+            )
+            if result is None:
                 break
-            picture, terms = found
-            row: dict[str, Any] = {"style": Path(styles[turn]).name}
-            done.add(picture, {**row, "style loss": terms.style, "content loss": terms.content})
-            watch.tell(done)
-        return done
+            picture, terms = result
+            row: dict[str, Any] = {"style": Path(styles[index]).name}
+            output.add(picture, {**row, "style loss": terms.style, "content loss": terms.content})
+            callbacks.on_step(output)
+        return output
 
 
-def sized(pixels: Tensor, size: int | tuple[int, int] | None) -> Tensor:
-    """A picture [3, h, w] at the size that is asked for. Raises MemoryLimit for one that memory cannot hold."""
+def resize_to(pixels: Tensor, size: int | tuple[int, int] | None) -> Tensor:
+    """Resize a picture [3, h, w].
+
+    Args:
+        pixels: Picture [3, h, w].
+        size: Long side, or height and width, in pixels; None keeps the size.
+
+    Raises:
+        MemoryLimit: The resized picture does not fit in memory.
+    """
     height, width = picture_size(size, (pixels.shape[1], pixels.shape[2]))
-    check_held(height, width)
-    return resized(pixels, Box(0, 0, height, width)).clamp_(0, 1)
+    check_picture_fits(height, width)
+    return resize(pixels, Box(0, 0, height, width)).clamp_(0, 1)

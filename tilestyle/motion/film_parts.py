@@ -1,4 +1,4 @@
-"""Films of work that may be killed: every run encodes a part, and the parts become one film."""
+"""Films of renders that may be killed: every run encodes a part, and the parts are joined into one film."""
 
 from __future__ import annotations
 
@@ -12,105 +12,129 @@ from typing import Any
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError
 from tilestyle.files import ownership
-from tilestyle.files.atomic import replacement
+from tilestyle.files.atomic import atomic_path
 from tilestyle.motion.film import (
-    CODECS,
+    DEFAULT_CODECS,
     MUXERS,
-    Encoded,
+    FrameFolderWriter,
     FrameWriter,
-    PngFrames,
+    VideoWriter,
     check_film,
-    is_frames,
-    pyav,
-    rate_of,
+    frame_rate,
+    import_pyav,
+    is_frame_output,
 )
 
-# In a work folder, what every run has filmed (workdir.py). Matroska can be read wherever it was cut off.
-PART = re.compile(r"film-\d{6}\.mkv")
+# The part of one run, in a work folder (workdir.py). A Matroska file can be read even if it was cut off.
+PART_NAME = re.compile(r"film-\d{6}\.mkv")
 
 
 @contextmanager
-def filming_on(path: Path, config: FilmConfig, folder: Path, *, anew: bool) -> Iterator[FrameWriter]:
-    """A writer of frames, of work that may be killed and gone on with: every run leaves its part in a folder.
+def open_resumable_film(
+    path: Path, config: FilmConfig, folder: Path, *, restart: bool
+) -> Iterator[FrameWriter]:
+    """Open a writer of frames for a render that may be killed and resumed.
 
-    When the block ends without error, all parts are the film. With `anew`, those that are there are not.
-    A kill loses what its encoder had not yet written, a second or two. So does a part that cannot be ended (a
-    full disk): what there is becomes the film, then the error is raised.
+    Every run leaves its part of the film in a folder. When the block ends without an error, all parts are
+    joined into the film. A kill loses the second or two that the encoder had not written. So does a part that
+    cannot be finished, as on a full disk: what exists becomes the film, then the error is raised.
+
+    Args:
+        path: A film, a folder of PNG files, or a name pattern such as film/%05d.png.
+        config: Codec and frame rate.
+        folder: Work folder for the parts.
+        restart: Remove the parts of earlier runs.
+
+    Yields:
+        The writer.
+
+    Raises:
+        OutputError: `path` cannot be written, or the film has no frames.
+        SettingError: PyAV is not installed, or has no encoder for the codec.
     """
     check_film(path, config)
-    if is_frames(path):
-        yield PngFrames(path)
+    if is_frame_output(path):
+        yield FrameFolderWriter(path)
         return
-    parts = [folder / name for name in sorted(ownership.names(folder)) if PART.fullmatch(name)]
-    if anew:
+    parts = [folder / name for name in sorted(ownership.owned_names(folder)) if PART_NAME.fullmatch(name)]
+    if restart:
         for part in parts:
-            ownership.remove(part)
+            ownership.remove_owned(part)
         parts = []
     number = 1 + max((int(part.stem.rpartition("-")[2]) for part in parts), default=0)
     while (part := folder / f"film-{number:06}.mkv").exists():
         number += 1
     ownership.claim(part)
-    codec = config.codec or CODECS[path.suffix.lower()]
-    writer = Encoded(part, replace(config, codec=codec), part.name)
-    failed: Exception | None = None
+    codec = config.codec or DEFAULT_CODECS[path.suffix.lower()]
+    writer = VideoWriter(part, replace(config, codec=codec), part.name)
+    failure: Exception | None = None
     try:
         yield writer
     finally:
         try:
-            if writer.count:  # else those before are the film
+            if writer.count:  # otherwise the earlier parts are the film
                 writer.finish()
         except Exception as error:
-            failed = error
+            failure = error
         try:
             writer.close()
         except Exception as error:
-            failed = failed or error
-    splice([*parts, part], path, config)
-    if failed:
-        raise failed
+            failure = failure or error
+    join_parts([*parts, part], path, config)
+    if failure:
+        raise failure
 
 
-def splice(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
-    """Make one film of several that were encoded alike: packets are copied, not encoded again.
+def join_parts(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
+    """Join parts that were encoded alike into one film; packets are copied, not encoded again.
 
-    A part that was cut off is taken as far as it goes. Raises OutputError when none has a frame.
+    A part that was cut off is used as far as it can be read.
+
+    Args:
+        parts: Films to join, in order.
+        path: The film.
+        config: Frame rate of the parts.
+
+    Raises:
+        OutputError: No part has a frame, or the film cannot be written.
     """
-    places = [_places(part) for part in parts]
-    if not any(places):
-        raise OutputError("a film of no frames is not written", hint="render more")
-    # Packets come in the order of decoding, and none is shown before: by so much are all of them early.
-    early = max(index - place for found in places for index, place in enumerate(found))
-    av, rate, count, stream = pyav(), rate_of(config), 0, None
-    with replacement(path) as file, av.open(str(file), "w", format=MUXERS[path.suffix.lower()]) as film:
-        for part, found in zip(parts, places, strict=True):
-            if not found:
+    part_ranks = [_display_ranks(part) for part in parts]
+    if not any(part_ranks):
+        raise OutputError("the film has no frames, so it was not written", hint="render more")
+    # Packets are stored in decoding order. Decoding times are moved ahead so far that no frame is displayed
+    # before it is decoded.
+    delay = max(index - rank for ranks in part_ranks for index, rank in enumerate(ranks))
+    av, rate, count, stream = import_pyav(), frame_rate(config), 0, None
+    with atomic_path(path) as file, av.open(str(file), "w", format=MUXERS[path.suffix.lower()]) as film:
+        for part, ranks in zip(parts, part_ranks, strict=True):
+            if not ranks:
                 continue
             with av.open(str(part)) as container:
                 video = container.streams.video[0]
-                # Opaque: else an encoder is looked for by its decoder's name.
+                # Opaque, or PyAV looks for an encoder of the decoder's name.
                 stream = stream or film.add_stream_from_template(video, opaque=True)
-                for index, (place, packet) in enumerate(zip(found, _packets(container), strict=True)):
+                for index, (rank, packet) in enumerate(zip(ranks, _video_packets(container), strict=True)):
                     packet.stream, packet.time_base = stream, 1 / rate
-                    packet.pts, packet.dts = count + place, count + index - early
+                    packet.pts, packet.dts = count + rank, count + index - delay
                     film.mux(packet)
-            count += len(found)
+            count += len(ranks)
 
 
-def _packets(container: Any) -> Iterator[Any]:
-    """Those of a film's frames, as far as it goes."""
-    with suppress(pyav().FFmpegError):
+def _video_packets(container: Any) -> Iterator[Any]:
+    """Read the video packets of a film, as far as it can be read."""
+    with suppress(import_pyav().FFmpegError):
         for packet in container.demux(container.streams.video[0]):
-            if packet.pts is not None:  # the last one flushes
+            if packet.pts is not None:  # the last packet only flushes
                 yield packet
 
 
-def _places(part: Path) -> list[int]:
-    """The place of every packet's frame among those that are shown; none where nothing can be read.
+def _display_ranks(part: Path) -> list[int]:
+    """Return each packet's position in display order; an empty list if nothing can be read.
 
-    By rank: Matroska has no times of decoding, and rounds those of showing to milliseconds.
+    Times are ranked, since Matroska stores no decoding times and rounds display times to milliseconds.
     """
-    av, shown = pyav(), list[int]()
+    av, times = import_pyav(), list[int]()
     with suppress(av.FFmpegError, IndexError), av.open(str(part)) as container:
-        shown = [packet.pts for packet in _packets(container)]
-    ranks = {time: rank for rank, time in enumerate(sorted(shown))}
-    return [ranks[time] for time in shown]
+        times = [packet.pts for packet in _video_packets(container)]
+    rank_of = {time: rank for rank, time in enumerate(sorted(times))}
+    return [rank_of[time] for time in times]

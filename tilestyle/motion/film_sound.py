@@ -1,4 +1,4 @@
-"""Frames and the sound of another film in one film: packets of sound are copied, not encoded again."""
+"""Write films with the sound of a clip: its packets are copied, not encoded again."""
 
 from __future__ import annotations
 
@@ -9,65 +9,78 @@ from typing import Any
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError
 from tilestyle.images import read_picture
-from tilestyle.motion.film import Sound, filming, frame_of, pyav
+from tilestyle.motion.film import AudioTrack, import_pyav, open_film, quantize_frame
 
-HELD = {".webm": ("opus", "vorbis")}  # sound that a film of this ending can hold; the others hold the usual
+SUPPORTED_AUDIO = {
+    ".webm": ("opus", "vorbis")
+}  # codecs of sound by suffix; the other containers hold all usual ones
 
 
-def check_sound(clip: Path, out: Path) -> None:
-    """Raise OutputError where a film cannot hold the sound of a clip."""
-    held = HELD.get(out.suffix.lower())
-    if held is None or clip.is_dir():
+def check_audio(clip: Path, out: Path) -> None:
+    """Raise OutputError if the container of a film cannot hold the sound of a clip."""
+    codecs = SUPPORTED_AUDIO.get(out.suffix.lower())
+    if codecs is None or clip.is_dir():
         return
-    with pyav().open(str(clip)) as container:
+    with import_pyav().open(str(clip)) as container:
         for stream in container.streams.audio:
-            if stream.codec_context.name not in held:
+            if stream.codec_context.name not in codecs:
                 raise OutputError(
                     f"{out.name} cannot hold the clip's sound, {stream.codec_context.name}", hint="use .mkv"
                 )
 
 
-class ClipSound(Sound):
-    """The sound of a clip."""
+class ClipAudio(AudioTrack):
+    """The sound of a clip; a clip may have none."""
 
     def __init__(self, clip: Path) -> None:
-        self._container = pyav().open(str(clip))
+        self._container = import_pyav().open(str(clip))
         self._streams: dict[int, Any] = {}
         self._packets = self._container.demux(self._container.streams.audio)
-        self._waiting: Any = None
+        self._pending: Any = None
 
-    def begin(self, film: Any) -> None:
-        """Make room for it in a film."""
+    def add_streams(self, film: Any) -> None:
+        """Add the clip's audio streams to PyAV's container of a film."""
         for stream in self._container.streams.audio:
             self._streams[stream.index] = film.add_stream_from_template(stream)
 
-    def until(self, film: Any, seconds: float) -> None:
-        """Copy what is heard until then."""
+    def write_until(self, film: Any, seconds: float) -> None:
+        """Copy the sound up to a time from the start, in seconds."""
         while self._streams:
-            packet = self._waiting or next(self._packets, None)
+            packet = self._pending or next(self._packets, None)
             if packet is None:
                 return
-            self._waiting = None
+            self._pending = None
             if packet.dts is None:  # the end of a stream
                 continue
             if float(packet.pts * packet.time_base) > seconds:
-                self._waiting = packet
+                self._pending = packet
                 return
             packet.stream = self._streams[packet.stream.index]
             film.mux(packet)
 
     def close(self) -> None:
-        """Let go of the clip."""
+        """Close the clip."""
         self._container.close()
 
 
-def written(files: Sequence[Path], out: Path, config: FilmConfig, clip: Path) -> None:
-    """Write frames as a film, with the sound of a clip, if it is a film that has any."""
-    sound = None if clip.is_dir() else ClipSound(clip)
+def write_film(files: Sequence[Path], out: Path, config: FilmConfig, clip: Path) -> None:
+    """Write pictures as the frames of a film, with the sound of a clip.
+
+    Args:
+        files: The frames, in order.
+        out: The film.
+        config: Codec and frame rate.
+        clip: Film whose sound is copied, if it has any; a folder has none.
+
+    Raises:
+        OutputError: The film cannot be written.
+        PictureError: A frame cannot be read.
+    """
+    audio = None if clip.is_dir() else ClipAudio(clip)
     try:
-        with filming(out, config, sound) as film:
+        with open_film(out, config, audio) as film:
             for file in files:
-                film.add(frame_of(read_picture(file).pixels))
+                film.add(quantize_frame(read_picture(file).pixels))
     finally:
-        if sound:
-            sound.close()
+        if audio:
+            audio.close()

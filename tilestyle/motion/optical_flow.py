@@ -1,6 +1,6 @@
-"""Optical flow: where the pixels of one picture are in another, and where that can be relied on.
+"""Optical flow: where the pixels of one picture are in another, and where that is reliable.
 
-A flow [H, W, 2] holds, for every pixel of the first picture, how far right and down its place in the second is,
+A flow [H, W, 2] holds, for every pixel of the first picture, how far to the right and down it is in the second,
 in pixels. Pictures are float32 [H, W, 3] in [0, 1].
 """
 
@@ -21,61 +21,95 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 FlowMethod = Callable[[Floats, Floats], Floats]
 
-LONGEST = 2048  # long side at which flow is sought, pixels: larger frames are shrunk for it
+MAX_FLOW_SIDE = 2048  # long side for estimating flow, in pixels: larger frames are shrunk
 
 
-def opencv() -> ModuleType:
-    """OpenCV; raises SettingError where it is not installed."""
+def import_opencv() -> ModuleType:
+    """Import OpenCV; raise SettingError if it is not installed."""
     if find_spec("cv2") is None:
         raise SettingError(
             "optical flow needs OpenCV, which is not installed", hint="pip install 'tilestyle[video]'"
         )
     import cv2
 
-    cv2.setNumThreads(1)  # sums in another order are other sums: the same bytes on every machine
+    cv2.setNumThreads(1)  # a fixed order of sums gives the same bytes on every machine
     return cv2
 
 
 def dense_inverse_search(first: Floats, second: Floats) -> Floats:
-    """Flow by DIS (Kroeger, Timofte, Dai and Van Gool 2016, arXiv 1603.03590), with OpenCV's medium preset."""
-    cv2 = opencv()
+    """Estimate flow by dense inverse search (DIS), with OpenCV's medium preset.
+
+    From Kroeger, Timofte, Dai and Van Gool 2016 (arXiv 1603.03590).
+
+    Args:
+        first: Picture [H, W, 3].
+        second: Picture [H, W, 3].
+
+    Returns:
+        Flow [H, W, 2] from the first picture to the second, in pixels.
+    """
+    cv2 = import_opencv()
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor((picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for picture in (first, second)]
     return np.asarray(search.calc(grey[0], grey[1], None), np.float32)
 
 
-def flow(first: Floats, second: Floats, method: FlowMethod = dense_inverse_search) -> Floats:
-    """Where the pixels of `first` are in `second`, [H, W, 2]; large pictures are shrunk to look for it."""
+def estimate_flow(first: Floats, second: Floats, method: FlowMethod = dense_inverse_search) -> Floats:
+    """Estimate the flow from one picture to another; pictures above 2048 pixels are shrunk for it.
+
+    Args:
+        first: Picture [H, W, 3].
+        second: Picture [H, W, 3].
+        method: How to estimate it.
+
+    Returns:
+        Flow [H, W, 2], in pixels of the pictures as given.
+    """
     height, width = first.shape[:2]
-    factor = min(1.0, LONGEST / max(height, width))
+    factor = min(1.0, MAX_FLOW_SIDE / max(height, width))
     if factor == 1:
         return method(first, second)
-    cv2 = opencv()
+    cv2 = import_opencv()
     size = round(width * factor), round(height * factor)
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (first, second)]
-    found = cv2.resize(method(small[0], small[1]), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(found * np.array([width / size[0], height / size[1]], np.float32), np.float32)
+    large = cv2.resize(method(small[0], small[1]), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large * np.array([width / size[0], height / size[1]], np.float32), np.float32)
 
 
-def moved(picture: Floats, along: Floats) -> Floats:
-    """The picture [H, W(, C)] seen at every pixel's place `along` a flow: what was there is here."""
-    cv2 = opencv()
-    height, width = along.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    at = x + along[..., 0], y + along[..., 1]
-    found = cv2.remap(picture, *at, interpolation=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(found, np.float32)
+def warp(image: Floats, flow: Floats) -> Floats:
+    """Warp a picture by a flow: every pixel takes the color from where the flow points.
 
+    Args:
+        image: Picture [H, W] or [H, W, C]; beyond its edges it is reflected.
+        flow: Flow [H, W, 2] from the result to the picture, in pixels.
 
-def visible(forward: Floats, backward: Floats) -> Floats:
-    """Where what the second picture shows is in the first, by its flow `backward` to that: 0 or 1, [H, W].
-
-    Not where it and `forward` do not lead back to where they came from (a disocclusion: equation 5 of Ruder,
-    Dosovitskiy and Brox 2016, arXiv 1604.08610), nor where it leads out of the picture.
+    Returns:
+        The warped picture, in the shape of `image`; sampled bicubically, so values can overshoot.
     """
-    there = _linear(forward, backward)
-    apart = np.square(there + backward).sum(2)
-    occluded = apart > 0.01 * (np.square(there).sum(2) + np.square(backward).sum(2)) + 0.5
+    cv2 = import_opencv()
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    positions = x + flow[..., 0], y + flow[..., 1]
+    warped = cv2.remap(image, *positions, interpolation=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(warped, np.float32)
+
+
+def visibility_mask(forward: Floats, backward: Floats) -> Floats:
+    """Mark the pixels of the second picture that the first shows too.
+
+    A pixel is not visible in the first picture where the two flows do not lead back to it (a disocclusion:
+    equation 5 of Ruder, Dosovitskiy and Brox 2016, arXiv 1604.08610), or where `backward` leaves the picture.
+
+    Args:
+        forward: Flow [H, W, 2] from the first picture to the second, in pixels.
+        backward: Flow [H, W, 2] from the second picture to the first.
+
+    Returns:
+        Mask [H, W] of 0 and 1.
+    """
+    returning = _warp_linear(forward, backward)
+    error = np.square(returning + backward).sum(2)
+    occluded = error > 0.01 * (np.square(returning).sum(2) + np.square(backward).sum(2)) + 0.5
     height, width = backward.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     x, y = x + backward[..., 0], y + backward[..., 1]
@@ -83,33 +117,52 @@ def visible(forward: Floats, backward: Floats) -> Floats:
     return np.asarray(~(occluded | outside), np.float32)
 
 
-def reliable(forward: Floats, backward: Floats) -> Floats:
-    """Where the flow `backward` can be relied on: 0 or 1, [H, W].
+def reliability_mask(forward: Floats, backward: Floats) -> Floats:
+    """Mark the pixels of the second picture where `backward` is reliable.
 
-    Where that is visible, and not at the edge of what moves, where the flow changes abruptly (equation 6).
+    These are the visible ones, except at the edges of moving things, where the flow changes abruptly (equation
+    6 of Ruder, Dosovitskiy and Brox 2016).
+
+    Args:
+        forward: Flow [H, W, 2] from the first picture to the second, in pixels.
+        backward: Flow [H, W, 2] from the second picture to the first.
+
+    Returns:
+        Mask [H, W] of 0 and 1.
     """
     gradients = [np.gradient(backward[..., axis]) for axis in (0, 1)]
     steep = sum(np.square(part) for gradient in gradients for part in gradient)
     edge = steep > 0.01 * np.square(backward).sum(2) + 0.002
-    return np.asarray(visible(forward, backward) * ~edge, np.float32)
+    return np.asarray(visibility_mask(forward, backward) * ~edge, np.float32)
 
 
-def _linear(plane: Floats, along: Floats) -> Floats:
-    cv2 = opencv()
-    height, width = along.shape[:2]
+def _warp_linear(plane: Floats, flow: Floats) -> Floats:
+    """Warp [H, W(, C)] by a flow [H, W, 2], linearly; beyond the edges the last pixels are repeated."""
+    cv2 = import_opencv()
+    height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    at = x + along[..., 0], y + along[..., 1]
-    found = cv2.remap(plane, *at, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, np.float32)
+    positions = x + flow[..., 0], y + flow[..., 1]
+    warped = cv2.remap(plane, *positions, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
 
 
-def between(first: Floats, second: Floats, shares: list[float]) -> list[Floats]:
-    """Pictures on the way from one to the other: both moved to where they meet, and mixed."""
-    there, back = flow(first, second), flow(second, first)
-    found = []
-    for share in shares:
-        # A pixel on the way came from where it is less its share of the flow; that is taken at its own place.
-        one = moved(first, -np.float32(share) * there)
-        other = moved(second, -np.float32(1 - share) * back)
-        found.append(np.clip(one + np.float32(share) * (other - one), 0, 1))
-    return found
+def interpolate_frames(first: Floats, second: Floats, positions: list[float]) -> list[Floats]:
+    """Interpolate pictures between two: both are warped to each position in time, and mixed.
+
+    Args:
+        first: Picture [H, W, 3].
+        second: Picture [H, W, 3].
+        positions: Positions in time, from 0 for the first picture to 1 for the second.
+
+    Returns:
+        A picture [H, W, 3] for each position.
+    """
+    forward, backward = estimate_flow(first, second), estimate_flow(second, first)
+    frames = []
+    for share in positions:
+        # A pixel's origin is minus its part of the flow away; the flow is read at the pixel itself, which
+        # approximates that at its origin.
+        from_first = warp(first, -np.float32(share) * forward)
+        from_second = warp(second, -np.float32(1 - share) * backward)
+        frames.append(np.clip(from_first + np.float32(share) * (from_second - from_first), 0, 1))
+    return frames

@@ -1,4 +1,4 @@
-"""Jobs of a series: their pictures change, and their styles are measured once."""
+"""Jobs that render several pictures in one style, and measure the style only once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from tilestyle.images import Picture
-from tilestyle.losses.objective import Terms
+from tilestyle.losses.objective import LossTerms
 from tilestyle.pipeline.events import Event, Observer, SweepDone
-from tilestyle.pipeline.observers import guarded
-from tilestyle.pipeline.run import run
+from tilestyle.pipeline.observers import guard_callback
+from tilestyle.pipeline.run import render_job
 from tilestyle.planning.job import Job
 
-# Seeds of one step's render and the next: far apart, so that patches fall elsewhere.
-STRIDE = 1_000_003
+# Between the seeds of two steps: large, so that their patches lie differently.
+SEED_STRIDE = 1_000_003
 
 
 def with_style_cache(job: Job) -> Job:
@@ -33,32 +33,42 @@ def step_job(job: Job, number: int, start: Tensor, **pictures: Any) -> Job:
         start: Pixels [3, h, w] that the step begins with.
         **pictures: Other fields of the job that differ in this step.
     """
-    seed = (job.config.seed + STRIDE * number) % 2**63
+    seed = (job.config.seed + SEED_STRIDE * number) % 2**63
     return replace(job, config=replace(job.config, seed=seed), init=start, alpha=None, **pictures)
 
 
-def finished(
+def render_step(
     job: Job, observer: Observer | None = None, stop: Callable[[], bool] | None = None
-) -> tuple[Picture, Terms] | None:
-    """The picture of a job and the terms of its last sweep; None if it was stopped."""
-    last: list[SweepDone] = []
-    watch = guarded(observer, "the observer") if observer else None
+) -> tuple[Picture, LossTerms] | None:
+    """Render a job.
+
+    Args:
+        job: The job.
+        observer: Receives the events of the render.
+        stop: Returns True to stop the render.
+
+    Returns:
+        The picture and the loss terms of its last sweep; None if it was stopped.
+    """
+    last_sweep: list[SweepDone] = []
+    guarded_observer = guard_callback(observer, "the observer") if observer else None
 
     def observe(event: Event) -> None:
         if isinstance(event, SweepDone):
-            last[:] = [event]
-        if watch:
-            watch(event)
+            last_sweep[:] = [event]
+        if guarded_observer:
+            guarded_observer(event)
 
     stopped = False
 
-    def asked() -> bool:
+    def should_stop() -> bool:
         nonlocal stopped
         stopped = stopped or (stop is not None and stop())
         return stopped
 
-    picture = run(job, observe, asked)
+    picture = render_job(job, observe, should_stop)
     if stopped:
         return None
-    end = last[0]
-    return picture, Terms(end.style, end.content, end.tv, end.anchor, end.palette, end.content_weight)
+    sweep = last_sweep[0]
+    terms = LossTerms(sweep.style, sweep.content, sweep.tv, sweep.anchor, sweep.palette, sweep.content_weight)
+    return picture, terms

@@ -1,7 +1,7 @@
-"""A series: numbered pictures in a folder, each made from the one before, and what is said of them.
+"""A series: numbered pictures in a folder, each made from the one before, and statistics of them.
 
-Every step begins with the file that the one before has written. So a series that was stopped anywhere goes on,
-on a CPU to the same bytes.
+Every step reads the file that the previous step wrote. So a series can be stopped and resumed anywhere, and on
+a CPU the result has the same bytes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tilestyle.config.reuse import with_current_names
 from tilestyle.errors import OutputError, PictureError, WorkError
-from tilestyle.files.atomic import replacing
+from tilestyle.files.atomic import atomic_write
 from tilestyle.files.durable import is_remnant_of
 from tilestyle.files.ownership import recover_unlisted
-from tilestyle.files.paths import content_of
+from tilestyle.files.paths import read_limited
 from tilestyle.images import Picture, read_picture, write_picture
-from tilestyle.pipeline.checkpoint import differences
-from tilestyle.pipeline.workdir import acquired, translated
-from tilestyle.planning.inputs import digest
+from tilestyle.pipeline.checkpoint import differing_settings
+from tilestyle.pipeline.workdir import translating_errors, try_lock
+from tilestyle.planning.inputs import content_hash
 from tilestyle.version import __version__
 
 MANIFEST, STATISTICS, LOCK = "series.json", "statistics.json", ".lock"
@@ -34,7 +35,12 @@ Row = dict[str, Any]
 
 
 class Series:
-    """The pictures 0001.png, 0002.png, ... of a folder, and a row of statistics for each."""
+    """The pictures 0001.png, 0002.png, ... of a folder, and a row of statistics for each.
+
+    Attributes:
+        path: The folder.
+        rows: The statistics of each picture, in order.
+    """
 
     def __init__(self, path: Path, rows: list[Row]) -> None:
         self.path = path
@@ -42,156 +48,197 @@ class Series:
 
     @property
     def count(self) -> int:
-        """Pictures that are done."""
+        """The number of finished pictures."""
         return len(self.rows)
 
     @property
-    def files(self) -> list[Path]:
-        """All of them, in order."""
-        return [self.file(number) for number in range(1, self.count + 1)]
+    def picture_paths(self) -> list[Path]:
+        """The files of all finished pictures, in order."""
+        return [self.picture_path(number) for number in range(1, self.count + 1)]
 
-    def file(self, number: int) -> Path:
-        """Where a picture is, 1 the first."""
+    def picture_path(self, number: int) -> Path:
+        """Return the file of a picture; the first has the number 1."""
         return self.path / f"{number:04}.png"
 
-    def last(self) -> Tensor:
-        """Pixels [3, h, w] of the last picture."""
-        return pixels_of(self.file(self.count))
+    def last_pixels(self) -> Tensor:
+        """Read the pixels [3, h, w] of the last picture."""
+        return read_pixels(self.picture_path(self.count))
 
     def add(self, picture: Picture, row: Row) -> None:
-        """The next picture, and what is said of it. It counts once both are there."""
-        file = self.file(self.count + 1)
+        """Write the next picture and its row of statistics; it counts once both are on the disk.
+
+        Args:
+            picture: The picture.
+            row: Statistics of the step, beside those of the pixels.
+
+        Raises:
+            OutputError: The picture or the statistics cannot be written.
+            DiskError: The disk is full.
+        """
+        file = self.picture_path(self.count + 1)
         write_picture(file, picture)
-        rows = [*self.rows, {"step": self.count + 1, **statistics(picture), **row, "sha256": digest(file)}]
-        _write(self.path / STATISTICS, rows)
+        rows = [
+            *self.rows,
+            {"step": self.count + 1, **channel_statistics(picture), **row, "sha256": content_hash(file)},
+        ]
+        _write_json(self.path / STATISTICS, rows)
         self.rows = rows
 
 
 @contextmanager
-def series(path: Path, about: Mapping[str, Any]) -> Iterator[Series]:
-    """A series in a folder, begun or gone on with; `about` is what it is of, as JSON.
+def open_series(path: Path, fingerprint: Mapping[str, Any]) -> Iterator[Series]:
+    """Start or resume the series of a folder, and lock the folder meanwhile.
 
-    A folder that was made for a series of which nothing came is removed again. Raises WorkError when the folder
-    holds something else, or is in use.
+    A folder that was made for a series without pictures is removed again.
+
+    Args:
+        path: The folder; made if it does not exist.
+        fingerprint: What determines the pictures, as JSON; a series can only be resumed with the same.
+
+    Yields:
+        The series, with the pictures that exist.
+
+    Raises:
+        OutputError: The folder cannot be made.
+        WorkError: The folder holds something else, is in use, or its files have changed.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made_folders = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} is no folder ({error.strerror})", hint="give another --out") from error
+        raise OutputError(
+            f"cannot use {path} as a folder ({error.strerror})", hint="use another --out"
+        ) from error
     try:
-        with translated(path):
-            _refuse_foreign(path)  # before the lock is put there
-            lock = acquired(path / LOCK)
+        with translating_errors(path):
+            _check_not_foreign(path)  # before the lock file is added
+            lock = try_lock(path / LOCK)
     except filelock.Timeout:
-        raise WorkError(f"{path} is in use", hint="wait for the other program, or give another --out") from None
+        raise WorkError(f"{path} is in use", hint="wait for the other program, or use another --out") from None
     fresh = True
     try:
-        with translated(path):
+        with translating_errors(path):
             for name in (MANIFEST, STATISTICS):
                 recover_unlisted(path / name)
         fresh = not (path / MANIFEST).exists()
-        found = Series(path, _begun(path, {"version": __version__, **json.loads(json.dumps(about))}))
+        output = Series(path, _load_rows(path, {"version": __version__, **json.loads(json.dumps(fingerprint))}))
         try:
-            with translated(path):
-                recover_unlisted(found.file(found.count + 1))
-            yield found
+            with translating_errors(path):
+                recover_unlisted(output.picture_path(output.count + 1))
+            yield output
         except BaseException:
-            # With a picture whose row could not be written, the manifest says that the folder is ours.
-            if fresh and not found.count and not os.path.lexists(found.file(1)):
+            # If a picture exists whose row could not be written, the manifest still marks the folder as ours.
+            if fresh and not output.count and not os.path.lexists(output.picture_path(1)):
                 with suppress(OSError):
                     (path / MANIFEST).unlink(missing_ok=True)
             raise
     finally:
         if lock is not None:
             lock.release()
-        _unmake(path, made)
+        _remove_made_folders(path, made_folders)
 
 
-def _unmake(path: Path, made: Sequence[Path]) -> None:
-    """Remove folders that this run made, where they are empty but for the lock."""
+def _remove_made_folders(path: Path, folders: Sequence[Path]) -> None:
+    """Remove folders that this run made, if they hold nothing but the lock.
+
+    Args:
+        path: Folder of the series.
+        folders: Folders that this run made, the innermost first.
+    """
     with suppress(OSError):
-        if made and {file.name for file in path.iterdir()} <= {LOCK}:
+        if folders and {file.name for file in path.iterdir()} <= {LOCK}:
             (path / LOCK).unlink(missing_ok=True)
-            for folder in made:
+            for folder in folders:
                 folder.rmdir()
 
 
-def _begun(path: Path, about: dict[str, Any]) -> list[Row]:
-    """Rows of what an earlier run has done."""
+def _load_rows(path: Path, fingerprint: dict[str, Any]) -> list[Row]:
+    """Return the rows of earlier runs, and write the manifest of a new series.
+
+    Args:
+        path: Folder of the series.
+        fingerprint: What determines the pictures, as JSON.
+
+    Raises:
+        WorkError: The folder holds something else, or its files have changed.
+    """
     manifest = path / MANIFEST
     if not manifest.exists():
-        _refuse_foreign(path)
-        _write(manifest, about)
+        _check_not_foreign(path)
+        _write_json(manifest, fingerprint)
         return []
-    found = _read(manifest)
-    if found != about:
+    stored = with_current_names(_read_json(manifest))
+    if stored != fingerprint:
         raise WorkError(
-            f"{path} holds another series ({differences(found, about)})",
-            hint="give the same command to go on, or another folder",
+            f"{path} holds another series ({differing_settings(stored, fingerprint)})",
+            hint="repeat the same command to resume it, or use another folder",
         )
-    rows: list[Row] = _read(path / STATISTICS) if (path / STATISTICS).exists() else []
+    rows: list[Row] = _read_json(path / STATISTICS) if (path / STATISTICS).exists() else []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise WorkError(f"{path / STATISTICS} is damaged", hint="begin anew in another folder")
-    _check(Series(path, rows))
+        raise WorkError(f"{path / STATISTICS} is damaged", hint="start again in another folder")
+    _verify_pictures(Series(path, rows))
     return rows
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Raise WorkError for a folder that is neither empty nor that of a series."""
+def _check_not_foreign(path: Path) -> None:
+    """Raise WorkError for a folder that is neither empty nor holds a series."""
     manifest = path / MANIFEST
     if os.path.lexists(manifest):
         return
-    found = sorted(file.name for file in path.iterdir() if file.name != LOCK)
-    if any(is_remnant_of(name, manifest) for name in found):  # killed while it was written
+    names = sorted(file.name for file in path.iterdir() if file.name != LOCK)
+    if any(is_remnant_of(name, manifest) for name in names):  # a run was killed while it wrote the manifest
         return
-    if found:
-        raise WorkError(f"{path} holds {found[0]}", hint="give an empty folder or a new name")
+    if names:
+        raise WorkError(f"{path} holds {names[0]}", hint="use an empty folder or a new name")
 
 
-def _check(done: Series) -> None:
-    """Raise WorkError unless the pictures of a series are those that were written."""
+def _verify_pictures(series: Series) -> None:
+    """Raise WorkError if the pictures of a series have changed since they were written."""
     try:
-        for number, row in enumerate(done.rows, 1):
-            file = done.file(number)
-            if row["step"] != number or digest(file) != row["sha256"]:
-                raise WorkError(f"{file} is not what was written", hint="begin anew in another folder")
+        for number, row in enumerate(series.rows, 1):
+            file = series.picture_path(number)
+            if row["step"] != number or content_hash(file) != row["sha256"]:
+                raise WorkError(
+                    f"{file} has changed since it was written", hint="start again in another folder"
+                )
     except PictureError as error:
-        raise WorkError(str(error), hint="begin anew in another folder") from error
+        raise WorkError(str(error), hint="start again in another folder") from error
     except (TypeError, LookupError) as error:
-        raise WorkError(f"{done.path / STATISTICS} is damaged", hint="begin anew in another folder") from error
+        raise WorkError(
+            f"{series.path / STATISTICS} is damaged", hint="start again in another folder"
+        ) from error
 
 
-def discard(done: Series) -> None:
-    """Remove a series, and its folder if nothing else is in it."""
-    for file in [*done.files, done.path / STATISTICS, done.path / MANIFEST, done.path / LOCK]:
+def discard_series(series: Series) -> None:
+    """Remove the files of a series, and its folder if it is empty then."""
+    for file in [*series.picture_paths, series.path / STATISTICS, series.path / MANIFEST, series.path / LOCK]:
         file.unlink(missing_ok=True)
     with suppress(OSError):
-        done.path.rmdir()
+        series.path.rmdir()
 
 
-def _read(file: Path) -> Any:
+def _read_json(file: Path) -> Any:
     try:
-        return json.loads(content_of(file))
+        return json.loads(read_limited(file))
     except OSError as error:
         raise WorkError(f"{file} cannot be read ({error.strerror})", hint="check the disk") from error
     except (ValueError, RecursionError) as error:
-        raise WorkError(f"{file} is damaged (it is no JSON)", hint="begin anew in another folder") from error
+        raise WorkError(f"{file} is damaged (not valid JSON)", hint="start again in another folder") from error
 
 
-def _write(file: Path, value: object) -> None:
-    with translated(file.parent), replacing(file) as handle:
+def _write_json(file: Path, value: object) -> None:
+    with translating_errors(file.parent), atomic_write(file) as handle:
         handle.write(json.dumps(value, indent=1).encode())
 
 
-def pixels_of(file: Path) -> Tensor:
-    """Pixels [3, h, w] of a picture file."""
+def read_pixels(file: Path) -> Tensor:
+    """Read the pixels [3, h, w] of a picture file."""
     return torch.from_numpy(np.ascontiguousarray(read_picture(file).pixels.transpose(2, 0, 1)))
 
 
-def statistics(picture: Picture) -> Row:
-    """Mean and standard deviation of every channel."""
-    pixels = picture.pixels.reshape(-1, 3)
+def channel_statistics(picture: Picture) -> Row:
+    """Return the mean and standard deviation of every channel, rounded."""
+    pixels = picture.pixels.reshape(-1, 3)  # [h * w, 3]
     return {
         "mean": [round(float(value), 5) for value in pixels.mean(0, dtype=np.float64)],
         "deviation": [round(float(value), 5) for value in pixels.std(0, dtype=np.float64)],

@@ -1,8 +1,9 @@
-"""Video: frames in a style that stay together, after Ruder, Dosovitskiy and Brox 2016 (arXiv 1604.08610).
+"""Video in a style without flicker, after Ruder, Dosovitskiy and Brox 2016 (arXiv 1604.08610).
 
-The first frame is rendered from coarse to fine. Every other begins, at the full size alone, as the one before,
-moved along the optical flow, and is anchored to that where the flow can be relied on; what comes into sight
-begins as the new frame, in the colours of the last picture. The style is looked at twice in all.
+The first frame is rendered from coarse to fine. Every later frame is rendered at the full size only. It starts
+from the previous result, warped by the optical flow, and is anchored to that where the flow is reliable. What
+was hidden before starts from the new frame, in the colors of the previous result. The style is measured only
+twice: for the first frame and for all others.
 """
 
 from __future__ import annotations
@@ -17,125 +18,175 @@ from torch import Tensor
 
 from tilestyle.config.enums import FlowName
 from tilestyle.config.render import RenderConfig, VideoConfig
-from tilestyle.devices.torch_state import isolated
-from tilestyle.motion.clip import Footage
-from tilestyle.motion.drift import NOBODY, PathLike, Watch, sized
+from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.motion.clip import Clip
+from tilestyle.motion.drift import NO_CALLBACKS, PathLike, SeriesCallbacks, resize_to
 from tilestyle.motion.optical_flow import (
     Floats,
     FlowMethod,
     dense_inverse_search,
-    flow,
-    moved,
-    reliable,
-    visible,
+    estimate_flow,
+    reliability_mask,
+    visibility_mask,
+    warp,
 )
-from tilestyle.motion.raft import raft
-from tilestyle.motion.repeated_job import finished, step_job, with_style_cache
-from tilestyle.motion.series import Row, Series, series
-from tilestyle.pipeline.api import identity
+from tilestyle.motion.raft import raft_method
+from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
+from tilestyle.motion.series import Row, Series, open_series
+from tilestyle.pipeline.api import render_fingerprint
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning.inputs import digest
+from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import find_device
 
-# Of the colours' squares, added where a frame has too few of them to say how they map.
+# Ridge of the color map, per pixel: a frame with few colors does not determine the map alone.
 RIDGE = 1e-4
-WEIGHT = "content weight"  # of a frame, in the statistics
+CONTENT_WEIGHT_KEY = "content weight"  # its key in the rows of statistics
 
 
 @dataclass(frozen=True)
-class Motion:
-    """From the frame before to the next: where pixels come from, and where that can be relied on."""
+class FrameMotion:
+    """The motion from the previous frame to the current one, and where it is reliable.
 
-    before: Tensor  # the frame before, [3, H, W]
-    backward: Floats  # [H, W, 2]
-    visible: Floats  # [H, W], 0 or 1: what was there before, too
-    trust: Floats  # [H, W], 0 or 1: where the flow can be relied on besides
+    Attributes:
+        previous: The previous frame [3, H, W].
+        backward: Flow [H, W, 2] from the current frame to the previous, in pixels.
+        visible: Mask [H, W] of 0 and 1: pixels of the current frame that the previous shows too.
+        trust: Mask [H, W] of 0 and 1: pixels whose flow is reliable as well.
+    """
+
+    previous: Tensor
+    backward: Floats
+    visible: Floats
+    trust: Floats
 
     @classmethod
-    def of(cls, before: Tensor, now: Tensor, method: FlowMethod) -> Motion:
-        """Between two frames [3, h, w]."""
-        first, second = (_array(frame) for frame in (before, now))
-        forward, backward = flow(first, second, method), flow(second, first, method)
-        return cls(before, backward, visible(forward, backward), reliable(forward, backward))
+    def estimate(cls, previous: Tensor, current: Tensor, method: FlowMethod) -> FrameMotion:
+        """Estimate the motion between two frames.
 
-    def carried(self, picture: Tensor) -> Tensor:
-        """A picture [3, h, w] of the frame before, where it is in the next."""
-        return _tensor(moved(_array(picture), self.backward)).clamp_(0, 1)
+        Args:
+            previous: Frame [3, H, W].
+            current: Frame [3, H, W].
+            method: How to estimate flow.
+        """
+        first, second = (_to_array(frame) for frame in (previous, current))
+        forward, backward = estimate_flow(first, second, method), estimate_flow(second, first, method)
+        return cls(previous, backward, visibility_mask(forward, backward), reliability_mask(forward, backward))
+
+    def warp_to_current(self, picture: Tensor) -> Tensor:
+        """Warp a picture [3, H, W] of the previous frame to the current one."""
+        return _to_tensor(warp(_to_array(picture), self.backward)).clamp_(0, 1)
 
 
-@isolated
-def stylise(
-    clip: Footage,
+@with_torch_state
+def stylize_video(
+    clip: Clip,
     style: PathLike,
     folder: PathLike,
     config: RenderConfig,
     video: VideoConfig,
-    watch: Watch = NOBODY,
+    callbacks: SeriesCallbacks = NO_CALLBACKS,
 ) -> Series:
-    """The frames of a clip in a style: numbered pictures in a folder, and statistics.
+    """Render the frames of a clip in a style: numbered pictures in a folder, and statistics.
 
-    `config` is how the first frame is rendered, `video` how the others differ. The same call again goes on
-    where it was stopped. Raises WorkError for a folder of another video.
+    The same call resumes a video that was stopped.
+
+    Args:
+        clip: The frames.
+        style: The style picture.
+        folder: Folder for the pictures 0001.png, 0002.png, ... and the statistics.
+        config: Settings of the first frame; `config.size` is the size of the pictures.
+        video: Settings in which the other frames differ, and of the optical flow.
+        callbacks: Called during the series.
+
+    Returns:
+        The series, complete or as far as it was when it was stopped.
+
+    Raises:
+        PictureError: A frame has another size than the first.
+        WorkError: The folder holds another series.
     """
-    about = {"kind": "video", **video.about, **identity(config, {"style": style}), "clip": digests(clip)}
-    with series(Path(folder), about) as done:
-        method = flow_method(config, video)
-        jobs = Jobs(style, config, video)
-        before: Tensor | None = None
+    fingerprint = {
+        "kind": "video",
+        **video.fingerprint,
+        **render_fingerprint(config, {"style": style}),
+        "clip": clip_digests(clip),
+    }
+    with open_series(Path(folder), fingerprint) as output:
+        method = choose_flow_method(config, video)
+        jobs = FrameJobs(style, config, video)
+        previous: Tensor | None = None
         for number, frame in enumerate(clip.frames()):
-            now = sized(_tensor(frame), config.size)
-            if number >= done.count:
-                motion = None if before is None else Motion.of(before, now, method)
-                last = done.last() if motion else None
-                if number and WEIGHT in done.rows[0]:  # adjusted for every frame anew, it would be flicker
-                    jobs.hold(float(done.rows[0][WEIGHT]))
-                found = finished(jobs.of(number, now, motion, last), watch.observer, watch.stop)
-                if found is None:
+            current = resize_to(_to_tensor(frame), config.size)
+            if number >= output.count:
+                motion = None if previous is None else FrameMotion.estimate(previous, current, method)
+                last = output.last_pixels() if motion else None
+                if (
+                    number and CONTENT_WEIGHT_KEY in output.rows[0]
+                ):  # adjusting it for every frame would cause flicker
+                    jobs.fix_content_weight(float(output.rows[0][CONTENT_WEIGHT_KEY]))
+                result = render_step(
+                    jobs.job_for_frame(number, current, motion, last), callbacks.observer, callbacks.stop
+                )
+                if result is None:
                     break
-                picture, terms = found
+                picture, terms = result
                 row: Row = {"style loss": terms.style, "content loss": terms.content}
                 if terms.content_weight is not None:
-                    row[WEIGHT] = terms.content_weight
+                    row[CONTENT_WEIGHT_KEY] = terms.content_weight
                 if motion and last is not None:
-                    made = torch.from_numpy(picture.pixels).permute(2, 0, 1)
+                    stylized = torch.from_numpy(picture.pixels).permute(2, 0, 1)
                     row |= {
                         "anchor": terms.anchor,
-                        "flicker": flicker(motion.carried(last), made, motion.trust),
+                        "flicker": flicker(motion.warp_to_current(last), stylized, motion.trust),
                     }
                     row["relied on"] = float(motion.trust.mean())
-                done.add(picture, row)
-                watch.tell(done)
-            before = now
-        return done
+                output.add(picture, row)
+                callbacks.on_step(output)
+            previous = current
+        return output
 
 
-def flow_method(config: RenderConfig, video: VideoConfig) -> FlowMethod:
-    """The way of finding flow that is asked for."""
-    return dense_inverse_search if video.flow is FlowName.DIS else raft(find_device(config.device))
+def choose_flow_method(config: RenderConfig, video: VideoConfig) -> FlowMethod:
+    """Return the method of estimating flow that is configured.
+
+    Args:
+        config: Its device runs RAFT.
+        video: Names the method.
+    """
+    return dense_inverse_search if video.flow is FlowName.DIS else raft_method(find_device(config.device))
 
 
-class Jobs:
-    """The renders of a video's frames; each of the two kinds is prepared once."""
+class FrameJobs:
+    """Makes the jobs of a video's frames; the first and the later ones are each prepared once."""
 
     def __init__(self, style: PathLike, config: RenderConfig, video: VideoConfig) -> None:
         self._style = style
         self._config = config
         self._video = video
-        self._next: Job | None = None
+        self._next_job: Job | None = None
 
-    def hold(self, weight: float) -> None:
-        """Give the content of all other frames the weight that the first came to."""
+    def fix_content_weight(self, weight: float) -> None:
+        """Fix the content weight of all later frames to the one that was found for the first."""
         self._config = replace(self._config, content_weight=weight)
 
-    def of(self, number: int, now: Tensor, motion: Motion | None, last: Tensor | None) -> Job:
-        """The job of a frame [3, h, w]; `last` is the picture that was made of the one before."""
-        size = now.shape[1], now.shape[2]
+    def job_for_frame(
+        self, number: int, current: Tensor, motion: FrameMotion | None, last: Tensor | None
+    ) -> Job:
+        """Make the job of a frame.
+
+        Args:
+            number: Number of the frame, from 0.
+            current: The frame [3, h, w].
+            motion: Motion from the previous frame; None for the first.
+            last: Result of the previous frame [3, h, w]; None for the first.
+        """
+        size = current.shape[1], current.shape[2]
         config = replace(self._config, size=size)
         if motion is None or last is None:
-            return step_job(with_style_cache(prepare(self._style, config, now)), number, now)
-        carried, trust = motion.carried(last), torch.from_numpy(motion.trust)[None]
-        if self._next is None:
+            return step_job(with_style_cache(prepare(self._style, config, current)), number, current)
+        warped, trust = motion.warp_to_current(last), torch.from_numpy(motion.trust)[None]
+        if self._next_job is None:
             video = self._video
             config = replace(
                 config,
@@ -143,55 +194,79 @@ class Jobs:
                 sweeps=video.sweeps,
                 learning_rate=video.learning_rate,
                 anchor_weight=video.anchor_weight,
-                anchor=carried,
+                anchor=warped,
             )
-            self._next = with_style_cache(prepare(self._style, config, now))
-        new = imagined(motion.before, last, now, motion)
-        start = new + torch.from_numpy(motion.visible) * (carried - new)
-        return step_job(self._next, number, start, content=now, anchor=carried, trust=trust)
+            self._next_job = with_style_cache(prepare(self._style, config, current))
+        estimate = fill_disocclusions(motion.previous, last, current, motion)
+        start = estimate + torch.from_numpy(motion.visible) * (warped - estimate)
+        return step_job(self._next_job, number, start, content=current, anchor=warped, trust=trust)
 
 
-def imagined(before: Tensor, last: Tensor, now: Tensor, motion: Motion) -> Tensor:
-    """A frame [3, h, w] in the colours of the last picture, with what the style has put into that nearby.
+def fill_disocclusions(previous: Tensor, last: Tensor, current: Tensor, motion: FrameMotion) -> Tensor:
+    """Estimate the result of a frame: its colors mapped as in the last result, with the style's detail added.
 
-    What comes into sight begins like this: as the camera saw it, it would still show after a few sweeps, and be
-    kept from then on. Beyond the edge the last picture is reflected.
+    The detail is what the style added to the previous frame, warped by the flow and reflected beyond the edges.
+    What comes into view starts like this. Had it started as the camera saw it, that would still show after the
+    few sweeps of a frame, and stay.
+
+    Args:
+        previous: The previous frame [3, h, w].
+        last: The result of the previous frame [3, h, w].
+        current: The current frame [3, h, w].
+        motion: Motion between the frames.
+
+    Returns:
+        Pixels [3, h, w] in [0, 1].
     """
-    colours = palette(before, last)
-    put_in = last - recoloured(before, colours)
-    found = recoloured(now, colours) + _tensor(moved(_array(put_in), motion.backward))
-    return found.clamp(0, 1)
+    colours = fit_color_map(previous, last)
+    detail = last - apply_color_map(previous, colours)
+    estimate = apply_color_map(current, colours) + _to_tensor(warp(_to_array(detail), motion.backward))
+    return estimate.clamp(0, 1)
 
 
-def palette(frame: Tensor, made: Tensor) -> Tensor:
-    """The affine map [4, 3] of least squares from a frame's colours to those that were made of them."""
-    given = torch.cat([frame.flatten(1), torch.ones(1, frame[0].numel())]).double()  # [4, n]
-    ridge = RIDGE * given.shape[1] * torch.eye(4, dtype=torch.float64)
-    found: Tensor = torch.linalg.solve(given @ given.mT + ridge, given @ made.flatten(1).double().mT)
-    return found.float()
+def fit_color_map(frame: Tensor, stylized: Tensor) -> Tensor:
+    """Fit an affine map from the colors of a frame to those of its result, by least squares.
+
+    Args:
+        frame: Frame [3, h, w].
+        stylized: Its result [3, h, w].
+
+    Returns:
+        The map [4, 3]; its last row is the offset.
+    """
+    inputs = torch.cat([frame.flatten(1), torch.ones(1, frame[0].numel())]).double()  # [4, n]
+    ridge = RIDGE * inputs.shape[1] * torch.eye(4, dtype=torch.float64)
+    solution: Tensor = torch.linalg.solve(inputs @ inputs.mT + ridge, inputs @ stylized.flatten(1).double().mT)
+    return solution.float()
 
 
-def recoloured(frame: Tensor, colours: Tensor) -> Tensor:
-    """A frame [3, h, w] with a map [4, 3] applied to its colours."""
-    given = torch.cat([frame.flatten(1), torch.ones(1, frame[0].numel())])
-    found: Tensor = (colours.mT @ given).reshape(frame.shape)
-    return found
+def apply_color_map(frame: Tensor, color_map: Tensor) -> Tensor:
+    """Apply a map [4, 3] to the colors of a frame [3, h, w]."""
+    inputs = torch.cat([frame.flatten(1), torch.ones(1, frame[0].numel())])  # [4, h * w]
+    recolored: Tensor = (color_map.mT @ inputs).reshape(frame.shape)  # [3, h, w]
+    return recolored
 
 
-def flicker(carried: Tensor, made: Tensor, trust: Floats) -> float:
-    """Mean absolute difference of a picture from the one before, moved along; where the flow is relied on."""
+def flicker(warped: Tensor, stylized: Tensor, trust: Floats) -> float:
+    """Measure flicker: the mean absolute difference from the previous result, where the flow is reliable.
+
+    Args:
+        warped: Previous result [3, h, w], warped to the current frame.
+        stylized: Current result [3, h, w].
+        trust: Mask [h, w] of 0 and 1: where the flow is reliable.
+    """
     weight = torch.from_numpy(trust)
-    return float(((made - carried).abs().mean(0) * weight).sum() / weight.sum().clamp(min=1))
+    return float(((stylized - warped).abs().mean(0) * weight).sum() / weight.sum().clamp(min=1))
 
 
-def digests(clip: Footage) -> Any:
-    """What a clip is, as JSON."""
-    return [digest(file) for file in clip.files] if clip.files else digest(clip.path)
+def clip_digests(clip: Clip) -> Any:
+    """Return the digest of a film, or those of the pictures of a folder, as JSON."""
+    return [content_hash(file) for file in clip.files] if clip.files else content_hash(clip.path)
 
 
-def _array(pixels: Tensor) -> Floats:
+def _to_array(pixels: Tensor) -> Floats:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
-def _tensor(pixels: Floats) -> Tensor:
+def _to_tensor(pixels: Floats) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

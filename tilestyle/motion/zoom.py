@@ -1,7 +1,7 @@
-"""The endless zoom: enlarge about the centre, crop, let the style put in what is lacking, again and again.
+"""The endless zoom: enlarge the picture about a point, crop it, let the style add detail, and repeat.
 
-The canvas begins as the enlarged picture and goes a few small steps from it, at the full size alone: so what is
-seen moves on and stays the same thing, while the moments of the style hold its colour, contrast and detail.
+The canvas starts as the enlarged picture and is optimized in a few small steps, at the full size only. So the
+scene stays recognisable as it grows, while the statistics of the style keep its color, contrast and detail.
 """
 
 from __future__ import annotations
@@ -15,62 +15,86 @@ from torch import Tensor
 
 from tilestyle.config.enums import Quality
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.torch_state import isolated
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.motion import zoom_path
-from tilestyle.motion.drift import PathLike, Watch, sized
-from tilestyle.motion.repeated_job import finished, step_job, with_style_cache
-from tilestyle.motion.series import Series, pixels_of, series
-from tilestyle.pipeline.api import identity, texture
+from tilestyle.motion.drift import PathLike, SeriesCallbacks, resize_to
+from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
+from tilestyle.motion.series import Series, open_series, read_pixels
+from tilestyle.pipeline.api import render_fingerprint, texture
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.schedule import picture_size
 
-NOBODY = Watch()
+NO_CALLBACKS = SeriesCallbacks()
 
 
-@isolated
+@with_torch_state
 def zoom(
     style: PathLike,
     folder: PathLike,
     config: RenderConfig,
-    path: zoom_path.Path,
+    zoom_path: zoom_path.ZoomPath,
     start: PathLike | None = None,
-    watch: Watch = NOBODY,
+    callbacks: SeriesCallbacks = NO_CALLBACKS,
 ) -> Series:
-    """Steps of a zoom into a style: numbered pictures in a folder, and statistics.
+    """Render the steps of a zoom into a style: numbered pictures in a folder, and statistics.
 
-    It begins with `start`, or with a texture of the style at `config.size`. The rest is as in `drift`.
+    The same call resumes a zoom that was stopped. With more steps it continues a finished zoom without a loop.
+
+    Args:
+        style: The style picture.
+        folder: Folder for the pictures 0001.png, 0002.png, ... and the statistics.
+        config: Settings of every render; `config.size` is the size of the pictures.
+        zoom_path: Number of steps, and how far each zooms in.
+        start: Picture to start from; None: a texture of the style.
+        callbacks: Called during the series.
+
+    Returns:
+        The series, complete or as far as it was when it was stopped.
+
+    Raises:
+        WorkError: The folder holds another series.
     """
     pictures = {"style": style} | ({} if start is None else {"start": start})
-    with series(Path(folder), {"kind": "zoom", **path.about, **identity(config, pictures)}) as done:
-        first = None if start is None else sized(pixels_of(Path(start)), config.size)
-        size = picture_size(config.size, None) if first is None else (first.shape[1], first.shape[2])
+    with open_series(
+        Path(folder), {"kind": "zoom", **zoom_path.fingerprint, **render_fingerprint(config, pictures)}
+    ) as output:
+        initial = None if start is None else resize_to(read_pixels(Path(start)), config.size)
+        size = picture_size(config.size, None) if initial is None else (initial.shape[1], initial.shape[2])
         config = replace(config, size=size, coarsest=max(size))
         job = with_style_cache(prepare(style, config))
-        while done.count < path.steps:
-            if done.count:
-                first = path.beginning(done)
-            elif first is None:
-                first = textured(style, config, watch)
-            found = finished(step_job(job, done.count, first), watch.observer, watch.stop)
-            if found is None:
+        while output.count < zoom_path.steps:
+            if output.count:
+                initial = zoom_path.next_start(output)
+            elif initial is None:
+                initial = render_start_texture(style, config, callbacks)
+            result = render_step(step_job(job, output.count, initial), callbacks.observer, callbacks.stop)
+            if result is None:
                 break
-            picture, terms = found
-            done.add(picture, {"style loss": terms.style})
-            watch.tell(done)
-        return done
+            picture, terms = result
+            output.add(picture, {"style loss": terms.style})
+            callbacks.on_step(output)
+        return output
 
 
-def textured(style: PathLike, config: RenderConfig, watch: Watch) -> Tensor:
-    """A texture [3, h, w] from coarse to fine: few sweeps of one level would not make its large forms."""
-    usual = RenderConfig()
+def render_start_texture(style: PathLike, config: RenderConfig, callbacks: SeriesCallbacks) -> Tensor:
+    """Render a texture [3, h, w] from coarse to fine.
+
+    The few sweeps of a step, at one level, would not make its large forms.
+
+    Args:
+        style: The style picture.
+        config: Settings of the zoom.
+        callbacks: Observer and stop of the render.
+    """
+    defaults = RenderConfig()
     config = replace(
         config,
-        coarsest=usual.coarsest,
-        level_ratio=usual.level_ratio,
-        learning_rate=usual.learning_rate,
-        learning_rate_falloff=usual.learning_rate_falloff,
+        coarsest=defaults.coarsest,
+        level_ratio=defaults.level_ratio,
+        learning_rate=defaults.learning_rate,
+        learning_rate_falloff=defaults.learning_rate_falloff,
         sweeps=None,
         quality=Quality.DRAFT,
     )
-    picture = texture(style, config, observer=watch.observer, stop=watch.stop)
+    picture = texture(style, config, observer=callbacks.observer, stop=callbacks.stop)
     return torch.from_numpy(np.ascontiguousarray(picture.pixels.transpose(2, 0, 1)))

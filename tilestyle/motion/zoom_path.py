@@ -1,4 +1,4 @@
-"""The path of an endless zoom: what the next picture begins with, and the frames of its film."""
+"""The path of an endless zoom: the start of the next picture, and the frames of its film."""
 
 from __future__ import annotations
 
@@ -11,131 +11,191 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.config.validation import LARGEST, check, shown
+from tilestyle.config.validation import MAX_INT32, check_fields, format_value
 from tilestyle.errors import SettingError
-from tilestyle.motion.film import Frame, frame_of
-from tilestyle.motion.series import Series, pixels_of
+from tilestyle.motion.film import Frame, quantize_frame
+from tilestyle.motion.series import Series, read_pixels
 
-LOOP = 24  # steps in which the end of a loop becomes its beginning, a third of all at most
-WANDER, ROUND = 0.08, 40.0  # of the point that is approached: half sides from the middle, steps a round
-SPREAD = (0.7548776662, 0.5698402910)  # steps of two sequences that fill the unit square evenly
-RIM = 4.0  # of a frame between two pictures: width over which the second fades in, times the rim that it lacks
+MAX_LOOP_OVERLAP = 24  # steps over which the end of a loop blends into its start, a third of all steps at most
+WANDER_RADIUS, WANDER_PERIOD = (
+    0.08,
+    40.0,
+)  # circle of the zoom's center: radius in half sides, steps for a full circle
+JITTER_STEPS = (0.7548776662, 0.5698402910)  # steps of a low-discrepancy sequence in the unit square
+FADE_WIDTH = (
+    4.0  # width of the fade of the second picture in an inbetween frame, in widths of the border it lacks
+)
 
 
-Point = tuple[float, float]  # down and across from the middle, half sides
+Center = tuple[float, float]  # down and to the right of the middle, in half sides
 
 
 @dataclass(frozen=True)
-class Path:
-    """How many steps, how far each goes in, and whether the last lead to the first."""
+class ZoomPath:
+    """The path of a zoom.
+
+    Attributes:
+        steps: Number of pictures.
+        factor: Enlargement of each step, above 1 and at most 2.
+        loop: Whether the last steps lead back to the first pictures.
+    """
 
     steps: int
     factor: float
     loop: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        check(self)
-        if not 1 <= self.steps <= LARGEST:
-            raise SettingError(f"a zoom of {shown(self.steps)} steps", hint="give 1 or more")
+        """Validate the fields; raise SettingError."""
+        check_fields(self)
+        if not 1 <= self.steps <= MAX_INT32:
+            raise SettingError(f"a zoom cannot have {format_value(self.steps)} steps", hint="use 1 or more")
         if not 1 < self.factor <= 2:
-            raise SettingError(f"a zoom by {self.factor} a step", hint="give a factor above 1, 2 at the most")
+            raise SettingError(
+                f"a zoom cannot enlarge by {self.factor} per step", hint="use a factor above 1 and at most 2"
+            )
         if self.loop and self.steps < 6:
-            raise SettingError(f"{self.steps} steps make no loop", hint="give 6 or more, better 60")
+            raise SettingError(f"{self.steps} steps are too few for a loop", hint="use 6 or more, better 60")
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What it is, as JSON. Without a loop, more steps are more of the same."""
+    def fingerprint(self) -> dict[str, Any]:
+        """What determines the pictures, as JSON; without a loop, their number does not matter."""
         return {"factor": self.factor, "loop": self.steps if self.loop else False}
 
     @property
-    def turn(self) -> int:
-        """Steps in which the end becomes the beginning."""
-        return min(LOOP, self.steps // 3) if self.loop else 0
+    def loop_overlap(self) -> int:
+        """The number of steps over which the end of a loop blends into its start; 0 without a loop."""
+        return min(MAX_LOOP_OVERLAP, self.steps // 3) if self.loop else 0
 
-    def centre(self, number: int, pixels: Tensor) -> Point:
-        """What the step after this picture moves towards: it goes round slowly, in a loop whole turns.
+    def center(self, number: int, pixels: Tensor) -> Center:
+        """Return the point that the next step zooms into; it circles slowly, a whole number of times in a loop.
 
-        With part of a pixel at random besides: near a point that stood still nothing would ever fall between
-        two pixels, interpolation would smooth nothing there, and noise would gather.
+        A pseudo-random part of a pixel is added. Around a fixed point, pixels would never fall between others,
+        interpolation would not smooth them, and noise would accumulate.
+
+        Args:
+            number: Number of the last picture, from 1.
+            pixels: Picture [3, h, w], for its size.
         """
-        length = self.steps - self.turn
-        turns = max(1, round(length / ROUND))
-        angle = 2 * pi * number * turns / length if self.loop else 2 * pi * number / ROUND
-        place = WANDER * sin(angle), WANDER * cos(angle)
-        shift = [(number % length) * step % 1 - 0.5 for step in SPREAD]  # pixels
+        length = self.steps - self.loop_overlap
+        circles = max(1, round(length / WANDER_PERIOD))
+        angle = 2 * pi * number * circles / length if self.loop else 2 * pi * number / WANDER_PERIOD
+        position = WANDER_RADIUS * sin(angle), WANDER_RADIUS * cos(angle)
+        shift = [(number % length) * step % 1 - 0.5 for step in JITTER_STEPS]  # pixels
         lever = (1 - 1 / self.factor) / 2
         down, across = (
-            at + by / (lever * side) for at, by, side in zip(place, shift, pixels.shape[1:], strict=True)
+            base + jitter / (lever * side)
+            for base, jitter, side in zip(position, shift, pixels.shape[1:], strict=True)
         )
         return down, across
 
-    def beginning(self, done: Series) -> Tensor:
-        """Pixels [3, h, w] that the next picture begins with.
+    def next_start(self, series: Series) -> Tensor:
+        """Return the pixels [3, h, w] that the next picture starts from: the last one, enlarged.
 
-        In the last steps of a loop, mixed with the picture they lead to, which moves inwards at the same pace.
+        In the last steps of a loop it is blended with one of the first pictures, which grow at the same rate.
         """
-        last = done.last()
-        enlarged = zoomed(last, self.factor, self.centre(done.count, last))
-        ahead = done.count + 1 - (self.steps - self.turn)  # 1 to `turn` in the last steps
-        if ahead <= 0:
+        last = series.last_pixels()
+        enlarged = zoom_about(last, self.factor, self.center(series.count, last))
+        target = series.count + 1 - (self.steps - self.loop_overlap)  # 1 to `loop_overlap` in the last steps
+        if target <= 0:
             return enlarged
-        return mixed(enlarged, pixels_of(done.file(ahead)), ahead / self.turn)
+        return blend_textures(enlarged, read_pixels(series.picture_path(target)), target / self.loop_overlap)
 
-    def frames(self, done: Series, between: int) -> Iterator[Frame]:
-        """The frames of its film, `between` of them between two pictures; a loop's begins after its turn."""
-        first = self.turn if self.loop and done.count == self.steps else 1
-        before = None
-        for number in range(first, done.count + 1):
-            now = pixels_of(done.file(number))
-            if before is not None:
-                for step in steps_between(before, now, self.factor, between, self.centre(number - 1, now)):
-                    yield _frame(step)
-            # The last picture of a loop shows what its first does, but for the style's own steps.
+    def frames(self, series: Series, frames_between: int) -> Iterator[Frame]:
+        """Make the frames of the film of a zoom.
+
+        The film of a loop skips the first pictures, which its end blends into.
+
+        Args:
+            series: The pictures.
+            frames_between: Number of frames inserted between two pictures.
+        """
+        first = self.loop_overlap if self.loop and series.count == self.steps else 1
+        previous = None
+        for number in range(first, series.count + 1):
+            current = read_pixels(series.picture_path(number))
+            if previous is not None:
+                for frame in inbetween_frames(
+                    previous, current, self.factor, frames_between, self.center(number - 1, current)
+                ):
+                    yield _frame(frame)
+            # The last picture of a loop looks like the first of its film, except for the style's changes.
             if not (first > 1 and number == first):
-                yield _frame(now)
-            before = now
+                yield _frame(current)
+            previous = current
 
 
-def zoomed(pixels: Tensor, factor: float, centre: Point = (0.0, 0.0)) -> Tensor:
-    """A picture [3, h, w] enlarged about a point in its own frame, or shrunk with a factor below 1.
+def zoom_about(pixels: Tensor, factor: float, center: Center = (0.0, 0.0)) -> Tensor:
+    """Enlarge a picture about a point, within its own size; beyond its edges it is reflected.
 
-    Beyond its edges it is reflected.
+    Args:
+        pixels: Picture [3, h, w].
+        factor: Enlargement; below 1 the picture shrinks.
+        center: Point that stays in place.
+
+    Returns:
+        Pixels [3, h, w] in [0, 1].
     """
     shift = 1 - 1 / factor
-    rows = [[1 / factor, 0.0, shift * centre[1]], [0.0, 1 / factor, shift * centre[0]]]
+    rows = [[1 / factor, 0.0, shift * center[1]], [0.0, 1 / factor, shift * center[0]]]
     grid = F.affine_grid(torch.tensor([rows], dtype=pixels.dtype), [1, *pixels.shape], align_corners=False)
-    found = F.grid_sample(pixels[None], grid, mode="bicubic", padding_mode="reflection", align_corners=False)
-    return found[0].clamp(0, 1)
+    sampled = F.grid_sample(pixels[None], grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return sampled[0].clamp(0, 1)
 
 
-def mixed(one: Tensor, other: Tensor, share: float) -> Tensor:
-    """Two textures mixed without loss of contrast, as Heitz and Neyret 2018 do (their equation 3)."""
-    mean = torch.lerp(one.mean((1, 2), keepdim=True), other.mean((1, 2), keepdim=True), share)
-    deviation = torch.lerp(
-        one - one.mean((1, 2), keepdim=True), other - other.mean((1, 2), keepdim=True), share
-    )
-    return (mean + deviation / hypot(share, 1 - share)).clamp(0, 1)
+def blend_textures(first: Tensor, second: Tensor, weight: float) -> Tensor:
+    """Blend two textures without loss of contrast (Heitz and Neyret 2018, equation 3).
 
+    Args:
+        first: Texture [3, h, w].
+        second: Texture [3, h, w].
+        weight: Weight of the second, from 0 to 1.
 
-def steps_between(
-    before: Tensor, after: Tensor, factor: float, count: int, centre: Point = (0.0, 0.0)
-) -> Iterator[Tensor]:
-    """Pictures [3, h, w] on the way in: one before enlarged, one after shrunk to where it comes from.
-
-    That lacks a rim, near which it fades.
+    Returns:
+        Pixels [3, h, w] in [0, 1].
     """
-    places = [(torch.arange(side) + 0.5) / side * 2 - 1 for side in before.shape[1:]]
+    mean = torch.lerp(first.mean((1, 2), keepdim=True), second.mean((1, 2), keepdim=True), weight)
+    deviation = torch.lerp(
+        first - first.mean((1, 2), keepdim=True), second - second.mean((1, 2), keepdim=True), weight
+    )
+    return (mean + deviation / hypot(weight, 1 - weight)).clamp(0, 1)
+
+
+def inbetween_frames(
+    first: Tensor, second: Tensor, factor: float, count: int, center: Center = (0.0, 0.0)
+) -> Iterator[Tensor]:
+    """Make frames between two pictures of a zoom.
+
+    Each mixes the first picture, enlarged, with the second, shrunk to the part of the first that it shows. The
+    shrunk one does not reach the edges of the frame, so it fades out towards its own.
+
+    Args:
+        first: Picture [3, h, w].
+        second: The next picture [3, h, w].
+        factor: Enlargement from the first to the second.
+        count: Number of frames.
+        center: Point that the zoom approaches.
+
+    Yields:
+        Pixels [3, h, w].
+    """
+    coordinates = [(torch.arange(side) + 0.5) / side * 2 - 1 for side in first.shape[1:]]
     for number in range(1, count + 1):
         share = number / (count + 1)
-        reach = factor ** (share - 1)
-        inside = [reach * (1 - point) + point - place for place, point in zip(places, centre, strict=True)]
-        beside = [reach * (1 + point) - point + place for place, point in zip(places, centre, strict=True)]
-        down, across = (torch.minimum(*sides) for sides in zip(inside, beside, strict=True))
-        fade = (torch.minimum(down[:, None], across[None]) / (RIM * (1 - reach))).clamp(0, 1)
-        near = zoomed(before, factor**share, centre)
-        yield near + share * fade * (zoomed(after, reach, centre) - near)
+        scale = factor ** (share - 1)
+        # Distances to the shrunk picture's lower or right edges, and to its upper or left edges.
+        to_end = [
+            scale * (1 - point) + point - coordinate
+            for coordinate, point in zip(coordinates, center, strict=True)
+        ]
+        to_start = [
+            scale * (1 + point) - point + coordinate
+            for coordinate, point in zip(coordinates, center, strict=True)
+        ]
+        down, across = (torch.minimum(*sides) for sides in zip(to_end, to_start, strict=True))
+        fade = (torch.minimum(down[:, None], across[None]) / (FADE_WIDTH * (1 - scale))).clamp(0, 1)
+        enlarged = zoom_about(first, factor**share, center)
+        yield enlarged + share * fade * (zoom_about(second, scale, center) - enlarged)
 
 
 def _frame(pixels: Tensor) -> Frame:
-    return frame_of(pixels.permute(1, 2, 0).contiguous().numpy())
+    return quantize_frame(pixels.permute(1, 2, 0).contiguous().numpy())

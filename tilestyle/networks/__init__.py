@@ -1,1 +1,1 @@
-"""Networks whose features pictures are compared by."""
+"""Feature networks: VGG, the compact network and wavelets."""

@@ -1,4 +1,4 @@
-"""What the renderer asks of a feature network."""
+"""Interface of a feature network."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from tilestyle.errors import LayerError
-from tilestyle.geometry.boxes import Box, rounded_up
+from tilestyle.geometry.boxes import Box, round_up
 
-# Share of the widest receptive field that a halo for measuring has; 0.5 would be exact.
-NEAR = 0.3
+# Halo for measuring, as a share of the widest receptive field; 0.5 would be exact.
+MEASURING_HALO_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer, described in arithmetic.
+    """Geometry of one layer.
 
-    `stride` and `receptive_field` are in input pixels and hold for both axes: a cell of the layer
-    depends on at most `receptive_field` x `receptive_field` pixels, and neighbouring cells see
-    windows `stride` pixels apart. Away from padding, exactly so.
+    Both `stride` and `receptive_field` are in input pixels and hold for both axes. A cell of the layer depends
+    on at most `receptive_field` x `receptive_field` pixels, and neighboring cells see windows `stride` pixels
+    apart. Away from padding this is exact.
     """
 
     name: str
@@ -33,45 +33,46 @@ class Layer:
 
 
 def exact_halo(layers: Collection[Layer]) -> int:
-    """Pixels around a patch that its outermost cells see: with that halo no cell it owns feels padding.
+    """Return the halo with which the cells that a patch owns do not see padding, pixels.
 
-    Half the widest receptive field, and a multiple of the deepest stride.
+    It is half the widest receptive field, rounded up to a multiple of the deepest stride.
     """
     stride = max(layer.stride for layer in layers)
-    return rounded_up(max(layer.receptive_field for layer in layers) // 2, stride)
+    return round_up(max(layer.receptive_field for layer in layers) // 2, stride)
 
 
 def measuring_halo(layers: Collection[Layer]) -> int:
-    """Pixels around a patch with which its moments lack a few hundredths of what padding does to them, at most.
+    """Return a smaller halo for measuring moments, pixels.
 
-    The outermost pixels of a receptive field count for little: what an exact halo has more is spent on those
-    (measured: docs/algorithm.md). A multiple of the deepest stride.
+    With it they keep at most a few hundredths of the bias of padding: the outermost pixels of a receptive field
+    count for little, and the rest of an exact halo is spent on those (measured: docs/algorithm.md). It is a
+    multiple of the deepest stride.
     """
     stride = max(layer.stride for layer in layers)
-    return rounded_up(int(NEAR * max(layer.receptive_field for layer in layers)), stride)
+    return round_up(int(MEASURING_HALO_SHARE * max(layer.receptive_field for layer in layers)), stride)
 
 
 class FeatureNetwork(Protocol):
     """A fixed map from pictures to layers of features.
 
-    Pictures are [B, 3, H, W], sRGB values in [0, 1], with H and W multiples of the deepest stride
-    in use. A layer of stride k answers [B, C, H/k, W/k]: cell (i, j) belongs to the pixels
-    [k i, k i + k) x [k j, k j + k).
+    Pictures are [B, 3, H, W], sRGB values in [0, 1], with H and W multiples of the deepest stride in use. A
+    layer of stride k returns [B, C, H/k, W/k]: cell (i, j) belongs to the pixels [k i, k i + k) x [k j, k j +
+    k).
     """
 
     @property
     def name(self) -> str:
-        """Name under which the registry knows the network."""
+        """Name of the network in the registry."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where its constants are, and pictures must be."""
+        """Device of its constants, and of the pictures it takes."""
         ...
 
     @property
     def dtype(self) -> torch.dtype:
-        """Arithmetic of its constants, and of the pictures it takes."""
+        """Dtype of its constants, and of the pictures it takes."""
         ...
 
     @property
@@ -81,55 +82,63 @@ class FeatureNetwork(Protocol):
 
     @property
     def style_layers(self) -> Mapping[str, float]:
-        """Layers and relative weights that style is compared at unless told otherwise."""
+        """Default style layers with their relative weights."""
         ...
 
     @property
     def content_layers(self) -> Mapping[str, float]:
-        """Layers and relative weights that content is compared at unless told otherwise."""
+        """Default content layers with their relative weights."""
         ...
 
     @property
     def arrangement_layers(self) -> Collection[str]:
-        """Style layers whose autocorrelations are compared: coarse, to see far, yet fine enough for rows."""
+        """Style layers whose autocorrelations are compared: coarse enough to see far, fine enough for rows."""
         ...
 
     @property
     def content_weight(self) -> float:
-        """Weight of content against style, 1, that keeps a picture recognisable and leaves it the style."""
+        """Default content weight, for a style weight of 1: keeps the picture recognisable, in the style."""
         ...
 
-    def canonical(self, name: str) -> str:
-        """The network's own name of a layer; raises LayerError, suggesting the nearest."""
+    def resolve_layer_name(self, name: str) -> str:
+        """Return the network's own name of a layer.
+
+        Raises:
+            LayerError: There is no such layer; the message suggests the nearest name.
+        """
         ...
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        """Responses of the named layers, in the precision of `pixels`, differentiable in it."""
+        """Return the responses of the named layers, in the dtype of `pixels`; differentiable."""
         ...
 
-    def octaves(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
-        """Reductions at which layers can be seen, the finest first: {factor: {layer: its name there}}.
+    def scale_groups(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
+        """Group layers by the reduced picture that they can be computed from.
 
-        A layer answers the same on a picture as the layer of the other name answers on that picture reduced by
-        `factor` (canvas.reduced). From afar a patch of the same pixels shows far more, and padding less.
+        A layer has the same response to a picture as the layer of the other name has to that picture reduced by
+        the factor (canvas.pyramid_reduce). On a reduced picture a patch of the same size shows far more of it,
+        and padding matters less.
+
+        Returns:
+            {factor: {layer: its name on the reduced picture}}, the finest first.
         """
         ...
 
     def to(self, device: torch.device, dtype: torch.dtype) -> FeatureNetwork:
-        """The same network with its constants on `device` in `dtype`."""
+        """Return the same network with its constants on `device` in `dtype`."""
         ...
 
     def bytes_per_pixel(self, layers: Collection[str], dtype: torch.dtype) -> float:
-        """Memory of one forward and backward pass to the named layers, bytes per input pixel."""
+        """Return the memory of one forward and backward pass to the named layers, bytes per input pixel."""
         ...
 
     def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
-        """Multiply-adds of one forward pass to the deepest of the named layers, per pixel."""
+        """Return the multiply-adds of one forward pass to the deepest of the named layers, per pixel."""
         ...
 
 
-def unknown_layer(network: str, name: str, known: Collection[str]) -> LayerError:
-    """The error for a layer `network` does not have, naming the nearest of the `known`."""
+def unknown_layer_error(network: str, name: str, known: Collection[str]) -> LayerError:
+    """Return the error for a layer that the network does not have, suggesting the nearest of the known."""
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return LayerError(
         f"network {network} has no layer {name!r}",
@@ -137,6 +146,6 @@ def unknown_layer(network: str, name: str, known: Collection[str]) -> LayerError
     )
 
 
-def inner(features: Tensor, cells: Box) -> Tensor:
-    """The given cells of [B, C, h, w] features: a view."""
+def crop_cells(features: Tensor, cells: Box) -> Tensor:
+    """Return a view of the given cells of [B, C, h, w] features."""
     return features[:, :, cells.top : cells.top + cells.height, cells.left : cells.left + cells.width]

@@ -1,7 +1,8 @@
-"""Pictures continued by their outermost pixels: zeros would be an edge that is not there.
+"""Padding by replication: zeros would be an edge that is not in the picture.
 
-torch does that in one kernel. On CUDA it takes and leaves channels apart, where convolutions want them side by
-side, and its gradient is added up in any order: not twice the same. There it is done by copies.
+torch pads in one kernel. On CUDA that kernel needs channels in separate planes, while convolutions want them
+contiguous per pixel, and its gradient is summed in a random order, so that it is not reproducible. On CUDA
+padding is therefore done by copies.
 """
 
 from __future__ import annotations
@@ -13,56 +14,65 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Devices on which it is done by copies.
-COPYING = {"cuda"}
+# Devices on which padding is done by copies.
+COPYING_DEVICE_TYPES = {"cuda"}
 
 
-def continued(picture: Tensor, reach: int) -> Tensor:
-    """Pictures [B, C, h, w] with `reach` pixels more on every side."""
-    if picture.device.type not in COPYING:
-        return F.pad(picture, [reach] * 4, mode="replicate")
-    found: Tensor = _Continued.apply(picture, reach)
-    return found
+def replicate_pad(picture: Tensor, pixels: int) -> Tensor:
+    """Return pictures [B, C, h, w] with this many pixels more on every side."""
+    if picture.device.type not in COPYING_DEVICE_TYPES:
+        return F.pad(picture, [pixels] * 4, mode="replicate")
+    padded: Tensor = _ReplicatePad.apply(picture, pixels)
+    return padded
 
 
-def convolved(picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A 3 x 3 convolution of the size of pictures [B, C, h, w], which are continued by one pixel.
+def replicate_pad_conv(picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Apply a 3 x 3 convolution to pictures padded by one pixel, keeping their size.
 
-    `weight` [K, C, 3, 3] and `bias` [K] have no gradient. So the continued picture need not be kept, as torch's
-    own convolution would keep it beside the picture.
+    Weights and bias get no gradient. So the padded picture need not be kept, as torch's own convolution would
+    keep it besides the picture.
+
+    Args:
+        picture: [B, C, h, w].
+        weight: [K, C, 3, 3].
+        bias: [K].
+
+    Returns:
+        [B, K, h, w].
     """
-    found: Tensor = _Convolved.apply(picture, weight, bias)
-    return found
+    response: Tensor = _ReplicatePadConv.apply(picture, weight, bias)
+    return response
 
 
-def unshuffled(picture: Tensor) -> Tensor:
-    """2 x 2 pixels made channels, [B, 4 C, h / 2, w / 2], side by side in memory."""
-    if picture.device.type not in COPYING:
+def pixel_unshuffle(picture: Tensor) -> Tensor:
+    """Turn 2 x 2 pixels into channels, [B, 4 C, h / 2, w / 2], in channels-last memory."""
+    if picture.device.type not in COPYING_DEVICE_TYPES:
         return F.pixel_unshuffle(picture, 2).contiguous(memory_format=torch.channels_last)
     count, channels, height, width = picture.shape
-    blocks = picture.view(count, channels, height // 2, 2, width // 2, 2)
-    cells = blocks.permute(0, 2, 4, 1, 3, 5).reshape(count, height // 2, width // 2, 4 * channels)  # one copy
-    return cells.permute(0, 3, 1, 2)
+    blocks = picture.view(count, channels, height // 2, 2, width // 2, 2)  # [B, C, h / 2, 2, w / 2, 2]
+    # One copy: [B, h / 2, w / 2, 4 C].
+    cells = blocks.permute(0, 2, 4, 1, 3, 5).reshape(count, height // 2, width // 2, 4 * channels)
+    return cells.permute(0, 3, 1, 2)  # [B, 4 C, h / 2, w / 2]
 
 
-class _Continued(torch.autograd.Function):
+class _ReplicatePad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, picture: Tensor, reach: int) -> Tensor:
         ctx.reach = reach
         count, channels, height, width = picture.shape
-        found = torch.empty(
+        padded = torch.empty(
             (count, channels, height + 2 * reach, width + 2 * reach),
             dtype=picture.dtype,
             device=picture.device,
             memory_format=torch.channels_last,
         )
         rows, columns = slice(reach, reach + height), slice(reach, reach + width)
-        found[:, :, rows, columns].copy_(picture)
-        found[:, :, :reach, columns].copy_(picture[:, :, :1])
-        found[:, :, reach + height :, columns].copy_(picture[:, :, -1:])
-        found[:, :, :, :reach].copy_(found[:, :, :, reach : reach + 1])
-        found[:, :, :, reach + width :].copy_(found[:, :, :, reach + width - 1 : reach + width])
-        return found
+        padded[:, :, rows, columns].copy_(picture)
+        padded[:, :, :reach, columns].copy_(picture[:, :, :1])
+        padded[:, :, reach + height :, columns].copy_(picture[:, :, -1:])
+        padded[:, :, :, :reach].copy_(padded[:, :, :, reach : reach + 1])
+        padded[:, :, :, reach + width :].copy_(padded[:, :, :, reach + width - 1 : reach + width])
+        return padded
 
     @staticmethod
     @once_differentiable
@@ -71,25 +81,25 @@ class _Continued(torch.autograd.Function):
         rows = gradient[:, :, reach:-reach].clone()
         rows[:, :, :1] += gradient[:, :, :reach].sum(2, keepdim=True)
         rows[:, :, -1:] += gradient[:, :, -reach:].sum(2, keepdim=True)
-        found = rows[:, :, :, reach:-reach]
-        found[:, :, :, :1] += rows[:, :, :, :reach].sum(3, keepdim=True)
-        found[:, :, :, -1:] += rows[:, :, :, -reach:].sum(3, keepdim=True)
-        return found, None
+        inner = rows[:, :, :, reach:-reach]
+        inner[:, :, :, :1] += rows[:, :, :, :reach].sum(3, keepdim=True)
+        inner[:, :, :, -1:] += rows[:, :, :, -reach:].sum(3, keepdim=True)
+        return inner, None
 
 
-class _Convolved(torch.autograd.Function):
+class _ReplicatePadConv(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(weight)
-        return F.conv2d(continued(picture, 1), weight, bias)
+        return F.conv2d(replicate_pad(picture, 1), weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (weight,) = ctx.saved_tensors
-        found = F.conv_transpose2d(gradients[0], weight)  # of the continued picture: its rim goes to the edge
-        found[:, :, 1] += found[:, :, 0]
-        found[:, :, -2] += found[:, :, -1]
-        found[:, :, :, 1] += found[:, :, :, 0]
-        found[:, :, :, -2] += found[:, :, :, -1]
-        return found[:, :, 1:-1, 1:-1], None, None
+        padded_gradient = F.conv_transpose2d(gradients[0], weight)  # its outermost pixels go to the edge
+        padded_gradient[:, :, 1] += padded_gradient[:, :, 0]
+        padded_gradient[:, :, -2] += padded_gradient[:, :, -1]
+        padded_gradient[:, :, :, 1] += padded_gradient[:, :, :, 0]
+        padded_gradient[:, :, :, -2] += padded_gradient[:, :, :, -1]
+        return padded_gradient[:, :, 1:-1, 1:-1], None, None

@@ -6,19 +6,23 @@ from tilestyle.config.enums import NetworkName
 from tilestyle.config.render import RenderConfig
 from tilestyle.networks.base import FeatureNetwork
 
-# In place of a weights file: random ones, which cost what trained ones do and paint mottled noise.
+# Instead of a weights file: random weights, which cost as much as trained ones and paint mottled noise.
 RANDOM = "random"
 
 
 def load_network(config: RenderConfig) -> FeatureNetwork:
-    """The network that settings ask for, on the CPU in float32; raises NetworkError without its weights."""
+    """Return the network of a configuration, on the CPU in float32.
+
+    Raises:
+        NetworkError: Its weights are missing or do not fit.
+    """
     if config.network is NetworkName.WAVELET:
         from tilestyle.networks.wavelet import WaveletNetwork
 
         return WaveletNetwork()
-    from tilestyle.networks.vgg_weights import Shape, load_vgg, random_vgg
+    from tilestyle.networks.vgg_weights import VggOptions, load_vgg, random_vgg
 
-    shape = Shape(config.pooling, config.pooling_scale, config.input_scaling, config.feature_scale)
+    shape = VggOptions(config.pooling, config.pooling_scale, config.input_scaling, config.feature_scale)
     if config.weights == RANDOM:
-        return random_vgg(config.network, shape=shape)
+        return random_vgg(config.network, options=shape)
     return load_vgg(config.network, config.weights, shape)

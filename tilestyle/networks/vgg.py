@@ -1,7 +1,7 @@
 """VGG-16 and VGG-19 (Simonyan and Zisserman 2014), and `compact`, a small one; cut at the deepest layer in use.
 
-Layers are called as Gatys et al. (2015) call them: `conv4_2` is the second convolution of the fourth
-block, `relu4_2` the same rectified, `pool4` the halving that ends the block.
+Layers are named as in Gatys et al. (2015): `conv4_2` is the second convolution of the fourth block, `relu4_2`
+its rectified output, and `pool4` the pooling that ends the block.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.config.enums import NetworkName, Pooling
-from tilestyle.networks.base import Layer, unknown_layer
-from tilestyle.networks.padding import convolved
+from tilestyle.networks.base import Layer, unknown_layer_error
+from tilestyle.networks.padding import replicate_pad_conv
 
-# Convolutions of each block; a rectifier follows every convolution, a halving every block.
+# Convolutions of each block. A rectifier follows every convolution, and a pooling every block.
 BLOCKS = {
     NetworkName.COMPACT: (2, 2, 3, 2, 1),
     NetworkName.VGG16: (2, 2, 3, 3, 3),
@@ -28,48 +28,60 @@ ARRANGEMENT_LAYERS = ("relu3_1", "relu4_1")
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """What a network is used with unless told otherwise."""
+class NetworkDefaults:
+    """Default settings of a network.
 
-    style: Mapping[str, float]  # weights of layers
-    content: str  # the layer
+    Attributes:
+        style: Style layers and their weights.
+        content: Content layer.
+        content_weight: Weight of content, for a style weight of 1.
+        pooling: How features are pooled.
+        replicates_edges: Whether all convolutions pad by replication instead of zeros.
+    """
+
+    style: Mapping[str, float]
+    content: str
     content_weight: float
     pooling: Pooling
-    continued: bool = False  # whether all convolutions pad with the cells at the edge; else with zeros
+    replicates_edges: bool = False
 
 
-_VGG = Usual(dict.fromkeys(STYLE_LAYERS, 1.0), "relu4_2", 0.03, Pooling.MAX)
-# Weights of the layers of `compact`: docs/networks.md. It was trained with averages: a mean has a smooth
-# gradient and aliases less than a maximum.
-_COMPACT = Usual(
+_VGG_DEFAULTS = NetworkDefaults(dict.fromkeys(STYLE_LAYERS, 1.0), "relu4_2", 0.03, Pooling.MAX)
+# Weights of the layers of `compact`: docs/networks.md. It was trained with average pooling, which has a smooth
+# gradient and aliases less than max pooling.
+_COMPACT_DEFAULTS = NetworkDefaults(
     {"relu1_1": 4.0, "relu2_1": 2.0, "relu3_1": 2.0, "relu4_1": 2.0, "relu5_1": 0.5},
     "relu4_1",
     0.015,
     Pooling.AVERAGE,
-    continued=True,
+    replicates_edges=True,
 )
-USUAL = {NetworkName.COMPACT: _COMPACT, NetworkName.VGG16: _VGG, NetworkName.VGG19: _VGG}
-# What convolutions and allocator take beyond the tensors counted. With it the count lies between 0.98 and
-# 1.22 of the peak resident memory of full VGG-19, 1.4 when relu1_1 is all (growth from 512 to 896 pixels a
-# side on a CPU, five sets of layers, both poolings, float32 and bfloat16).
-WORKSPACE = 1.1
-# And what continued pictures take on their way; measured in the same manner.
-CONTINUED = 1.1
+DEFAULTS = {
+    NetworkName.COMPACT: _COMPACT_DEFAULTS,
+    NetworkName.VGG16: _VGG_DEFAULTS,
+    NetworkName.VGG19: _VGG_DEFAULTS,
+}
+# What convolutions and allocator use beyond the tensors counted. With this factor the estimate is between 0.98
+# and 1.22 of the peak resident memory of full VGG-19, and 1.4 for relu1_1 alone (growth from 512 to 896 pixels
+# per side on a CPU, five sets of layers, both poolings, float32 and bfloat16).
+WORKSPACE_OVERHEAD = 1.1
+# What padding by replication uses in addition; measured in the same way.
+REPLICATION_OVERHEAD = 1.1
 
 
-def operations(name: NetworkName) -> list[str]:
-    """The layers of the full network in order, so that the N-th is torchvision's `features.N`."""
-    steps = []
+def layer_names(name: NetworkName) -> list[str]:
+    """Return the layers of the full network in order, so that the N-th is torchvision's `features.N`."""
+    names = []
     for block, convolutions in enumerate(BLOCKS[name], start=1):
         for index in range(1, convolutions + 1):
-            steps += [f"conv{block}_{index}", f"relu{block}_{index}"]
-        steps.append(f"pool{block}")
-    return steps
+            names += [f"conv{block}_{index}", f"relu{block}_{index}"]
+        names.append(f"pool{block}")
+    return names
 
 
 def convolution_keys(name: NetworkName) -> dict[str, str]:
-    """Where a torchvision state dict keeps each convolution: layer -> `features.N`."""
-    steps = enumerate(operations(name))
+    """Return the name of each convolution in a torchvision state dict: layer -> `features.N`."""
+    steps = enumerate(layer_names(name))
     return {layer: f"features.{index}" for index, layer in steps if layer.startswith("conv")}
 
 
@@ -81,10 +93,10 @@ class Convolution:
     bias: Tensor
 
 
-def _described(steps: Sequence[str], convolutions: Mapping[str, Convolution]) -> dict[str, Layer]:
-    """The layers up to the last one there are weights for.
+def _describe_layers(steps: Sequence[str], convolutions: Mapping[str, Convolution]) -> dict[str, Layer]:
+    """Return the layers up to the last one that has weights.
 
-    A 3 x 3 convolution widens the receptive field by two cells, a 2 x 2 halving by one.
+    A 3 x 3 convolution widens the receptive field by two cells, a 2 x 2 pooling by one.
     """
     layers: dict[str, Layer] = {}
     channels, stride, field = 3, 1, 1
@@ -104,10 +116,10 @@ def _described(steps: Sequence[str], convolutions: Mapping[str, Convolution]) ->
 class Vgg:
     """A VGG network of any width; it ends where its weights end.
 
-    `convolutions` take sRGB values in [0, 1] as they are, and come by name from `conv1_1` on without
-    a gap. The first pads by replication, so that the edge of a patch is no line; the others pad with
-    zeros, as they were trained, or by replication, too: `compact`, whose small patches it makes a tenth
-    better for a tenth of the time (docs/networks.md). Averages are plain means (Gatys et al. 2015, section 2).
+    The convolutions take sRGB values in [0, 1] and are named from `conv1_1` on without a gap. The first pads by
+    replication, so that the edge of a patch is not seen as a line. The others pad with zeros, as they were
+    trained, or by replication in `compact`, which makes its small patches a tenth better for a tenth of the
+    time (docs/networks.md). Average pooling is a plain mean (Gatys et al. 2015, section 2).
     """
 
     def __init__(
@@ -121,131 +133,139 @@ class Vgg:
 
         Args:
             name: Which network.
-            convolutions: Its weights.
-            pooling: How features are halved; None: as the network was trained.
-            pooling_scale: Factor of what is halved, as some have it to make up for another pooling.
+            convolutions: Weights by layer.
+            pooling: How features are pooled; None: as the network was trained.
+            pooling_scale: Factor on pooled features, which some implementations use to compensate for another
+                pooling.
         """
-        usual = USUAL[name]
+        defaults = DEFAULTS[name]
         self.name = name
-        self._continued = usual.continued
-        self.pooling = pooling or usual.pooling
+        self._replicates_edges = defaults.replicates_edges
+        self.pooling = pooling or defaults.pooling
         self.pooling_scale = pooling_scale
         self.convolutions = {
-            layer: Convolution(part.weight.contiguous(memory_format=torch.channels_last), part.bias)
-            for layer, part in convolutions.items()
+            layer: Convolution(
+                convolution.weight.contiguous(memory_format=torch.channels_last), convolution.bias
+            )
+            for layer, convolution in convolutions.items()
         }
-        self.layers: Mapping[str, Layer] = _described(operations(name), self.convolutions)
+        self.layers: Mapping[str, Layer] = _describe_layers(layer_names(name), self.convolutions)
         self.style_layers: Mapping[str, float] = {
-            layer: weight for layer, weight in usual.style.items() if layer in self.layers
+            layer: weight for layer, weight in defaults.style.items() if layer in self.layers
         }
         self.arrangement_layers: Collection[str] = ARRANGEMENT_LAYERS
         rectified = [layer for layer in self.layers if layer.startswith("relu")]
-        content = usual.content if usual.content in self.layers else rectified[-1]
+        content = defaults.content if defaults.content in self.layers else rectified[-1]
         self.content_layers: Mapping[str, float] = {content: 1.0}
-        self.content_weight = usual.content_weight
+        self.content_weight = defaults.content_weight
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and pictures must be."""
+        """Device of the weights, and of the pictures it takes."""
         return self.convolutions["conv1_1"].weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Arithmetic of the weights, and of the pictures it takes."""
+        """Dtype of the weights, and of the pictures it takes."""
         return self.convolutions["conv1_1"].weight.dtype
 
-    def octaves(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
-        """One: trained layers hang together."""
+    def scale_groups(self, layers: Collection[str]) -> dict[int, dict[str, str]]:
+        """Return one group: a trained network is computed as a whole."""
         return {1: {layer: layer for layer in layers}}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Vgg:
-        """The same network with its weights on `device`, rounded to `dtype` for good."""
-        moved = {
-            layer: Convolution(part.weight.to(device, dtype), part.bias.to(device, dtype))
-            for layer, part in self.convolutions.items()
+        """Return the same network with its weights on `device`, rounded to `dtype` permanently."""
+        convolutions = {
+            layer: Convolution(convolution.weight.to(device, dtype), convolution.bias.to(device, dtype))
+            for layer, convolution in self.convolutions.items()
         }
-        return Vgg(self.name, moved, self.pooling, self.pooling_scale)
+        return Vgg(self.name, convolutions, self.pooling, self.pooling_scale)
 
-    def canonical(self, name: str) -> str:
-        """The layer meant by a name of ours, of Keras or of torchvision; raises LayerError.
+    def resolve_layer_name(self, name: str) -> str:
+        """Return the layer that a name of Gatys, Keras or torchvision means.
 
-        Keras's `block4_conv2` is rectified and so our `relu4_2`; its `block4_pool` is `pool4`.
-        torchvision's `features.22` is the output of that module.
+        Keras's `block4_conv2` is rectified and so `relu4_2`; its `block4_pool` is `pool4`. torchvision's
+        `features.22` is the output of that module.
+
+        Raises:
+            LayerError: There is no such layer.
         """
         known = list(self.layers)
         block, _, part = name.lower().partition("_")
         kind, _, index = name.lower().partition(".")
-        found = name.lower()
+        layer = name.lower()
         if block.startswith("block") and part == "pool":
-            found = f"pool{block.removeprefix('block')}"
+            layer = f"pool{block.removeprefix('block')}"
         elif block.startswith("block") and part.startswith("conv"):
-            found = f"relu{block.removeprefix('block')}_{part.removeprefix('conv')}"
+            layer = f"relu{block.removeprefix('block')}_{part.removeprefix('conv')}"
         elif kind == "features" and index.isdecimal() and int(index) < len(known):
-            found = known[int(index)]
-        if found not in self.layers:
-            raise unknown_layer(self.name, name, known)
-        return found
+            layer = known[int(index)]
+        if layer not in self.layers:
+            raise unknown_layer_error(self.name, name, known)
+        return layer
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        """Responses of the named layers, [B, C, H/stride, W/stride] each; deeper ones do not run."""
-        found: dict[str, Tensor] = {}
+        """Return the responses of the named layers, [B, C, H/stride, W/stride]; deeper layers do not run."""
+        responses: dict[str, Tensor] = {}
         values = pixels.contiguous(memory_format=torch.channels_last)
-        for name in self._steps(layers):
+        for name in self._layers_to_run(layers):
             if name.startswith("conv"):
-                values = self._convolved(values, name)
+                values = self._convolve(values, name)
             elif name.startswith("relu"):
-                # A convolution's gradient does not need its output: overwritten, unless asked for.
+                # The gradient of a convolution does not need its output: it is overwritten unless requested.
                 keep = name.replace("relu", "conv") in layers
                 values = F.relu(values, inplace=not keep)
             else:
-                values = self._halved(values)
+                values = self._pool(values)
             if name in layers:
-                found[name] = values
-        return {name: found[name] for name in layers}
+                responses[name] = values
+        return {name: responses[name] for name in layers}
 
-    def _steps(self, layers: Collection[str]) -> list[str]:
-        """The layers to run, to the deepest one wanted."""
+    def _layers_to_run(self, layers: Collection[str]) -> list[str]:
+        """Return the layers to run, up to the deepest requested one."""
         known = list(self.layers)
         return known[: 1 + max(known.index(name) for name in layers)]
 
-    def _convolved(self, values: Tensor, name: str) -> Tensor:
-        """One convolution, padded to keep the size."""
-        part = self.convolutions[name]
-        if name == "conv1_1" or self._continued:
-            return convolved(values, part.weight, part.bias)
-        return F.conv2d(values, part.weight, part.bias, padding=1)
+    def _convolve(self, values: Tensor, name: str) -> Tensor:
+        """Apply one convolution, padded to keep the size."""
+        convolution = self.convolutions[name]
+        if name == "conv1_1" or self._replicates_edges:
+            return replicate_pad_conv(values, convolution.weight, convolution.bias)
+        return F.conv2d(values, convolution.weight, convolution.bias, padding=1)
 
-    def _halved(self, values: Tensor) -> Tensor:
-        halve = F.max_pool2d if self.pooling is Pooling.MAX else F.avg_pool2d
-        halved: Tensor = halve(values, 2)
-        return halved if self.pooling_scale == 1 else halved * self.pooling_scale
+    def _pool(self, values: Tensor) -> Tensor:
+        """Pool 2 x 2 cells."""
+        pool = F.max_pool2d if self.pooling is Pooling.MAX else F.avg_pool2d
+        pooled: Tensor = pool(values, 2)
+        return pooled if self.pooling_scale == 1 else pooled * self.pooling_scale
 
     def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
-        """Multiply-adds of one forward pass to the deepest of the named layers, per pixel."""
+        """Return the multiply-adds of one forward pass to the deepest of the named layers, per pixel."""
         return sum(
             self.convolutions[name].weight.numel() / self.layers[name].stride ** 2
-            for name in self._steps(layers)
+            for name in self._layers_to_run(layers)
             if name.startswith("conv")
         )
 
     def bytes_per_pixel(self, layers: Collection[str], dtype: torch.dtype) -> float:
-        """Memory of one forward and backward pass to the named layers, bytes per input pixel.
+        """Return the memory of one forward and backward pass to the named layers, bytes per input pixel.
 
-        The most that is alive while the gradient passes any layer: the activations still needed, the
-        answers and their cotangents, which the caller holds, and the gradient before and after.
+        It is the largest amount alive while the gradient passes any layer: the activations that are still
+        needed, the responses and their cotangents, which the caller holds, and the gradient before and after
+        the layer.
         """
-        held = sum(2 * self._values(name) * dtype.itemsize for name in layers)
-        kept, before, peak = 0.0, 3.0, 0.0
-        for name in self._steps(layers):
+        caller_bytes = sum(2 * self._values(name) * dtype.itemsize for name in layers)
+        activation_bytes, previous_values, peak = 0.0, 3.0, 0.0
+        for name in self._layers_to_run(layers):
             values = self._values(name)
             if name not in layers and not name.startswith("conv"):
-                kept += values * dtype.itemsize
+                activation_bytes += values * dtype.itemsize
             if name.startswith("pool") and self.pooling is Pooling.MAX:
-                kept += values * torch.int64.itemsize  # where each maximum was
-            peak = max(peak, kept + held + (before + values) * dtype.itemsize)
-            before = values
-        return peak * WORKSPACE * (CONTINUED if self._continued else 1)
+                activation_bytes += values * torch.int64.itemsize  # indices of the maxima
+            peak = max(peak, activation_bytes + caller_bytes + (previous_values + values) * dtype.itemsize)
+            previous_values = values
+        return peak * WORKSPACE_OVERHEAD * (REPLICATION_OVERHEAD if self._replicates_edges else 1)
 
     def _values(self, name: str) -> float:
-        """Numbers of a layer per input pixel."""
+        """Return the numbers in a layer per input pixel."""
         return self.layers[name].channels / self.layers[name].stride ** 2

@@ -1,4 +1,4 @@
-"""Weights of the VGG networks: from the package, from a file, from torchvision, or made up for a test."""
+"""Weights of the VGG networks: from the package, a file or torchvision, or random ones for tests."""
 
 from __future__ import annotations
 
@@ -17,85 +17,101 @@ from safetensors import safe_open
 from torch import Tensor
 
 from tilestyle.config.enums import InputScaling, NetworkName, Pooling
-from tilestyle.devices.quiet_warnings import Quiet
+from tilestyle.devices.quiet_warnings import SilencedWarnings
 from tilestyle.errors import NetworkError
-from tilestyle.files.paths import ordinary_file
+from tilestyle.files.paths import regular_file
 from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys
 
-# What torchvision's weights take their input to: (sRGB - mean) / deviation, of ImageNet.
+# Input scaling of torchvision's weights: (sRGB - mean) / standard deviation, of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
-# What Simonyan and Zisserman's own, of the Caffe lineage, take theirs to: [0, 255] less this, blue first.
+STD = (0.229, 0.224, 0.225)
+# Input scaling of Simonyan and Zisserman's own weights, as in Caffe: [0, 255] less this mean, blue first.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
-# Channels of the blocks, at full width.
+# Channels of each block, at full width.
 WIDTHS = {
     NetworkName.COMPACT: (16, 48, 96, 192, 192),
     NetworkName.VGG16: (64, 128, 256, 512, 512),
     NetworkName.VGG19: (64, 128, 256, 512, 512),
 }
-# The weights of `compact`, which come with the package (tilestyle/training makes them).
-COMPACT = Path(__file__).with_name("compact.safetensors")
-# torchvision's files; a name ends in the beginning of the SHA-256 of what is in it.
-FILES = {NetworkName.VGG16: "vgg16-397923af.pth", NetworkName.VGG19: "vgg19-dcbb9e9d.pth"}
-# What a download raises when there is no network. URLError is an OSError, as is a full disk.
-OFFLINE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
-# torch warns of pickles that it did not write itself.
-_quiet = Quiet(r"torch\.")
+# The bundled weights of `compact` (made by tilestyle/training).
+COMPACT_FILE = Path(__file__).with_name("compact.safetensors")
+# torchvision's files; a name ends with the first digits of the file's SHA-256.
+TORCHVISION_FILES = {NetworkName.VGG16: "vgg16-397923af.pth", NetworkName.VGG19: "vgg19-dcbb9e9d.pth"}
+# Exceptions of a download without an internet connection. URLError is an OSError, as is a full disk.
+DOWNLOAD_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+# torch warns about pickles that it did not write itself.
+_quiet = SilencedWarnings(r"torch\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What is made of a VGG's weights."""
+class VggOptions:
+    """How a VGG is built from its weights.
 
-    pooling: Pooling | None = None  # None: the network's own
+    Attributes:
+        pooling: How features are pooled; None: as the network was trained.
+        pooling_scale: Factor on pooled features.
+        input_scaling: Input that the weights expect.
+        feature_scale: Factor on all features.
+    """
+
+    pooling: Pooling | None = None
     pooling_scale: float = 1.0
     input_scaling: InputScaling = InputScaling.TORCHVISION
     feature_scale: float = 1.0
 
 
-PLAIN = Shape()
+DEFAULT_OPTIONS = VggOptions()
 
 
-def load_vgg(name: NetworkName, weights: str | os.PathLike[str] | None = None, shape: Shape = PLAIN) -> Vgg:
-    """The network with these weights, on the CPU in float32.
+def load_vgg(
+    name: NetworkName, weights: str | os.PathLike[str] | None = None, options: VggOptions = DEFAULT_OPTIONS
+) -> Vgg:
+    """Load a VGG network, on the CPU in float32.
 
-    `weights` is a .safetensors or .pth file with torchvision's keys, as wide and as deep as it likes;
-    None means those that come with the package for `compact`, and for the others torchvision's ImageNet
-    weights, downloaded when first used. Raises NetworkError when there are none, or when they do not fit.
+    Args:
+        name: Which network.
+        weights: A .safetensors or .pth file with torchvision's keys, of any width and depth. None: the bundled
+            weights of `compact`, or torchvision's ImageNet weights for the others, downloaded on first use.
+        options: How the network is built.
+
+    Raises:
+        NetworkError: The weights are missing or do not fit.
     """
     if weights is None and name is NetworkName.COMPACT:
-        file = COMPACT
-        tensors = _stored_tensors(file, "install tilestyle again")
+        file = COMPACT_FILE
+        tensors = _stored_tensors(file, "reinstall tilestyle")
     elif weights is None:
         file = cached_file(name)
         tensors = _torchvision_tensors(name, file)
     else:
         file = Path(weights)
         tensors = _stored_tensors(file, "give a .safetensors or .pth file")
-    return shaped(name, _convolutions(name, tensors, file), shape)
+    return build_vgg(name, _convolutions(name, tensors, file), options)
 
 
-def shaped(name: NetworkName, convolutions: Mapping[str, Convolution], shape: Shape) -> Vgg:
-    """The network of these convolutions for pictures in [0, 1], as it is wanted."""
-    folded = _folded(convolutions, shape.input_scaling)
-    return Vgg(name, _scaled(folded, shape.feature_scale), shape.pooling, shape.pooling_scale)
+def build_vgg(name: NetworkName, convolutions: Mapping[str, Convolution], options: VggOptions) -> Vgg:
+    """Build the network of these convolutions for pictures in [0, 1]."""
+    folded = _fold_input_scaling(convolutions, options.input_scaling)
+    return Vgg(name, _scale_features(folded, options.feature_scale), options.pooling, options.pooling_scale)
 
 
 def cached_file(name: NetworkName) -> Path:
-    """Where torchvision keeps, or would put, its weights of this network."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / FILES[name]
+    """Return where torchvision stores its weights of this network, whether or not they are there."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_FILES[name]
 
 
-def weights_here(name: NetworkName) -> Path | None:
-    """The file of torchvision's weights if it has been downloaded before; downloads nothing."""
+def downloaded_file(name: NetworkName) -> Path | None:
+    """Return the file of torchvision's weights if it has been downloaded; this does not download anything."""
     file = cached_file(name)
     return file if file.is_file() else None
 
 
-def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1, shape: Shape = PLAIN) -> Vgg:
-    """A network of random weights (He et al. 2015), for tests and benchmarks: not for pictures.
+def random_vgg(
+    name: NetworkName, seed: int = 0, width_divisor: int = 1, options: VggOptions = DEFAULT_OPTIONS
+) -> Vgg:
+    """Return a network with random weights (He et al. 2015), for tests and benchmarks.
 
-    What it paints is mottled noise. `width_divisor` divides the channels of every block.
+    Its pictures are mottled noise. `width_divisor` divides the channels of every block.
     """
     generator = torch.Generator().manual_seed(seed)
     convolutions = {}
@@ -105,33 +121,35 @@ def random_vgg(name: NetworkName, seed: int = 0, width_divisor: int = 1, shape: 
         weight = torch.randn(width, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
         convolutions[layer] = Convolution(weight, torch.zeros(width))
         channels = width
-    return shaped(name, convolutions, shape)
+    return build_vgg(name, convolutions, options)
 
 
-def widened(network: Vgg, factor: int) -> Vgg:
-    """The network with every channel `factor` times over: real features at the cost of wider ones.
+def repeat_channels(network: Vgg, factor: int) -> Vgg:
+    """Return the network with every channel repeated `factor` times: real features at a wider network's cost.
 
-    Each layer answers the channels of the narrow one repeated in order, [0..C) then [0..C) again.
+    Each layer returns the channels of the original one in order, [0..C), then [0..C) again.
     """
     wide = {}
-    for layer, part in network.convolutions.items():
+    for layer, convolution in network.convolutions.items():
         inputs = 1 if layer == "conv1_1" else factor
-        weight = part.weight.repeat(factor, inputs, 1, 1) / inputs
-        wide[layer] = Convolution(weight, part.bias.repeat(factor))
+        weight = convolution.weight.repeat(factor, inputs, 1, 1) / inputs
+        wide[layer] = Convolution(weight, convolution.bias.repeat(factor))
     return Vgg(network.name, wide, network.pooling)
 
 
-def _folded(convolutions: Mapping[str, Convolution], scaling: InputScaling) -> dict[str, Convolution]:
-    """The same network for pictures in [0, 1]: what its weights take, folded into the first convolution.
+def _fold_input_scaling(
+    convolutions: Mapping[str, Convolution], scaling: InputScaling
+) -> dict[str, Convolution]:
+    """Fold the input scaling of the weights into the first convolution, so that it takes pictures in [0, 1].
 
-    Exact at the edge too, since that convolution pads by replication: what is outside is a pixel like
-    any other. (Zeros there would be black after folding, and ImageNet's mean before.)
+    This is exact at the edge too, because that convolution pads by replication: what is outside is a pixel like
+    any other. (Padding with zeros would mean black after folding, and ImageNet's mean before.)
     """
     first = convolutions["conv1_1"]
     weight = first.weight.double()
-    mean, deviation = torch.tensor([MEAN, DEVIATION], dtype=torch.float64)
+    mean, deviation = torch.tensor([MEAN, STD], dtype=torch.float64)
     if scaling is InputScaling.CAFFE:
-        weight = weight.flip(1)  # blue comes first
+        weight = weight.flip(1)  # blue first
         mean, deviation = torch.tensor(CAFFE_MEAN, dtype=torch.float64) / 255, torch.full_like(mean, 1 / 255)
     weight = weight / deviation[:, None, None]
     bias = first.bias.double() - (weight * mean[:, None, None]).sum((1, 2, 3))
@@ -139,78 +157,87 @@ def _folded(convolutions: Mapping[str, Convolution], scaling: InputScaling) -> d
     return {**convolutions, "conv1_1": folded}
 
 
-def _scaled(convolutions: Mapping[str, Convolution], factor: float) -> dict[str, Convolution]:
-    """The same network with all features times `factor`: rectifiers let it through."""
+def _scale_features(convolutions: Mapping[str, Convolution], factor: float) -> dict[str, Convolution]:
+    """Multiply all features of the network by `factor`: rectifiers commute with it."""
     return {
-        layer: Convolution(part.weight * factor if layer == "conv1_1" else part.weight, part.bias * factor)
-        for layer, part in convolutions.items()
+        layer: Convolution(
+            convolution.weight * factor if layer == "conv1_1" else convolution.weight, convolution.bias * factor
+        )
+        for layer, convolution in convolutions.items()
     }
 
 
 def _torchvision_tensors(name: NetworkName, file: Path) -> dict[str, Tensor]:
-    """torchvision's weights: from its cache, else from the network into it."""
+    """Load torchvision's weights from its cache, or download them into it."""
     if file.is_file():
-        return _stored_tensors(file, f"delete {file}, and it will be downloaded again")
+        return _stored_tensors(file, f"delete {file} to download it again")
     from torchvision.models import VGG16_Weights, VGG19_Weights  # takes a second to import
 
     source = {NetworkName.VGG16: VGG16_Weights, NetworkName.VGG19: VGG19_Weights}[name].IMAGENET1K_V1
-    ways = "or give --weights FILE, or leave --network out: the default needs no download"
+    alternatives = "or give --weights FILE, or omit --network: the default network needs no download"
     try:
-        # torch.hub announces a download on the standard output, which is for results.
+        # torch.hub announces a download on standard output, which is reserved for results.
         with contextlib.redirect_stdout(sys.stderr):
-            found = source.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
-    except OFFLINE as error:
+            state_dict = source.get_state_dict(
+                progress=True, check_hash=True, map_location="cpu", weights_only=True
+            )
+    except DOWNLOAD_ERRORS as error:
         raise NetworkError(
             f"cannot download the weights of {name} ({_one_line(error)})",
-            hint=f"connect once, or bring the file {source.url} to {file}, {ways}",
+            hint=f"connect to the internet once, copy {source.url} to {file}, {alternatives}",
         ) from error
     except OSError as error:
         raise NetworkError(
-            f"cannot keep the weights of {name} in {file.parent} ({_one_line(error)})",
-            hint=f"make room there, or set TORCH_HOME to another folder, {ways}",
+            f"cannot save the weights of {name} in {file.parent} ({_one_line(error)})",
+            hint=f"free some space, set TORCH_HOME to another folder, {alternatives}",
         ) from error
     except Exception as error:  # as in _stored_tensors
         raise NetworkError(
-            f"the weights of {name} arrived damaged ({_one_line(error)})", hint=f"try again, {ways}"
+            f"the downloaded weights of {name} are damaged ({_one_line(error)})",
+            hint=f"try again, {alternatives}",
         ) from error
-    return _features(found)
+    return _feature_tensors(state_dict)
 
 
 def _stored_tensors(file: Path, hint: str) -> dict[str, Tensor]:
-    """What a weights file holds under `features.`; of a safetensors file nothing else is read."""
-    ordinary_file(file, "weights", NetworkError)
+    """Load the tensors under `features.` of a weights file; of a safetensors file nothing else is read."""
+    regular_file(file, "weights", NetworkError)
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as stored:
                 return {key: stored.get_tensor(key) for key in stored.keys() if key.startswith("features.")}  # noqa: SIM118
         with _quiet():
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise NetworkError(f"cannot read the weights file {file} ({_one_line(error)})", hint=hint) from error
     except Exception as error:  # readers raise anything over a damaged file: AssertionError, KeyError, ...
         raise NetworkError(
-            f"the weights file {file} is damaged or holds no weights ({_one_line(error)})", hint=hint
+            f"the weights file {file} is damaged or has no weights ({_one_line(error)})", hint=hint
         ) from error
-    # Trainers keep the weights one level down, beside what else they need.
+    # Checkpoints of training programs store the weights one level down.
     for key in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    return _features(found)
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    return _feature_tensors(content)
 
 
-def _features(found: object) -> dict[str, Tensor]:
-    """The tensors under `features.` of what should be a state dict; none if it is none."""
-    if not isinstance(found, Mapping):
+def _feature_tensors(state_dict: object) -> dict[str, Tensor]:
+    """Return the tensors under `features.` of a state dict; empty if it is not a state dict."""
+    if not isinstance(state_dict, Mapping):
         return {}
     return {
         key: value
-        for key, value in found.items()
+        for key, value in state_dict.items()
         if isinstance(key, str) and key.startswith("features.") and isinstance(value, Tensor)
     }
 
 
 def _convolutions(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) -> dict[str, Convolution]:
-    """The tensors as convolutions by name, in float32, to where they end; raises where one does not fit."""
+    """Convert tensors to convolutions by name, in float32, up to the first one missing.
+
+    Raises:
+        NetworkError: A tensor does not fit.
+    """
     _check_depth(name, tensors, file)
     convolutions = {}
     channels = 3
@@ -227,50 +254,54 @@ def _convolutions(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) 
 
 
 def _check_depth(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Refuse a file whose layers are not this network's first ones, without a gap."""
+    """Check that the layers of a file are the first ones of this network, without a gap."""
     if not tensors:
         raise NetworkError(
-            f"{file} holds no 'features.0.weight'", hint="give a file with the keys torchvision's VGGs have"
+            f"{file} does not contain 'features.0.weight'", hint="give a file with torchvision's keys for VGG"
         )
-    wanted = {other: _tensor_keys(other) for other in BLOCKS}
-    strange = [key for key in tensors if key not in wanted[name]]
-    for other in BLOCKS:
-        if strange and set(tensors) <= set(wanted[other]):
-            raise NetworkError(f"{file} holds {other}, not {name}", hint=f"use --network {other} with it")
-    if strange:
+    keys = {network: _tensor_keys(network) for network in BLOCKS}
+    unknown = [key for key in tensors if key not in keys[name]]
+    for network in BLOCKS:
+        if unknown and set(tensors) <= set(keys[network]):
+            raise NetworkError(
+                f"{file} contains {network}, not {name}", hint=f"use --network {network} with it"
+            )
+    if unknown:
         raise NetworkError(
-            f"{file} has {strange[0]!r}, where {name} has no convolution",
+            f"{file} contains {unknown[0]!r}, which {name} does not have",
             hint="give a plain VGG, without batch normalisation",
         )
-    last = max(wanted[name].index(key) for key in tensors)
-    for key in wanted[name][: last - last % 2 + 2]:
+    deepest = max(keys[name].index(key) for key in tensors)
+    for key in keys[name][: deepest - deepest % 2 + 2]:
         if key not in tensors:
-            raise NetworkError(f"{file} lacks {key!r}", hint=f"give a whole {name}, or one cut after a layer")
+            raise NetworkError(
+                f"{file} does not contain {key!r}", hint=f"give a complete {name}, or one cut after a layer"
+            )
 
 
 def _tensor_keys(name: NetworkName) -> list[str]:
-    """Keys of every weight and bias of the full network, shallow to deep."""
+    """Return the keys of every weight and bias of the full network, shallow to deep."""
     return [f"{key}.{part}" for key in convolution_keys(name).values() for part in ("weight", "bias")]
 
 
 def _check_tensor(key: str, tensor: Tensor, shape: list[int], file: Path) -> None:
-    """Refuse weights of another shape, that are no floats, or not finite."""
+    """Check that weights have the expected shape, and are finite floating-point numbers."""
     if list(tensor.shape) != shape:
         raise NetworkError(
-            f"{file} has {key!r} of shape {list(tensor.shape)}, which should be {shape}",
-            hint="the network is one of 3 x 3 convolutions, each as deep as the one before is wide",
+            f"{file}: {key!r} has shape {list(tensor.shape)} instead of {shape}",
+            hint="give a network of 3 x 3 convolutions whose channels match",
         )
     if not tensor.is_floating_point():
-        raise NetworkError(f"{file} has {key!r} in {tensor.dtype}", hint="give weights that are not quantised")
+        raise NetworkError(f"{file}: {key!r} is {tensor.dtype}", hint="give weights that are not quantised")
     if not tensor.isfinite().all():
-        raise NetworkError(f"{file} has {key!r} with values that are not finite", hint="give other weights")
+        raise NetworkError(f"{file}: {key!r} contains NaN or infinity", hint="give other weights")
 
 
 def _one_line(error: BaseException) -> str:
-    """What an exception says, in its first line."""
+    """Return the first line of an exception's message."""
     if isinstance(error, pickle.UnpicklingError | LookupError | AssertionError):
-        # torch itself recommends to run whatever the file says; the others have no words for it.
-        return "no plain tensors"
+        # torch's message recommends running any code in the file; the others have no useful message.
+        return "not a file of plain tensors"
     if isinstance(error, urllib.error.URLError):
         return str(error.reason)
     return (str(error).strip() or type(error).__name__).splitlines()[0]

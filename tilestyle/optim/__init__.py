@@ -1,1 +1,1 @@
-"""The loop that turns gradients into steps of the canvas."""
+"""The optimization loop: levels, sweeps, patches, steps."""

@@ -10,27 +10,27 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Room:
-    """All the memory that a step takes besides the canvas: with it at hand, no step fails half done."""
+class AdamBuffers:
+    """Temporary tensors of a step, allocated before it begins, so that no step runs out of memory halfway."""
 
-    taken: Tensor  # [1, h, w]
+    step_count: Tensor  # [1, h, w]
     share: Tensor
     root: Tensor  # [3, h, w]
     step: Tensor
 
     @classmethod
-    def of(cls, window: Mapping[str, Tensor]) -> Room:
-        """Room for a window of the canvas."""
+    def allocate(cls, window: Mapping[str, Tensor]) -> AdamBuffers:
+        """Allocate the buffers for a step of a window of the canvas."""
         single, triple = window["steps"], window["pixels"]
         return cls(*(torch.empty_like(plane) for plane in (single, single, triple, triple)))
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Decay rates; the state lives in the canvas.
+    """Adam's decay rates. The moments and step counts are planes of the canvas.
 
-    beta2 is 0.99 rather than the customary 0.999: a level lasts a hundred steps or so, and the second moment
-    has to forget the coarser level within it.
+    beta2 is 0.99 instead of the usual 0.999: a level lasts about a hundred steps, and within them the second
+    moment has to forget the coarser level.
     """
 
     beta1: float = 0.9
@@ -41,43 +41,43 @@ class Adam:
         self,
         window: Mapping[str, Tensor],
         gradient: Tensor,
-        rate: float,
-        seen: Tensor | None = None,
-        room: Room | None = None,
+        learning_rate: float,
+        step_share: Tensor | None = None,
+        buffers: AdamBuffers | None = None,
     ) -> None:
-        """One step, in place, of all pixels of a window of the canvas, then back into [0, 1].
+        """Step all pixels of a window of the canvas in place, and clamp them to [0, 1].
 
-        Every pixel's bias is corrected by its own count of steps.
+        The bias of each pixel's moments is corrected by its own step count.
 
         Args:
-            window: The views `pixels`, `first`, `second` [3, h, w] and `steps` [1, h, w] of Canvas.views.
-            gradient: [3, h, w].
-            rate: In units of the full range of brightness.
-            seen: [1, h, w], 0 to 1, the share of a step that each pixel takes: where it is 0 the pixel is left
-                as it is, state and all.
-            room: Memory to work in; by default it is taken here, before anything is changed.
+            window: Views of the canvas: `pixels`, `first`, `second` [3, h, w] and `steps` [1, h, w].
+            gradient: Gradient in the pixels, [3, h, w].
+            learning_rate: Step size, in units of the full range of brightness.
+            step_share: Fraction of a step that each pixel takes, [1, h, w] from 0 to 1. At 0 the pixel and its
+                state stay unchanged. By default 1 everywhere.
+            buffers: Temporary tensors; by default allocated here, before anything is changed.
         """
-        room = room or Room.of(window)
+        buffers = buffers or AdamBuffers.allocate(window)
         pixels, first, second, steps = (window[name] for name in ("pixels", "first", "second", "steps"))
-        if seen is None:
+        if step_share is None:
             steps.add_(1)
             first.lerp_(gradient, 1 - self.beta1)
             second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
         else:
-            steps.add_(seen)
-            first.lerp_(gradient, torch.mul(seen, 1 - self.beta1, out=room.share))
-            square = torch.square(gradient, out=room.root)
-            second.lerp_(square, torch.mul(seen, 1 - self.beta2, out=room.share))
-        # max(1): a pixel never seen has no step to correct, and none to take.
-        taken = torch.clamp(steps, min=1, out=room.taken)
-        root = torch.div(second, self._unbiased(self.beta2, taken, room), out=room.root)
+            steps.add_(step_share)
+            first.lerp_(gradient, torch.mul(step_share, 1 - self.beta1, out=buffers.share))
+            square = torch.square(gradient, out=buffers.root)
+            second.lerp_(square, torch.mul(step_share, 1 - self.beta2, out=buffers.share))
+        # At least 1: a pixel that was never stepped has a count of 0, which would divide by zero.
+        counts = torch.clamp(steps, min=1, out=buffers.step_count)
+        root = torch.div(second, self._bias_correction(self.beta2, counts, buffers), out=buffers.root)
         root.sqrt_().add_(self.epsilon)
-        step = torch.div(first, self._unbiased(self.beta1, taken, room), out=room.step).div_(root)
-        if seen is not None:
-            step.mul_(seen)
-        pixels.add_(step, alpha=-rate).clamp_(0, 1)
+        step = torch.div(first, self._bias_correction(self.beta1, counts, buffers), out=buffers.step).div_(root)
+        if step_share is not None:
+            step.mul_(step_share)
+        pixels.add_(step, alpha=-learning_rate).clamp_(0, 1)
 
     @staticmethod
-    def _unbiased(beta: float, taken: Tensor, room: Room) -> Tensor:
-        """What a moment is divided by after so many steps."""
-        return torch.pow(beta, taken, out=room.share).neg_().add_(1)
+    def _bias_correction(beta: float, step_count: Tensor, buffers: AdamBuffers) -> Tensor:
+        """Return 1 - beta^step_count, by which a moment is divided, in a buffer."""
+        return torch.pow(beta, step_count, out=buffers.share).neg_().add_(1)

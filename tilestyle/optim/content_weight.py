@@ -1,4 +1,7 @@
-"""The content's weight as it is adjusted: what strength asks for, held against how the canvas looks."""
+"""Control of the content weight by `--strength`: measure the distance from the content and adjust the weight.
+
+The controller itself, without pictures, is planning/strength.py.
+"""
 
 from __future__ import annotations
 
@@ -6,72 +9,100 @@ from dataclasses import asdict, replace
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, resized
+from tilestyle.canvas.canvas import Canvas, resize
 from tilestyle.canvas.resample import Filter
 from tilestyle.geometry.boxes import Box
-from tilestyle.losses.objective import Terms
-from tilestyle.networks.perceptual_distance import SIDE, Looks
-from tilestyle.optim.state import Standing
+from tilestyle.losses.objective import LossTerms
+from tilestyle.networks.perceptual_distance import SIDE, PerceptualFeatures
+from tilestyle.optim.state import RenderState
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
-from tilestyle.planning.strength import COMING, ROOT, Held, adjusted
+from tilestyle.planning.strength import COARSE_TARGET_POWER, STEP_DECAY_POWER, ContentWeightState, adjust_weight
 
 
-class Balance:
-    """The weight of the content at one level: that of the job, unless it is to be adjusted."""
+class ContentWeightController:
+    """The content weight of one level: the job's own, or with `--strength` an adjusted one."""
 
-    def __init__(self, job: Job, level: Level, at: Standing) -> None:
-        """`at` keeps the weight from sweep to sweep, and from level to level."""
-        self._aim, self._given, self._ranks = job.weights.aim, job.weights.content, job.ranks
-        self._at, self._network = at, job.network
+    def __init__(self, job: Job, level: Level, render_state: RenderState) -> None:
+        """Prepare the comparison with the content.
+
+        Args:
+            job: The render.
+            level: The level whose canvas is compared.
+            render_state: Holds the adjusted weight from sweep to sweep and from level to level.
+        """
+        self._target_distance, self._initial_weight, self._comm = (
+            job.weights.target_distance,
+            job.weights.content,
+            job.comm,
+        )
+        self._render_state, self._network = render_state, job.network
         picture = level.extent.picture
         long_side = max(picture.height, picture.width)
         share = SIDE / long_side
-        self._trust = 1.0
-        if level.share < 1 and share > 1:
-            # It has not come as far as the picture will, and tells less of where a weight leads: it is seen as
-            # small as it is.
-            self._trust = share**-2
-            if self._aim is not None:
-                self._aim *= share**-COMING
+        self._gain = 1.0
+        if level.size_ratio < 1 and share > 1:
+            # A coarse level smaller than the size of comparison: it is compared at its own size. Finer levels
+            # will still change the picture, so what it shows of a weight counts less.
+            self._gain = share**-2
+            if self._target_distance is not None:
+                self._target_distance *= share**-COARSE_TARGET_POWER
             share = 1.0
-        self._size = Box(0, 0, *(max(1, round(share * side)) for side in (picture.height, picture.width)))
-        self._weights: Tensor | None = None
-        self._content: Looks | None = None
-        if self._aim is not None and job.content is not None and job.ranks.first:
-            if job.layout is not None:  # what is of no region is the content anyway
-                styled = self._seen(job.layout, Filter.LINEAR).sum(0, keepdim=True).clamp(0, 1)
-                self._weights = styled if float(styled.max()) > 0 else None
-            self._content = Looks(self._seen(job.content), self._weights, job.network)
+        self._comparison_size = Box(
+            0, 0, *(max(1, round(share * side)) for side in (picture.height, picture.width))
+        )
+        self._pixel_weights: Tensor | None = None
+        self._content: PerceptualFeatures | None = None
+        if self._target_distance is not None and job.content is not None and job.comm.is_rank_zero:
+            if job.region_weights is not None:  # pixels outside all regions are the content itself
+                styled = (
+                    self._comparison_view(job.region_weights, Filter.LINEAR).sum(0, keepdim=True).clamp(0, 1)
+                )
+                self._pixel_weights = styled if float(styled.max()) > 0 else None
+            self._content = PerceptualFeatures(
+                self._comparison_view(job.content), self._pixel_weights, job.network
+            )
 
     @property
     def weight(self) -> float:
-        """The content's weight now."""
-        return self._given if self._at.held is None else self._at.held.weight
+        """The current content weight."""
+        return (
+            self._initial_weight
+            if self._render_state.content_weight_state is None
+            else self._render_state.content_weight_state.weight
+        )
 
-    def noted(self, terms: Terms) -> Terms:
-        """The terms of a sweep, with the weight if it is adjusted."""
-        return terms if self._aim is None else replace(terms, content_weight=self.weight)
+    def with_content_weight(self, terms: LossTerms) -> LossTerms:
+        """Return the loss terms of a sweep, with the content weight if it is adjusted."""
+        return terms if self._target_distance is None else replace(terms, content_weight=self.weight)
 
-    def turn(self, canvas: Canvas, pace: float) -> None:
-        """Adjust it after a sweep.
+    def adjust(self, canvas: Canvas, step_decay: float) -> None:
+        """Adjust the weight after a sweep. Does nothing without `--strength`.
 
         Args:
-            canvas: As the sweep has left it. The first of several ranks looks at it.
-            pace: Step size of the sweep, of that at the level's beginning.
+            canvas: The canvas after the sweep. Only rank 0 compares it; the others receive the weight.
+            step_decay: Step size of the sweep relative to the first of the level.
         """
-        if self._aim is None:
+        if self._target_distance is None:
             return
-        held = self._at.held or Held(self._given)
-        away = None
-        if self._content is not None and not self._content.flat:
-            away = self._content.distance(Looks(self._seen(canvas.picture()), self._weights, self._network))
-        if away is not None:
-            held = adjusted(held, away, self._aim, self._trust * pace**ROOT, self._given)
-        self._at.held = Held(**self._ranks.told(asdict(held)))
+        state = self._render_state.content_weight_state or ContentWeightState(self._initial_weight)
+        distance = None
+        if self._content is not None and not self._content.is_flat:
+            distance = self._content.distance(
+                PerceptualFeatures(self._comparison_view(canvas.picture()), self._pixel_weights, self._network)
+            )
+        if distance is not None:
+            state = adjust_weight(
+                state,
+                distance,
+                self._target_distance,
+                self._gain * step_decay**STEP_DECAY_POWER,
+                self._initial_weight,
+            )
+        self._render_state.content_weight_state = ContentWeightState(**self._comm.broadcast(asdict(state)))
 
-    def _seen(self, plane: Tensor, kind: Filter = Filter.CUBIC) -> Tensor:
-        """A plane [C, H, W] at the size at which pictures are compared, on the host."""
-        if plane.shape[1:] == (self._size.height, self._size.width):
+    def _comparison_view(self, plane: Tensor, kind: Filter = Filter.CUBIC) -> Tensor:
+        """Return a plane [C, H, W] resized for the comparison, [C, h, w] on the host."""
+        if plane.shape[1:] == (self._comparison_size.height, self._comparison_size.width):
             return plane.detach().cpu()
-        return resized(plane.detach(), self._size, kind).cpu()
+        return resize(plane.detach(), self._comparison_size, kind).cpu()

@@ -1,4 +1,4 @@
-"""Gradients of patches' rims, which wait until the patches beside them have seen these rims as they were."""
+"""Gradients of patch borders, which wait until the neighboring patches have read these pixels unchanged."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from torch import Tensor
 
 from tilestyle.geometry.boxes import Box
 
-BLOCK = 16 * 2**20  # bytes; of one on the host, only what has been written takes memory
+BLOCK_BYTES = 16 * 2**20  # bytes; on the host, a block takes memory only where something has been written
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Slot:
+    """Where a gradient lies: numbers in a block, from `start` on."""
+
     block: Tensor
     start: int
     shape: tuple[int, ...]
@@ -30,48 +32,49 @@ class _Place:
         return self.block[self.start : self.start + self.count].view(self.shape)
 
 
-class Rims(MutableMapping[Box, Tensor]):
-    """Float32 gradients [3, h, w] by rim: copies of what is set, in blocks that go with the last in them.
+class DeferredGradients(MutableMapping[Box, Tensor]):
+    """A mapping from border boxes to copies of their float32 gradients, [3, h, w].
 
-    Nothing of them lies in the C library's heap, not so much as a tensor's description, which would stay there
-    until the rim is stepped. Between two patches the heap is one free block, unless something small is in the
-    middle of it: then the features of the next patch find no place on either side, and the heap grows (glibc's,
-    by some 300 MiB from 4 to 64 megapixels with a tensor for every rim).
+    Gradients are packed into large blocks; a block is freed with the last gradient in it. Nothing is stored in
+    the C library's heap, not even a small tensor object. Between two patches that heap is one free block. A
+    small object in the middle of it would leave no room for the next patch's features on either side, and the
+    heap would grow. (With one tensor per border, glibc's heap grew by about 300 MiB between canvases of 4 and
+    64 megapixels.)
     """
 
     def __init__(self) -> None:
-        self._places: dict[Box, _Place] = {}
+        self._slots: dict[Box, _Slot] = {}
         self._block = torch.empty(0)
-        self._used = 0  # numbers of it
+        self._used = 0  # numbers of the block that are taken
         self.nbytes = 0
 
-    def __setitem__(self, rim: Box, gradient: Tensor) -> None:
-        if rim in self._places:
-            del self[rim]
+    def __setitem__(self, border: Box, gradient: Tensor) -> None:
+        if border in self._slots:
+            del self[border]
         count = gradient.numel()
         if self._used + count > self._block.numel() or self._block.device != gradient.device:
-            self._block, self._used = _block(max(BLOCK, 4 * count), gradient.device), 0
-        place = _Place(self._block, self._used, tuple(gradient.shape))
+            self._block, self._used = _new_block(max(BLOCK_BYTES, 4 * count), gradient.device), 0
+        place = _Slot(self._block, self._used, tuple(gradient.shape))
         place.tensor().copy_(gradient)
-        self._places[rim] = place
+        self._slots[border] = place
         self._used += count
         self.nbytes += 4 * count
 
-    def __getitem__(self, rim: Box) -> Tensor:
-        return self._places[rim].tensor()
+    def __getitem__(self, border: Box) -> Tensor:
+        return self._slots[border].tensor()
 
-    def __delitem__(self, rim: Box) -> None:
-        self.nbytes -= 4 * self._places.pop(rim).count
+    def __delitem__(self, border: Box) -> None:
+        self.nbytes -= 4 * self._slots.pop(border).count
 
     def __iter__(self) -> Iterator[Box]:
-        return iter(self._places)
+        return iter(self._slots)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
 
-def _block(size: int, device: torch.device) -> Tensor:
-    """Room for `size` bytes of float32 numbers: on the host from the system itself."""
+def _new_block(size: int, device: torch.device) -> Tensor:
+    """Allocate `size` bytes of float32 numbers; on the host with mmap, past the C library's heap."""
     if device.type != "cpu":
         return torch.empty(size // 4, device=device)
     try:
@@ -79,4 +82,4 @@ def _block(size: int, device: torch.device) -> Tensor:
     except OSError as error:
         if error.errno != errno.ENOMEM:
             raise
-        raise MemoryError(f"no room for {size} bytes of rims") from error
+        raise MemoryError(f"cannot allocate {size} bytes for gradients of patch borders") from error

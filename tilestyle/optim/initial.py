@@ -1,4 +1,4 @@
-"""The canvas that a level begins with."""
+"""The initial canvas of a level: the coarser one enlarged; at first the content, a style or noise."""
 
 from __future__ import annotations
 
@@ -8,44 +8,55 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, resized
+from tilestyle.canvas.canvas import Canvas, resize
 from tilestyle.canvas.resample import Filter
-from tilestyle.canvas.storage import touched
+from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.config.enums import Init
-from tilestyle.geometry.boxes import Box, shrunk
-from tilestyle.geometry.rng import Draw
+from tilestyle.geometry.boxes import Box, size_within
+from tilestyle.geometry.rng import SweepRng
 from tilestyle.losses.planes import content_plane, level_plane, region_weights
 from tilestyle.losses.style_statistics import style_side
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 
-# How far noise without a style leaves the middle gray.
-NOISE = 0.1
+# Largest distance of noise from the middle gray where there is no style to take colors from.
+COLOR_NOISE = 0.1
 
-# Noise of a gray start, of the full range of brightness; that of fast.ai's course, for neural-style's is less.
+# Noise of a gray start, in units of the full range of brightness; as in fast.ai's course. (neural-style has
+# less.)
 FAINT = 0.05 / 255
 
 
-def started(job: Job, level: Level, before: Canvas | None) -> Canvas:
-    """The canvas that a level begins with."""
-    if before and before.extent == level.extent:  # an attempt that failed got as far
-        return before
-    if before:
-        return before.enlarged(level.extent, job.store)
+def level_canvas(job: Job, level: Level, previous: Canvas | None) -> Canvas:
+    """Return the initial canvas of a level.
+
+    Args:
+        job: The render.
+        level: The level that begins.
+        previous: The canvas of the level before, to be enlarged with its Adam state; None for the first.
+    """
+    if previous and previous.extent == level.extent:  # a retry: a failed attempt had made it already
+        return previous
+    if previous:
+        return previous.upsampled(level.extent, job.store)
     return Canvas(level.extent, initial_pixels(job, level), store=job.store)
 
 
-def expose(job: Job, level: Level, canvas: Canvas) -> None:
-    """Show the content where no style is: once the canvas before is gone, which took as much memory."""
+def restore_unstyled_pixels(job: Job, level: Level, canvas: Canvas) -> None:
+    """Set the pixels outside all regions to the content.
+
+    A step of its own after `level_canvas`, when the previous canvas, which takes as much memory as the content
+    plane, is released.
+    """
     regions = region_weights(job, level)
-    if regions and regions.partial:
+    if regions and regions.has_unstyled:
         content = content_plane(job, level)
-        assert content is not None, "without a content, all of the canvas is styled"
-        job.ranks.once(partial(regions.expose, canvas.pixels, content))
+        assert content is not None, "only a job with a content has pixels outside all regions"
+        job.comm.on_rank_zero(partial(regions.restore_unstyled, canvas.pixels, content))
 
 
 def initial_pixels(job: Job, level: Level) -> Tensor:
-    """Pixels [3, H, W] that the first level begins with."""
+    """Return the initial pixels of the first level, [3, H, W]: `--init`, resized to the level."""
     init = job.init
     if init is Init.CONTENT:
         init = job.content if job.content is not None else Init.NOISE
@@ -59,80 +70,95 @@ def initial_pixels(job: Job, level: Level) -> Tensor:
 
 
 def _random_pixels(job: Job, level: Level, init: Init) -> Tensor:
-    """Noise of all colours, or grey with too little noise to be seen: flat, some networks have no slope."""
+    """Return uniform noise, or gray with noise too faint to see, [3, H, W].
+
+    Without noise, a flat canvas has no gradient in some networks.
+    """
     spread = 1.0 if init is Init.UNIFORM else FAINT
     plane = job.store.zeros(3, level.extent.height, level.extent.width, "pixels")
-    key = Draw(job.config.seed, level.index, 0)
+    rng = SweepRng(job.config.seed, level.index, 0)
 
     def scatter() -> None:
         for channel in range(3):
-            for top, drawn in key.rows(level.extent.height, level.extent.width, (2 << 32) + channel):
-                noise = torch.from_numpy(drawn >> 11) * 2.0**-53 - 0.5
-                plane[channel, top : top + len(drawn)] = 0.5 + spread * noise
-            touched(plane[channel : channel + 1])
+            for top, integers in rng.integer_rows(level.extent.height, level.extent.width, (2 << 32) + channel):
+                noise = torch.from_numpy(integers >> 11) * 2.0**-53 - 0.5  # from -0.5 to 0.5
+                plane[channel, top : top + len(integers)] = 0.5 + spread * noise
+            note_mapped_access(plane[channel : channel + 1])
 
-    job.ranks.once(scatter)
+    job.comm.on_rank_zero(scatter)
     return plane
 
 
 def _style_noise(job: Job, level: Level) -> Tensor:
-    """Noise in the styles' colours: each pixel is one of those of its region at this size, at random."""
-    colours = _region_colors(job, level)
+    """Return noise [3, H, W] in the colors of the styles: each pixel is a random one of its region's styles."""
+    region_colors = _region_colors(job, level)
     regions = region_weights(job, level)
-    key = Draw(job.config.seed, level.index, 0)
+    rng = SweepRng(job.config.seed, level.index, 0)
     width = level.extent.width
     plane = job.store.zeros(3, level.extent.height, width, "pixels")
 
     def scatter() -> None:
-        for top, drawn in key.rows(level.extent.height, width, stream=1 << 32):
-            place = Box(top, 0, len(drawn), width)
-            which = torch.zeros(drawn.shape, dtype=torch.int64) if regions is None else regions.largest(place)
-            rows = plane[:, top : top + len(drawn)]
-            for region, of_region in enumerate(colours):
-                index = torch.from_numpy((drawn % of_region.shape[1]).astype("int64"))
-                chosen = of_region[:, index.flatten()].reshape(3, *index.shape)
-                rows.copy_(torch.where(which.to(rows.device) == region, chosen.to(rows.device), rows))
-            touched(rows)
+        for top, integers in rng.integer_rows(level.extent.height, width, stream=1 << 32):
+            box = Box(top, 0, len(integers), width)
+            labels = (
+                torch.zeros(integers.shape, dtype=torch.int64)
+                if regions is None
+                else regions.dominant_region(box)
+            )
+            rows = plane[:, top : top + len(integers)]
+            for region, colors in enumerate(region_colors):
+                index = torch.from_numpy((integers % colors.shape[1]).astype("int64"))  # [h, W]
+                noise = colors[:, index.flatten()].reshape(3, *index.shape)  # [3, h, W]
+                rows.copy_(torch.where(labels.to(rows.device) == region, noise.to(rows.device), rows))
+            note_mapped_access(rows)
 
-    job.ranks.once(scatter)
+    job.comm.on_rank_zero(scatter)
     return plane
 
 
 def _region_colors(job: Job, level: Level) -> list[Tensor]:
-    """Colours [3, n] of each region: pixels of its styles, in proportion to their shares.
+    """Return the colors of each region, [3, n]: pixels of its styles in proportion to their shares.
 
-    Without a style, all colours alike: nothing of the picture but its activations is to be in it.
+    Without a style (network inversion), an even cube of colors around gray: the picture should show nothing but
+    the activations.
     """
     if not job.styles:
-        return [_cube()]
-    found: list[list[tuple[float, Tensor]]] = [[] for _ in job.styles[0].shares]
+        return [_color_cube()]
+    parts: list[list[tuple[float, Tensor]]] = [[] for _ in job.styles[0].shares]
     for style in job.styles:
         height, width = style.picture.shape[1:]
-        size = shrunk(height, width, style_side(job, style, level, 1))
-        pixels = resized(style.picture, size).clamp(0, 1).flatten(1)  # [3, n]
+        size = size_within(height, width, style_side(job, style, level, 1))
+        pixels = resize(style.picture, size).clamp(0, 1).flatten(1)  # [3, n]
         guide = None
         if style.guide is not None:
-            guide = resized(style.guide, size, Filter.LINEAR).flatten(1) > 0.5
+            guide = resize(style.guide, size, Filter.LINEAR).flatten(1) > 0.5  # [regions, n]
         for region, share in enumerate(style.shares):
             inside = pixels if guide is None or not guide[region].any() else pixels[:, guide[region]]
             if share:
-                found[region].append((share, inside))
-    return [_pooled(parts) for parts in found]
+                parts[region].append((share, inside))
+    return [_sample_in_proportion(part) for part in parts]
 
 
-def _cube() -> Tensor:
-    """Colours evenly from all there are around the middle grey, [3, n]."""
-    values = torch.linspace(0.5 - NOISE, 0.5 + NOISE, 16)
+def _color_cube() -> Tensor:
+    """Return an even grid of colors around the middle gray, [3, 16^3]."""
+    values = torch.linspace(0.5 - COLOR_NOISE, 0.5 + COLOR_NOISE, 16)
     return torch.cartesian_prod(values, values, values).mT
 
 
-def _pooled(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
-    """Columns of [3, n] tensors, so many of each that they are there in proportion to their shares."""
+def _sample_in_proportion(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
+    """Sample columns of several tensors in proportion to their shares.
+
+    Args:
+        parts: Pairs of a share and colors, [3, n] with a different n each.
+
+    Returns:
+        The sampled colors, [3, m].
+    """
     if len(parts) == 1:
         return parts[0][1]
-    count = min(colours.shape[1] / share for share, colours in parts)
-    taken = []
-    for share, colours in parts:
-        wanted = max(1, int(share * count))
-        taken.append(colours[:, torch.arange(wanted) * colours.shape[1] // wanted])
-    return torch.cat(taken, 1)
+    count = min(colors.shape[1] / share for share, colors in parts)
+    samples = []
+    for share, colors in parts:
+        number = max(1, int(share * count))
+        samples.append(colors[:, torch.arange(number) * colors.shape[1] // number])
+    return torch.cat(samples, 1)

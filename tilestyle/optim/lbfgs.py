@@ -1,9 +1,9 @@
-"""L-BFGS (Liu and Nocedal 1989) on the canvas of a level, with the exact loss: torch's, an iteration at a time.
+"""L-BFGS (Liu and Nocedal 1989) on the canvas of a level, with the exact loss; the optimizer is torch's.
 
-What it remembers of a canvas costs 24 bytes a pixel for every pair of its history, and lies beside the canvas
-in RAM. Pixels are clamped to [0, 1] after every round of iterations, as in the write-ups that called an
-optimiser in rounds, and line search and history begin anew. Within a round there is a slope outside in place of
-a wall, of which both can know: pixels that are free come back as specks of pure colours.
+The history takes 24 bytes of RAM per pixel and pair of vectors. Iterations come in rounds. After each round the
+pixels are clamped to [0, 1] and the optimizer starts over, as in early style transfer code, which called an
+optimizer in rounds. Within a round, a quadratic penalty outside [0, 1] takes the place of the bounds, so that
+line search and history see it. Without it, pixels leave [0, 1] freely and end as specks of pure color.
 """
 
 from __future__ import annotations
@@ -15,159 +15,189 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import ROWS, Canvas
-from tilestyle.losses.exact import Exact
-from tilestyle.losses.objective import Terms
-from tilestyle.optim.content_weight import Balance
-from tilestyle.optim.state import Standing, StopAsker, SweepObserver
+from tilestyle.canvas.canvas import STRIP_ROWS, Canvas
+from tilestyle.losses.exact import ExactObjective
+from tilestyle.losses.objective import LossTerms
+from tilestyle.optim.content_weight import ContentWeightController
+from tilestyle.optim.state import RenderState, ShouldStop, SweepObserver
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 
-# Sweeps of Adam whose adjustments of the content's weight are made at once, at the end of a round.
-AT_ONCE = 6.0
-EVALUATIONS = 25  # of one iteration, at most
-LEAST = 1e-30  # mean slope of a canvas that is not at rest
-# What the slope grows by with every unit outside [0, 1], where that of the loss is 1 on average.
-WALL = 100.0
-# Numbers of torch's state that are one each.
-NUMBERS = ("t", "H_diag", "prev_loss", "n_iter", "func_evals")
-VECTORS = ("d", "prev_flat_grad")
-LISTS = ("old_dirs", "old_stps", "ro")
+# Factor of the content weight's adjustment at the end of a round: it takes the place of those of many sweeps.
+ADJUSTMENTS_PER_ROUND = 6.0
+MAX_EVALUATIONS = 25  # at most so many evaluations of the loss per iteration
+MIN_MEAN_SLOPE = 1e-30  # least mean slope to divide by
+# Second derivative of the penalty outside [0, 1], where the slope of the loss is 1 on average.
+BOUND_PENALTY = 100.0
+# Keys of torch's optimizer state: numbers, tensors and lists of tensors.
+SCALAR_KEYS = ("t", "H_diag", "prev_loss", "n_iter", "func_evals")
+TENSOR_KEYS = ("d", "prev_flat_grad")
+LIST_KEYS = ("old_dirs", "old_stps", "ro")
 
 
-def refine(
-    job: Job, level: Level, canvas: Canvas, at: Standing, observe: SweepObserver, stop: StopAsker
+def run_level(
+    job: Job,
+    level: Level,
+    canvas: Canvas,
+    render_state: RenderState,
+    on_sweep: SweepObserver,
+    should_stop: ShouldStop,
 ) -> bool:
-    """The iterations of one level that are not done yet; answers whether it was let to the end.
+    """Run the remaining iterations of one level with L-BFGS; a sweep is one iteration.
 
-    A sweep is an iteration, the terms told after it are those it began with. Stopping waits for its end.
+    Args:
+        job: The render.
+        level: Its level, with the number of iterations.
+        canvas: Pixels of the level, changed in place.
+        render_state: The iteration to start with; kept up to date.
+        on_sweep: Called after each iteration, with the loss terms from before it.
+        should_stop: Called after each iteration; True ends the level early.
+
+    Returns:
+        Whether the level is complete, rather than stopped.
     """
-    descent = Descent(job, level, canvas, at.sight)
-    balance = Balance(job, level, at)
-    descent.weigh(balance.weight)
-    at.sight = {}
-    for sweep in range(at.sweep, level.sweeps):
-        terms = descent.step()
+    optimizer = LBFGSOptimizer(job, level, canvas, render_state.objective_state)
+    controller = ContentWeightController(job, level, render_state)
+    optimizer.set_content_weight(controller.weight)
+    render_state.objective_state = {}
+    for sweep in range(render_state.sweep, level.sweeps):
+        terms = optimizer.step()
         if (sweep + 1) % job.config.round == 0 or sweep + 1 == level.sweeps:
-            descent.end_round()
-            balance.turn(canvas, AT_ONCE)
-            descent.weigh(balance.weight)
-        observe(level, sweep, balance.noted(terms), canvas)
-        at.turn()
-        stopped = stop()
-        if stopped or at.keeper.due():
-            at.keeper.keep(at, descent.state)
+            optimizer.end_round()
+            controller.adjust(canvas, ADJUSTMENTS_PER_ROUND)
+            optimizer.set_content_weight(controller.weight)
+        on_sweep(level, sweep, controller.with_content_weight(terms), canvas)
+        render_state.end_sweep()
+        stopped = should_stop()
+        if stopped or render_state.checkpointer.is_due():
+            render_state.checkpointer.save(render_state, optimizer.state_dict())
         if stopped:
             return False
     return True
 
 
-class Descent:
-    """The optimiser of one level with what it has seen of the canvas."""
+class LBFGSOptimizer:
+    """torch's L-BFGS on the exact loss of one level."""
 
     def __init__(self, job: Job, level: Level, canvas: Canvas, state: Mapping[str, Tensor]) -> None:
-        """`state` is what an earlier one remembered of this canvas."""
-        self._exact = Exact(job, level)
+        """Begin a round, or continue one.
+
+        Args:
+            job: The render.
+            level: Its level.
+            canvas: The canvas, changed in place.
+            state: A saved `state_dict` for this canvas; empty to begin a round.
+        """
+        self._exact = ExactObjective(job, level)
         self._canvas = canvas
         self._history = job.history
         # The first step of a round, along the gradient, changes a pixel by the learning rate on average.
-        self._first = job.config.learning_rate * canvas.pixels.numel()
-        # What the last evaluation was of, its terms, and what the pixels outside [0, 1] add to the loss.
-        self._seen: tuple[bytes, Terms, float] | None = None
-        # Factor of the loss, of any size in absolute units, for thresholds of torch's: slopes of 1 on average.
+        self._first_step = job.config.learning_rate * canvas.pixels.numel()
+        # The last evaluation: hash of the pixels, loss terms, and penalty of the pixels outside [0, 1].
+        self._last_evaluation: tuple[bytes, LossTerms, float] | None = None
+        # Factor of the loss that makes its slopes 1 on average: torch's thresholds are absolute.
         self._scale = 0.0
-        self._optimiser = self._begun()
+        self._optimizer = self._new_optimizer()
         if state:
             self._scale = float(state["scale"])
-            self._memory.update(restored(state))
+            self._optimizer_state.update(unpack_state(state))
 
-    def step(self) -> Terms:
-        """One iteration; answers the terms that it began with."""
-        found: list[Terms] = []
-        self._optimiser.param_groups[0]["lr"] = 1.0 if self._memory.get("n_iter") else self._first
+    def step(self) -> LossTerms:
+        """Run one iteration; return the loss terms from before it."""
+        evaluations: list[LossTerms] = []
+        self._optimizer.param_groups[0]["lr"] = 1.0 if self._optimizer_state.get("n_iter") else self._first_step
 
         def evaluate() -> float:
-            loss, terms = self._evaluated()
-            found.append(terms)
+            loss, terms = self._evaluate()
+            evaluations.append(terms)
             return loss
 
-        self._optimiser.step(evaluate)  # type: ignore[no-untyped-call]
-        return found[0]
+        self._optimizer.step(evaluate)  # type: ignore[no-untyped-call]
+        return evaluations[0]
 
-    def weigh(self, content: float) -> None:
-        """Give the content another weight: between rounds, since it makes another loss."""
-        self._exact.weigh(content)
+    def set_content_weight(self, weight: float) -> None:
+        """Set the content weight; only between rounds, because it changes the loss."""
+        self._exact.set_content_weight(weight)
 
     def end_round(self) -> None:
-        """Clamp the pixels and forget what was remembered: it was of other pixels."""
+        """Clamp the pixels to [0, 1] and start the optimizer over."""
         self._canvas.pixels.clamp_(0, 1)
-        self._optimiser = self._begun()
-        self._seen, self._scale = None, 0.0
+        self._optimizer = self._new_optimizer()
+        self._last_evaluation, self._scale = None, 0.0
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """All that is remembered, as tensors by name, to be stored between two iterations."""
-        if not self._memory.get("n_iter"):
+    def state_dict(self) -> dict[str, Tensor]:
+        """The optimizer's state between two iterations, as tensors by name; empty at the start of a round."""
+        if not self._optimizer_state.get("n_iter"):
             return {}
-        return {**stored(self._memory), "scale": torch.tensor(self._scale, dtype=torch.float64)}
+        return {**pack_state(self._optimizer_state), "scale": torch.tensor(self._scale, dtype=torch.float64)}
 
     @property
-    def _memory(self) -> dict[str, Any]:
-        memory: dict[str, Any] = self._optimiser.state[self._canvas.pixels]
+    def _optimizer_state(self) -> dict[str, Any]:
+        memory: dict[str, Any] = self._optimizer.state[self._canvas.pixels]
         return memory
 
-    def _begun(self) -> torch.optim.LBFGS:
+    def _new_optimizer(self) -> torch.optim.LBFGS:
         return torch.optim.LBFGS(
             [self._canvas.pixels],
             max_iter=1,
-            max_eval=EVALUATIONS,
+            max_eval=MAX_EVALUATIONS,
             tolerance_grad=0.0,
             history_size=self._history,
             line_search_fn="strong_wolfe",
         )
 
-    def _evaluated(self) -> tuple[float, Terms]:
-        """The loss of the canvas as it is; its gradient is then the pixels'.
+    def _evaluate(self) -> tuple[float, LossTerms]:
+        """Compute the loss of the canvas and set the gradient of the pixels.
 
-        An iteration begins where the line search of the last one mostly ended: that is not computed again.
+        An iteration usually begins with the pixels at which the last line search ended. A hash of the pixels
+        finds out, and the loss is not computed twice.
+
+        Returns:
+            - The scaled loss with the penalty.
+            - The loss terms.
         """
         pixels = self._canvas.pixels
-        mark = hashlib.blake2b(pixels.detach().numpy().data, digest_size=16).digest()
-        if self._seen is None or self._seen[0] != mark:
+        digest = hashlib.blake2b(pixels.detach().numpy().data, digest_size=16).digest()
+        if self._last_evaluation is None or self._last_evaluation[0] != digest:
             terms, gradient = self._exact(self._canvas)
             if not self._scale:
-                self._scale = 1 / max(float(gradient.abs().mean(dtype=torch.float64)), LEAST)
+                self._scale = 1 / max(float(gradient.abs().mean(dtype=torch.float64)), MIN_MEAN_SLOPE)
             pixels.grad = gradient.mul_(self._scale)
-            self._seen = mark, terms, walled(pixels.detach(), gradient)
-        _, terms, outside = self._seen
-        return self._scale * self._exact.loss(terms) + outside, terms
+            self._last_evaluation = digest, terms, bound_penalty(pixels.detach(), gradient)
+        _, terms, penalty = self._last_evaluation
+        return self._scale * self._exact.loss(terms) + penalty, terms
 
 
-def walled(pixels: Tensor, gradient: Tensor) -> float:
-    """What pixels [3, h, w] outside [0, 1] add to the loss; its gradient is added in place."""
-    found = 0.0
-    for top in range(0, pixels.shape[1], ROWS):
-        rows = pixels[:, top : top + ROWS]
+def bound_penalty(pixels: Tensor, gradient: Tensor) -> float:
+    """Return the penalty of pixels outside [0, 1] and add its gradient.
+
+    Args:
+        pixels: Pixels, [3, h, w].
+        gradient: Gradient in them, [3, h, w], changed in place.
+    """
+    penalty = 0.0
+    for top in range(0, pixels.shape[1], STRIP_ROWS):
+        rows = pixels[:, top : top + STRIP_ROWS]
         outside = rows - rows.clamp(0, 1)
-        gradient[:, top : top + ROWS].add_(outside, alpha=WALL)
-        found += WALL / 2 * float(outside.square_().sum(dtype=torch.float64))
-    return found
+        gradient[:, top : top + STRIP_ROWS].add_(outside, alpha=BOUND_PENALTY)
+        penalty += BOUND_PENALTY / 2 * float(outside.square_().sum(dtype=torch.float64))
+    return penalty
 
 
-def stored(memory: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What torch's L-BFGS remembers, as tensors by name."""
-    numbers = torch.tensor([float(memory[name]) for name in NUMBERS], dtype=torch.float64)
-    lists = {f"{name} {k}": value for name in LISTS for k, value in enumerate(memory[name])}
-    return {"numbers": numbers, **{name: memory[name] for name in VECTORS}, **lists}
+def pack_state(optimizer_state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Convert the state of torch's L-BFGS to tensors by name."""
+    numbers = torch.tensor([float(optimizer_state[name]) for name in SCALAR_KEYS], dtype=torch.float64)
+    lists = {f"{name} {k}": value for name in LIST_KEYS for k, value in enumerate(optimizer_state[name])}
+    return {"numbers": numbers, **{name: optimizer_state[name] for name in TENSOR_KEYS}, **lists}
 
 
-def restored(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The memory that `state` was of."""
+def unpack_state(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Convert tensors by name back to the state of torch's L-BFGS."""
     t, diagonal, loss, iterations, evaluations = state["numbers"].tolist()
-    memory: dict[str, Any] = {name: state[name] for name in VECTORS}
+    memory: dict[str, Any] = {name: state[name] for name in TENSOR_KEYS}
     memory |= {"t": t, "H_diag": torch.tensor(diagonal), "prev_loss": loss}
     memory |= {"n_iter": int(iterations), "func_evals": int(evaluations)}
-    for name in LISTS:
+    for name in LIST_KEYS:
         count = sum(key.startswith(f"{name} ") for key in state)
         memory[name] = [state[f"{name} {k}"] for k in range(count)]
     return memory

@@ -1,104 +1,165 @@
-"""The loop: coarse to fine, sweep by sweep, patch by patch."""
+"""The loop: level by level, sweep by sweep, patch by patch.
+
+`optimize` runs the levels, coarse to fine. `run_level` is the loop at the top of docs/algorithm.md: in each
+sweep, every patch gets a gradient and a step, and the moments of its features, summed over all patches, make
+the style gradient of the next sweep.
+
+The rest has modules of its own: measuring moments and computing losses (losses/level.py), turning gradients
+into Adam steps (update.py), sharing patches between processes and saving checkpoints in a sweep (pauses.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import Optimiser, Sampler
-from tilestyle.devices.malloc import release
-from tilestyle.devices.torch_state import isolated, on
+from tilestyle.config.enums import Optimizer, Sampler
+from tilestyle.devices.malloc import release_cached_memory
+from tilestyle.devices.torch_state import device_state, with_torch_state
 from tilestyle.geometry.boxes import Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.geometry.sampling import LAP, Around, covering, scattered
-from tilestyle.losses.level import Sight
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.geometry.sampling import APRON, PatchContext, grid_patches, random_windows
+from tilestyle.losses.level import LevelObjective
 from tilestyle.optim import lbfgs
-from tilestyle.optim.content_weight import Balance
-from tilestyle.optim.initial import expose, started
+from tilestyle.optim.content_weight import ContentWeightController
+from tilestyle.optim.initial import level_canvas, restore_unstyled_pixels
 from tilestyle.optim.pauses import SweepRuns, save_if_due
-from tilestyle.optim.state import Standing, SweepObserver
-from tilestyle.optim.update import Stepper
+from tilestyle.optim.state import RenderState, SweepObserver
+from tilestyle.optim.update import CanvasUpdater
 from tilestyle.planning.job import Job
-from tilestyle.planning.schedule import PERIOD, PLACES, Level, pace, step_size
-from tilestyle.planning.strength import due
+from tilestyle.planning.schedule import CYCLED_PLACES, GRID_PERIOD, Level, step_decay, step_size
+from tilestyle.planning.strength import is_adjustment_sweep
 
 LevelObserver = Callable[[Level], None]
 
 
-@isolated
-def optimise(
+@with_torch_state
+def optimize(
     job: Job,
-    begin: LevelObserver,
-    observe: SweepObserver,
-    stop: Callable[[], bool],
-    standing: Standing | None = None,
+    on_level: LevelObserver,
+    on_sweep: SweepObserver,
+    should_stop: Callable[[], bool],
+    render_state: RenderState | None = None,
 ) -> tuple[Canvas, bool]:
-    """Run the job; answers the finest canvas reached, and whether that was the end.
+    """Render a job: optimize the canvas of every level, coarse to fine.
 
-    `begin` is called before every level, `observe` after every sweep, `stop` after every patch. `standing` is
-    kept up to date: given again after an error, or as its keeper kept it, the render goes on from there.
+    Args:
+        job: Pictures, network and settings.
+        on_level: Called before each level.
+        on_sweep: Called after each sweep.
+        should_stop: Called after each patch; True ends the render early.
+        render_state: Where to start, and kept up to date. To resume after an error or from a checkpoint, pass
+            the same state again or the saved one.
+
+    Returns:
+        The canvas of the last level that was reached, and whether the render is complete.
     """
-    at = standing or Standing()
-    improve = lbfgs.refine if job.config.optimiser is Optimiser.LBFGS else refine
-    with on(job.network.device, deterministic=job.config.deterministic):
-        for level in job.levels[max(at.level, 0) :]:
-            if level.index > at.level:
-                begin(level)
-                release()
-                at.canvas = started(job, level, at.canvas)
-                expose(job, level, at.canvas)
-                at.enter(level.index, at.canvas)
-                at.keeper.enter(at)
-            if at.canvas and at.sweep < level.sweeps and not improve(job, level, at.canvas, at, observe, stop):
-                return at.canvas, False
-    if at.canvas is None:
-        raise ValueError("a job has at least one level")
-    return at.canvas, True
+    state = render_state or RenderState()
+    optimise_level = lbfgs.run_level if job.config.optimizer is Optimizer.LBFGS else run_level
+    with device_state(job.network.device, deterministic=job.config.deterministic):
+        for level in job.levels[max(state.level, 0) :]:
+            if level.index > state.level:  # otherwise resumed within this level
+                on_level(level)
+                release_cached_memory()
+                # The coarser level's pixels and Adam state, enlarged; at first the content, or noise.
+                state.canvas = level_canvas(job, level, state.canvas)
+                restore_unstyled_pixels(job, level, state.canvas)  # pixels outside all regions keep the content
+                state.begin_level(level.index, state.canvas)
+                state.checkpointer.on_level_start(state)
+            if (
+                state.canvas
+                and state.sweep < level.sweeps
+                and not optimise_level(job, level, state.canvas, state, on_sweep, should_stop)
+            ):
+                return state.canvas, False
+    if state.canvas is None:
+        raise ValueError("the job has no levels; it needs at least one")
+    return state.canvas, True
 
 
-def refine(
+def run_level(
     job: Job,
     level: Level,
     canvas: Canvas,
-    at: Standing,
-    observe: SweepObserver,
-    stop: Callable[[], bool],
+    render_state: RenderState,
+    on_sweep: SweepObserver,
+    should_stop: Callable[[], bool],
 ) -> bool:
-    """Run the sweeps of one level that are left; return whether it was finished rather than stopped."""
-    sight = Sight(job, level, at.sight)
-    at.sight = {}  # another attempt at this level starts from its own statistics
-    balance = Balance(job, level, at)
-    for sweep in range(at.sweep, level.sweeps):
-        sight.weigh(balance.weight)
-        at.patches = at.patches or sampled(job, level, sweep)
-        runs = SweepRuns(job, at, sight, stop)
-        if not at.prepared:
-            sight.prepare(canvas, at.patches, sweep)
-            at.prepared = True
-        step = Stepper(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
+    """Run the remaining sweeps of one level with Adam: one step of every pixel per sweep.
+
+    Args:
+        job: The render.
+        level: Its level, with the number of sweeps.
+        canvas: Pixels and Adam state of the level, changed in place.
+        render_state: The sweep to start with; kept up to date.
+        on_sweep: Called after each sweep.
+        should_stop: Called after each patch; True ends the level early.
+
+    Returns:
+        Whether the level is complete, rather than stopped.
+    """
+    objective = LevelObjective(job, level, render_state.objective_state)
+    render_state.objective_state = {}  # a retry after an error measures the moments again
+    controller = ContentWeightController(job, level, render_state)
+    for sweep in range(render_state.sweep, level.sweeps):
+        objective.set_content_weight(controller.weight)
+
+        # A grid of patches at a random corner; a resumed sweep has its patches already.
+        render_state.patches = render_state.patches or sweep_patches(job, level, sweep)
+        runs = SweepRuns(job, render_state, objective, should_stop)
+
+        # Exact moments of the canvas where they are due, and the gradient of the coarse layers.
+        if not render_state.moments_ready:
+            objective.begin_sweep(canvas, render_state.patches, sweep)
+            render_state.moments_ready = True
+
+        # Per patch: features, moments added to the sums, gradient by backward pass, Adam step.
+        updater = CanvasUpdater(
+            job, canvas, step_size(job.config, level, sweep), render_state, objective.regions
+        )
         for patches in runs:  # one run, unless a checkpoint or a stop falls within the sweep
-            for patch, gradient in sight.gradients(canvas, step.announced(patches), sweep, step.visits):
-                step.take(patch, gradient)
+            for patch, gradient in objective.gradients(
+                canvas, updater.reserve(patches), sweep, updater.device_update
+            ):
+                updater.apply(patch, gradient)
         if runs.stopped:
             return False
-        step.finish()
-        terms = balance.noted(sight.turn(at.patches, sweep))
-        observe(level, sweep, terms, canvas)
-        if due(sweep, level.sweeps):
-            balance.turn(canvas, pace(level, sweep))
-        if at.cut_short:  # the moments are those of a part of the canvas: they are measured again
-            del sight
-            sight = Sight(job, level)
-        at.turn()
-        save_if_due(job, at, sight)
+        updater.end_sweep()  # step what had to wait until neighboring patches had read it
+
+        # The summed moments make the style gradient of the next sweep.
+        terms = controller.with_content_weight(objective.end_sweep(render_state.patches, sweep))
+        on_sweep(level, sweep, terms, canvas)
+
+        if is_adjustment_sweep(
+            sweep, level.sweeps
+        ):  # --strength: adjust the content weight by the distance from the content
+            controller.adjust(canvas, step_decay(level, sweep))
+        if render_state.partial_sweep:  # the sums cover only a part of the canvas: measure the moments again
+            del objective
+            objective = LevelObjective(job, level)
+        render_state.end_sweep()
+        save_if_due(job, render_state, objective)
     return True
 
 
-def sampled(job: Job, level: Level, sweep: int) -> list[Patch]:
-    """The patches of one sweep."""
-    draw = Draw(job.config.seed, level.index, sweep)
-    draw = draw.returning(PLACES, PERIOD) if job.returns(level) else draw.aligned(job.grid(level), PERIOD)
+def sweep_patches(job: Job, level: Level, sweep: int) -> list[Patch]:
+    """Draw the patches of one sweep.
+
+    By default a grid with a random corner, which covers the torus of the canvas exactly once; with
+    `--sampler windows`, independent random windows.
+
+    The position is any pixel. Where content features are kept between sweeps, it is restricted: to the grid of
+    the cached features, or to a few places in turn if one patch sees the whole canvas.
+    """
+    rng = SweepRng(job.config.seed, level.index, sweep)
+    rng = (
+        rng.cycled(CYCLED_PLACES, GRID_PERIOD)
+        if job.cycles_places(level)
+        else rng.on_grid(job.grid_stride(level), GRID_PERIOD)
+    )
     if job.config.sampler is Sampler.WINDOWS:
-        return scattered(level.extent, job.side_at(level), level.scale_odds, draw)
-    scale = 2 ** draw.choice(level.scale_odds, stream=0)
-    return covering(level.extent, job.side_at(level), job.unit, draw, scale, Around(job.halo, LAP))
+        return random_windows(level.extent, job.patch_side_at(level), level.scale_odds, rng)
+    scale = 2 ** rng.weighted_choice(level.scale_odds, stream=0)
+    return grid_patches(
+        level.extent, job.patch_side_at(level), job.unit, rng, scale, PatchContext(job.halo, APRON)
+    )

@@ -1,51 +1,56 @@
-"""Pauses amid a sweep: to save a checkpoint, or to stop."""
+"""Pauses within a sweep, to save a checkpoint or to stop, on all processes at the same time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from tilestyle.geometry.boxes import Patch
-from tilestyle.losses.level import Sight
-from tilestyle.optim.state import Careless, Standing
-from tilestyle.optim.update import steps_at_once
+from tilestyle.losses.level import LevelObjective
+from tilestyle.optim.state import NullCheckpointer, RenderState
+from tilestyle.optim.update import updates_immediately
 from tilestyle.planning.job import Job
 
-# What processes tell one another at a pause: the largest counts.
+# What each process reports at a pause; all follow the largest.
 DONE, PAUSE, STOP = range(3)
 
 
 class SweepRuns:
-    """The patches of one sweep in runs: one run, unless a checkpoint or a stop falls within the sweep.
+    """The patches of one sweep, as runs between pauses.
 
-    Between two runs all processes have finished the same patches, and the checkpoint is written. The first
-    process decides when; the others hear of it after every patch.
+    Without a pause there is one run. At a pause all processes wait for each other; then the checkpoint is saved
+    and the remaining patches are divided again. Rank 0 decides when to pause; the others check for it after
+    every patch.
     """
 
-    def __init__(self, job: Job, at: Standing, sight: Sight, stop: Callable[[], bool]) -> None:
-        """Note what a checkpoint amid the sweep will need.
+    def __init__(
+        self, job: Job, render_state: RenderState, objective: LevelObjective, should_stop: Callable[[], bool]
+    ) -> None:
+        """Prepare for checkpoints within the sweep.
 
         Args:
             job: The render.
-            at: Its state, with the patches of the sweep.
-            sight: The objective of the level, before the sweep begins.
-            stop: Asked after every patch.
+            render_state: Its state, with the patches of the sweep.
+            objective: The level's objective, before the sweep begins.
+            should_stop: Called after each patch; True ends the render early.
         """
-        self._ranks, self._at, self._sight, self._stop = job.ranks, at, sight, stop
-        self._at_once = steps_at_once(job)
-        # Where patches overlap, none has stepped the canvas before the end: the sweep is saved as it began.
-        overlapping = not self._at_once and not isinstance(at.keeper, Careless)
-        self._beginning = sight.remembered if overlapping else None
+        self._comm, self._state = job.comm, render_state
+        self._objective, self._should_stop = objective, should_stop
+        self._at_once = updates_immediately(job)
+        # Overlapping patches do not step the canvas before the end of the sweep. So a checkpoint saves the
+        # state from the beginning of the sweep, and a resumed render repeats it.
+        overlapping = not self._at_once and not isinstance(render_state.checkpointer, NullCheckpointer)
+        self._beginning = objective.state_snapshot if overlapping else None
         self._unfinished = False
         self._stop_asked = False
         self.stopped = False
 
     def __iter__(self) -> Iterator[Iterator[Patch]]:
-        """Iterate over the runs, each an iterator over patches of this process."""
+        """Iterate over the runs; each is an iterator over patches of this process."""
         while True:
-            self._at.deal(self._ranks)
+            self._state.shard(self._comm)
             yield self._until_pause()
             agreed = self._agree()
-            self._at.gather(self._ranks)
+            self._state.merge_shards(self._comm)
             if agreed == DONE:
                 return
             self._save()
@@ -54,42 +59,43 @@ class SweepRuns:
                 return
 
     def _save(self) -> None:
+        """Save a checkpoint within the sweep."""
         if self._beginning is None:
-            self._sight.gather()
-            self._at.keeper.keep(self._at, self._sight.state_dict())
+            self._objective.reduce_to_rank_zero()
+            self._state.checkpointer.save(self._state, self._objective.state_dict())
             return
-        self._at.begin(self._at.patches, cut_short=self._at.cut_short)
-        self._at.keeper.keep(self._at, self._beginning)
+        self._state.begin_sweep(self._state.patches, partial_sweep=self._state.partial_sweep)
+        self._state.checkpointer.save(self._state, self._beginning)
 
     def _until_pause(self) -> Iterator[Patch]:
-        """Iterate over the patches left until a pause, but at least one."""
+        """Iterate over the remaining patches, at least one, until a pause is wanted."""
         self._unfinished = False
-        for count, patch in enumerate(self._at.left):
+        for count, patch in enumerate(self._state.remaining):
             self._unfinished = bool(count) and self._pause_wanted()
             if self._unfinished:
                 return
             yield patch
 
     def _agree(self) -> int:
-        """Wait for all processes; return DONE when none has patches left, else PAUSE or STOP."""
-        stopped = self._ranks.first and self._asked_to_stop()
-        return self._ranks.meet(STOP if stopped else PAUSE if self._unfinished else DONE)
+        """Wait for all processes; return DONE if none has patches left, else PAUSE or STOP."""
+        stopped = self._comm.is_rank_zero and self._asked_to_stop()
+        return self._comm.all_max(STOP if stopped else PAUSE if self._unfinished else DONE)
 
     def _pause_wanted(self) -> bool:
-        self._ranks.listen()
-        if not self._ranks.first:
-            return self._ranks.paused
-        wanted = self._asked_to_stop() or (self._at_once and self._at.keeper.due())
-        if wanted:
-            self._ranks.pause()
-        return wanted
+        self._comm.raise_if_peer_failed()
+        if not self._comm.is_rank_zero:
+            return self._comm.pause_requested
+        pause = self._asked_to_stop() or (self._at_once and self._state.checkpointer.is_due())
+        if pause:
+            self._comm.request_pause()
+        return pause
 
     def _asked_to_stop(self) -> bool:
-        self._stop_asked = self._stop_asked or self._stop()
+        self._stop_asked = self._stop_asked or self._should_stop()
         return self._stop_asked
 
 
-def save_if_due(job: Job, at: Standing, sight: Sight) -> None:
-    """Save a checkpoint between two sweeps, if the first process finds that it is time."""
-    if job.ranks.meet(job.ranks.first and at.keeper.due()):
-        at.keeper.keep(at, sight.state_dict())
+def save_if_due(job: Job, render_state: RenderState, objective: LevelObjective) -> None:
+    """Save a checkpoint between two sweeps, if rank 0 finds that it is time."""
+    if job.comm.all_max(job.comm.is_rank_zero and render_state.checkpointer.is_due()):
+        render_state.checkpointer.save(render_state, objective.state_dict())

@@ -1,4 +1,4 @@
-"""How far a render has come: what another attempt, or another day, goes on from."""
+"""The state of a render: all that a retry or a resumed process needs to continue."""
 
 from __future__ import annotations
 
@@ -9,120 +9,147 @@ from typing import Protocol
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.distributed import Ranks
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.geometry.sharding import dealt
-from tilestyle.losses.objective import Terms
-from tilestyle.optim.deferred import Rims
+from tilestyle.geometry.sharding import shard_patches
+from tilestyle.losses.objective import LossTerms
+from tilestyle.optim.deferred import DeferredGradients
 from tilestyle.planning.schedule import Level
-from tilestyle.planning.strength import Held
+from tilestyle.planning.strength import ContentWeightState
 
-SweepObserver = Callable[[Level, int, Terms, Canvas], None]
-StopAsker = Callable[[], bool]
-
-
-class Keeper(Protocol):
-    """Who sees to it that little is lost when the program is killed."""
-
-    def guard(self, canvas: Canvas, *boxes: Box) -> None:
-        """Pixels under these boxes are going to be stepped."""
-
-    def settle(self) -> None:
-        """All pixels that are guarded are stepped now."""
-
-    def due(self) -> bool:
-        """Whether it is time to keep what there is."""
-
-    def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
-        """Keep what there is between two patches; `sight` is what has been seen of the level."""
-
-    def enter(self, at: Standing) -> None:
-        """A level begins, with its canvas; or all of them are done."""
+SweepObserver = Callable[[Level, int, LossTerms, Canvas], None]
+ShouldStop = Callable[[], bool]
 
 
-class Careless:
-    """Keeps nothing."""
+class Checkpointer(Protocol):
+    """Saves the state of a render in time, so that little is lost when the process is killed.
 
-    def guard(self, canvas: Canvas, *boxes: Box) -> None:
-        """Nothing."""
+    Where the canvas is a file that is mapped into memory, it changes between two checkpoints. So a checkpointer
+    is told about every write to it beforehand.
+    """
 
-    def settle(self) -> None:
-        """Nothing."""
+    def before_write(self, canvas: Canvas, *boxes: Box) -> None:
+        """Hear that the pixels of these boxes are about to be stepped."""
 
-    def due(self) -> bool:
-        """Never."""
+    def flush(self) -> None:
+        """Make sure that all boxes announced so far are safe to overwrite."""
+
+    def is_due(self) -> bool:
+        """Return whether it is time to save."""
+
+    def save(self, render_state: RenderState, objective_state: Mapping[str, Tensor]) -> None:
+        """Save the state between two patches.
+
+        Args:
+            render_state: The state of the render.
+            objective_state: The state of the level's objective: its moments and sums.
+        """
+
+    def on_level_start(self, render_state: RenderState) -> None:
+        """Hear that a level begins, with a new canvas, or that all levels are done."""
+
+
+class NullCheckpointer:
+    """A checkpointer that saves nothing."""
+
+    def before_write(self, canvas: Canvas, *boxes: Box) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def is_due(self) -> bool:
+        """Return False."""
         return False
 
-    def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
-        """Nothing."""
+    def save(self, render_state: RenderState, objective_state: Mapping[str, Tensor]) -> None:
+        """Do nothing."""
 
-    def enter(self, at: Standing) -> None:
-        """Nothing."""
+    def on_level_start(self, render_state: RenderState) -> None:
+        """Do nothing."""
 
 
 @dataclass
-class Standing:
-    """The level and sweep at work, and which patches of that sweep have stepped their pixels."""
+class RenderState:
+    """The current level and sweep, and which patches of the sweep are done.
 
-    level: int = -1  # before the first
+    The patches that are not done are divided among the processes (ranks). Each rank works through its own shard
+    and only counts its own progress; `merge_shards` combines the counts.
+    """
+
+    level: int = -1  # index of the level; -1 before the first
     sweep: int = 0
     canvas: Canvas | None = None
-    patches: list[Patch] = field(default_factory=list)  # of the sweep; none before it is drawn
-    stepped: int = 0  # of those, from the first on, when they were dealt
-    shares: list[list[Patch]] = field(default_factory=list)  # of the others, as dealt to every rank
-    index: int = 0  # of this rank
-    taken: int = 0  # patches of its share that have stepped
-    held: Held | None = None  # the content's weight, where it is adjusted; None before it is
-    rims: Rims = field(default_factory=Rims)  # of those, still to step
-    prepared: bool = False  # whether the sweep's moments are at hand
-    cut_short: bool = False  # whether these are what an attempt before this one had left of the sweep
-    keeper: Keeper = field(default_factory=Careless)
-    sight: dict[str, Tensor] = field(
+    patches: list[Patch] = field(default_factory=list)  # of the sweep; empty before they are drawn
+    done: int = 0  # how many of them, from the first on, were done before the rest was divided
+    shards: list[list[Patch]] = field(default_factory=list)  # the rest, one list per rank
+    shard_index: int = 0  # this rank's shard
+    done_in_shard: int = 0  # how many patches of it are done
+    content_weight_state: ContentWeightState | None = None  # for --strength; None before the first adjustment
+    deferred: DeferredGradients = field(
+        default_factory=DeferredGradients
+    )  # gradients of patch borders that are still to be stepped
+    moments_ready: bool = False  # whether the moments for the sweep are measured
+    partial_sweep: bool = False  # whether `patches` are only those that a failed attempt left undone
+    checkpointer: Checkpointer = field(default_factory=NullCheckpointer)
+    objective_state: dict[str, Tensor] = field(
         default_factory=dict
-    )  # what an earlier run had seen of the level (level.py)
+    )  # saved state of the level's objective (losses/level.py)
 
     @property
-    def left(self) -> list[Patch]:
-        """Patches of the sweep that this rank has still to step."""
-        return self.shares[self.index][self.taken :] if self.shares else self.patches[self.stepped :]
+    def remaining(self) -> list[Patch]:
+        """Patches of the sweep that this rank still has to step."""
+        return self.shards[self.shard_index][self.done_in_shard :] if self.shards else self.patches[self.done :]
 
     @property
-    def begun(self) -> float:
-        """Share of the sweep's patches that had stepped when they were dealt."""
-        return self.stepped / len(self.patches) if self.patches else 0.0
+    def done_fraction(self) -> float:
+        """Fraction of the sweep's patches that were done before the rest was divided."""
+        return self.done / len(self.patches) if self.patches else 0.0
 
     @property
-    def others(self) -> list[Patch]:
-        """Patches that have been dealt to other ranks, whether they have stepped or not."""
-        return [patch for index, share in enumerate(self.shares) if index != self.index for patch in share]
+    def other_shards(self) -> list[Patch]:
+        """Patches in the shards of other ranks, done or not."""
+        return [
+            patch for index, share in enumerate(self.shards) if index != self.shard_index for patch in share
+        ]
 
-    def deal(self, ranks: Ranks) -> None:
-        """Share out what has not stepped."""
-        shares = dealt(
-            self.patches[self.stepped :], self.canvas.extent.height if self.canvas else 1, ranks.count
+    def shard(self, comm: Communicator) -> None:
+        """Divide the patches that are not done among the ranks."""
+        shares = shard_patches(
+            self.patches[self.done :], self.canvas.extent.height if self.canvas else 1, comm.world_size
         )
-        self.shares, self.index, self.taken = shares, ranks.index, 0
+        self.shards, self.shard_index, self.done_in_shard = shares, comm.rank, 0
 
-    def gather(self, ranks: Ranks) -> None:
-        """Note what every rank has stepped, as if it had been the first in the list: nothing is dealt then."""
-        counts = ranks.counts(self.taken) if self.shares else []
-        done = [patch for share, count in zip(self.shares, counts, strict=True) for patch in share[:count]]
-        rest = [patch for share, count in zip(self.shares, counts, strict=True) for patch in share[count:]]
-        if self.shares:
-            self.patches = self.patches[: self.stepped] + done + rest
-        self.stepped, self.shares, self.taken = self.stepped + len(done), [], 0
+    def merge_shards(self, comm: Communicator) -> None:
+        """Combine the progress of all ranks and dissolve the shards.
 
-    def enter(self, level: int, canvas: Canvas) -> None:
+        Afterwards the patches that any rank has done are the first in `patches`.
+        """
+        counts = comm.all_gather_int(self.done_in_shard) if self.shards else []
+        done = [patch for share, count in zip(self.shards, counts, strict=True) for patch in share[:count]]
+        rest = [patch for share, count in zip(self.shards, counts, strict=True) for patch in share[count:]]
+        if self.shards:
+            self.patches = self.patches[: self.done] + done + rest
+        self.done, self.shards, self.done_in_shard = self.done + len(done), [], 0
+
+    def begin_level(self, level: int, canvas: Canvas) -> None:
         """Begin a level with its canvas."""
-        self.level, self.canvas, self.sweep, self.sight = level, canvas, 0, {}
-        self.held = self.held and Held(self.held.weight)
+        self.level, self.canvas, self.sweep, self.objective_state = level, canvas, 0, {}
+        self.content_weight_state = self.content_weight_state and ContentWeightState(
+            self.content_weight_state.weight
+        )
 
-    def begin(self, patches: list[Patch], *, cut_short: bool = False) -> None:
-        """Begin the sweep, or the rest of it."""
-        self.patches, self.stepped, self.prepared, self.cut_short = patches, 0, False, cut_short
-        self.shares, self.taken = [], 0
+    def begin_sweep(self, patches: list[Patch], *, partial_sweep: bool = False) -> None:
+        """Begin a sweep.
 
-    def turn(self) -> None:
+        Args:
+            patches: The patches to step.
+            partial_sweep: Whether they are only the rest of a sweep, after a failed attempt.
+        """
+        self.patches, self.done, self.moments_ready, self.partial_sweep = patches, 0, False, partial_sweep
+        self.shards, self.done_in_shard = [], 0
+
+    def end_sweep(self) -> None:
         """End the sweep."""
         self.sweep += 1
-        self.begin([])
+        self.begin_sweep([])

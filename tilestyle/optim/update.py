@@ -1,4 +1,10 @@
-"""What becomes of the patches' gradients: steps of the canvas."""
+"""From gradients of patches to Adam steps of the canvas.
+
+All patches of a sweep must read the canvas as it was when the sweep began. So a patch steps only its interior
+at once. Its borders, a few pixels wide, are stepped when no patch is left that still has to read them. Patches
+with a halo and independent windows overlap by more: there the weighted mean of their gradients is stepped at
+the end of the sweep.
+"""
 
 from __future__ import annotations
 
@@ -10,219 +16,261 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import ROWS, Canvas, places
-from tilestyle.canvas.regions import Regions
-from tilestyle.canvas.storage import RESIDENT, touched
+from tilestyle.canvas.canvas import STRIP_ROWS, Canvas, pixel_indices
+from tilestyle.canvas.regions import RegionWeights
+from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, note_mapped_access
 from tilestyle.config.enums import Sampler
 from tilestyle.devices.staging import is_staged
-from tilestyle.geometry.boxes import Box, Patch, corners, meeting
-from tilestyle.optim.adam import Adam, Room
-from tilestyle.optim.device_update import Visits, under
-from tilestyle.optim.overlap import Blend
-from tilestyle.optim.state import Standing
+from tilestyle.geometry.boxes import Box, Patch, any_overlap, boxes_as_array
+from tilestyle.optim.adam import Adam, AdamBuffers
+from tilestyle.optim.device_update import DeviceUpdate, window_at
+from tilestyle.optim.overlap import GradientAccumulator
+from tilestyle.optim.state import RenderState
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_model import CANVAS
+from tilestyle.planning.memory_model import CANVAS_BYTES
 
-# Bytes of rims that are no matter.
-MANY = 16 * 2**20
-# Bytes of a canvas whose rims, or blends, are stepped together.
-BAND = RESIDENT // 4
-# Pixels of rims that are stepped together where the canvas is on a device.
-TOGETHER = 2**18
+# Below so many bytes of deferred gradients it is not worth looking for borders that can be stepped.
+MIN_DEFERRED_BYTES = 16 * 2**20
+# Borders, or rows of mean gradients, are stepped in bands of so many bytes of the canvas.
+BAND_BYTES = MAX_RESIDENT_BYTES // 4
+# On a device, so many pixels of borders are stepped at once.
+BATCH_PIXELS = 2**18
 
 
-class Stepper:
-    """Turns the patches' gradients of one sweep into steps of the canvas.
+class CanvasUpdater:
+    """Applies the gradients of one sweep's patches to the canvas.
 
-    Patches of a grid step what they own at once, but for the rims that their neighbours see: those wait until
-    they have been seen as they were. Where patches overlap by more, one step is taken from their blend at the
-    end of the sweep, so that no patch is the last to write.
+    Patches of a grid step their interior at once; their borders wait until the neighbors have read them. Where
+    patches overlap by more, their gradients are averaged and stepped once at the end of the sweep, so the
+    result does not depend on which patch comes last.
     """
 
     def __init__(
-        self, job: Job, canvas: Canvas, rate: float, at: Standing, regions: Regions | None = None
+        self,
+        job: Job,
+        canvas: Canvas,
+        learning_rate: float,
+        render_state: RenderState,
+        regions: RegionWeights | None = None,
     ) -> None:
-        """What is of none of the `regions` is left as it is."""
+        """Prepare the steps of one sweep.
+
+        Args:
+            job: The render.
+            canvas: Its canvas, changed in place.
+            learning_rate: Step size of the sweep, in units of the full range of brightness.
+            render_state: Its state, which counts the patches and holds the gradients of the borders.
+            regions: Weights of the regions. Pixels outside all of them are not stepped.
+        """
         self._adam = Adam()
-        self._regions = regions if regions and regions.partial else None
-        self._keeper = at.keeper
+        self._regions = regions if regions and regions.has_unstyled else None
+        self._checkpointer = render_state.checkpointer
         self._canvas = canvas
-        self._rate = rate
-        self._at = at
-        self._ranks = job.ranks
-        self._late: list[tuple[Patch, Tensor]] = []  # of a blend, that other ranks write to as well
-        self._limit = MANY  # bytes of rims that are looked through for those that can be stepped
-        self._blend = None if steps_at_once(job) else Blend(canvas.extent, job.store)
-        self._high = max(1, BAND // (CANVAS * canvas.extent.width))  # rows that are stepped together
-        self.visits = self._visits(job)
+        self._learning_rate = learning_rate
+        self._render_state = render_state
+        self._comm = job.comm
+        self._shared_gradients: list[tuple[Patch, Tensor]] = []  # of patches that overlap those of other ranks
+        self._deferred_limit = (
+            MIN_DEFERRED_BYTES  # bytes of deferred gradients at which to step what can be stepped
+        )
+        self._accumulator = None if updates_immediately(job) else GradientAccumulator(canvas.extent, job.store)
+        self._band_height = max(1, BAND_BYTES // (CANVAS_BYTES * canvas.extent.width))  # rows per band
+        self.device_update = self._make_device_update(job)
 
     @property
-    def at_once(self) -> bool:
-        """Whether patches step when they are taken, rather than together at the end."""
-        return self._blend is None
+    def immediate(self) -> bool:
+        """Whether patches step the canvas when they are applied, rather than at the end of the sweep."""
+        return self._accumulator is None
 
-    def _visits(self, job: Job) -> Visits | None:
-        """How pixels are stepped on another device than the canvas is on; None where they are stepped here."""
-        device, styled = job.network.device, self._regions.styled if self._regions else None
+    def _make_device_update(self, job: Job) -> DeviceUpdate | None:
+        """Return the update on the network's device, for a canvas that is not there; None to step in place."""
+        device, styled = job.network.device, self._regions.coverage if self._regions else None
         away = device != self._canvas.pixels.device and is_staged(device)
-        if not away or not self.at_once or job.anchor is not None:  # a term that is computed here
+        if (
+            not away or not self.immediate or job.anchor is not None
+        ):  # the anchor's gradient is computed where the canvas is
             return None
-        return Visits(self._canvas, device, self._adam, self._rate, styled)
+        return DeviceUpdate(self._canvas, device, self._adam, self._learning_rate, styled)
 
-    def announced(self, patches: Iterable[Patch]) -> Iterator[Patch]:
-        """Iterate over patches that are going to be taken; the checkpointer hears of each before."""
+    def reserve(self, patches: Iterable[Patch]) -> Iterator[Patch]:
+        """Iterate over patches, announcing each to the checkpointer before it is computed and applied."""
         for patch in patches:
-            if self._blend is None:
-                self._keeper.guard(self._canvas, patch.parts[0])
+            if self._accumulator is None:
+                self._checkpointer.before_write(self._canvas, patch.interior_and_borders[0])
             yield patch
 
-    def take(self, patch: Patch, gradient: Tensor) -> None:
-        """Take in the gradient [3, height, width] of a patch's read box, or with `visits` what has landed."""
-        if self._blend:
-            if meeting(patch.read, self._theirs, self._canvas.extent.height, self._canvas.extent.width):
-                self._late.append((patch, gradient.clone()))
+    def apply(self, patch: Patch, gradient: Tensor) -> None:
+        """Apply the gradient of a patch.
+
+        Args:
+            patch: The patch.
+            gradient: Gradient in the pixels that it reads, [3, height, width]; with a `device_update`, what
+                its `start` has sent back.
+        """
+        if self._accumulator:
+            if any_overlap(
+                patch.read, self._read_by_others, self._canvas.extent.height, self._canvas.extent.width
+            ):
+                self._shared_gradients.append((patch, gradient.clone()))
             else:
-                self._blend.add(patch, gradient)
+                self._accumulator.add(patch, gradient)
             return
-        self._keeper.settle()
-        inner, rims = patch.parts
-        at, visits = self._at, self.visits
+        self._checkpointer.flush()
+        interior, borders = patch.interior_and_borders
+        at, visits = self._render_state, self.device_update
         planes = dict[str, Tensor]()
         if visits:
-            planes, late = visits.landed(patch, gradient)
+            planes, gradients = visits.unpack(patch, gradient)
         else:
-            late = {rim: under(rim, patch, gradient) for rim in rims}
-        try:  # what takes memory comes first: a patch is taken wholly or not at all
-            for rim in rims:
-                at.rims[rim] = late[rim]
+            gradients = {border: window_at(border, patch, gradient) for border in borders}
+        try:  # allocate first: a patch is applied completely or not at all
+            for border in borders:
+                at.deferred[border] = gradients[border]
             if visits:
-                visits.end(patch, planes)
+                visits.write_back(patch, planes)
             else:
-                self._step(inner, under(inner, patch, gradient))
+                self._step(interior, window_at(interior, patch, gradient))
         except BaseException:
-            for rim in rims:
-                at.rims.pop(rim, None)
+            for border in borders:
+                at.deferred.pop(border, None)
             raise
-        at.taken += 1
-        if at.rims.nbytes > self._limit:
-            self._step_rims()
-            self._limit = MANY + 2 * at.rims.nbytes
+        at.done_in_shard += 1
+        if at.deferred.nbytes > self._deferred_limit:
+            self._step_deferred()
+            self._deferred_limit = MIN_DEFERRED_BYTES + 2 * at.deferred.nbytes
 
     def _step(self, box: Box, gradient: Tensor) -> None:
-        """Step what is under a box."""
+        """Step the pixels of a box.
+
+        Args:
+            box: Pixels of the canvas; may reach over an edge of the torus.
+            gradient: Gradient in them, [3, height, width].
+        """
         if not box.area:
             return
-        styled = self._regions.styled(box) if self._regions else None
-        parts = [(*part, Room.of(part[0])) for part in self._canvas.views(box)]
+        styled = self._regions.coverage(box) if self._regions else None
+        parts = [(*view, AdamBuffers.allocate(view[0])) for view in self._canvas.views(box)]
         for views, row, column, room in parts:
             height, width = views["pixels"].shape[1:]
-            under = slice(None), slice(row, row + height), slice(column, column + width)
+            part = slice(None), slice(row, row + height), slice(column, column + width)
             self._adam.update(
-                views, gradient[under], self._rate, None if styled is None else styled[under], room
+                views, gradient[part], self._learning_rate, None if styled is None else styled[part], room
             )
-            touched(*views.values())
+            note_mapped_access(*views.values())
 
-    def _step_rims(self) -> None:
-        """Step the rims that no patch is still to see."""
-        extent, at = self._canvas.extent, self._at
-        waiting = corners(patch.read for patch in at.left + at.others)
-        free = [rim for rim in at.rims if not meeting(rim, waiting, extent.height, extent.width)]
+    def _step_deferred(self) -> None:
+        """Step the borders that no remaining patch has to read."""
+        extent, at = self._canvas.extent, self._render_state
+        waiting = boxes_as_array(patch.read for patch in at.remaining + at.other_shards)
+        free = [
+            border for border in at.deferred if not any_overlap(border, waiting, extent.height, extent.width)
+        ]
         if self._canvas.pixels.device.type != "cpu":
-            self._step_together(free)
+            self._step_gathered(free)
             return
-        # Rims are everywhere: of a mapped canvas, all together would bring all of it into memory.
-        bands = banded({rim: at.rims[rim] for rim in free}, self._high)
-        for band in bands:  # those that were cut wait as pieces
+        # Borders are all over the canvas. Stepped in any order, they would load all of a mapped canvas into
+        # memory; so they are stepped in bands of rows.
+        bands = group_by_rows({border: at.deferred[border] for border in free}, self._band_height)
+        for band in bands:  # borders cut by a band's edge wait as pieces
             for box, gradient in band.items():
-                if box not in at.rims:
-                    at.rims[box] = gradient
-        for rim in set(free).difference(*bands):
-            del at.rims[rim]
+                if box not in at.deferred:
+                    at.deferred[box] = gradient
+        for border in set(free).difference(*bands):
+            del at.deferred[border]
         for band in bands:
-            self._keeper.guard(self._canvas, *band)
-            self._keeper.settle()
+            self._checkpointer.before_write(self._canvas, *band)
+            self._checkpointer.flush()
             for box, gradient in band.items():
                 self._step(box, gradient)
-                del at.rims[box]  # only now: memory may run out before
+                del at.deferred[box]  # only after the step, which may run out of memory
 
-    def _step_together(self, rims: Sequence[Box]) -> None:
-        """Step rims of a canvas on a device: what is under many of them is gathered, stepped and put back.
+    def _step_gathered(self, borders: Sequence[Box]) -> None:
+        """Step many borders at once, for a canvas on a device: gather their pixels, step them, scatter them.
 
-        So it takes no more kernels where the canvas is wide, or patches are many. (Of a canvas in memory one
-        rim after the other is faster: it stays in a cache.)
+        So the number of kernels does not grow with the number of patches. (On the host, one border after the
+        other is faster, because it stays in the cache.)
         """
-        at, canvas = self._at, self._canvas
-        for part in batches(rims, TOGETHER):
-            place = places(part, canvas.extent, canvas.pixels.device)
-            window = canvas.gathered(place)
-            gradient = torch.cat([at.rims[rim].flatten(1) for rim in part], 1)
-            styled = None if self._regions is None else self._regions.styled_at(place)
-            room = Room.of(window)
-            self._keeper.guard(canvas, *part)
-            self._keeper.settle()
-            self._adam.update(window, gradient, self._rate, styled, room)
+        at, canvas = self._render_state, self._canvas
+        for part in batches(borders, BATCH_PIXELS):
+            place = pixel_indices(part, canvas.extent, canvas.pixels.device)
+            window = canvas.gather(place)
+            gradient = torch.cat([at.deferred[border].flatten(1) for border in part], 1)  # [3, pixels]
+            styled = None if self._regions is None else self._regions.coverage_at(place)
+            room = AdamBuffers.allocate(window)
+            self._checkpointer.before_write(canvas, *part)
+            self._checkpointer.flush()
+            self._adam.update(window, gradient, self._learning_rate, styled, room)
             canvas.scatter(place, window)
-            for rim in part:
-                del at.rims[rim]
+            for border in part:
+                del at.deferred[border]
 
     @cached_property
-    def _theirs(self) -> np.ndarray:
-        """What patches of other ranks see."""
-        return corners(patch.read for patch in self._at.others)
+    def _read_by_others(self) -> np.ndarray:
+        """What the patches of other ranks read, as an array of boxes."""
+        return boxes_as_array(patch.read for patch in self._render_state.other_shards)
 
-    def _add_late(self) -> None:
-        for patch, gradient in self._late:
-            if self._blend:
-                self._blend.add(patch, gradient)
-        self._late = []
+    def _add_shared_gradients(self) -> None:
+        """Add the gradients of patches that overlap those of other ranks."""
+        for patch, gradient in self._shared_gradients:
+            if self._accumulator:
+                self._accumulator.add(patch, gradient)
+        self._shared_gradients = []
 
-    def finish(self) -> None:
-        """Step what is left of the sweep: rims, or the blend."""
-        if self._blend is None:
-            self._step_rims()
+    def end_sweep(self) -> None:
+        """Step the rest of the sweep: the remaining borders, or the mean gradients of overlapping patches."""
+        if self._accumulator is None:
+            self._step_deferred()
             return
-        self._ranks.in_turn(self._add_late)
+        self._comm.one_by_one(self._add_shared_gradients)
         extent = self._canvas.extent
-        # By rows: the optimiser's temporaries stay small.
-        high = min(ROWS, self._high)
-        first, last = self._ranks.rows(extent.height, high)
+        # In bands of rows, so that Adam's temporary tensors stay small.
+        high = min(STRIP_ROWS, self._band_height)
+        first, last = self._comm.row_share(extent.height, high)
         for top in range(first, last, high):
             rows = slice(top, min(top + high, last))
-            self._keeper.guard(self._canvas, Box(top, 0, rows.stop - top, extent.width))
-            self._keeper.settle()
-            gradient, seen = self._blend.mean(rows)
+            self._checkpointer.before_write(self._canvas, Box(top, 0, rows.stop - top, extent.width))
+            self._checkpointer.flush()
+            gradient, step_share = self._accumulator.mean(rows)
             if self._regions:
-                seen = seen * self._regions.styled(Box(top, 0, rows.stop - top, extent.width))
+                step_share = step_share * self._regions.coverage(Box(top, 0, rows.stop - top, extent.width))
             views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
-            self._adam.update(views, gradient, self._rate, seen)
-            touched(gradient, seen, *views.values())
+            self._adam.update(views, gradient, self._learning_rate, step_share)
+            note_mapped_access(gradient, step_share, *views.values())
 
 
-def steps_at_once(job: Job) -> bool:
-    """Whether patches step the canvas when they are taken; where they overlap, they step at the sweep's end."""
+def updates_immediately(job: Job) -> bool:
+    """Return whether patches step the canvas when applied; overlapping ones step at the end of the sweep."""
     return not job.halo and job.config.sampler is not Sampler.WINDOWS
 
 
-def banded(rims: Mapping[Box, Tensor], high: int) -> list[dict[Box, Tensor]]:
-    """Rims with their gradients [3, h, w], cut where bands of so many rows end: the bands, downwards."""
+def group_by_rows(borders: Mapping[Box, Tensor], height: int) -> list[dict[Box, Tensor]]:
+    """Sort boxes into bands of rows, cutting those that reach over the edge of a band.
+
+    Args:
+        borders: Gradients by box, [3, h, w].
+        height: Rows per band.
+
+    Returns:
+        The bands that have boxes, from top to bottom, each with gradients (views) by box.
+    """
     bands: defaultdict[int, dict[Box, Tensor]] = defaultdict(dict)
-    for rim, gradient in rims.items():
-        bottom = rim.top + rim.height
-        for band in range(rim.top // high, -(-bottom // high)):
-            top, end = max(rim.top, band * high), min(bottom, (band + 1) * high)
-            piece = Box(top, rim.left, end - top, rim.width)
-            bands[band][piece] = gradient[:, top - rim.top : end - rim.top]
+    for border, gradient in borders.items():
+        bottom = border.top + border.height
+        for band in range(border.top // height, -(-bottom // height)):
+            top, end = max(border.top, band * height), min(bottom, (band + 1) * height)
+            piece = Box(top, border.left, end - top, border.width)
+            bands[band][piece] = gradient[:, top - border.top : end - border.top]
     return [bands[band] for band in sorted(bands)]
 
 
 def batches(boxes: Iterable[Box], pixels: int) -> Iterator[list[Box]]:
-    """Boxes in runs of about so many pixels."""
-    run, area = list[Box](), 0
+    """Group boxes, in their order, into batches of at least so many pixels (the last may have fewer)."""
+    batch, area = list[Box](), 0
     for box in boxes:
-        run.append(box)
+        batch.append(box)
         area += box.area
         if area >= pixels:
-            yield run
-            run, area = [], 0
-    if run:
-        yield run
+            yield batch
+            batch, area = [], 0
+    if batch:
+        yield batch

@@ -13,7 +13,7 @@ STYLES = ("swirls", "facets", "woodcut", "weave", "impasto", "mosaic", "watercol
 NAMES = PHOTOGRAPHS + STYLES
 
 
-def path_of(name: str) -> Path:
+def picture_path(name: str) -> Path:
     """The file of a picture; raises PictureError for a name that is not in NAMES."""
     if name not in NAMES:
         raise PictureError(f"no picture {name!r} comes with tilestyle", hint=f"there are {', '.join(NAMES)}")

@@ -1,1 +1,1 @@
-"""A job run to its picture."""
+"""From a job to its finished picture: checkpoints, events, and the public Python functions."""

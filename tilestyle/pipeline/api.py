@@ -1,36 +1,39 @@
-"""Render and texture, from Python: pictures in, a picture out."""
+"""The public Python functions: `render`, `texture` and `invert` take pictures and return a picture."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.config.consistency import inverting
+from tilestyle import images
+from tilestyle.config.consistency import inversion_config
 from tilestyle.config.enums import Init
-from tilestyle.config.render import FILES, RenderConfig
-from tilestyle.devices.torch_state import isolated
+from tilestyle.config.render import FILE_FIELDS, RenderConfig
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import NetworkError, PictureError
-from tilestyle.files.ownership import noting
+from tilestyle.files.ownership import logging_temporaries
 from tilestyle.images import Picture
 from tilestyle.networks.registry import RANDOM
-from tilestyle.pipeline.checkpoint import Checkpoints, Left
+from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.events import Observer
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.pipeline.run import run
-from tilestyle.pipeline.workdir import Work, WorkFolder, translated
-from tilestyle.planning.inputs import digest, style_list
-from tilestyle.planning.style_assignment import roles
+from tilestyle.pipeline.run import render_job
+from tilestyle.pipeline.workdir import LockedWorkDir, Work, translating_errors
+from tilestyle.planning.inputs import as_styles, content_hash
+from tilestyle.planning.style_assignment import labelled_images
 
 if TYPE_CHECKING:
     from tilestyle.pipeline.prepare import Source, Styles
 
+Save = Callable[[Picture], object]
 
-@isolated
-def render(
+
+@with_torch_state
+def render(  # noqa: PLR0913
     content: Source,
     style: Styles,
     config: RenderConfig | None = None,
@@ -38,31 +41,48 @@ def render(
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
+    save: Save | None = None,
 ) -> Picture:
-    """The content in the style: a picture of `config.size`, by default the content's own.
+    """Render the content in the style.
 
-    `content` and `style` are paths, PIL images, arrays [H, W(, C)] or tensors [C, H, W] (uint8, or
-    floats in [0, 1]), or a Source that is read by windows (images). A list of styles is blended by
-    `config.style_blend`; a `Style` has a mask, for the regions of `config.mask`. `observer` is told of every
-    level and sweep (events.py); one that raises an exception is not called again, with a RuntimeWarning, and
-    the render goes on. `stop` is asked after every patch; once it answers True, the picture is returned as far
-    as it got, at its full size.
+    The picture has the size `config.size`, by default that of the content.
 
-    With `work`, a folder that is made, the render is kept there every ten minutes: killed, and called again in
-    the same way, it goes on. What memory does not hold is there, too. It is removed at the end. Processes that
-    render together (distributed.py) give the same folder, with their `ranks`; the picture is then the first
-    one's.
+    Args:
+        content: The picture to render: a path, a PIL image, an array [H, W(, C)] or a tensor [C, H, W] (uint8
+            values, or floats in [0, 1]), or an `images.ImageSource`, which is read in windows.
+        style: One style, or a list of styles that are blended by `config.style_blend`. Each is given like the
+            content, or as a `Style`, which adds a mask for the regions of `config.mask`.
+        config: All settings; the defaults if None.
+        observer: Called with an event after every level and sweep (`pipeline.events`). If it raises an
+            exception, it is not called again: a RuntimeWarning says so, and the render continues.
+        stop: Called after every patch. When it returns True, the picture is returned as far as it has got, at
+            its full size.
+        work: Folder for checkpoints, or a `Work` with more options; it is created if need be. The render is
+            saved there every ten minutes, and canvases too large for memory are kept there. The same call
+            resumes a render that was killed. The folder is removed at the end. Processes that render together
+            (`distributed`) pass the same folder and their communicator.
+        save: Called with the picture before the work folder is removed. If it raises an exception, the folder
+            stays, and the same call returns the picture at once.
 
-    Raises TilestyleError (errors.py) when an input, a setting or a device cannot be used.
+    Returns:
+        The finished picture. Of several processes, only the first one's is complete.
+
+    Raises:
+        TilestyleError: An input, a setting or a device cannot be used (`errors`).
+
+    Example:
+        >>> from tilestyle import RenderConfig, render
+        >>> picture = render("photo.jpg", "painting.jpg", RenderConfig(size=2048, seed=7), work="poster.work")
+        >>> picture.save("poster.png")
     """
-    _check_given(content=content, style=style)
+    _check_not_none(content=content, style=style)
     config = config or RenderConfig()
-    sources = {**roles(style_list(style)), "content": content}
-    with working(work, lambda: identity(config, sources)) as checkpoints:
-        return run(prepare(style, config, content, checkpoints), observer, stop, checkpoints)
+    sources = {**labelled_images(as_styles(style)), "content": content}
+    call = _Call(observer, stop, work, save)
+    return call.run(style, config, content, sources)
 
 
-@isolated
+@with_torch_state
 def texture(
     style: Styles,
     config: RenderConfig | None = None,
@@ -70,18 +90,39 @@ def texture(
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
+    save: Save | None = None,
 ) -> Picture:
-    """A picture of `config.size` (512 pixels square by default) with the style alone, from noise.
+    """Synthesize a texture of the style alone, starting from noise.
 
-    Arguments and errors as in `render`. The style is seen at its own size times `config.style_scale`.
+    The picture has the size `config.size`, by default 512 x 512 pixels. The style is shown at its own size
+    times `config.style_scale`.
+
+    Args:
+        style: One style or a list of styles, as for `render`.
+        config: All settings; the defaults if None.
+        observer: Called with events, as for `render`.
+        stop: Asked whether to stop, as for `render`.
+        work: Folder for checkpoints, as for `render`.
+        save: Called with the picture before the work folder is removed, as for `render`.
+
+    Returns:
+        The finished texture.
+
+    Raises:
+        TilestyleError: An input, a setting or a device cannot be used.
+
+    Example:
+        >>> from tilestyle import RenderConfig, Tileable, texture
+        >>> texture("bricks.jpg", RenderConfig(size=(768, 1024), tileable=Tileable.BOTH)).save("wall.png")
     """
-    _check_given(style=style)
+    _check_not_none(style=style)
     config = config or RenderConfig()
-    with working(work, lambda: identity(config, roles(style_list(style)))) as checkpoints:
-        return run(prepare(style, config, None, checkpoints), observer, stop, checkpoints)
+    sources = labelled_images(as_styles(style))
+    call = _Call(observer, stop, work, save)
+    return call.run(style, config, None, sources)
 
 
-@isolated
+@with_torch_state
 def invert(
     content: Source,
     config: RenderConfig | None = None,
@@ -89,20 +130,69 @@ def invert(
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
+    save: Save | None = None,
 ) -> Picture:
-    """The content made anew from its activations in `config.content_layers` alone, from noise.
+    """Reconstruct the content from its activations in `config.content_layers` alone, starting from noise.
 
-    Mahendran and Vedaldi 2015 (arXiv 1412.0035): what a layer does not see is not in the picture;
-    `config.tv_weight` smooths it. Arguments and errors as in `render`. The content's weight is 1 unless given.
+    What these layers do not respond to is missing from the picture; `config.tv_weight` smooths it. The method
+    is that of Mahendran and Vedaldi 2015 (arXiv 1412.0035).
+
+    Args:
+        content: The picture to reconstruct, as for `render`.
+        config: All settings; the defaults if None. The content weight is 1 unless it is set.
+        observer: Called with events, as for `render`.
+        stop: Asked whether to stop, as for `render`.
+        work: Folder for checkpoints, as for `render`.
+        save: Called with the picture before the work folder is removed, as for `render`.
+
+    Returns:
+        The reconstructed picture.
+
+    Raises:
+        TilestyleError: An input, a setting or a device cannot be used.
+
+    Example:
+        >>> from tilestyle import RenderConfig, invert
+        >>> invert("photo.jpg", RenderConfig(content_layers={"relu3_1": 1.0})).save("inverted.png")
     """
-    _check_given(content=content)
-    config = inverting(config or RenderConfig())
-    with working(work, lambda: identity(config, {"content": content})) as checkpoints:
-        return run(prepare(None, config, content, checkpoints), observer, stop, checkpoints)
+    _check_not_none(content=content)
+    config = inversion_config(config or RenderConfig())
+    sources = {"content": content}
+    call = _Call(observer, stop, work, save)
+    return call.run(None, config, content, sources)
 
 
-def _check_given(**pictures: object) -> None:
-    """Raise PictureError for None, which OpenCV and others return for files they cannot read."""
+@dataclass(frozen=True)
+class _Call:
+    """How a picture is made: who watches, what stops it, where work and picture are kept."""
+
+    observer: Observer | None
+    stop: Callable[[], bool] | None
+    work: Work | str | os.PathLike[str] | None
+    save: Save | None
+
+    def run(
+        self, style: Styles | None, config: RenderConfig, content: Source | None, sources: Mapping[str, object]
+    ) -> Picture:
+        """Make it, of these sources by their roles."""
+        with (
+            open_checkpoints(self.work, lambda: render_fingerprint(config, sources)) as checkpoints,
+            ExitStack() as conversions,
+        ):
+            if checkpoints:
+                for source in [*sources.values(), *(getattr(config, name) for name in FILE_FIELDS)]:
+                    if isinstance(source, images.ImageSource):
+                        conversions.enter_context(source.converting_into(checkpoints.path))
+            picture = render_job(
+                prepare(style, config, content, checkpoints), self.observer, self.stop, checkpoints
+            )
+            if self.save is not None and (checkpoints is None or checkpoints.ranks.is_rank_zero):
+                self.save(picture)
+            return picture
+
+
+def _check_not_none(**pictures: object) -> None:
+    """Raise PictureError for None, which OpenCV and other libraries return for files they cannot read."""
     for role, picture in pictures.items():
         if picture is None:
             raise PictureError(
@@ -111,82 +201,88 @@ def _check_given(**pictures: object) -> None:
 
 
 @contextmanager
-def working(
-    work: Work | str | os.PathLike[str] | None,
-    about: Callable[[], Mapping[str, Any]],
-    agree: Callable[[Left], bool] = lambda left: True,
-) -> Iterator[Checkpoints | None]:
-    """Checkpoints in a work folder, made or gone on from; None without a folder.
+def open_checkpoints(
+    work: Work | str | os.PathLike[str] | None, fingerprint: Callable[[], Mapping[str, Any]]
+) -> Iterator[WorkDirCheckpointer | None]:
+    """Open a work folder and yield its checkpointer, which resumes what is saved there; None without a folder.
 
-    The folder is removed when the block ends without an exception and the render is complete, so that the block
-    must end with what was rendered in a safe place. It is removed, too, where nothing has been kept. Whatever
-    exception passes, a checkpoint stays.
+    The folder is removed if the block ends without an exception and the render is complete, so the block must
+    put the rendered picture in a safe place before it ends. The folder is also removed if nothing was saved.
+    After an exception the checkpoint stays.
 
     Args:
-        work: The folder, and how it is used.
-        about: Says what the render is of (`identity`).
-        agree: Is asked whether to continue what was kept; else the render begins anew.
+        work: The folder, and how to use it.
+        fingerprint: Returns what the render is made of (`render_fingerprint`), unless the work says it.
 
     Raises:
-        WorkError: The folder is in use, damaged, not ours, or was left by another render.
+        WorkError: The folder is in use, damaged, not a work folder, or belongs to another render.
     """
     if work is None:
         yield None
         return
     work = work if isinstance(work, Work) else Work(Path(work))
     ranks = work.ranks
-    facts = about() if ranks.first else {}  # an input that cannot be read is refused before a folder is made
-    folder = WorkFolder(work.path, ranks)
-    checkpoints, ended = None, False
+    # An unreadable input is refused before the folder is created.
+    facts = (work.about or fingerprint)() if ranks.is_rank_zero else {}
+    folder = LockedWorkDir(work.path, ranks)
+    checkpoints, succeeded = None, False
     try:
-        if work.restart and ranks.first:
-            with translated(folder.path):
+        if work.restart and ranks.is_rank_zero:
+            with translating_errors(folder.path):
                 folder.clear()
-        checkpoints = Checkpoints(folder, facts, work)
-        if checkpoints.left and not ranks.told(ranks.first and agree(checkpoints.left)):
-            if ranks.first:
-                with translated(folder.path):
+        checkpoints = WorkDirCheckpointer(folder, facts, work)
+        agree = work.agree or (lambda left: True)
+        if checkpoints.resume_point and not ranks.broadcast(
+            ranks.is_rank_zero and agree(checkpoints.resume_point)
+        ):
+            if ranks.is_rank_zero:
+                with translating_errors(folder.path):
                     folder.clear()
-            checkpoints = Checkpoints(folder, facts, work)
-        with noting(folder.path):
+            checkpoints = WorkDirCheckpointer(folder, facts, work)
+        with logging_temporaries(folder.path):
             yield checkpoints
-        ended = True
+        succeeded = True
     finally:
         try:
             if checkpoints is not None:
                 checkpoints.close()
         finally:
-            done = ended and checkpoints is not None and checkpoints.complete
-            folder.close(remove=not work.keep and (done or not folder.keeps))
+            finished = succeeded and checkpoints is not None and checkpoints.complete
+            folder.close(remove=not work.keep and (finished or not folder.has_checkpoint))
 
 
-def identity(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
-    """What a render is of, as JSON: its settings, and digests of what comes in.
+def render_fingerprint(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
+    """Return what determines the picture, as JSON: the settings, and digests of the inputs.
 
-    A file counts by what is in it, however its name is given. Raises TilestyleError where it cannot be read.
+    A file counts by its content, whatever its path.
+
+    Raises:
+        TilestyleError: An input cannot be read.
     """
-    limits = ("memory", "host_memory", "max_input_pixels")  # decide where things are, not what becomes of them
+    limits = ("memory", "host_memory", "max_input_pixels")  # decide where data lies, not what it becomes
     settings = {
-        each.name: getattr(config, each.name) for each in fields(config) if each.name not in (*limits, *FILES)
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in (*limits, *FILE_FIELDS)
     }
-    settings |= {name: _content_of(name, getattr(config, name)) for name in sorted(FILES)}
-    return {"settings": settings, **{role: digest(source) for role, source in sources.items()}}
+    settings |= {name: _setting_digest(name, getattr(config, name)) for name in sorted(FILE_FIELDS)}
+    return {"settings": settings, **{role: content_hash(source) for role, source in sources.items()}}
 
 
-def _content_of(name: str, value: object) -> str | None:
-    """A setting that may name a file, as JSON: a digest of what is in it, or the word that it is."""
+def _setting_digest(name: str, value: object) -> str | None:
+    """Return a setting that may be a file as JSON: a digest of the file, or the setting if it is a choice."""
     if value is None or isinstance(value, Init):
         return value
     if name == "weights" and value == RANDOM:
         return RANDOM
     try:
-        return digest(value)
+        return content_hash(value)
     except OSError as error:
         if name == "weights":
             raise NetworkError(
                 f"cannot read the weights file {value} ({error.strerror})", hint="check --weights"
             ) from error
-        shown = name.replace("_", "-")
+        option = name.replace("_", "-")
         raise PictureError(
-            f"cannot read the {shown} {value} ({error.strerror})", hint="check the path"
+            f"cannot read the {option} {value} ({error.strerror})", hint="check the path"
         ) from error

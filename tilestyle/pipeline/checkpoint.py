@@ -1,11 +1,12 @@
-"""Checkpoints: a render killed at any moment goes on from the last, on a CPU to the same bytes.
+"""Save checkpoints and resume from them: a render killed at any moment continues from the last one.
 
-A canvas in memory is copied into the work folder, with what has been seen of it. A mapped one is there already:
-its checkpoint is a journal of what it was wherever it is changed afterwards. Either becomes the checkpoint in
-one instant, when the manifest that names it replaces the one before.
+On a CPU the resumed render gives the same bytes. A canvas in memory is copied into the work folder, with the
+state of the losses. A memory-mapped canvas is there already: its checkpoint is a journal of the old values of
+whatever changes afterwards. Either becomes the checkpoint in one instant, when its manifest replaces the one
+before.
 
-Ranks that share a canvas copy it, too, each its rows: what a journal writes down in every sweep would have to
-go through the one file system that they share.
+Ranks that share a canvas copy it, too, each its rows: a journal of every sweep would have to go through the one
+file system that they share.
 """
 
 from __future__ import annotations
@@ -24,72 +25,88 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import PLANES, Canvas
-from tilestyle.canvas.storage import Folder, file_of, hand_back, is_mapped, synchronise
+from tilestyle.canvas.storage import MappedStore, file_of, flush_mapped, is_mapped, release_mapped_pages
+from tilestyle.config.reuse import with_current_names
 from tilestyle.errors import OutputError, WorkError
 from tilestyle.files import ownership
-from tilestyle.files.durable import synchronise as synchronise_file
-from tilestyle.geometry.boxes import Box, Extent, Patch
+from tilestyle.files.durable import fsync_file as synchronise_file
+from tilestyle.geometry.boxes import Box, CanvasExtent, Patch
 from tilestyle.notices import notice
-from tilestyle.optim.state import Standing
+from tilestyle.optim.state import RenderState
 from tilestyle.pipeline import checksums, journal, manifest, tensor_archive
-from tilestyle.pipeline.checksums import Sums
+from tilestyle.pipeline.checksums import BandChecksums
 from tilestyle.pipeline.journal import Journal
-from tilestyle.pipeline.manifest import ANEW, Archive, Filed, Manifest, Place
-from tilestyle.pipeline.workdir import Work, WorkFolder, check_disk, translated
+from tilestyle.pipeline.manifest import RESTART_HINT, ArchiveEntry, Manifest, MappedCanvas, RenderPosition
+from tilestyle.pipeline.workdir import LockedWorkDir, Work, check_disk_space, translating_errors
 from tilestyle.planning.job import Job
-from tilestyle.planning.resolve import Settled
-from tilestyle.planning.strength import Held
+from tilestyle.planning.resolve import MemoryDecisions
+from tilestyle.planning.strength import ContentWeightState
 
-# A level begins with a checkpoint if the last is older than this, seconds.
-LEVEL = 30.0
-# A journal ends with a checkpoint when it is longer than this share of the canvas, and this many bytes.
-SHARE, LEAST = 1 / 4, 2**30
-PLANE, RIM, PATCHES, HELD = "plane ", "rim ", "patches", "content weight"
-MANY = 8  # settings that are named
-SHARED = " gradient"  # what ends the name of a plane that the first rank puts back for all
-PIXELS = "pixels"  # the plane that is all that is left of a finished render
+# A level starts with a checkpoint if the last one is older than this, seconds.
+LEVEL_INTERVAL = 30.0
+# A journal ends with a checkpoint when it is larger than this fraction of the canvas, and this many bytes.
+MAX_JOURNAL_SHARE, MIN_JOURNAL_BYTES = 1 / 4, 2**30
+# Names and prefixes of the tensors in an archive.
+PLANE_PREFIX, RIM_PREFIX, PATCHES_KEY, CONTENT_WEIGHT_KEY = "plane ", "rim ", "patches", "content weight"
+MAX_DIFFERENCES = 8  # settings that a message names
+SHARED_SUFFIX = " gradient"  # suffix of planes of gradients, which rank 0 restores for all
+PIXELS_PLANE = "pixels"  # the only plane that a finished render keeps
 
 
 @dataclass(frozen=True)
-class Left:
-    """How far an earlier run came."""
+class ResumePoint:
+    """How far an earlier run came.
 
-    settled: Settled
+    Attributes:
+        decisions: What was decided from free memory when the render started.
+        level: The level to continue in.
+        sweep: The next sweep, counted from 0.
+        seconds: Time that earlier runs took.
+    """
+
+    decisions: MemoryDecisions
     level: int
     sweep: int
-    seconds: float  # that it took
+    seconds: float
 
 
-class Checkpoints:
-    """Keeps a render in its work folder (the Keeper of loop.py)."""
+class WorkDirCheckpointer:
+    """Saves a render in its work folder (the Checkpointer of optim.state)."""
 
-    def __init__(self, folder: WorkFolder, about: Mapping[str, Any], work: Work) -> None:
-        """`about` is what the render is of, as JSON.
+    def __init__(self, folder: LockedWorkDir, fingerprint: Mapping[str, Any], work: Work) -> None:
+        """Read the checkpoint of an earlier run, if there is one.
 
-        Raises WorkError when the folder was left by another render, or is damaged.
+        Args:
+            folder: The locked work folder.
+            fingerprint: What the render is made of, as JSON.
+            work: How often to save, and the processes that render together.
+
+        Raises:
+            WorkError: The folder belongs to another render, or is damaged.
         """
         self._folder = folder
-        self._about = json.loads(json.dumps(about))
+        self._fingerprint = json.loads(json.dumps(fingerprint))
         self._work = work
         self.ranks = work.ranks
-        self._left: Manifest | None = None
-        found = folder.manifest() if self.ranks.first else None
-        if found and found.about != self._about:
+        self._resumed: Manifest | None = None
+        earlier = folder.read_manifest() if self.ranks.is_rank_zero else None
+        if earlier and with_current_names(earlier.about) != self._fingerprint:
             raise WorkError(
-                f"{folder.path} was left by another render ({differences(found.about, self._about)})",
-                hint="begin anew with --restart, or give another --work-dir",
+                f"{folder.path} was left by another render "
+                f"({differing_settings(earlier.about, self._fingerprint)})",
+                hint="start over with --restart, or give another --work-dir",
             )
-        told = self.ranks.told(asdict(found) if found else None)
-        self._left = manifest.parsed(told) if told else None
-        self._settled: Settled | None = None
-        self.complete = False  # set when the picture is all there is to keep
-        self.finished = False  # whether the last checkpoint is of the finished picture
+        content = self.ranks.broadcast(asdict(earlier) if earlier else None)
+        self._resumed = manifest.parse(content) if content else None
+        self._decisions: MemoryDecisions | None = None
+        self.complete = False  # set when the render is complete, and only its picture is left to write
+        self.holds_finished = False  # whether the last checkpoint holds the finished picture
         self._journal: Journal | None = None
-        self._sums: Sums | None = None  # of a mapped canvas
+        self._checksums: BandChecksums | None = None  # of a memory-mapped canvas
         self._canvas_bytes = 0
         self._number = 0
-        self._last = self._start = time.monotonic()
-        self._spent = 0.0  # seconds, before this run
+        self._last_save = self._start_time = time.monotonic()
+        self._seconds_before = 0.0  # seconds, in earlier runs
 
     @property
     def path(self) -> Path:
@@ -97,408 +114,522 @@ class Checkpoints:
         return self._folder.path
 
     @property
-    def left(self) -> Left | None:
+    def resume_point(self) -> ResumePoint | None:
         """How far an earlier run came; None if there was none."""
-        if self._left is None:
+        if self._resumed is None:
             return None
-        left = self._left
+        resumed = self._resumed
         try:
-            chosen = Settled(**left.settled)
+            decisions = MemoryDecisions(**resumed.settled)
         except ValueError as error:
-            raise WorkError(f"the manifest of {self.path} is damaged ({error})", hint=ANEW) from error
-        return Left(chosen, left.place.level, left.place.sweep, left.seconds)
+            raise WorkError(f"the manifest of {self.path} is damaged ({error})", hint=RESTART_HINT) from error
+        return ResumePoint(decisions, resumed.place.level, resumed.place.sweep, resumed.seconds)
 
     @property
-    def any(self) -> bool:
+    def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint, of this run or an earlier one."""
-        return self._left is not None or self._number > 0
+        return self._resumed is not None or self._number > 0
 
-    def begin(self, settled: Settled, disk: int) -> None:
-        """Say what was settled; raises DiskError when `disk` bytes are not to be had, for what is new."""
-        self._settled = settled
-        if self._left is None and self.ranks.first:
-            with translated(self.path):
-                self._folder.tidy(())
-                check_disk(self.path, disk, "the render")
+    def start(self, decisions: MemoryDecisions, disk_bytes: int) -> None:
+        """Start a render.
 
-    def guard(self, canvas: Canvas, *boxes: Box) -> None:
-        """Begin to write down what is under boxes that are going to be stepped."""
-        if self._journal:
-            self._journal.add(canvas, *boxes)
-        if self._sums:
-            self._sums.mark(*boxes)
+        Args:
+            decisions: What has been decided from free memory; saved with every checkpoint.
+            disk_bytes: Disk space that the render needs; checked unless it is resumed.
 
-    def settle(self) -> None:
-        """Wait until all that is guarded may be stepped."""
-        if self._journal:
-            with self._translated():
-                self._journal.settle()
-
-    def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        long = self._journal is not None and self._journal.bytes > max(LEAST, SHARE * self._canvas_bytes)
-        return long or time.monotonic() - self._last >= self._work.every
-
-    def enter(self, at: Standing) -> None:
-        """A level begins. A mapped canvas is kept at once: then the one before it can go."""
-        self._sums = None
-        mapped = at.canvas is not None and self._stays(at.canvas)
-        late = time.monotonic() - self._last >= min(LEVEL, self._work.every)
-        if self.ranks.told(mapped or self._journal is not None or late):
-            self.keep(at, {})
-
-    def finish(self, at: Standing) -> None:
-        """All sweeps are done: keep the pixels, to be gone on with where writing the picture fails.
-
-        A disk without room for them is no reason not to write the picture.
+        Raises:
+            DiskError: There is too little disk space.
         """
-        if self.finished:  # by the run before
+        self._decisions = decisions
+        if self._resumed is None and self.ranks.is_rank_zero:
+            with translating_errors(self.path):
+                self._folder.remove_stale_planes(())
+                check_disk_space(self.path, disk_bytes, "the render")
+
+    def before_write(self, canvas: Canvas, *boxes: Box) -> None:
+        """Start to record the old values in boxes that are about to be updated."""
+        if self._journal:
+            self._journal.record(canvas, *boxes)
+        if self._checksums:
+            self._checksums.invalidate(*boxes)
+
+    def flush(self) -> None:
+        """Wait until all recorded boxes are on disk and may be updated."""
+        if self._journal:
+            with self._translating_errors():
+                self._journal.flush()
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        is_long = self._journal is not None and self._journal.size > max(
+            MIN_JOURNAL_BYTES, MAX_JOURNAL_SHARE * self._canvas_bytes
+        )
+        return is_long or time.monotonic() - self._last_save >= self._work.every
+
+    def on_level_start(self, render_state: RenderState) -> None:
+        """Note that a level starts.
+
+        A memory-mapped canvas is saved at once, so that the files of the one before can be removed.
+        """
+        self._checksums = None
+        mapped = render_state.canvas is not None and self._stays_mapped(render_state.canvas)
+        is_old = time.monotonic() - self._last_save >= min(LEVEL_INTERVAL, self._work.every)
+        if self.ranks.broadcast(mapped or self._journal is not None or is_old):
+            self.save(render_state, {})
+
+    def save_finished(self, render_state: RenderState) -> None:
+        """Save the pixels of the finished render, so that it can be resumed if writing the picture fails.
+
+        A disk too full for them must not prevent writing the picture, so a single process only gives a notice.
+        """
+        if self.holds_finished:  # by an earlier run
             return
         try:
-            self._keep(at, {}, finished=True)
+            self._save(render_state, {}, finished=True)
         except OutputError as error:
-            if self.ranks.count > 1:  # which wait for each other
+            if self.ranks.world_size > 1:  # the others wait for this one
                 raise
-            notice(f"the finished render cannot be kept before it is written: {error}")
+            notice(f"no checkpoint of the finished render could be saved: {error}")
             return
-        self.finished = True
+        self.holds_finished = True
 
-    def keep(self, at: Standing, sight: Mapping[str, Tensor]) -> None:
-        """Make a checkpoint of what there is. Raises DiskError; the checkpoint before it stays good.
+    def save(self, render_state: RenderState, objective_state: Mapping[str, Tensor]) -> None:
+        """Save a checkpoint; if that fails, the one before stays valid.
 
-        Every rank keeps the rims that it is still to step and its rows of the canvas; the first one keeps the
-        rest, and makes all of it the checkpoint.
+        Every rank saves its rows of the canvas, and its gradients of borders that are still to be applied. The
+        first one saves the rest, and replaces the manifest.
+
+        Args:
+            render_state: The state of the render.
+            objective_state: Tensors of the losses.
+
+        Raises:
+            DiskError: The disk is full.
         """
-        self._keep(at, sight, finished=False)
+        self._save(render_state, objective_state, finished=False)
 
-    def _keep(self, at: Standing, sight: Mapping[str, Tensor], *, finished: bool) -> None:
-        canvas, ranks = at.canvas, self.ranks
+    def _save(
+        self, render_state: RenderState, objective_state: Mapping[str, Tensor], *, finished: bool
+    ) -> None:
+        """Save a checkpoint, or of a finished render only the pixels."""
+        canvas, ranks = render_state.canvas, self.ranks
         if canvas is None:
-            raise ValueError("a checkpoint is of a canvas")
-        mapped, extent = self._stays(canvas), canvas.extent
-        with self._translated():
-            number = ranks.told(self._next_number() if ranks.first else None)
-            self._settle_planes(canvas, mapped=mapped)
-            tensors = {f"{RIM}{s.top} {s.left}": g for s, g in at.rims.items()}
-            if ranks.first:
-                tensors |= {PATCHES: _table(at.patches), **_kept(at.held), **sight}
+            raise ValueError("there is no canvas to save")
+        mapped, extent = self._stays_mapped(canvas), canvas.extent
+        with self._translating_errors():
+            number = ranks.broadcast(self._next_number() if ranks.is_rank_zero else None)
+            self._flush_planes(canvas, mapped=mapped)
+            tensors = {f"{RIM_PREFIX}{s.top} {s.left}": g for s, g in render_state.deferred.items()}
+            if ranks.is_rank_zero:
+                tensors |= {
+                    PATCHES_KEY: _patches_to_table(render_state.patches),
+                    **_weight_to_tensors(render_state.content_weight_state),
+                    **objective_state,
+                }
             if not mapped:
-                rows = slice(*ranks.rows(extent.height))
-                kept = {PIXELS: canvas.pixels} if finished else canvas.planes
-                tensors |= {f"{PLANE}{name} {rows.start}": plane[:, rows] for name, plane in kept.items()}
-            names = _archives(number, ranks.count)
-            if ranks.first:
+                rows = slice(*ranks.row_share(extent.height))
+                planes = {PIXELS_PLANE: canvas.pixels} if finished else canvas.planes
+                tensors |= {
+                    f"{PLANE_PREFIX}{name} {rows.start}": plane[:, rows] for name, plane in planes.items()
+                }
+            names = _archive_names(number, ranks.world_size)
+            if ranks.is_rank_zero:
                 for name in names:
                     ownership.claim(self.path / name)
-            ranks.meet()
-            archives = ranks.gathered(asdict(self._archive(names[ranks.index], tensors)))
-            begun, filed = self._begun(canvas, number) if mapped else (None, None)
+            ranks.barrier()
+            archives = ranks.gather(asdict(self._write_archive(names[ranks.rank], tensors)))
+            new_journal, mapped_canvas = self._start_journal(canvas, number) if mapped else (None, None)
             try:
-                if ranks.first:
-                    self._folder.write(
+                if ranks.is_rank_zero:
+                    self._folder.write_manifest(
                         Manifest(
                             number=number,
-                            seconds=self._spent + time.monotonic() - self._start,
+                            seconds=self._seconds_before + time.monotonic() - self._start_time,
                             finished=finished,
-                            place=Place(at.level, at.sweep, at.stepped, at.prepared, at.cut_short),
-                            archives=[Archive(**each) for each in archives],
-                            filed=filed,
-                            settled=asdict(self._settled) if self._settled else {},
-                            about=self._about,
+                            place=RenderPosition(
+                                render_state.level,
+                                render_state.sweep,
+                                render_state.done,
+                                render_state.moments_ready,
+                                render_state.partial_sweep,
+                            ),
+                            archives=[ArchiveEntry(**entry) for entry in archives],
+                            filed=mapped_canvas,
+                            settled=asdict(self._decisions) if self._decisions else {},
+                            about=self._fingerprint,
                             words=list(self._work.command.get("words", [])),
                             folder=str(self._work.command.get("folder", "")),
                         )
                     )
             except BaseException:
-                if begun:
-                    begun.close()
+                if new_journal:
+                    new_journal.close()
                 raise
             if self._journal:
                 self._journal.close()
-        self._journal, self._number = begun, number
+        self._journal, self._number = new_journal, number
         self._canvas_bytes = sum(4 * plane.numel() for plane in canvas.planes.values())
-        self._last = time.monotonic()
+        self._last_save = time.monotonic()
 
-    def _begun(self, canvas: Canvas, number: int) -> tuple[Journal, Filed]:
-        """A new journal of a canvas that stays in its files, and what the manifest says of both."""
-        extent, nonce = canvas.extent, secrets.token_bytes(journal.NONCE)
-        self._sums = self._sums or Sums(extent.height)
-        counted = self._sums.of(canvas)
-        name = _journal(number)
+    def _start_journal(self, canvas: Canvas, number: int) -> tuple[Journal, MappedCanvas]:
+        """Start a journal of a memory-mapped canvas; return it and the entry of both in the manifest."""
+        extent, nonce = canvas.extent, secrets.token_bytes(journal.NONCE_BYTES)
+        self._checksums = self._checksums or BandChecksums(extent.height)
+        band_checksums = self._checksums.checksums(canvas)
+        name = _journal_name(number)
         planes = [file_of(canvas.planes[plane]) for plane in PLANES]
         for plane in planes:
-            plane.lstat()  # somebody may have removed it: it can be written to all the same
+            plane.lstat()  # fails if somebody has removed it; writing to it would not
         files = [plane.name for plane in planes]
-        return Journal(self.path / name, nonce), Filed(files, name, nonce.hex(), counted)
+        return Journal(self.path / name, nonce), MappedCanvas(files, name, nonce.hex(), band_checksums)
 
     def _next_number(self) -> int:
-        """Of a checkpoint whose names nobody else has taken in the folder, which is to be ours (again)."""
-        self._folder.take_again()
-        number, ours = self._number + 1, ownership.names(self.path)
+        """Return a number for a checkpoint whose file names are free.
+
+        The folder is set up again first if somebody has emptied it in the meantime.
+        """
+        self._folder.reclaim()
+        number, own_names = self._number + 1, ownership.owned_names(self.path)
         while any(
-            name not in ours and (self.path / name).exists()
-            for name in (*_archives(number, self.ranks.count), _journal(number))
+            name not in own_names and (self.path / name).exists()
+            for name in (*_archive_names(number, self.ranks.world_size), _journal_name(number))
         ):
             number += 1
         return number
 
-    def _translated(self) -> AbstractContextManager[None]:
-        """The one place where errors of the system become ours: of all that a checkpoint reads and writes."""
-        return translated(self.path, lambda: self.any)
+    def _translating_errors(self) -> AbstractContextManager[None]:
+        """Turn operating system errors of all that a checkpoint reads and writes into errors of tilestyle."""
+        return translating_errors(self.path, lambda: self.has_checkpoint)
 
-    def _stays(self, canvas: Canvas) -> bool:
-        """Whether a canvas stays where it is, with a journal, rather than being copied."""
-        return self.ranks.count == 1 and is_mapped(canvas.pixels)
+    def _stays_mapped(self, canvas: Canvas) -> bool:
+        """Return whether a canvas stays in its files, with a journal, rather than being copied."""
+        return self.ranks.world_size == 1 and is_mapped(canvas.pixels)
 
-    def standing(self, job: Job) -> Standing:
-        """Where an earlier run left off, or the beginning.
+    def load_render_state(self, job: Job) -> RenderState:
+        """Load the state in which an earlier run stopped, or return the initial state.
 
-        Everything is checked before anything is changed. Raises WorkError where that is damaged.
+        Everything is checked before anything is changed.
+
+        Args:
+            job: The job to render.
+
+        Raises:
+            WorkError: The checkpoint is damaged.
         """
-        left = self._left
-        if left is None:
-            return Standing(keeper=self)
-        if left.place.level >= len(job.levels) or left.place.sweep > job.levels[left.place.level].sweeps:
-            raise self._damaged("its place is beyond the render's end")
-        place, extent, ranks = left.place, job.levels[left.place.level].extent, self.ranks
-        with self._translated():
-            for index, each in enumerate(left.archives):
-                if index % ranks.count == ranks.index:
-                    tensor_archive.check(self.path / each.name, each.size, each.sha256)
-            ranks.meet()
-            self._number, self._spent, self.finished = left.number, left.seconds, left.finished
-            at = Standing(
-                level=place.level,
-                sweep=place.sweep,
-                stepped=place.stepped,
-                prepared=place.prepared,
-                cut_short=place.cut_short,
-                keeper=self,
+        resumed = self._resumed
+        if resumed is None:
+            return RenderState(checkpointer=self)
+        if (
+            resumed.place.level >= len(job.levels)
+            or resumed.place.sweep > job.levels[resumed.place.level].sweeps
+        ):
+            raise self._damage_error("its position is beyond the end of the render")
+        position, extent, ranks = resumed.place, job.levels[resumed.place.level].extent, self.ranks
+        with self._translating_errors():
+            for index, archive in enumerate(resumed.archives):
+                if index % ranks.world_size == ranks.rank:
+                    tensor_archive.verify_file(self.path / archive.name, archive.size, archive.sha256)
+            ranks.barrier()
+            self._number, self._seconds_before, self.holds_finished = (
+                resumed.number,
+                resumed.seconds,
+                resumed.finished,
             )
-            archives = [self.path / each.name for each in left.archives]
-            # Before planes are made for them, whose files may be there.
-            rows = sum(ranks.counts(sum(map(_plane_rows, archives[ranks.index :: ranks.count]))))
-            if left.filed is None and rows != (1 if left.finished else len(PLANES)) * extent.height:
-                raise self._damaged("it lacks planes")
-            at.canvas = canvas = self._canvas(job, left, extent)
-            self._load(archives, at, canvas)
-            if not place.stepped <= len(at.patches):
-                raise self._damaged("it lacks patches")
-            if left.filed is not None:
-                self._put_back(at, left.filed)
-            if ranks.first:
+            state = RenderState(
+                level=position.level,
+                sweep=position.sweep,
+                done=position.stepped,
+                moments_ready=position.prepared,
+                partial_sweep=position.cut_short,
+                checkpointer=self,
+            )
+            archives = [self.path / archive.name for archive in resumed.archives]
+            # Checked before planes are created, which may overwrite existing files.
+            rows = sum(
+                ranks.all_gather_int(sum(map(_count_plane_rows, archives[ranks.rank :: ranks.world_size])))
+            )
+            if resumed.filed is None and rows != (1 if resumed.finished else len(PLANES)) * extent.height:
+                raise self._damage_error("it lacks planes")
+            state.canvas = canvas = self._load_canvas(job, resumed, extent)
+            self._load_archives(archives, state, canvas)
+            if not position.stepped <= len(state.patches):
+                raise self._damage_error("it lacks patches")
+            if resumed.filed is not None:
+                self._restore_canvas(state, resumed.filed)
+            if ranks.is_rank_zero:
                 mapped = [plane for plane in canvas.planes.values() if is_mapped(plane)]
-                self._folder.tidy({file_of(plane).name for plane in mapped})
-        return at
+                self._folder.remove_stale_planes({file_of(plane).name for plane in mapped})
+        return state
 
-    def _canvas(self, job: Job, left: Manifest, extent: Extent) -> Canvas:
-        """The canvas of a checkpoint: in its files, or made for what is in the archives."""
+    def _load_canvas(self, job: Job, left: Manifest, extent: CanvasExtent) -> Canvas:
+        """Return the canvas of a checkpoint: the memory-mapped one, or planes to load the archives into.
+
+        Args:
+            job: The job to render.
+            left: The manifest of the checkpoint.
+            extent: Size of the canvas.
+        """
         if left.filed is not None:
-            planes = self._opened(left.filed, extent)
+            planes = self._open_planes(left.filed, extent)
         else:
             planes = {}
             for name, (channels, _) in PLANES.items():
-                if left.finished and name != PIXELS:  # which nobody steps any more
+                if left.finished and name != PIXELS_PLANE:  # no more updates: a plane without memory will do
                     planes[name] = torch.zeros(()).expand(channels, extent.height, extent.width)
                 else:
                     planes[name] = job.store.zeros(channels, extent.height, extent.width, name)
-        return Canvas(extent, planes[PIXELS], (planes["first"], planes["second"], planes["steps"]))
+        return Canvas(extent, planes[PIXELS_PLANE], (planes["first"], planes["second"], planes["steps"]))
 
-    def _damaged(self, reason: str) -> WorkError:
-        return WorkError(f"{self.path} is damaged ({reason})", hint=ANEW)
+    def _damage_error(self, reason: str) -> WorkError:
+        """Return the error for a damaged work folder."""
+        return WorkError(f"{self.path} is damaged ({reason})", hint=RESTART_HINT)
 
-    def _put_back(self, at: Standing, filed: Filed) -> None:
-        """Bring a canvas in files back to its checkpoint; from there on ranks keep copies of it."""
-        canvas = at.canvas
+    def _restore_canvas(self, render_state: RenderState, mapped_canvas: MappedCanvas) -> None:
+        """Roll a memory-mapped canvas back to its checkpoint; from there on several ranks save copies of it."""
+        canvas = render_state.canvas
         if canvas is None:
             return
-        nonce = bytes.fromhex(filed.nonce)
-        if self.ranks.first:
-            self._undo(canvas, self.path / filed.journal, nonce, filed.sums)
-        self.ranks.meet()
-        if self.ranks.count > 1:
-            self._keep(at, at.sight, finished=self.finished)
+        nonce = bytes.fromhex(mapped_canvas.nonce)
+        if self.ranks.is_rank_zero:
+            self._roll_back(canvas, self.path / mapped_canvas.journal, nonce, mapped_canvas.sums)
+        self.ranks.barrier()
+        if self.ranks.world_size > 1:
+            self._save(render_state, render_state.objective_state, finished=self.holds_finished)
             return
-        self._settle_planes(canvas, mapped=True)
-        self._journal = Journal(self.path / filed.journal, nonce)
-        self._sums = Sums(canvas.extent.height, filed.sums)
+        self._flush_planes(canvas, mapped=True)
+        self._journal = Journal(self.path / mapped_canvas.journal, nonce)
+        self._checksums = BandChecksums(canvas.extent.height, mapped_canvas.sums)
         self._canvas_bytes = sum(4 * plane.numel() for plane in canvas.planes.values())
 
-    def _undo(self, canvas: Canvas, path: Path, nonce: bytes, expected: list[int]) -> None:
-        """Undo a journal, once it is known that this gives the canvas of the checkpoint."""
+    def _roll_back(self, canvas: Canvas, path: Path, nonce: bytes, expected: list[int]) -> None:
+        """Roll back a journal, after checking that this restores the canvas of the checkpoint.
+
+        Args:
+            canvas: The canvas to restore.
+            path: The journal.
+            nonce: Identifies the journal.
+            expected: Checksum of every band of the canvas at the checkpoint.
+        """
         if path.is_symlink() or not path.is_file():
-            raise self._damaged(f"{path.name} is missing")
-        if len(expected) != checksums.count(canvas.extent.height):
-            raise self._damaged("it lacks checksums")
+            raise self._damage_error(f"{path.name} is missing")
+        if len(expected) != checksums.band_count(canvas.extent.height):
+            raise self._damage_error("it lacks checksums")
         with path.open("rb") as file:
-            found = journal.records(file, nonce, canvas.extent.height, canvas.extent.width)
-            wrong = checksums.mismatch(canvas, expected, journal.restoring(file, found, canvas))
+            records = journal.read_records(file, nonce, canvas.extent.height, canvas.extent.width)
+            wrong = checksums.first_mismatch(canvas, expected, journal.row_restorer(file, records, canvas))
             if wrong is not None:
-                raise self._damaged(
-                    f"{path.name} or the canvas at row {wrong * checksums.BAND} is not what was written"
+                raise self._damage_error(
+                    f"{path.name}, or the canvas near row {wrong * checksums.BAND_ROWS}, has changed since"
                 )
-            journal.undo(file, found, canvas)
+            journal.roll_back(file, records, canvas)
 
-    def _load(self, archives: list[Path], at: Standing, canvas: Canvas) -> None:
-        """Read what was seen, rims, and rows into the planes.
+    def _load_archives(self, archives: list[Path], render_state: RenderState, canvas: Canvas) -> None:
+        """Load the state of the losses, the gradients of borders, and the rows of the planes.
 
-        What another rank has kept is read by the one of its number, or whose it would be if there are fewer.
+        What another rank has saved is loaded by the rank of the same number, counted modulo the number of
+        ranks.
         """
         ranks, planes = self.ranks, canvas.planes
 
         def place(name: str, shape: tuple[int, ...]) -> Tensor | None:
-            if not name.startswith(PLANE):
+            if not name.startswith(PLANE_PREFIX):
                 return None
-            plane, top = name.removeprefix(PLANE).split()
+            plane, top = name.removeprefix(PLANE_PREFIX).split()
             if len(shape) != 3 or not 0 <= int(top) < canvas.extent.height:
-                raise ValueError("a plane is not of this canvas")
+                raise ValueError("a plane does not fit this canvas")
             view = planes[plane][:, int(top) : int(top) + shape[1]]
             if view.shape != shape:
-                raise ValueError("a plane is not of this canvas")
+                raise ValueError("a plane does not fit this canvas")
             return view
 
         def wanted(name: str) -> bool:
-            return ranks.first or not (name.startswith((RIM, PLANE)) or name.endswith(SHARED))
+            return ranks.is_rank_zero or not (
+                name.startswith((RIM_PREFIX, PLANE_PREFIX)) or name.endswith(SHARED_SUFFIX)
+            )
 
-        at.sight = tensor_archive.load(archives[0], place, wanted)
-        for path in archives[ranks.index or ranks.count :: ranks.count]:
-            at.sight |= tensor_archive.load(path, place)
+        render_state.objective_state = tensor_archive.load_tensors(archives[0], place, wanted)
+        for path in archives[ranks.rank or ranks.world_size :: ranks.world_size]:
+            render_state.objective_state |= tensor_archive.load_tensors(path, place)
         try:
-            at.patches = _patches(at.sight.pop(PATCHES), canvas.extent)
-            at.held = _held(at.sight.pop(HELD)) if HELD in at.sight else None
-            for name in [name for name in at.sight if name.startswith((RIM, PLANE))]:
-                tensor = at.sight.pop(name)
-                if name.startswith(RIM):
-                    top, left = map(int, name.removeprefix(RIM).split())
-                    at.rims[_within(Box(top, left, *tensor.shape[1:]), canvas.extent)] = tensor.to(
-                        canvas.pixels.device
+            render_state.patches = _patches_from_table(
+                render_state.objective_state.pop(PATCHES_KEY), canvas.extent
+            )
+            render_state.content_weight_state = (
+                _weight_from_tensor(render_state.objective_state.pop(CONTENT_WEIGHT_KEY))
+                if CONTENT_WEIGHT_KEY in render_state.objective_state
+                else None
+            )
+            for name in [
+                name for name in render_state.objective_state if name.startswith((RIM_PREFIX, PLANE_PREFIX))
+            ]:
+                tensor = render_state.objective_state.pop(name)
+                if name.startswith(RIM_PREFIX):
+                    top, left = map(int, name.removeprefix(RIM_PREFIX).split())
+                    render_state.deferred[_check_fits(Box(top, left, *tensor.shape[1:]), canvas.extent)] = (
+                        tensor.to(canvas.pixels.device)
                     )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise self._damaged("a patch or rim in it is none of this canvas") from error
+            raise self._damage_error("a patch or border in it does not fit this canvas") from error
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._journal:
-            with suppress(OSError):  # what was guarded has been on the disk before it was stepped
+            with suppress(OSError):  # everything that mattered is on disk already
                 self._journal.close()
 
-    def _opened(self, filed: Filed, extent: Extent) -> dict[str, Tensor]:
-        store = Folder(self.path)
+    def _open_planes(self, mapped_canvas: MappedCanvas, extent: CanvasExtent) -> dict[str, Tensor]:
+        """Open the planes of a memory-mapped canvas, by name."""
+        store = MappedStore(self.path)
         size = extent.height, extent.width
-        if len(filed.planes) != len(PLANES) or not all(
-            store.holds(file, name, *size) for file, name in zip(filed.planes, PLANES, strict=True)
+        if len(mapped_canvas.planes) != len(PLANES) or not all(
+            store.is_plane_name(file, name, *size)
+            for file, name in zip(mapped_canvas.planes, PLANES, strict=True)
         ):
-            raise self._damaged("its planes are not of this size")
+            raise self._damage_error("its planes have the wrong size")
         try:
             return {
-                name: store.opened(self.path / file, count, *size)
-                for file, (name, (count, _)) in zip(filed.planes, PLANES.items(), strict=True)
+                name: store.open_plane(self.path / file, count, *size)
+                for file, (name, (count, _)) in zip(mapped_canvas.planes, PLANES.items(), strict=True)
             }
         except ValueError as error:
-            raise self._damaged(str(error)) from error
+            raise self._damage_error(str(error)) from error
 
-    def _settle_planes(self, canvas: Canvas, *, mapped: bool) -> None:
+    def _flush_planes(self, canvas: Canvas, *, mapped: bool) -> None:
+        """Wait until the journal, and the planes if they are memory-mapped, are on disk."""
         if self._journal:
-            self._journal.settle()
+            self._journal.flush()
         if mapped:
-            hand_back()
+            release_mapped_pages()
             for plane in canvas.planes.values():
-                synchronise(plane)
+                flush_mapped(plane)
 
-    def _archive(self, name: str, tensors: Mapping[str, Tensor]) -> Archive:
-        """Write an archive; answers its name and digest."""
+    def _write_archive(self, name: str, tensors: Mapping[str, Tensor]) -> ArchiveEntry:
+        """Write an archive and return its entry in the manifest."""
         path = self.path / name
         try:
             with path.open("wb") as file:
-                digest = tensor_archive.Digesting(file)
-                tensor_archive.save(digest, tensors)
+                digest = tensor_archive.HashingWriter(file)
+                tensor_archive.save_tensors(digest, tensors)
                 file.flush()
                 synchronise_file(file.fileno(), path)
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
-        return Archive(name, digest.size, digest.sha256)
+        return ArchiveEntry(name, digest.size, digest.sha256)
 
 
-def _plane_rows(path: Path) -> int:
-    """Rows of planes in an archive, of all planes together."""
-    found = tensor_archive.shapes(path)
-    return sum(shape[1] for name, shape in found.items() if name.startswith(PLANE) and len(shape) == 3)
+def _count_plane_rows(path: Path) -> int:
+    """Return the number of rows in an archive, summed over all planes."""
+    shapes = tensor_archive.read_shapes(path)
+    return sum(shape[1] for name, shape in shapes.items() if name.startswith(PLANE_PREFIX) and len(shape) == 3)
 
 
-def _archives(number: int, count: int) -> list[str]:
-    """Files of a checkpoint, one for every rank."""
+def _archive_names(number: int, count: int) -> list[str]:
+    """Return the names of a checkpoint's archives, one for every rank."""
     return [f"checkpoint-{number}{f'-{index}' if index else ''}.npz" for index in range(count)]
 
 
-def _journal(number: int) -> str:
+def _journal_name(number: int) -> str:
+    """Return the name of a checkpoint's journal."""
     return f"checkpoint-{number}.journal"
 
 
-def differences(one: Any, other: Any, name: str = "") -> str:
-    """Which settings of `other` differ from those of `one`; names that only `one` has are not shown."""
+def differing_settings(one: Any, other: Any, name: str = "") -> str:
+    """Name the settings of `other` that differ from those of `one`, for a message."""
     if not (isinstance(one, dict) and isinstance(other, dict)):
         return name or "all of it"
-    found = [differences(one.get(key), value, key) for key, value in other.items() if one.get(key) != value]
+    names = [
+        differing_settings(one.get(key), value, key) for key, value in other.items() if one.get(key) != value
+    ]
     if not set(one) <= set(other):
-        found.append("settings that this one has not")
-    more = [f"and {len(found) - MANY} more"] if len(found) > MANY else []
-    return ", ".join([*found[:MANY], *more])
+        names.append("settings that this render does not have")
+    more = [f"and {len(names) - MAX_DIFFERENCES} more"] if len(names) > MAX_DIFFERENCES else []
+    return ", ".join([*names[:MAX_DIFFERENCES], *more])
 
 
-def _table(patches: list[Patch]) -> Tensor:
-    """Patches as numbers [n, 9]."""
+def _patches_to_table(patches: list[Patch]) -> Tensor:
+    """Return patches as a table of integers [n, 9]: the owned box, the box that is read, and the scale."""
     rows = [(*astuple(patch.owned), *astuple(patch.read), patch.scale) for patch in patches]
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 9)
 
 
-def _patches(table: Tensor, extent: Extent) -> list[Patch]:
-    """The patches of a table, each within the canvas. Raises ValueError."""
+def _patches_from_table(table: Tensor, extent: CanvasExtent) -> list[Patch]:
+    """Return the patches of a table, after checking that each fits the canvas.
+
+    Raises:
+        ValueError: The table is damaged.
+    """
     if table.ndim != 2 or table.shape[1] != 9 or table.dtype != torch.int64:
-        raise ValueError("the patches are no table")
-    found = [Patch(Box(*row[:4]), Box(*row[4:8]), row[8]) for row in table.tolist()]
-    for patch in found:
-        scale, own, seen = patch.scale, _within(patch.owned, extent), _near(patch.read, extent)
-        laps = own.top - seen.top, own.left - seen.left
-        ends = seen.height - own.height - laps[0], seen.width - own.width - laps[1]
-        sides = (own.height, own.width, seen.height, seen.width, *laps, *ends)
+        raise ValueError("the table of patches is damaged")
+    patches = [Patch(Box(*row[:4]), Box(*row[4:8]), row[8]) for row in table.tolist()]
+    for patch in patches:
+        scale, owned_box, read_box = (
+            patch.scale,
+            _check_fits(patch.owned, extent),
+            _check_near(patch.read, extent),
+        )
+        margins_before = owned_box.top - read_box.top, owned_box.left - read_box.left
+        margins_after = (
+            read_box.height - owned_box.height - margins_before[0],
+            read_box.width - owned_box.width - margins_before[1],
+        )
+        sides = (
+            owned_box.height,
+            owned_box.width,
+            read_box.height,
+            read_box.width,
+            *margins_before,
+            *margins_after,
+        )
         if (
             not 0 < scale <= 64
             or min(sides[:4]) < scale
             or min(sides) < 0
             or any(side % scale for side in sides)
         ):
-            raise ValueError("a patch is not of this canvas")
-    return found
+            raise ValueError("a patch does not fit this canvas")
+    return patches
 
 
-def _kept(held: Held | None) -> dict[str, Tensor]:
-    """The content's weight as a tensor by name, to be stored; none where it is not adjusted."""
+def _weight_to_tensors(held: ContentWeightState | None) -> dict[str, Tensor]:
+    """Return the content's weight as a tensor by name, to be saved; none if it is not adjusted."""
     if held is None:
         return {}
-    known = [each for each in astuple(held) if each is not None]
-    return {HELD: torch.tensor(known, dtype=torch.float64)}
+    values = [value for value in astuple(held) if value is not None]
+    return {CONTENT_WEIGHT_KEY: torch.tensor(values, dtype=torch.float64)}
 
 
-def _held(stored: Tensor) -> Held:
-    """The content's weight, and the distance before it if there was one. Raises ValueError."""
+def _weight_from_tensor(stored: Tensor) -> ContentWeightState:
+    """Return the saved content weight, and the last distance from the content if there is one.
+
+    Raises:
+        ValueError: The numbers are out of range.
+    """
     weight, *rest = stored.flatten().tolist()
     if not (0 < weight < inf and all(0 <= distance <= 2 for distance in rest)):
-        raise ValueError("the content's weight is none")
-    return Held(weight, *rest)
+        raise ValueError("the content's weight is out of range")
+    return ContentWeightState(weight, *rest)
 
 
-def _within(box: Box, extent: Extent) -> Box:
-    """A box that fits on the torus. Raises ValueError."""
+def _check_fits(box: Box, extent: CanvasExtent) -> Box:
+    """Return the box if it fits on the torus.
+
+    Raises:
+        ValueError: It does not fit.
+    """
     if not (0 < box.height <= extent.height and 0 < box.width <= extent.width):
-        raise ValueError("a box is not of this canvas")
-    return _near(box, extent)
+        raise ValueError("a box does not fit this canvas")
+    return _check_near(box, extent)
 
 
-def _near(box: Box, extent: Extent) -> Box:
-    """A box of a sensible place and size. Raises ValueError."""
-    far = 4 * max(extent.height, extent.width)
-    if max(abs(box.top), abs(box.left), box.height, box.width) > far:
-        raise ValueError("a box is not of this canvas")
+def _check_near(box: Box, extent: CanvasExtent) -> Box:
+    """Return the box if its position and size are plausible.
+
+    Raises:
+        ValueError: They are not.
+    """
+    bound = 4 * max(extent.height, extent.width)
+    if max(abs(box.top), abs(box.left), box.height, box.width) > bound:
+        raise ValueError("a box does not fit this canvas")
     return box

@@ -1,4 +1,4 @@
-"""Checksums of a canvas by bands of rows: what was changed is counted anew, the rest is known."""
+"""Checksums of a canvas by bands of rows: only bands that have changed are computed again."""
 
 from __future__ import annotations
 
@@ -9,72 +9,82 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.canvas.storage import touched
+from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.geometry.boxes import Box
 
-BAND = 64  # rows
+BAND_ROWS = 64  # rows per checksum
 
 
-class Sums:
-    """The checksums of one canvas, CRC-32 of the rows of all its planes."""
+class BandChecksums:
+    """Keeps the checksums of one canvas: the CRC-32 of each band of rows, over all planes."""
 
     def __init__(self, height: int, known: Sequence[int] | None = None) -> None:
+        """Start with known checksums, or with none.
+
+        Args:
+            height: Rows of the canvas.
+            known: Checksum of every band, if they are known.
+        """
         self._height = height
-        self._known: list[int | None] = [None] * count(height) if known is None else list(known)
+        self._checksums: list[int | None] = [None] * band_count(height) if known is None else list(known)
 
-    def mark(self, *boxes: Box) -> None:
-        """Say that pixels under boxes of the torus are going to be changed."""
+    def invalidate(self, *boxes: Box) -> None:
+        """Note that the pixels in these boxes of the torus are about to change."""
         for box in boxes:
-            for top, bottom in _spans(box, self._height):
-                for band in range(top // BAND, -(-bottom // BAND)):
-                    self._known[band] = None
+            for top, bottom in _row_spans(box, self._height):
+                for band in range(top // BAND_ROWS, -(-bottom // BAND_ROWS)):
+                    self._checksums[band] = None
 
-    def of(self, canvas: Canvas) -> list[int]:
-        """All of them; those of bands that were marked are counted."""
-        for band, known in enumerate(self._known):
+    def checksums(self, canvas: Canvas) -> list[int]:
+        """Return the checksum of every band, computing those that were marked."""
+        for band, known in enumerate(self._checksums):
             if known is None:
-                self._known[band] = _sum(rows_of(canvas, band).values())
-        return [value for value in self._known if value is not None]
+                self._checksums[band] = _crc(band_rows(canvas, band).values())
+        return [value for value in self._checksums if value is not None]
 
 
-def count(height: int) -> int:
-    """How many bands there are."""
-    return -(-height // BAND)
+def band_count(height: int) -> int:
+    """Return the number of bands."""
+    return -(-height // BAND_ROWS)
 
 
-def rows_of(canvas: Canvas, band: int) -> dict[str, Tensor]:
-    """Views of the rows of a band in all planes."""
-    rows = slice(band * BAND, min((band + 1) * BAND, canvas.extent.height))
+def band_rows(canvas: Canvas, band: int) -> dict[str, Tensor]:
+    """Return views of the rows of a band in all planes, each [C, rows, W]."""
+    rows = slice(band * BAND_ROWS, min((band + 1) * BAND_ROWS, canvas.extent.height))
     return {name: plane[:, rows] for name, plane in canvas.planes.items()}
 
 
-def mismatch(
+def first_mismatch(
     canvas: Canvas, sums: Sequence[int], restored: Callable[[int, dict[str, Tensor]], None]
 ) -> int | None:
-    """The first band that would not have its checksum; None where all are right.
+    """Find the first band that would not have its checksum after a restore; None if all match.
 
-    `restored` changes copies of a band's rows to what they are going to be. The canvas is only read.
+    Args:
+        canvas: The canvas, which is only read.
+        sums: Expected checksum of every band.
+        restored: Called with a band and copies of its rows; changes the copies to their restored values.
     """
     for band, expected in enumerate(sums):
-        rows = {name: view.clone() for name, view in rows_of(canvas, band).items()}
-        touched(*rows_of(canvas, band).values())
+        rows = {name: view.clone() for name, view in band_rows(canvas, band).items()}
+        note_mapped_access(*band_rows(canvas, band).values())
         restored(band, rows)
-        if _sum(rows.values()) != expected:
+        if _crc(rows.values()) != expected:
             return band
     return None
 
 
-def _sum(rows: Iterable[Tensor]) -> int:
-    found = 0
+def _crc(rows: Iterable[Tensor]) -> int:
+    """Return the CRC-32 of views of float32 rows."""
+    checksum = 0
     for view in rows:
         for channel in view:
-            found = zlib.crc32(np.ascontiguousarray(channel.numpy()).data, found)
-        touched(view)
-    return found
+            checksum = zlib.crc32(np.ascontiguousarray(channel.numpy()).data, checksum)
+        note_mapped_access(view)
+    return checksum
 
 
-def _spans(box: Box, height: int) -> list[tuple[int, int]]:
-    """Rows under a box of the torus, first and end."""
+def _row_spans(box: Box, height: int) -> list[tuple[int, int]]:
+    """Return the row ranges (start, end) of a box of the torus."""
     if not box.area:
         return []
     top, bottom = box.top % height, box.top % height + box.height

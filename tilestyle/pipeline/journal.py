@@ -1,10 +1,9 @@
-"""What mapped pixels were before they were stepped: the way back to a checkpoint.
+"""An undo journal of memory-mapped pixels, which leads back to a checkpoint.
 
-A checkpoint of a canvas too large to be copied is the canvas itself, plus this record of every part of it that
-has been changed since. The record of a part is on the disk before the part is changed. Records are chained: the
-checksum of each covers what it holds, where that belongs, and all records before it. Reading ends at the first
-record that is not whole. Whether what was read is the way back is told by the checksums of the canvas
-(checksums.py), before anything is changed.
+A canvas too large to be copied is its own checkpoint, together with a record of every part that has changed
+since. A part is recorded on disk before it changes. Records are chained: the checksum of each covers its
+content, its box, and all records before it. Reading ends at the first incomplete record. Before anything is
+rolled back, the checksums of the canvas (checksums.py) verify that the records lead back to the checkpoint.
 """
 
 from __future__ import annotations
@@ -23,27 +22,35 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import PLANES, Canvas
-from tilestyle.canvas.storage import touched
+from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.files import ownership
-from tilestyle.files.durable import synchronise
-from tilestyle.geometry.boxes import Box, pieces
-from tilestyle.pipeline.checksums import BAND
+from tilestyle.files.durable import fsync_file
+from tilestyle.geometry.boxes import Box, split_on_torus
+from tilestyle.pipeline.checksums import BAND_ROWS
 
 MAGIC = b"tilestyle journal 2\n"
-NONCE = 16  # bytes
-# Box, bytes of what follows, and the checksum.
-HEADER, WHERE = struct.Struct("<4i q I"), struct.Struct("<4i q")
-PIXEL = 4 * sum(channels for channels, _ in PLANES.values())  # bytes
-READ = 2**24  # bytes at once
+NONCE_BYTES = 16  # bytes
+# Header of a record: box, bytes of the content, checksum. The checksum covers the first two.
+HEADER, BOX_HEADER = struct.Struct("<4i q I"), struct.Struct("<4i q")
+PIXEL_BYTES = 4 * sum(channels for channels, _ in PLANES.values())  # bytes of a pixel in all planes
+READ_BYTES = 2**24  # bytes read at a time
 
 
 class Journal:
-    """An open record; one thread writes it beside the one that renders."""
+    """An open journal. A thread writes it in parallel to the rendering."""
 
     def __init__(self, path: Path, nonce: bytes) -> None:
-        """`nonce` is a number of NONCE bytes that no other journal has. Raises OSError."""
+        """Create the file of a journal.
+
+        Args:
+            path: The file.
+            nonce: Random number of NONCE bytes that identifies the journal.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
         self.path = path
-        self.bytes = 0
+        self.size = 0
         ownership.claim(path)
         self._file = path.open("wb", buffering=0)
         try:
@@ -53,102 +60,124 @@ class Journal:
             raise
         self._writer = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
-        self._chain = zlib.crc32(nonce)
+        self._checksum = zlib.crc32(nonce)
 
-    def add(self, canvas: Canvas, *boxes: Box) -> None:
-        """Begin to write down what is under the boxes."""
-        self.bytes += sum(HEADER.size + PIXEL * box.area for box in boxes)
+    def record(self, canvas: Canvas, *boxes: Box) -> None:
+        """Start to record what is in these boxes."""
+        self.size += sum(HEADER.size + PIXEL_BYTES * box.area for box in boxes)
         self._pending.append(self._writer.submit(self._write, canvas, boxes))
 
-    def settle(self) -> None:
-        """Wait until all that was added is on the disk. Raises OSError."""
-        waiting, self._pending = self._pending, []
-        for future in waiting:
+    def flush(self) -> None:
+        """Wait until everything added is on disk.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        writes, self._pending = self._pending, []
+        for future in writes:
             future.result()
 
     def close(self) -> None:
-        """End it; the file stays."""
+        """Close the journal; the file stays."""
         self._writer.shutdown()
         self._file.close()
 
     def _write(self, canvas: Canvas, boxes: Sequence[Box]) -> None:
+        """Write the records of some boxes, in the thread of the journal."""
         for box in boxes:
             parts = [view.numpy() for view in _views(canvas, box)]
             content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-            where = WHERE.pack(box.top, box.left, box.height, box.width, len(content))
-            self._chain = zlib.crc32(content, zlib.crc32(where, self._chain))
-            _write_all(self._file, where + struct.pack("<I", self._chain))
+            header = BOX_HEADER.pack(box.top, box.left, box.height, box.width, len(content))
+            self._checksum = zlib.crc32(content, zlib.crc32(header, self._checksum))
+            _write_all(self._file, header + struct.pack("<I", self._checksum))
             _write_all(self._file, content)
-        synchronise(self._file.fileno(), self.path, data_only=True)
+        fsync_file(self._file.fileno(), self.path, data_only=True)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One part of a canvas as it was."""
+    """A part of a canvas as it was."""
 
-    start: int  # of its content in the file
+    start: int  # offset of the content in the file
     box: Box
 
 
-def records(file: BinaryIO, nonce: bytes, height: int, width: int) -> list[Record]:
-    """All records of a journal that are whole, in order, of a canvas of this height and width.
+def read_records(file: BinaryIO, nonce: bytes, height: int, width: int) -> list[Record]:
+    """Read all complete records of a journal.
 
-    What was being written down when the machine stopped had not been changed yet: it is left out. A journal
-    with another nonce has no records.
+    A record that was being written when the machine stopped is left out: its part had not changed yet.
+
+    Args:
+        file: The journal.
+        nonce: Expected nonce; a journal with another one has no valid records.
+        height: Rows of the canvas.
+        width: Columns of the canvas.
+
+    Returns:
+        The records, in the order of writing.
     """
     file.seek(0)
-    if file.read(len(MAGIC) + NONCE) != MAGIC + nonce:
+    if file.read(len(MAGIC) + NONCE_BYTES) != MAGIC + nonce:
         return []
-    found: list[Record] = []
+    complete: list[Record] = []
     chain, size = zlib.crc32(nonce), os.fstat(file.fileno()).st_size
     while len(header := file.read(HEADER.size)) == HEADER.size:
         top, left, rows, columns, count, checksum = HEADER.unpack(header)
         box, start = Box(top, left, rows, columns), file.tell()
-        fits = 0 <= rows <= height and 0 <= columns <= width and count == PIXEL * box.area
+        fits = 0 <= rows <= height and 0 <= columns <= width and count == PIXEL_BYTES * box.area
         if not fits or start + count > size:
             break
-        chain = zlib.crc32(header[: WHERE.size], chain)
-        for done in range(0, count, READ):
-            chain = zlib.crc32(file.read(min(READ, count - done)), chain)
+        chain = zlib.crc32(header[: BOX_HEADER.size], chain)
+        for done in range(0, count, READ_BYTES):
+            chain = zlib.crc32(file.read(min(READ_BYTES, count - done)), chain)
         if chain != checksum:
             break
         if box.area:
-            found.append(Record(start, box))
-    return found
+            complete.append(Record(start, box))
+    return complete
 
 
-def undo(file: BinaryIO, found: Sequence[Record], canvas: Canvas) -> None:
-    """Put everything back as it was when the journal began, the last change first."""
-    for record in reversed(found):
+def roll_back(file: BinaryIO, records: Sequence[Record], canvas: Canvas) -> None:
+    """Restore everything to what it was when the journal began, the last change first."""
+    for record in reversed(records):
         file.seek(record.start)
         for view in _views(canvas, record.box):
             values = np.frombuffer(file.read(4 * view.numel()), np.float32)
             view.copy_(torch.from_numpy(values.copy()).view(view.shape))
-            touched(view)
+            note_mapped_access(view)
 
 
-def restoring(
-    file: BinaryIO, found: Sequence[Record], canvas: Canvas
+def row_restorer(
+    file: BinaryIO, records: Sequence[Record], canvas: Canvas
 ) -> Callable[[int, dict[str, Tensor]], None]:
-    """A function that makes copies of a band's rows (checksums.py) what `undo` would make them."""
-    parts = _by_band(found, canvas)
+    """Return a function that restores copies of a band's rows, as `roll_back` restores the canvas.
+
+    The function takes the number of the band, and the rows (`checksums.rows_of`), which it changes.
+    """
+    parts = _parts_by_band(records, canvas)
 
     def restore(band: int, rows: dict[str, Tensor]) -> None:
         for part in reversed(parts.get(band, [])):
-            part.read(file, band * BAND, rows)
+            part.copy_rows(file, band * BAND_ROWS, rows)
 
     return restore
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A piece of a record that crosses no edge of the torus."""
+class _RecordPart:
+    """A part of a record that does not cross an edge of the torus."""
 
-    start: int  # of its content in the file
+    start: int  # offset of the content in the file
     box: Box
 
-    def read(self, file: BinaryIO, first: int, rows: dict[str, Tensor]) -> None:
-        """Copy what it has of the rows from `first` on."""
+    def copy_rows(self, file: BinaryIO, first: int, rows: dict[str, Tensor]) -> None:
+        """Copy the recorded pixels into rows of the canvas.
+
+        Args:
+            file: The journal.
+            first: The first of these rows.
+            rows: The rows of every plane, each [C, rows, W].
+        """
         start, box = self.start, self.box
         count = next(iter(rows.values())).shape[1]
         top, bottom = max(first, box.top), min(first + count, box.top + box.height)
@@ -156,29 +185,31 @@ class _Part:
             for channel in plane:
                 file.seek(start + 4 * (top - box.top) * box.width)
                 values = np.frombuffer(file.read(4 * (bottom - top) * box.width), np.float32)
-                into = channel[top - first : bottom - first, box.left : box.left + box.width]
-                into.copy_(torch.from_numpy(values.copy()).view(into.shape))
+                target = channel[top - first : bottom - first, box.left : box.left + box.width]
+                target.copy_(torch.from_numpy(values.copy()).view(target.shape))
                 start += 4 * box.area
 
 
-def _by_band(found: Sequence[Record], canvas: Canvas) -> dict[int, list[_Part]]:
-    """The pieces of records that have rows of a band, in order."""
-    bands: dict[int, list[_Part]] = {}
-    for record in found:
+def _parts_by_band(records: Sequence[Record], canvas: Canvas) -> dict[int, list[_RecordPart]]:
+    """Return the parts of records that have rows of a band, in order, for every band."""
+    bands: dict[int, list[_RecordPart]] = {}
+    for record in records:
         start = record.start
-        for box, _, _ in pieces(record.box, canvas.extent.height, canvas.extent.width):
-            for band in range(box.top // BAND, -(-(box.top + box.height) // BAND)):
-                bands.setdefault(band, []).append(_Part(start, box))
-            start += PIXEL * box.area
+        for box, _, _ in split_on_torus(record.box, canvas.extent.height, canvas.extent.width):
+            for band in range(box.top // BAND_ROWS, -(-(box.top + box.height) // BAND_ROWS)):
+                bands.setdefault(band, []).append(_RecordPart(start, box))
+            start += PIXEL_BYTES * box.area
     return bands
 
 
 def _views(canvas: Canvas, box: Box) -> Iterator[Tensor]:
+    """Yield the views of all planes under a box, in the order of the file."""
     for views, _, _ in canvas.views(box):
         yield from views.values()
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
+    """Write bytes to an unbuffered file, which may take only some of them at a time."""
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[file.write(remaining) :]

@@ -1,4 +1,4 @@
-"""Observers that may fail: what only watches a render must not end it."""
+"""Callbacks that may fail without ending the render."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ import warnings
 from collections.abc import Callable
 from typing import ParamSpec
 
-Asked = ParamSpec("Asked")
+P = ParamSpec("P")
 Report = Callable[[str], None]
 
 
 def warn(text: str) -> None:
-    """Report to a Python program: a RuntimeWarning."""
+    """Report to a Python program with a RuntimeWarning."""
     warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
-def guarded(
-    watch: Callable[Asked, object], what: str, report: Report = warn, *, again: bool = False
-) -> Callable[Asked, None]:
+def guard_callback(
+    callback: Callable[P, object], label: str, report: Report = warn, *, retry: bool = False
+) -> Callable[P, None]:
     """Wrap a callback so that its failure is reported once and does not end the render.
 
-    Only exceptions of `Exception` are held back. KeyboardInterrupt, SystemExit and other direct children of
+    Only subclasses of Exception are caught. KeyboardInterrupt, SystemExit and other direct children of
     BaseException end the render, as they are meant to.
 
     Args:
-        watch: The callback.
-        what: What the report calls it, such as "the preview now.jpg".
-        report: Takes the one line that says what failed.
-        again: Whether the callback is tried again the next time (its place may come back), rather than dropped.
-            Later failures are not reported.
+        callback: The callback.
+        label: Name of the callback in the report, such as "the preview now.jpg".
+        report: Called with one line that says what failed.
+        retry: Whether to call the callback again the next time, since a file or folder may be back. Later
+            failures are not reported. If False, it is not called again.
 
     Returns:
         A callback that takes the same arguments.
     """
     failed = False
 
-    def tell(*arguments: Asked.args, **named: Asked.kwargs) -> None:
+    def tell(*arguments: P.args, **named: P.kwargs) -> None:
         nonlocal failed
-        if failed and not again:
+        if failed and not retry:
             return
         try:
-            watch(*arguments, **named)
+            callback(*arguments, **named)
         except Exception as error:
             if not failed:
                 failed = True
-                after = "it is tried again" if again else "it is not continued"
-                report(f"{what} failed ({reason(error)}); {after}, the render goes on")
+                consequence = "it will be tried again" if retry else "it is now disabled"
+                report(f"{label} failed ({error_text(error)}); {consequence}, and the render continues")
 
     return tell
 
 
-def reason(error: BaseException) -> str:
-    """What an exception says, in one line."""
+def error_text(error: BaseException) -> str:
+    """Describe an exception in one line."""
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{place}"

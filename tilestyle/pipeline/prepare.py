@@ -1,4 +1,4 @@
-"""From pictures and settings to a job."""
+"""Prepare a job from pictures and settings."""
 
 from __future__ import annotations
 
@@ -11,177 +11,202 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle import images
-from tilestyle.canvas.color import Palette, palette_of, recoloured
-from tilestyle.canvas.storage import Folder, Memory, Shared, Store
-from tilestyle.config.consistency import check_colours, check_company
+from tilestyle.canvas.color import ColorMoments, apply_color_mode, color_moments
+from tilestyle.canvas.storage import MappedStore, MemoryStore, PlaneStore, SharedMappedStore
+from tilestyle.config.consistency import check_color_mode, check_multiprocess
 from tilestyle.config.enums import Color, Init
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.failures import in_one_line
-from tilestyle.devices.malloc import release
-from tilestyle.distributed import ALONE
+from tilestyle.devices.failures import short_device_errors
+from tilestyle.devices.malloc import release_cached_memory
+from tilestyle.distributed import SINGLE
 from tilestyle.errors import SettingError
 from tilestyle.images import Picture
 from tilestyle.losses.anchor import check_anchor
-from tilestyle.pipeline.checkpoint import Checkpoints
-from tilestyle.planning.inputs import Style, ample_sides, check_visible, opened, planes_of, style_list
+from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
+from tilestyle.planning.inputs import (
+    Style,
+    as_styles,
+    check_large_enough,
+    load_planes,
+    open_image,
+    oversampled_sides,
+)
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import Limits
-from tilestyle.planning.memory_model import Pictures
-from tilestyle.planning.resolve import planned, resolve
+from tilestyle.planning.memory_budget import MemoryLimits
+from tilestyle.planning.memory_model import InputSizes
+from tilestyle.planning.resolve import plan_render, resolve_config
 from tilestyle.planning.schedule import picture_size
-from tilestyle.planning.style_assignment import guided, roled
+from tilestyle.planning.style_assignment import assign_styles, with_labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture | images.Source
+    Source = str | os.PathLike[str] | Image | np.ndarray[Any, Any] | Tensor | Picture | images.ImageSource
     Styles = Source | Style | Sequence[Source | Style]
 
 
-Anchor = tuple[Tensor | None, Tensor | None]
+AnchorPlanes = tuple[Tensor | None, Tensor | None]
 
 
-@in_one_line("the render was made ready")
+@short_device_errors("the render was made ready")
 def prepare(
     style: Styles | None,
     config: RenderConfig,
     content: Source | None = None,
-    checkpoints: Checkpoints | None = None,
-    palette: Palette | None = None,
+    checkpoints: WorkDirCheckpointer | None = None,
+    palette: ColorMoments | None = None,
 ) -> Job:
-    """Resolve pictures and settings into a job; with `checkpoints`, one that may use their folder.
+    """Read the pictures, resolve the settings for this machine, and return the job to render.
 
-    Without a style the picture is of the content's activations alone (`invert`).
-    `palette` is that of the picture of which the content is a part, if it is one, for the modes that take it.
+    Args:
+        style: One style or several; None for a picture from the content's activations alone (`api.invert`).
+        config: The settings.
+        content: The content; None for a texture.
+        checkpoints: The open work folder, which may hold memory-mapped planes and the decisions of an earlier
+            run.
+        palette: Color moments of the whole picture of which the content is a part, for the color modes that use
+            them; measured on the content if None.
+
+    Raises:
+        TilestyleError: An input, a setting or a device cannot be used.
     """
     with images.pixel_limit(config.max_input_pixels):
-        return _prepared(style, config, content, checkpoints, palette)
+        return _prepare(style, config, content, checkpoints, palette)
 
 
-def _prepared(
+def _prepare(
     style: Styles | None,
     config: RenderConfig,
     content: Source | None,
-    checkpoints: Checkpoints | None,
-    palette: Palette | None,
+    checkpoints: WorkDirCheckpointer | None,
+    palette: ColorMoments | None,
 ) -> Job:
-    ranks = checkpoints.ranks if checkpoints else ALONE
-    check_colours(config, with_content=content is not None)
-    check_company(config, ranks.count)
-    left = checkpoints.left if checkpoints else None
-    seen = resolve(
+    """Do what `prepare` does, within the limit of input pixels."""
+    ranks = checkpoints.ranks if checkpoints else SINGLE
+    check_color_mode(config, with_content=content is not None)
+    check_multiprocess(config, ranks.world_size)
+    resumed = checkpoints.resume_point if checkpoints else None
+    resolved = resolve_config(
         config,
         with_content=content is not None,
         with_style=style is not None,
-        settled=left.settled if left else None,
-        ranks=ranks,
+        decisions=resumed.decisions if resumed else None,
+        comm=ranks,
     )
     init = None if config.init is None or isinstance(config.init, Init) else config.init
-    guides = guided(style_list(style), config, with_content=content is not None)
-    given = {"content": content, "init": init, "anchor": config.anchor}
-    given = {role: source for role, source in given.items() if source is not None}
-    styles = {role: each.picture for role, each in roled(guides.styles)}
-    sizes = {role: _size(source, role, seen.unit) for role, source in (styles | given).items()}
+    guides = assign_styles(as_styles(style), config, with_content=content is not None)
+    canvas_inputs = {"content": content, "init": init, "anchor": config.anchor}
+    canvas_inputs = {role: source for role, source in canvas_inputs.items() if source is not None}
+    styles = {role: image.picture for role, image in with_labels(guides.styles)}
+    sizes = {
+        role: _image_size(source, role, resolved.unit) for role, source in (styles | canvas_inputs).items()
+    }
     size = picture_size(config.size, sizes.get("content"))
-    style_side = None if content is None else config.style_scale * max(size)  # of a texture: its own
-    guides = replace(guides, needed=size, style_side=style_side)
-    # Pixels beyond what is looked at cost neither memory nor disk. An anchor is agreed with as it is.
-    sizes |= {role: ample_sides(sizes[role], size) for role in ("content", "init") if role in sizes}
+    style_side = None if content is None else config.style_scale * max(size)  # None: the style's own size
+    guides = replace(guides, canvas_size=size, style_side=style_side)
+    # Pictures are not read larger than needed, to save memory and disk. An anchor is used at its own size.
+    sizes |= {role: oversampled_sides(sizes[role], size) for role in ("content", "init") if role in sizes}
     sizes |= {role: guides.style_sides(source) for role, source in styles.items()}
-    pictures = Pictures(
+    pictures = InputSizes(
         tuple(sizes[role] for role in styles),
         sizes.get("content"),
         sizes.get("init"),
-        guides.planes,
+        guides.plane_numbers,
         sizes.get("anchor"),
     )
     if not checkpoints:
-        Limits.of(config).check_reading(sum(pictures.areas), seen.network.device)
-    plan = planned(
+        MemoryLimits.from_config(config).check_reading(sum(pictures.areas), resolved.network.device)
+    plan = plan_render(
         replace(config, size=size),
-        replace(seen, regions=guides.count),
+        replace(resolved, regions=guides.region_count),
         pictures,
-        files=checkpoints is not None,
-        settled=left.settled if left else None,
-        ranks=ranks,
+        can_map=checkpoints is not None,
+        decisions=resumed.decisions if resumed else None,
+        comm=ranks,
     )
-    store: Store = Memory(plan.home)
+    store: PlaneStore = MemoryStore(plan.canvas_device)
     if checkpoints:
-        checkpoints.begin(plan.settled, plan.need.disk)
-        if ranks.count > 1:
-            store = Shared(checkpoints.path, company=ranks)
-        elif plan.settled.mapped:
-            store = Folder(checkpoints.path)
-    beside: Store = Folder(store.path) if isinstance(store, Folder) else Memory()
-    planes = {role: planes_of(source, store, sizes[role]) for role, source in given.items()}
-    anchor, trust = _anchored(config, planes, store)
+        checkpoints.start(plan.decisions, plan.memory_estimate.disk)
+        if ranks.world_size > 1:
+            store = SharedMappedStore(checkpoints.path, group=ranks)
+        elif plan.decisions.mapped:
+            store = MappedStore(checkpoints.path)
+    host_store: PlaneStore = MappedStore(store.path) if isinstance(store, MappedStore) else MemoryStore()
+    planes = {role: load_planes(source, store, sizes[role]) for role, source in canvas_inputs.items()}
+    anchor, trust = _load_anchor(config, planes, store)
     if anchor is not None:
         check_anchor(anchor, plan.levels[-1].extent.picture)
-    release()
+    release_cached_memory()
     pixels, alpha = planes.get("content", (None, None))
-    shown = {role: plane for role, (plane, _) in planes.items()}
+    inputs = {role: plane for role, (plane, _) in planes.items()}
     del planes
-    exemplars = guides.exemplars(beside)
+    exemplars = guides.exemplars(host_store)
     if pixels is not None and config.color is not Color.STYLE:
-        palette = palette or palette_of(pixels, alpha)
-        shown = recoloured(config.color, shown, palette, beside)
+        palette = palette or color_moments(pixels, alpha)
+        inputs = apply_color_mode(config.color, inputs, palette, host_store)
         exemplars = tuple(
-            replace(each, picture=recoloured(config.color, {"": each.picture}, palette, beside)[""])
-            for each in exemplars
+            replace(image, picture=apply_color_mode(config.color, {"": image.picture}, palette, host_store)[""])
+            for image in exemplars
         )
     return Job(
         config=config,
-        network=seen.network,
-        weights=seen.weights,
+        network=resolved.network,
+        weights=resolved.weights,
         size=plan.size,
         levels=plan.levels,
-        side=plan.side,
-        unit=seen.unit,
-        halo=seen.halo,
+        patch_side=plan.patch_side,
+        unit=resolved.unit,
+        halo=resolved.halo,
         styles=exemplars,
-        layout=guides.layout(beside),
-        content=shown.get("content"),
-        colours=pixels if config.color is Color.LUMINANCE else None,
+        region_weights=guides.region_weights(host_store),
+        content=inputs.get("content"),
+        content_colors=pixels if config.color is Color.LUMINANCE else None,
         alpha=alpha,
-        init=shown.get("init", _init(config, with_content=content is not None)),
+        init=inputs.get("init", _resolve_init(config, with_content=content is not None)),
         store=store,
-        content_kept=plan.settled.content_kept,
-        need=plan.need,
-        limits=seen.limits,
-        history=plan.settled.history,
+        content_kept=plan.decisions.content_kept,
+        memory_estimate=plan.memory_estimate,
+        memory_limits=resolved.memory_limits,
+        history=plan.decisions.history,
         anchor=anchor,
         trust=trust,
-        faint=seen.faint,
+        energy_floors=resolved.energy_floors,
     )
 
 
-def _size(source: object, role: str, unit: int) -> tuple[int, int]:
-    """Height and width of what holds a picture; raises PictureError where a network sees nothing of it."""
-    with opened(source, None) as found:
+def _image_size(source: object, role: str, unit: int) -> tuple[int, int]:
+    """Return the height and width of a picture, and check that the network can process it.
+
+    Raises:
+        PictureError: The picture is too small for the layers in use.
+    """
+    with open_image(source, None) as image:
         if role != "anchor":
-            check_visible(found, unit, role)
-        return found.height, found.width
+            check_large_enough(image, unit, role)
+        return image.height, image.width
 
 
-def _anchored(config: RenderConfig, planes: Mapping[str, tuple[Tensor, Tensor | None]], store: Store) -> Anchor:
-    """The anchor [3, h, w] and how far it is trusted [1, h, w]."""
+def _load_anchor(
+    config: RenderConfig, planes: Mapping[str, tuple[Tensor, Tensor | None]], store: PlaneStore
+) -> AnchorPlanes:
+    """Load the anchor [3, h, w] and its trust map [1, h, w], each None if it is not set."""
     if "anchor" not in planes:
         return None, None
     anchor = planes["anchor"][0]
     if config.trust is None:
         return anchor, None
-    trust = planes_of(config.trust, store)[0][:1]
+    trust = load_planes(config.trust, store)[0][:1]
     if trust.shape[1:] != anchor.shape[1:]:
         raise SettingError(
-            f"the trust has {trust.shape[2]} x {trust.shape[1]} pixels, its anchor {anchor.shape[2]} x "
+            f"the trust map has {trust.shape[2]} x {trust.shape[1]} pixels, its anchor {anchor.shape[2]} x "
             f"{anchor.shape[1]}",
-            hint="give one number for every pixel of the anchor",
+            hint="give a trust map of the same size as the anchor",
         )
     return anchor, trust
 
 
-def _init(config: RenderConfig, *, with_content: bool) -> Init:
-    """What to begin with, where that is no picture."""
+def _resolve_init(config: RenderConfig, *, with_content: bool) -> Init:
+    """Return what the canvas starts from, unless that is a picture."""
     if config.init is Init.CONTENT and not with_content:
         raise SettingError("a texture has no content to start from", hint="give --init noise or style")
     if isinstance(config.init, Init):

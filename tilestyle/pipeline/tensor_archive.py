@@ -1,6 +1,6 @@
-"""Tensors in a file: a zip of .npy members, unpacked, written and read a few rows at a time.
+"""Save and load tensors in an uncompressed zip file of .npy members, a few rows at a time.
 
-What numpy calls .npz, so that other programs can read it; each member has a checksum, nothing is pickled.
+This is numpy's .npz format, so other programs can read it. Each member has a checksum, and nothing is pickled.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import touched
+from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.errors import TilestyleError, WorkError
 
-PIECE = 2**24  # bytes at once
-ANEW = "begin anew with --restart"
-NUMBERS = "biuf"  # kinds of numpy types that are read
+CHUNK_BYTES = 2**24  # bytes written or read at a time
+RESTART_HINT = "start over with --restart"
+NUMPY_KINDS = "biuf"  # kinds of numpy types that can be loaded
 
-# Where a member goes: asked with its name and shape; None for new memory.
-Place = Callable[[str, tuple[int, ...]], Tensor | None]
+# Chooses where a tensor goes, from its name and shape: a tensor to fill, or None for new memory.
+Destination = Callable[[str, tuple[int, ...]], Tensor | None]
 
 
-def save(file: IO[bytes] | Digesting, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors of any numpy type under their names."""
+def save_tensors(file: IO[bytes] | HashingWriter, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors of any numpy type.
+
+    Args:
+        file: Where the archive is written.
+        tensors: The tensors by name.
+    """
     with zipfile.ZipFile(cast("IO[bytes]", file), "w") as archive:
         for name, tensor in tensors.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -40,45 +45,46 @@ def save(file: IO[bytes] | Digesting, tensors: Mapping[str, Tensor]) -> None:
                     "shape": tuple(tensor.shape),
                 }
                 np.lib.format.write_array_header_2_0(member, header)
-                for part in _parts(tensor):
+                for part in _row_chunks(tensor):
                     member.write(np.ascontiguousarray(part.numpy(force=True)).data)
-                    touched(part)
+                    note_mapped_access(part)
 
 
-class Digesting:
-    """A file that can only be written, from its beginning to its end, and its length and digest."""
+class HashingWriter:
+    """A write-only file that computes the length and SHA-256 of what is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        """Write to this file."""
         self._file = file
-        self._sum = hashlib.sha256()
+        self._hash = hashlib.sha256()
         self.size = 0
 
     def write(self, content: Any) -> int:
-        """Write bytes."""
+        """Write bytes, and return their number."""
         view = memoryview(content)
         if not view.nbytes:
             return 0
         view = view.cast("B")
-        self._sum.update(view)
+        self._hash.update(view)
         self.size += len(view)
         self._file.write(view)
         return len(view)
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Flush the file."""
         self._file.flush()
 
     @property
     def sha256(self) -> str:
-        """The digest of what was written."""
-        return self._sum.hexdigest()
+        """The SHA-256 of what has been written, hexadecimal."""
+        return self._hash.hexdigest()
 
 
-def check(path: Path, size: int, sha256: str) -> None:
-    """Raise WorkError unless a file has this length and digest."""
+def verify_file(path: Path, size: int, sha256: str) -> None:
+    """Raise WorkError unless a file has this length in bytes and this SHA-256."""
     try:
         if path.is_symlink() or not path.is_file():
-            raise WorkError(f"{path} is missing", hint=ANEW)
+            raise WorkError(f"{path} is missing", hint=RESTART_HINT)
         same = path.stat().st_size == size
         if same:
             with path.open("rb") as file:
@@ -86,56 +92,70 @@ def check(path: Path, size: int, sha256: str) -> None:
     except OSError as error:
         raise WorkError(f"{path} cannot be read ({error.strerror})", hint="check the disk") from error
     if not same:
-        raise WorkError(f"{path} is damaged", hint=ANEW)
+        raise WorkError(f"{path} is damaged", hint=RESTART_HINT)
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors in a file. Raises WorkError when the file is not what was written."""
-    found: dict[str, tuple[int, ...]] = {}
-    for name, member, size in _members(path):
-        with _translated(path):
-            found[name] = _header(member, name, size)[0]
-    return found
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors in a file by name.
+
+    Raises:
+        WorkError: The file is damaged.
+    """
+    shapes_by_name: dict[str, tuple[int, ...]] = {}
+    for name, member, size in _open_members(path):
+        with _translating_errors(path):
+            shapes_by_name[name] = _read_header(member, name, size)[0]
+    return shapes_by_name
 
 
-def load(
+def load_tensors(
     path: Path,
-    place: Place = lambda name, shape: None,
-    wanted: Callable[[str], bool] = lambda name: True,
+    destination: Destination = lambda name, shape: None,
+    select: Callable[[str], bool] = lambda name: True,
 ) -> dict[str, Tensor]:
-    """Read them all, or those that are wanted. Raises WorkError when the file is not what was written."""
-    found = {}
-    for name, member, size in _members(path):
-        if wanted(name):
-            with _translated(path):
-                found[name] = _read(member, name, size, place)
-    return found
+    """Load the tensors of a file by name.
+
+    Args:
+        path: The file.
+        destination: Chooses where each tensor goes; new memory by default.
+        select: Whether to load the tensor of this name; all by default.
+
+    Raises:
+        WorkError: The file is damaged.
+    """
+    tensors = {}
+    for name, member, size in _open_members(path):
+        if select(name):
+            with _translating_errors(path):
+                tensors[name] = _read_tensor(member, name, size, destination)
+    return tensors
 
 
-def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
-    """Every tensor's name, its file, and how long that is."""
-    with _translated(path), zipfile.ZipFile(path) as archive:
+def _open_members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
+    """Yield the name, the open member and the length in bytes of every tensor."""
+    with _translating_errors(path), zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if info.compress_type != zipfile.ZIP_STORED or info.file_size > info.compress_size:
-                raise ValueError(f"{name} is packed")
+                raise ValueError(f"{name} is compressed")
             with archive.open(info) as member:
                 yield name, member, info.file_size
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translating_errors(path: Path) -> Iterator[None]:
+    """Raise WorkError for whatever zipfile and numpy raise for a damaged file."""
     try:
         yield
     except TilestyleError:
         raise
-    except _FOREIGN as error:
+    except _DAMAGE_ERRORS as error:
         reason = " ".join(str(error).split())[:80] or type(error).__name__
-        raise WorkError(f"{path} is damaged ({reason})", hint=ANEW) from error
+        raise WorkError(f"{path} is damaged ({reason})", hint=RESTART_HINT) from error
 
 
-# What zipfile and numpy raise for a file that is damaged or made to harm.
-_FOREIGN = (
+# What zipfile and numpy raise for files that are damaged or malicious.
+_DAMAGE_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -152,35 +172,36 @@ _FOREIGN = (
 )
 
 
-def _read(member: IO[bytes], name: str, size: int, place: Place) -> Tensor:
-    shape, dtype = _header(member, name, size)
-    tensor = place(name, shape)
+def _read_tensor(member: IO[bytes], name: str, size: int, destination: Destination) -> Tensor:
+    """Read a tensor, and check that its member ends there."""
+    shape, dtype = _read_header(member, name, size)
+    tensor = destination(name, shape)
     if tensor is None:
         tensor = torch.from_numpy(np.empty(shape, dtype))
-    for part in _parts(tensor):
+    for part in _row_chunks(tensor):
         content = member.read(part.numel() * dtype.itemsize)
         values = np.frombuffer(content, dtype).reshape(tuple(part.shape))
         part.copy_(torch.from_numpy(values.copy()))
-        touched(part)
+        note_mapped_access(part)
     if member.read(1):  # also where zipfile finds a wrong checksum
         raise ValueError(f"{name} is longer than its shape {shape}")
     return tensor
 
 
-def _header(member: IO[bytes], name: str, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and type of a tensor, of which its file has the length."""
+def _read_header(member: IO[bytes], name: str, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the shape and type of a tensor, and check them against the length of its member."""
     version = np.lib.format.read_magic(member)
     if version != (2, 0):
-        raise ValueError(f"{name} is of version {version}")
+        raise ValueError(f"{name} has the unsupported .npy version {version}")
     shape, _, dtype = np.lib.format.read_array_header_2_0(member)
-    if dtype.kind not in NUMBERS or member.tell() + prod(shape) * dtype.itemsize != size:
-        raise ValueError(f"{name} is not of its shape {shape}")
+    if dtype.kind not in NUMPY_KINDS or member.tell() + prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"the length of {name} does not match its shape {shape}")
     return shape, dtype
 
 
-def _parts(tensor: Tensor) -> list[Tensor]:
-    """Views of a tensor, in order, of a few rows each."""
+def _row_chunks(tensor: Tensor) -> list[Tensor]:
+    """Split a tensor [C, H, W] into views of a few rows of one channel, in order; smaller ones are one view."""
     if tensor.ndim < 3:
         return [tensor]
     row = max(1, tensor[0, :1].numel() * tensor.element_size())
-    return [part for plane in tensor for part in plane.split(max(1, PIECE // row))]
+    return [part for plane in tensor for part in plane.split(max(1, CHUNK_BYTES // row))]

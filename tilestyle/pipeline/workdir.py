@@ -1,4 +1,4 @@
-"""The work folder of a render: its lock, its manifest, and which files in it are whose."""
+"""The work folder of a render: its lock, its manifest, and which of its files are tilestyle's."""
 
 from __future__ import annotations
 
@@ -12,76 +12,109 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from tilestyle.config.byte_size import size_of
-from tilestyle.distributed import ALONE, Ranks
+from tilestyle.config.byte_size import format_bytes
+from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
 from tilestyle.files import ownership
-from tilestyle.files.atomic import replacing
-from tilestyle.files.paths import content_of
+from tilestyle.files.atomic import atomic_write
+from tilestyle.files.paths import read_limited
 from tilestyle.notices import notice
 from tilestyle.pipeline import manifest
 from tilestyle.pipeline.manifest import Manifest
 
-MANIFEST, CELLS = "manifest.json", "cells.json"  # of a render, and of a sheet (comparison.py)
+# Manifests of a render, and of a comparison sheet (recipes.comparison).
+MANIFEST, CELLS_MANIFEST = "manifest.json", "cells.json"
+
+if TYPE_CHECKING:
+    from tilestyle.pipeline.checkpoint import ResumePoint
 LOCK, OWNER = "lock", "owner.json"
-# File systems on which a machine may see late what another has written.
-INCOHERENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
-# Pictures made fit to be read by windows (images); and what runs before have filmed (film_parts.py).
-CARRIED = ("source-*", "film-*.mkv")
-PLANE = ".plane"  # what the names of planes end with
-OURS = (MANIFEST, LOCK, OWNER)
-# What a file system without locks answers.
-UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
-ELSEWHERE = "give another --work-dir"
+# File systems on which a machine may see late what another machine has written.
+INCOHERENT_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
+# Files that a new checkpoint keeps: pictures converted for reading in windows (images), and parts of a film of
+# earlier runs (motion.film_parts).
+CARRIED_PATTERNS = ("source-*", "film-*.mkv")
+PLANE_SUFFIX = ".plane"  # suffix of the files of memory-mapped planes
+STANDARD_FILES = (MANIFEST, LOCK, OWNER)
+# Error numbers of file systems without locks.
+NO_LOCK_ERRNOS = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
+OTHER_FOLDER_HINT = "give another --work-dir"
 
 
 @dataclass(frozen=True)
 class Work:
-    """Where a render keeps what it has, and how often."""
+    """Where a render saves its checkpoints, and how often.
+
+    Attributes:
+        path: The folder.
+        every: Seconds between checkpoints.
+        restart: Whether to discard what is there and start over.
+        keep: Whether to keep the folder at the end.
+        command: The command that would resume the render, as JSON; the command line sets it.
+        ranks: The communicator of the processes that render together.
+        about: Says what is rendered, as JSON, where settings and inputs do not say it.
+        agree: Asked whether to resume an earlier run rather than start over; None: resume.
+    """
 
     path: Path
-    every: float = 600.0  # seconds between checkpoints
-    restart: bool = False  # begin anew, whatever is there
-    keep: bool = False  # do not remove the folder at the end
-    command: Mapping[str, Any] = field(default_factory=dict)  # what would go on, as JSON
-    ranks: Ranks = ALONE  # who renders it
+    every: float = 600.0
+    restart: bool = False
+    keep: bool = False
+    command: Mapping[str, Any] = field(default_factory=dict)
+    ranks: Communicator = SINGLE
+    about: Callable[[], Mapping[str, Any]] | None = None
+    agree: Callable[[ResumePoint], bool] | None = None
 
 
-def check_disk(folder: Path, need: int, what: str) -> None:
-    """Raise DiskError unless there is room for so many bytes more in a folder, as far as its drive can tell."""
+def check_disk_space(folder: Path, required_bytes: int, what: str) -> None:
+    """Check that a folder's drive has enough free space, as far as the drive can tell.
+
+    Args:
+        folder: An existing folder.
+        required_bytes: Bytes needed in addition to what is there.
+        what: What needs them, for the message.
+
+    Raises:
+        DiskError: There is too little free space.
+    """
     try:
         total, _, free = shutil.disk_usage(folder)
     except OSError:
         return
-    if total and need > free:  # some network drives answer 0 for everything
+    if total and required_bytes > free:  # some network drives report 0 for everything
         raise DiskError(
-            f"{what} needs {size_of(need)} of disk in {folder}, {size_of(free)} is free",
-            hint="make room, or give another folder",
+            f"{what} needs {format_bytes(required_bytes)} of disk in {folder}, {format_bytes(free)} is free",
+            hint="free some space, or give another folder",
         )
 
 
-def file_system(path: Path) -> str:
-    """The kind of file system that a path is on, as Linux calls it; elsewhere, nothing."""
+def file_system_type(path: Path) -> str:
+    """Return the type of the file system of a path, such as "nfs4"; empty on systems other than Linux."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return ""
-    found = {}
+    types = {}
     for line in mounts.read_text(encoding="utf-8").splitlines():
-        _, place, kind, *_ = line.split()
-        found[place] = kind
+        _, mount_point, kind, *_ = line.split()
+        types[mount_point] = kind
     parents = [path.resolve(), *path.resolve().parents]
-    return next((found[str(place)] for place in parents if str(place) in found), "")
+    return next((types[str(mount_point)] for mount_point in parents if str(mount_point) in types), "")
 
 
 @contextmanager
-def translated(path: Path, kept: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """The errors of the system in a work folder, in our words; `kept` tells whether there is a checkpoint.
+def translating_errors(path: Path, has_checkpoint: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Turn operating system errors in a work folder into errors of tilestyle.
 
-    Raises DiskError for a full disk, OutputError for anything else.
+    Args:
+        path: The folder.
+        has_checkpoint: Whether there is a checkpoint to resume from; the message says so.
+
+    Raises:
+        DiskError: The disk is full.
+        OutputError: Any other error.
     """
     try:
         yield
@@ -89,18 +122,26 @@ def translated(path: Path, kept: Callable[[], bool] = lambda: False) -> Iterator
         raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        hint = "the last checkpoint is kept: " if kept() else ""
-        hint += "make room" if full else "check the drive"
+        hint = "the last checkpoint is kept: " if has_checkpoint() else ""
+        hint += "free some space" if full else "check the drive"
         raise (DiskError if full else OutputError)(
             f"{path} cannot be written ({error.strerror or error})",
-            hint=f"{hint} and give the same command again",
+            hint=f"{hint} and run the same command again",
         ) from error
 
 
-def acquired(file: Path) -> filelock.FileLock | None:
-    """A lock that this process holds; None on a drive that has no locks, which is said.
+def try_lock(file: Path) -> filelock.FileLock | None:
+    """Lock a file for this process, without waiting.
 
-    Raises filelock.Timeout where another process holds it, OSError where the file cannot be made.
+    Args:
+        file: The lock file.
+
+    Returns:
+        The lock, or None on a drive that has no locks; a notice says so.
+
+    Raises:
+        filelock.Timeout: Another process holds it.
+        OSError: The file cannot be created.
     """
     lock = filelock.FileLock(file)
     try:
@@ -108,70 +149,89 @@ def acquired(file: Path) -> filelock.FileLock | None:
     except filelock.Timeout:
         raise
     except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno not in UNLOCKABLE:
+        if isinstance(error, OSError) and error.errno not in NO_LOCK_ERRNOS:
             raise
-        notice(f"the drive of {file.parent} has no locks: nothing else may use that folder meanwhile")
+        notice(f"the drive of {file.parent} does not support locks: let no other process use that folder now")
         return None
     return lock
 
 
-def manifest_of(path: Path) -> Manifest | None:
-    """What a folder keeps, if anything. Raises WorkError when it is not ours, or cannot be understood."""
-    with translated(path):
+def load_manifest(path: Path) -> Manifest | None:
+    """Return the manifest of a work folder; None if it has none.
+
+    Raises:
+        WorkError: It is not a work folder, or the manifest cannot be read.
+    """
+    with translating_errors(path):
         if not ownership.is_marked(path):
-            raise foreign(path)
-    return manifest.read(path / MANIFEST)
+            raise foreign_folder_error(path)
+    return manifest.read_manifest(path / MANIFEST)
 
 
-def foreign(path: Path, name: str | None = None) -> WorkError:
-    """What to raise for a folder that is not one of ours."""
+def foreign_folder_error(path: Path, name: str | None = None) -> WorkError:
+    """Return the error for a folder that is not a work folder of this version of tilestyle.
+
+    Args:
+        path: The folder.
+        name: A file in it that is not tilestyle's, for the message.
+    """
     old = path / MANIFEST
     with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
-        if json.loads(content_of(old, manifest.LARGEST))["format"] in (1, 2, 3):
+        if json.loads(read_limited(old, manifest.MAX_BYTES))["format"] in (1, 2, 3):
             return WorkError(
                 f"{path} was left by an earlier version of tilestyle",
-                hint=f"finish it with that, or {ELSEWHERE}",
+                hint=f"finish it with that version, or {OTHER_FOLDER_HINT}",
             )
-    if ownership.header(path) is not None:
-        return WorkError(f"{path} was left by another version of tilestyle, or is damaged", hint=ELSEWHERE)
+    if ownership.marker_header(path) is not None:
+        return WorkError(
+            f"{path} was left by another version of tilestyle, or is damaged", hint=OTHER_FOLDER_HINT
+        )
     holds = f" (it holds {printable(name)})" if name else ""
     return WorkError(
         f"{path} is not a work folder of tilestyle{holds}", hint="give an empty folder or a new name"
     )
 
 
-def _is_blank(path: Path) -> bool:
-    """Whether a file is an ordinary one without content."""
-    facts = path.lstat()
-    return stat.S_ISREG(facts.st_mode) and not facts.st_size
+def _is_empty_file(path: Path) -> bool:
+    """Return whether a path is a regular file without content."""
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 def printable(text: str) -> str:
-    """A text from a file as it can be shown: short, without what a terminal would obey."""
+    """Return a text from a file in a form safe to display: short, and without control characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
 
 
-class WorkFolder:
-    """A locked folder; nobody else's while this process lives, however it dies.
+class LockedWorkDir:
+    """A locked work folder; no other process can use it while this one lives.
 
-    The first of several ranks locks it, the others are its guests.
+    Of several ranks the first one locks it, and the others use it with it.
     """
 
-    def __init__(self, path: Path, ranks: Ranks = ALONE, manifest: str = MANIFEST) -> None:
-        """Create it, or take what is there; `manifest` is the file that says what is kept.
+    def __init__(self, path: Path, ranks: Communicator = SINGLE, manifest_name: str = MANIFEST) -> None:
+        """Create the folder, or open an existing one, and lock it.
 
-        Raises WorkError when it is in use, not a work folder, or not the same folder for all ranks.
+        Args:
+            path: The folder.
+            ranks: The communicator of the processes that render together.
+            manifest_name: The file that says what the folder holds.
+
+        Raises:
+            WorkError: The folder is in use, not a work folder, or not the same folder for all ranks.
+            OutputError: It cannot be created or written to.
         """
         self.path = Path(path)
         self._lock: filelock.FileLock | None = None
-        self._taken = False
-        self._manifest = manifest
-        if ranks.first:
-            self._take()
-            self._taken = True
+        self._is_owner = False
+        self._manifest_name = manifest_name
+        if ranks.is_rank_zero:
+            self._claim()
+            self._is_owner = True
         self._check_shared(ranks)
 
-    def _take(self) -> None:
+    def _claim(self) -> None:
+        """Create or open the folder, lock it, and write down which process owns it."""
         path = self.path
         try:
             self.path.mkdir(exist_ok=True)
@@ -179,20 +239,20 @@ class WorkFolder:
             raise OutputError(f"{path} is not a folder", hint="choose another --work-dir") from None
         except OSError as error:
             raise OutputError(
-                f"{path} cannot be made ({error.strerror})", hint="choose another --work-dir"
+                f"{path} cannot be created ({error.strerror})", hint="choose another --work-dir"
             ) from error
         try:
             self._mark()
-            for name in (LOCK, OWNER):  # neither is to be written through a link, nor to wait for a pipe
+            for name in (LOCK, OWNER):  # must not write through a link, or wait for a pipe
                 if ownership.is_special(path / name):
                     ownership.claim(path / name)
             self._acquire()
-            for name in {MANIFEST, CELLS} - {self._manifest}:
-                if name in ownership.names(path):
-                    raise WorkError(f"{path} keeps work of another command", hint=ELSEWHERE)
+            for name in {MANIFEST, CELLS_MANIFEST} - {self._manifest_name}:
+                if name in ownership.owned_names(path):
+                    raise WorkError(f"{path} holds the work of another command", hint=OTHER_FOLDER_HINT)
             owner = {"process": os.getpid(), "host": socket.gethostname()}
             (path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
-            ownership.recover(path / self._manifest)
+            ownership.recover(path / self._manifest_name)
         except OSError as error:
             self._release()
             if isinstance(error, TilestyleError):
@@ -204,131 +264,176 @@ class WorkFolder:
             self._release()
             raise
 
-    def take_again(self) -> None:
-        """Make the folder ours again where somebody has emptied or removed it meanwhile.
+    def reclaim(self) -> None:
+        """Set the folder up again if somebody has emptied or removed it in the meantime.
 
-        Without its marker, the next command would refuse the folder. Raises WorkError, OutputError.
+        Without its marker, the next command would refuse the folder.
+
+        Raises:
+            WorkError: It now holds other files, or another process uses it.
+            OutputError: It cannot be created or written to.
         """
         if not ownership.is_marked(self.path):
             self._release()
-            self._take()
+            self._claim()
 
     def _mark(self) -> None:
-        """Make a new or empty folder ours. Raises WorkError for one that is neither empty nor ours."""
+        """Mark a new or empty folder as a work folder.
+
+        Raises:
+            WorkError: It holds other files.
+        """
         if ownership.is_marked(self.path):
             return
-        # What a kill between making, marking and locking may have left.
-        nothing = {ownership.MARKER, LOCK}
-        found = {each.name: each for each in self.path.iterdir()}
-        others = [name for name in sorted(found) if name not in nothing or not _is_blank(found[name])]
-        if others:
-            raise foreign(self.path, others[0])
-        ownership.mark(self.path, LOCK, OWNER)
+        # A process killed between creating, marking and locking may have left these.
+        expected = {ownership.MARKER, LOCK}
+        entries = {entry.name: entry for entry in self.path.iterdir()}
+        foreign_names = [
+            name for name in sorted(entries) if name not in expected or not _is_empty_file(entries[name])
+        ]
+        if foreign_names:
+            raise foreign_folder_error(self.path, foreign_names[0])
+        ownership.mark_folder(self.path, LOCK, OWNER)
 
     def _acquire(self) -> None:
+        """Lock the folder.
+
+        Raises:
+            WorkError: Another process uses it.
+        """
         try:
-            self._lock = acquired(self.path / LOCK)
+            self._lock = try_lock(self.path / LOCK)
         except filelock.Timeout:
             raise WorkError(
-                f"{self.path} is in use by {self._owner()}", hint=f"wait for it, or {ELSEWHERE}"
+                f"{self.path} is in use by {self._describe_owner()}",
+                hint=f"wait for it, or {OTHER_FOLDER_HINT}",
             ) from None
 
     def _release(self) -> None:
+        """Unlock the folder."""
         if self._lock is not None:
             self._lock.release()
         self._lock = None
 
-    def _check_shared(self, ranks: Ranks) -> None:
-        owner = ranks.told(self._owned())
-        if ranks.first:
+    def _check_shared(self, ranks: Communicator) -> None:
+        """Check that all ranks see the same files in the folder, without delay.
+
+        Raises:
+            WorkError: They do not.
+        """
+        owner = ranks.broadcast(self._read_owner())
+        if ranks.is_rank_zero:
             return
-        if self._owned() != owner:
+        if self._read_owner() != owner:
             raise WorkError(
                 f"{ranks} on {socket.gethostname()} does not see the files of {self.path} on {owner['host']}",
                 hint="give a --work-dir that all machines share",
             )
-        kind = file_system(self.path)
-        if owner["host"] != socket.gethostname() and kind in INCOHERENT:
+        kind = file_system_type(self.path)
+        if owner["host"] != socket.gethostname() and kind in INCOHERENT_FILE_SYSTEMS:
             raise WorkError(
-                f"{self.path} is on {kind}, where machines see each other's changes late",
+                f"{self.path} is on {kind}, where machines see each other's changes with a delay",
                 hint="give a --work-dir on a coherent file system, such as Lustre or GPFS",
             )
 
     @property
-    def keeps(self) -> bool:
+    def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint, damaged or not."""
-        return os.path.lexists(self.path / self._manifest)
+        return os.path.lexists(self.path / self._manifest_name)
 
-    def manifest(self) -> Manifest | None:
-        """What was kept, if anything. Raises WorkError when it cannot be understood."""
-        return manifest_of(self.path)
+    def read_manifest(self) -> Manifest | None:
+        """Return the manifest; None if there is none.
 
-    def write(self, kept: Manifest) -> None:
-        """Make this the manifest, and remove what is not among the files that it speaks of. Raises OSError."""
-        content = manifest.encoded(kept)
+        Raises:
+            WorkError: It cannot be read.
+        """
+        return load_manifest(self.path)
+
+    def write_manifest(self, new_manifest: Manifest) -> None:
+        """Replace the manifest, and remove files that the new one does not name.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        content = manifest.encode(new_manifest)
         ownership.claim(self.path / MANIFEST)
-        with replacing(self.path / MANIFEST) as file:
+        with atomic_write(self.path / MANIFEST) as file:
             file.write(content)
-        staying = {*kept.files, *OURS}
+        names_to_keep = {*new_manifest.files, *STANDARD_FILES}
         for path in self._files():
-            if path.name not in staying and not any(map(path.match, CARRIED)):
+            if path.name not in names_to_keep and not any(map(path.match, CARRIED_PATTERNS)):
                 self._unlink(path)
         ownership.compact(self.path)
 
-    def tidy(self, staying: Collection[str]) -> None:
-        """Remove planes of ours that a killed run has left, but for some: nobody else uses them."""
+    def remove_stale_planes(self, keep: Collection[str]) -> None:
+        """Remove memory-mapped planes that a killed run has left, except some.
+
+        Args:
+            keep: Names of files to keep.
+        """
         for path in self._files():
-            if path.suffix == PLANE and path.name not in staying:
+            if path.suffix == PLANE_SUFFIX and path.name not in keep:
                 self._unlink(path)
 
     def clear(self) -> None:
-        """Remove what an earlier render left. Raises OSError."""
-        # The manifest first: whatever happens on the way, no checkpoint is left that lacks its files.
-        for path in sorted(self._files(), key=lambda path: path.name != self._manifest):
+        """Remove the files of an earlier render.
+
+        Raises:
+            OSError: A file cannot be removed.
+        """
+        # The manifest first, so that an interruption never leaves a checkpoint without its files.
+        for path in sorted(self._files(), key=lambda path: path.name != self._manifest_name):
             if path.name not in (LOCK, OWNER):
-                ownership.remove(path)
+                ownership.remove_owned(path)
 
     def close(self, *, remove: bool) -> None:
-        """Unlock it; remove it, but for files that are not ours."""
-        if not self._taken:
+        """Unlock the folder.
+
+        Args:
+            remove: Whether to remove tilestyle's files, and the folder if it is empty then.
+        """
+        if not self._is_owner:
             return
-        self._taken = False
+        self._is_owner = False
         try:
             if remove:
                 self.clear()
-                ownership.remove(self.path / OWNER)
+                ownership.remove_owned(self.path / OWNER)
                 ownership.unmark(self.path)
                 (self.path / LOCK).unlink(missing_ok=True)
-                self._leave()
+                self._remove_if_empty()
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or "no memory"
             notice(f"the work folder {self.path} cannot be removed ({reason}): remove it by hand")
         finally:
             self._release()
-        # On network drives an open file that is removed stays under another name until it is closed.
+        # On network drives a removed file stays under another name until it is closed.
         if remove and not ownership.is_marked(self.path):
-            self._leave()
+            self._remove_if_empty()
 
-    def _leave(self) -> None:
-        """Remove the folder, unless somebody put something there."""
+    def _remove_if_empty(self) -> None:
+        """Remove the folder if it is empty."""
         with suppress(OSError):
             self.path.rmdir()
 
     def _files(self) -> set[Path]:
-        return {self.path / name for name in ownership.names(self.path)}
+        """Return the paths of tilestyle's files in the folder."""
+        return {self.path / name for name in ownership.owned_names(self.path)}
 
     def _unlink(self, path: Path) -> None:
-        """Remove a file that is not needed any more; where that fails, the next checkpoint tries again."""
+        """Remove a file that is not needed any more; if that fails, the next checkpoint tries again."""
         with suppress(OSError):
-            ownership.remove(path)
+            ownership.remove_owned(path)
 
-    def _owner(self) -> str:
+    def _describe_owner(self) -> str:
+        """Describe the process that uses the folder."""
         with suppress(KeyError, TypeError, ValueError):
-            owner = self._owned()
+            owner = self._read_owner()
             return f"process {int(owner['process'])} on {printable(str(owner['host']))}"
         return "another process"
 
-    def _owned(self) -> Any:
+    def _read_owner(self) -> Any:
+        """Return the JSON of the file that names the owner; None if it cannot be read."""
         with suppress(OSError, ValueError, RecursionError):
-            return json.loads(content_of(self.path / OWNER, 2**12))
+            return json.loads(read_limited(self.path / OWNER, 2**12))
         return None

@@ -1,1 +1,1 @@
-"""From settings to a job."""
+"""From pictures and settings to a job: sizes, levels, memory, and styles for regions."""

@@ -1,4 +1,4 @@
-"""Pictures that come in, as planes: in memory, or in a mapped file where they are large."""
+"""Load input pictures as planes: in memory, or in a memory-mapped file if they are large."""
 
 from __future__ import annotations
 
@@ -14,139 +14,187 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import SMALL, Folder, Store, touched
+from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore, PlaneStore, note_mapped_access
 from tilestyle.errors import PictureError, SettingError
-from tilestyle.files.paths import ordinary_file
-from tilestyle.images import Picture, Source, filled, gathered, open_source, picture_from, source_from
+from tilestyle.files.paths import regular_file
+from tilestyle.images import (
+    ImageSource,
+    Picture,
+    as_source,
+    fill_transparent,
+    open_source,
+    picture_from,
+    read_all,
+)
 
-AMPLE = 4
-"""A picture that is read smaller than it is keeps so many times the size that is needed, per axis."""
-SPARED = 2**22
-"""Pixels that it keeps in any case."""
+OVERSAMPLING = 4
+"""A picture that is downsampled while it is read keeps this many times the size needed, per axis."""
+MIN_READ_PIXELS = 2**22
+"""A picture that is downsampled while it is read keeps at least this many pixels."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """A picture whose style is taken; with a mask, for the regions that have the colours of its parts."""
+    """A style picture, with a mask if it is for certain regions.
 
-    picture: object  # whatever holds a picture
-    mask: object | None = None  # one of flat colours, or a colour #rrggbb that all of it is for
+    Attributes:
+        picture: The picture, given like the content of `render`.
+        mask: A picture of flat colors, whose areas are the style of the regions of the same color in
+            `RenderConfig.mask`; or a color "#rrggbb", if the whole picture is for that region. None: no mask.
+
+    Example:
+        >>> from tilestyle import RenderConfig, Style, texture
+        >>> styles = [Style("grass.jpg", "#00ff00"), Style("stone.jpg", "#808080")]
+        >>> texture(styles, RenderConfig(mask="map.png")).save("garden.png")
+    """
+
+    picture: object
+    mask: object | None = None
 
     @property
     def name(self) -> str:
-        """Of its file, if it is one."""
+        """The name of its file; "picture" if it has none."""
         if isinstance(self.picture, str | os.PathLike):
             return os.path.basename(os.fspath(self.picture))
         name = getattr(self.picture, "name", None)
         return name if isinstance(name, str) else "picture"
 
 
-def style_list(style: object) -> list[Style]:
-    """One style or several, each with the mask it may have; none of None."""
-    given = style if isinstance(style, list | tuple) else [style]
+def as_styles(style: object) -> list[Style]:
+    """Return one style or several as a list of Styles; an empty list for None.
+
+    Raises:
+        SettingError: The list is empty.
+    """
+    styles = style if isinstance(style, list | tuple) else [style]
     if style is None:
         return []
-    if not given:
-        raise SettingError("there is no style", hint="give one")
-    return [each if isinstance(each, Style) else Style(each) for each in given]
+    if not styles:
+        raise SettingError("no style is given", hint="give at least one")
+    return [item if isinstance(item, Style) else Style(item) for item in styles]
 
 
 @contextmanager
-def opened(given: object, convert_into: Path | None) -> Iterator[Source]:
-    """Whatever holds a picture, to be read by windows; a Source is not closed."""
-    if isinstance(given, Source):
-        yield given
-    elif isinstance(given, str | os.PathLike):
-        with open_source(given, convert_into) as source:
+def open_image(image: object, convert_into: Path | None) -> Iterator[ImageSource]:
+    """Open anything that holds a picture as a Source, which is read in windows.
+
+    Args:
+        image: A path, an array, a tensor, a PIL image or a Source; a Source is not closed afterwards.
+        convert_into: Folder for a converted copy of a file that cannot be read in windows; None for memory.
+    """
+    if isinstance(image, ImageSource):
+        yield image
+    elif isinstance(image, str | os.PathLike):
+        with open_source(image, convert_into) as source:
             yield source
     else:
-        yield source_from(picture_from(given))
+        yield as_source(picture_from(image))
 
 
-def ample_sides(own: tuple[int, int], needed: tuple[float, float]) -> tuple[int, int]:
-    """Height and width at which a picture is read that is looked at smaller than it is.
+def oversampled_sides(own: tuple[int, int], needed: tuple[float, float]) -> tuple[int, int]:
+    """Return the height and width at which to read a picture that is used smaller than it is.
 
-    Its own where that is not far more than is needed: pictures of up to 4 x SPARED pixels are always read as
-    they are. Otherwise AMPLE times what is needed, so that the resampling that follows decides how it looks.
+    This is its own size if that is not much larger than needed; pictures of up to 4 x SPARED pixels are always
+    read at their own size. Otherwise it is AMPLE times the size needed, so that the quality depends on the
+    resampling that follows.
 
     Args:
         own: Height and width of the picture, pixels.
-        needed: Height and width at which it is looked at, at most.
+        needed: Largest height and width at which it is used, pixels.
     """
     height, width = own
-    factor = max(AMPLE * needed[0] / height, AMPLE * needed[1] / width, sqrt(SPARED / (height * width)))
+    factor = max(
+        OVERSAMPLING * needed[0] / height,
+        OVERSAMPLING * needed[1] / width,
+        sqrt(MIN_READ_PIXELS / (height * width)),
+    )
     return own if factor > 1 / 2 else (min(height, ceil(height * factor)), min(width, ceil(width * factor)))
 
 
-def planes_of(
-    given: object, store: Store, sides: tuple[int, int] | None = None
+def load_planes(
+    image: object, store: PlaneStore, sides: tuple[int, int] | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Pixels [3, h, w] and alpha [1, h, w], if it has any, of a picture: views of memory, or mapped.
+    """Load a picture as planes, in memory or memory-mapped.
 
-    What is transparent has the colours around it; a Source is taken as it is.
+    Transparent pixels get the colors around them, except those of a Source, which is taken as it is.
 
     Args:
-        given: Whatever holds a picture.
+        image: Anything that holds a picture.
         store: Where the planes go.
-        sides: Height and width to read it at, by area means, where they are smaller than its own.
+        sides: Height and width to which it is downsampled, by area means; None for its own size.
+
+    Returns:
+        Pixels [3, h, w], and alpha [1, h, w] or None. They may be views of the picture's memory.
     """
     if sides is not None:
-        with opened(given, None) as source:
+        with open_image(image, None) as source:
             if sides != (source.height, source.width):
-                smaller = (source if isinstance(given, Source) else filled(source)).shrunk(*sides)
-                return planes_of(source_from(smaller), store)
-    folder = store.path if isinstance(store, Folder) else None
-    if folder is None and not isinstance(given, Source):
-        picture = picture_from(given)
-        return _viewed(picture if picture.alpha is None else gathered(filled(source_from(picture))))
-    with opened(given, folder) as source:
-        source = source if isinstance(given, Source) else filled(source)
-        if folder is None or source.height * source.width <= SMALL:
-            return _viewed(gathered(source))
+                smaller = (source if isinstance(image, ImageSource) else fill_transparent(source)).downsample(
+                    *sides
+                )
+                return load_planes(as_source(smaller), store)
+    folder = store.path if isinstance(store, MappedStore) else None
+    if folder is None and not isinstance(image, ImageSource):
+        picture = picture_from(image)
+        return _picture_planes(
+            picture if picture.alpha is None else read_all(fill_transparent(as_source(picture)))
+        )
+    with open_image(image, folder) as source:
+        source = source if isinstance(image, ImageSource) else fill_transparent(source)
+        if folder is None or source.height * source.width <= MIN_MAPPED_PIXELS:
+            return _picture_planes(read_all(source))
         pixels = store.empty(3, source.height, source.width)
         alpha = store.empty(1, source.height, source.width) if source.has_alpha else None
-        store.ranks.once(lambda: _copied(source, pixels, alpha))
+        store.comm.on_rank_zero(lambda: _copy_source(source, pixels, alpha))
         return pixels, alpha
 
 
-def _copied(source: Source, pixels: Tensor, alpha: Tensor | None) -> None:
-    """Copy a source to planes [3, h, w] and [1, h, w]."""
+def _copy_source(source: ImageSource, pixels: Tensor, alpha: Tensor | None) -> None:
+    """Copy a source to planes [3, h, w] and [1, h, w], strip by strip."""
     top = 0
     for strip in source.strips():
-        values = torch.from_numpy(strip).permute(2, 0, 1)
+        values = torch.from_numpy(strip).permute(2, 0, 1)  # [3 or 4, rows, w]
         rows = slice(top, top + values.shape[1])
         pixels[:, rows] = values[:3]
         if alpha is not None:
             alpha[:, rows] = values[3:]
-        touched(values)
+        note_mapped_access(values)
         top = rows.stop
 
 
-def _viewed(picture: Picture) -> tuple[Tensor, Tensor | None]:
+def _picture_planes(picture: Picture) -> tuple[Tensor, Tensor | None]:
+    """Return views [3, h, w] and [1, h, w] of a picture in memory."""
     alpha = None if picture.alpha is None else torch.from_numpy(picture.alpha)[None]
-    return torch.from_numpy(picture.pixels).permute(2, 0, 1), alpha
+    return torch.from_numpy(picture.pixels).permute(2, 0, 1), alpha  # [3, h, w]
 
 
-def check_visible(source: Source, unit: int, role: str) -> None:
-    """Raise PictureError for what a network sees nothing of."""
+def check_large_enough(source: ImageSource, unit: int, role: str) -> None:
+    """Raise PictureError for a picture too small for the network.
+
+    Args:
+        source: The picture.
+        unit: Deepest stride in use, pixels.
+        role: What the picture is, for the message.
+    """
     if min(source.height, source.width) < unit:
         raise PictureError(
             f"{role} {source.name or 'picture'} is {source.width} x {source.height} pixels, "
-            f"the layers in use see nothing under {unit}",
+            f"too small for the layers in use, which need at least {unit} pixels a side",
             hint="give a larger picture or shallower layers",
         )
 
 
-def digest(given: object) -> str:
-    """SHA-256 of what holds a picture: of a file's bytes, or of the pixels.
+def content_hash(image: object) -> str:
+    """Return the SHA-256 of a picture: of the bytes of a file, or else of the pixels.
 
-    Raises PictureError for a file that cannot be read.
+    Raises:
+        PictureError: The file cannot be read.
     """
-    if isinstance(given, str | os.PathLike):
-        with ordinary_file(given).open("rb") as file:
+    if isinstance(image, str | os.PathLike):
+        with regular_file(image).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    sums = hashlib.sha256()
-    with opened(given, None) as source:
+    hasher = hashlib.sha256()
+    with open_image(image, None) as source:
         for strip in source.strips():
-            sums.update(np.ascontiguousarray(strip).data)
-    return sums.hexdigest()
+            hasher.update(np.ascontiguousarray(strip).data)
+    return hasher.hexdigest()

@@ -1,4 +1,4 @@
-"""A render made ready: pictures, network and settings resolved, nothing computed yet."""
+"""The job of a render: its pictures, network and settings, resolved; nothing is computed yet."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.regions import Regions
-from tilestyle.canvas.storage import Folder, Memory, Store
-from tilestyle.config.enums import Init, Optimiser, Sampler
+from tilestyle.canvas.regions import RegionWeights
+from tilestyle.canvas.storage import MappedStore, MemoryStore, PlaneStore
+from tilestyle.config.enums import Init, Optimizer, Sampler
 from tilestyle.config.render import RenderConfig
-from tilestyle.distributed import Ranks
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Box
 from tilestyle.networks.base import FeatureNetwork
-from tilestyle.planning.loss_weights import Weights
-from tilestyle.planning.memory_budget import Limits
-from tilestyle.planning.memory_model import Footprint
+from tilestyle.planning.loss_weights import LossWeights
+from tilestyle.planning.memory_budget import MemoryLimits
+from tilestyle.planning.memory_model import MemoryEstimate
 from tilestyle.planning.schedule import Level
 from tilestyle.planning.style_images import Exemplar
 from tilestyle.stats.autocorrelation import AutocorrelationTarget
@@ -26,106 +26,145 @@ from tilestyle.stats.moments import Moments
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What a level is drawn to at a scale."""
+class LevelTargets:
+    """The targets of a level at one scale.
 
-    styles: Sequence[Mapping[str, Moments]]  # of every style layer, for each region
-    content: Tensor | None  # [3, H, W], with its margin
-    regions: Regions | None = None  # None: all of the canvas is one
-    arrangement: Sequence[Mapping[str, AutocorrelationTarget]] = ()  # of its layers, for each region
+    Attributes:
+        style_moments: For each region, the target moments of every style layer.
+        content: The content [3, H, W] with its margin; None without one.
+        regions: Weights of the regions; None: the whole canvas is one region.
+        autocorrelations: For each region, the target autocorrelations of their layers.
+    """
+
+    style_moments: Sequence[Mapping[str, Moments]]
+    content: Tensor | None
+    regions: RegionWeights | None = None
+    autocorrelations: Sequence[Mapping[str, AutocorrelationTarget]] = ()
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything the renderer, or the untiled reference, needs to know."""
+    """Everything that the renderer, or the untiled reference, needs to know.
+
+    Attributes:
+        config: The settings.
+        network: The network, on its device.
+        weights: Weights of the loss terms and layers.
+        size: Size of the finished picture.
+        levels: The levels, from coarse to fine.
+        patch_side: Largest patch side, pixels.
+        unit: Deepest stride in use, pixels.
+        halo: Pixels that patches read beyond what they own; a multiple of `unit`.
+        styles: The styles; empty for a picture from the content's activations alone.
+        region_weights: Weight of every region in the canvas, [K, h, w]; None: one region.
+        content: The content [3, h, w]; None for a texture.
+        content_colors: Pixels of the content [3, h, w] with their own colors, if only luminance is rendered.
+        alpha: Transparency of the content, [1, h, w].
+        init: The picture to start from, [3, h, w], or how to make one.
+        store: Where canvases are stored.
+        content_kept: Whether content features are cached while patches can use them again.
+        memory_estimate: What the render needs at most.
+        memory_limits: Memory limits.
+        history: Vector pairs that L-BFGS stores.
+        anchor: The anchor [3, h, w].
+        trust: Trust map of the anchor, [1, h, w].
+        energy_floors: Smallest energy of each layer (networks.energy).
+        style_cache: Measurements of the styles, shared by jobs; None: measured anew each time.
+    """
 
     config: RenderConfig
     network: FeatureNetwork
-    weights: Weights
-    size: Box  # of the finished picture
+    weights: LossWeights
+    size: Box
     levels: tuple[Level, ...]
-    side: int  # largest patch side, pixels
-    unit: int  # deepest stride in use, pixels
-    halo: int  # by which patches see more than they answer for, pixels; a multiple of `unit`
-    styles: tuple[Exemplar, ...]  # none: the content's activations alone
-    layout: Tensor | None  # [K, h, w], how much of every region the canvas is to be; None: one region
-    content: Tensor | None  # [3, h, w]
-    colours: Tensor | None  # [3, h, w], the content's own, where luminance alone is rendered
-    alpha: Tensor | None  # [1, h, w] of the content
-    init: Tensor | Init  # a picture [3, h, w], or what to make one from
-    store: Store  # where canvases live
-    content_kept: bool  # whether content features are kept beside the canvas while patches can use them
-    need: Footprint  # at most, by arithmetic
-    limits: Limits
-    history: int = 0  # pairs of vectors that L-BFGS remembers
-    anchor: Tensor | None = None  # [3, h, w]
-    trust: Tensor | None = None  # [1, h, w] of the anchor
-    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.energy)
-    style_cache: dict[Any, Any] | None = None  # of measurements of the styles, for jobs that share them
+    patch_side: int
+    unit: int
+    halo: int
+    styles: tuple[Exemplar, ...]
+    region_weights: Tensor | None
+    content: Tensor | None
+    content_colors: Tensor | None
+    alpha: Tensor | None
+    init: Tensor | Init
+    store: PlaneStore
+    content_kept: bool
+    memory_estimate: MemoryEstimate
+    memory_limits: MemoryLimits
+    history: int = 0
+    anchor: Tensor | None = None
+    trust: Tensor | None = None
+    energy_floors: Mapping[str, float] = field(default_factory=dict)
+    style_cache: dict[Any, Any] | None = None
 
     @property
-    def home(self) -> torch.device:
-        """What computes on canvases where they live."""
+    def canvas_device(self) -> torch.device:
+        """The device that stores canvases and updates them."""
         return self.store.device
 
     @property
-    def settled(self) -> dict[str, Any]:
-        """The settings that the machine and its free memory decided: they change pixels."""
-        lasting = self.config.optimiser is Optimiser.LBFGS
+    def chosen_settings(self) -> dict[str, Any]:
+        """The settings that were decided from the machine and its free memory; they affect the pixels."""
+        is_lbfgs = self.config.optimizer is Optimizer.LBFGS
         return {
             "precision": "bf16" if self.network.dtype is torch.bfloat16 else "fp32",
-            "patch": self.side,
-            **({"history": self.history} if lasting else {"keep_content": self.content_kept}),
+            "patch": self.patch_side,
+            **({"history": self.history} if is_lbfgs else {"keep_content": self.content_kept}),
         }
 
     @property
-    def machine(self) -> dict[str, Any]:
-        """What decides the pixels besides the settings, as JSON: what the machine chose, and what computes."""
-        found = {**self.settled, "device": self.network.device.type}
+    def machine_settings(self) -> dict[str, Any]:
+        """What affects the pixels besides the settings, as JSON: decisions on this machine, and its kind."""
+        facts = {**self.chosen_settings, "device": self.network.device.type}
         if self.network.device.type == "cpu":
-            found["threads"] = torch.get_num_threads()
-        if self.ranks.count > 1:
-            found["processes"] = self.ranks.count
-        return found | {"torch": str(torch.__version__)}
+            facts["threads"] = torch.get_num_threads()
+        if self.comm.world_size > 1:
+            facts["processes"] = self.comm.world_size
+        return facts | {"torch": str(torch.__version__)}
 
     @property
-    def ranks(self) -> Ranks:
-        """Who renders it."""
-        return self.store.ranks
+    def comm(self) -> Communicator:
+        """The communicator of the processes that render it together."""
+        return self.store.comm
 
     @property
-    def beside(self) -> Store:
-        """Where planes are that are nobody else's, while they are looked at: the host, in any case."""
-        return Folder(self.store.path) if isinstance(self.store, Folder) else Memory()
+    def local_store(self) -> PlaneStore:
+        """A store on the host, for temporary planes that no other process uses."""
+        return MappedStore(self.store.path) if isinstance(self.store, MappedStore) else MemoryStore()
 
-    def grid(self, level: Level) -> int:
-        """Stride of the grid that patches' corners lie on for a while: 1, unless content features are kept."""
-        if not self.content_kept or self._seen_whole(level) or self.config.sampler is Sampler.WINDOWS:
+    def grid_stride(self, level: Level) -> int:
+        """Return the spacing of the grid of patch corners in some sweeps: 1 unless content is cached."""
+        if not self.content_kept or self._fits_one_patch(level) or self.config.sampler is Sampler.WINDOWS:
             return 1
-        near = self.octaves(level)[1]
+        full_scale = self.scale_groups(level)[1]
         strides = [
-            self.network.layers[near[layer]].stride for layer in self.weights.content_layers if layer in near
+            self.network.layers[full_scale[layer]].stride
+            for layer in self.weights.content_layers
+            if layer in full_scale
         ]
         return max(strides, default=1)
 
-    def returns(self, level: Level) -> bool:
-        """Whether patches that see all of a canvas come back to a few places, of which content is kept."""
-        return self.content_kept and self._seen_whole(level) and self.config.sampler is Sampler.SWEEP
+    def cycles_places(self, level: Level) -> bool:
+        """Return whether patches that cover the canvas cycle through a few places, with cached content."""
+        return self.content_kept and self._fits_one_patch(level) and self.config.sampler is Sampler.SWEEP
 
-    def side_at(self, level: Level) -> int:
-        """Largest patch side at a level, pixels."""
-        return min(self.side, level.side) if self.config.locality else self.side
+    def patch_side_at(self, level: Level) -> int:
+        """Return the largest patch side at a level, pixels."""
+        return min(self.patch_side, level.patch_side) if self.config.locality else self.patch_side
 
-    def octaves(self, level: Level) -> dict[int, dict[str, str]]:
-        """Layers by the factor the level's canvas is reduced by to see them: {factor: {layer: name there}}.
+    def scale_groups(self, level: Level) -> dict[int, dict[str, str]]:
+        """Group the layers by the factor that their input is reduced by.
 
-        One octave, of factor 1, where one patch sees all of the canvas anyway, and with locality: a patch seen
-        from afar would be another place.
+        There is one group, of factor 1, if one patch covers the canvas, and with locality, where a patch of the
+        reduced canvas would be another place.
+
+        Returns:
+            {factor: {layer: its name on the reduced canvas}}.
         """
         if self.config.locality:
-            return {1: self.weights.names}
-        octaves = self.network.octaves(self.weights.names)
-        return {1: self.weights.names} if self._seen_whole(level) or 1 not in octaves else octaves
+            return {1: self.weights.layer_names}
+        octaves = self.network.scale_groups(self.weights.layer_names)
+        return {1: self.weights.layer_names} if self._fits_one_patch(level) or 1 not in octaves else octaves
 
-    def _seen_whole(self, level: Level) -> bool:
-        return max(level.extent.height, level.extent.width) <= self.side_at(level)
+    def _fits_one_patch(self, level: Level) -> bool:
+        """Return whether one patch covers the canvas of a level."""
+        return max(level.extent.height, level.extent.width) <= self.patch_side_at(level)

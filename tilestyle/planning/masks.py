@@ -1,4 +1,4 @@
-"""Pictures that say where: masks of flat colours, and grey maps, as planes of weights."""
+"""Masks of flat colors and gray blend maps, as planes of weights."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilestyle.canvas.storage import Store, touched
+from tilestyle.canvas.storage import PlaneStore, note_mapped_access
 from tilestyle.errors import PictureError
-from tilestyle.images import Means
-from tilestyle.planning.inputs import opened
+from tilestyle.images import AreaAccumulator
+from tilestyle.planning.inputs import open_image
 
-Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+RgbColor = tuple[int, int, int]  # red, green, blue, each from 0 to 255
 
-# Colours are the same if no channel differs by more: what JPEG, or a profile, makes of one.
-NEAR = 48
-# Share of a mask that a colour has at the least, counted where the neighbours have it, too: the smoothed edge
-# between two regions has other colours.
-LEAST = 1 / 500
-EVEN = 4 / 255  # what neighbours of one colour may differ by
-# Share that the colours of a mask have at the least: less, and it is a photograph.
-FLAT = 0.8
-MOST = 16  # colours of a mask
-BITS = 5  # of each channel, by which colours are counted
-
-
-def same(one: Colour, other: Colour) -> bool:
-    """Whether two colours stand for the same region."""
-    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= NEAR
+# Two colors are the same if no channel differs by more than this, which allows for JPEG and color profiles.
+COLOR_TOLERANCE = 48
+# Smallest fraction of a mask that counts as a color of its own. Only pixels whose neighbors have the same color
+# are counted, since the smoothed edge between two regions has other colors.
+MIN_COLOR_SHARE = 1 / 500
+FLAT_TOLERANCE = 4 / 255  # largest difference of neighbors of the same color
+# Smallest fraction of a mask that its flat colors must cover; otherwise it is a photograph.
+MIN_FLAT_SHARE = 0.8
+MAX_COLORS = 16  # largest number of colors in a mask
+COLOR_BITS = 5  # bits per channel when colors are counted
 
 
-def shown(colour: Colour) -> str:
-    """As messages and the command line have it: #rrggbb."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def same_color(one: RgbColor, other: RgbColor) -> bool:
+    """Return whether two colors stand for the same region."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= COLOR_TOLERANCE
 
 
-def colour_of(text: str) -> Colour | None:
-    """The colour of #rrggbb; None for anything else."""
+def hex_color(color: RgbColor) -> str:
+    """Return a color as "#rrggbb", as it is written in messages and on the command line."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def parse_hex_color(text: str) -> RgbColor | None:
+    """Parse a color "#rrggbb"; None for anything else."""
     digits = text.removeprefix("#")
     if text == digits or len(digits) != 6 or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
         return None
@@ -48,109 +48,149 @@ def colour_of(text: str) -> Colour | None:
     return red, green, blue
 
 
-def is_picture(mask: object) -> bool:
-    """Whether there is a mask that is more than a colour."""
-    return mask is not None and not (isinstance(mask, str) and colour_of(mask))
+def is_mask_picture(mask: object) -> bool:
+    """Return whether a mask is a picture, rather than None or a color."""
+    return mask is not None and not (isinstance(mask, str) and parse_hex_color(mask))
 
 
-def palette(mask: object) -> list[Colour]:
-    """The flat colours of a mask, in a fixed order. Raises PictureError for what has none, or too many."""
-    if isinstance(mask, str) and (colour := colour_of(mask)):
+def flat_colors(mask: object) -> list[RgbColor]:
+    """Return the flat colors of a mask, sorted.
+
+    Args:
+        mask: A picture of flat colors, or one color "#rrggbb".
+
+    Raises:
+        PictureError: The picture does not consist of flat colors, or has too many.
+    """
+    if isinstance(mask, str) and (colour := parse_hex_color(mask)):
         return [colour]
-    counts = np.zeros(2 ** (3 * BITS), np.int64)
+    counts = np.zeros(2 ** (3 * COLOR_BITS), np.int64)
     sums = np.zeros((3, counts.size))
     total = 0
     for strip in _strips(mask):
         pixels = strip[..., :3]
         total += pixels.shape[0] * pixels.shape[1]
-        flat = pixels[_even(pixels)] * 255.0
-        bins = (flat.astype(np.int64) >> (8 - BITS)) @ [1 << (2 * BITS), 1 << BITS, 1]
+        values = pixels[_flat_pixels(pixels)] * 255.0
+        bins = (values.astype(np.int64) >> (8 - COLOR_BITS)) @ [1 << (2 * COLOR_BITS), 1 << COLOR_BITS, 1]
         counts += np.bincount(bins, minlength=counts.size)
-        sums += [np.bincount(bins, channel, counts.size) for channel in flat.T]
-    found: list[Colour] = []
+        sums += [np.bincount(bins, channel, counts.size) for channel in values.T]
+    colors: list[RgbColor] = []
     covered = 0
     for index in np.argsort(-counts, kind="stable"):
         count = int(counts[index])
         if not count:
             break
         red, green, blue = (round(value) for value in (sums[:, index] / count).tolist())
-        known = any(same((red, green, blue), colour) for colour in found)
-        if not known and count >= LEAST * total:
-            found.append((red, green, blue))
+        known = any(same_color((red, green, blue), colour) for colour in colors)
+        if not known and count >= MIN_COLOR_SHARE * total:
+            colors.append((red, green, blue))
             known = True
         covered += count * known
-    if covered < FLAT * total or len(found) > MOST:
+    if covered < MIN_FLAT_SHARE * total or len(colors) > MAX_COLORS:
         raise PictureError(
-            f"mask {_name(mask)}is no picture of at most {MOST} flat colours",
-            hint="paint each region in one colour",
+            f"mask {_name(mask)}does not consist of at most {MAX_COLORS} flat colors",
+            hint="paint each region in one color",
         )
-    return sorted(found)
+    return sorted(colors)
 
 
-def _even(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where [h, w, 3] pixels are as those to the right and below, if there are any: [h, w]."""
-    even = np.ones(pixels.shape[:2], bool)
-    even[:, :-1] &= np.abs(np.diff(pixels, axis=1)).max(-1) <= EVEN
-    even[:-1] &= np.abs(np.diff(pixels, axis=0)).max(-1) <= EVEN
-    return even
+def _flat_pixels(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return where pixels [h, w, 3] are close to those to the right and below, if there are any: [h, w]."""
+    is_flat = np.ones(pixels.shape[:2], bool)
+    is_flat[:, :-1] &= np.abs(np.diff(pixels, axis=1)).max(-1) <= FLAT_TOLERANCE
+    is_flat[:-1] &= np.abs(np.diff(pixels, axis=0)).max(-1) <= FLAT_TOLERANCE
+    return is_flat
 
 
 def label_planes(
     mask: object,
-    colours: Sequence[Colour],
-    wanted: Sequence[int],
-    store: Store,
+    colors: Sequence[RgbColor],
+    indices: Sequence[int],
+    store: PlaneStore,
     sides: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Planes [K, h, w], 1 where a mask has each of the `wanted` of its colours: the nearest of all.
+    """Return a plane for each of some colors of a mask, 1 where the mask has that color and 0 elsewhere.
 
-    At other `sides` (height, width) than its own, smaller ones, the share of each colour under a pixel: colours
-    are told apart before anything is averaged.
+    At a smaller size the planes hold the fraction of each color under a pixel: pixels are assigned to colors
+    before they are averaged.
+
+    Args:
+        mask: A picture of flat colors.
+        colors: All its colors; a pixel belongs to the nearest.
+        indices: Which of the colors get a plane.
+        store: Where the planes go.
+        sides: Height and width of the planes; None for those of the mask.
+
+    Returns:
+        Planes [K, h, w].
     """
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-        points = np.array(colours, np.float32) / 255
+        points = np.array(colors, np.float32) / 255
         distance = np.square(strip[..., None, :3] - points).sum(-1)
-        return np.stack([distance.argmin(-1) == index for index in wanted]).astype(np.float32)
+        return np.stack([distance.argmin(-1) == index for index in indices]).astype(np.float32)
 
-    return _filled(mask, len(wanted), values, store, sides)
+    return _fill_planes(mask, len(indices), values, store, sides)
 
 
-def blend_planes(source: object, count: int, store: Store, sides: tuple[int, int] | None = None) -> Tensor:
-    """Planes [count, h, w] of weights that sum to 1, grey from black, the first, to white, the last."""
+def blend_planes(source: object, count: int, store: PlaneStore, sides: tuple[int, int] | None = None) -> Tensor:
+    """Return the weights of styles from a gray map, whose black is the first style and white the last.
+
+    Args:
+        source: The map.
+        count: Number of styles.
+        store: Where the planes go.
+        sides: Height and width of the planes; None for those of the map.
+
+    Returns:
+        Planes [count, h, w] that sum to 1.
+    """
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
         position = strip[..., :3].mean(-1) * (count - 1)
         weights = [np.clip(1 - np.abs(position - index), 0, 1) for index in range(count)]
         return np.stack(weights).astype(np.float32)
 
-    return _filled(source, count, values, store, sides)
+    return _fill_planes(source, count, values, store, sides)
 
 
-def _filled(source: object, channels: int, values: Any, store: Store, sides: tuple[int, int] | None) -> Tensor:
-    with opened(source, None) as found:
-        own = found.height, found.width
-        if sides is not None and sides != own:
-            means = Means(own, sides)
-            for strip in found.strips():
+def _fill_planes(
+    source: object, channels: int, values: Any, store: PlaneStore, sides: tuple[int, int] | None
+) -> Tensor:
+    """Fill planes [channels, h, w] from a picture, strip by strip.
+
+    Args:
+        source: The picture.
+        channels: Number of planes.
+        values: Maps a strip [rows, w, C] to values [channels, rows, w].
+        store: Where the planes go.
+        sides: Height and width of the planes; None for those of the picture.
+    """
+    with open_image(source, None) as image:
+        own_sides = image.height, image.width
+        if sides is not None and sides != own_sides:
+            means = AreaAccumulator(own_sides, sides)
+            for strip in image.strips():
                 means.add(np.moveaxis(values(strip), 0, -1))
             plane = store.empty(channels, *sides)
-            return plane.copy_(torch.from_numpy(means.values()).movedim(-1, 0))
-        plane = store.empty(channels, found.height, found.width)
+            return plane.copy_(torch.from_numpy(means.means()).movedim(-1, 0))
+        plane = store.empty(channels, image.height, image.width)
         top = 0
-        for strip in found.strips():
+        for strip in image.strips():
             rows = plane[:, top : top + len(strip)]
             rows.copy_(torch.from_numpy(values(strip)))
-            touched(rows)
+            note_mapped_access(rows)
             top += len(strip)
     return plane
 
 
 def _strips(source: object) -> Iterator[NDArray[np.float32]]:
-    with opened(source, None) as found:
-        yield from found.strips()
+    """Yield the strips of a picture, from top to bottom."""
+    with open_image(source, None) as image:
+        yield from image.strips()
 
 
 def _name(mask: object) -> str:
-    with opened(mask, None) as found:
-        return f"{found.name} " if found.name else ""
+    """Return the name of a mask and a space; an empty string if it has none."""
+    with open_image(mask, None) as image:
+        return f"{image.name} " if image.name else ""

@@ -1,4 +1,4 @@
-"""Devices, their memory, and the patch that fits it."""
+"""Choose the device, and what fits into its memory: patch size, canvas and history."""
 
 from __future__ import annotations
 
@@ -9,47 +9,49 @@ from math import inf
 
 import torch
 
-from tilestyle.config.byte_size import bytes_of, size_of
+from tilestyle.config.byte_size import format_bytes, parse_bytes
 from tilestyle.config.enums import Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.devices import device_memory
-from tilestyle.devices.failures import in_one_line, is_device_failure, is_out_of_memory, reason_of
-from tilestyle.devices.gpu_support import obstacle
+from tilestyle.devices.failures import is_device_failure, is_out_of_memory, reason_of, short_device_errors
+from tilestyle.devices.gpu_support import unusable_reason
 from tilestyle.devices.host_memory import available_memory
 from tilestyle.errors import DeviceError, MemoryLimit, SettingError
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.notices import notice
-from tilestyle.planning.memory_model import READING, Footprint
+from tilestyle.planning.memory_model import READING_BYTES, MemoryEstimate
 
-# Patch sides to choose from. The side changes the pixels. The largest on a CPU is modest, so that nearly every
+# Patch sides to choose from; they affect the pixels. On a CPU the largest is modest, so that nearly every
 # machine has the memory for it and chooses the same; cost per pixel and quality hardly depend on it. Precision
-# changes the pixels, too, and differs between CPUs: see `find_dtype`.
-SIDES = {
+# affects the pixels, too, and depends on the CPU: see `find_dtype`.
+PATCH_SIDES = {
     "cpu": (512, 384, 256, 192, 128),
     "cuda": (2048, 1536, 1024, 768, 512, 384, 256, 128),
     "mps": (512, 384, 256, 128),
 }
-SMALL_SIDES = (448, 320, 224, 160, 96, 64)  # to choose from as well, where a limit was given
-# Share of the free memory that patches may take: the rest is the canvas's, and other programs'.
-SHARE = 0.5
-# Share of the free RAM that canvas, optimiser and pictures may take.
-HELD = 0.7
-# Share of a sweep's multiply-adds that content must cost for its features to be kept.
-WORTH_KEEPING = 0.1
+SMALL_PATCH_SIDES = (448, 320, 224, 160, 96, 64)  # further choices if a memory limit is set
+# Fraction of the free memory that patches may take; the rest is for the canvas and other programs.
+PATCH_MEMORY_SHARE = 0.5
+# Fraction of the free RAM that canvas, optimizer and pictures may take.
+RAM_SHARE = 0.7
+# Content features are cached if they cost at least this fraction of a sweep's multiply-adds.
+MIN_CONTENT_SHARE = 0.1
 # Histories of L-BFGS to choose from: longer ones hardly help, shorter ones cost iterations.
 HISTORIES = (10, 7, 5, 3)
-FAST_BF16 = "TILESTYLE_FAST_BF16"  # an environment variable
-FIELDS = 4  # and receptive fields of it that a patch must be long
+FAST_BF16_VARIABLE = "TILESTYLE_FAST_BF16"  # an environment variable
+MIN_RECEPTIVE_FIELDS = 4  # smallest patch side for cached content features, in receptive fields
 
 
 def find_device(name: str) -> torch.device:
-    """The device of this name; `auto` is the first of CUDA, Apple's MPS and the CPU that can be used.
+    """Return the device of this name, with its number, as tensors have it; CUDA is initialized.
 
-    All but the CPU have their number, as those of tensors have; CUDA is initialised.
+    Args:
+        name: A name such as "cpu" or "cuda:1", or "auto" for the first usable one of CUDA, Apple's MPS and the
+            CPU.
 
     Raises:
         SettingError: There is no such device.
-        DeviceError: The device is there and cannot be used.
+        DeviceError: The device exists but cannot be used.
     """
     if name == "auto":
         return _best_device()
@@ -57,54 +59,60 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type not in SIDES:
-        raise SettingError(f"device {name!r} is not known", hint="give auto, cpu, cuda, cuda:1 or mps")
+    if device.type not in PATCH_SIDES:
+        raise SettingError(f"device {name!r} is unknown", hint="give auto, cpu, cuda, cuda:1 or mps")
     count = torch.cuda.device_count() if device.type == "cuda" else int(torch.backends.mps.is_available())
     if device.type != "cpu" and (device.index or 0) >= count:
         raise SettingError(f"device {name!r} is not in this machine", hint="give --device auto or cpu")
     if device.type == "cpu":
         return device
-    with in_one_line("it was looked for", hint=f"check the driver, or give --device cpu instead of {name}"):
+    with short_device_errors(
+        "it was looked for", hint=f"check the driver, or give --device cpu instead of {name}"
+    ):
         current = torch.cuda.current_device() if device.type == "cuda" else 0
-        found = torch.device(device.type, current if device.index is None else device.index)
-        reason = obstacle(found)
+        numbered = torch.device(device.type, current if device.index is None else device.index)
+        reason = unusable_reason(numbered)
     if reason:
         raise DeviceError(
-            f"{found} cannot be used: {reason}", hint="install a torch that has them, or give --device cpu"
+            f"{numbered} cannot be used: {reason}",
+            hint="install a PyTorch that supports it, or give --device cpu",
         )
-    return found
+    return numbered
 
 
-def check_own_card(name: str, beside: int) -> None:
-    """Refuse one card for several processes of a machine.
+def check_device_per_rank(name: str, local_world_size: int) -> None:
+    """Refuse one GPU for several processes on a machine.
 
     Args:
         name: The device, as set.
-        beside: Processes on this machine that render together.
+        local_world_size: Processes on this machine that render together.
+
+    Raises:
+        SettingError: A numbered GPU is set for several processes.
     """
-    if beside > 1 and name.startswith("cuda:"):
+    if local_world_size > 1 and name.startswith("cuda:"):
         raise SettingError(
-            f"device {name} is one card for all {beside} processes of this machine",
-            hint="give --device cuda: then each takes a card of its own",
+            f"device {name} is one card for all {local_world_size} processes of this machine",
+            hint="give --device cuda: then each process takes a card of its own",
         )
 
 
 def _best_device() -> torch.device:
-    """What `auto` stands for; GPUs that cannot be used are left out, with a notice.
+    """Return the device for "auto"; a notice names GPUs that cannot be used.
 
-    Of several cards that is the current one, as torch calls it, or the first that can be used.
+    Of several GPUs it is torch's current one, or else the first that can be used.
     """
     if not torch.cuda.is_available():
         return torch.device("mps", 0) if torch.backends.mps.is_available() else torch.device("cpu")
     reasons: list[str] = []
-    found = torch.device("cpu")
+    device = torch.device("cpu")
     try:
         current = torch.cuda.current_device()
         for index in sorted(range(torch.cuda.device_count()), key=lambda index: (index != current, index)):
             card = torch.device("cuda", index)
-            reason = obstacle(card)
+            reason = unusable_reason(card)
             if not reason:
-                found = card
+                device = card
                 break
             reasons.append(reason)
     except (RuntimeError, AssertionError) as error:
@@ -112,17 +120,17 @@ def _best_device() -> torch.device:
             raise
         reasons.append(f"the GPU cannot be started ({reason_of(error)})")
     if reasons:
-        place = "the CPU" if found.type == "cpu" else str(found)
+        place = "the CPU" if device.type == "cpu" else str(device)
         notice(f"computing on {place}, since {' and '.join(dict.fromkeys(reasons))}")
-    return found
+    return device
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the arithmetic of the network.
+    """Return the floating-point type of the network.
 
     Args:
-        precision: As set. AUTO is bfloat16 where the device has instructions for it, else float32. So it gives
-            other pixels on other machines; what was used is kept with the picture and in checkpoints.
+        precision: As set. AUTO is bfloat16 if the device has instructions for it, else float32, so it gives
+            different pixels on different machines. What was used is saved with the picture and in checkpoints.
         device: Where the network computes.
     """
     if precision is Precision.AUTO:
@@ -133,20 +141,22 @@ def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 def has_fast_bf16(device: torch.device) -> bool:
     """Return whether the device has instructions for products of bfloat16 matrices.
 
-    Without them bfloat16 is slower than float32. The environment variable TILESTYLE_FAST_BF16 (0 or 1) answers
-    instead of the device: for clusters of unlike machines, and for virtual ones that hide what they can do.
+    Without them bfloat16 is slower than float32. The environment variable TILESTYLE_FAST_BF16 (0 or 1)
+    overrides the detection, for clusters of different machines, and for virtual machines that hide their
+    features.
 
     Raises:
         SettingError: The variable has another value.
     """
-    told = os.environ.get(FAST_BF16, "")
-    if told not in ("", "0", "1"):
+    override = os.environ.get(FAST_BF16_VARIABLE, "")
+    if override not in ("", "0", "1"):
         raise SettingError(
-            f"the environment variable {FAST_BF16} is {told!r}", hint="set it to 0 or 1, or unset it"
+            f"the environment variable {FAST_BF16_VARIABLE} is {override!r}",
+            hint="set it to 0 or 1, or unset it",
         )
-    if told:
-        return told == "1"
-    if device.type == "cuda":  # torch.cuda.is_bf16_supported answers for the current device
+    if override:
+        return override == "1"
+    if device.type == "cuda":  # torch.cuda.is_bf16_supported asks only the current device
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     # Private in older versions of torch, public in no common way.
     tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
@@ -154,161 +164,246 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that this process may still take; what torch keeps for it counts as free."""
+    """Return the bytes of memory that this process can still allocate, including what torch has cached."""
     return available_memory() if device.type == "cpu" else device_memory.free_bytes(device)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bytes to stay within; None: none was given."""
+class MemoryLimits:
+    """Memory limits in bytes; None: no limit.
 
-    memory: int | None = None  # of the device, or on a CPU of all
+    Attributes:
+        memory: Limit of the device; on a CPU, of the process without its libraries.
+        host: Limit of RAM for canvas, optimizer and pictures.
+    """
+
+    memory: int | None = None
     host: int | None = None
 
     @classmethod
-    def of(cls, config: RenderConfig) -> Limits:
-        """The limits of these settings."""
-        memory, host = (None if x is None else bytes_of(x) for x in (config.memory, config.host_memory))
+    def from_config(cls, config: RenderConfig) -> MemoryLimits:
+        """Return the limits of these settings."""
+        memory, host = (None if x is None else parse_bytes(x) for x in (config.memory, config.host_memory))
         return cls(memory, host)
 
     def check_reading(self, pixels: int, device: torch.device) -> None:
-        """Refuse pictures that cannot be read within the limits, before they are."""
+        """Refuse pictures that cannot be read within the limits, before they are read.
+
+        Args:
+            pixels: Pixels of all pictures.
+            device: Device of the render.
+
+        Raises:
+            MemoryLimit: They need more than a limit.
+        """
         limits = [("host-memory", self.host), ("memory", self.memory if device.type == "cpu" else None)]
         for name, limit in limits:
-            if limit is not None and READING * pixels > limit:
+            if limit is not None and READING_BYTES * pixels > limit:
                 raise MemoryLimit(
-                    f"pictures of {pixels / 1e6:.1f} MP need {size_of(READING * pixels)} to be read, "
-                    f"--{name} is {size_of(limit)}",
-                    hint="give more, or smaller pictures",
+                    f"pictures of {pixels / 1e6:.1f} MP need {format_bytes(READING_BYTES * pixels)} to be "
+                    "read, "
+                    f"--{name} is {format_bytes(limit)}",
+                    hint="raise the limit, or give smaller pictures",
                 )
 
 
-def check_held(height: int, width: int) -> None:
-    """Raise MemoryLimit for a picture of this size that free memory cannot hold, before it is made."""
+def check_picture_fits(height: int, width: int) -> None:
+    """Refuse a picture too large for the free memory, before it is created.
+
+    Raises:
+        MemoryLimit: There is too little free memory.
+    """
     need, free = 3 * 4 * height * width, free_bytes(torch.device("cpu"))
     if need > free:
         raise MemoryLimit(
-            f"a picture of {width} x {height} pixels needs {size_of(need)} of memory, {size_of(free)} is free",
+            f"a picture of {width} x {height} pixels needs {format_bytes(need)} of memory, "
+            f"but only {format_bytes(free)} is free",
             hint="give a smaller --size",
         )
 
 
-def worth_keeping(
+def should_cache_content(
     network: FeatureNetwork, layers: Collection[str], content: Collection[str], side: int
 ) -> bool:
-    """Whether content features should be kept, if there is room.
+    """Return whether content features should be cached, if there is room.
 
-    They should where computing them with every patch is a tenth of the cost of a sweep or more, and patches
-    are large enough for most cells not to feel their padding.
+    They should if computing them for every patch is a tenth of the cost of a sweep or more, and patches are
+    large enough that most cells are not affected by their padding.
+
+    Args:
+        network: The network.
+        layers: All layers in use.
+        content: The content layers.
+        side: Patch side, pixels.
     """
-    names = network.octaves(layers).get(1, {})
-    near = [name for layer, name in names.items() if layer in content]
-    if not near or side < FIELDS * max(network.layers[layer].receptive_field for layer in near):
+    names = network.scale_groups(layers).get(1, {})
+    full_scale = [name for layer, name in names.items() if layer in content]
+    if not full_scale or side < MIN_RECEPTIVE_FIELDS * max(
+        network.layers[layer].receptive_field for layer in full_scale
+    ):
         return False
-    share = network.multiply_adds_per_pixel(near) / (2 * network.multiply_adds_per_pixel(names.values()))
-    return share >= WORTH_KEEPING
+    share = network.multiply_adds_per_pixel(full_scale) / (2 * network.multiply_adds_per_pixel(names.values()))
+    return share >= MIN_CONTENT_SHARE
 
 
-def fitting_side(
+def choose_patch_side(
     device: torch.device,
-    limits: Limits,
-    need: Callable[[int], Footprint],
-    least: int,
-    given: int | None,
-    beside: int = 1,
+    limits: MemoryLimits,
+    estimate: Callable[[int], MemoryEstimate],
+    min_side: int,
+    fixed_side: int | None,
+    local_world_size: int = 1,
 ) -> int:
-    """The largest patch side that fits; `given` is the only one to choose from, if the user gave it.
+    """Return the largest patch side that fits into memory.
 
-    `need` answers what a render with patches of a side takes; `beside` processes like this one share the RAM,
-    while each has a device of its own. Raises MemoryLimit with what would be enough, SettingError where no side
-    is large enough for the layers and the overlap.
+    Args:
+        device: Device of the render.
+        limits: Memory limits.
+        estimate: Returns the memory that a render with patches of a side needs.
+        min_side: Smallest side for the layers and the overlap, pixels.
+        fixed_side: The only side to choose from, if it is set.
+        local_world_size: Processes like this one that share the RAM. Each has a GPU of its own.
+
+    Raises:
+        MemoryLimit: No side fits; the message says what would be enough.
+        SettingError: No side is large enough for the layers and the overlap.
     """
-    sides = [given] if given else [side for side in SIDES[device.type] if side >= least]
-    if given is None and limits.memory is not None:
-        sides = sorted({*sides, *(side for side in SMALL_SIDES if side >= least), least}, reverse=True)
+    sides = [fixed_side] if fixed_side else [side for side in PATCH_SIDES[device.type] if side >= min_side]
+    if fixed_side is None and limits.memory is not None:
+        sides = sorted(
+            {*sides, *(side for side in SMALL_PATCH_SIDES if side >= min_side), min_side}, reverse=True
+        )
     if not sides:
         raise SettingError(
-            f"for this overlap and these layers patches are {least} pixels or more, too large to be chosen",
+            f"with this overlap and these layers, patches need at least {min_side} pixels a side, "
+            "more than is chosen automatically",
             hint="give a smaller --overlap, shallower layers, or a --patch",
         )
-    free = free_bytes(device) * SHARE / (beside if device.type == "cpu" else 1)
+    free = free_bytes(device) * PATCH_MEMORY_SHARE / (local_world_size if device.type == "cpu" else 1)
     for side in sides:
-        if fits(device, limits, need(side), free if given is None else inf):
+        if fits(device, limits, estimate(side), free if fixed_side is None else inf):
             return side
-    raise _too_small(device, limits, need(sides[-1]), sides[-1], free)
+    raise _patch_too_large(device, limits, estimate(sides[-1]), sides[-1], free)
 
 
-def fits(device: torch.device, limits: Limits, found: Footprint, free: float) -> bool:
-    """Whether this much is within the limits, or where there is none, its patch within `free` bytes."""
+def fits(device: torch.device, limits: MemoryLimits, estimate: MemoryEstimate, free: float) -> bool:
+    """Return whether an estimate is within the limits, or without a limit, its patch within the free memory.
+
+    Args:
+        device: Device of the render.
+        limits: Memory limits.
+        estimate: What the render needs.
+        free: Bytes available for a patch.
+    """
     if limits.memory is not None:
-        within = needed(found, device, torch.device("cpu")) <= limits.memory
+        fits_device = device_bytes(estimate, device, torch.device("cpu")) <= limits.memory
     else:
-        within = found.patch <= free
-    return within and found.host <= (limits.host or found.host)
+        fits_device = estimate.patch <= free
+    return fits_device and estimate.host_total <= (limits.host or estimate.host_total)
 
 
-def belongs_in_files(
-    device: torch.device, limits: Limits, found: Footprint, filed: Footprint | None = None
+def should_memory_map(
+    device: torch.device,
+    limits: MemoryLimits,
+    estimate: MemoryEstimate,
+    mapped_estimate: MemoryEstimate | None = None,
 ) -> bool:
-    """Whether what grows with the picture should be in files, since RAM, or what may be used, is too small.
+    """Return whether what grows with the picture should be memory-mapped, because RAM is too small.
 
-    `filed` is what is needed then: of small pictures more, and then it should not.
+    Args:
+        device: Device of the render.
+        limits: Memory limits.
+        estimate: What the render needs in memory.
+        mapped_estimate: What it needs memory-mapped. For small pictures this can be more, and then it should
+            not be.
     """
     limit = limits.host
     if device.type == "cpu":
         limit = min((x for x in (limits.host, limits.memory) if x is not None), default=None)
     if limit is None:
-        return max(found.held + found.style, found.between) > HELD * available_memory()
-    here, there = ((each.together if device.type == "cpu" else each.host) for each in (found, filed or found))
-    return here > limit and (filed is None or there < here)
+        return (
+            max(estimate.resident + estimate.style_extra, estimate.transitions) > RAM_SHARE * available_memory()
+        )
+    in_memory, memory_mapped = (
+        (each.unified_total if device.type == "cpu" else each.host_total)
+        for each in (estimate, mapped_estimate or estimate)
+    )
+    return in_memory > limit and (mapped_estimate is None or memory_mapped < in_memory)
 
 
-def fitting_history(
-    device: torch.device, limits: Limits, need: Callable[[int], Footprint], given: int | None
+def choose_history(
+    device: torch.device,
+    limits: MemoryLimits,
+    estimate: Callable[[int], MemoryEstimate],
+    fixed_history: int | None,
 ) -> int:
-    """The longest history of L-BFGS that RAM, or what may be used of it, has room for beside the canvas.
+    """Return the longest history of L-BFGS that fits into RAM, or its limit, together with the canvas.
 
-    `need` answers what a render with a history takes. Raises MemoryLimit where even the shortest does not fit.
+    Args:
+        device: Device of the render.
+        limits: Memory limits.
+        estimate: Returns the memory that a render with a history needs.
+        fixed_history: The only history to choose from, if it is set.
+
+    Raises:
+        MemoryLimit: Even the shortest does not fit.
     """
-    for history in (given,) if given else HISTORIES:
-        found = need(history)
-        if not belongs_in_files(device, limits, found):
+    for history in (fixed_history,) if fixed_history else HISTORIES:
+        footprint = estimate(history)
+        if not should_memory_map(device, limits, footprint):
             return history
-    need_here = found.together if device.type == "cpu" else found.host
+    required = footprint.unified_total if device.type == "cpu" else footprint.host_total
     raise MemoryLimit(
-        f"L-BFGS with a history of {history} needs {size_of(need_here)} of RAM, more than it may have",
-        hint="give a smaller --size, or --optimiser adam, whose canvas may lie in files",
+        f"L-BFGS with a history of {history} needs {format_bytes(required)} of RAM, more than is available",
+        hint="give a smaller --size, or --optimizer adam, whose canvas can be memory-mapped",
     )
 
 
-def fitting_home(device: torch.device, limits: Limits, found: Footprint) -> torch.device:
-    """Where canvases live: on the device, where it has room for them beside the patches, else on the host."""
+def choose_canvas_device(device: torch.device, limits: MemoryLimits, estimate: MemoryEstimate) -> torch.device:
+    """Return the device of the canvas: the GPU if it has room for it besides the patches, else the CPU."""
     if device.type == "cpu":
         return device
-    limit = limits.memory if limits.memory is not None else (1 - SHARE) * free_bytes(device)
-    return device if found.together <= limit else torch.device("cpu")
+    limit = limits.memory if limits.memory is not None else (1 - PATCH_MEMORY_SHARE) * free_bytes(device)
+    return device if estimate.unified_total <= limit else torch.device("cpu")
 
 
-def needed(found: Footprint, device: torch.device, home: torch.device) -> int:
-    """Bytes that `--memory` bounds; `home` is where canvases live."""
-    return found.together if home == device else found.device
+def device_bytes(estimate: MemoryEstimate, device: torch.device, canvas_device: torch.device) -> int:
+    """Return the bytes that `--memory` limits.
+
+    Args:
+        estimate: What the render needs.
+        device: Device of the render.
+        canvas_device: Where the canvas is.
+    """
+    return estimate.unified_total if canvas_device == device else estimate.device_total
 
 
-def _too_small(device: torch.device, limits: Limits, found: Footprint, side: int, free: float) -> MemoryLimit:
-    """What to say when patches of `side`, the smallest, do not fit."""
-    if limits.host is not None and found.host > limits.host:
+def _patch_too_large(
+    device: torch.device, limits: MemoryLimits, estimate: MemoryEstimate, side: int, free: float
+) -> MemoryLimit:
+    """Return the error for patches that do not fit.
+
+    Args:
+        device: Device of the render.
+        limits: Memory limits.
+        estimate: What the render needs.
+        side: The smallest patch side, pixels.
+        free: Bytes available for a patch.
+    """
+    if limits.host is not None and estimate.host_total > limits.host:
         return MemoryLimit(
-            f"canvas and pictures need {size_of(found.host)}, --host-memory is {size_of(limits.host)}",
-            hint="give more, or a smaller --size",
+            f"canvas and pictures need {format_bytes(estimate.host_total)}, --host-memory is "
+            f"{format_bytes(limits.host)}",
+            hint="raise the limit, or give a smaller --size",
         )
     if limits.memory is not None:
-        need = size_of(needed(found, device, torch.device("cpu")))
+        required = format_bytes(device_bytes(estimate, device, torch.device("cpu")))
         return MemoryLimit(
-            f"patches of {side} pixels need {need}, --memory is {size_of(limits.memory)}",
-            hint="give more, or a smaller --size or --patch, or fewer layers",
+            f"patches of {side} pixels need {required}, --memory is {format_bytes(limits.memory)}",
+            hint="raise the limit, or give a smaller --size or --patch, or fewer layers",
         )
     return MemoryLimit(
-        f"a patch of {side} pixels needs {size_of(found.patch)}, {size_of(free)} of "
-        f"{device.type} memory is to be had",
+        f"a patch of {side} pixels needs {format_bytes(estimate.patch)}, but only {format_bytes(free)} of "
+        f"{device.type} memory is available",
         hint="close other programs, choose fewer or shallower layers, or give a smaller --patch",
     )

@@ -1,7 +1,7 @@
-"""Bytes that a render needs at most: arithmetic on shapes, held to measured peaks by benchmarks/footprints.py.
+"""Upper bounds of the memory that a render needs: arithmetic on shapes, checked by benchmarks/footprints.py.
 
-Beyond the libraries themselves, on the device that has the network and on the host that has the canvas. On a
-CPU the two are one.
+The benchmark compares it to measured peaks. It does not include the loaded libraries. There are two sums: of
+the device that has the network, and of the host that has the canvas. On a CPU the two are one.
 """
 
 from __future__ import annotations
@@ -12,334 +12,460 @@ from math import sqrt
 
 import torch
 
-from tilestyle.canvas.resample import COLUMNS, READ, ROWS
-from tilestyle.canvas.storage import RESIDENT, SMALL
+from tilestyle.canvas.resample import BAND_COLUMNS, BAND_ROWS, READ_BYTES
+from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, MIN_MAPPED_PIXELS
 from tilestyle.devices.staging import staged_bytes
-from tilestyle.geometry.boxes import Extent
+from tilestyle.geometry.boxes import CanvasExtent
 from tilestyle.networks.base import FeatureNetwork, measuring_halo
 from tilestyle.networks.vgg import Vgg
-from tilestyle.planning.schedule import PLACES, Level
-from tilestyle.stats.autocorrelation import REACH
-from tilestyle.stats.self_similarity import SAMPLES
+from tilestyle.planning.schedule import CYCLED_PLACES, Level
+from tilestyle.stats.autocorrelation import MAX_LAG
+from tilestyle.stats.self_similarity import MAX_SAMPLES
 
-NUMBER = 4  # bytes of a float32
-PIXEL = 3 * NUMBER  # of a pixel
-CANVAS = 3 * PIXEL + 4  # pixels, two moments, step counts
-BLEND = PIXEL + 4
-# Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search;
-# measured.
-VECTORS = 28
-GREY = 4  # bytes of a pixel of luminance
-# Decoding holds the samples as stored beside the floats; 17 where there is a colour profile.
-READING = 17
-# Temporaries of a step of the optimiser, and the gradient, under one patch.
-STEP = 60
-# What libraries set up when first used (kernels, threads, tables), and the interpreter's own growth. oneDNN's
-# kernels for bfloat16 are many.
-RUNTIME = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
-# Times that weights are in memory: convolutions have layouts of their own, and something to work in; measured.
-LAYOUTS = 2.5
-# What freed blocks of other sizes leave unusable in a heap: glibc's, and CUDA's caching allocator's.
-FRAGMENTS = 1.5
-# Rims that wait for their neighbours: pixels wide, and bytes of them besides those of three rows of patches.
-RIM, RIMS = 5, 48 * 2**20
-# Reading or writing a picture too large for memory: a row of its tiles, what libraries have on the way.
-STREAM = 192 * 2**20
-# Long side of the picture that a watcher is shown, pixels.
-WATCHED = 1600
-# Share of a mapped canvas that a journal may take.
-JOURNAL = 1 / 4
-# Float64 matrices of every style layer: target and its root, ridge, correction, cotangent and lead; in float32
-# moments, sums and what is sent of them.
-MATRIX = 72
-# Autocorrelations of a channel: sums, in fixed point, too, what was seen, slopes and lead at every lag; powers
-# at every frequency.
-LAGS = 20 * NUMBER * (2 * REACH + 2) ** 2
-WORKSPACE = 64  # eigendecomposition of the widest layer
-# On a device, of a pixel that a patch sees: places, bins and goals of its colours along ten directions, at all
-# scales together, and the colours with their gradients.
-COLOURS = 220
-# Matrices of distances, and of their slopes, that self-similarity has at a time; in float32.
-DISTANCES = 8
+FLOAT_BYTES = 4  # bytes of a float32
+PIXEL_BYTES = 3 * FLOAT_BYTES  # bytes of the colors of a pixel
+CANVAS_BYTES = 3 * PIXEL_BYTES + 4  # bytes of a canvas pixel: colors, two moments of the optimizer, step counts
+# Bytes of a canvas pixel for accumulating overlapping gradients: their sum, and its weight.
+ACCUMULATOR_BYTES = PIXEL_BYTES + 4
+# Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search.
+# Measured.
+LBFGS_VECTORS = 28
+LUMINANCE_BYTES = 4  # bytes of a pixel of luminance
+# Bytes per pixel of reading a picture: decoding holds the stored samples and the floats; most with a color
+# profile.
+READING_BYTES = 17
+# Bytes per pixel of a patch: temporaries of a step of the optimizer, and the gradient.
+STEP_BYTES = 60
+# What libraries set up when they are first used (kernels, threads, tables), and the growth of the interpreter.
+# The bfloat16 kernels of oneDNN are many.
+RUNTIME_BYTES = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
+# Copies of the weights in memory: convolutions have layouts of their own, and need work space. Measured.
+WEIGHT_COPIES = 2.5
+# Factor for heap fragmentation, by freed blocks of other sizes: of glibc, and of CUDA's caching allocator.
+FRAGMENTATION = 1.5
+# Borders that wait for their neighbors' gradients: their width in pixels, and their bytes besides those of
+# three rows of patches.
+BORDER_WIDTH, BORDER_BYTES = 5, 48 * 2**20
+# Reading or writing a picture too large for memory: a row of its tiles, and buffers of the libraries.
+STREAMING_BYTES = 192 * 2**20
+# Long side of the picture that an observer can get, pixels.
+SNAPSHOT_SIDE = 1600
+# Fraction of a memory-mapped canvas that a journal may take.
+JOURNAL_SHARE = 1 / 4
+# Bytes per entry of a covariance matrix of each style layer: in float64 target and its root, ridge, correction,
+# cotangent and extrapolation; in float32 moments, sums, and the cotangents that are applied.
+MATRIX_BYTES = 72
+# Bytes per channel for autocorrelations: sums, also in fixed point, last values, cotangents and extrapolation
+# at every lag; powers at every frequency.
+LAG_BYTES = 20 * FLOAT_BYTES * (2 * MAX_LAG + 2) ** 2
+EIGH_WORKSPACE = 64  # bytes per matrix entry for the eigendecomposition of the widest layer
+# On a device, bytes per pixel of a patch for the palette term: positions, bins and targets of its colors in ten
+# directions, at all scales together, and the colors with their gradients.
+PALETTE_BYTES = 220
+# Float32 matrices of distances, and of their gradients, that self-similarity has at a time.
+DISTANCE_MATRICES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """Height and width of the pictures that come in, pixels."""
+class InputSizes:
+    """Height and width of the input pictures, pixels.
+
+    Attributes:
+        styles: Those of each style.
+        content: Those of the content; None without one.
+        init: Those of the initial picture; None without one.
+        guide_numbers: Number of values in all guides and region weights.
+        anchor: Those of the anchor; None without one.
+    """
 
     styles: tuple[tuple[int, int], ...] = ()
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
-    guides: int = 0  # numbers that say where regions are, in all
+    guide_numbers: int = 0
     anchor: tuple[int, int] | None = None
 
     @property
     def areas(self) -> list[int]:
-        """Pixels of each."""
-        given = (*self.styles, self.content, self.init, self.anchor)
-        return [height * width for height, width in filter(None, given)]
+        """Number of pixels of each picture."""
+        sizes = (*self.styles, self.content, self.init, self.anchor)
+        return [height * width for height, width in filter(None, sizes)]
 
     @property
     def largest_style(self) -> int:
-        """Pixels of the largest style; none without one."""
+        """Number of pixels of the largest style; 0 without one."""
         return max((height * width for height, width in self.styles), default=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What the network is asked for."""
+class MemoryInputs:
+    """What a render computes, as far as it affects memory.
+
+    Attributes:
+        network: The network.
+        style_layers: Layers of the style term.
+        content_layers: Layers of the content term.
+        overlapping: Whether patches may overlap.
+        recolored: Whether the style's colors are changed.
+        resized: Whether the picture may have another size than the canvas.
+        luminance_only: Whether the picture combines its luminance with the content's colors.
+        content_cached: Whether content features are cached.
+        mapped: Whether what grows with the picture is memory-mapped.
+        history: Vector pairs that L-BFGS stores.
+        regions: Regions with moments of their own.
+        has_locality: Whether patches are compared to windows of the style.
+        autocorrelation_layers: Layers with autocorrelations.
+        self_similarity: Whether the content term is self-similarity.
+    """
 
     network: FeatureNetwork
     style_layers: Collection[str]
     content_layers: Collection[str]
-    blended: bool  # whether patches may overlap
-    recoloured: bool = False  # whether the style is shown in other colours
-    resized: bool = False  # whether the picture may be of another size than the canvas
-    retinted: bool = False  # whether the picture is made from luminance and the content
-    kept: bool = False  # whether content features are kept beside the canvas
-    mapped: bool = False  # whether what grows with the picture is in files
-    history: int = 0  # pairs of vectors that L-BFGS remembers
-    regions: int = 1  # that have moments of their own
-    local: bool = False  # whether patches are held to windows of the style
-    arranged: Collection[str] = ()  # layers that have autocorrelations
-    alike: bool = False  # whether content is held by self-similarity
+    overlapping: bool
+    recolored: bool = False
+    resized: bool = False
+    luminance_only: bool = False
+    content_cached: bool = False
+    mapped: bool = False
+    history: int = 0
+    regions: int = 1
+    has_locality: bool = False
+    autocorrelation_layers: Collection[str] = ()
+    self_similarity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
-    """Bytes needed at most, by where and when."""
+class MemoryEstimate:
+    """Upper bounds of the bytes that a render needs, by place and time.
 
-    fixed: int  # device: network and moments
-    patch: int  # device: one patch forward and backward, or a larger one forward with its halo
-    glance: int  # device: one patch of the style, forward
-    held: int  # host, while patches are at work: canvas, optimiser, pictures
-    style: int  # host, besides: the style, while it is looked at
-    between: int  # host, when no patch is at work: reading, changing levels, writing
-    loading: int  # host, before all that: the network, while it is made
-    disk: int = 0  # in the work folder
-    staging: int = 0  # host, beside a device: page-locked memory for what goes there and back
+    Attributes:
+        network: On the device: network and moments.
+        patch: On the device: one patch forward and backward, or a larger one forward with its halo.
+        style_pass: On the device: one patch of the style, forward.
+        resident: On the host, while patches are computed: canvas, optimizer, pictures.
+        style_extra: On the host, in addition, while the style's moments are computed: the style.
+        transitions: On the host, while no patch is computed: reading, changing levels, writing.
+        loading: On the host, before all that: loading the network.
+        disk: In the work folder.
+        staging: On the host, if there is a device: page-locked memory for transfers.
+    """
+
+    network: int
+    patch: int
+    style_pass: int
+    resident: int
+    style_extra: int
+    transitions: int
+    loading: int
+    disk: int = 0
+    staging: int = 0
 
     @property
-    def device(self) -> int:
-        """On a device that has memory of its own."""
-        return self.fixed + max(self.patch, self.glance)
+    def device_total(self) -> int:
+        """Bytes on a device with memory of its own."""
+        return self.network + max(self.patch, self.style_pass)
 
     @property
-    def host(self) -> int:
-        """Beside such a device."""
-        return max(self.held + self.style + self.staging, self.between, self.loading)
+    def host_total(self) -> int:
+        """Bytes of RAM, if there is such a device."""
+        return max(self.resident + self.style_extra + self.staging, self.transitions, self.loading)
 
     @property
-    def together(self) -> int:
-        """Where both are one memory."""
-        working = self.held + max(self.patch, self.style + self.glance)
-        return max(self.fixed + max(working, self.between), self.loading)
+    def unified_total(self) -> int:
+        """Bytes in total, if network and canvas share one memory."""
+        working = self.resident + max(self.patch, self.style_extra + self.style_pass)
+        return max(self.network + max(working, self.transitions), self.loading)
 
 
-def footprint(
-    work: Work, levels: tuple[Level, ...], side: int, pictures: Pictures, style_side: float
-) -> Footprint:
-    """What a render of these levels needs, the last most; `style_side` is how long the style is shown."""
+def estimate_memory(
+    inputs: MemoryInputs, levels: tuple[Level, ...], patch_side: int, input_sizes: InputSizes, style_side: float
+) -> MemoryEstimate:
+    """Estimate the memory that a render needs at most; its last level needs the most.
+
+    Args:
+        inputs: What the render computes.
+        levels: Its levels.
+        patch_side: Largest patch side, pixels.
+        input_sizes: Sizes of the pictures.
+        style_side: Long side at which the style is used, pixels.
+    """
     extent = levels[-1].extent
     scale = 2 ** (len(levels[-1].scale_odds) - 1)
-    own = min(side, levels[-1].side)  # of the patches; `side` is what styles are looked at by
-    window = _seen(extent, own * scale)
-    sources = (PIXEL + GREY * work.retinted) * sum(pictures.areas) + NUMBER * pictures.guides
-    regions = NUMBER * work.regions if pictures.guides else 0  # bytes a pixel that say how much of each it is
-    beside = BLEND * work.blended + PIXEL * bool(pictures.content) + _beside(work) + regions
-    canvas = CANVAS + beside + _anchored(pictures, extent)
-    held = sources + round(canvas * extent.area) + _rim_bytes(extent, own)
-    style = pictures.largest_style
-    shown = min(style, style * (style_side / max(map(max, pictures.styles), default=1)) ** 2)
-    if work.local:  # all styles lie there as they are shown, at every scale
-        held += round(PIXEL * shown * len(pictures.styles) * 4 / 3)
-    if work.mapped:
-        return _mapped(work, levels, pictures, window, side, canvas)
-    return Footprint(
-        fixed=_fixed_bytes(work),
-        patch=round(_patch_bytes(work, extent, own, scaled=scale > 1) + STEP * window),
-        glance=_glance_bytes(work, side),
-        held=held,
-        style=round(PIXEL * (2 * shown + sqrt(shown * style)) + regions * shown),
-        between=max(
-            READING * sum(pictures.areas),
-            sources + PIXEL * style * (work.recoloured or work.retinted),
-            sources + _changing_bytes(levels) + PIXEL * bool(pictures.guides) * extent.area,
-            held + _glimpse_bytes(extent.picture.area),
-            # The canvas's pixels alone, and what is made of them on the way to a file.
-            sources + PIXEL * (extent.area + (work.resized + work.retinted) * extent.picture.area),
+    canvas_side = min(
+        patch_side, levels[-1].patch_side
+    )  # of patches of the canvas; those of the style have `patch_side`
+    window = _patch_pixels(extent, canvas_side * scale)
+    sources = (PIXEL_BYTES + LUMINANCE_BYTES * inputs.luminance_only) * sum(
+        input_sizes.areas
+    ) + FLOAT_BYTES * input_sizes.guide_numbers
+    regions = (
+        FLOAT_BYTES * inputs.regions if input_sizes.guide_numbers else 0
+    )  # bytes a pixel for the weights of regions
+    extra = (
+        ACCUMULATOR_BYTES * inputs.overlapping
+        + PIXEL_BYTES * bool(input_sizes.content)
+        + _extra_canvas_bytes(inputs)
+        + regions
+    )
+    canvas = CANVAS_BYTES + extra + _anchor_bytes(input_sizes, extent)
+    held = sources + round(canvas * extent.area) + _deferred_bytes(extent, canvas_side)
+    style = input_sizes.largest_style
+    style_area = min(style, style * (style_side / max(map(max, input_sizes.styles), default=1)) ** 2)
+    if inputs.has_locality:  # all styles are in memory, at every scale
+        held += round(PIXEL_BYTES * style_area * len(input_sizes.styles) * 4 / 3)
+    if inputs.mapped:
+        return _estimate_mapped(inputs, levels, input_sizes, window, patch_side, canvas)
+    return MemoryEstimate(
+        network=_network_bytes(inputs),
+        patch=round(_patch_bytes(inputs, extent, canvas_side, scaled=scale > 1) + STEP_BYTES * window),
+        style_pass=_style_pass_bytes(inputs, patch_side),
+        resident=held,
+        style_extra=round(PIXEL_BYTES * (2 * style_area + sqrt(style_area * style)) + regions * style_area),
+        transitions=max(
+            READING_BYTES * sum(input_sizes.areas),
+            sources + PIXEL_BYTES * style * (inputs.recolored or inputs.luminance_only),
+            sources + _level_change_bytes(levels) + PIXEL_BYTES * bool(input_sizes.guide_numbers) * extent.area,
+            held + _snapshot_bytes(extent.picture.area),
+            # The pixels of the canvas alone, and what they are converted to for the file.
+            sources
+            + PIXEL_BYTES * (extent.area + (inputs.resized + inputs.luminance_only) * extent.picture.area),
         ),
-        loading=_loading_bytes(work.network),
-        disk=2 * (CANVAS + 2 * PIXEL * work.history) * extent.area,  # a checkpoint, and the one before it
-        staging=_staging_bytes(work, extent, own),
+        loading=_loading_bytes(inputs.network),
+        disk=2
+        * (CANVAS_BYTES + 2 * PIXEL_BYTES * inputs.history)
+        * extent.area,  # a checkpoint, and the one before
+        staging=_staging_bytes(inputs, extent, canvas_side),
     )
 
 
-def _mapped(
-    work: Work, levels: tuple[Level, ...], pictures: Pictures, window: int, side: int, canvas: float
-) -> Footprint:
-    """What a render needs whose canvas, and what else grows with it, is in files; `canvas` is bytes a pixel."""
+def _estimate_mapped(
+    inputs: MemoryInputs,
+    levels: tuple[Level, ...],
+    input_sizes: InputSizes,
+    window: int,
+    side: int,
+    canvas_bytes: float,
+) -> MemoryEstimate:
+    """Estimate the memory of a render whose canvas, and all else that grows with it, is memory-mapped.
+
+    Args:
+        inputs: What the render computes.
+        levels: Its levels.
+        input_sizes: Sizes of the pictures.
+        window: Canvas pixels under a patch, at its largest scale.
+        side: Largest patch side, pixels.
+        canvas_bytes: Bytes of a canvas pixel.
+    """
     extent, scaled = levels[-1].extent, len(levels[-1].scale_odds) > 1
-    own = min(side, levels[-1].side)
-    small = round(canvas * SMALL) + PIXEL * sum(min(area, SMALL) for area in pictures.areas)
-    small += NUMBER * min(pictures.guides, 2 * work.regions * SMALL)
-    before = levels[-2].extent.area if len(levels) > 1 else 0
-    style = pictures.largest_style
-    largest = max(style, extent.area) if style > SMALL else 0
-    largest *= len(pictures.styles) if work.local else 1
-    changing = CANVAS * (before + extent.area)
+    canvas_side = min(side, levels[-1].patch_side)
+    small = round(canvas_bytes * MIN_MAPPED_PIXELS) + PIXEL_BYTES * sum(
+        min(area, MIN_MAPPED_PIXELS) for area in input_sizes.areas
+    )
+    small += FLOAT_BYTES * min(input_sizes.guide_numbers, 2 * inputs.regions * MIN_MAPPED_PIXELS)
+    previous_area = levels[-2].extent.area if len(levels) > 1 else 0
+    style = input_sizes.largest_style
+    largest = max(style, extent.area) if style > MIN_MAPPED_PIXELS else 0
+    largest *= len(input_sizes.styles) if inputs.has_locality else 1
+    changing = CANVAS_BYTES * (previous_area + extent.area)
     extra = 0
-    if work.recoloured or work.retinted:
-        extra += PIXEL * sum(h * w for h, w in pictures.styles)
-    if work.retinted:
-        extra += GREY * sum(pictures.areas) + PIXEL * extent.picture.area
-    if work.resized:
-        extra += PIXEL * extent.picture.area
-    working = (canvas + JOURNAL * CANVAS) * extent.area + PIXEL * largest
-    return Footprint(
-        fixed=_fixed_bytes(work),
-        patch=round(_patch_bytes(work, extent, own, scaled=scaled) + STEP * window),
-        glance=_glance_bytes(work, side),
-        held=2 * RESIDENT + small + _rim_bytes(extent, own),
-        style=3 * PIXEL * min(style, SMALL),
-        between=2 * RESIDENT + 2 * small + STREAM,
-        loading=_loading_bytes(work.network),
+    if inputs.recolored or inputs.luminance_only:
+        extra += PIXEL_BYTES * sum(h * w for h, w in input_sizes.styles)
+    if inputs.luminance_only:
+        extra += LUMINANCE_BYTES * sum(input_sizes.areas) + PIXEL_BYTES * extent.picture.area
+    if inputs.resized:
+        extra += PIXEL_BYTES * extent.picture.area
+    working = (canvas_bytes + JOURNAL_SHARE * CANVAS_BYTES) * extent.area + PIXEL_BYTES * largest
+    return MemoryEstimate(
+        network=_network_bytes(inputs),
+        patch=round(_patch_bytes(inputs, extent, canvas_side, scaled=scaled) + STEP_BYTES * window),
+        style_pass=_style_pass_bytes(inputs, side),
+        resident=2 * MAX_RESIDENT_BYTES + small + _deferred_bytes(extent, canvas_side),
+        style_extra=3 * PIXEL_BYTES * min(style, MIN_MAPPED_PIXELS),
+        transitions=2 * MAX_RESIDENT_BYTES + 2 * small + STREAMING_BYTES,
+        loading=_loading_bytes(inputs.network),
         disk=round(max(changing, working))
-        + PIXEL * sum(area for area in pictures.areas if area > SMALL)
-        + NUMBER * pictures.guides
+        + PIXEL_BYTES * sum(area for area in input_sizes.areas if area > MIN_MAPPED_PIXELS)
+        + FLOAT_BYTES * input_sizes.guide_numbers
         + extra,
-        staging=_staging_bytes(work, extent, own),
+        staging=_staging_bytes(inputs, extent, canvas_side),
     )
 
 
 def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:
-    """Memory of one forward pass to the named layers and of their moments, bytes per input pixel.
+    """Return the memory of a forward pass to some layers and of their moments, bytes per input pixel.
 
-    Either the answers so far and the widest layer on its way, or all answers and the widest once more: moments
-    are sums in float32 over a copy by cells. (A CPU copies a part at a time; the promise is kept for it, too.)
+    The peak is either the features so far together with the widest layer in progress, or all features together
+    with a copy of the widest: moments are sums in float32 over a copy arranged by cells. (A CPU copies a part
+    at a time; the bound does not rely on it.)
+
+    Args:
+        network: The network.
+        layers: Layers whose features are needed.
     """
     item = network.dtype.itemsize
     values = {name: layer.channels / layer.stride**2 for name, layer in network.layers.items()}
     if not layers:
         return 0.0
-    answers = sum(values[name] for name in layers)
+    features = sum(values[name] for name in layers)
     copied = item if network.dtype is torch.float32 else item + 4
     widest = max(values[name] for name in layers)
-    return max(item * (answers + max(values.values())), item * answers + copied * widest)
+    return max(item * (features + max(values.values())), item * features + copied * widest)
 
 
-def _beside(work: Work) -> float:
-    """Bytes a canvas pixel of what else grows with it: coarse layers' gradients, content, L-BFGS's history."""
-    octaves = work.network.octaves({*work.style_layers, *work.content_layers})
-    kept = _kept_bytes(work) if work.kept else 0
-    remembered = PIXEL * (2 * work.history + VECTORS) if work.history else 0
-    return kept + remembered + sum(PIXEL / factor**2 for factor in octaves if factor > 1)
+def _extra_canvas_bytes(inputs: MemoryInputs) -> float:
+    """Return the bytes per canvas pixel of what else grows with it.
+
+    These are the gradients of coarse layers, cached content features, and the history of L-BFGS.
+    """
+    octaves = inputs.network.scale_groups({*inputs.style_layers, *inputs.content_layers})
+    cached = _cached_content_bytes(inputs) if inputs.content_cached else 0
+    lbfgs_bytes = PIXEL_BYTES * (2 * inputs.history + LBFGS_VECTORS) if inputs.history else 0
+    return cached + lbfgs_bytes + sum(PIXEL_BYTES / factor**2 for factor in octaves if factor > 1)
 
 
-def _kept_bytes(work: Work) -> float:
-    """Content features in 16 bits, bytes per pixel."""
-    octaves = work.network.octaves({*work.style_layers, *work.content_layers}).get(1, {})
-    layers = [work.network.layers[name] for layer, name in octaves.items() if layer in work.content_layers]
+def _cached_content_bytes(inputs: MemoryInputs) -> float:
+    """Return the bytes per canvas pixel of cached content features, in 16 bits."""
+    octaves = inputs.network.scale_groups({*inputs.style_layers, *inputs.content_layers}).get(1, {})
+    layers = [inputs.network.layers[name] for layer, name in octaves.items() if layer in inputs.content_layers]
     return 2 * sum(layer.channels / layer.stride**2 for layer in layers)
 
 
-def _anchored(pictures: Pictures, extent: Extent) -> float:
-    """Bytes a canvas pixel of what an anchor needs besides itself: its trust, and the canvas's difference."""
-    return 0.0 if pictures.anchor is None else BLEND * pictures.anchor[0] * pictures.anchor[1] / extent.area
+def _anchor_bytes(input_sizes: InputSizes, extent: CanvasExtent) -> float:
+    """Return the bytes per canvas pixel of what an anchor needs besides itself: trust map and residual."""
+    return (
+        0.0
+        if input_sizes.anchor is None
+        else ACCUMULATOR_BYTES * input_sizes.anchor[0] * input_sizes.anchor[1] / extent.area
+    )
 
 
-def _patch_bytes(work: Work, extent: Extent, side: int, *, scaled: bool) -> float:
-    """A patch forward and backward; or forward only, with the halo that its moments are measured with.
+def _patch_bytes(inputs: MemoryInputs, extent: CanvasExtent, side: int, *, scaled: bool) -> float:
+    """Estimate the memory of a patch forward and backward, or forward only, with the halo for exact moments.
 
-    Where the canvas is larger than a patch, coarse octaves are seen apart; at scales above 1, and with
-    locality, all together. Then a window of the style is looked at while the patch's features wait.
+    If the canvas is larger than a patch, groups of coarse layers are computed separately; at scales above 1,
+    and with locality, all layers together. With locality, a window of the style is computed while the features
+    of the patch are in memory.
+
+    Args:
+        inputs: What the render computes.
+        extent: Size of the canvas.
+        side: Patch side, pixels.
+        scaled: Whether there are scales above 1.
     """
-    network = work.network
-    scaled = scaled or work.local
-    layers = {*work.style_layers, *work.content_layers}
-    octaves = {1: {layer: layer for layer in layers}} if scaled else network.octaves(layers)
-    both = _seen(extent, side) * network.bytes_per_pixel(layers, network.dtype)
-    most = both
+    network = inputs.network
+    scaled = scaled or inputs.has_locality
+    layers = {*inputs.style_layers, *inputs.content_layers}
+    octaves = {1: {layer: layer for layer in layers}} if scaled else network.scale_groups(layers)
+    both_passes = _patch_pixels(extent, side) * network.bytes_per_pixel(layers, network.dtype)
+    peak = both_passes
     for names in octaves.values():
         halo = measuring_halo([network.layers[name] for name in names.values()])
-        style = [name for layer, name in names.items() if layer in work.style_layers]
+        style = [name for layer, name in names.items() if layer in inputs.style_layers]
         if style:
-            most = max(most, _seen(extent, side + 2 * halo) * forward_bytes(network, style))
-    if network.device.type != "cpu":  # while the answers and their cotangents are still there
-        answers = sum(network.layers[layer].channels / network.layers[layer].stride ** 2 for layer in layers)
-        most = max(most, _seen(extent, side) * (2 * network.dtype.itemsize * answers + COLOURS))
-    if work.kept:  # where one patch sees all of a coarse level, in the places that it comes back to
-        most += PLACES * _seen(extent, side) * _kept_bytes(work) * network.dtype.itemsize / 2
-    if work.local:
-        most += side**2 * forward_bytes(network, work.style_layers)
-    if work.arranged:  # a layer's cells less a mean, their gradient and what it is added to
-        cells = (network.layers[layer] for layer in work.arranged)
-        most += _seen(extent, side) * 4 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
-    if work.regions > 1:  # cells and their roots in float32, times their weights
-        cells = (network.layers[layer] for layer in work.style_layers)
-        most += _seen(extent, side) * 2 * NUMBER * max(layer.channels / layer.stride**2 for layer in cells)
-    if work.alike:
-        most += DISTANCES * NUMBER * SAMPLES**2
-    return FRAGMENTS * most
+            peak = max(peak, _patch_pixels(extent, side + 2 * halo) * forward_bytes(network, style))
+    if network.device.type != "cpu":  # while the features and their cotangents are in memory
+        features = sum(network.layers[layer].channels / network.layers[layer].stride ** 2 for layer in layers)
+        peak = max(peak, _patch_pixels(extent, side) * (2 * network.dtype.itemsize * features + PALETTE_BYTES))
+    if (
+        inputs.content_cached
+    ):  # if one patch covers a coarse level: cached for each place that it cycles through
+        peak += (
+            CYCLED_PLACES
+            * _patch_pixels(extent, side)
+            * _cached_content_bytes(inputs)
+            * network.dtype.itemsize
+            / 2
+        )
+    if inputs.has_locality:
+        peak += side**2 * forward_bytes(network, inputs.style_layers)
+    if inputs.autocorrelation_layers:  # a layer's centered cells, their gradient, and what it is added to
+        cells = (network.layers[layer] for layer in inputs.autocorrelation_layers)
+        peak += (
+            _patch_pixels(extent, side)
+            * 4
+            * FLOAT_BYTES
+            * max(layer.channels / layer.stride**2 for layer in cells)
+        )
+    if inputs.regions > 1:  # cells and their roots in float32, times their weights
+        cells = (network.layers[layer] for layer in inputs.style_layers)
+        peak += (
+            _patch_pixels(extent, side)
+            * 2
+            * FLOAT_BYTES
+            * max(layer.channels / layer.stride**2 for layer in cells)
+        )
+    if inputs.self_similarity:
+        peak += DISTANCE_MATRICES * FLOAT_BYTES * MAX_SAMPLES**2
+    return FRAGMENTATION * peak
 
 
-def _rim_bytes(extent: Extent, side: int) -> int:
-    """Gradients of patches' rims that wait until their neighbours have seen them."""
-    every = 4 * RIM / side * extent.area if side < max(extent.height, extent.width) else 0
-    return round(min(PIXEL * every, RIMS + 3 * 4 * RIM * PIXEL * extent.width))
+def _deferred_bytes(extent: CanvasExtent, side: int) -> int:
+    """Return the bytes of border gradients that wait for those of their neighbors."""
+    every = 4 * BORDER_WIDTH / side * extent.area if side < max(extent.height, extent.width) else 0
+    return round(min(PIXEL_BYTES * every, BORDER_BYTES + 3 * 4 * BORDER_WIDTH * PIXEL_BYTES * extent.width))
 
 
-def _glance_bytes(work: Work, side: int) -> int:
-    return round(FRAGMENTS * side**2 * forward_bytes(work.network, work.style_layers))
+def _style_pass_bytes(inputs: MemoryInputs, side: int) -> int:
+    """Return the bytes of a patch of the style, forward."""
+    return round(FRAGMENTATION * side**2 * forward_bytes(inputs.network, inputs.style_layers))
 
 
-def _glimpse_bytes(area: int) -> int:
-    """A look at a picture while it is made: reduced along one axis, then along the other."""
-    if area <= WATCHED**2:
-        return 2 * PIXEL * area
-    return round(PIXEL * (2 * WATCHED**2 + WATCHED * sqrt(area)))
+def _snapshot_bytes(area: int) -> int:
+    """Return the bytes of downsampling the current picture for an observer: one axis, then the other."""
+    if area <= SNAPSHOT_SIDE**2:
+        return 2 * PIXEL_BYTES * area
+    return round(PIXEL_BYTES * (2 * SNAPSHOT_SIDE**2 + SNAPSHOT_SIDE * sqrt(area)))
 
 
-def _staging_bytes(work: Work, extent: Extent, side: int) -> int:
-    """Windows on their way to a device, and what comes back: of pixels that are stepped there, all planes."""
-    if work.network.device.type == "cpu":
+def _staging_bytes(inputs: MemoryInputs, extent: CanvasExtent, side: int) -> int:
+    """Return the bytes of page-locked memory for transfers to and from a device; 0 on a CPU.
+
+    Without overlap the pixels are updated on the device, so all planes of the canvas are transferred.
+    """
+    if inputs.network.device.type == "cpu":
         return 0
-    return staged_bytes((PIXEL if work.blended else CANVAS) * _seen(extent, side))
+    return staged_bytes((PIXEL_BYTES if inputs.overlapping else CANVAS_BYTES) * _patch_pixels(extent, side))
 
 
-def _seen(extent: Extent, side: int) -> int:
-    """Pixels of a canvas that a patch of this side sees."""
+def _patch_pixels(extent: CanvasExtent, side: int) -> int:
+    """Return the number of canvas pixels that a patch of this side covers."""
     return min(side, extent.height) * min(side, extent.width)
 
 
-def _fixed_bytes(work: Work) -> int:
-    channels = [work.network.layers[layer].channels for layer in work.style_layers]
+def _network_bytes(inputs: MemoryInputs) -> int:
+    """Return the bytes of network, moments and libraries."""
+    channels = [inputs.network.layers[layer].channels for layer in inputs.style_layers]
     widest = max(channels, default=0)
-    matrices = MATRIX * sum(count**2 for count in channels) + WORKSPACE * widest**2
-    matrices += LAGS * sum(work.network.layers[layer].channels for layer in work.arranged)
-    matrices *= work.regions
-    weights = round(LAYOUTS * _numbers(work.network) * work.network.dtype.itemsize)
-    return RUNTIME[work.network.dtype] + matrices + weights
+    matrices = MATRIX_BYTES * sum(count**2 for count in channels) + EIGH_WORKSPACE * widest**2
+    matrices += LAG_BYTES * sum(
+        inputs.network.layers[layer].channels for layer in inputs.autocorrelation_layers
+    )
+    matrices *= inputs.regions
+    weights = round(WEIGHT_COPIES * _parameter_count(inputs.network) * inputs.network.dtype.itemsize)
+    return RUNTIME_BYTES[inputs.network.dtype] + matrices + weights
 
 
 def _loading_bytes(network: FeatureNetwork) -> int:
-    """A network of trained weights is there twice in float32 while it is made from a file, and a bit."""
-    return RUNTIME[torch.float32] + round(2.2 * 4 * _numbers(network))
+    """Return the bytes of loading a network: its weights twice in float32, and some more."""
+    return RUNTIME_BYTES[torch.float32] + round(2.2 * 4 * _parameter_count(network))
 
 
-def _numbers(network: FeatureNetwork) -> int:
-    """Trained numbers of a network."""
+def _parameter_count(network: FeatureNetwork) -> int:
+    """Return the number of trained parameters of a network."""
     if not isinstance(network, Vgg):
         return 0
     return sum(part.weight.numel() + part.bias.numel() for part in network.convolutions.values())
 
 
-def _changing_bytes(levels: tuple[Level, ...]) -> int:
-    """The last level's canvas made from the one before: both, and some rows on their way."""
+def _level_change_bytes(levels: tuple[Level, ...]) -> int:
+    """Return the bytes of enlarging the canvas to the last level: both canvases, and rows in progress."""
     extent = levels[-1].extent
-    before = levels[-2].extent if len(levels) > 1 else None
-    if before is None:  # from the picture that it begins with
-        return CANVAS * extent.area + 2 * PIXEL * extent.picture.area
-    # Along one axis, then the other, whose weights are all there at once.
-    rows = READ + 2 * PIXEL * ROWS * (before.width + extent.width) + NUMBER * COLUMNS * before.width
-    return CANVAS * (before.area + extent.area) + rows
+    previous = levels[-2].extent if len(levels) > 1 else None
+    if previous is None:  # made from the initial picture
+        return CANVAS_BYTES * extent.area + 2 * PIXEL_BYTES * extent.picture.area
+    # Along one axis, then the other, whose interpolation weights are all in memory at once.
+    rows = (
+        READ_BYTES
+        + 2 * PIXEL_BYTES * BAND_ROWS * (previous.width + extent.width)
+        + FLOAT_BYTES * BAND_COLUMNS * previous.width
+    )
+    return CANVAS_BYTES * (previous.area + extent.area) + rows

@@ -1,4 +1,4 @@
-"""What settings come to on this machine: device, network, layers, levels, and the patch that fits."""
+"""Resolve settings for this machine: device, network, layers, levels, and the patch size that fits."""
 
 from __future__ import annotations
 
@@ -9,251 +9,342 @@ from math import inf
 
 import torch
 
-from tilestyle.config.enums import Color, ContentLoss, Normalise, Optimiser, Precision, Sampler, StyleLoss
-from tilestyle.config.render import ARRANGEMENT, PALETTE_WEIGHT, RenderConfig
-from tilestyle.devices.malloc import keep_few_kernels, keep_nothing_large
-from tilestyle.distributed import ALONE, Ranks
+from tilestyle.config.enums import Color, ContentLoss, Normalise, Optimizer, Precision, Sampler, StyleLoss
+from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, RenderConfig
+from tilestyle.devices.malloc import limit_kernel_cache, return_large_blocks
+from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import SettingError, WorkError
-from tilestyle.geometry.boxes import Box, rounded_up
+from tilestyle.geometry.boxes import Box, round_up
 from tilestyle.networks.base import FeatureNetwork, exact_halo
-from tilestyle.networks.energy import faint_energies
+from tilestyle.networks.energy import energy_floors
 from tilestyle.networks.registry import load_network
-from tilestyle.planning.loss_weights import Weights
+from tilestyle.planning.loss_weights import LossWeights
 from tilestyle.planning.memory_budget import (
-    Limits,
-    belongs_in_files,
-    check_own_card,
+    MemoryLimits,
+    check_device_per_rank,
+    choose_canvas_device,
+    choose_history,
+    choose_patch_side,
     find_device,
     find_dtype,
     fits,
-    fitting_history,
-    fitting_home,
-    fitting_side,
-    worth_keeping,
+    should_cache_content,
+    should_memory_map,
 )
-from tilestyle.planning.memory_model import CANVAS, Footprint, Pictures, Work, footprint
-from tilestyle.planning.schedule import Level, Pyramid, falloff, levels, picture_size
-from tilestyle.planning.strength import aim_of, first_weight
+from tilestyle.planning.memory_model import (
+    CANVAS_BYTES,
+    InputSizes,
+    MemoryEstimate,
+    MemoryInputs,
+    estimate_memory,
+)
+from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, picture_size, plan_levels
+from tilestyle.planning.strength import initial_weight, target_distance
 
-# Long side at which a texture's style is first seen, pixels: its largest forms must fit what a cell of
-# the deepest layer sees.
+# Long side of the style at the first level of a texture, pixels: its largest forms must fit into the receptive
+# field of the deepest layer.
 COARSEST_STYLE = 128
-# Strides of the layers whose autocorrelations are compared where the network's own are not in use, pixels.
-ARRANGING = (4, 8)
-# Longest side of a patch that is chosen for a device, pixels; longer ones must be asked for.
-MOST = 2048
-# Content weight of self-similarity over that of features, by which as much of a picture is kept.
+# Strides of the layers that get autocorrelations if the network's own are not in use, pixels.
+AUTOCORRELATION_STRIDES = (4, 8)
+# Largest patch side that is chosen automatically, pixels.
+MAX_DEFAULT_PATCH_SIDE = 2048
+# Default content weight of self-similarity, relative to that of features, which preserves as much of the
+# content.
 SIMILARITY_WEIGHT = 8.0
 
 
-# Of a patch's bytes, those that glibc keeps besides when it may: its heap holds up to twice what is in use.
-LOOSE = 1 / 2
+# Fraction of a patch's memory that the heap of glibc may keep in addition: it holds up to twice what is in use.
+HEAP_SLACK = 1 / 2
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """What can be said before any picture is looked at."""
+class ResolvedConfig:
+    """What the settings determine on this machine, before the sizes of pictures are known.
+
+    Attributes:
+        network: The network, on its device.
+        weights: Weights of the loss terms and layers.
+        unit: Deepest stride in use, pixels.
+        halo: Overlap of patches, pixels.
+        memory_limits: Memory limits.
+        regions: Regions with moments of their own.
+        energy_floors: Smallest energy of each layer (networks.energy).
+    """
 
     network: FeatureNetwork
-    weights: Weights
-    unit: int  # deepest stride in use, pixels
-    halo: int  # by which patches overlap, pixels
-    limits: Limits
-    regions: int = 1  # that have moments of their own
-    faint: Mapping[str, float] = field(default_factory=dict)  # least energy of each layer (networks.energy)
+    weights: LossWeights
+    unit: int
+    halo: int
+    memory_limits: MemoryLimits
+    regions: int = 1
+    energy_floors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def layers(self) -> frozenset[str]:
-        """All in use."""
-        return frozenset(self.weights.names)
+        """All layers in use."""
+        return frozenset(self.weights.layer_names)
 
 
 @dataclass(frozen=True)
-class Planned:
-    """What can be said once the sizes of the pictures are known."""
+class RenderPlan:
+    """What the settings determine once the sizes of the pictures are known.
 
-    size: Box  # of the finished picture
+    Attributes:
+        size: Size of the finished picture.
+        levels: The levels, from coarse to fine.
+        patch_side: Largest patch side, pixels.
+        canvas_device: Where canvases are stored.
+        decisions: What was decided from free memory.
+        memory_estimate: What the render needs at most.
+    """
+
+    size: Box
     levels: tuple[Level, ...]
-    side: int  # largest patch side, pixels
-    home: torch.device  # where canvases live
-    settled: Settled
-    need: Footprint
+    patch_side: int
+    canvas_device: torch.device
+    decisions: MemoryDecisions
+    memory_estimate: MemoryEstimate
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What the machine and its free memory decided when a render began. A resumed one keeps to it.
+class MemoryDecisions:
+    """What was decided from the machine and its free memory when a render started. A resumed render keeps it.
 
-    Raises ValueError for a precision that there is not.
+    Attributes:
+        side: Patch side, pixels.
+        mapped: Whether canvases are memory-mapped; those that ranks share always are.
+        content_kept: Whether content features are cached.
+        history: Vector pairs that L-BFGS stores.
+        precision: Of the network, "fp32" or "bf16"; empty in checkpoints that do not say.
+
+    Raises:
+        ValueError: The precision is unknown.
     """
 
     side: int
-    mapped: bool  # whether canvases are in files; those that ranks share always are
+    mapped: bool
     content_kept: bool
     history: int = 0
-    precision: str = ""  # of the network, "fp32" or "bf16"; empty in checkpoints that do not say
+    precision: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what a damaged manifest may say."""
+        """Refuse what a damaged manifest may contain."""
         if self.precision not in ("", Precision.FP32, Precision.BF16):
             raise ValueError(f"precision {self.precision!r}")
 
 
-def resolve(
+def resolve_config(
     config: RenderConfig,
     *,
     with_content: bool,
     with_style: bool = True,
-    settled: Settled | None = None,
-    ranks: Ranks = ALONE,
-) -> Resolved:
-    """Find device, network and layers.
+    decisions: MemoryDecisions | None = None,
+    comm: Communicator = SINGLE,
+) -> ResolvedConfig:
+    """Find the device and the network, and resolve the layers and their weights.
 
     Args:
         config: The settings.
         with_content: Whether there is a content.
         with_style: Whether there is a style.
-        settled: What was chosen when the render began, if it is resumed: `--precision auto` stays what it was.
-        ranks: Processes that render together: the first one chooses for all.
+        decisions: What was decided when the render started, if it is resumed. Automatic precision stays the
+            same.
+        comm: Processes that render together. The first one decides for all.
 
     Raises:
-        TilestyleError: Something of it cannot be had.
+        TilestyleError: A device, network or layer is not available.
     """
-    check_own_card(config.device, ranks.beside)
+    check_device_per_rank(config.device, comm.local_world_size)
     device = find_device(config.device)
-    limits = Limits.of(config)
-    exact = config.optimiser is Optimiser.LBFGS
-    precision = Precision.FP32 if exact else config.precision
-    if precision is Precision.AUTO and settled is not None and settled.precision:
-        precision = Precision(settled.precision)
-    dtype = find_dtype(Precision(ranks.told(str(precision_of(find_dtype(precision, device))))), device)
-    if device.type == "cuda":  # until the call of the library ends (torch_state.py)
-        torch.cuda.set_device(device)  # whose streams and kernels are meant where none is named
+    limits = MemoryLimits.from_config(config)
+    is_lbfgs = config.optimizer is Optimizer.LBFGS
+    precision = Precision.FP32 if is_lbfgs else config.precision
+    if precision is Precision.AUTO and decisions is not None and decisions.precision:
+        precision = Precision(decisions.precision)
+    dtype = find_dtype(Precision(comm.broadcast(str(precision_of(find_dtype(precision, device))))), device)
+    if device.type == "cuda":  # restored when the call of the library ends (devices.torch_state)
+        torch.cuda.set_device(device)  # the device of streams and kernels that name none
     if device.type == "cpu" and limits.memory is not None:
-        keep_few_kernels()
+        limit_kernel_cache()
     network = load_network(config).to(device, dtype)
-    weights = layer_weights(network, config, with_content=with_content, with_style=with_style)
-    unit = max(network.layers[layer].stride for layer in weights.names)
-    halo = widest_halo(network, weights) if exact else config.overlap
-    faint = faint_energies(network, tuple(weights.names))
-    return Resolved(network, weights, unit, rounded_up(halo, unit), limits, faint=faint)
+    weights = loss_weights(network, config, with_content=with_content, with_style=with_style)
+    unit = max(network.layers[layer].stride for layer in weights.layer_names)
+    halo = max_exact_halo(network, weights) if is_lbfgs else config.overlap
+    faint = energy_floors(network, tuple(weights.layer_names))
+    return ResolvedConfig(network, weights, unit, round_up(halo, unit), limits, energy_floors=faint)
 
 
 def precision_of(dtype: torch.dtype) -> Precision:
-    """Return the setting that asks for this arithmetic."""
+    """Return the setting for a floating-point type."""
     return Precision.BF16 if dtype is torch.bfloat16 else Precision.FP32
 
 
-def widest_halo(network: FeatureNetwork, weights: Weights) -> int:
-    """Pixels around a patch with which all its cells are those of the whole canvas."""
-    octaves = network.octaves(weights.names)
+def max_exact_halo(network: FeatureNetwork, weights: LossWeights) -> int:
+    """Return the pixels around a patch with which all its cells equal those of the whole canvas."""
+    octaves = network.scale_groups(weights.layer_names)
     return max(exact_halo([network.layers[name] for name in names.values()]) for names in octaves.values())
 
 
-def planned(
+def plan_render(
     config: RenderConfig,
-    seen: Resolved,
-    pictures: Pictures,
+    resolved: ResolvedConfig,
+    input_sizes: InputSizes,
     *,
-    files: bool = False,
-    settled: Settled | None = None,
-    ranks: Ranks = ALONE,
-) -> Planned:
-    """Choose the patch and the levels; raises SettingError or MemoryLimit where there are none.
+    can_map: bool = False,
+    decisions: MemoryDecisions | None = None,
+    comm: Communicator = SINGLE,
+) -> RenderPlan:
+    """Choose the patch size, the levels, and where the canvas is stored.
 
-    `files`: whether there is a folder for what memory does not hold; `settled`: what was chosen before. Of
-    several ranks the first one chooses, and all canvases are in files.
+    Args:
+        config: The settings.
+        resolved: What they determine on this machine.
+        input_sizes: Sizes of the pictures.
+        can_map: Whether there is a folder for memory-mapped planes.
+        decisions: What was decided when the render started, if it is resumed.
+        comm: Processes that render together. The first one decides for all, and all canvases are memory-mapped.
+
+    Raises:
+        SettingError: The patch size is too small, or there is none to choose.
+        MemoryLimit: Nothing fits into memory.
+        WorkError: The decisions of a resumed render do not match the settings.
     """
-    size = picture_size(config.size, pictures.content)
+    size = picture_size(config.size, input_sizes.content)
     coarsest = float(config.coarsest)
-    style_side = config.style_scale * max(map(max, pictures.styles), default=0)
-    if pictures.content is None:
+    style_side = config.style_scale * max(map(max, input_sizes.styles), default=0)
+    if input_sizes.content is None:
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
     else:
         style_side = config.style_scale * max(size)
-    fall = falloff(config, with_content=pictures.content is not None)
-    work = Work(
-        seen.network,
-        seen.weights.style_layers,
-        seen.weights.content_layers,
-        blended=bool(seen.halo) or config.sampler is Sampler.WINDOWS,
-        regions=seen.regions,
-        local=config.locality > 0,
-        recoloured=config.color is Color.CONTENT,
+    rate_falloff = learning_rate_falloff(config, with_content=input_sizes.content is not None)
+    work = MemoryInputs(
+        resolved.network,
+        resolved.weights.style_layers,
+        resolved.weights.content_layers,
+        overlapping=bool(resolved.halo) or config.sampler is Sampler.WINDOWS,
+        regions=resolved.regions,
+        has_locality=config.locality > 0,
+        recolored=config.color is Color.CONTENT,
         resized=any(config.repeats),
-        retinted=config.color is Color.LUMINANCE,
-        arranged=tuple(seen.weights.arrangement_layers),
-        alike=config.content_loss is ContentLoss.SELF_SIMILARITY,
+        luminance_only=config.color is Color.LUMINANCE,
+        autocorrelation_layers=tuple(resolved.weights.arrangement_layers),
+        self_similarity=config.content_loss is ContentLoss.SELF_SIMILARITY,
     )
 
-    def steps(side: int) -> tuple[Level, ...]:
-        return levels(*size, config, Pyramid(min(coarsest, max(size)), side, seen.unit, fall))
+    def levels_at(side: int) -> tuple[Level, ...]:
+        return plan_levels(*size, config, Pyramid(min(coarsest, max(size)), side, resolved.unit, rate_falloff))
 
-    def need(side: int, *, kept: bool = False, mapped: bool = False, history: int = 0) -> Footprint:
-        task = replace(work, kept=kept, mapped=mapped, history=history)
-        return footprint(task, steps(side), side, pictures, style_side)
+    def estimate_for(
+        side: int, *, cache_content: bool = False, mapped: bool = False, history: int = 0
+    ) -> MemoryEstimate:
+        task = replace(work, content_cached=cache_content, mapped=mapped, history=history)
+        return estimate_memory(task, levels_at(side), side, input_sizes, style_side)
 
-    least = 2 * (seen.unit + seen.halo)
-    given = config.patch // seen.unit * seen.unit if config.patch else None
-    if given is not None and given < least:
+    minimum_side = 2 * (resolved.unit + resolved.halo)
+    fixed_side = config.patch // resolved.unit * resolved.unit if config.patch else None
+    if fixed_side is not None and fixed_side < minimum_side:
         raise SettingError(
-            f"patch {config.patch} is too small for layers of stride {seen.unit} and an overlap of {seen.halo}",
-            hint=f"give at least {least}",
+            f"patch {config.patch} is too small for layers of stride {resolved.unit} and an overlap of "
+            f"{resolved.halo}",
+            hint=f"give at least {minimum_side}",
         )
-    device = seen.network.device
-    _check_settled(settled, config, seen.unit, least)
-    if settled is None and config.optimiser is Optimiser.LBFGS:
-        history = fitting_history(
-            device, seen.limits, lambda length: need(given or least, history=length), config.history
+    device = resolved.network.device
+    _check_decisions(decisions, config, resolved.unit, minimum_side)
+    if decisions is None and config.optimizer is Optimizer.LBFGS:
+        history = choose_history(
+            device,
+            resolved.memory_limits,
+            lambda length: estimate_for(fixed_side or minimum_side, history=length),
+            config.history,
         )
-        side = fitting_side(device, seen.limits, partial(need, history=history), least, given)
-        settled = Settled(side, mapped=False, content_kept=False, history=history)
-    elif settled is None:
-        within, filed = (need(given or least, mapped=mapped) for mapped in (False, True))
-        mapped = files and belongs_in_files(device, seen.limits, within, filed)
-        size_needed = partial(need, mapped=mapped or ranks.count > 1)
-        side = fitting_side(device, seen.limits, size_needed, least, given, ranks.beside)
-        kept = config.keep_content
-        if kept is None:
-            worth = not mapped and worth_keeping(seen.network, seen.layers, seen.weights.content_layers, side)
-            kept = worth and fits(device, seen.limits, need(side, kept=True), inf)
-        settled = Settled(side, mapped, kept)
-    settled = replace(settled, precision=str(precision_of(seen.network.dtype)))
-    settled = Settled(**ranks.told(asdict(settled)))
-    mapped = settled.mapped or ranks.count > 1
-    found = need(settled.side, kept=settled.content_kept, mapped=mapped, history=settled.history)
-    if ranks.count > 1:  # a checkpoint, and the one before it
-        found = replace(found, disk=found.disk + 2 * CANVAS * steps(settled.side)[-1].extent.area)
-    limit = seen.limits.memory
-    if device.type == "cpu" and limit is not None and found.together + LOOSE * found.patch > limit:
-        keep_nothing_large(found.patch)
-    hosted = mapped or settled.history > 0
-    home = torch.device("cpu") if hosted else fitting_home(device, seen.limits, found)
-    return Planned(Box(0, 0, *size), steps(settled.side), settled.side, home, settled, found)
+        side = choose_patch_side(
+            device, resolved.memory_limits, partial(estimate_for, history=history), minimum_side, fixed_side
+        )
+        decisions = MemoryDecisions(side, mapped=False, content_kept=False, history=history)
+    elif decisions is None:
+        unmapped, memory_mapped = (
+            estimate_for(fixed_side or minimum_side, mapped=mapped) for mapped in (False, True)
+        )
+        mapped = can_map and should_memory_map(device, resolved.memory_limits, unmapped, memory_mapped)
+        estimate_at = partial(estimate_for, mapped=mapped or comm.world_size > 1)
+        side = choose_patch_side(
+            device, resolved.memory_limits, estimate_at, minimum_side, fixed_side, comm.local_world_size
+        )
+        cache_content = config.keep_content
+        if cache_content is None:
+            is_worth = not mapped and should_cache_content(
+                resolved.network, resolved.layers, resolved.weights.content_layers, side
+            )
+            cache_content = is_worth and fits(
+                device, resolved.memory_limits, estimate_for(side, cache_content=True), inf
+            )
+        decisions = MemoryDecisions(side, mapped, cache_content)
+    decisions = replace(decisions, precision=str(precision_of(resolved.network.dtype)))
+    decisions = MemoryDecisions(**comm.broadcast(asdict(decisions)))
+    mapped = decisions.mapped or comm.world_size > 1
+    estimate = estimate_for(
+        decisions.side, cache_content=decisions.content_kept, mapped=mapped, history=decisions.history
+    )
+    if comm.world_size > 1:  # a checkpoint, and the one before
+        estimate = replace(
+            estimate, disk=estimate.disk + 2 * CANVAS_BYTES * levels_at(decisions.side)[-1].extent.area
+        )
+    limit = resolved.memory_limits.memory
+    if (
+        device.type == "cpu"
+        and limit is not None
+        and estimate.unified_total + HEAP_SLACK * estimate.patch > limit
+    ):
+        return_large_blocks(estimate.patch)
+    on_host = mapped or decisions.history > 0
+    home = torch.device("cpu") if on_host else choose_canvas_device(device, resolved.memory_limits, estimate)
+    return RenderPlan(Box(0, 0, *size), levels_at(decisions.side), decisions.side, home, decisions, estimate)
 
 
-def _check_settled(settled: Settled | None, config: RenderConfig, unit: int, least: int) -> None:
-    """Raise WorkError where a work folder, which is not trusted, has settled what no render has."""
-    if settled is None:
+def _check_decisions(decisions: MemoryDecisions | None, config: RenderConfig, unit: int, min_side: int) -> None:
+    """Check the decisions in a work folder, which are not trusted.
+
+    Args:
+        decisions: The decisions; None if the render is new.
+        config: The settings.
+        unit: Deepest stride in use, pixels.
+        min_side: Smallest patch side, pixels.
+
+    Raises:
+        WorkError: They are impossible, or do not match the settings.
+    """
+    if decisions is None:
         return
-    lasting = config.optimiser is Optimiser.LBFGS
-    sensible = settled.side % unit == 0 and least <= settled.side <= max(MOST, config.patch or 0)
-    asked = config.patch is None or settled.side == config.patch // unit * unit
-    kept = lasting or config.keep_content in (None, settled.content_kept)
-    if not (sensible and asked and kept and (settled.history > 0) == lasting):
+    is_lbfgs = config.optimizer is Optimizer.LBFGS
+    is_possible = decisions.side % unit == 0 and min_side <= decisions.side <= max(
+        MAX_DEFAULT_PATCH_SIDE, config.patch or 0
+    )
+    matches_patch = config.patch is None or decisions.side == config.patch // unit * unit
+    matches_cache = is_lbfgs or config.keep_content in (None, decisions.content_kept)
+    if not (is_possible and matches_patch and matches_cache and (decisions.history > 0) == is_lbfgs):
         raise WorkError(
-            "the work folder is damaged (its patch or memory are not of this render)",
-            hint="begin anew with --restart",
+            "the work folder is damaged (its patch size or memory settings are not those of this render)",
+            hint="start over with --restart",
         )
 
 
-def layer_weights(
+def loss_weights(
     network: FeatureNetwork, config: RenderConfig, *, with_content: bool, with_style: bool = True
-) -> Weights:
-    """The layers in use with their weights, shares of one within style and within content."""
+) -> LossWeights:
+    """Return the weights of the loss terms and of the layers in use.
+
+    Args:
+        network: The network, with its default layers and weights.
+        config: The settings.
+        with_content: Whether there is a content.
+        with_style: Whether there is a style.
+
+    Raises:
+        SettingError: A weight is negative, or all weights of a term are 0.
+    """
     style: dict[str, float] = {}
     if with_style:
-        style = _shares(network, config.style_layers or network.style_layers, "style")
+        style = _normalised_layer_weights(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
     weight, aim = config.content_weight, None
     if weight is None:
@@ -261,11 +352,14 @@ def layer_weights(
         if config.content_loss is ContentLoss.SELF_SIMILARITY:
             weight *= SIMILARITY_WEIGHT
         if with_content and with_style and config.style_weight:
-            weight, aim = first_weight(weight * config.style_weight, config.strength), aim_of(config.strength)
+            weight, aim = (
+                initial_weight(weight * config.style_weight, config.strength),
+                target_distance(config.strength),
+            )
     if with_content and weight:
-        content = _shares(network, config.content_layers or network.content_layers, "content")
-    arrangement, layers = _arrangement(network, config, style, with_content=with_content)
-    return Weights(
+        content = _normalised_layer_weights(network, config.content_layers or network.content_layers, "content")
+    arrangement, layers = _autocorrelation_weights(network, config, style, with_content=with_content)
+    return LossWeights(
         config.style_weight,
         weight,
         config.tv_weight,
@@ -274,7 +368,7 @@ def layer_weights(
         config.tv_form,
         config.tv_exponent,
         palette=_palette_weight(config) if with_style else 0.0,
-        aim=aim,
+        target_distance=aim,
         arrangement=arrangement,
         arrangement_layers=layers,
         content_loss=config.content_loss,
@@ -282,46 +376,69 @@ def layer_weights(
 
 
 def _palette_weight(config: RenderConfig) -> float:
-    """Weight of the palette, which is that of all of the canvas: the less, the more places are their own."""
+    """Return the weight of the palette term, which compares the whole canvas; it falls as locality rises."""
     weight = config.palette_weight
     if weight is None:
         absolute = config.normalise is Normalise.ABSOLUTE
-        without = absolute or config.optimiser is Optimiser.LBFGS
-        weight = 0.0 if without else PALETTE_WEIGHT * config.style_weight
+        is_unused = absolute or config.optimizer is Optimizer.LBFGS
+        weight = 0.0 if is_unused else PALETTE_WEIGHT * config.style_weight
     return weight * (1 - config.locality)
 
 
-def _arrangement(
+def _autocorrelation_weights(
     network: FeatureNetwork, config: RenderConfig, style: Mapping[str, float], *, with_content: bool
 ) -> tuple[float, dict[str, float]]:
-    """Weight of autocorrelations, and the layers that have them, with equal shares of one.
+    """Return the weight of the autocorrelations, and those of their layers, which are equal and sum to one.
 
-    Unless it is given, textures alone have it: where there is a content, things are arranged as they are there.
+    By default only textures have them: with a content, the arrangement follows the content.
+
+    Args:
+        network: The network.
+        config: The settings.
+        style: Weights of the style layers.
+        with_content: Whether there is a content.
+
+    Raises:
+        SettingError: A weight is set, but none of the style layers can have autocorrelations.
     """
     weight = config.arrangement_weight
     if weight is None:
-        usual = config.style_loss is StyleLoss.W2 and config.normalise is Normalise.RELATIVE
-        weight = 0.0 if with_content or config.locality or not usual else ARRANGEMENT
+        is_default_loss = config.style_loss is StyleLoss.W2 and config.normalise is Normalise.RELATIVE
+        weight = 0.0 if with_content or config.locality or not is_default_loss else ARRANGEMENT_WEIGHT
     if not weight or not style:
         return 0.0, {}
-    seen = [layer for layer in network.arrangement_layers if layer in style]
-    seen = seen or [layer for layer in style if network.layers[layer].stride in ARRANGING]
-    if not seen and config.arrangement_weight is not None:
-        strides = " or ".join(map(str, ARRANGING))
+    chosen = [layer for layer in network.arrangement_layers if layer in style]
+    chosen = chosen or [layer for layer in style if network.layers[layer].stride in AUTOCORRELATION_STRIDES]
+    if not chosen and config.arrangement_weight is not None:
+        strides = " or ".join(map(str, AUTOCORRELATION_STRIDES))
         raise SettingError(
             f"arrangement-weight needs a style layer of stride {strides}",
             hint=f"add one, such as {next(iter(network.arrangement_layers))}, or leave the weight out",
         )
-    return weight if seen else 0.0, {layer: 1 / len(seen) for layer in seen}
+    return weight if chosen else 0.0, {layer: 1 / len(chosen) for layer in chosen}
 
 
-def _shares(network: FeatureNetwork, layers: Mapping[str, float], term: str) -> dict[str, float]:
-    named: dict[str, float] = {}
+def _normalised_layer_weights(
+    network: FeatureNetwork, layers: Mapping[str, float], term: str
+) -> dict[str, float]:
+    """Check the weights of layers, and scale them to sum to one.
+
+    Args:
+        network: Resolves the names of layers.
+        layers: Weight of each layer, by any of its names.
+        term: Name of the loss term, for messages.
+
+    Raises:
+        SettingError: A weight is negative or infinite, or all are 0.
+    """
+    weights_by_name: dict[str, float] = {}
     for name, weight in layers.items():
         if not 0 <= weight < float("inf"):
-            raise SettingError(f"weight {weight} of {term} layer {name}", hint="give a number from 0 up")
-        named[network.canonical(name)] = weight
-    total = sum(named.values())
+            raise SettingError(
+                f"the weight of {term} layer {name} cannot be {weight}", hint="give a number of 0 or more"
+            )
+        weights_by_name[network.resolve_layer_name(name)] = weight
+    total = sum(weights_by_name.values())
     if not total:
         raise SettingError(f"no {term} layer has any weight", hint="give one layer a weight above 0")
-    return {name: weight / total for name, weight in named.items() if weight}
+    return {name: weight / total for name, weight in weights_by_name.items() if weight}

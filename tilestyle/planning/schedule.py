@@ -1,4 +1,4 @@
-"""What a render will do, decided before anything is allocated: levels, sizes, sweeps. No torch."""
+"""The schedule of a render, decided before anything is allocated: levels, sizes and sweeps. No torch."""
 
 from __future__ import annotations
 
@@ -8,50 +8,77 @@ from math import ceil, cos, log, pi
 from tilestyle.config.enums import NetworkName
 from tilestyle.config.render import SCHEDULES, RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.geometry.boxes import Extent, extent, rounded_up
+from tilestyle.geometry.boxes import CanvasExtent, canvas_extent, round_up
 
-# Unless it is given, of trained networks and pictures with a content.
-FALLOFF = 0.75
-# Least share of the learning rate that a level has: fine levels of a poster have few sweeps.
-LEAST_RATE = 0.35
-# Cotangents are of the canvas one sweep ago; 1 is where they would be now if they went on as they came. What it
-# is worth: benchmarks.ablations.
-LEAD = 1.0
-# Where content features are kept: sweeps that have a grid of corners in common, so that features are computed
-# once in as many; and, where one patch sees all of the canvas, how many places it has in turn meanwhile.
-PERIOD, PLACES = 32, 4
+# Default for renders with a content and a trained network.
+LEARNING_RATE_FALLOFF = 0.75
+# Smallest learning rate of a level, relative to the coarsest: fine levels of a poster have few sweeps.
+MIN_RATE = 0.35
+# Cotangents are those of the canvas one sweep ago. With a factor of 1 they are extrapolated linearly to the
+# present: A_t + (A_t - A_(t-1)), as in the optimiztic gradient method (Popov 1980; Daskalakis et al. 2018). Its
+# effect is measured by benchmarks.ablations.
+EXTRAPOLATION = 1.0
+# If content features are cached: sweeps with a common grid of patch corners, so that the features are computed
+# once in this many sweeps; and the number of places of a patch that covers the whole canvas during these
+# sweeps.
+GRID_PERIOD, CYCLED_PLACES = 32, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One resolution of the pyramid."""
+    """One resolution of the pyramid.
+
+    Attributes:
+        index: Number of the level, from 0, the coarsest.
+        extent: Size of its canvas, and where the picture lies in it.
+        sweeps: Number of sweeps.
+        size_ratio: Long side of its picture relative to the finished one.
+        scale_odds: Odds of patches at scales 1, 2, 4, ...
+        patch_side: Largest patch side, pixels.
+        learning_rate_factor: Factor of the learning rate.
+    """
 
     index: int
-    extent: Extent
+    extent: CanvasExtent
     sweeps: int
-    share: float  # long side of its picture over that of the finished one
-    scale_odds: tuple[float, ...]  # of patches at scales 1, 2, 4, ...
-    side: int  # largest patch side
-    rate: float = 1.0  # share of the learning rate
+    size_ratio: float
+    scale_odds: tuple[float, ...]
+    patch_side: int
+    learning_rate_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pyramid:
-    """Where levels begin and how patches see them."""
+    """Where the levels start, and the patches that they are rendered in.
 
-    coarsest: float  # long side of the first picture, pixels
-    side: int  # largest patch side
-    unit: int  # deepest stride in use
-    falloff: float = 0.0  # power of its size by which a level's learning rate falls
+    Attributes:
+        coarsest_side: Long side of the first picture, pixels.
+        patch_side: Largest patch side, pixels.
+        unit: Deepest stride in use, pixels.
+        falloff: Power of its size by which the learning rate of a level falls.
+    """
+
+    coarsest_side: float
+    patch_side: int
+    unit: int
+    falloff: float = 0.0
 
     @property
-    def least(self) -> int:
-        """Smallest patch side worth having: there is something to be compared in it."""
+    def min_patch_side(self) -> int:
+        """Smallest useful patch side: with fewer cells there is nothing to compare."""
         return 2 * self.unit
 
 
 def picture_size(size: int | tuple[int, int] | None, content: tuple[int, int] | None) -> tuple[int, int]:
-    """Height and width of the finished picture; a single `size` is its long side."""
+    """Return the height and width of the finished picture.
+
+    Args:
+        size: Its long side, or height and width; None for the size of the content, or 512 x 512 without one.
+        content: Height and width of the content; None without one.
+
+    Raises:
+        SettingError: The size is empty.
+    """
     if isinstance(size, tuple):
         height, width = size
     elif content is None:
@@ -60,91 +87,99 @@ def picture_size(size: int | tuple[int, int] | None, content: tuple[int, int] | 
         factor = size / max(content) if size else 1
         height, width = (max(1, round(side * factor)) for side in content)
     if min(height, width) < 1:
-        raise SettingError(f"size {width}x{height} is no picture", hint="give a long side or WIDTHxHEIGHT")
+        raise SettingError(f"invalid size {width}x{height}", hint="give a long side or WIDTHxHEIGHT")
     return height, width
 
 
-def levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> tuple[Level, ...]:
-    """Coarse to fine, in equal ratios near `level_ratio`, the last of the full size."""
+def plan_levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> tuple[Level, ...]:
+    """Plan the levels, from coarse to fine, in equal ratios close to `level_ratio`; the last has the full size.
+
+    Args:
+        height: Height of the finished picture, pixels.
+        width: Width of the finished picture, pixels.
+        config: The settings.
+        pyramid: Where the levels start, and the patches.
+    """
     long_side = max(height, width)
-    steps = max(0, ceil(log(long_side / pyramid.coarsest, config.level_ratio) - 1e-9))
+    steps = max(0, ceil(log(long_side / pyramid.coarsest_side, config.level_ratio) - 1e-9))
     result = []
     for index in range(steps + 1):
-        share = (pyramid.coarsest / long_side) ** (1 - index / steps) if steps else 1.0
+        share = (pyramid.coarsest_side / long_side) ** (1 - index / steps) if steps else 1.0
         size = max(1, round(height * share)), max(1, round(width * share))
         side = _local_side(config, max(size), pyramid)
-        odds = _odds(config.scale_odds, max(size) + 2 * config.margin, side)
-        around = extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1), config.repeats)
-        rate = max(LEAST_RATE, min(1.0, pyramid.coarsest / (share * long_side)) ** pyramid.falloff)
-        result.append(Level(index, around, _sweeps(config, index), share, odds, side, rate))
+        odds = _useful_scale_odds(config.scale_odds, max(size) + 2 * config.margin, side)
+        level_extent = canvas_extent(*size, config.margin, pyramid.unit * 2 ** (len(odds) - 1), config.repeats)
+        rate = max(MIN_RATE, min(1.0, pyramid.coarsest_side / (share * long_side)) ** pyramid.falloff)
+        result.append(Level(index, level_extent, _sweeps(config, index), share, odds, side, rate))
     return tuple(result)
 
 
 def _local_side(config: RenderConfig, long_side: int, pyramid: Pyramid) -> int:
-    """Largest patch side of a level: with locality, a share of its picture.
+    """Return the largest patch side of a level: with locality, a share of its picture.
 
-    No less than four of the deepest strides: 2 x 2 cells have no covariance to speak of, and patches of a
-    quarter of the area take four times as long in all, since each has distances of its own.
+    It is at least four of the deepest strides. A patch of 2 x 2 cells has no useful covariance, and patches of
+    a quarter of the area take four times as long in total, since each has distances of its own.
     """
     if not config.locality:
-        return pyramid.side
-    share = round(config.locality_window * long_side / pyramid.unit) * pyramid.unit
-    least = 2 * pyramid.least + 2 * rounded_up(config.overlap, pyramid.unit)
-    return min(pyramid.side, max(share, least))
+        return pyramid.patch_side
+    proportional = round(config.locality_window * long_side / pyramid.unit) * pyramid.unit
+    minimum = 2 * pyramid.min_patch_side + 2 * round_up(config.overlap, pyramid.unit)
+    return min(pyramid.patch_side, max(proportional, minimum))
 
 
 def _sweeps(config: RenderConfig, index: int) -> int:
-    """Sweeps of a level; where some are given, the last of them goes for all finer levels."""
+    """Return the number of sweeps of a level; the last number set applies to all finer levels."""
     if isinstance(config.sweeps, tuple):
         return config.sweeps[min(index, len(config.sweeps) - 1)]
     return config.sweeps or SCHEDULES[config.quality].sweeps(index)
 
 
-def falloff(config: RenderConfig, *, with_content: bool) -> float:
-    """The power of its size by which a level's learning rate falls; the coarsest has all of it.
+def learning_rate_falloff(config: RenderConfig, *, with_content: bool) -> float:
+    """Return the power of its size by which a level's learning rate falls; the coarsest has the full rate.
 
-    Coarse levels find forms, which takes large steps; fine ones draw on them, and large steps leave grain.
-    Textures and `wavelet` are the better for large steps throughout (docs/algorithm.md).
+    Coarse levels find forms, which takes large steps. Fine levels draw details on them, where large steps leave
+    grain. Textures and the network `wavelet` are better with large steps throughout (docs/algorithm.md).
     """
     if config.learning_rate_falloff is not None:
         return config.learning_rate_falloff
-    return FALLOFF if with_content and config.network is not NetworkName.WAVELET else 0.0
+    return LEARNING_RATE_FALLOFF if with_content and config.network is not NetworkName.WAVELET else 0.0
 
 
 def step_size(config: RenderConfig, level: Level, sweep: int) -> float:
-    """Step size of a sweep: constant for half a level, then falling to a tenth on a half cosine."""
-    return config.learning_rate * level.rate * pace(level, sweep)
+    """Return the step size of a sweep: constant for half a level, then falling to a tenth on a half cosine."""
+    return config.learning_rate * level.learning_rate_factor * step_decay(level, sweep)
 
 
-def pace(level: Level, sweep: int) -> float:
-    """Step size of a sweep, of that at the level's beginning."""
-    return 0.1 + 0.9 * _fall(level, sweep)
+def step_decay(level: Level, sweep: int) -> float:
+    """Return the step size of a sweep, relative to that at the start of the level."""
+    return 0.1 + 0.9 * _cosine_decay(level, sweep)
 
 
 def is_finishing(config: RenderConfig, level: Level, sweep: int) -> bool:
-    """Whether a sweep is one of the last: of the last quarter of the finest level."""
-    return config.finish and level.share == 1 and 4 * sweep >= 3 * level.sweeps
+    """Return whether a sweep is in the last quarter of the finest level."""
+    return config.finish and level.size_ratio == 1 and 4 * sweep >= 3 * level.sweeps
 
 
-def lead(level: Level, sweep: int) -> float:
-    """How far a sweep's cotangents are taken on, over their way since the sweep before: LEAD, in the end 0.
+def extrapolation(level: Level, sweep: int) -> float:
+    """Return the extrapolation factor of a sweep's cotangents, over their change since the sweep before.
 
-    It falls with the steps: the smaller they are, the more of that way is chance, the corners of patches.
+    It falls from LEAD to 0 with the step size: the smaller the steps, the more of the change is noise from the
+    random patch corners.
     """
-    return LEAD * _fall(level, sweep)
+    return EXTRAPOLATION * _cosine_decay(level, sweep)
 
 
-def _fall(level: Level, sweep: int) -> float:
-    """1 for half a level, then falling to 0 on a half cosine."""
+def _cosine_decay(level: Level, sweep: int) -> float:
+    """Return 1 for half a level, then a half cosine that falls to 0."""
     return 0.5 + 0.5 * cos(pi * max(0.0, 2 * sweep / level.sweeps - 1))
 
 
-def patches_of(canvas: Extent, side: int) -> int:
-    """Patches in one sweep of a canvas at scale 1."""
+def patch_count(canvas: CanvasExtent, side: int) -> int:
+    """Return the number of patches in a sweep at scale 1."""
     return ceil(canvas.height / side) * ceil(canvas.width / side)
 
 
-def _odds(odds: tuple[float, ...], long_side: int, side: int) -> tuple[float, ...]:
-    """Odds of the scales that show a canvas's patch more than a finer scale does."""
+def _useful_scale_odds(odds: tuple[float, ...], long_side: int, side: int) -> tuple[float, ...]:
+    """Return the odds of the scales at which a patch covers more of the canvas than at the scale before."""
     useful = [share for scale, share in enumerate(odds) if scale == 0 or long_side > side * 2 ** (scale - 1)]
     return tuple(useful)

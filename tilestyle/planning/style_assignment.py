@@ -1,4 +1,4 @@
-"""Which style is for which part of the canvas: blends, masks and maps, resolved before anything is computed."""
+"""Assign styles to parts of the canvas: blends, masks and maps, resolved before anything is computed."""
 
 from __future__ import annotations
 
@@ -8,181 +8,224 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from tilestyle.canvas.storage import Store
+from tilestyle.canvas.storage import PlaneStore
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.planning.inputs import Style, ample_sides, opened, planes_of
+from tilestyle.planning.inputs import Style, load_planes, open_image, oversampled_sides
 from tilestyle.planning.masks import (
-    Colour,
+    RgbColor,
     blend_planes,
-    colour_of,
-    is_picture,
+    flat_colors,
+    hex_color,
+    is_mask_picture,
     label_planes,
-    palette,
-    same,
-    shown,
+    parse_hex_color,
+    same_color,
 )
 from tilestyle.planning.style_images import Exemplar
 
 
 @dataclass(frozen=True)
-class Guides:
-    """Styles with their shares of every region, and where the regions lie."""
+class StyleAssignment:
+    """Styles with their shares of every region, and the pictures that say where the regions lie.
+
+    Attributes:
+        styles: The styles in use.
+        shares: For each style, its share of the target of every region.
+        mask: Mask over the canvas.
+        mask_colors: Colors of the mask.
+        region_indices: Indices of those colors that are regions with a style.
+        blend_map: Gray map from the first style to the last, over the canvas.
+        canvas_size: Height and width of the finest canvas; None before they are known.
+        style_side: Long side at which styles are used, pixels; None: their own sizes.
+    """
 
     styles: tuple[Style, ...]
-    shares: tuple[tuple[float, ...], ...]  # for each style, of the target of every region
-    mask: object = None  # over the canvas
-    colours: tuple[Colour, ...] = ()  # of the mask
-    styled: tuple[int, ...] = ()  # those that are regions
+    shares: tuple[tuple[float, ...], ...]
+    mask: object = None
+    mask_colors: tuple[RgbColor, ...] = ()
+    region_indices: tuple[int, ...] = ()
     blend_map: object = None
-    needed: tuple[int, int] | None = None  # height and width of the finest canvas
-    style_side: float | None = None  # long side at which styles are looked at; None: at their own sizes
+    canvas_size: tuple[int, int] | None = None
+    style_side: float | None = None
 
     @property
-    def count(self) -> int:
-        """Regions."""
+    def region_count(self) -> int:
+        """Number of regions."""
         return len(self.shares[0]) if self.shares else 1
 
     @property
-    def planes(self) -> int:
-        """Numbers that guides and layout hold, at the sizes of their pictures."""
-        sides = [self.style_sides(style.mask) for style in self.styles if is_picture(style.mask)]
+    def plane_numbers(self) -> int:
+        """Number of values in all guides and region weights, for the memory model."""
+        sides = [self.style_sides(style.mask) for style in self.styles if is_mask_picture(style.mask)]
         sides += [self._canvas_sides(source) for source in (self.mask, self.blend_map) if source is not None]
-        return self.count * sum(height * width for height, width in sides)
+        return self.region_count * sum(height * width for height, width in sides)
 
     def style_sides(self, source: object) -> tuple[int, int]:
-        """Height and width at which the picture or mask of a style is read."""
-        own = _sides(source)
+        """Return the height and width at which the picture or mask of a style is read."""
+        own_sides = _image_size(source)
         if self.style_side is None:
-            return own
-        factor = self.style_side / max(own)
-        return ample_sides(own, (own[0] * factor, own[1] * factor))
+            return own_sides
+        factor = self.style_side / max(own_sides)
+        return oversampled_sides(own_sides, (own_sides[0] * factor, own_sides[1] * factor))
 
     def _canvas_sides(self, source: object) -> tuple[int, int]:
-        """Height and width at which a mask or map over the canvas is read."""
-        own = _sides(source)
-        return own if self.needed is None else ample_sides(own, self.needed)
+        """Return the height and width at which a mask or map over the canvas is read."""
+        own_sides = _image_size(source)
+        return own_sides if self.canvas_size is None else oversampled_sides(own_sides, self.canvas_size)
 
-    def layout(self, store: Store) -> Tensor | None:
-        """How much of every region the canvas is to be, [K, h, w]; None where there is but one."""
+    def region_weights(self, store: PlaneStore) -> Tensor | None:
+        """Load the weight of every region in each canvas pixel, [K, h, w]; None if there is only one region."""
         if self.blend_map is not None:
-            return blend_planes(self.blend_map, self.count, store, self._canvas_sides(self.blend_map))
+            return blend_planes(self.blend_map, self.region_count, store, self._canvas_sides(self.blend_map))
         if self.mask is None:
             return None
-        return label_planes(self.mask, self.colours, self.styled, store, self._canvas_sides(self.mask))
+        return label_planes(
+            self.mask, self.mask_colors, self.region_indices, store, self._canvas_sides(self.mask)
+        )
 
-    def exemplars(self, store: Store) -> tuple[Exemplar, ...]:
-        """The styles with their guides."""
+    def exemplars(self, store: PlaneStore) -> tuple[Exemplar, ...]:
+        """Load the styles with their guides."""
         return tuple(
             Exemplar(
-                planes_of(style.picture, store, self.style_sides(style.picture))[0],
+                load_planes(style.picture, store, self.style_sides(style.picture))[0],
                 shares,
                 self._guide(style, store),
             )
             for style, shares in zip(self.styles, self.shares, strict=True)
         )
 
-    def _guide(self, style: Style, store: Store) -> Tensor | None:
-        if not is_picture(style.mask):
+    def _guide(self, style: Style, store: PlaneStore) -> Tensor | None:
+        """Load the guide of a style: the weight of every region in each pixel, [K, h, w]; None for no mask."""
+        if not is_mask_picture(style.mask):
             return None
-        own = palette(style.mask)
-        planes = label_planes(style.mask, own, range(len(own)), store, self.style_sides(style.mask))
-        guide = store.zeros(self.count, *planes.shape[1:])
-        for region, index in enumerate(self.styled):
-            for row, colour in enumerate(own):
-                if same(colour, self.colours[index]):
+        style_colors = flat_colors(style.mask)
+        planes = label_planes(
+            style.mask, style_colors, range(len(style_colors)), store, self.style_sides(style.mask)
+        )
+        guide = store.zeros(self.region_count, *planes.shape[1:])
+        for region, index in enumerate(self.region_indices):
+            for row, colour in enumerate(style_colors):
+                if same_color(colour, self.mask_colors[index]):
                     guide[region] += planes[row]
         return guide
 
 
-def guided(styles: Sequence[Style], config: RenderConfig, *, with_content: bool) -> Guides:
-    """Match styles, masks and maps; raises SettingError for what does not go together."""
+def assign_styles(styles: Sequence[Style], config: RenderConfig, *, with_content: bool) -> StyleAssignment:
+    """Match styles with masks and maps.
+
+    Args:
+        styles: The styles, with their masks.
+        config: The settings, with the mask or map over the canvas.
+        with_content: Whether there is a content, which shows where no style is assigned.
+
+    Raises:
+        SettingError: The settings contradict each other.
+    """
     weights = blend_weights(config, len(styles))
     masked = any(style.mask is not None for style in styles)
     if config.blend_map is not None:
         if masked or config.mask is not None or config.style_blend:
             raise SettingError(
-                "a blend map alone says where each style is", hint="drop masks and --style-blend"
+                "a blend map cannot be combined with masks or --style-blend", hint="give only one of them"
             )
         if len(styles) < 2:
-            raise SettingError("a blend map goes from one style to another", hint="give --style twice")
+            raise SettingError("a blend map needs at least two styles", hint="give --style twice")
         _check_global(config, "a blend map")
         rows = tuple(tuple(float(i == k) for i in range(len(styles))) for k in range(len(styles)))
-        return Guides(tuple(styles), rows, blend_map=config.blend_map)
+        return StyleAssignment(tuple(styles), rows, blend_map=config.blend_map)
     used = [(style, weight) for style, weight in zip(styles, weights, strict=True) if weight]
-    kept = tuple(style for style, _ in used)
+    used_styles = tuple(style for style, _ in used)
     if config.mask is None:
         if masked:
-            raise SettingError("a style has a mask, the canvas has none", hint="give --mask")
-        return Guides(kept, tuple((weight,) for _, weight in used))
+            raise SettingError("a style has a mask, but the canvas has none", hint="give --mask")
+        return StyleAssignment(used_styles, tuple((weight,) for _, weight in used))
     _check_global(config, "a mask")
-    return _masked(kept, [weight for _, weight in used], config.mask, with_content=with_content)
+    return _assign_by_mask(used_styles, [weight for _, weight in used], config.mask, with_content=with_content)
 
 
 def blend_weights(config: RenderConfig, count: int) -> list[float]:
-    """Shares of so many styles, which sum to one."""
-    given = config.style_blend or (1.0,) * count
-    if len(given) != count:
+    """Return the share of each style; they sum to one.
+
+    Raises:
+        SettingError: `style_blend` does not have one weight for each style.
+    """
+    weights = config.style_blend or (1.0,) * count
+    if len(weights) != count:
         raise SettingError(
-            f"style-blend has {len(given)} weights for {count} style{'s' * (count > 1)}",
+            f"style-blend has {len(weights)} weights for {count} style{'s' * (count > 1)}",
             hint="give one for each",
         )
-    return [weight / sum(given) for weight in given]
+    return [weight / sum(weights) for weight in weights]
 
 
 def _check_global(config: RenderConfig, what: str) -> None:
+    """Raise SettingError if locality is set as well, which also assigns styles to places."""
     if config.locality:
-        raise SettingError(f"{what} and locality both say where a style is", hint="give one of them")
+        raise SettingError(f"{what} cannot be combined with --locality", hint="give only one of them")
 
 
-def _masked(styles: Sequence[Style], weights: Sequence[float], mask: object, *, with_content: bool) -> Guides:
-    colours = palette(mask)
-    own = [None if style.mask is None else palette(style.mask) for style in styles]
-    for style, found in zip(styles, own, strict=True):
-        if found is not None and not any(same(a, b) for a in found for b in colours):
+def _assign_by_mask(
+    styles: Sequence[Style], weights: Sequence[float], mask: object, *, with_content: bool
+) -> StyleAssignment:
+    """Assign styles to the colors of a mask.
+
+    A style without a mask serves all colors that no style with a mask serves.
+    """
+    colours = flat_colors(mask)
+    style_colors = [None if style.mask is None else flat_colors(style.mask) for style in styles]
+    for style, colors_of_style in zip(styles, style_colors, strict=True):
+        if colors_of_style is not None and not any(same_color(a, b) for a in colors_of_style for b in colours):
             raise SettingError(
-                f"style {style.name} is for {_list(found)}, the mask has {_list(colours)}",
-                hint="give regions that belong together the same colour",
+                f"style {style.name} is for {_listed_colors(colors_of_style)}, but the mask has "
+                f"{_listed_colors(colours)}",
+                hint="give regions that belong together the same color",
             )
     rows: dict[int, list[float]] = {}
     for index, colour in enumerate(colours):
-        named = [found is not None and any(same(colour, each) for each in found) for found in own]
-        serving = named if any(named) else [found is None for found in own]
+        matching = [
+            colors_of_style is not None and any(same_color(colour, color) for color in colors_of_style)
+            for colors_of_style in style_colors
+        ]
+        serving = matching if any(matching) else [colors_of_style is None for colors_of_style in style_colors]
         if any(serving):
             rows[index] = [weight * serves for weight, serves in zip(weights, serving, strict=True)]
         elif not with_content:
             raise SettingError(
-                f"no style is for the mask's {shown(colour)}", hint="a texture has nothing else to show there"
+                f"no style is assigned to the mask's color {hex_color(colour)}",
+                hint="give each color a style, since a texture has no content to show there",
             )
     shares = tuple(tuple(row[style] / sum(row) for row in rows.values()) for style in range(len(styles)))
-    return Guides(tuple(styles), shares, mask, tuple(colours), tuple(rows))
+    return StyleAssignment(tuple(styles), shares, mask, tuple(colours), tuple(rows))
 
 
-def roled(styles: Iterable[Style]) -> Iterator[tuple[str, Style]]:
-    """Styles by what messages call them."""
+def with_labels(styles: Iterable[Style]) -> Iterator[tuple[str, Style]]:
+    """Yield each style with its name in messages: "style", "style 2", ..."""
     for number, style in enumerate(styles, 1):
         yield ("style" if number == 1 else f"style {number}"), style
 
 
-def roles(styles: Iterable[Style]) -> dict[str, object]:
-    """Pictures of styles, and their masks, by what they are called."""
-    found: dict[str, object] = {}
-    for role, style in roled(styles):
-        found[role] = style.picture
+def labelled_images(styles: Iterable[Style]) -> dict[str, object]:
+    """Return the pictures and masks of styles by their names in messages."""
+    images: dict[str, object] = {}
+    for role, style in with_labels(styles):
+        images[role] = style.picture
         if style.mask is not None:
-            found[f"{role} mask"] = style.mask if is_picture(style.mask) else _dab(style.mask)
-    return found
+            images[f"{role} mask"] = style.mask if is_mask_picture(style.mask) else _solid_color(style.mask)
+    return images
 
 
-def _dab(colour: object) -> object:
-    """A picture of nothing but a colour #rrggbb."""
-    return np.full((2, 2, 3), colour_of(str(colour)), np.uint8)
+def _solid_color(color: object) -> object:
+    """Return a picture of a single color "#rrggbb"."""
+    return np.full((2, 2, 3), parse_hex_color(str(color)), np.uint8)
 
 
-def _sides(source: object) -> tuple[int, int]:
-    with opened(source, None) as found:
-        return found.height, found.width
+def _image_size(source: object) -> tuple[int, int]:
+    """Return the height and width of a picture."""
+    with open_image(source, None) as image:
+        return image.height, image.width
 
 
-def _list(colours: Sequence[Colour]) -> str:
-    return ", ".join(map(shown, colours))
+def _listed_colors(colors: Sequence[RgbColor]) -> str:
+    """Return colors separated by commas, for a message."""
+    return ", ".join(map(hex_color, colors))

@@ -1,81 +1,115 @@
-"""Windows of the style pictures that belong to places of a canvas."""
+"""Windows of the style pictures that correspond to places of the canvas."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tilestyle.geometry.boxes import Box, Extent, Patch, pieces, rounded_up
-from tilestyle.planning.style_images import SURROUNDINGS, Exhibit
-from tilestyle.stats.moments import Moments, combined
+from tilestyle.geometry.boxes import Box, CanvasExtent, Patch, round_up, split_on_torus
+from tilestyle.planning.style_images import STYLE_PADDING, PaddedStyle
+from tilestyle.stats.moments import Moments, mix_moments
 
-# Units that a window of the style is long at the least: fewer cells have no covariance to speak of.
-UNITS = 2
+# Smallest side of a style window, in units: fewer cells have no useful covariance.
+MIN_WINDOW_UNITS = 2
 
 
 @dataclass(frozen=True)
-class Windows:
-    """The windows of the styles that belong to the places of a canvas.
+class StyleWindows:
+    """The windows of the styles that correspond to places of a canvas.
 
-    A place of the picture belongs to the proportional one of each style; a window is as large a part of its
-    style as the patch is of the picture. Where a patch goes round the torus, each of its parts has a window.
+    A place of the picture corresponds to the proportional place of each style, and a window is as large a part
+    of its style as the patch is of the picture. If a patch wraps around the torus, each of its parts has a
+    window.
+
+    Attributes:
+        styles: Share of each style, and the style at the sizes at which its layers see it.
+        extent: Size of the canvas, and where the picture lies in it.
+        scale: Canvas pixels averaged into a patch pixel, per axis.
     """
 
-    styles: Sequence[tuple[float, Sequence[Exhibit]]]  # share, and the style as its layers see it
-    extent: Extent
+    styles: Sequence[tuple[float, Sequence[PaddedStyle]]]
+    extent: CanvasExtent
     scale: int
 
     def moments(self, patch: Patch) -> dict[str, Moments]:
-        """Moments of every layer in the windows of a patch: one forward pass for each, of no more than it."""
-        found: dict[str, list[tuple[float, Moments]]] = {}
-        for part in self._parts(patch.owned):
+        """Return the moments of every layer in the windows of a patch.
+
+        It takes one forward pass for each window, whose size does not exceed that of the patch.
+        """
+        parts_by_layer: dict[str, list[tuple[float, Moments]]] = {}
+        for part in self._picture_parts(patch.owned):
             for share, exhibits in self.styles:
                 for exhibit in exhibits:
-                    for layer, moments in exhibit.part(*self._window(part, exhibit)).items():
-                        found.setdefault(layer, []).append((share * part.area, moments))
+                    for layer, moments in exhibit.window_moments(*self._style_window(part, exhibit)).items():
+                        parts_by_layer.setdefault(layer, []).append((share * part.area, moments))
         return {
-            layer: combined([moments for _, moments in parts], [weight for weight, _ in parts])
-            for layer, parts in found.items()
+            layer: mix_moments([moments for _, moments in parts], [weight for weight, _ in parts])
+            for layer, parts in parts_by_layer.items()
         }
 
-    def _parts(self, box: Box) -> list[Box]:
-        """What a box shows of the picture, from its corner; of margin alone, the pixels nearest to it."""
+    def _picture_parts(self, box: Box) -> list[Box]:
+        """Return the parts of the picture under a box of the torus, relative to its corner.
+
+        For a box in the margin alone, it is the nearest pixel row, column or corner of the picture.
+        """
         picture = self.extent.picture
         parts = []
-        for part, _, _ in pieces(box, self.extent.height, self.extent.width):
-            top, height = _clipped(part.top - picture.top, part.height, picture.height)
-            left, width = _clipped(part.left - picture.left, part.width, picture.width)
+        for part, _, _ in split_on_torus(box, self.extent.height, self.extent.width):
+            top, height = _clip_span(part.top - picture.top, part.height, picture.height)
+            left, width = _clip_span(part.left - picture.left, part.width, picture.width)
             parts.append(Box(top, left, height, width))
-        shown = [part for part in parts if part.area]
-        return shown or [
+        visible = [part for part in parts if part.area]
+        return visible or [
             Box(part.top, part.left, max(part.height, 1), max(part.width, 1)) for part in parts[:1]
         ]
 
-    def _window(self, part: Box, exhibit: Exhibit) -> tuple[Box, int]:
-        """The window of a part of the picture in a style, and how far around it the network looks.
+    def _style_window(self, part: Box, style: PaddedStyle) -> tuple[Box, int]:
+        """Return the window in a style for a part of the picture, and the halo around it that the network gets.
 
-        It is shown with surroundings up to the part's own size: so its cells know padding where a patch's do,
-        and nowhere else.
+        The halo extends the window to the size of the part. So its cells are affected by padding where those of
+        a patch are, and nowhere else.
         """
-        picture, size, unit = self.extent.picture, exhibit.size, exhibit.unit
-        top, height, above = self._span(part.top, part.height, size.height / picture.height, exhibit.rows, unit)
-        left, width, before = self._span(
-            part.left, part.width, size.width / picture.width, exhibit.columns, unit
+        picture, size, unit = self.extent.picture, style.size, style.unit
+        top, height, halo_above = self._window_span(
+            part.top, part.height, size.height / picture.height, style.padded_height, unit
         )
-        return Box(top, left, height, width), min(max(above, before), SURROUNDINGS // unit * unit)
+        left, width, halo_left = self._window_span(
+            part.left, part.width, size.width / picture.width, style.padded_width, unit
+        )
+        return Box(top, left, height, width), min(max(halo_above, halo_left), STYLE_PADDING // unit * unit)
 
-    def _span(self, start: int, length: int, factor: float, whole: int, unit: int) -> tuple[int, int, int]:
-        """One axis of a window: start, length, and by how much the part is longer on either side; pixels."""
-        seen = rounded_up(max(1, length // self.scale), unit)
-        wanted = max(UNITS * unit, round(length * factor / unit) * unit)
-        taken = min(wanted, max(seen, UNITS * unit), whole)
-        first = round((start + length / 2) * factor - taken / 2)
-        return max(0, min(first, whole - taken)), taken, max(0, (seen - taken) // 2 // unit * unit)
+    def _window_span(
+        self, start: int, length: int, factor: float, size: int, unit: int
+    ) -> tuple[int, int, int]:
+        """Compute one axis of a window, in pixels of the style.
+
+        Args:
+            start: Start of the part of the picture, pixels.
+            length: Length of the part, pixels.
+            factor: Length of the style over that of the picture.
+            size: Padded length of the style, pixels.
+            unit: Deepest stride in use, pixels.
+
+        Returns:
+            Start and length of the window, and the halo on either side.
+        """
+        patch_length = round_up(max(1, length // self.scale), unit)
+        proportional = max(MIN_WINDOW_UNITS * unit, round(length * factor / unit) * unit)
+        window_length = min(proportional, max(patch_length, MIN_WINDOW_UNITS * unit), size)
+        centered_start = round((start + length / 2) * factor - window_length / 2)
+        return (
+            max(0, min(centered_start, size - window_length)),
+            window_length,
+            max(0, (patch_length - window_length) // 2 // unit * unit),
+        )
 
 
-def _clipped(start: int, length: int, whole: int) -> tuple[int, int]:
-    """The part of a span that lies in [0, whole); at its nearest end, of no length, where none does."""
-    first, last = (min(max(place, 0), whole - 1) for place in (start, start + length))
-    if start + length > whole and start < whole:
-        last = whole
+def _clip_span(start: int, length: int, size: int) -> tuple[int, int]:
+    """Clip a span to [0, size), and return its start and length.
+
+    If it lies outside, the result has length 0, at the nearest end.
+    """
+    first, last = (min(max(place, 0), size - 1) for place in (start, start + length))
+    if start + length > size and start < size:
+        last = size
     return first, last - first

@@ -1,1 +1,1 @@
-"""Ways of making a picture that use several renders."""
+"""Recipes: pictures that take several renders, or inputs prepared in a special way."""

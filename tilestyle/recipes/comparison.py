@@ -1,4 +1,4 @@
-"""Renders beside one another: content, style and result, or a grid over one or two settings."""
+"""Comparison sheets: content, style and result side by side, or a grid of renders over one or two settings."""
 
 from __future__ import annotations
 
@@ -11,156 +11,191 @@ from pathlib import Path
 
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.variations import Variation
-from tilestyle.devices.torch_state import isolated
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.files import ownership
-from tilestyle.files.atomic import replacing
-from tilestyle.files.paths import content_of
-from tilestyle.images import Picture, Row, captioned, gathered, open_source, read_picture
+from tilestyle.files.atomic import atomic_write
+from tilestyle.files.paths import read_limited
+from tilestyle.images import CaptionedRow, Picture, draw_captioned_rows, open_source, read_all, read_picture
 from tilestyle.pipeline import api
 from tilestyle.pipeline.events import Event, Finished
-from tilestyle.pipeline.observers import guarded
-from tilestyle.pipeline.workdir import CELLS, WorkFolder, translated
-from tilestyle.planning.inputs import digest
-from tilestyle.planning.resolve import resolve
+from tilestyle.pipeline.observers import guard_callback
+from tilestyle.pipeline.workdir import CELLS_MANIFEST, LockedWorkDir, translating_errors
+from tilestyle.planning.inputs import content_hash
+from tilestyle.planning.resolve import resolve_config
 from tilestyle.version import __version__
 
-MOST = 2  # settings that a sheet has room for: across, and down
+MAX_VARIATIONS = 2  # settings that a sheet can vary: one across, one down
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: a render of a content in a style with these settings, some of them varied."""
+    """Renders to compare: of one content in one style, with some of the settings varied.
+
+    Attributes:
+        content: File of the content.
+        style: File of the style.
+        config: The settings that all renders share.
+        variations: Settings to vary; the first across the sheet, the second down.
+    """
 
     content: Path
     style: Path
     config: RenderConfig
     variations: Sequence[Variation] = ()
 
-    @isolated
+    @with_torch_state
     def __post_init__(self) -> None:
-        """Refuse what cannot be shown, or not rendered, before anything is."""
-        if len(self.variations) > MOST or len({each.setting for each in self.variations}) < len(
-            self.variations
-        ):
+        """Check all settings before anything is rendered.
+
+        Raises:
+            TilestyleError: Too many settings vary, or one of the renders is not possible.
+        """
+        if len(self.variations) > MAX_VARIATIONS or len(
+            {variation.setting for variation in self.variations}
+        ) < len(self.variations):
             raise SettingError(
-                "a sheet varies one or two settings", hint="give --vary at most twice, for each once"
+                "a sheet varies one or two settings",
+                hint="give --vary at most twice, for different settings",
             )
         for config in self.configs():
-            resolve(config, with_content=True)
+            resolve_config(config, with_content=True)
 
     def configs(self) -> Iterator[RenderConfig]:
-        """Settings of every cell, row by row; the first variation goes across."""
+        """Yield the settings of every cell, row by row."""
         across = self.variations[0] if self.variations else None
         down = self.variations[1] if len(self.variations) > 1 else None
         for row in range(len(down.values) if down else 1):
-            settings = down.applied(self.config, row) if down else self.config
+            settings = down.apply(self.config, row) if down else self.config
             for column in range(len(across.values) if across else 1):
-                yield across.applied(settings, column) if across else settings
+                yield across.apply(settings, column) if across else settings
 
     def sheet(self, cells: Sequence[Picture]) -> Picture:
-        """The finished cells, row by row, with captions, and what they were made from."""
+        """Assemble the sheet.
+
+        Args:
+            cells: The rendered cells, row by row.
+
+        Returns:
+            Content, style and cells, with captions.
+        """
         side = max(max(cell.height, cell.width) for cell in cells)
-        shown = [("content", _small(self.content, side)), ("style", _small(self.style, side))]
+        inputs = [
+            ("content", _read_downsampled(self.content, side)),
+            ("style", _read_downsampled(self.style, side)),
+        ]
         if not self.variations:
-            return captioned([Row([*shown, ("result", cells[0])])])
+            return draw_captioned_rows([CaptionedRow([*inputs, ("result", cells[0])])])
         across = self.variations[0]
         count = len(across.values)
         captions = [across.caption(index) for index in range(count)]
         if len(self.variations) == 1:
-            return captioned([Row(shown), Row(list(zip(captions, cells, strict=True)))])
+            return draw_captioned_rows(
+                [CaptionedRow(inputs), CaptionedRow(list(zip(captions, cells, strict=True)))]
+            )
         down = self.variations[1]
         rows = [
-            Row(
+            CaptionedRow(
                 list(zip(captions if not row else [""] * count, cells[row * count :][:count], strict=True)),
                 down.caption(row),
             )
             for row in range(len(down.values))
         ]
-        return captioned([Row(shown), *rows])
+        return draw_captioned_rows([CaptionedRow(inputs), *rows])
 
 
-@isolated
-def cells(
+@with_torch_state
+def render_cells(
     comparison: Comparison,
     folder: Path,
-    begin: Callable[[int, int], None] = lambda number, count: None,
+    on_cell: Callable[[int, int], None] = lambda number, count: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Picture]:
-    """Render every cell; those that an earlier run finished in the folder are taken from there.
+    """Render every cell; those that an earlier run finished in the folder are read from there.
 
-    `begin` is told the number of every cell that is rendered, from 1, and how many there are. Where `stop`
-    answers True, what is finished is answered. Errors as in api.render.
+    Args:
+        comparison: What to render.
+        folder: Work folder, where finished cells are kept.
+        on_cell: Called before each cell that is rendered, with its number from 1 and the number of cells.
+        stop: Asked whether to stop, as for `api.render`.
+
+    Returns:
+        The finished cells; fewer than all if it was stopped.
+
+    Raises:
+        TilestyleError: As in `api.render`.
     """
-    begin = guarded(begin, "the observer")
-    work = WorkFolder(folder, manifest=CELLS)
-    found: list[Picture] = []
+    on_cell = guard_callback(on_cell, "the observer")
+    work = LockedWorkDir(folder, manifest_name=CELLS_MANIFEST)
+    pictures: list[Picture] = []
     try:
-        with translated(folder):
-            found = _cells(comparison, work, begin, stop)
-        return found
+        with translating_errors(folder):
+            pictures = _render_cells(comparison, work, on_cell, stop)
+        return pictures
     finally:
-        work.close(remove=not work.keeps)
+        work.close(remove=not work.has_checkpoint)
 
 
-def _cells(
-    comparison: Comparison, work: WorkFolder, begin: Callable[[int, int], None], stop: Callable[[], bool]
+def _render_cells(
+    comparison: Comparison, work: LockedWorkDir, on_cell: Callable[[int, int], None], stop: Callable[[], bool]
 ) -> list[Picture]:
+    """Do what `render_cells` does, in an open work folder."""
     configs = list(comparison.configs())
-    known = _digests(work.path)
+    digests = _read_digests(work.path)
     sources = {"style": comparison.style, "content": comparison.content}
-    found: list[Picture] = []
+    pictures: list[Picture] = []
     for number, config in enumerate(configs, 1):
-        about = json.dumps([__version__, api.identity(config, sources)], sort_keys=True)
-        file = work.path / f"cell-{hashlib.sha256(about.encode()).hexdigest()[:20]}.png"
-        if not file.is_file() or known.get(file.name) != digest(file):
-            begin(number, len(configs))
-            picture = _rendered(sources, config, stop)
+        fingerprint = json.dumps([__version__, api.render_fingerprint(config, sources)], sort_keys=True)
+        file = work.path / f"cell-{hashlib.sha256(fingerprint.encode()).hexdigest()[:20]}.png"
+        if not file.is_file() or digests.get(file.name) != content_hash(file):
+            on_cell(number, len(configs))
+            picture = _render_cell(sources, config, stop)
             if picture is None:
                 break
-            for made in (file, work.path / CELLS):
-                ownership.claim(made, lasting=True)
+            for claimed in (file, work.path / CELLS_MANIFEST):
+                ownership.claim(claimed, sync=True)
             picture.save(file)
-            known[file.name] = digest(file)
-            with replacing(work.path / CELLS) as listed:
-                listed.write(json.dumps(known).encode())
-        found.append(read_picture(file))
-    return found
+            digests[file.name] = content_hash(file)
+            with atomic_write(work.path / CELLS_MANIFEST) as cells_file:
+                cells_file.write(json.dumps(digests).encode())
+        pictures.append(read_picture(file))
+    return pictures
 
 
-def discard(folder: Path) -> None:
-    """Remove the cells that are in a work folder, and the folder if nothing else is.
+def discard_cells(folder: Path) -> None:
+    """Remove the cells in a work folder, and the folder if nothing else is in it.
 
-    Raises WorkError for a folder that is not one of ours.
+    Raises:
+        WorkError: It is not a work folder of tilestyle.
     """
-    WorkFolder(folder, manifest=CELLS).close(remove=True)
+    LockedWorkDir(folder, manifest_name=CELLS_MANIFEST).close(remove=True)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """The digests of finished cells by name; a cell without is rendered again."""
+def _read_digests(folder: Path) -> dict[str, str]:
+    """Return the digests of finished cells by file name; a cell without one is rendered again."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(content_of(folder / CELLS))
-        if isinstance(found, dict):
-            return found
+        digests = json.loads(read_limited(folder / CELLS_MANIFEST))
+        if isinstance(digests, dict):
+            return digests
     return {}
 
 
-def _rendered(sources: Mapping[str, Path], config: RenderConfig, stop: Callable[[], bool]) -> Picture | None:
-    """A cell; None if it was stopped."""
-    ends: list[bool] = []
+def _render_cell(sources: Mapping[str, Path], config: RenderConfig, stop: Callable[[], bool]) -> Picture | None:
+    """Render a cell; None if it was stopped."""
+    completed: list[bool] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
-            ends.append(event.complete)
+            completed.append(event.complete)
 
     picture = api.render(sources["content"], sources["style"], config, observer=observe, stop=stop)
-    return picture if ends[-1] else None
+    return picture if completed[-1] else None
 
 
-def _small(file: Path, side: int) -> Picture:
-    """A picture at this long side, or its own."""
+def _read_downsampled(file: Path, side: int) -> Picture:
+    """Read a picture, downsampled to this long side if it is larger."""
     with open_source(file) as source:
         share = side / max(source.height, source.width)
         if share >= 1:
-            return gathered(source)
-        return source.shrunk(*(max(1, round(length * share)) for length in (source.height, source.width)))
+            return read_all(source)
+        return source.downsample(*(max(1, round(length * share)) for length in (source.height, source.width)))

@@ -1,9 +1,9 @@
-"""What a large render will look like, without it: all of it small, and some places at full size.
+"""Preview a large render: the whole picture small, and some crops at full size.
 
-A place is followed down the levels that the render would have. At each, a window around it is rendered that
-starts from the enlarged window before, against the content under it and the style as large as it will be there:
-a crop costs a window a level however large the picture. What it cannot know is the rest of the picture: the
-style is matched within the window.
+A crop follows its place down the levels that the full render would have. At each level, a window around the
+place is rendered. It starts from the enlarged window of the level before, with the content under it, and with
+the style at the size that it will have there. So a crop costs one window per level, however large the picture
+is. What it does not know is the rest of the picture: the style is matched within the window.
 """
 
 from __future__ import annotations
@@ -16,62 +16,72 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from tilestyle.canvas.canvas import resized
-from tilestyle.canvas.color import Palette, palette_of
-from tilestyle.canvas.storage import Memory
+from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.color import ColorMoments, color_moments
+from tilestyle.canvas.storage import MemoryStore
 from tilestyle.config.enums import Color
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.validation import LARGEST, check, refused
-from tilestyle.devices.torch_state import isolated
+from tilestyle.config.validation import MAX_INT32, check_fields, setting_error
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
-from tilestyle.images import Picture, Source, contact_sheet, cropped, gathered, source_from
+from tilestyle.images import ImageSource, Picture, as_source, contact_sheet, crop_source, read_all
 from tilestyle.pipeline import api
 from tilestyle.pipeline.events import Event, SweepDone
-from tilestyle.pipeline.observers import guarded
+from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.pipeline.run import run
-from tilestyle.planning.inputs import Style, planes_of
+from tilestyle.pipeline.run import render_job
+from tilestyle.planning.inputs import Style, load_planes
 from tilestyle.planning.resolve import COARSEST_STYLE
-from tilestyle.planning.schedule import Level, Pyramid, falloff, levels
-from tilestyle.recipes.printing import Ready, with_guides
+from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, plan_levels
+from tilestyle.recipes.printing import PreparedInputs, crop_masks
 
-SURROUNDINGS = 128
-"""Pixels rendered around a crop at the least: near its edge a window has no neighbours."""
+MIN_CROP_MARGIN = 128
+"""Smallest margin rendered around a crop, pixels: near its edge a window lacks its surroundings."""
 
-LEAST_WINDOW = 768
-"""Smallest side of a window, pixels: less of a picture is too little to hold the style."""
+MIN_WINDOW = 768
+"""Smallest side of a window, pixels: less of the picture is not enough to match the style."""
 
-_AROUND = 8  # pixels of a source beyond a window that resampling looks at
-_SEEN = 1024  # long side at which colours are counted, pixels
-_PLACES = ((0.5, 0.5), (0.25, 0.3), (0.75, 0.7), (0.75, 0.25), (0.25, 0.75), (0.5, 0.15), (0.5, 0.85))
+_RESAMPLE_MARGIN = 8  # pixels of a source around a window that resampling needs
+_PALETTE_SIDE = 1024  # long side at which colors are measured, pixels
+_CROP_CENTERS = ((0.5, 0.5), (0.25, 0.3), (0.75, 0.7), (0.75, 0.25), (0.25, 0.75), (0.5, 0.15), (0.5, 0.85))
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to show: sides in pixels, ``at`` the centres of crops as shares (down, across) of the picture."""
+class PreviewRequest:
+    """What to preview.
+
+    Attributes:
+        side: Long side of the small picture, pixels.
+        crop: Side of the crops, pixels.
+        at: Centers of the crops (down, across), as fractions of the picture.
+    """
 
     side: int
     crop: int
     at: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be shown."""
-        check(self)
-        for name, side, least in (("preview-size", self.side, 64), ("crop-size", self.crop, 16)):
-            if not least <= side <= LARGEST:
-                raise refused(name, side, f"pixels, {least} or more")
+        """Check the values.
+
+        Raises:
+            SettingError: A size is out of range, or a crop lies outside the picture.
+        """
+        check_fields(self)
+        for name, side, minimum in (("preview-size", self.side, 64), ("crop-size", self.crop, 16)):
+            if not minimum <= side <= MAX_INT32:
+                raise setting_error(name, side, f"pixels, {minimum} or more")
         for down, across in self.at:
             if not (0 <= down <= 1 and 0 <= across <= 1):
                 raise SettingError(
                     f"a crop at {across},{down} lies outside the picture",
-                    hint="give shares from 0 to 1, such as 0.5,0.25",
+                    hint="give fractions from 0 to 1, such as 0.5,0.25",
                 )
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A part of the finished picture as it is expected, and where it lies there."""
+class PreviewCrop:
+    """A preview of a part of the finished picture, and the box where it lies."""
 
     box: Box
     picture: Picture
@@ -79,15 +89,22 @@ class Crop:
 
 @dataclass(frozen=True)
 class Preview:
-    """The picture small, and crops of it at full size."""
+    """The small picture, and crops at full size.
+
+    Attributes:
+        small: The whole picture at a small size.
+        crops: Parts of it at full size.
+        height: Height of the finished picture, pixels.
+        width: Width of the finished picture, pixels.
+    """
 
     small: Picture
-    crops: tuple[Crop, ...]
-    height: int  # of the finished picture, pixels
+    crops: tuple[PreviewCrop, ...]
+    height: int
     width: int
 
     def sheet(self) -> Picture:
-        """All in one picture: crops below, numbered, and frames where they lie."""
+        """Return all in one picture: the small picture with numbered frames, and the crops below."""
         across, down = self.small.width / self.width, self.small.height / self.height
         frames = [
             (crop.box.top * down, crop.box.left * across, crop.box.height * down, crop.box.width * across)
@@ -97,122 +114,184 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What is rendered next: ``crop`` from 1 (0: the small picture), levels ``left`` after it, and its size."""
+class PreviewStep:
+    """The next render of a preview.
+
+    Attributes:
+        crop: Number of the crop, from 1; 0 for the small picture.
+        levels_left: Levels of this crop that follow.
+        height: Height of the render, pixels.
+        width: Width of the render, pixels.
+    """
 
     crop: int
-    left: int
+    levels_left: int
     height: int
     width: int
 
 
-def places(count: int) -> tuple[tuple[float, float], ...]:
-    """Centres of so many crops, spread over the picture. Raises SettingError for too many."""
-    if not 0 <= count <= len(_PLACES):
+def crop_centers(count: int) -> tuple[tuple[float, float], ...]:
+    """Return the centers of this many crops, spread over the picture.
+
+    Raises:
+        SettingError: There are too many.
+    """
+    if not 0 <= count <= len(_CROP_CENTERS):
         raise SettingError(
-            f"{count} crops cannot be placed", hint=f"give 0 to {len(_PLACES)}, or --at for each"
+            f"{count} crops cannot be placed automatically",
+            hint=f"give 0 to {len(_CROP_CENTERS)}, or --at for each",
         )
-    return _PLACES[:count]
+    return _CROP_CENTERS[:count]
 
 
-@isolated
+@with_torch_state
 def preview(
-    ready: Ready,
-    wanted: Wanted,
-    begin: Callable[[Step], None] = lambda step: None,
+    inputs: PreparedInputs,
+    request: PreviewRequest,
+    on_render: Callable[[PreviewStep], None] = lambda step: None,
     stop: Callable[[], bool] | None = None,
 ) -> Preview:
-    """Predict the render of what is ready; ``begin`` is told of every render. Errors as in api.render."""
-    if ready.config.locality and wanted.at:
+    """Preview a render.
+
+    Args:
+        inputs: The inputs of the full render.
+        request: Sizes and places to preview.
+        on_render: Called before each render.
+        stop: Asked whether to stop, as for `api.render`.
+
+    Returns:
+        The small picture and the crops.
+
+    Raises:
+        TilestyleError: As in `api.render`; also if crops are asked for with locality.
+    """
+    if inputs.config.locality and request.at:
         raise SettingError(
-            "crops cannot be foreseen with locality: rendered alone, they are not where they belong",
+            "crops cannot be previewed with locality, which depends on their place in the whole picture",
             hint="give --crops 0",
         )
-    begin = guarded(begin, "the observer")
-    long_side = max(ready.height, ready.width)
-    share = min(1.0, wanted.side / long_side)
-    height, width = (max(1, round(side * share)) for side in (ready.height, ready.width))
-    begin(Step(0, 0, height, width))
-    styles = [Style(gathered(cast(Source, style.picture)), style.mask) for style in ready.styles]
-    model = Model(styles, _palette(ready))
-    seen: list[SweepDone] = []
-    small = _rendered(ready, model, _small(ready, (height, width)), None, stop, seen)
-    if seen and seen[-1].content_weight is not None:  # windows are parts of it: they have its weight
-        ready = replace(ready, config=replace(ready.config, content_weight=seen[-1].content_weight))
-    finer = _finer(ready, share)
+    on_render = guard_callback(on_render, "the observer")
+    long_side = max(inputs.height, inputs.width)
+    share = min(1.0, request.side / long_side)
+    height, width = (max(1, round(side * share)) for side in (inputs.height, inputs.width))
+    on_render(PreviewStep(0, 0, height, width))
+    styles = [Style(read_all(cast(ImageSource, style.picture)), style.mask) for style in inputs.styles]
+    model = PreviewStyles(styles, _content_colors(inputs))
+    last_sweep: list[SweepDone] = []
+    small = _render(inputs, model, _small_config(inputs, (height, width)), None, stop, last_sweep)
+    if last_sweep and last_sweep[-1].content_weight is not None:  # the windows get the weight of the whole
+        inputs = replace(inputs, config=replace(inputs.config, content_weight=last_sweep[-1].content_weight))
+    finer_levels = _finer_levels(inputs, share)
     crops = []
-    known: dict[tuple[int, Box], Window] = {}  # windows that crops share
-    for number, place in enumerate(wanted.at, 1):
-        window = Window(Box(0, 0, height, width), (height, width), small)
-        for index, level in enumerate(finer):
+    rendered_windows: dict[tuple[int, Box], RenderedWindow] = {}  # crops can share windows
+    for number, center in enumerate(request.at, 1):
+        window = RenderedWindow(Box(0, 0, height, width), (height, width), small)
+        for index, level in enumerate(finer_levels):
             size = level.extent.picture.height, level.extent.picture.width
-            box = _around(place, size, max(wanted.crop + 2 * SURROUNDINGS, LEAST_WINDOW))
-            if (index, box) not in known:
-                begin(Step(number, len(finer) - index - 1, box.height, box.width))
-                known[index, box] = _refined(ready, model, level, window, box, stop)
-            window = known[index, box]
-        box = _around(place, (ready.height, ready.width), wanted.crop)
-        crops.append(Crop(box, window.part(box, (ready.height, ready.width))))
-    return Preview(small, tuple(crops), ready.height, ready.width)
+            box = _box_around(center, size, max(request.crop + 2 * MIN_CROP_MARGIN, MIN_WINDOW))
+            if (index, box) not in rendered_windows:
+                on_render(PreviewStep(number, len(finer_levels) - index - 1, box.height, box.width))
+                rendered_windows[index, box] = _render_window(inputs, model, level, window, box, stop)
+            window = rendered_windows[index, box]
+        box = _box_around(center, (inputs.height, inputs.width), request.crop)
+        crops.append(PreviewCrop(box, window.crop(box, (inputs.height, inputs.width))))
+    return Preview(small, tuple(crops), inputs.height, inputs.width)
 
 
 @dataclass(frozen=True)
-class Model:
-    """What every window is rendered after: the styles, and the whole content's colours where they matter."""
+class PreviewStyles:
+    """What all windows share: the styles, and the colors of the whole content where they matter."""
 
     styles: list[Style]
-    palette: Palette | None
+    palette: ColorMoments | None
 
 
 @dataclass(frozen=True)
-class Window:
-    """Pixels of a part of a picture: ``box`` of it at ``size`` (height, width)."""
+class RenderedWindow:
+    """The pixels of a part of a picture.
+
+    Attributes:
+        box: The part.
+        size: Height and width of the whole picture, pixels.
+        picture: The pixels.
+    """
 
     box: Box
     size: tuple[int, int]
     picture: Picture
 
-    def part(self, box: Box, size: tuple[int, int]) -> Picture:
-        """What lies under a box of the whole at another size."""
-        return resampled(source_from(self.picture), self.box, self.size, box, size)
+    def crop(self, box: Box, size: tuple[int, int]) -> Picture:
+        """Return the pixels under a box of the whole picture at another size."""
+        return resample_box(as_source(self.picture), self.box, self.size, box, size)
 
 
-def resampled(source: Source, place: Box, size: tuple[int, int], box: Box, target: tuple[int, int]) -> Picture:
-    """The pixels under ``box`` of a whole at ``target`` pixels; the source is its part ``place`` at ``size``.
+def resample_box(
+    source: ImageSource, place: Box, size: tuple[int, int], box: Box, target: tuple[int, int]
+) -> Picture:
+    """Return the pixels of a part of a picture at another size, exact to half a pixel.
 
-    True to half a pixel. Reads no more of the source than lies under the box.
+    It reads no more of the source than lies under the box.
+
+    Args:
+        source: The pixels of the part `place` of a picture of size `size`.
+        place: Where the source lies in that picture.
+        size: Height and width of that picture.
+        box: The part to return, in the picture at the size `target`.
+        target: Height and width of the picture to return a part of.
     """
     rows, top, height = _span(place.top, source.height, target[0] / size[0], box.top, box.height)
     columns, left, width = _span(place.left, source.width, target[1] / size[1], box.left, box.width)
-    part = cropped(source, rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
+    part = crop_source(source, rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
     if height <= part.height and width <= part.width:
-        picture = part.shrunk(height, width)
+        picture = part.downsample(height, width)
     else:
-        seen = gathered(part)
-        pixels = _resized(seen.pixels, height, width)
-        alpha = None if seen.alpha is None else _resized(seen.alpha[..., None], height, width)[..., 0]
-        picture = replace(seen, pixels=pixels, alpha=alpha)
+        read_part = read_all(part)
+        pixels = _resize_array(read_part.pixels, height, width)
+        alpha = (
+            None
+            if read_part.alpha is None
+            else _resize_array(read_part.alpha[..., None], height, width)[..., 0]
+        )
+        picture = replace(read_part, pixels=pixels, alpha=alpha)
     inside = np.s_[top : top + box.height, left : left + box.width]
     alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha[inside])
     return replace(picture, pixels=np.ascontiguousarray(picture.pixels[inside]), alpha=alpha)
 
 
 def _span(place: int, side: int, scale: float, start: int, length: int) -> tuple[slice, int, int]:
-    """One axis: pixels of the source to read, where the box begins in them scaled, and how many these are."""
-    first = max(0, floor(start / scale) - place - _AROUND)
-    last = min(side, ceil((start + length) / scale) - place + _AROUND)
+    """Compute one axis of `resample_box`.
+
+    Args:
+        place: Start of the source in its picture, pixels.
+        side: Length of the source.
+        scale: Length of the target picture over that of the source's.
+        start: Start of the box in the target picture.
+        length: Length of the box.
+
+    Returns:
+        Pixels of the source to read, the start of the box in them after scaling, and their scaled length.
+    """
+    first = max(0, floor(start / scale) - place - _RESAMPLE_MARGIN)
+    last = min(side, ceil((start + length) / scale) - place + _RESAMPLE_MARGIN)
     before = round(start - (place + first) * scale)
     count = max(round((last - first) * scale), before + length)
     return slice(first, last), max(0, min(before, count - length)), count
 
 
-def _resized(values: Any, height: int, width: int) -> Any:
-    tensor = torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)
-    return resized(tensor, Box(0, 0, height, width)).clamp_(0, 1).permute(1, 2, 0).contiguous().numpy()
+def _resize_array(values: Any, height: int, width: int) -> Any:
+    """Resample an array [h, w, C]."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)  # [C, h, w]
+    return resize(tensor, Box(0, 0, height, width)).clamp_(0, 1).permute(1, 2, 0).contiguous().numpy()
 
 
-def _around(place: tuple[float, float], size: tuple[int, int], side: int) -> Box:
-    """A box of at most ``side`` pixels a side around a place, inside a picture of ``size``."""
+def _box_around(place: tuple[float, float], size: tuple[int, int], side: int) -> Box:
+    """Return a box around a place, inside a picture.
+
+    Args:
+        place: Center of the box (down, across), as fractions of the picture.
+        size: Height and width of the picture.
+        side: Largest side of the box.
+    """
     height, width = (min(side, whole) for whole in size)
     top, left = (
         min(max(0, round(share * whole - length / 2)), whole - length)
@@ -221,82 +300,121 @@ def _around(place: tuple[float, float], size: tuple[int, int], side: int) -> Box
     return Box(top, left, height, width)
 
 
-def _palette(ready: Ready) -> Palette | None:
-    """Colours of the whole content, from a small copy: a window's own are others."""
-    if ready.content is None or ready.config.color is Color.STYLE:
+def _content_colors(inputs: PreparedInputs) -> ColorMoments | None:
+    """Measure the colors of the whole content on a small copy; None if the color mode does not need them.
+
+    A window on its own has other colors.
+    """
+    if inputs.content is None or inputs.config.color is Color.STYLE:
         return None
-    share = min(1.0, _SEEN / max(ready.content.height, ready.content.width))
-    sides = (max(1, round(side * share)) for side in (ready.content.height, ready.content.width))
-    return palette_of(*planes_of(ready.content.shrunk(*sides), Memory()))
+    share = min(1.0, _PALETTE_SIDE / max(inputs.content.height, inputs.content.width))
+    sides = (max(1, round(side * share)) for side in (inputs.content.height, inputs.content.width))
+    return color_moments(*load_planes(inputs.content.downsample(*sides), MemoryStore()))
 
 
-def _small(ready: Ready, size: tuple[int, int]) -> RenderConfig:
-    """Settings of the whole picture at a smaller size."""
-    scale = ready.config.style_scale
-    if ready.content is None:  # of its own size; a render's is a share of the picture
-        scale *= max(size) / max(ready.height, ready.width)
-    return replace(ready.config, size=size, style_scale=scale)
+def _small_config(inputs: PreparedInputs, size: tuple[int, int]) -> RenderConfig:
+    """Return the settings for the whole picture at a small size (height, width)."""
+    scale = inputs.config.style_scale
+    if inputs.content is None:  # a texture's scale refers to the style's own size, a render's to the picture
+        scale *= max(size) / max(inputs.height, inputs.width)
+    return replace(inputs.config, size=size, style_scale=scale)
 
 
-def _finer(ready: Ready, share: float) -> list[Level]:
-    """The levels of the full render that are well above a share of its size; size and sweeps count."""
-    config, long_side = ready.config, max(ready.height, ready.width)
+def _finer_levels(inputs: PreparedInputs, share: float) -> list[Level]:
+    """Return the levels of the full render that are clearly larger than the small picture.
+
+    Args:
+        inputs: The inputs of the full render.
+        share: Size of the small picture relative to the full one.
+
+    Returns:
+        The levels, whose sizes and numbers of sweeps are used.
+    """
+    config, long_side = inputs.config, max(inputs.height, inputs.width)
     coarsest = float(config.coarsest)
-    if ready.content is None:
-        shown = config.style_scale * max(
-            max(cast(Source, style.picture).height, cast(Source, style.picture).width) for style in ready.styles
+    if inputs.content is None:
+        style_side = config.style_scale * max(
+            max(cast(ImageSource, style.picture).height, cast(ImageSource, style.picture).width)
+            for style in inputs.styles
         )
-        coarsest = max(coarsest, long_side * min(1.0, COARSEST_STYLE / shown))
-    fall = falloff(config, with_content=ready.content is not None)
-    pyramid = Pyramid(min(coarsest, long_side), long_side, 1, fall)
-    worth = share * config.level_ratio**0.5
-    ladder = levels(ready.height, ready.width, config, pyramid)
-    return [level for level in ladder if share < level.share and (worth < level.share or level.share == 1.0)]
+        coarsest = max(coarsest, long_side * min(1.0, COARSEST_STYLE / style_side))
+    rate_falloff = learning_rate_falloff(config, with_content=inputs.content is not None)
+    pyramid = Pyramid(min(coarsest, long_side), long_side, 1, rate_falloff)
+    min_ratio = share * config.level_ratio**0.5
+    all_levels = plan_levels(inputs.height, inputs.width, config, pyramid)
+    return [
+        level
+        for level in all_levels
+        if share < level.size_ratio and (min_ratio < level.size_ratio or level.size_ratio == 1.0)
+    ]
 
 
-def _refined(
-    ready: Ready, model: Model, level: Level, window: Window, box: Box, stop: Callable[[], bool] | None
-) -> Window:
-    """The next window, rendered as a part of this level."""
+def _render_window(
+    inputs: PreparedInputs,
+    styles: PreviewStyles,
+    level: Level,
+    window: RenderedWindow,
+    box: Box,
+    stop: Callable[[], bool] | None,
+) -> RenderedWindow:
+    """Render the window of the next level.
+
+    Args:
+        inputs: The inputs of the full render.
+        styles: The styles, and the colors of the whole content.
+        level: The level.
+        window: The window of the level before.
+        box: The window to render, in the picture of this level.
+        stop: Asked whether to stop.
+    """
     size = level.extent.picture.height, level.extent.picture.width
     content = None
-    shown = level.share
-    if ready.content is not None:
-        whole = ready.content.height, ready.content.width
-        content = resampled(ready.content, Box(0, 0, *whole), whole, box, size)
-        shown = max(size) / max(box.height, box.width)
+    style_share = level.size_ratio
+    if inputs.content is not None:
+        content_size = inputs.content.height, inputs.content.width
+        content = resample_box(inputs.content, Box(0, 0, *content_size), content_size, box, size)
+        style_share = max(size) / max(box.height, box.width)
     config = replace(
-        with_guides(ready.config, (box.top, box.left, box.height, box.width), size),
+        crop_masks(inputs.config, (box.top, box.left, box.height, box.width), size),
         size=(box.height, box.width),
-        style_scale=ready.config.style_scale * shown,
-        init=cast(Any, window.part(box, size)),
+        style_scale=inputs.config.style_scale * style_share,
+        init=cast(Any, window.crop(box, size)),
         coarsest=max(box.height, box.width),
         sweeps=level.sweeps,
-        learning_rate=ready.config.learning_rate * level.rate,
+        learning_rate=inputs.config.learning_rate * level.learning_rate_factor,
         learning_rate_falloff=0.0,
         tileable=None,
     )
-    return Window(box, size, _rendered(ready, model, config, content, stop))
+    return RenderedWindow(box, size, _render(inputs, styles, config, content, stop))
 
 
-def _rendered(
-    ready: Ready,
-    model: Model,
+def _render(
+    inputs: PreparedInputs,
+    styles: PreviewStyles,
     config: RenderConfig,
     content: Picture | None,
     stop: Callable[[], bool] | None,
-    seen: list[SweepDone] | None = None,
+    last_sweep: list[SweepDone] | None = None,
 ) -> Picture:
-    """The picture of these settings; its last sweep is noted in `seen`."""
+    """Render a picture with these settings.
+
+    Args:
+        inputs: The inputs of the full render.
+        styles: The styles, and the colors of the whole content.
+        config: The settings.
+        content: The content; None for the whole of it, or for a texture.
+        stop: Asked whether to stop.
+        last_sweep: Receives the event of the last sweep.
+    """
 
     def watch(event: Event) -> None:
-        if seen is not None and isinstance(event, SweepDone):
-            seen[:] = [event]
+        if last_sweep is not None and isinstance(event, SweepDone):
+            last_sweep[:] = [event]
 
-    if ready.content is None:
-        return api.texture(model.styles, config, stop=stop)
+    if inputs.content is None:
+        return api.texture(styles.styles, config, stop=stop)
     if content is None:
         height, width = cast(tuple[int, int], config.size)
-        smaller = height <= ready.content.height and width <= ready.content.width
-        content = ready.content.shrunk(height, width) if smaller else gathered(ready.content)
-    return run(prepare(model.styles, config, content, palette=model.palette), watch, stop)
+        smaller = height <= inputs.content.height and width <= inputs.content.width
+        content = inputs.content.downsample(height, width) if smaller else read_all(inputs.content)
+    return render_job(prepare(styles.styles, config, content, palette=styles.palette), watch, stop)

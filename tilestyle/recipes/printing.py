@@ -1,4 +1,4 @@
-"""From paper, ink and strokes to what a renderer knows: a size, a scale, and sources as they are printed."""
+"""Prepare a render for print: turn paper, ink and stroke width into a size, a style scale and sources."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.validation import check
+from tilestyle.config.validation import check_fields
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import DPI, Fit, Paper, lay_out, stroke_pixels
-from tilestyle.images import Proof, Source, cropped, filled, picture_from, proofed, source_from
-from tilestyle.planning.inputs import Style, style_list
+from tilestyle.geometry.paper import DPI, Fit, Paper, fit_to_paper, stroke_pixels
+from tilestyle.images import (
+    ImageSource,
+    Proof,
+    as_source,
+    crop_source,
+    fill_transparent,
+    picture_from,
+    soft_proof,
+)
+from tilestyle.planning.inputs import Style, as_styles
 from tilestyle.planning.schedule import picture_size
 from tilestyle.recipes.stroke_width import stroke_width
 
 
 @dataclass(frozen=True)
-class Printing:
-    """What is asked for of paper and ink. Without paper, sizes are in pixels as ever.
+class PrintOptions:
+    """What is asked for of paper and ink. Without paper, sizes are in pixels.
 
-    ``dpi`` is dots per inch, DPI on paper if None, ``bleed`` millimetres beyond every edge of the paper,
-    ``stroke`` the width of the style's strokes, `4mm` or `0.5%` of the long side.
+    Attributes:
+        paper: The paper; None for a size in pixels.
+        dpi: Dots per inch; None for the default on paper.
+        fit: How the content is fitted to the paper.
+        bleed: Extra millimeters beyond every edge of the paper.
+        stroke: Width of the style's strokes, such as "4mm", or "0.5%" of the long side; None to leave it alone.
+        proof: Color profile of the print; None for none.
     """
 
     paper: Paper | None = None
@@ -32,117 +45,177 @@ class Printing:
     proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values of the wrong type; ranges depend on the paper (`ready`)."""
-        check(self)
+        """Refuse values of the wrong type; ranges depend on the paper (`prepare_inputs`)."""
+        check_fields(self)
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What goes to the renderer, and how large the picture will be.
+class PreparedInputs:
+    """The inputs of a render, ready for the renderer.
 
-    ``dpi`` is what the file is to say, ``enlarged`` how many times its own pixels the style is shown.
+    Attributes:
+        config: The settings.
+        styles: The styles, whose pictures are sources.
+        content: The content; None for a texture.
+        height: Height of the finished picture, pixels.
+        width: Width of the finished picture, pixels.
+        dpi: Resolution to store in the file; None for none.
+        proof: Color profile of the print; None for none.
+        style_enlargement: Factor between the style's own size and that at which it is used; 0 without a style.
     """
 
     config: RenderConfig
     styles: tuple[Style, ...]
-    content: Source | None
+    content: ImageSource | None
     height: int
     width: int
     dpi: float | None
     proof: Proof | None
-    enlarged: float
+    style_enlargement: float
 
     @property
-    def style(self) -> Source:
-        """The first."""
-        return cast(Source, self.styles[0].picture)
+    def first_style(self) -> ImageSource:
+        """The picture of the first style."""
+        return cast(ImageSource, self.styles[0].picture)
 
-    def printed(self, picture: Source) -> Source:
-        """The finished picture in colours that the ink can make."""
-        return picture if self.proof is None else proofed(picture, self.proof)
+    def soft_proof(self, picture: ImageSource) -> ImageSource:
+        """Return the finished picture in colors that the ink can print."""
+        return picture if self.proof is None else soft_proof(picture, self.proof)
 
 
-def ready(
+def prepare_inputs(
     config: RenderConfig,
-    styles: Source | Sequence[Style] | None,
-    content: Source | None = None,
-    printing: Printing | None = None,
-) -> Ready:
-    """Content cropped for its paper, what it hides filled, both in the colours of print, strokes as wide.
+    styles: ImageSource | Sequence[Style] | None,
+    content: ImageSource | None = None,
+    options: PrintOptions | None = None,
+) -> PreparedInputs:
+    """Prepare the inputs of a render.
 
-    The pictures of the styles are sources. Reads the first style once where strokes are asked for, and nothing
-    else. Raises SettingError where settings contradict each other or the paper.
+    The content is cropped for its paper. Transparent pixels get the colors around them. Content and styles get
+    the colors of the print, and the style the scale at which its strokes have the width asked for.
+
+    The first style is read once if a stroke width is set; nothing else is read.
+
+    Args:
+        config: The settings.
+        styles: The styles, whose pictures are sources; None for none.
+        content: The content; None for a texture.
+        options: Paper, ink and strokes; None for pixels alone.
+
+    Raises:
+        SettingError: Settings contradict each other or the paper.
     """
-    printing = printing or Printing()
-    dpi = printing.dpi
-    if printing.paper is not None:
+    options = options or PrintOptions()
+    dpi = options.dpi
+    if options.paper is not None:
         dpi = dpi or DPI
-        config, content = _on_paper(config, printing, printing.paper, dpi, content)
-    elif printing.bleed:
-        raise SettingError("a bleed goes beyond the edge of a paper", hint="give --print")
-    height, width = picture_size(config.size, sides(content))
-    given = style_list(styles)
-    sources = [filled(cast(Source, style.picture)) for style in given]
+        config, content = _fit_to_paper(config, options, options.paper, dpi, content)
+    elif options.bleed:
+        raise SettingError("a bleed needs a paper", hint="give --print")
+    height, width = picture_size(config.size, source_size(content))
+    style_inputs = as_styles(styles)
+    sources = [fill_transparent(cast(ImageSource, style.picture)) for style in style_inputs]
     enlarged = 0.0
     if sources:
         first = sources[0]
-        # What a scale of 1 shows.
-        full = max(first.height, first.width) if content is None else max(height, width)
-        if printing.stroke is not None:
-            wanted = stroke_pixels(printing.stroke, max(height, width), dpi)
-            config = _stroked(config, first, wanted, full)
-        enlarged = config.style_scale * full / max(first.height, first.width)
-    content = None if content is None else filled(content)
-    if printing.proof is not None:
-        sources = [proofed(source, printing.proof) for source in sources]
-        content = None if content is None else proofed(content, printing.proof)
-    shown = tuple(Style(source, style.mask) for source, style in zip(sources, given, strict=True))
-    return Ready(config, shown, content, height, width, dpi, printing.proof, enlarged)
+        # Long side of the style at a scale of 1.
+        full_side = max(first.height, first.width) if content is None else max(height, width)
+        if options.stroke is not None:
+            target_width = stroke_pixels(options.stroke, max(height, width), dpi)
+            config = _scale_to_stroke(config, first, target_width, full_side)
+        enlarged = config.style_scale * full_side / max(first.height, first.width)
+    content = None if content is None else fill_transparent(content)
+    if options.proof is not None:
+        sources = [soft_proof(source, options.proof) for source in sources]
+        content = None if content is None else soft_proof(content, options.proof)
+    prepared_styles = tuple(
+        Style(source, style.mask) for source, style in zip(sources, style_inputs, strict=True)
+    )
+    return PreparedInputs(config, prepared_styles, content, height, width, dpi, options.proof, enlarged)
 
 
-def sides(source: Source | None) -> tuple[int, int] | None:
-    """Height and width, where there is a source."""
+def source_size(source: ImageSource | None) -> tuple[int, int] | None:
+    """Return the height and width of a source; None without one."""
     return None if source is None else (source.height, source.width)
 
 
-def _stroked(config: RenderConfig, style: Source, wanted: float, full: int) -> RenderConfig:
-    """The style scale at which strokes are as wide as wanted, pixels, where 1 shows the style ``full`` long."""
+def _scale_to_stroke(
+    config: RenderConfig, style: ImageSource, target_width: float, full_side: int
+) -> RenderConfig:
+    """Return the settings with the style scale at which strokes have this width.
+
+    Args:
+        config: The settings.
+        style: The style.
+        target_width: Width of the strokes, pixels.
+        full_side: Long side of the style at a scale of 1, pixels.
+
+    Raises:
+        SettingError: A style scale is set as well.
+    """
     if config.style_scale != RenderConfig().style_scale:
-        raise SettingError("stroke and style-scale both say how large strokes are", hint="give one of them")
-    shown = max(style.height, style.width) * wanted / stroke_width(style)
-    return replace(config, style_scale=shown / full, enlarge_style=True)
+        raise SettingError("stroke and style-scale both set the size of strokes", hint="give one of them")
+    style_side = max(style.height, style.width) * target_width / stroke_width(style)
+    return replace(config, style_scale=style_side / full_side, enlarge_style=True)
 
 
-def _on_paper(
-    config: RenderConfig, printing: Printing, paper: Paper, dpi: float, content: Source | None
-) -> tuple[RenderConfig, Source | None]:
-    """The size that the paper asks for, and the part of the content that goes onto it."""
+def _fit_to_paper(
+    config: RenderConfig, options: PrintOptions, paper: Paper, dpi: float, content: ImageSource | None
+) -> tuple[RenderConfig, ImageSource | None]:
+    """Return the settings with the size of the paper in pixels, and the part of the content that goes onto it.
+
+    Args:
+        config: The settings.
+        options: Fit and bleed.
+        paper: The paper.
+        dpi: Dots per inch.
+        content: The content; None for a texture.
+
+    Raises:
+        SettingError: A size in pixels is set as well.
+    """
     if config.size is not None:
-        raise SettingError("print and size both say how large the picture is", hint="give one of them")
-    layout = lay_out(paper, dpi, sides(content), printing.fit, printing.bleed)
+        raise SettingError("print and size both set the size of the picture", hint="give one of them")
+    layout = fit_to_paper(paper, dpi, source_size(content), options.fit, options.bleed)
     if content is not None and layout.crop is not None:
         crop = layout.crop
-        config = with_guides(
+        config = crop_masks(
             config, (crop.top, crop.left, crop.height, crop.width), (content.height, content.width)
         )
-        content = cropped(content, crop.top, crop.left, crop.height, crop.width)
+        content = crop_source(content, crop.top, crop.left, crop.height, crop.width)
     return replace(config, size=(layout.height, layout.width)), content
 
 
-def with_guides(config: RenderConfig, box: tuple[int, int, int, int], size: tuple[int, int]) -> RenderConfig:
-    """Settings with the part of mask and map under a box (top, left, height, width) of a picture this large."""
+def crop_masks(config: RenderConfig, box: tuple[int, int, int, int], size: tuple[int, int]) -> RenderConfig:
+    """Return the settings with mask and blend map cropped like a part of the picture.
+
+    Args:
+        config: The settings.
+        box: Top, left, height and width of the part.
+        size: Height and width of the whole picture.
+    """
     parts: dict[str, Any] = {}
     for name in ("mask", "blend_map"):
-        given = getattr(config, name)
-        if given is not None:
-            source = given if isinstance(given, Source) else source_from(picture_from(given))
-            rows = _part(box[0], box[2], size[0], source.height)
-            columns = _part(box[1], box[3], size[1], source.width)
-            parts[name] = cropped(source, rows[0], columns[0], rows[1], columns[1])
+        guide = getattr(config, name)
+        if guide is not None:
+            source = guide if isinstance(guide, ImageSource) else as_source(picture_from(guide))
+            rows = _scale_span(box[0], box[2], size[0], source.height)
+            columns = _scale_span(box[1], box[3], size[1], source.width)
+            parts[name] = crop_source(source, rows[0], columns[0], rows[1], columns[1])
     return replace(config, **parts)
 
 
-def _part(start: int, length: int, side: int, whole: int) -> tuple[int, int]:
-    """Start and length of a span of a side in another picture, `whole` pixels long; one pixel at least."""
+def _scale_span(start: int, length: int, side: int, whole: int) -> tuple[int, int]:
+    """Scale a span of a picture's side to the side of another picture.
+
+    Args:
+        start: Start of the span, pixels.
+        length: Length of the span, pixels.
+        side: Side of the picture, pixels.
+        whole: Side of the other picture, pixels.
+
+    Returns:
+        Start and length in the other picture; at least one pixel.
+    """
     first = min(whole - 1, round(start * whole / side))
     return first, max(1, min(whole, round((start + length) * whole / side)) - first)

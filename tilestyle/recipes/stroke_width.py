@@ -1,9 +1,10 @@
-"""How wide the strokes of a style picture are.
+"""Measure the width of the strokes of a style picture.
 
-A band of detail of size s, s^2 times the Laplacian of the picture smoothed by a Gaussian of s pixels, holds
-most energy where s fits what the picture is made of: half the width of a stripe. What edges alone hold grows
-as s up to there, and the composition of a painting goes on growing; divided by the root of s the strokes stand
-out from both. The width is the mean size where that is high, in octaves, calibrated on stripes of equal widths.
+A band of detail of size s is s^2 times the Laplacian of the picture smoothed by a Gaussian of s pixels. Its
+energy is highest where s fits what the picture is made of: half the width of a stripe. Edges alone have
+energies that rise with s up to that size, and the composition of a painting makes them rise further. Divided by
+the square root of s, the energies of strokes stand out from both. The width is the mean size, in octaves, where
+these are high. It is calibrated on stripes of equal widths.
 """
 
 from __future__ import annotations
@@ -12,20 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilestyle.errors import PictureError
-from tilestyle.images import FloatArray, Source, enlarged
+from tilestyle.images import FloatArray, ImageSource, bilinear_window
 
-SIDE = 1024
-"""Long side at which pictures are looked at, pixels: strokes under 0.2 % of it are not told apart."""
+ANALYSIS_SIDE = 1024
+"""Long side at which pictures are analyzed, pixels: strokes under 0.2 % of it are not resolved."""
 
-SIZES = 2.0 ** np.arange(-0.5, 6.6, 0.25)  # of bands, pixels at that side
-_WHITENED, _SHARPNESS, _STRIPES = 0.5, 4, 2.5  # the last: width of a stripe over the size that it answers with
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of sRGB as it is encoded
-_BINS = 16  # of frequencies, an octave
+BAND_SIZES = 2.0 ** np.arange(-0.5, 6.6, 0.25)  # sizes of the bands, pixels at that side
+# Power of the size that energies are divided by; power that sharpens their peak; width of a stripe over its
+# measured size.
+_WHITENING, _SHARPNESS, _STRIPE_FACTOR = 0.5, 4, 2.5
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # weights of sRGB-encoded red, green, blue
+_BINS_PER_OCTAVE = 16  # frequency bins per octave
 
 
-def stroke_width(source: Source) -> float:
-    """The width of the strokes of a picture (`measured_stroke`); raises PictureError where there are none."""
-    width = measured_stroke(source)
+def stroke_width(source: ImageSource) -> float:
+    """Return the width of a picture's strokes in its pixels (`measure_stroke_width`).
+
+    Raises:
+        PictureError: It has no strokes.
+    """
+    width = measure_stroke_width(source)
     if width is None:
         raise PictureError(
             f"{source.name or 'the style'} has no strokes to measure",
@@ -34,23 +41,29 @@ def stroke_width(source: Source) -> float:
     return width
 
 
-def measured_stroke(source: Source) -> float | None:
-    """The width of the strokes of a picture, in its pixels; twice as much for one twice as large.
+def measure_stroke_width(source: ImageSource) -> float | None:
+    """Measure the width of a picture's strokes.
 
-    Exact for stripes; lines that lie loosely come out a fifth wider, heaps of dabs a sixth narrower. Costs
-    one shrink of the picture. None where there is nothing but one colour.
+    It is exact for stripes. Loose lines come out a fifth wider, and heaps of dabs a sixth narrower. The picture
+    is read once, downsampled.
+
+    Args:
+        source: The picture.
+
+    Returns:
+        The width in pixels of the picture; None for a picture of one color.
     """
-    energy = energies(_luma(source))
+    energy = band_energies(_luma(source))
     if energy.max() <= 1e-9:
         return None
-    whitened = energy / SIZES**_WHITENED
+    whitened = energy / BAND_SIZES**_WHITENING
     share = (whitened / whitened.max()) ** _SHARPNESS
-    size = 2 ** (float((share * np.log2(SIZES)).sum()) / float(share.sum()))
-    return _STRIPES * size * max(source.height, source.width) / SIDE
+    size = 2 ** (float((share * np.log2(BAND_SIZES)).sum()) / float(share.sum()))
+    return _STRIPE_FACTOR * size * max(source.height, source.width) / ANALYSIS_SIDE
 
 
-def energies(luma: FloatArray) -> NDArray[np.float64]:
-    """Mean square of every band of SIZES, of a plane [h, w]."""
+def band_energies(luma: FloatArray) -> NDArray[np.float64]:
+    """Return the mean square of each band of SIZES, for a plane [h, w]."""
     fade = np.outer(*(np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 for side in luma.shape))
     level = (luma * fade).sum() / fade.sum()
     power = np.abs(np.fft.rfft2((luma - level) * fade)) ** 2 / (luma.size * (fade**2).sum())
@@ -58,18 +71,18 @@ def energies(luma: FloatArray) -> NDArray[np.float64]:
     down, across = np.fft.fftfreq(luma.shape[0])[:, None], np.fft.rfftfreq(luma.shape[1])
     frequency = 2 * np.pi * np.hypot(down, across)
     octave = np.log2(np.maximum(frequency, 2.0**-12)) + 12
-    place = np.rint(octave * _BINS).astype(int).ravel()
+    place = np.rint(octave * _BINS_PER_OCTAVE).astype(int).ravel()
     binned = np.bincount(place, power.ravel())
-    phase = (SIZES[:, None] * 2.0 ** (np.arange(binned.size) / _BINS - 12)) ** 2
-    found: NDArray[np.float64] = (phase**2 * np.exp(-phase)) @ binned
-    return found
+    phase = (BAND_SIZES[:, None] * 2.0 ** (np.arange(binned.size) / _BINS_PER_OCTAVE - 12)) ** 2
+    band_energy: NDArray[np.float64] = (phase**2 * np.exp(-phase)) @ binned
+    return band_energy
 
 
-def _luma(source: Source) -> FloatArray:
-    """The picture in grey at SIDE pixels, from a shrunk copy or enlarged."""
-    factor = SIDE / max(source.height, source.width)
+def _luma(source: ImageSource) -> FloatArray:
+    """Return the luma of a picture, [h, w], with SIDE pixels on its long side."""
+    factor = ANALYSIS_SIDE / max(source.height, source.width)
     height, width = (max(1, round(side * factor)) for side in (source.height, source.width))
     if factor <= 1:
-        return source.shrunk(height, width).pixels @ _LUMA
+        return source.downsample(height, width).pixels @ _LUMA
     pixels = source.read(0, 0, source.height, source.width)
-    return enlarged(pixels, source.height * factor, source.width * factor, (0, 0, height, width)) @ _LUMA
+    return bilinear_window(pixels, source.height * factor, source.width * factor, (0, 0, height, width)) @ _LUMA

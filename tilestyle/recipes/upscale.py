@@ -1,7 +1,7 @@
-"""Super-resolution by style: a picture enlarged, with the detail of another of something alike.
+"""Super-resolution by style: enlarge a picture, with the detail of a reference that shows something similar.
 
-The enlarged picture is the content, the reference the style, at its own scale; and an anchor holds the result,
-averaged down, to what it was made from. What then is left of a difference is projected back onto the result
+The enlarged picture is the content, and the reference the style, at its own scale. An anchor term keeps the
+result, averaged down, close to the original picture. The remaining difference is projected back onto the result
 (Irani and Peleg 1991).
 """
 
@@ -11,73 +11,123 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log10
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.canvas import resized
-from tilestyle.config.render import UPSCALE, RenderConfig
-from tilestyle.devices.torch_state import isolated
+from tilestyle.canvas.canvas import resize
+from tilestyle.config.render import UPSCALE_DEFAULTS, RenderConfig
+from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
-from tilestyle.images import Picture, picture_from
-from tilestyle.losses.anchor import averaged
-from tilestyle.pipeline.api import identity, working
+from tilestyle.images import ImageSource, Picture, picture_from, read_all
+from tilestyle.losses.anchor import box_downsample
+from tilestyle.pipeline.api import render
 from tilestyle.pipeline.events import Observer
-from tilestyle.pipeline.prepare import prepare
-from tilestyle.pipeline.run import as_picture, run
+from tilestyle.pipeline.run import as_picture
 from tilestyle.pipeline.workdir import Work
+from tilestyle.planning.inputs import open_image
 
-LINE = 4  # pixels between the pictures of a sheet
-PROJECTIONS = 8  # times that a difference is projected back: each leaves a part of it
+GAP_PIXELS = 4  # pixels between the pictures of a row
+PROJECTION_STEPS = 8  # projections of the remaining difference; each leaves a part of it
 
 
 @dataclass(frozen=True)
-class Upscaled:
-    """A result, and how far it agrees with what it was made from, dB: as rendered, and projected."""
+class UpscaleResult:
+    """An enlarged picture, and how close it is to the original when averaged down.
+
+    Attributes:
+        picture: The enlarged picture.
+        rendered_psnr: Peak signal-to-noise ratio as rendered, dB.
+        psnr: Peak signal-to-noise ratio after the projection, dB.
+    """
 
     picture: Picture
-    rendered: float
-    agreement: float
+    rendered_psnr: float
+    psnr: float
 
 
-@isolated
+@with_torch_state
 def upscale(  # noqa: PLR0913  what `render` takes, and a factor
     low: object,
     reference: object,
     factor: int,
-    config: RenderConfig = UPSCALE,
+    config: RenderConfig = UPSCALE_DEFAULTS,
     *,
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
-) -> Upscaled:
-    """The picture `factor` times as large, with the reference's detail; both are anything that holds a picture.
+    save: Callable[[UpscaleResult], object] | None = None,
+) -> UpscaleResult:
+    """Enlarge a picture with the detail of a reference.
 
-    Observer, stop and work folder as in `render`.
+    Args:
+        low: The picture to enlarge; anything that `render` takes.
+        reference: The picture that provides the detail.
+        factor: Integer factor of the enlargement, 2 or more.
+        config: The settings.
+        observer: Called with events, as for `render`.
+        stop: Asked whether to stop, as for `render`.
+        work: Folder for checkpoints, as for `render`.
+        save: Called with the result before the work folder is removed, as for `render`.
+
+    Raises:
+        TilestyleError: As in `render`.
+
+    Example:
+        >>> from tilestyle.recipes.upscale import upscale
+        >>> upscale("small.jpg", "similar.jpg", 4).picture.save("large.png")
     """
-    given, style = picture_from(low), picture_from(reference)
-    config = upscaling(
-        config, (given.height, given.width), (style.height, style.width), factor, pixels_of(given)
-    )
-    with working(work, lambda: identity(config, {"content": low, "style": reference})) as checkpoints:
-        made = run(prepare(style, config, given, checkpoints), observer, stop, checkpoints)
-        return finished(made, given, factor)
+    given: Any = low
+    style: Any = reference
+    config = upscale_config(config, sides_of(given), sides_of(style), factor, given)
+    results: list[UpscaleResult] = []
+
+    def finish(rendered: Picture) -> None:
+        results.append(project_result(rendered, picture_of(given), factor))
+        if save is not None:
+            save(results[0])
+
+    render(given, style, config, observer=observer, stop=stop, work=work, save=finish)
+    return results[0]
 
 
-def upscaling(
+def sides_of(given: object) -> tuple[int, int]:
+    """Return height and width of anything that holds a picture."""
+    with open_image(given, None) as source:
+        return source.height, source.width
+
+
+def picture_of(given: object) -> Picture:
+    """Return anything that holds a picture, in memory."""
+    return read_all(given) if isinstance(given, ImageSource) else picture_from(given)
+
+
+def upscale_config(
     config: RenderConfig, low: tuple[int, int], reference: tuple[int, int], factor: int, anchor: object
 ) -> RenderConfig:
-    """Settings of the render that does it; `anchor` is the picture of height and width `low`.
+    """Return the settings of the render that enlarges a picture.
 
-    Levels double from its size on. The reference is seen at its own scale, times `config.style_scale`.
+    Levels double in size, starting from that of the picture. The reference is used at its own size, times
+    `config.style_scale`.
+
+    Args:
+        config: The settings to start from.
+        low: Height and width of the picture.
+        reference: Height and width of the reference.
+        factor: Factor of the enlargement.
+        anchor: The picture, which the result must match when averaged down.
+
+    Raises:
+        SettingError: The factor is less than 2.
     """
     if factor < 2:
-        raise SettingError(f"an enlargement by {factor}", hint="give 2 or more")
+        raise SettingError(f"an enlargement by {factor} is not possible", hint="give a factor of 2 or more")
     height, width = factor * low[0], factor * low[1]
-    # A style is shown at a share of the picture's long side: that at which it has its own size, or less.
+    # A style's scale is relative to the long side of the picture: here that at which it has its own size.
     share = max(reference) / max(height, width)
     return replace(
         config,
@@ -89,49 +139,69 @@ def upscaling(
     )
 
 
-def finished(rendered: Picture, low: Picture, factor: int) -> Upscaled:
-    """What was rendered, with what is left of a difference projected back."""
-    given, found = pixels_of(low), pixels_of(rendered)
-    before = agreement(found, given)
-    found = projected(found, given, factor)
-    picture = replace(rendered, pixels=found.permute(1, 2, 0).numpy())
-    return Upscaled(picture, before, agreement(found, given))
+def project_result(rendered: Picture, low: Picture, factor: int) -> UpscaleResult:
+    """Project the remaining difference back onto a render, and measure how close it is to the original.
 
-
-def projected(pixels: Tensor, low: Tensor, factor: int) -> Tensor:
-    """The picture [3, H, W] nearest to this whose mean over factor x factor pixels is `low`, but for clipping.
-
-    Differences are shared out bicubically: shared out evenly, they would show squares.
+    Args:
+        rendered: The render.
+        low: The original picture.
+        factor: Factor of the enlargement.
     """
-    for _ in range(PROJECTIONS):
-        missing = (low - averaged(pixels, factor))[None]
+    low_pixels, pixels = picture_tensor(low), picture_tensor(rendered)
+    rendered_psnr = downsampled_psnr(pixels, low_pixels)
+    pixels = back_project(pixels, low_pixels, factor)
+    picture = replace(rendered, pixels=pixels.permute(1, 2, 0).numpy())  # [H, W, 3]
+    return UpscaleResult(picture, rendered_psnr, downsampled_psnr(pixels, low_pixels))
+
+
+def back_project(pixels: Tensor, low: Tensor, factor: int) -> Tensor:
+    """Change a picture as little as possible so that it matches the original when averaged down.
+
+    It matches up to clipping. Differences are upsampled bicubically; evenly distributed, they would show as
+    squares.
+
+    Args:
+        pixels: The picture, [3, H, W].
+        low: The original, [3, h, w].
+        factor: H / h.
+    """
+    for _ in range(PROJECTION_STEPS):
+        missing = (low - box_downsample(pixels, factor))[None]
         pixels = (pixels + F.interpolate(missing, scale_factor=factor, mode="bicubic")[0]).clamp(0, 1)
     return pixels
 
 
-def agreement(pixels: Tensor, low: Tensor) -> float:
-    """Peak signal-to-noise ratio, dB, of a picture [3, H, W] averaged down against another [3, h, w]."""
+def downsampled_psnr(pixels: Tensor, low: Tensor) -> float:
+    """Return the peak signal-to-noise ratio, dB, of a picture averaged down against another.
+
+    Args:
+        pixels: The picture, [3, H, W].
+        low: The picture to compare it to, [3, h, w].
+    """
     factor = pixels.shape[1] // low.shape[1]
-    error = float((averaged(pixels, factor) - low).double().square().mean())
+    error = float((box_downsample(pixels, factor) - low).double().square().mean())
     return 10 * log10(1 / max(error, 1e-12))
 
 
-def interpolated(low: object, factor: int) -> dict[str, Picture]:
-    """The picture enlarged by bicubic interpolation, and by Lanczos's kernel of three lobes."""
-    given = pixels_of(low)
-    size = Box(0, 0, factor * given.shape[1], factor * given.shape[2])
-    bicubic = resized(given, size).clamp_(0, 1)
-    return {"bicubic": as_picture(bicubic), "Lanczos": as_picture(lanczos(given, factor).clamp_(0, 1))}
+def interpolation_baselines(low: object, factor: int) -> dict[str, Picture]:
+    """Enlarge a picture by bicubic interpolation, and by Lanczos's kernel of three lobes, for comparison."""
+    pixels = picture_tensor(low)
+    size = Box(0, 0, factor * pixels.shape[1], factor * pixels.shape[2])
+    bicubic = resize(pixels, size).clamp_(0, 1)
+    return {
+        "bicubic": as_picture(bicubic),
+        "Lanczos": as_picture(lanczos_upsample(pixels, factor).clamp_(0, 1)),
+    }
 
 
-def lanczos(pixels: Tensor, factor: int, lobes: int = 3) -> Tensor:
-    """A picture [3, h, w] enlarged by a whole factor with Lanczos's kernel."""
+def lanczos_upsample(pixels: Tensor, factor: int, lobes: int = 3) -> Tensor:
+    """Enlarge a picture [3, h, w] by an integer factor with Lanczos's kernel."""
     for axis in (1, 2):
         size = pixels.shape[axis]
-        place = (torch.arange(factor * size, dtype=torch.float64) + 0.5) / factor - 0.5
-        taps = place.floor()[:, None] + torch.arange(1 - lobes, lobes + 1)  # [n, 2 lobes]
-        away = taps - place[:, None]
-        weights = torch.sinc(away) * torch.sinc(away / lobes)
+        position = (torch.arange(factor * size, dtype=torch.float64) + 0.5) / factor - 0.5
+        taps = position.floor()[:, None] + torch.arange(1 - lobes, lobes + 1)  # [n, 2 lobes]
+        offset = taps - position[:, None]
+        weights = torch.sinc(offset) * torch.sinc(offset / lobes)
         weights = (weights / weights.sum(1, keepdim=True)).float()
         index = taps.long().clamp(0, size - 1)
         rows = pixels.movedim(axis, 0)[index]  # [n, 2 lobes, ...]
@@ -139,13 +209,13 @@ def lanczos(pixels: Tensor, factor: int, lobes: int = 3) -> Tensor:
     return pixels
 
 
-def pixels_of(given: object) -> Tensor:
-    """Pixels [3, h, w] of anything that holds a picture."""
-    return torch.from_numpy(np.ascontiguousarray(picture_from(given).pixels.transpose(2, 0, 1)))
+def picture_tensor(source: object) -> Tensor:
+    """Return the pixels [3, h, w] of anything that holds a picture."""
+    return torch.from_numpy(np.ascontiguousarray(picture_from(source).pixels.transpose(2, 0, 1)))
 
 
 def side_by_side(pictures: list[Picture]) -> Picture:
-    """Pictures of one size in a row, a white line between them."""
-    line = np.ones((pictures[0].height, LINE, 3), np.float32)
+    """Return pictures of the same size in a row, with a white line between them."""
+    line = np.ones((pictures[0].height, GAP_PIXELS, 3), np.float32)
     row = [part for picture in pictures for part in (line, picture.pixels)]
     return Picture(np.concatenate(row[1:], axis=1))

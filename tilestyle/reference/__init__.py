@@ -1,1 +1,1 @@
-"""The same picture without tiles, by autograd."""
+"""The untiled reference: the same picture without patches, by autograd."""

@@ -1,4 +1,4 @@
-"""The specification: the picture without tiles or closed forms, by autograd through the loss as it is."""
+"""The specification: renders without patches or closed forms, by autograd through the loss as it is defined."""
 
 from __future__ import annotations
 
@@ -10,103 +10,126 @@ from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Color
-from tilestyle.geometry.rng import Draw
-from tilestyle.losses.color_fringes import WEIGHT, usual_roughness
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.losses.color_fringes import FRINGE_WEIGHT, style_roughness
 from tilestyle.losses.planes import content_plane
-from tilestyle.losses.style_statistics import style_arrangement, style_moments
+from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.losses.total_variation import total_variation
 from tilestyle.optim.adam import Adam
-from tilestyle.optim.content_weight import Balance
+from tilestyle.optim.content_weight import ContentWeightController
 from tilestyle.optim.initial import initial_pixels
-from tilestyle.optim.state import Standing
+from tilestyle.optim.state import RenderState
 from tilestyle.planning.job import Job
-from tilestyle.planning.schedule import is_finishing, pace, step_size
-from tilestyle.planning.strength import due
+from tilestyle.planning.schedule import is_finishing, step_decay, step_size
+from tilestyle.planning.strength import is_adjustment_sweep
 from tilestyle.reference.untiled_losses import (
     anchor_loss,
-    arrangement_loss,
+    autocorrelation_loss,
+    canvas_autocorrelations,
+    canvas_moments,
     content_loss,
     palette_loss,
     style_loss,
-    whole_arrangement,
-    whole_moments,
 )
 from tilestyle.stats.autocorrelation import AutocorrelationTarget
-from tilestyle.stats.color_fringes import fringes
+from tilestyle.stats.color_fringes import fringe_loss
 from tilestyle.stats.moments import Moments
 
 
 @dataclass(frozen=True)
-class Goals:
-    """What the style has."""
+class ReferenceTargets:
+    """Targets of the style loss, by layer.
+
+    Attributes:
+        moments: Moments of the style.
+        autocorrelations: Targets of the autocorrelation loss.
+    """
 
     moments: Mapping[str, Moments]
-    arrangement: Mapping[str, AutocorrelationTarget]
+    autocorrelations: Mapping[str, AutocorrelationTarget]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a canvas has of it: moments, and means of products at every lag."""
+class CanvasStatistics:
+    """Statistics of a canvas that the style loss depends on, by layer.
+
+    Attributes:
+        moments: Moments of the canvas.
+        autocorrelations: Means of products at every lag, [C, L, M].
+    """
 
     moments: Mapping[str, Moments]
-    arrangement: Mapping[str, Tensor]
+    autocorrelations: Mapping[str, Tensor]
 
     @property
-    def parts(self) -> list[Tensor]:
+    def tensors(self) -> list[Tensor]:
         """All tensors that the style loss is a function of."""
-        return [p for m in self.moments.values() for p in (m.mean, m.second)] + [*self.arrangement.values()]
+        return [p for m in self.moments.values() for p in (m.mean, m.second)] + [
+            *self.autocorrelations.values()
+        ]
 
-    def detached(self) -> Seen:
-        """A copy outside any graph."""
-        return Seen(
-            {layer: found.detached() for layer, found in self.moments.items()},
-            {layer: found.detach().clone() for layer, found in self.arrangement.items()},
+    def detached(self) -> CanvasStatistics:
+        """Return a copy outside any graph."""
+        return CanvasStatistics(
+            {layer: statistic.detached() for layer, statistic in self.moments.items()},
+            {layer: statistic.detach().clone() for layer, statistic in self.autocorrelations.items()},
         )
 
 
 def render_untiled(job: Job, lag: int = 0) -> Canvas:
-    """The last level's canvas, of one region.
+    """Render a job of one region without patches, and return the canvas of the last level.
 
-    `lag` 0 takes the style's slope at the canvas as it is, 1 one step earlier.
+    Args:
+        job: What to render.
+        lag: 0 takes the gradient of the style loss at the current canvas, 1 at that of one step before.
+
+    Raises:
+        ValueError: The job has no level.
     """
-    canvas, at = None, Standing()
+    canvas, state = None, RenderState()
     for level in job.levels:
-        canvas = canvas.enlarged(level.extent) if canvas else Canvas(level.extent, initial_pixels(job, level))
-        at.enter(level.index, canvas)
-        balance = Balance(job, level, at)
+        canvas = canvas.upsampled(level.extent) if canvas else Canvas(level.extent, initial_pixels(job, level))
+        state.begin_level(level.index, canvas)
+        balance = ContentWeightController(job, level, state)
         pixels = canvas.pixels.requires_grad_()
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        goals, content, before, earlier = style_moments(job, level), content_plane(job, level), None, None
-        goal = Goals(goals[0], (style_arrangement(job, level, 1, goals) or [{}])[0])
+        region_moments, content = style_moments(job, level), content_plane(job, level)
+        targets = ReferenceTargets(
+            region_moments[0], (style_autocorrelations(job, level, 1, region_moments) or [{}])[0]
+        )
+        previous, previous_pixels = None, None
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
-            draw = Draw(job.config.seed, level.index, sweep)
+            draw = SweepRng(job.config.seed, level.index, sweep)
             loss = balance.weight * content_loss(job, pixels, content, draw)
-            kind = job.weights.tv_form, job.weights.tv_exponent
-            loss = loss + job.weights.tv * total_variation(pixels, *kind)
-            usual = usual_roughness(job, level) if is_finishing(job.config, level, sweep) else None
-            if usual is not None:
-                loss = loss + WEIGHT * fringes(pixels, usual)
+            tv_form = job.weights.tv_form, job.weights.tv_exponent
+            loss = loss + job.weights.tv * total_variation(pixels, *tv_form)
+            roughness = style_roughness(job, level) if is_finishing(job.config, level, sweep) else None
+            if roughness is not None:
+                loss = loss + FRINGE_WEIGHT * fringe_loss(pixels, roughness)
             loss = loss + job.config.anchor_weight * anchor_loss(job, level, canvas)
-            if goal.moments:
-                moments = whole_moments(job, pixels)
-                found = Seen(moments, whole_arrangement(job, pixels, goal.arrangement))
-                now = found.detached()
-                point, before = (before if lag and before else now), now
-                loss = loss + job.weights.style * _tangent(job, found, point, goal)
+            if targets.moments:
+                moments = canvas_moments(job, pixels)
+                statistics = CanvasStatistics(
+                    moments, canvas_autocorrelations(job, pixels, targets.autocorrelations)
+                )
+                current = statistics.detached()
+                point, previous = (previous if lag and previous else current), current
+                loss = loss + job.weights.style * _style_tangent(job, statistics, point, targets)
             if job.weights.palette:
-                shown = pixels.detach().clone()
-                seen, earlier = (earlier if lag and earlier is not None else shown), shown
-                loss = loss + job.weights.palette * palette_loss(job, level, pixels, seen)
+                current_pixels = pixels.detach().clone()
+                at_pixels = previous_pixels if lag and previous_pixels is not None else current_pixels
+                previous_pixels = current_pixels
+                loss = loss + job.weights.palette * palette_loss(job, level, pixels, at_pixels)
             (pixels.grad,) = torch.autograd.grad(loss * level.extent.area, pixels)
             if job.config.color is Color.LUMINANCE:
                 pixels.grad = pixels.grad.mean(0, keepdim=True).expand_as(pixels).contiguous()
             adam.step()
             pixels.data.clamp_(0, 1)
-            if due(sweep, level.sweeps):
-                balance.turn(canvas, pace(level, sweep))
+            if is_adjustment_sweep(sweep, level.sweeps):
+                balance.adjust(canvas, step_decay(level, sweep))
         canvas.pixels = pixels.detach()
         canvas.steps.fill_(float(steps))
     if canvas is None:
@@ -114,10 +137,19 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
     return canvas
 
 
-def _tangent(job: Job, found: Seen, at: Seen, goal: Goals) -> Tensor:
-    """The style loss's tangent at what was seen, which has no graph: linear in what is found."""
-    points = [p.requires_grad_() for p in at.parts]
-    value = style_loss(job, at.moments, goal.moments)
-    value = value + arrangement_loss(job, at.arrangement, goal.arrangement)
-    slopes = torch.autograd.grad(value, points, materialize_grads=True)
-    return torch.stack([(s * v).sum() for s, v in zip(slopes, found.parts, strict=True)]).sum()
+def _style_tangent(
+    job: Job, statistics: CanvasStatistics, point: CanvasStatistics, targets: ReferenceTargets
+) -> Tensor:
+    """Return the tangent of the style loss at a point, as a linear function of the statistics.
+
+    Args:
+        job: What to render.
+        statistics: Statistics of the canvas, with their graph.
+        point: Statistics at which the gradient is taken, without a graph.
+        targets: Targets of the style loss.
+    """
+    points = [p.requires_grad_() for p in point.tensors]
+    value = style_loss(job, point.moments, targets.moments)
+    value = value + autocorrelation_loss(job, point.autocorrelations, targets.autocorrelations)
+    gradients = torch.autograd.grad(value, points, materialize_grads=True)
+    return torch.stack([(s * v).sum() for s, v in zip(gradients, statistics.tensors, strict=True)]).sum()

@@ -1,4 +1,4 @@
-"""The terms of the loss over the whole canvas at once, as autograd takes them: for the untiled reference."""
+"""The loss terms over the whole canvas at once, for autograd in the untiled reference."""
 
 from __future__ import annotations
 
@@ -11,72 +11,77 @@ from torch import Tensor
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import ContentLoss, Normalise, StyleLoss
 from tilestyle.geometry.boxes import Box, Patch
-from tilestyle.geometry.rng import Draw
-from tilestyle.losses.anchor import Anchored, disagreement
-from tilestyle.losses.content import LEAST_VARIANCE
-from tilestyle.losses.style_statistics import style_palettes
+from tilestyle.geometry.rng import SweepRng
+from tilestyle.losses.anchor import AnchorLoss, weighted_squared_error
+from tilestyle.losses.content import MIN_VARIANCE
+from tilestyle.losses.style_statistics import style_histograms
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 from tilestyle.reference.autograd_distances import (
-    autocorrelations,
-    gram,
+    gram_distance,
     mean_distance,
+    mean_products,
     self_similarity,
-    stationary,
-    statistics,
-    wasserstein,
+    stationary_wasserstein,
+    statistics_distance,
+    wasserstein_distance,
 )
 from tilestyle.stats.autocorrelation import AutocorrelationTarget
 from tilestyle.stats.moments import Moments
-from tilestyle.stats.self_similarity import LEAST_DISTANCE, sampled
+from tilestyle.stats.self_similarity import MIN_DISTANCE, sample_cells
 from tilestyle.stats.sliced_wasserstein import (
     BINS,
     SCALES,
-    counts_of,
-    directions,
-    energy_of,
-    shares_of,
-    transported,
+    color_axes,
+    count_histograms,
+    mean_square_color,
+    normalised_histogram,
+    sliced_transport,
 )
 
 
-def whole_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
-    """Moments of every style layer over the whole canvas [3, H, W], differentiable, float64."""
-    features = job.network.features(_shown(job, pixels), job.weights.style_layers)
-    flat = {layer: response[0].flatten(1).double() for layer, response in features.items()}  # [C, h*w]
+def canvas_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
+    """Return the moments of every style layer over the whole canvas [3, H, W], differentiable, float64."""
+    features = job.network.features(_network_input(job, pixels), job.weights.style_layers)
+    flat = {layer: response[0].flatten(1).double() for layer, response in features.items()}  # [C, h w]
     return {k: Moments(f.shape[1], f.mean(1), f @ f.mT / f.shape[1]) for k, f in flat.items()}
 
 
-def style_loss(job: Job, moments: Mapping[str, Moments], goal: Mapping[str, Moments]) -> Tensor:
-    """Weighted sum over the layers of the distance of moments."""
+def style_loss(job: Job, moments: Mapping[str, Moments], targets: Mapping[str, Moments]) -> Tensor:
+    """Return the weighted sum over the layers of the distance of moments."""
     weights, losses = job.weights.style_layers, []
     absolute = job.config.normalise is Normalise.ABSOLUTE
     for k, weight in weights.items():
-        found, wanted = moments[k].double(), goal[k].double()
+        current, target = moments[k].double(), targets[k].double()
         if job.config.style_loss is StyleLoss.W2:
-            losses.append(weight * wasserstein(found, wanted, absolute=absolute))
+            losses.append(weight * wasserstein_distance(current, target, absolute=absolute))
             continue
-        losses.append(weight * gram(found, wanted, absolute=absolute))
+        losses.append(weight * gram_distance(current, target, absolute=absolute))
         if job.config.style_loss is StyleLoss.STATISTICS:
             factor = weight * job.config.statistics_weight
-            losses.append(factor * statistics(found, wanted, absolute=absolute))
+            losses.append(factor * statistics_distance(current, target, absolute=absolute))
     return torch.stack(losses).sum()
 
 
-def whole_arrangement(job: Job, pixels: Tensor, goal: Mapping[str, AutocorrelationTarget]) -> dict[str, Tensor]:
-    """Autocorrelations of every layer that has a goal over the whole canvas [3, H, W], differentiable."""
-    features = job.network.features(_shown(job, pixels), list(goal)) if goal else {}
-    return {k: autocorrelations(features[k][0] - one.centre[:, None, None]) for k, one in goal.items()}
+def canvas_autocorrelations(
+    job: Job, pixels: Tensor, targets: Mapping[str, AutocorrelationTarget]
+) -> dict[str, Tensor]:
+    """Return the autocorrelations [C, L, M] of every layer with a target over the canvas [3, H, W].
+
+    They are differentiable.
+    """
+    features = job.network.features(_network_input(job, pixels), list(targets)) if targets else {}
+    return {k: mean_products(features[k][0] - target.center[:, None, None]) for k, target in targets.items()}
 
 
-def arrangement_loss(
-    job: Job, found: Mapping[str, Tensor], goal: Mapping[str, AutocorrelationTarget]
+def autocorrelation_loss(
+    job: Job, autocorrelations: Mapping[str, Tensor], targets: Mapping[str, AutocorrelationTarget]
 ) -> Tensor:
-    """Weighted sum over the layers of the distance of autocorrelations, in the units of the style's."""
+    """Return the weighted sum over the layers of the distance of autocorrelations."""
     shares, losses = job.weights.arrangement_layers, [torch.zeros(())]
-    for k, one in goal.items():
-        known = one.wanted.count > 0
-        losses.append(shares[k] * stationary(found[k] * known, one.wanted.products))
+    for k, target in targets.items():
+        known = target.target.count > 0
+        losses.append(shares[k] * stationary_wasserstein(autocorrelations[k] * known, target.target.products))
     return job.weights.arrangement * torch.stack(losses).sum()
 
 
@@ -84,82 +89,116 @@ def content_loss(
     job: Job,
     pixels: Tensor,
     content: Tensor | None,
-    draw: Draw | None = None,
+    rng: SweepRng | None = None,
     patches: Sequence[Patch] = (),
 ) -> Tensor:
-    """Weighted sum over the layers of the mean squared difference, over the content's mean variance or 1.
+    """Return the content loss: a weighted sum over the layers.
 
-    Or the same of self-similarity, at the places that `draw` chooses: within each of `patches`, which own every
-    pixel once and count for their area, or by default within the whole canvas.
+    A layer's loss is the mean squared difference of features, divided by the content's mean variance or by 1.
+    Or it is that of self-similarity, at sampled cells of each patch, weighted by the patch's area.
+
+    Args:
+        job: What to render.
+        pixels: The canvas [3, H, W].
+        content: The content on the canvas [3, H, W]; None without one.
+        rng: Random numbers that sample the cells.
+        patches: Patches that own every pixel once; empty: one patch, the whole canvas.
     """
     if job.config.content_loss is ContentLoss.SELF_SIMILARITY and content is not None:
         height, width = pixels.shape[1:]
-        whole = Box(0, 0, height, width)
-        return _similarity(job, pixels, content, draw or Draw(0, 0, 0), patches or [Patch(whole, whole, 1)])
+        canvas_box = Box(0, 0, height, width)
+        return _self_similarity_loss(
+            job, pixels, content, rng or SweepRng(0, 0, 0), patches or [Patch(canvas_box, canvas_box, 1)]
+        )
     weights = job.weights.content_layers if content is not None else {}
     loss = torch.zeros((), device=job.network.device)
     if content is not None:
-        found, goal = (job.network.features(_shown(job, x), weights) for x in (pixels, content))
+        canvas_features, content_features = (
+            job.network.features(_network_input(job, x), weights) for x in (pixels, content)
+        )
         for k, weight in weights.items():
-            error = (found[k] - goal[k]).float().square().mean()
+            error = (canvas_features[k] - content_features[k]).float().square().mean()
             relative = job.config.normalise is Normalise.RELATIVE
-            energy = goal[k].float().var((2, 3), correction=0).mean() if relative else 1.0
+            energy = content_features[k].float().var((2, 3), correction=0).mean() if relative else 1.0
             loss = loss + weight * error / energy
     return loss
 
 
-def palette_loss(job: Job, level: Level, pixels: Tensor, at: Tensor) -> Tensor:
-    """Mean over directions and scales of the mean squared way of colours to where those of `at` are taken to.
+def palette_loss(job: Job, level: Level, pixels: Tensor, previous: Tensor) -> Tensor:
+    """Return the mean squared distance of colors to where the optimal transport takes the colors of `previous`.
 
-    Of a canvas [3, H, W] of one region: its slope at `at` is that of the sliced Wasserstein distance, relative
-    to the mean square of the style's colours, or a mean over the channels.
+    It is the mean over directions and scales. Its gradient at `previous` is that of the sliced Wasserstein
+    distance, relative to the mean square of the style's colors, or as a mean over the channels.
+
+    Args:
+        job: What to render, of one region.
+        level: Its level.
+        pixels: The canvas [3, H, W].
+        previous: The canvas [3, H, W] whose transport is used, without a graph.
     """
-    (goal,) = style_palettes(job, level)
-    losses, axes = [], directions()
+    (histograms,) = style_histograms(job, level)
+    losses, axes = [], color_axes()
     for scale in SCALES:
-        seen, cells = (F.avg_pool2d(plane, scale).flatten(1) for plane in (at, pixels))
-        _, maps = transported(shares_of(counts_of(seen[:, None])), goal[scale])
-        for vector, low, width, goals in zip(axes.vectors, axes.low, axes.width, maps, strict=True):
-            places = vector @ cells
-            bins = ((places.detach() - low) / width).long().clamp(0, BINS - 1)
-            losses.append(3 * (places - torch.from_numpy(goals).to(places)[bins]).square().mean())
-    energy = energy_of(goal[1]) if job.config.normalise is Normalise.RELATIVE else 3.0
+        previous_cells, cells = (F.avg_pool2d(plane, scale).flatten(1) for plane in (previous, pixels))
+        _, maps = sliced_transport(
+            normalised_histogram(count_histograms(previous_cells[:, None])), histograms[scale]
+        )
+        for vector, low, width, bin_targets in zip(axes.vectors, axes.low, axes.width, maps, strict=True):
+            projections = vector @ cells
+            bins = ((projections.detach() - low) / width).long().clamp(0, BINS - 1)
+            losses.append(
+                3 * (projections - torch.from_numpy(bin_targets).to(projections)[bins]).square().mean()
+            )
+    energy = mean_square_color(histograms[1]) if job.config.normalise is Normalise.RELATIVE else 3.0
     return torch.stack(losses).mean() / energy
 
 
-def _similarity(job: Job, pixels: Tensor, content: Tensor, draw: Draw, patches: Sequence[Patch]) -> Tensor:
+def _self_similarity_loss(
+    job: Job, pixels: Tensor, content: Tensor, rng: SweepRng, patches: Sequence[Patch]
+) -> Tensor:
+    """Return the self-similarity loss of the content."""
     weights = job.weights.content_layers
-    found, goal = (job.network.features(_shown(job, x), weights) for x in (pixels, content))
+    canvas_features, content_features = (
+        job.network.features(_network_input(job, x), weights) for x in (pixels, content)
+    )
     loss = torch.zeros((), device=job.network.device)
     for k, weight in weights.items():
-        least, unit, stride = job.faint.get(k, LEAST_VARIANCE) ** 0.5, 1.0, job.network.layers[k].stride
+        min_norm, unit, stride = (
+            job.energy_floors.get(k, MIN_VARIANCE) ** 0.5,
+            1.0,
+            job.network.layers[k].stride,
+        )
         if job.config.normalise is Normalise.RELATIVE:
-            unit = max(float(mean_distance(goal[k][0].flatten(1).float(), least)), LEAST_DISTANCE)
+            unit = max(float(mean_distance(content_features[k][0].flatten(1).float(), min_norm)), MIN_DISTANCE)
         for patch in patches:
-            rows, columns = sampled(patch.owned.over(stride), draw, patch.read)
-            ours, theirs = (x[k][0][:, rows, columns].float() for x in (found, goal))
+            rows, columns = sample_cells(patch.owned.to_cells(stride), rng, patch.read)
+            canvas_cells, content_cells = (
+                x[k][0][:, rows, columns].float() for x in (canvas_features, content_features)
+            )
             share = patch.owned.area / (pixels.shape[1] * pixels.shape[2])
-            loss = loss + weight * share * self_similarity(ours, theirs, least, unit)
+            loss = loss + weight * share * self_similarity(canvas_cells, content_cells, min_norm, unit)
     return loss
 
 
 def anchor_loss(job: Job, level: Level, canvas: Canvas) -> Tensor:
-    """Mean over the canvas of the trusted squared difference from the anchor.
+    """Return the mean over the canvas of the squared difference from the anchor, weighted by its trust.
 
-    Where the anchor is averaged for, a loss whose gradient is that smoothed, in place of it (anchor.py).
+    Where the anchor is compared after averaging, the result is a loss whose gradient is smoothed, as in
+    anchor.py.
     """
     if job.anchor is None:
         return torch.zeros(())
-    anchored = Anchored(job, level, job.anchor)
-    difference = anchored.shown(canvas, slice(0, anchored.goal.shape[1])) - anchored.goal
+    anchored = AnchorLoss(job, level, job.anchor)
+    difference = anchored.downsampled_rows(canvas, slice(0, anchored.target.shape[1])) - anchored.target
     if anchored.factor == 1:
-        return disagreement(difference, anchored.trust, 1) / level.extent.area
+        return weighted_squared_error(difference, anchored.trust, 1) / level.extent.area
     residual = difference if anchored.trust is None else anchored.trust * difference
     smooth = F.interpolate(residual.detach()[None], scale_factor=float(anchored.factor), mode="bilinear")[0]
     box = level.extent.picture
-    place = canvas.pixels[:, box.top : box.top + smooth.shape[1], box.left : box.left + smooth.shape[2]]
-    return (2 / 3) * (smooth * place).sum() / level.extent.area
+    picture_view = canvas.pixels[:, box.top : box.top + smooth.shape[1], box.left : box.left + smooth.shape[2]]
+    return (2 / 3) * (smooth * picture_view).sum() / level.extent.area
 
 
-def _shown(job: Job, pixels: Tensor) -> Tensor:
+def _network_input(job: Job, pixels: Tensor) -> Tensor:
+    """Return pixels [3, H, W] as a network input [1, 3, H, W]."""
     return pixels[None].to(job.network.device, job.network.dtype)

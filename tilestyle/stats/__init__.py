@@ -1,1 +1,1 @@
-"""Statistics of features."""
+"""Statistics of features and colors, their distances, and the gradients of these."""

@@ -1,8 +1,7 @@
-"""Colours of a patch on a device, counted and drawn to a palette at all scales together.
+"""Colors of a patch on a device: counted, and compared to a palette, at all scales together.
 
-What sliced_wasserstein.py does, one scale and a few directions after the other, as a CPU's caches like it, is
-here done in few kernels, and nothing is copied that has been copied before: launches are what this costs on a
-device.
+sliced_wasserstein.py processes one scale and a few directions after the other, as suits a CPU's caches. Here
+the same takes few kernels and does not copy anything twice, because on a device the cost is kernel launches.
 """
 
 from __future__ import annotations
@@ -16,122 +15,134 @@ import torch
 from torch import Tensor
 
 from tilestyle.geometry.boxes import Box
-from tilestyle.stats.sliced_wasserstein import BINS, PARTS, SCALES, averaged, directions
+from tilestyle.stats.sliced_wasserstein import BINS, SCALES, WEIGHT_UNITS, average_blocks, color_axes
 
-# Cells times directions whose bins are found at once, and then kept for a second use.
-TOGETHER = 2**24
-# Cells that are counted in float32 without rounding.
-COUNTED = 2**24
+# Cells times directions whose bins are computed at once, and then cached for a second use.
+MAX_CACHED_BINS = 2**24
+# Largest number of cells that is counted in float32 without rounding.
+MAX_FLOAT32_COUNT = 2**24
 
 
 @dataclass(frozen=True)
-class _Axes:
+class _DeviceAxes:
     """The directions on a device: [K, 3], and columns [K, 1]."""
 
     vectors: Tensor
     low: Tensor
-    scale: Tensor  # bins in a unit
-    first: Tensor  # bin of every direction where all bins are in one row
+    scale: Tensor  # bins per unit
+    first: Tensor  # first bin of every direction, where all bins are in one row
 
 
 @cache
-def _axes(device: torch.device) -> _Axes:
-    """Sent once: a small copy, too, is waited for."""
-    axes = directions()
+def _device_directions(device: torch.device) -> _DeviceAxes:
+    """Return the directions on a device, copied there once: even a small copy is waited for."""
+    axes = color_axes()
     first = BINS * torch.arange(len(axes.vectors), dtype=torch.int32)
     columns = (x[:, None].to(device) for x in (axes.low, 1 / axes.width, first))
-    return _Axes(axes.vectors.to(device), *columns)
+    return _DeviceAxes(axes.vectors.to(device), *columns)
 
 
 @dataclass(frozen=True)
-class _Along:
-    """Some of the directions, and where cells lie along them."""
+class _Projection:
+    """Some of the directions, and the projections of the cells onto them."""
 
-    part: slice  # of the directions
-    places: Tensor  # [k, N]
+    axes: slice  # which of the directions
+    positions: Tensor  # projections [k, N]
     bins: Tensor  # [k, N] int32, in one row of all bins [scale, k, BINS]
 
 
-class Colours:
-    """Colours of pixels [3, h, w] as they are and averaged, one after the other."""
+class PatchColors:
+    """Colors of pixels [3, h, w] and of their averages at all scales."""
 
     def __init__(self, pixels: Tensor) -> None:
-        """Average them."""
+        """Average the pixels [3, h, w] at every scale."""
         self._pixels = pixels
-        planes = [averaged(pixels, scale) for scale in SCALES]
+        planes = [average_blocks(pixels, scale) for scale in SCALES]
         self._shapes = [tuple(plane.shape[1:]) for plane in planes]
         self._cells = torch.cat([plane.flatten(1) for plane in planes], 1)
         self._ends = [0, *accumulate(plane[0].numel() for plane in planes)]
-        self._kept: list[_Along] = []
+        self._cached_projections: list[_Projection] = []
 
-    def count(self, counts: Tensor, boxes: Sequence[Box], weights: Sequence[Tensor] | None = None) -> None:
-        """Count the cells under a box of every scale in: as `counts_of`, into [scale, K, BINS].
+    def accumulate(self, counts: Tensor, boxes: Sequence[Box], weights: Sequence[Tensor] | None = None) -> None:
+        """Add the histograms of the cells under a box of every scale to `counts`.
 
-        `weights`, if there are some, are of the cells under the boxes, [h, w] each.
+        Args:
+            counts: [scale, K, BINS], int64, as `count_histograms` returns for each scale.
+            boxes: A box of cells for every scale.
+            weights: Weights [h, w] of the cells under each box, from 0 to 1; None: all 1.
         """
         area = sum(box.area for box in boxes)
         parts = None
         if weights is not None:
-            parts = (torch.cat([x.flatten() for x in weights]) * PARTS).round().long()
-        for along in self._along():
-            into, count = counts[:, along.part], len(along.bins)
-            # Not where kernels are to be deterministic: torch would warn, not knowing that these are whole.
-            rounded = parts is None and area <= COUNTED and not torch.are_deterministic_algorithms_enabled()
+            parts = (torch.cat([x.flatten() for x in weights]) * WEIGHT_UNITS).round().long()
+        for along in self._projections():
+            into, count = counts[:, along.axes], len(along.bins)
+            # Not in deterministic mode: torch would warn, since it does not know that these are whole numbers.
+            rounded = (
+                parts is None and area <= MAX_FLOAT32_COUNT and not torch.are_deterministic_algorithms_enabled()
+            )
             owned = along.bins.new_empty(count, area, dtype=torch.float32 if rounded else torch.int64)
             start = 0
             for box, plane in zip(boxes, self._planes(along.bins), strict=True):
-                place = owned[:, start : start + box.area].view(count, box.height, box.width)
+                plane_cells = owned[:, start : start + box.area].view(count, box.height, box.width)
                 rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-                place.copy_(plane[:, rows, columns])
+                plane_cells.copy_(plane[:, rows, columns])
                 start += box.area
-            if rounded:  # counted in a multiprocessor's own memory
-                found = torch.histc(owned, into.numel(), min=-0.5, max=into.numel() - 0.5)
-                into.add_(found.long().view(into.shape), alpha=PARTS)
+            if rounded:  # histc counts in the shared memory of a multiprocessor
+                histogram = torch.histc(owned, into.numel(), min=-0.5, max=into.numel() - 0.5)
+                into.add_(histogram.long().view(into.shape), alpha=WEIGHT_UNITS)
                 continue
-            each = torch.full_like(owned[0], PARTS) if parts is None else parts
-            found = torch.zeros(into.numel(), dtype=torch.int64, device=owned.device)
-            found.scatter_add_(0, owned.flatten(), each.expand(count, -1).flatten())
-            into.add_(found.view(into.shape))
+            cell_weights = torch.full_like(owned[0], WEIGHT_UNITS) if parts is None else parts
+            histogram = torch.zeros(into.numel(), dtype=torch.int64, device=owned.device)
+            histogram.scatter_add_(0, owned.flatten(), cell_weights.expand(count, -1).flatten())
+            into.add_(histogram.view(into.shape))
 
-    def slopes(self, maps: Tensor) -> list[Tensor]:
-        """As `sliced_wasserstein.slope_at` of every scale, of maps [scale, K, BINS]."""
-        total, vectors = torch.zeros_like(self._cells), _axes(self._cells.device).vectors
-        for along in self._along():
-            goals = maps[:, along.part].flatten().index_select(0, along.bins.flatten())
-            goals = goals.view(along.places.shape)
-            total.addmm_(vectors[along.part].mT, torch.sub(along.places, goals, out=goals))
+    def transport_gradients(self, maps: Tensor) -> list[Tensor]:
+        """Return the `transport_gradient` of every scale, [3, h, w] each, for maps [scale, K, BINS]."""
+        total, vectors = torch.zeros_like(self._cells), _device_directions(self._cells.device).vectors
+        for along in self._projections():
+            targets = maps[:, along.axes].flatten().index_select(0, along.bins.flatten())
+            targets = targets.view(along.positions.shape)
+            total.addmm_(vectors[along.axes].mT, torch.sub(along.positions, targets, out=targets))
         return self._planes(total.mul_(2 * 3 / len(vectors)))
 
     def _planes(self, cells: Tensor) -> list[Tensor]:
-        """Numbers [C, N] of the cells, scale by scale [C, h, w]: views."""
+        """Return values [C, N] of all cells as views [C, h, w], scale by scale."""
         return [
             cells[:, start:end].view(len(cells), *shape)
             for (start, end), shape in zip(pairwise(self._ends), self._shapes, strict=True)
         ]
 
-    def _along(self) -> Iterator[_Along]:
-        """The directions in turn: all together and once, where that is not too much."""
-        if self._kept:
-            yield from self._kept
+    def _projections(self) -> Iterator[_Projection]:
+        """Yield the directions in batches: all in one, computed once, where memory allows."""
+        if self._cached_projections:
+            yield from self._cached_projections
             return
-        axes, total = _axes(self._cells.device), self._ends[-1]
-        count = max(1, TOGETHER // max(1, total))
+        axes, total = _device_directions(self._cells.device), self._ends[-1]
+        count = max(1, MAX_CACHED_BINS // max(1, total))
         for start in range(0, len(axes.vectors), count):
             part = slice(start, min(start + count, len(axes.vectors)))
-            places = axes.vectors[part] @ self._cells
-            bins = (places - axes.low[part]).mul_(axes.scale[part]).to(torch.int32).clamp_(0, BINS - 1)
+            positions = axes.vectors[part] @ self._cells
+            bins = (positions - axes.low[part]).mul_(axes.scale[part]).to(torch.int32).clamp_(0, BINS - 1)
             bins.add_(axes.first[: len(bins)])
             for scale, (first, last) in enumerate(pairwise(self._ends)):
                 if scale:
                     bins[:, first:last].add_(scale * len(bins) * BINS)
-            found = _Along(part, places, bins)
+            projection = _Projection(part, positions, bins)
             if count >= len(axes.vectors):
-                self._kept = [found]
-            yield found
+                self._cached_projections = [projection]
+            yield projection
 
 
-def add_shown(total: Tensor, cells: Tensor, scale: int, factor: float) -> None:
-    """Add a gradient in cells [3, h, w] to that in the pixels that they average, times a factor."""
+def add_upsampled(total: Tensor, cells: Tensor, scale: int, factor: float) -> None:
+    """Add a gradient in cells [3, h, w] to that in the pixels that they average.
+
+    Args:
+        total: Gradient in pixels [3, H, W], in place.
+        cells: Gradient in cells.
+        scale: Pixels per cell, along an axis.
+        factor: What the gradient is multiplied by.
+    """
     height, width = total.shape[1:]
     if height % scale or width % scale:
         spread = cells.repeat_interleave(scale, 1)[:, :height].repeat_interleave(scale, 2)[:, :, :width]

@@ -1,6 +1,6 @@
-"""Optimal transport of Gaussians: the map of one covariance to another that moves least.
+"""Optimal transport of Gaussians: the map from one covariance to another that moves least.
 
-Polar decompositions from products of matrices alone, which is what devices are fast at.
+On devices it is computed by polar decompositions from matrix products alone, which devices are fast at.
 """
 
 from __future__ import annotations
@@ -10,25 +10,29 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-# Rows from which on products with triangles, and squares, are taken by halves.
-HALVED = 192
+# Products with triangular matrices, and squares, of at least this many rows are computed by halves.
+MIN_SPLIT_ROWS = 192
+# From here on one more step leaves only rounding errors: x -> x (3 - x^2) / 2 squares the distance to 1.
+CONVERGED = 1 - 1e-8
+# Error of the absolute value of an eigenvalue, as a share of the matrix's norm.
+ABS_TOLERANCE = 1e-6
 
 
-def identity(like: Tensor) -> Tensor:
-    """That of as many rows as a square matrix, on its device and in its dtype."""
+def eye_like(like: Tensor) -> Tensor:
+    """Return the identity matrix of the size, device and dtype of a square matrix."""
     return torch.eye(len(like), dtype=like.dtype, device=like.device)
 
 
-def ridged(covariance: Tensor, ridge: float) -> Tensor:
-    """A covariance [C, C] with `ridge` added to every variance."""
-    return covariance + ridge * identity(covariance)
+def add_ridge(covariance: Tensor, ridge: float) -> Tensor:
+    """Return a covariance [C, C] with `ridge` added to every variance."""
+    return covariance + ridge * eye_like(covariance)
 
 
-def factor(covariance: Tensor) -> Tensor:
-    """A lower triangular L with L L^T = K of a covariance K [C, C] with a ridge.
+def cholesky_or_root(covariance: Tensor) -> Tensor:
+    """Return a lower triangular L with L L^T = K for a covariance K [C, C] with a ridge.
 
-    Cholesky's, at a tenth of the cost of a root; where rounding is larger than the ridge and K not positive any
-    more, that of what is: R^T of a root Q R.
+    It is Cholesky's factor, at a tenth of the cost of a root. Where the rounding error exceeds the ridge and K
+    is not positive definite, it is the factor of K with its negative eigenvalues clamped: R^T of a root Q R.
     """
     lower: Tensor
     lower, failed = torch.linalg.cholesky_ex(covariance)
@@ -39,137 +43,148 @@ def factor(covariance: Tensor) -> Tensor:
     return root.mT
 
 
-def transport(
-    covariance: Tensor, goal: Tensor, ridge: float, dtype: torch.dtype = torch.float64
+def gaussian_transport_map(
+    covariance: Tensor, target_factor: Tensor, ridge: float, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
-    """The symmetric T [C, C] with T K T = K* of a covariance K and a factor L of K*, and tr (L^T K L)^1/2.
+    """Return the optimal transport map between two Gaussians, and the trace of the cross term.
 
-    T = L (L^T K L)^-1/2 L^T is the same for every L; with the root of K* it is the formula of Bhatia, Jain and
-    Lim 2019, section 2, and so is the trace. `ridge` is that on both covariances.
+    T = L (L^T K L)^-1/2 L^T is the same for every factor L of K*. With the root of K* it is the formula of
+    Bhatia, Jain and Lim 2019, section 2, and so is the trace. A host uses an eigendecomposition, a device
+    matrix products.
 
-    On a host by an eigendecomposition, the map itself multiplied in `dtype`; on a device by products, which are
-    what it is fast at.
+    Args:
+        covariance: K [C, C].
+        target_factor: L [C, C], a lower triangular factor of K*.
+        ridge: The ridge on both covariances.
+        dtype: Arithmetic of the last product on a host.
+
+    Returns:
+        The symmetric T [C, C] with T K T = K*, and tr (L^T K L)^1/2.
     """
     if covariance.device.type != "cpu":
-        found = transport_by_products(covariance, goal, ridge)
-        if found is not None:
-            return found
-    return transport_by_decomposition(covariance, goal, ridge, dtype)
+        result = transport_map_by_newton_schulz(covariance, target_factor, ridge)
+        if result is not None:
+            return result
+    return transport_map_by_eigh(covariance, target_factor, ridge, dtype)
 
 
-def transport_by_decomposition(
-    covariance: Tensor, goal: Tensor, ridge: float, dtype: torch.dtype = torch.float64
+def transport_map_by_eigh(
+    covariance: Tensor, target_factor: Tensor, ridge: float, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
-    """The same, whatever the rounding.
+    """Compute `gaussian_transport_map` by an eigendecomposition, whatever the rounding error.
 
-    Where `dtype` is float32 nothing is lost but the last digits of T: it is a sum of positive matrices, where
-    nothing cancels. The eigenvalues span the square of the condition, for which float32 is too little.
+    With a `dtype` of float32 only the last digits of T are lost, because it is a sum of positive matrices and
+    nothing cancels. The eigenvalues span the square of the condition number, for which float32 is too coarse.
     """
-    values, vectors = torch.linalg.eigh(seen_by(covariance, goal))  # of which it reads the lower half
-    roots = values.clamp(min=ridge**2).sqrt()  # below is only rounding
-    half = lowered(goal.to(dtype), vectors.to(dtype)) * roots.rsqrt().to(dtype)
-    return squared(half).to(covariance), roots.sum()
+    values, vectors = torch.linalg.eigh(
+        congruence_lower(covariance, target_factor)
+    )  # eigh reads the lower half
+    roots = values.clamp(min=ridge**2).sqrt()  # smaller values are rounding errors
+    half = triangular_matmul(target_factor.to(dtype), vectors.to(dtype)) * roots.rsqrt().to(dtype)
+    return matmul_transposed(half).to(covariance), roots.sum()
 
 
-def seen_by(covariance: Tensor, lower: Tensor) -> Tensor:
-    """The lower half of L^T K L for a lower triangular L; what is above the diagonal blocks is 0.
+def congruence_lower(covariance: Tensor, lower: Tensor) -> Tensor:
+    """Return the lower half of L^T K L for a lower triangular L; above the diagonal blocks it is 0.
 
-    By halves, since a half of L is 0, and a half of the product is not asked for: for large matrices about half
-    of the operations.
+    It is computed by halves, because half of L is 0 and half of the product is not needed: for large matrices
+    about half of the operations.
     """
     size = len(lower)
-    if size < HALVED:
+    if size < MIN_SPLIT_ROWS:
         return lower.mT @ covariance @ lower
     half = size // 2
-    left = covariance @ lower[:, :half]  # of K L
-    found = torch.zeros_like(covariance)
-    found[:half, :half] = lower[:, :half].mT @ left
-    found[half:, :half] = lower[half:, half:].mT @ left[half:]
-    found[half:, half:] = seen_by(covariance[half:, half:], lower[half:, half:])
-    return found
+    left = covariance @ lower[:, :half]  # left half of K L
+    product = torch.zeros_like(covariance)
+    product[:half, :half] = lower[:, :half].mT @ left
+    product[half:, :half] = lower[half:, half:].mT @ left[half:]
+    product[half:, half:] = congruence_lower(covariance[half:, half:], lower[half:, half:])
+    return product
 
 
-def lowered(lower: Tensor, matrix: Tensor) -> Tensor:
-    """L A of a lower triangular L."""
+def triangular_matmul(lower: Tensor, matrix: Tensor) -> Tensor:
+    """Return L A for a lower triangular L."""
     size = len(lower)
-    if size < HALVED:
+    if size < MIN_SPLIT_ROWS:
         return lower @ matrix
     half = size // 2
-    return torch.cat([lowered(lower[:half, :half], matrix[:half]), lower[half:] @ matrix])
+    return torch.cat([triangular_matmul(lower[:half, :half], matrix[:half]), lower[half:] @ matrix])
 
 
-def squared(matrix: Tensor) -> Tensor:
-    """A A^T, in three quarters of the operations."""
+def matmul_transposed(matrix: Tensor) -> Tensor:
+    """Return A A^T in three quarters of the operations."""
     size = len(matrix)
-    if size < HALVED:
+    if size < MIN_SPLIT_ROWS:
         return matrix @ matrix.mT
     upper, lower = matrix[: size // 2], matrix[size // 2 :]
     across = lower @ upper.mT
-    return torch.cat([torch.cat([squared(upper), across.mT], 1), torch.cat([across, squared(lower)], 1)])
+    return torch.cat(
+        [torch.cat([matmul_transposed(upper), across.mT], 1), torch.cat([across, matmul_transposed(lower)], 1)]
+    )
 
 
-def transport_by_products(covariance: Tensor, goal: Tensor, ridge: float) -> tuple[Tensor, Tensor] | None:
-    """The same but for rounding, of a K with a Cholesky factor C; none if it has none.
+def transport_map_by_newton_schulz(
+    covariance: Tensor, target_factor: Tensor, ridge: float
+) -> tuple[Tensor, Tensor] | None:
+    """Compute `gaussian_transport_map` by matrix products; None if K has no Cholesky factor C.
 
-    With the polar decomposition L^T C = P U, P = (L^T K L)^1/2: T = L P^-1 L^T = L U C^-1, and tr P is that of
-    (L^T C) U^T. L^T C has the root of the condition of L^T K L, and no singular value below the ridge.
+    With the polar decomposition L^T C = P U, where P = (L^T K L)^1/2, T = L P^-1 L^T = L U C^-1, and tr P is
+    the trace of (L^T C) U^T. L^T C has the root of the condition number of L^T K L, and no singular value below
+    the ridge.
     """
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
         return None
-    product = goal.mT @ lower
-    turn = polar(product, ridge)
-    moved = torch.linalg.solve_triangular(lower, goal @ turn, upper=False, left=False)
-    return (moved + moved.mT) / 2, (product * turn).sum()
+    product = target_factor.mT @ lower
+    rotation = polar_newton_schulz(product, ridge)
+    transport_map = torch.linalg.solve_triangular(lower, target_factor @ rotation, upper=False, left=False)
+    return (transport_map + transport_map.mT) / 2, (product * rotation).sum()
 
 
-def bounded(matrix: Tensor, least: float, most: float) -> Tensor:
-    """A symmetric matrix [C, C] with its eigenvalues clamped."""
+def clamp_eigenvalues(matrix: Tensor, minimum: float, maximum: float) -> Tensor:
+    """Clamp the eigenvalues of a symmetric matrix [C, C]."""
     if matrix.device.type != "cpu":
-        return bounded_by_products(matrix, least, most)
+        return clamp_eigenvalues_by_newton_schulz(matrix, minimum, maximum)
     values, vectors = torch.linalg.eigh(matrix)
-    found: Tensor = (vectors * values.clamp(least, most)) @ vectors.mT
-    return found
+    result: Tensor = (vectors * values.clamp(minimum, maximum)) @ vectors.mT
+    return result
 
 
-def bounded_by_products(matrix: Tensor, least: float, most: float) -> Tensor:
-    """The same: (a + b + |X - a| - |X - b|) / 2 for bounds a and b."""
-    one = identity(matrix)
-    below, above = magnitude(matrix - least * one), magnitude(matrix - most * one)
-    return ((least + most) * one + below - above) / 2
+def clamp_eigenvalues_by_newton_schulz(matrix: Tensor, minimum: float, maximum: float) -> Tensor:
+    """Clamp eigenvalues by matrix products: (a + b + |X - a| - |X - b|) / 2 for bounds a and b."""
+    eye = eye_like(matrix)
+    from_minimum, from_maximum = matrix_abs(matrix - minimum * eye), matrix_abs(matrix - maximum * eye)
+    return ((minimum + maximum) * eye + from_minimum - from_maximum) / 2
 
 
-# From here on one more step leaves nothing but rounding: x -> x (3 - x^2) / 2 squares the distance to 1.
-NEAR = 1 - 1e-8
-# Share of a matrix's norm that the magnitude of an eigenvalue may be off by.
-SMALL = 1e-6
+def matrix_abs(matrix: Tensor) -> Tensor:
+    """Return a symmetric matrix with the absolute values of its eigenvalues, to ABS_TOLERANCE of its norm."""
+    result = polar_newton_schulz(matrix, ABS_TOLERANCE * float(torch.linalg.matrix_norm(matrix))) @ matrix
+    return (result + result.mT) / 2
 
 
-def magnitude(matrix: Tensor) -> Tensor:
-    """A symmetric matrix with the magnitudes of its eigenvalues, to within SMALL of its norm."""
-    found = polar(matrix, SMALL * float(torch.linalg.matrix_norm(matrix))) @ matrix
-    return (found + found.mT) / 2
+def polar_newton_schulz(matrix: Tensor, min_singular_value: float) -> Tensor:
+    """Return the orthogonal U of the polar decomposition of a matrix with no singular value below the minimum.
 
-
-def polar(matrix: Tensor, least: float) -> Tensor:
-    """The orthogonal U of the polar decomposition of a matrix with no singular value below `least`.
-
-    By scaled Newton-Schulz steps, two products each (Chen and Chow 2014, "A stable scaling of Newton-Schulz").
+    It takes scaled Newton-Schulz steps, two products each (Chen and Chow 2014, "A stable scaling of
+    Newton-Schulz").
     """
-    size = float(torch.linalg.matrix_norm(matrix))
-    found = matrix / size
-    for scale in scales(least / size):
-        found = torch.addmm(found, found @ found.mT, found, beta=1.5 * scale, alpha=-0.5 * scale**3)
-    return found
+    norm = float(torch.linalg.matrix_norm(matrix))
+    result = matrix / norm
+    for scale in newton_schulz_scales(min_singular_value / norm):
+        result = torch.addmm(result, result @ result.mT, result, beta=1.5 * scale, alpha=-0.5 * scale**3)
+    return result
 
 
-def scales(least: float) -> list[float]:
-    """Those that take singular values from [least, 1] to 1 in the fewest steps x -> a x (3 - a^2 x^2) / 2.
+def newton_schulz_scales(min_singular_value: float) -> list[float]:
+    """Return the scales a that take singular values from [l, 1] to 1 in the fewest Newton-Schulz steps.
 
-    With a^2 = 3 / (1 + l + l^2) both ends of [l, 1] go to the same value, the new l, and nothing goes above 1.
+    A step is x -> a x (3 - a^2 x^2) / 2.
+
+    With a^2 = 3 / (1 + l + l^2) both ends of [l, 1] map to the same value, the new l, and nothing exceeds 1.
     """
-    found = []
-    while least < NEAR:
-        found.append(sqrt(3 / (1 + least + least**2)))
-        least = found[-1] * least * (3 - (found[-1] * least) ** 2) / 2
-    return [*found, 1.0]
+    result = []
+    while min_singular_value < CONVERGED:
+        result.append(sqrt(3 / (1 + min_singular_value + min_singular_value**2)))
+        min_singular_value = result[-1] * min_singular_value * (3 - (result[-1] * min_singular_value) ** 2) / 2
+    return [*result, 1.0]

@@ -1,12 +1,12 @@
-"""Sliced Wasserstein distance of colours: histograms along fixed directions, and the maps between them.
+"""Sliced Wasserstein distance of colors: histograms along fixed directions, and the maps between them.
 
-Moments say how colours vary, not which there are: three inks and all their mixtures may have the same. Along
-one direction the optimal transport of any two distributions is the monotone map between them. The mean of the
-squared distances along many directions is the sliced Wasserstein distance (Rabin et al. 2012, Bonneel et al.
-2015; of features: Heitz et al. 2021, arXiv 2006.07229).
+Moments describe how colors vary, not which colors there are: three inks and all their mixtures may have the
+same moments. Along one direction the optimal transport of any two distributions is the monotone map between
+them. The mean of the squared distances along many directions is the sliced Wasserstein distance (Rabin et al.
+2012, Bonneel et al. 2015; of features: Heitz et al. 2021, arXiv 2006.07229).
 
-Histograms are sums over pixels, and of whole numbers: they add over patches and processes, in any order and
-without rounding.
+Histograms are sums of integers over pixels: they add up over patches and processes in any order, without
+rounding.
 """
 
 from __future__ import annotations
@@ -23,39 +23,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BINS = 256
-SCALES = (1, 2, 4)  # pixels that are averaged: areas and edges, not single pixels alone
-# Weights of pixels are counted in these parts.
-PARTS = 2**20
-# Cells times directions whose bins are found at once.
-CACHED = 2**16
-# Share of a canvas that is counted as everywhere along a direction: maps are monotone where nothing was seen.
-EVERYWHERE = 1e-6
+SCALES = (1, 2, 4)  # sides of the squares that are averaged: areas and edges count besides single pixels
+# Weights of pixels are counted in units of 1 / PARTS.
+WEIGHT_UNITS = 2**20
+# Cells times directions whose bins are computed at once.
+CELLS_AT_ONCE = 2**16
+# Share of a canvas that is spread evenly over all bins of a direction, so that maps are monotone in empty bins.
+UNIFORM_SHARE = 1e-6
 
 
-Shares = NDArray[np.float64]
+Histogram = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Directions:
-    """Unit vectors [K, 3] of colours, and where their histograms begin and how long their bins are, [K]."""
+class ColorAxes:
+    """Directions of the color space, and the bins of histograms along them.
+
+    Attributes:
+        vectors: Unit vectors [K, 3].
+        low: Where the first bin begins, [K].
+        width: Width of a bin, [K].
+    """
 
     vectors: Tensor
     low: Tensor
     width: Tensor
 
-    def centres(self) -> Shares:
-        """What lies in the middle of every bin, [K, BINS]."""
+    def bin_centers(self) -> Histogram:
+        """Return the center of every bin, [K, BINS]."""
         low, width = (part.double().numpy()[:, None] for part in (self.low, self.width))
-        found: Shares = low + width * (np.arange(BINS) + 0.5)
-        return found
+        centers: Histogram = low + width * (np.arange(BINS) + 0.5)
+        return centers
 
 
 @cache
-def directions() -> Directions:
-    """The ten axes through the corners of a dodecahedron: spread evenly, one of them that of the greys.
+def color_axes() -> ColorAxes:
+    """Return the ten axes through the corners of a dodecahedron: evenly spread, one of them the gray axis.
 
-    Squared lengths along them are a third of the squared length on average, exactly. Along random directions
-    they are so by chance alone, and which colours are told apart would depend on the seed.
+    Squared lengths along them are on average exactly a third of the squared length. Along random directions
+    this holds only approximately, and which colors are told apart would depend on the seed.
     """
     golden = (1 + sqrt(5)) / 2
     axes = [(1.0, y, z) for y in (1.0, -1.0) for z in (1.0, -1.0)]
@@ -64,108 +70,120 @@ def directions() -> Directions:
     vectors = torch.tensor(axes, dtype=torch.float64)
     vectors = vectors / vectors.norm(dim=1, keepdim=True)
     low, high = vectors.clamp(max=0).sum(1), vectors.clamp(min=0).sum(1)
-    return Directions(vectors.float(), low.float(), ((high - low) / BINS).float())
+    return ColorAxes(vectors.float(), low.float(), ((high - low) / BINS).float())
 
 
-def shares_of(counts: Tensor) -> Shares:
-    """What part of the colours is in every bin along every direction, of counts [K, BINS]."""
+def normalised_histogram(counts: Tensor) -> Histogram:
+    """Normalise counts [K, BINS] to shares along every direction."""
     counts = counts.cpu().double()
-    found: Shares = (counts / counts.sum(1, keepdim=True)).numpy()
-    return found
+    histogram: Histogram = (counts / counts.sum(1, keepdim=True)).numpy()
+    return histogram
 
 
-def energy_of(shares: Shares) -> float:
-    """Mean of the squared length of a colour."""
-    return float(3 * (shares * directions().centres() ** 2).sum(1).mean())
+def mean_square_color(histogram: Histogram) -> float:
+    """Return the mean squared norm of a color."""
+    return float(3 * (histogram * color_axes().bin_centers() ** 2).sum(1).mean())
 
 
-def averaged(pixels: Tensor, scale: int) -> Tensor:
-    """Pixels [C, h, w] averaged over scale x scale; what is left over at the far edges is averaged, too."""
+def average_blocks(pixels: Tensor, scale: int) -> Tensor:
+    """Average pixels [C, h, w] over scale x scale; blocks at the far edges may be smaller."""
     if scale == 1:
         return pixels
     return F.avg_pool2d(pixels[None], scale, ceil_mode=True, count_include_pad=False)[0]
 
 
-def _along(cells: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Some directions, where cells [3, N] lie along them, and their bins there, both [k, N], for all in turn.
+def _projections(cells: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield the projections of cells onto some of the directions, until all are done.
 
-    Together only as many as stay in a CPU's caches: all at once takes twice as long there, and memory.
+    Only as many directions are taken at once as stay in a CPU's caches: all at once takes twice as long there,
+    and more memory.
+
+    Args:
+        cells: [3, N].
+
+    Yields:
+        Which directions, projections [k, N], and their bins [k, N].
     """
-    axes, count = directions(), max(1, CACHED // max(1, cells.shape[1]))
+    axes, count = color_axes(), max(1, CELLS_AT_ONCE // max(1, cells.shape[1]))
     for first in range(0, len(axes.vectors), count):
         part = slice(first, first + count)
         vectors, low, scale = (x[part].to(cells.device) for x in (axes.vectors, axes.low, 1 / axes.width))
-        places = vectors @ cells
-        bins = (places - low[:, None]).mul_(scale[:, None])
-        yield part, places, bins.to(torch.int32).clamp_(0, BINS - 1)
+        positions = vectors @ cells
+        bins = (positions - low[:, None]).mul_(scale[:, None])
+        yield part, positions, bins.to(torch.int32).clamp_(0, BINS - 1)
 
 
-def counts_of(pixels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """How much of the colours [3, h, w] is in every bin along every direction, in PARTS: int64 [K, BINS].
+def count_histograms(pixels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Count colors along every direction.
 
-    By `weights` [h, w], from 0 to 1, if there are some.
+    Args:
+        pixels: [3, h, w].
+        weights: Weights of the pixels [h, w], from 0 to 1; None: all 1.
+
+    Returns:
+        Counts [K, BINS] in units of 1 / WEIGHT_UNITS, int64.
     """
-    parts = None if weights is None else (weights.flatten() * PARTS).round().long()
-    counts = torch.cat([_binned(bins, parts) for _, _, bins in _along(pixels.flatten(1))])
-    return counts * PARTS if parts is None else counts
+    parts = None if weights is None else (weights.flatten() * WEIGHT_UNITS).round().long()
+    counts = torch.cat([_bin_counts(bins, parts) for _, _, bins in _projections(pixels.flatten(1))])
+    return counts * WEIGHT_UNITS if parts is None else counts
 
 
-def _binned(bins: Tensor, parts: Tensor | None) -> Tensor:
-    """How many of the `bins` [k, N] are each, or the sum of their whole `parts` [N]: int64 [k, BINS]."""
+def _bin_counts(bins: Tensor, parts: Tensor | None) -> Tensor:
+    """Count the `bins` [k, N], or sum their integer weights `parts` [N]: int64 [k, BINS]."""
     count = len(bins)
-    places = _offset(bins).flatten()
-    if bins.device.type == "cpu":  # sums of whole numbers in float64 are exact
+    positions = _row_offset_bins(bins).flatten()
+    if bins.device.type == "cpu":  # sums of integers in float64 are exact
         weights = None if parts is None else parts.double().expand(count, -1).flatten()
-        return torch.bincount(places, weights, count * BINS).long().view(count, BINS)
-    # There the device would have to be waited for. (Patches are counted in fewer kernels: color_histograms.py.)
+        return torch.bincount(positions, weights, count * BINS).long().view(count, BINS)
+    # On a device bincount would synchronise. (Patches are counted in fewer kernels: color_histograms.py.)
     ones = torch.ones_like(bins, dtype=torch.int64) if parts is None else parts.expand(count, -1)
-    found = torch.zeros(count * BINS, dtype=torch.int64, device=bins.device)
-    return found.scatter_add_(0, places.long(), ones.flatten()).view(count, BINS)
+    histogram = torch.zeros(count * BINS, dtype=torch.int64, device=bins.device)
+    return histogram.scatter_add_(0, positions.long(), ones.flatten()).view(count, BINS)
 
 
-def _offset(bins: Tensor) -> Tensor:
-    """Bins [k, N] of several directions as those of one row of all their bins, in place."""
+def _row_offset_bins(bins: Tensor) -> Tensor:
+    """Turn bins [k, N] of each direction into bins of one row of all directions, in place."""
     return bins.add_(BINS * torch.arange(len(bins), dtype=torch.int32, device=bins.device)[:, None])
 
 
-def slope_at(pixels: Tensor, maps: Tensor) -> Tensor:
-    """Gradient of the distance, times the number of pixels, at colours [3, h, w] of the canvas.
+def transport_gradient(pixels: Tensor, maps: Tensor) -> Tensor:
+    """Return the gradient of the distance at each color, times the number of pixels: [3, h, w].
 
     Args:
-        pixels: The colours.
-        maps: What every bin along every direction is taken to, [K, BINS].
+        pixels: Colors of the canvas [3, h, w].
+        maps: Where the optimal transport takes every bin along every direction, [K, BINS].
     """
     cells = pixels.flatten(1)
     total = torch.zeros_like(cells)
-    vectors = directions().vectors.to(cells.device)
-    for part, places, bins in _along(cells):
-        goals = maps[part].flatten().index_select(0, _offset(bins).flatten())
-        total.addmm_(vectors[part].mT, places.sub_(goals.view(places.shape)))
+    vectors = color_axes().vectors.to(cells.device)
+    for part, positions, bins in _projections(cells):
+        targets = maps[part].flatten().index_select(0, _row_offset_bins(bins).flatten())
+        total.addmm_(vectors[part].mT, positions.sub_(targets.view(positions.shape)))
     return total.mul_(2 * 3 / len(vectors)).view(pixels.shape)
 
 
-def transported(shares: Shares, goal: Shares) -> tuple[float, Shares]:
-    """The squared distance of colours, and what the optimal transport along every direction takes bins to.
+def sliced_transport(histogram: Histogram, target: Histogram) -> tuple[float, Histogram]:
+    """Return the squared distance of two color distributions, and the optimal transport along every direction.
 
-    T(b) = 1/h(b) x the integral of the goal's quantile function from H(b - 1) to H(b), of shares h with the
-    sums H: where a bin is spread over several of the goal's, their mean. The distance's gradient at a colour is
-    2 (p - T(p)) along the direction (Santambrogio 2015, section 7.2).
+    T(b) = 1/h(b) x the integral of the target's quantile function from H(b - 1) to H(b), for a histogram h with
+    the cumulative sums H: where a bin is spread over several bins of the target, it is their mean. The gradient
+    of the distance at a color is 2 (p - T(p)) along the direction (Santambrogio 2015, section 7.2).
 
     Args:
-        shares: Of the canvas in every bin, [K, BINS].
-        goal: The same of the style.
+        histogram: Share of the canvas in every bin, [K, BINS].
+        target: The same of the style.
 
     Returns:
-        The distance, of colours in [0, 1], and the maps [K, BINS].
+        The distance, for colors in [0, 1], and the maps [K, BINS].
     """
-    centres = directions().centres()
-    canvas = (1 - EVERYWHERE) * shares + EVERYWHERE / BINS
+    centers = color_axes().bin_centers()
+    canvas = (1 - UNIFORM_SHARE) * histogram + UNIFORM_SHARE / BINS
     maps = np.empty_like(canvas)
     for k, row in enumerate(canvas):
-        ends = np.concatenate([[0.0], np.cumsum(goal[k])])
-        sums = np.concatenate([[0.0], np.cumsum(goal[k] * centres[k])])
-        rising = np.concatenate([[True], np.diff(ends) > 0])
-        reached = np.interp(np.concatenate([[0.0], np.cumsum(row)]), ends[rising], sums[rising])
+        cumulative = np.concatenate([[0.0], np.cumsum(target[k])])
+        integrals = np.concatenate([[0.0], np.cumsum(target[k] * centers[k])])
+        rising = np.concatenate([[True], np.diff(cumulative) > 0])
+        reached = np.interp(np.concatenate([[0.0], np.cumsum(row)]), cumulative[rising], integrals[rising])
         maps[k] = np.diff(reached) / row
-    squares = (canvas * (centres**2 - 2 * centres * maps) + goal * centres**2).sum(1)
+    squares = (canvas * (centers**2 - 2 * centers * maps) + target * centers**2).sum(1)
     return max(0.0, float(3 * squares.mean())), maps

@@ -1,1 +1,1 @@
-"""Training of the built-in network `compact`: a small student of a VGG-16."""
+"""Train the built-in network `compact`, a small student of a VGG-16."""

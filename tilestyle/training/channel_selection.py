@@ -1,4 +1,4 @@
-"""Which channels of the teacher the student imitates."""
+"""Choose the channels of the teacher that the student imitates."""
 
 from __future__ import annotations
 
@@ -9,31 +9,38 @@ import torch
 from torch import Tensor
 
 from tilestyle.networks.vgg import Vgg
-from tilestyle.training.student import COMPONENTS, relu
+from tilestyle.training.student import COMPONENTS, relu_layer
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What is known of one rectified layer of the teacher."""
+    """Chosen channels and statistics of one rectified layer of the teacher.
 
-    chosen: Tensor  # [k] indices of the channels that the student imitates, the most telling first
-    mean: Tensor  # [C] of all channels
-    variance: Tensor  # [C] of all channels
-    components: Tensor | None  # [C, m] principal components, where the student is held to them
+    Attributes:
+        chosen: Indices [k] of the channels that the student imitates, the most informative first.
+        mean: Means [C] of all channels.
+        variance: Variances [C] of all channels.
+        components: Principal components [C, m] that the student learns too; None for a layer without them.
+    """
+
+    chosen: Tensor
+    mean: Tensor
+    variance: Tensor
+    components: Tensor | None
 
 
-def choose(teacher: Vgg, batches: Iterable[Tensor], widths: Mapping[str, int]) -> dict[str, Channels]:
-    """Choose channels of each layer by the covariance of its features over some crops.
+def choose_channels(teacher: Vgg, batches: Iterable[Tensor], widths: Mapping[str, int]) -> dict[str, Channels]:
+    """Choose the channels of each layer from the covariance of its features.
 
     Args:
         teacher: The network to imitate.
-        batches: Crops [B, 3, h, w].
-        widths: Convolutions of the student with the number of channels each may have.
+        batches: Batches of crops [B, 3, h, w].
+        widths: Number of channels of each convolution of the student.
 
     Returns:
-        For each convolution the channels of its rectified output.
+        The channels of each convolution's rectified output.
     """
-    layers = [relu(name) for name in widths]
+    layers = [relu_layer(name) for name in widths]
     sums: dict[str, tuple[int, Tensor, Tensor]] = {}
     for batch in batches:
         with torch.no_grad():
@@ -44,44 +51,44 @@ def choose(teacher: Vgg, batches: Iterable[Tensor], widths: Mapping[str, int]) -
             count, first, second = sums.get(layer, (0, torch.zeros(()), torch.zeros(())))
             first = first + cells.sum(0).double().cpu()
             sums[layer] = count + len(cells), first, second + (cells.T @ cells).double().cpu()
-    found = {}
+    selection = {}
     for name, width in widths.items():
-        count, first, second = sums[relu(name)]
+        count, first, second = sums[relu_layer(name)]
         mean = first / count
         covariance = second / count - torch.outer(mean, mean)
         components = None
-        if relu(name) in COMPONENTS:
-            components = torch.linalg.eigh(covariance)[1].flip(1)[:, : COMPONENTS[relu(name)]].float()
-        found[name] = Channels(
-            greedy(covariance, width), mean.float(), covariance.diagonal().float().clone(), components
+        if relu_layer(name) in COMPONENTS:
+            components = torch.linalg.eigh(covariance)[1].flip(1)[:, : COMPONENTS[relu_layer(name)]].float()
+        selection[name] = Channels(
+            select_greedily(covariance, width), mean.float(), covariance.diagonal().float().clone(), components
         )
-    return found
+    return selection
 
 
-def greedy(covariance: Tensor, count: int) -> Tensor:
-    """Choose channels one by one, each time the one that explains most of what is left of all.
+def select_greedily(covariance: Tensor, count: int) -> Tensor:
+    """Choose channels one by one, each time the one that explains most of the remaining covariance of all.
 
-    It is a pivoted Cholesky decomposition whose pivot is the channel with the largest reduction of the trace.
-    Channels are first scaled towards equal deviations (by the fourth root of their variances), so that loud
-    ones do not decide alone.
+    This is a pivoted Cholesky decomposition that pivots on the channel with the largest reduction of the trace.
+    Channels are first scaled towards equal deviations (by the fourth root of their variances), so that those
+    of large variance do not dominate.
 
     Args:
-        covariance: [C, C] in float64.
-        count: Channels to choose.
+        covariance: Covariance [C, C] in float64.
+        count: Number of channels to choose.
 
     Returns:
         Their indices [count], int64.
     """
     scale = (covariance.diagonal().clamp(min=0) + 1e-9) ** -0.25
-    left = covariance * scale[:, None] * scale[None]
-    total = left.trace()
+    residual = covariance * scale[:, None] * scale[None]  # [C, C]
+    total = residual.trace()
     chosen: list[int] = []
     for _ in range(count):
-        diagonal = left.diagonal()
-        gain = left.square().sum(0) / (diagonal.clamp(min=0) + 1e-6 * total / len(left))
+        diagonal = residual.diagonal()
+        gain = residual.square().sum(0) / (diagonal.clamp(min=0) + 1e-6 * total / len(residual))
         gain[chosen] = -1
         best = int(gain.argmax())
         chosen.append(best)
-        column = left[:, best].clone()
-        left = left - torch.outer(column, column) / (column[best] + 1e-9 * total)
+        column = residual[:, best].clone()
+        residual = residual - torch.outer(column, column) / (column[best] + 1e-9 * total)
     return torch.tensor(chosen)

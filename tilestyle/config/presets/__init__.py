@@ -1,4 +1,4 @@
-"""Settings by name, a file for each."""
+"""Presets: named settings, one TOML file for each."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from tilestyle.errors import SettingError
 
 
-def names() -> list[str]:
-    """All there are, in order."""
+def preset_names() -> list[str]:
+    """Return the names of all presets, sorted."""
     return sorted(Path(entry.name).stem for entry in files(__name__).iterdir() if entry.name.endswith(".toml"))
 
 
-def path_of(name: str) -> Path:
-    """The file of a preset; raises SettingError for a name that is none, suggesting the nearest."""
-    if name not in names():
-        nearest = difflib.get_close_matches(name, names(), n=1, cutoff=0.0)[0]
+def preset_path(name: str) -> Path:
+    """Return the file of a preset; raises SettingError with the most similar name if there is none."""
+    if name not in preset_names():
+        nearest = difflib.get_close_matches(name, preset_names(), n=1, cutoff=0.0)[0]
         raise SettingError(
             f"there is no preset {name!r}",
-            hint=f"did you mean {nearest!r}? the presets are {', '.join(names())}",
+            hint=f"did you mean {nearest!r}? the presets are {', '.join(preset_names())}",
         )
     return Path(str(files(__name__).joinpath(f"{name}.toml")))

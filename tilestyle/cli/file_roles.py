@@ -1,7 +1,7 @@
-"""What a command reads and what it writes: one declaration for every option and argument that names a file.
+"""The files that a command reads and writes: the role of every parameter that names one.
 
-`Reads` and `Writes` stand in the annotation of a parameter, beside what typer is told of it. guarding.py checks
-the files they name before a command begins.
+`Reads` and `Writes` belong to the declaration of a parameter (parameters.py). file_checks.py checks their files
+before a command begins.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-from tilestyle.cli.parsing import parsed_init, parsed_styles
+from tilestyle.cli.parsing import parse_init, parse_styles
 from tilestyle.config.enums import SUFFIXES, Format
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
-from tilestyle.files.paths import identity, ordinary_file
+from tilestyle.files.paths import file_id, regular_file
 
 Named = tuple[str, Path]  # a role, and the file in it
 
@@ -26,10 +26,10 @@ class Reads:
     """A parameter that names files to read.
 
     Attributes:
-        role: What messages call the file.
-        error: What is raised where it cannot be used.
+        role: The name of the file in messages.
+        error: The exception for a file that cannot be used.
         inspect: Further check of a file, cheap; raises TilestyleError.
-        files: The files of a value of the parameter, with their roles; by default the value is the file.
+        files: The files that a value of the parameter names, with their roles; by default the value itself.
     """
 
     role: str
@@ -43,8 +43,8 @@ class Reads:
             yield from self.files(each, self.role)
 
     def check(self, role: str, path: Path) -> None:
-        """Raise the error of this parameter unless the file can be used, naming role and file."""
-        ordinary_file(path, role, self.error)
+        """Raise the error of this parameter, with role and file, unless the file can be used."""
+        regular_file(path, role, self.error)
         try:
             self.inspect(path)
         except TilestyleError as error:
@@ -53,13 +53,13 @@ class Reads:
 
 @dataclass(frozen=True)
 class Place:
-    """What a command will write: a file, or in a folder the files of these names.
+    """What a command will write: a file, or the files in a folder that match a pattern.
 
     Attributes:
         path: The file or folder.
-        names: Of the files directly in the folder; None for a file.
-        whole: Whether the folder belongs to the command with all that is in it.
-        made: Whether missing folders above it are made.
+        names: Pattern of the files directly in the folder; None for a file.
+        whole: Whether all contents of the folder belong to the command.
+        made: Whether missing parent folders are created.
     """
 
     path: Path
@@ -73,25 +73,25 @@ class Place:
         return self.whole or self.names is not None
 
     def holds(self, path: Path) -> bool:
-        """Whether the file at a path, by whatever name, would be written over or removed."""
-        wanted = identity(path)
+        """Whether the file at a path, by any of its names, would be overwritten or removed."""
+        wanted = file_id(path)
         if wanted is None:
             return False
         if self.whole:
-            folder = identity(self.path)
+            folder = file_id(self.path)
             parents = Path(os.path.realpath(path)).parents
-            return folder is not None and any(identity(parent) == folder for parent in parents)
+            return folder is not None and any(file_id(parent) == folder for parent in parents)
         if self.names is None:
-            # Not every file system has numbers that last: by its path it is known there, too.
-            return identity(self.path) == wanted or os.path.realpath(self.path) == os.path.realpath(path)
+            # Not every file system has stable file numbers, so paths are compared, too.
+            return file_id(self.path) == wanted or os.path.realpath(self.path) == os.path.realpath(path)
         try:
             there = [file for file in self.path.iterdir() if self.names.fullmatch(file.name)]
         except OSError:
             return False
-        return any(identity(file) == wanted for file in there)
+        return any(file_id(file) == wanted for file in there)
 
     def meets(self, other: Place) -> bool:
-        """Whether both would write to one file, also where that is not there yet."""
+        """Whether both would write to the same file, which may not exist yet."""
         if self.is_folder and other.is_folder:
             return (self.whole or other.whole) and spot(self.path) == spot(other.path)
         if self.is_folder:
@@ -108,13 +108,13 @@ class Place:
 
 
 def spot(path: Path) -> object:
-    """What is the same for all spellings of a path: of a file that is not there, its folder and its name.
+    """A key that is the same for all spellings of a path; of a missing file, its folder and name.
 
-    Names that differ in the case of letters alone are one file on some systems, and nobody means two by them.
+    Case is ignored: names that differ in case only are the same file on some systems.
     """
     real = Path(os.path.realpath(path))
-    found = identity(real)
-    return found if found is not None else (identity(real.parent) or str(real.parent), real.name.casefold())
+    found = file_id(real)
+    return found if found is not None else (file_id(real.parent) or str(real.parent), real.name.casefold())
 
 
 Places = Callable[[Any, Mapping[str, Any]], Iterable[Place]]
@@ -130,9 +130,9 @@ class Writes:
     """A parameter that names what is written.
 
     Attributes:
-        role: What messages call it.
-        last: Whether it is written once, when all is done: only then may it replace an input.
-        places: What is written for a value (which may be None) and all parameters of the command.
+        role: Its name in messages.
+        last: Whether it is written once, at the very end, and so may replace an input.
+        places: The files written for a value (which may be None), given all parameters of the command.
     """
 
     role: str
@@ -140,19 +140,8 @@ class Writes:
     places: Places = one_file
 
 
-def declared(callback: Callable[..., Any]) -> dict[str, Reads | Writes]:
-    """The roles of a command's parameters, by name."""
-    hints = get_type_hints(callback, include_extras=True)
-    return {
-        name: extra
-        for name, hint in hints.items()
-        for extra in get_args(hint)
-        if isinstance(extra, Reads | Writes)
-    }
-
-
 def _picture(path: Path) -> None:
-    """Raise PictureError for what is no picture, as far as can be told without decoding it."""
+    """Raise PictureError for a file that is not an image, as far as can be told without decoding it."""
     from tilestyle.images import inspect_picture
     from tilestyle.images.deepzoom import check_input
 
@@ -161,7 +150,7 @@ def _picture(path: Path) -> None:
 
 
 def _clip_files(value: Any, role: str) -> Iterable[Named]:
-    """A film; or the pictures of a folder."""
+    """A video, or the images in a folder."""
     path = Path(value)
     if not os.path.isdir(path):
         return [(role, path)]
@@ -170,33 +159,33 @@ def _clip_files(value: Any, role: str) -> Iterable[Named]:
 
 def _style_files(value: Any, role: str) -> Iterable[Named]:
     """STYLE, STYLE:MASK or STYLE:#rrggbb."""
-    for style in parsed_styles([str(value)]):
+    for style in parse_styles([str(value)]):
         yield role, style.path
         if isinstance(style.mask, Path):
             yield f"mask of {role}", style.mask
 
 
 def _init_files(value: Any, role: str) -> Iterable[Named]:
-    """A picture, unless it is the name of a way to begin."""
-    found = parsed_init(str(value))
+    """An image file, unless it is a kind of starting image."""
+    found = parse_init(str(value))
     return [(role, found)] if isinstance(found, Path) else []
 
 
 def _pressed(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
-    """The picture, with the ending of its format; of Deep Zoom its tiles, too."""
-    from tilestyle.images import named
+    """The image, with the suffix of its format; and the tiles of Deep Zoom."""
+    from tilestyle.images import with_format_suffix
     from tilestyle.images.deepzoom import tiles_folder
 
     if value is None:
         return
-    path = named(value, params.get("form"))
+    path = with_format_suffix(value, params.get("form"))
     yield Place(path)
     if SUFFIXES.get(path.suffix.lower()) is Format.DEEP_ZOOM:
         yield Place(tiles_folder(path), whole=True)
 
 
 def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
-    """The sheet of a preview, and its crops."""
+    """The sheet of a preview and its crops."""
     for place in _pressed(value, params):
         yield place
         if not place.is_folder:
@@ -205,22 +194,22 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 
 def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
-    """A film, or the numbered pictures of one."""
-    from tilestyle.motion.film import PATTERN, is_frames
+    """A video, or numbered frames."""
+    from tilestyle.motion.film import NAME_PATTERN, is_frame_output
 
     if value is None:
         return []
     path = Path(value)
-    if not is_frames(path):
+    if not is_frame_output(path):
         return [Place(path)]
-    if pattern := PATTERN.fullmatch(path.name):
+    if pattern := NAME_PATTERN.fullmatch(path.name):
         before, after = map(re.escape, pattern.groups())
         return [Place(path.parent, re.compile(rf"{before}\d+{after}"), made=True)]
     return [Place(path, FILM_FRAME, made=True)]
 
 
 def _video(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
-    """A film, and the folder of its frames beside it; or the folder alone."""
+    """A video and the folder of its frames next to it; or only the folder."""
     for place in _film(value, params):
         if place.is_folder:
             yield Place(Path(value), SERIES, made=True)
@@ -230,7 +219,7 @@ def _video(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 
 def _work(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
-    """The work folder, by default beside the picture."""
+    """The work folder, by default next to the output."""
     if value is not None:
         return [Place(Path(value), whole=True, made=True)]
     pictures = [place.path for place in _pressed(params.get("out"), params) if not place.is_folder]
@@ -238,23 +227,23 @@ def _work(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 
 def _folder(names: re.Pattern[str]) -> Places:
-    """A folder in which files of these names are written."""
+    """A folder in which files that match a pattern are written."""
     return lambda value, params: [] if value is None else [Place(Path(value), names, made=True)]
 
 
 def _plots(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A plot in its formats (benchmark/plot.py)."""
-    from tilestyle.images import named
+    from tilestyle.images import with_format_suffix
 
     if value is None:
         return []
-    path = named(value, None)
+    path = with_format_suffix(value, None)
     suffixes = (".png", ".svg", *{path.suffix} & {".jpg", ".jpeg"})
     return [Place(path.with_suffix(suffix), made=True) for suffix in suffixes]
 
 
 def _kept(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
-    """A file whose folder is made."""
+    """A file whose folder is created."""
     return [] if value is None else [Place(Path(value), made=True)]
 
 
@@ -268,10 +257,10 @@ CONTENT = Reads("content", inspect=_picture)
 START = Reads("start", inspect=_picture)
 STYLE = Reads("style", inspect=_picture, files=_style_files)
 STYLE_FILE = Reads("style", inspect=_picture)
-LOW = Reads("picture to enlarge", inspect=_picture)
+LOW = Reads("image to enlarge", inspect=_picture)
 REFERENCE = Reads("reference", inspect=_picture)
-LIKE = Reads("picture of --like", inspect=_picture)
-DESCRIBED = Reads("picture")
+LIKE = Reads("image of --like", inspect=_picture)
+DESCRIBED = Reads("image")
 MASK = Reads("mask", inspect=_picture)
 BLEND_MAP = Reads("blend map", inspect=_picture)
 INIT = Reads("init", inspect=_picture, files=_init_files)
@@ -306,4 +295,4 @@ SETTINGS = {
     "anchor": Reads("anchor", inspect=_picture),
     "trust": Reads("trust", inspect=_picture),
 }
-"""Settings that are files, wherever they come from: options, a file of settings, a preset."""
+"""Settings that are files, from options, --config or a preset."""

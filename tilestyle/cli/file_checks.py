@@ -1,30 +1,30 @@
-"""All files of a command are checked before it makes or removes anything: inputs can be read, outputs written.
+"""Checks of all files of a command before it creates or removes anything.
 
-An output that is one of the inputs is refused, by whatever path or link. Otherwise the original would be lost,
-and the work could not be resumed, because its input had changed. With --overwrite-input, an output that is
-written once, when all is complete, may replace an input.
+Inputs must be readable and outputs writable. An output must not be one of the inputs, by any path or link:
+otherwise the original would be lost, and the render could not be resumed, because its input had changed. With
+--overwrite-input, an output that is written at the very end may replace an input.
 """
 
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.cli.roles import SETTINGS, Place, Reads, Writes, declared
+from tilestyle.cli.file_roles import SETTINGS, Place, Reads, Writes
+from tilestyle.cli.parameters import roles_of
 from tilestyle.config.enums import Init
 from tilestyle.errors import OutputError, PictureError
-from tilestyle.files.paths import identity
+from tilestyle.files.paths import file_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import typer
 
-    from tilestyle.cli.roles import Named
+    from tilestyle.cli.file_roles import Named
     from tilestyle.config.render import RenderConfig
 
 FLAG = "--overwrite-input"
@@ -34,15 +34,15 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
     """Check all files of a command.
 
     Args:
-        context: Of the command, with its parameters.
-        configs: Settings, which may name files that no parameter names: a file of settings does.
+        context: The context of the command, with its parameters.
+        configs: Settings, which may name more files than the parameters: --config does.
 
     Raises:
-        TilestyleError: Where an input cannot be read; where an output cannot be written, is one of the inputs
-            (unless that was asked for), or is another output.
+        TilestyleError: An input cannot be read; or an output cannot be written, is one of the inputs (unless
+            that is allowed), or is another output.
     """
     params = context.params
-    roles = declared(inspect.unwrap(context.command.callback)) if context.command.callback else {}
+    roles = roles_of(context.command.callback) if context.command.callback else {}
     outputs = [
         (writes, place)
         for name, writes in roles.items()
@@ -66,13 +66,13 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
 
 
 def over_input(out: Path, inputs: Iterable[object]) -> bool:
-    """Whether an output is one of these inputs; those that are no files are passed over."""
+    """Whether an output is one of these inputs; inputs that are not files are ignored."""
     place = Place(out)
     return any(place.holds(Path(each)) for each in inputs if isinstance(each, str | os.PathLike))
 
 
 def _places(writes: Writes, value: Any, params: Mapping[str, Any]) -> list[Place]:
-    """What is written for a parameter. Raises OutputError, with its role, for what names no file."""
+    """What is written for a parameter. Raises OutputError, with its role, for an invalid file name."""
     try:
         return list(writes.places(value, params))
     except OutputError as error:
@@ -83,34 +83,35 @@ def _check_input(reads: Reads, role: str, path: Path) -> None:
     try:
         reads.check(role, path)
     except PictureError:
-        # Of --init, what is no file may be a misspelt choice.
-        near = difflib.get_close_matches(path.name, list(Init), n=1) if role == "init" else []
-        if role != "init" or identity(path) is not None or path.suffix:
+        # A value of --init that is not a file may be a misspelled choice.
+        choices = ["gray" if each is Init.GREY else each.value for each in Init]
+        near = difflib.get_close_matches(path.name, choices, n=1) if role == "init" else []
+        if role != "init" or file_id(path) is not None or path.suffix:
             raise
         meant = f"did you mean {near[0]}? " if near else ""
         raise PictureError(
-            f"init: there is no file {path}", hint=f"{meant}give a picture, or one of {', '.join(Init)}"
+            f"init: there is no file {path}", hint=f"{meant}give an image file, or one of {', '.join(choices)}"
         ) from None
 
 
 def _check_place(writes: Writes, place: Place) -> None:
-    """Raise OutputError where a file or folder could not be made, as far as can be told without making it."""
-    from tilestyle.files.atomic import check_place
-    from tilestyle.images.library_errors import encoding
+    """Raise OutputError if a file or folder could not be created, as far as can be told without creating it."""
+    from tilestyle.files.atomic import check_output_path
+    from tilestyle.images.library_errors import translating_encode_errors
 
-    if place.whole:  # they are checked by those that make them
+    if place.whole:  # checked by whoever creates it
         return
-    with encoding(f"{writes.role}: {place.path}"):
+    with translating_encode_errors(f"{writes.role}: {place.path}"):
         try:
             if not place.is_folder and not place.made:
-                check_place(place.path)
+                check_output_path(place.path)
                 return
             if place.is_folder and os.path.lexists(place.path) and not place.path.is_dir():
                 raise OutputError(f"{place.path} is not a folder", hint="give another name")
             above = place.path if place.is_folder else place.path.parent
             while not os.path.lexists(above):
                 above = above.parent
-            check_place(above / "any")
+            check_output_path(above / "any")
             if not place.is_folder and place.path.is_dir():
                 raise OutputError(f"{place.path} is a folder", hint="name a file inside it")
         except OutputError as error:
@@ -120,7 +121,7 @@ def _check_place(writes: Writes, place: Place) -> None:
 def _check_apart(
     inputs: Sequence[Named], outputs: Sequence[tuple[Writes, Place]], *, allowed: bool, can_allow: bool
 ) -> None:
-    """Raise OutputError for an output that is an input, but where that may be and was asked for."""
+    """Raise OutputError for an output that is an input, unless that is possible and allowed."""
     for writes, place in outputs:
         if allowed and writes.last and not place.is_folder:
             continue
@@ -131,15 +132,15 @@ def _check_apart(
         where = f"files in {place.path}" if place.is_folder else f"the file {place.path}"
         ways = "give another name"
         if can_allow and writes.last and not place.is_folder:
-            ways += f", or {FLAG} to replace it when all is complete"
+            ways += f", or {FLAG} to replace it when the image is complete"
         raise OutputError(f"{writes.role}: {where} would replace an input, the {role} {path}", hint=ways)
 
 
 def _check_distinct(outputs: Sequence[tuple[Writes, Place]]) -> None:
-    """Raise OutputError where two outputs would be one file."""
+    """Raise OutputError for two outputs that are the same file."""
     for (writes, place), (others, other) in combinations(outputs, 2):
         if place.meets(other):
             raise OutputError(
                 f"{writes.role} and {others.role} would both write to {place.path}",
-                hint="give each its own name",
+                hint="give them different names",
             )

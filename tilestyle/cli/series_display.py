@@ -1,4 +1,4 @@
-"""What a person sees of a series, and how it becomes a film: `drift` and `zoom` have it in common."""
+"""Progress of a series of images, and its film: what `drift`, `zoom` and `video` have in common."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tilestyle.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tilestyle.cli.filming import Film
-    from tilestyle.motion.drift import Watch
+    from tilestyle.cli.film_options import FilmOptions
+    from tilestyle.motion.drift import SeriesCallbacks
     from tilestyle.motion.film import Frame
     from tilestyle.motion.series import Series
 
 
-def conduct(work: Callable[[Watch], Series], total: int, folder: Path, *, quiet: bool) -> Series:
-    """Run a series with a line for every step; Ctrl-C stops it, and the same command goes on."""
+def run_series(work: Callable[[SeriesCallbacks], Series], total: int, folder: Path, *, quiet: bool) -> Series:
+    """Run a series and print a line for every step; Ctrl-C stops it, the same command resumes it."""
     from tilestyle.cli.display import approximately, stop_on_interrupt
-    from tilestyle.motion.drift import Watch
+    from tilestyle.motion.drift import SeriesCallbacks
 
     last = time.monotonic()
     times: list[float] = []
@@ -41,21 +41,21 @@ def conduct(work: Callable[[Watch], Series], total: int, folder: Path, *, quiet:
 
     signals.kept_in(folder, "[0-9]*.png")
     with stop_on_interrupt() as stop:
-        done = work(Watch(None, tell, stop))
+        done = work(SeriesCallbacks(None, tell, stop))
     if not quiet:
-        say(f"{folder}: {done.count} of {total} pictures")
+        say(f"{folder}: {done.count} of {total} images")
         if done.count < total:
-            say("run the same command to continue")
+            say("run the same command again to resume")
     return done
 
 
-def shoot(film: Film | None, frames: Iterable[Frame], *, complete: bool, quiet: bool) -> None:
+def write_film(film: FilmOptions | None, frames: Iterable[Frame], *, complete: bool, quiet: bool) -> None:
     """Write the film of a series that is complete."""
-    from tilestyle.motion.film import filming
+    from tilestyle.motion.film import open_film
 
     if film is None or not complete:
         return
-    with filming(film.path, film.config) as writer:
+    with open_film(film.path, film.config) as writer:
         for frame in islice(frames, writer.count, None):  # pictures in a folder are not written again
             writer.add(frame)
     if not quiet:

@@ -1,4 +1,4 @@
-"""The commands together."""
+"""All commands, one module each, and the app that they make up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tilestyle.cli import (
+from tilestyle.cli.commands import (
     benchmark,
     demo,
     drift,
@@ -23,12 +23,12 @@ from tilestyle.cli import (
     video,
     zoom,
 )
-from tilestyle.cli.command import Commands
+from tilestyle.cli.typer_app import Commands
 from tilestyle.errors import SettingError
 from tilestyle.version import __version__
 
 app = Commands(
-    help="Render style at any resolution: pictures in the style of others, textures of any size.",
+    help="Style transfer and texture synthesis at any resolution.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -56,8 +56,8 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-# Commands that processes started by torchrun run together.
-TOGETHER = ("render", "texture", "invert", "resume")
+# Commands that torchrun can start as several processes.
+MULTIPLE_PROCESSES = ("render", "texture", "invert", "resume")
 
 
 @app.callback()
@@ -67,5 +67,7 @@ def _common(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in TOGETHER:
-        raise SettingError(f"{context.invoked_subcommand} is for one process", hint="call it without torchrun")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in MULTIPLE_PROCESSES:
+        raise SettingError(
+            f"{context.invoked_subcommand} does not support multiple processes", hint="run it without torchrun"
+        )

@@ -1,6 +1,6 @@
-"""Commands as all of ours are: their files are checked before they begin, and a mistake is one line.
+"""Commands whose files are checked before they begin, and whose mistakes are reported in one line.
 
-What typer would print in a box, with its usage above, becomes our own error: the line that all others get.
+Usage errors, which typer would print in a box, become errors of our own.
 """
 
 from __future__ import annotations
@@ -13,16 +13,26 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tilestyle.cli.guarding import check_files
+from tilestyle.cli.file_checks import check_files
+from tilestyle.cli.parameters import parameters_of
 from tilestyle.errors import SettingError
 
-# Of click, which typer takes from elsewhere or brings along, by version.
+# Of click, which some versions of typer bundle.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-HELP = "NoArgsIsHelp"  # one that is no mistake: it shows the help
+HELP = "NoArgsIsHelp"  # not an error: it shows the help
 
 
 class Command(TyperCommand):
     """A command whose files are checked before it begins."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """A parser that understands the hidden spellings of options, too."""
+        parser: Any = super().make_parser(ctx)
+        aliases = {each.name: each.aliases for each in parameters_of(self.callback) if each.aliases}
+        for parameter in self.params:
+            if parameter.name in aliases:
+                parser.add_option(obj=parameter, opts=list(aliases[parameter.name]), dest=parameter.name)
+        return parser
 
     def invoke(self, ctx: Any) -> Any:
         """Check the files, then run it."""
@@ -31,7 +41,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Commands whose wrong words become SettingError."""
+    """Commands whose usage errors become SettingError."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Read the words before the command's name."""
@@ -57,7 +67,7 @@ class Commands(typer.Typer):
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Make one line of a word that typer does not understand."""
+    """Turn a usage error of typer into a SettingError."""
     try:
         yield
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""What a benchmark found, as a person reads it."""
+"""The result of a benchmark as a table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def show(result: Result, command: Sequence[str]) -> None:
-    """Print a result as a table, with its figures and circumstances under it."""
-    from tilestyle.benchmark.environment import circumstances
+    """Print a result as a table, followed by its figures and the machine it was measured on."""
+    from tilestyle.benchmark.environment import run_environment
 
     flat = [flattened(row) for row in result.rows]
     columns = list(dict.fromkeys(column for row in flat for column in row))
-    # Rows with many columns are easier read as columns.
+    # Tables with many columns are easier to read transposed.
     wide = len(columns) > 12
     table = Table(*([""] * (len(flat) + 1) if wide else columns), title=result.title, show_header=not wide)
     if wide:
@@ -31,12 +31,12 @@ def show(result: Result, command: Sequence[str]) -> None:
             table.add_row(*(shown(row.get(column)) for column in columns))
     shown_on = console(width=None if sys.stdout.isatty() else 160)
     shown_on.print(table)
-    for key, value in {**result.figures, **circumstances(command)}.items():
+    for key, value in {**result.figures, **run_environment(command)}.items():
         shown_on.print(f"{key}: {shown(value)}")
 
 
 def flattened(row: Row) -> dict[str, Any]:
-    """A row whose tables are columns of their own."""
+    """A row whose nested tables have become columns."""
     flat: dict[str, Any] = {}
     for key, value in row.items():
         flat |= (
@@ -48,7 +48,7 @@ def flattened(row: Row) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value as a person reads it: counts of bytes in MiB."""
+    """A value as text, large integers (bytes) in MiB."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
     if isinstance(value, float):

@@ -1,0 +1,70 @@
+"""Where a command keeps the work of its render, and whether it resumes an earlier run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tilestyle.cli import options
+from tilestyle.errors import SettingError
+
+if TYPE_CHECKING:
+    from tilestyle.cli.parameters import Values
+    from tilestyle.distributed import Communicator
+    from tilestyle.pipeline.checkpoint import ResumePoint
+    from tilestyle.pipeline.workdir import Work
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """What was asked for."""
+
+    folder: Path | None = None  # None: beside the picture
+    minutes: float = 10.0
+    restart: bool = False
+    keep: bool = False
+    yes: bool = False  # resume without asking
+    enabled: bool = True
+
+    @classmethod
+    def of(cls, values: Values) -> CheckpointOptions:
+        """From the options of a command."""
+        return cls(
+            values[options.WORK_DIR],
+            values[options.CHECKPOINT_EVERY],
+            values[options.RESTART],
+            values[options.KEEP],
+            values[options.YES],
+        )
+
+    def work(self, file: Path, ranks: Communicator, about: Callable[[], Mapping[str, Any]]) -> Work | None:
+        """The work folder of a picture that these ranks render; `about` says what it is made of."""
+        from tilestyle.pipeline.workdir import Work
+
+        if not self.enabled:
+            if ranks.world_size > 1:
+                raise SettingError(
+                    "several processes need a work folder", hint="run this command without torchrun"
+                )
+            return None
+        if not self.minutes >= 0:
+            raise SettingError(f"invalid checkpoint-every {self.minutes}", hint="give minutes, 0 or more")
+        path = self.folder or file.with_name(f"{file.name}.work")
+        command = {"words": sys.argv[1:], "folder": str(Path.cwd())}
+        return Work(
+            path, self.minutes * 60, self.restart, self.keep, command, ranks, about=about, agree=self.agree
+        )
+
+    def agree(self, left: ResumePoint) -> bool:
+        """Ask the user whether to resume; without a terminal, resume."""
+        if self.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return True
+        from tilestyle.cli.display import clock
+
+        where = f"level {left.level + 1}, sweep {left.sweep + 1}, after {clock(left.seconds)}"
+        return typer.confirm(f"There is a checkpoint at {where}. Resume it?", default=True, err=True)

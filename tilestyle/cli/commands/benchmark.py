@@ -1,0 +1,221 @@
+"""`tilestyle benchmark`: memory, speed, scaling, quality, multiple processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tilestyle.cli import file_roles
+from tilestyle.cli import options as opt
+from tilestyle.cli.benchmark_report import show, shown
+from tilestyle.cli.parameters import Values, command, option, optional
+from tilestyle.cli.terminal import say
+from tilestyle.cli.typer_app import Commands
+from tilestyle.config.byte_size import parse_bytes
+from tilestyle.config.enums import BUILT_IN, NetworkName, Precision
+from tilestyle.errors import SettingError, excerpt
+
+if TYPE_CHECKING:
+    from tilestyle.benchmark.environment import Result, Row
+    from tilestyle.benchmark.workload import Workload
+
+app = Commands(
+    help="Measure memory, speed, scaling, quality and multiple processes on this machine.", no_args_is_help=True
+)
+
+LARGEST = 100_000  # pixels per side
+NETWORK = opt.NETWORK.but(field=None, default=NetworkName.COMPACT)
+NETWORKS = option(
+    "network", list[NetworkName], "Feature network; can be repeated.", default=[NetworkName.COMPACT]
+)
+WEIGHTS = optional(
+    "weights",
+    str,
+    "Weights of a VGG, .safetensors or .pth; random: random weights, for time and memory only.",
+    shown="torchvision's",
+    metavar="FILE",
+    files=file_roles.NAMED_WEIGHTS,
+)
+PRECISION = opt.PRECISION.but(field=None, default=Precision.AUTO)
+PRECISIONS = option(
+    "precision", list[Precision], "Precision of the network; can be repeated.", default=[Precision.AUTO]
+)
+DEVICE = opt.DEVICE.but(field=None, default="auto")
+MEGAPIXELS = option(
+    "megapixels", str, "Sizes of the square canvas, e.g. 1,4,16.", default="4,16,64", metavar="NUMBERS"
+)
+PATCH = option("patch", int, "Side of a patch, in pixels.", default=256, limits=(1, LARGEST))
+PATCHES = option(
+    "patch", list[int], "Side of a patch, in pixels; can be repeated.", default=[512], limits=(1, LARGEST)
+)
+SWEEPS = option("sweeps", int, "Sweeps of each render; the first is not timed.", default=3, limits=(2, None))
+KEEP = optional("keep", Path, "Write the result to a JSON file.", files=file_roles.RESULT)
+PLOT = optional(
+    "plot",
+    Path,
+    "Plot the result, as .png and .svg; give .jpg to also write that.",
+    files=file_roles.PLOT,
+)
+LIMIT = optional(
+    "memory",
+    str,
+    "Memory limit that decides the patch size of this renderer, instead of --patch.",
+    metavar="SIZE",
+)
+WALL = optional(
+    "limit",
+    str,
+    "Memory that a method can use before it is stopped, e.g. 4GiB.",
+    shown="all memory",
+    metavar="SIZE",
+)
+
+
+@app.command()
+@command(
+    *(NETWORK, WEIGHTS, PRECISION, DEVICE, MEGAPIXELS.but(default="0.25,1,4,16"), PATCH, LIMIT, SWEEPS, WALL),
+    *(KEEP, PLOT, opt.DEBUG),
+)
+def memory(values: Values) -> None:
+    """Peak memory and time by resolution: this renderer, and the untiled method until it runs out."""
+    from tilestyle.benchmark import memory as benchmark
+    from tilestyle.benchmark.plot import check_plot, plot_memory
+    from tilestyle.benchmark.single_run import RunSpec
+
+    plot, limit = values[PLOT], values[WALL]
+    check_plot(plot)
+    wall = None if limit is None else parse_bytes(limit, "limit")
+    tiled = RunSpec(0, values[SWEEPS], values[PATCH], values[LIMIT], wall)
+    result = benchmark.measure_memory(scene_of(values), parse_sizes(values[MEGAPIXELS]), tiled, tell)
+    conclude(result, values[KEEP])
+    if plot:
+        plot_memory(result.rows, plot)
+
+
+SIZE_OF_SPEED = option("megapixels", float, "Size of the square canvas.", default=1.0)
+
+
+@app.command()
+@command(
+    *(NETWORKS, WEIGHTS, PRECISIONS, DEVICE, PATCHES, SIZE_OF_SPEED, SWEEPS.but(default=6), KEEP, opt.DEBUG)
+)
+def speed(values: Values) -> None:
+    """Megapixels per second, next to the bare network, the untiled step and plain matrix products."""
+    from tilestyle.benchmark import speed as benchmark
+
+    megapixels, patches = values[SIZE_OF_SPEED], values[PATCHES]
+    parse_sizes(str(megapixels))
+    scenes = [
+        made_scene(network, values[WEIGHTS], precision, values[DEVICE])
+        for network in values[NETWORKS]
+        for precision in values[PRECISIONS]
+    ]
+    conclude(benchmark.measure_speed(scenes, patches, megapixels, values[SWEEPS], tell), values[KEEP])
+
+
+REPEATS = option("repeats", int, "Times that all sizes are measured, in turn.", default=1, limits=(1, None))
+
+
+@app.command()
+@command(
+    *(NETWORK, WEIGHTS, PRECISION, DEVICE, MEGAPIXELS.but(default="1,4,16,64"), PATCH.but(default=512)),
+    SWEEPS.but(help="Sweeps of the largest size; smaller sizes get more, for the same amount of work."),
+    *(REPEATS, KEEP, opt.DEBUG),
+)
+def scaling(values: Values) -> None:
+    """Time and memory of a sweep by resolution, and the exponent of the time (1 is linear)."""
+    from tilestyle.benchmark import scaling as benchmark
+    from tilestyle.benchmark.single_run import RunSpec
+
+    point, sizes = RunSpec(0, values[SWEEPS], values[PATCH]), parse_sizes(values[MEGAPIXELS])
+    conclude(benchmark.measure_scaling(scene_of(values), sizes, point, values[REPEATS], tell), values[KEEP])
+
+
+SIZE_OF_QUALITY = option("size", int, "Long side of the image, in pixels.", default=512, limits=(1, LARGEST))
+SWEEPS_OF_QUALITY = optional("sweeps", int, "Sweeps per level.", shown="from --quality", limits=(1, None))
+
+
+@app.command()
+@command(
+    *(NETWORK, WEIGHTS, DEVICE, SIZE_OF_QUALITY, PATCH.but(default=128), SWEEPS_OF_QUALITY),
+    *(KEEP, PLOT, opt.DEBUG),
+)
+def quality(values: Values) -> None:
+    """Exact loss of the whole canvas by network passes: tiled, untiled, halos, windows, bf16."""
+    from tilestyle.benchmark import quality as benchmark
+    from tilestyle.benchmark.plot import check_plot, plot_quality
+
+    plot = values[PLOT]
+    check_plot(plot)
+    scene = made_scene(values[NETWORK], values[WEIGHTS], Precision.FP32, values[DEVICE])
+    result = benchmark.measure_quality(
+        scene, values[SIZE_OF_QUALITY], values[PATCH], values[SWEEPS_OF_QUALITY], tell
+    )
+    conclude(result, values[KEEP])
+    if plot:
+        plot_quality(result.rows, plot)
+
+
+RANKS = option(
+    "ranks", str, "Numbers of processes to measure; the first is 1.", default="1,2", metavar="NUMBERS"
+)
+MEASURED = option("measured", float, "Megapixels of the canvas that they render.", default=1.0)
+
+
+@app.command()
+@command(
+    *(NETWORK, WEIGHTS, PRECISION, DEVICE, RANKS, MEASURED),
+    MEGAPIXELS.but(help="Sizes of the canvases in the model."),
+    *(PATCH, SWEEPS.but(default=6), KEEP, opt.DEBUG),
+)
+def distributed(values: Values) -> None:
+    """Speedup and communication of several processes, and a model of both for larger machines."""
+    from tilestyle.benchmark import distributed as benchmark
+
+    ranks, measured = values[RANKS], values[MEASURED]
+    counts = [round(number) for number in parse_sizes(ranks, "ranks")]
+    if counts[0] != 1:
+        raise SettingError(f"ranks {ranks} must start with 1", hint="give, for example, 1,2,4")
+    parse_sizes(str(measured), "measured")
+    sizes = parse_sizes(values[MEGAPIXELS])
+    asked = benchmark.DistributedSpec(counts, measured, sizes, values[PATCH], values[SWEEPS])
+    conclude(benchmark.measure_distributed(scene_of(values), asked, tell), values[KEEP])
+
+
+def scene_of(values: Values) -> Workload:
+    """What is rendered with, from the options of a command."""
+    return made_scene(values[NETWORK], values[WEIGHTS], values[PRECISION], values[DEVICE])
+
+
+def made_scene(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Workload:
+    """What is rendered with; built-in networks do not use weights."""
+    from tilestyle.benchmark.workload import Workload
+
+    return Workload(network, None if network in BUILT_IN else weights, precision, device)
+
+
+def parse_sizes(text: str, name: str = "megapixels") -> list[float]:
+    """Sizes or counts, from numbers separated by commas. Raises SettingError, with the name of the option."""
+    try:
+        sizes = [float(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(0 < size < 1e6 for size in sizes):
+        raise SettingError(
+            f"invalid {name} {excerpt(text)}", hint="give numbers above 0 and below 1 million, such as 1,4,16"
+        )
+    return sizes
+
+
+def tell(row: Row) -> None:
+    """Print one line per measurement."""
+    say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
+
+
+def conclude(result: Result, keep: Path | None) -> None:
+    """Print the result, and write it to a file if there is one."""
+    command = ["tilestyle", *sys.argv[1:]]
+    show(result, command)
+    if keep:
+        result.save(keep, command)

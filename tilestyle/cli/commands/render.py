@@ -1,0 +1,43 @@
+"""`tilestyle render`."""
+
+from __future__ import annotations
+
+from tilestyle.cli import options as opt
+from tilestyle.cli.checkpoint_options import CheckpointOptions
+from tilestyle.cli.config_options import config_of
+from tilestyle.cli.inputs import Inputs, printing_of
+from tilestyle.cli.output_options import Output
+from tilestyle.cli.parameters import Values, command
+from tilestyle.cli.parsing import parse_styles
+from tilestyle.cli.render_to_file import make_render, render_to_file
+
+
+@command(
+    *(opt.CONTENT, opt.STYLES, opt.OUT),
+    *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
+    opt.SIZE,
+    *opt.STRENGTHS,
+    *opt.STYLE_TERMS,
+    *(opt.CONTENT_LAYERS, opt.STYLE_LAYERS),
+    *opt.STYLE_SHAPE,
+    *opt.REGIONS,
+    *(opt.COLOR, opt.TILEABLE, opt.INIT, opt.SEED),
+    *opt.SCHEDULE,
+    *opt.OPTIMIZATION,
+    *(opt.NETWORK, opt.WEIGHTS, opt.POOLING),
+    *opt.HARDWARE,
+    *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.OVERLAP, opt.KEEP_CONTENT),
+    *opt.SAMPLING,
+    opt.DETERMINISTIC,
+    *opt.PRINTING,
+    *opt.FILE_FORMAT,
+    opt.PREVIEW_FILE,
+    *opt.TIMELAPSE,
+    *opt.CHECKPOINTING,
+    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+)
+def render(values: Values) -> None:
+    """Render an image in the style of another image."""
+    config = config_of(values)
+    inputs = Inputs(parse_styles(values[opt.STYLES]), values[opt.CONTENT], printing_of(values))
+    render_to_file(make_render, inputs, config, Output.of(values), CheckpointOptions.of(values))

@@ -1,0 +1,52 @@
+"""`tilestyle resume`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tilestyle.cli import file_roles
+from tilestyle.cli import options as opt
+from tilestyle.cli.parameters import Values, argument, command
+from tilestyle.errors import WorkError
+
+KEPT_BY = ("render", "texture", "invert", "upscale")
+"""Commands whose work folder can be resumed."""
+
+
+FOLDER = argument("folder", Path, "Work folder of a render, e.g. out.tif.work.", files=file_roles.KEPT_RENDER)
+
+
+@command(FOLDER, opt.QUIET, opt.DEBUG)
+def resume(values: Values) -> None:
+    """Resume a render that was interrupted or killed."""
+    from tilestyle.cli.app import main
+    from tilestyle.pipeline.workdir import load_manifest, printable
+
+    folder = values[FOLDER]
+    if not folder.is_dir():
+        raise WorkError(f"there is no folder {folder}", hint="give the work folder of a render")
+    kept = load_manifest(folder)
+    if kept is None:
+        raise WorkError(f"{folder} has no checkpoint", hint="give the work folder of a render that was stopped")
+    path = folder.resolve()
+    words = [word for word in kept.words if word not in ("--restart", "--yes", "--quiet", "-q")]
+    if not words:
+        raise WorkError(f"{folder} was created from Python", hint="run that program again to resume")
+    if words[0] not in KEPT_BY:
+        raise WorkError(
+            f"{folder} is damaged (its command cannot be resumed)", hint="run the original command again"
+        )
+    try:
+        os.chdir(kept.folder)
+    except OSError as error:
+        raise WorkError(
+            f"cannot change to {printable(kept.folder)}, where the render was started ({error.strerror})",
+            hint="run the original command again",
+        ) from error
+    more = ["--yes", *(["--quiet"] if values[opt.QUIET] else []), *(["--debug"] if values[opt.DEBUG] else [])]
+    # Options end at a "--" that the command may have had.
+    end = words.index("--") if "--" in words else len(words)
+    sys.argv[1:] = [*words[:end], "--work-dir", str(path), *more, *words[end:]]
+    main()

@@ -1,0 +1,90 @@
+"""`tilestyle texture`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tilestyle.cli import file_roles
+from tilestyle.cli import options as opt
+from tilestyle.cli.checkpoint_options import CheckpointOptions
+from tilestyle.cli.config_options import config_of, settings_given
+from tilestyle.cli.file_checks import check_files
+from tilestyle.cli.inputs import Inputs, printing_of
+from tilestyle.cli.output_options import Output
+from tilestyle.cli.parameters import Values, command, optional, optional_argument
+from tilestyle.cli.parsing import StyleFile, parse_styles
+from tilestyle.cli.render_to_file import make_texture, render_to_file
+from tilestyle.cli.terminal import say
+from tilestyle.config.render import RenderConfig
+from tilestyle.errors import SettingError
+
+STYLES = optional_argument(
+    "style", list[str], "Style image, or several; as --style of render.", files=file_roles.STYLE
+)
+LIKE = optional(
+    "like",
+    Path,
+    "Make more of a texture: take the style and the settings from this image, written by tilestyle. Replaces "
+    "STYLE.",
+    panel=opt.LOOK,
+    files=file_roles.LIKE,
+)
+
+
+@command(
+    *(opt.OUT, STYLES, LIKE),
+    *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
+    opt.SIZE,
+    *opt.STYLE_TERMS,
+    opt.STYLE_LAYERS,
+    *opt.STYLE_SHAPE,
+    *opt.REGIONS,
+    *(opt.TILEABLE, opt.INIT, opt.SEED),
+    *opt.SCHEDULE,
+    *opt.OPTIMIZATION,
+    *(opt.NETWORK, opt.WEIGHTS, opt.POOLING),
+    *opt.HARDWARE,
+    *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.OVERLAP),
+    *opt.SAMPLING,
+    opt.DETERMINISTIC,
+    *(opt.PAPER, opt.RESOLUTION, opt.BLEED, opt.STROKE, opt.PROOF, opt.INTENT),
+    *opt.FILE_FORMAT,
+    opt.PREVIEW_FILE,
+    *opt.TIMELAPSE,
+    *opt.CHECKPOINTING,
+    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+)
+def texture(values: Values) -> None:
+    """Synthesize a texture of any size from a style image."""
+    config = config_of(values)
+    like = values[LIKE]
+    styles = style_files(values[STYLES], like)
+    if like is not None:
+        config = config_like(like, config, settings_given(values), quiet=values[opt.QUIET])
+        check_files(values.context, config)
+    inputs = Inputs(styles, printing=printing_of(values))
+    render_to_file(make_texture, inputs, config, Output.of(values), CheckpointOptions.of(values))
+
+
+def style_files(styles: list[str] | None, like: Path | None) -> list[StyleFile]:
+    """The images that a texture is made from."""
+    if bool(styles) == (like is not None):
+        raise SettingError(
+            "no style image" if like is None else "STYLE and --like cannot be combined",
+            hint="give a style image or --like IMAGE",
+        )
+    return parse_styles(styles or []) if like is None else [StyleFile(like)]
+
+
+def config_like(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
+    """The settings stored in an image, except for those that were given."""
+    from tilestyle.config.reuse import reusable_settings
+    from tilestyle.images import read_provenance
+
+    stored = read_provenance(like)
+    if stored is None:
+        if not quiet:
+            say(f"{like} has no stored settings; using it as a plain style image")
+        return config
+    return replace(config, **reusable_settings(stored, like, vars(RenderConfig()), given))

@@ -1,0 +1,123 @@
+"""Settings of a command: its options, over a file of settings, over a preset, over the command's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tilestyle.cli.file_checks import check_files
+from tilestyle.config.render import RenderConfig
+from tilestyle.errors import SettingError
+
+if TYPE_CHECKING:
+    from tilestyle.cli.parameters import Values
+
+REPLACES = {"quality": "sweeps", "strength": "content_weight"}
+"""Options that say in another way what a preset or a file says: what they stand in for."""
+
+NOT_SAVED = ("out", "preset", "config_file")
+"""Parameters that --save-config leaves out, besides settings and what does not affect the result."""
+
+
+@dataclass(frozen=True)
+class SaveRequest:
+    """What --save-config writes besides the settings, and where."""
+
+    file: Path
+    command: str
+    run: Mapping[str, Any]
+
+
+def config_of(values: Values) -> RenderConfig:
+    """The settings of a command; raises TilestyleError for those that are wrong, or name a file that is."""
+    from tilestyle.config.toml import load_preset, load_settings
+
+    words, context = {}, values.context
+    for each in values.parameters:
+        if each.field is not None:
+            words[each.field] = each, each.parse(values[each])
+    settings: dict[str, Any] = {}
+    if name := context.params.get("preset"):
+        settings |= load_preset(name).settings
+    if file := context.params.get("config_file"):
+        stored = load_settings(file).settings
+        if "strength" in stored:
+            settings.pop("content_weight", None)
+        settings |= stored
+    given = {field: value for field, (each, value) in words.items() if values.given(each)}
+    if {"strength", "content_weight"} <= given.keys():
+        raise SettingError("--strength and --content-weight cannot be combined", hint="give one of them")
+    for field in given:
+        settings.pop(REPLACES.get(field, ""), None)
+    settings |= given
+    defaults = {each.name: getattr(values.base, each.name) for each in fields(RenderConfig)}
+    defaults |= {field: value for field, (_, value) in words.items()}
+    if "strength" in settings:
+        defaults["content_weight"] = None
+    config = RenderConfig(**{**defaults, **settings})
+    check_files(context, config)
+    return config
+
+
+def settings_given(values: Values) -> set[str]:
+    """The fields of RenderConfig whose options were given."""
+    return {each.field for each in values.parameters if each.field is not None and values.given(each)}
+
+
+def load_config_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the [run] table of a file of settings stand in for options and arguments that are not given."""
+    if path is None or context.resilient_parsing:
+        return path
+    from tilestyle.config.toml import load_settings, unknown_name_error
+
+    stored, command = load_settings(path), context.command.name
+    if stored.command and stored.command != command and stored.run:
+        raise SettingError(f"{path} was saved by 'tilestyle {stored.command}'", hint="use it with that command")
+    known = [parameter.name or "" for parameter in context.command.params]
+    for name in stored.run:
+        if name not in known:
+            raise unknown_name_error("option", name, known, f" under [run] in {path}")
+    context.default_map = {**(context.default_map or {}), **{k: _words(v) for k, v in stored.run.items()}}
+    return path
+
+
+def save_request(values: Values) -> SaveRequest | None:
+    """What --save-config was asked to write; None if it was not given."""
+    file = values.context.params.get("save_config")
+    if file is None:
+        return None
+    run = {}
+    for each in values.parameters:
+        value = values[each]
+        saved = each.field is None and each.affects_result and each.name not in NOT_SAVED
+        if saved and value not in (None, [], ()):
+            run[each.name] = _styles(value) if each.name == "style" else _plain(value)
+    return SaveRequest(file, values.context.command.name or "", run)
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _styles(words: list[str]) -> list[dict[str, Any]]:
+    """Styles with their masks or colors, by their files."""
+    from tilestyle.cli.parsing import parse_styles
+
+    found = ({"picture": style.path, "mask": style.mask} for style in parse_styles(words))
+    return [{name: value for name, value in style.items() if value is not None} for style in found]
+
+
+def _words(value: Any) -> Any:
+    """A value as a command line has it."""
+    if isinstance(value, Mapping) and "picture" in value:
+        return ":".join(str(value[name]) for name in ("picture", "mask") if name in value)
+    if isinstance(value, Mapping):
+        return {name: _words(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_words(each) for each in value]
+    return value if isinstance(value, bool) else str(value)

@@ -1,0 +1,108 @@
+"""The pictures that a command reads, and how they are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilestyle.cli import options
+from tilestyle.cli.file_roles import SETTINGS
+from tilestyle.cli.parsing import StyleFile
+from tilestyle.cli.terminal import say
+from tilestyle.config.render import RenderConfig
+from tilestyle.geometry.paper import Fit, parse_length, parse_paper
+
+if TYPE_CHECKING:
+    from tilestyle.cli.parameters import Values
+    from tilestyle.images import ImageSource
+    from tilestyle.recipes.printing import PreparedInputs, PrintOptions
+
+OVER_CANVAS = ("mask", "blend_map")
+"""Settings that are pictures over the canvas."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of a render, and how it is printed."""
+
+    styles: Sequence[StyleFile] = ()
+    content: Path | None = None
+    printing: PrintOptions | None = None
+
+    def files(self, config: RenderConfig) -> list[object]:
+        """Everything that the render reads, files among them."""
+        settings = [getattr(config, name) for name in SETTINGS]
+        return [*(part for each in self.styles for part in (each.path, each.mask)), self.content, *settings]
+
+    def identity(self, config: RenderConfig) -> dict[str, Any]:
+        """What the render is made of, as JSON: settings, paper and ink, and digests of the files."""
+        from tilestyle.pipeline import api
+        from tilestyle.planning.inputs import Style
+        from tilestyle.planning.style_assignment import labelled_images
+
+        files = labelled_images([Style(each.path, each.mask) for each in self.styles])
+        files |= {} if self.content is None else {"content": self.content}
+        printing = self.printing
+        if printing is None:
+            return api.render_fingerprint(config, files)
+        asked = {field.name: getattr(printing, field.name) for field in fields(printing)}
+        if printing.proof is not None:
+            asked["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
+        if printing.paper is not None:
+            asked["paper"] = asdict(printing.paper)
+        return {**api.render_fingerprint(config, files), **asked}
+
+    @contextmanager
+    def opened(self, config: RenderConfig) -> Iterator[PreparedInputs]:
+        """Open the pictures and fit them to their paper; they are closed at the end.
+
+        No pixels are read, except for the strokes of a style that are measured.
+        """
+        from tilestyle.images import open_source, pixel_limit
+        from tilestyle.planning.inputs import Style
+        from tilestyle.recipes.printing import prepare_inputs
+
+        with pixel_limit(config.max_input_pixels), ExitStack() as stack:
+
+            def source(file: Path) -> ImageSource:
+                return stack.enter_context(open_source(file))
+
+            content = None if self.content is None else source(self.content)
+            styles = [
+                Style(source(each.path), source(each.mask) if isinstance(each.mask, Path) else each.mask)
+                for each in self.styles
+            ]
+            guides: dict[str, Any] = {
+                name: source(file) for name in OVER_CANVAS if isinstance(file := getattr(config, name), Path)
+            }
+            yield prepare_inputs(replace(config, **guides), styles or None, content, self.printing)
+
+    def say_stroke_scale(self, ready: PreparedInputs) -> None:
+        """Print the style scale that --stroke came to."""
+        if self.printing is not None and self.printing.stroke is not None:
+            text = f"strokes of {self.printing.stroke}: style scale {ready.config.style_scale:.3g}"
+            text += (
+                f", style enlarged {ready.style_enlargement:.1f} times" if ready.style_enlargement > 1 else ""
+            )
+            say(text)
+
+
+def printing_of(values: Values) -> PrintOptions:
+    """Paper and ink, from the options of a command; without --fit, the picture fills the paper exactly."""
+    from tilestyle.images import open_proof
+    from tilestyle.recipes.printing import PrintOptions
+
+    paper, proof = values[options.PAPER], values[options.PROOF]
+    has_fit = any(each.name == options.FIT.name for each in values.parameters)
+    return PrintOptions(
+        paper=None if paper is None else parse_paper(paper),
+        dpi=values[options.RESOLUTION],
+        fit=values[options.FIT] if has_fit else Fit.EXACT,
+        bleed=parse_length(values[options.BLEED], "bleed"),
+        stroke=values[options.STROKE],
+        proof=None if proof is None else open_proof(proof, values[options.INTENT]),
+    )

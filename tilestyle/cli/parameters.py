@@ -1,0 +1,236 @@
+"""How an option or argument is declared, and how a command is made of them.
+
+A command lists its parameters and takes their values:
+
+    @command(CONTENT, OUT, SEED, base=RenderConfig())
+    def render(values: Values) -> None:
+        ...values[OUT]...
+
+A parameter of a setting (`setting`) names the field of RenderConfig that it sets. Its default is that of the
+command's base config, and `config_of` (config_options.py) puts all of them together.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_type_hints
+
+import typer
+
+from tilestyle.cli.file_roles import Reads, Writes
+from tilestyle.config.render import RenderConfig
+
+T = TypeVar("T")
+Role = Reads | Writes | None
+REQUIRED: Any = ...
+METAVARS = {bool: " ", Path: "FILE", float: "NUMBER", int: "INTEGER", str: "TEXT"}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter(Generic[T]):
+    """One option or argument of the command line, declared once for all commands that have it.
+
+    Attributes:
+        name: Of the parameter: what files of settings call it, too.
+        kind: The type that its words are converted to.
+        help: Its text in `--help`.
+        flags: Such as `("--out", "-o")`; empty for an argument.
+        aliases: Other spellings of the flag, which help does not show.
+        default: Its value if it is not given; REQUIRED: it must be.
+        shown: Text in place of a default of None; False for none at all.
+        panel: The group of options in `--help` that it belongs to.
+        metavar: What `--help` calls the value.
+        limits: Least and greatest number.
+        callback: Called with the context and the value before the command begins; may replace the value.
+        eager: Whether the callback is called before those of others.
+        files: The role of the file that it names.
+        field: The field of RenderConfig that it sets, if it does.
+        parse: From its value to that of the field.
+        unparse: From a value of the field to one of its own, for the default.
+        affects_result: Whether it has a say in the pixels, the format or the place of the result. What does not
+            is stored neither in the picture nor by --save-config.
+    """
+
+    name: str
+    kind: Any
+    help: str
+    flags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    default: Any = REQUIRED
+    shown: str | bool = False
+    panel: str | None = None
+    metavar: str | None = None
+    limits: tuple[int | None, int | None] = (None, None)
+    callback: Callable[[typer.Context, Any], Any] | None = None
+    eager: bool = False
+    files: Role = None
+    field: str | None = None
+    parse: Callable[[Any], Any] = _same
+    unparse: Callable[[Any], Any] = _same
+    affects_result: bool = True
+
+    def but(self, **changes: Any) -> Parameter[T]:
+        """The same parameter as another command has it: with another default, text or check."""
+        return replace(self, **changes)
+
+    def with_default_of(self, base: RenderConfig) -> Parameter[T]:
+        """The parameter of a setting, with its default from a config."""
+        return self if self.field is None else self.but(default=self.unparse(getattr(base, self.field)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every flag and alias that stands for it; of `--a/--no-a` both."""
+        return tuple(part for flag in (*self.flags, *self.aliases) for part in flag.split("/"))
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows the flag."""
+        return self.kind is not bool
+
+    def annotation(self) -> Any:
+        """The annotation that typer reads."""
+        hint = self.kind | None if self.default is None else self.kind
+        extras = [self._declaration(), self, *([self.files] if self.files else [])]
+        return Annotated[(hint, *extras)]
+
+    def _declaration(self) -> Any:
+        least, most = self.limits
+        shown = self.shown if self.default in (None, REQUIRED) else True
+        common: dict[str, Any] = {
+            "help": self.help,
+            "show_default": shown,
+            "rich_help_panel": self.panel,
+            "metavar": self.metavar,
+            "min": least,
+            "max": most,
+            "callback": self.callback,
+            "is_eager": self.eager,
+        }
+        return typer.Option(*self.flags, **common) if self.flags else typer.Argument(**common)
+
+
+def option(
+    name: str, kind: type[T], text: str, *flags: str, default: T = REQUIRED, **more: Any
+) -> Parameter[T]:
+    """An option; without a default, one that must be given."""
+    return Parameter(name=name, kind=kind, help=text, default=default, **_looks(name, kind, flags) | more)
+
+
+def optional(name: str, kind: type[T], text: str, *flags: str, **more: Any) -> Parameter[T | None]:
+    """An option that need not be given, and then is None."""
+    return Parameter(name=name, kind=kind, help=text, default=None, **_looks(name, kind, flags) | more)
+
+
+def switch(name: str, text: str, *flags: str, **more: Any) -> Parameter[bool]:
+    """An option without a value, off unless it is given."""
+    return Parameter(name=name, kind=bool, help=text, default=False, **_looks(name, bool, flags) | more)
+
+
+def setting(name: str, kind: Any, text: str, *flags: str, **more: Any) -> Parameter[Any]:
+    """An option that sets a field of RenderConfig, by default the one of its name."""
+    return Parameter(name=name, kind=kind, help=text, **{"field": name} | _looks(name, kind, flags) | more)
+
+
+def argument(name: str, kind: type[T], text: str, *, files: Role = None) -> Parameter[T]:
+    """A value without a flag."""
+    return Parameter(name=name, kind=kind, help=text, files=files)
+
+
+def optional_argument(name: str, kind: type[T], text: str, *, files: Role = None) -> Parameter[T | None]:
+    """A value without a flag that need not be given, and then is None."""
+    return Parameter(name=name, kind=kind, help=text, default=None, files=files)
+
+
+def _looks(name: str, kind: Any, flags: tuple[str, ...]) -> dict[str, Any]:
+    """Flags and metavar of an option that says nothing of them."""
+    long = f"--{name.replace('_', '-')}"
+    if not any(flag.startswith("--") for flag in flags):
+        flags = (long, *flags)
+    inner = get_args(kind)[0] if get_args(kind) else kind
+    is_choice = isinstance(inner, type) and issubclass(inner, StrEnum)
+    return {"flags": flags, "metavar": "CHOICE" if is_choice else METAVARS.get(inner)}
+
+
+class Values:
+    """The values of a command's parameters: `values[OUT]`."""
+
+    def __init__(self, context: typer.Context, base: RenderConfig) -> None:
+        self.context = context
+        self.base = base  # the config that the command begins with
+
+    def __getitem__(self, parameter: Parameter[T]) -> T:
+        """The value of a parameter; its default where the command does not have it."""
+        if parameter.name not in self.context.params and parameter.default is REQUIRED:
+            raise KeyError(parameter.name)
+        return cast(T, self.context.params.get(parameter.name, parameter.default))
+
+    @property
+    def parameters(self) -> tuple[Parameter[Any], ...]:
+        """The parameters of the command."""
+        return parameters_of(self.context.command.callback)
+
+    def given(self, parameter: Parameter[Any]) -> bool:
+        """Whether a parameter was given on the command line or in the environment."""
+        source = self.context.get_parameter_source(parameter.name)
+        # By name: typer brings a click of its own, or uses the one that is installed.
+        return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
+def command(
+    *parameters: Parameter[Any], base: RenderConfig | None = None
+) -> Callable[[Callable[[Values], None]], Callable[..., None]]:
+    """Make a function that takes values into one with a signature that typer reads.
+
+    Args:
+        parameters: In the order of arguments and of `--help`.
+        base: The config that options, presets and files of settings change; by default RenderConfig().
+    """
+    base = base or RenderConfig()
+    own = [each.with_default_of(base) for each in parameters]
+
+    def made(run: Callable[[Values], None]) -> Callable[..., None]:
+        def called(context: typer.Context, **words: Any) -> None:
+            run(Values(context, base))
+
+        hints = {"context": typer.Context, **{each.name: each.annotation() for each in own}}
+        defaults = {
+            each.name: inspect.Parameter.empty if each.default is REQUIRED else each.default for each in own
+        }
+        signature = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(name, inspect.Parameter.empty),
+                annotation=hint,
+            )
+            for name, hint in hints.items()
+        ]
+        called.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+        called.__annotations__ = {**hints, "return": None}
+        called.__name__, called.__doc__, called.__module__ = run.__name__, run.__doc__, run.__module__
+        return called
+
+    return made
+
+
+def parameters_of(callback: Callable[..., Any] | None) -> tuple[Parameter[Any], ...]:
+    """The parameters of a command, by its function."""
+    return tuple(_extras(callback, Parameter)) if callback else ()
+
+
+def roles_of(callback: Callable[..., Any]) -> dict[str, Reads | Writes]:
+    """The roles of the files that a command's parameters name, by the names of the parameters."""
+    return {each.name: each.files for each in parameters_of(callback) if each.files}
+
+
+def _extras(callback: Callable[..., Any], kind: type[T]) -> Iterator[T]:
+    for hint in get_type_hints(inspect.unwrap(callback), include_extras=True).values():
+        yield from (extra for extra in get_args(hint) if isinstance(extra, kind))
