@@ -172,7 +172,7 @@ def test_patches_are_no_larger_than_the_share() -> None:
     task = local_job(halves(300, 600), size=(300, 600), patch=512)
     for level in task.levels:
         longest = max(level.extent.picture.height, level.extent.picture.width)
-        assert task.patch_side_at(level) <= max(0.3 * longest + task.unit / 2, 4 * task.unit)
+        assert 4 * task.unit <= task.patch_side_at(level) <= max(0.3 * longest + task.unit / 2, 4 * task.unit)
         assert task.scale_groups(level) == {1: task.weights.layer_names}
     assert task.patch_side_at(task.levels[-1]) == 192
 

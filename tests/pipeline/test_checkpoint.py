@@ -19,7 +19,7 @@ from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.losses.level import LevelObjective
 from tilestyle.optim import loop, update
-from tilestyle.pipeline import checkpoint, tensor_archive
+from tilestyle.pipeline import checkpoint, manifest, tensor_archive
 from tilestyle.pipeline.events import Event, Resumed, SweepDone
 from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.workdir import LockedWorkDir, Work
@@ -239,6 +239,16 @@ def test_another_render_is_refused(stopped: Path) -> None:
     refused(stopped, r"left by another render \(seed\)", replace(CONFIG, seed=5))
     expected = pixels(replace(CONFIG, seed=5))
     assert pixels(replace(CONFIG, seed=5), Work(stopped, restart=True)) == expected
+
+
+def test_a_folder_with_the_old_name_of_a_setting_is_resumed(stopped: Path) -> None:
+    path = stopped / "manifest.json"
+    content = path.read_text()
+    assert content.count('"optimizer"') == 1
+    older = json.loads(content.replace('"optimizer"', '"optimiser"'))
+    del older["digest"]
+    path.write_text(json.dumps({"digest": manifest._digest(older), **older}))
+    assert pixels(CONFIG, stopped) == peaceful(CONFIG)
 
 
 def test_damage_is_refused(stopped: Path) -> None:
