@@ -53,12 +53,12 @@ def measure_rank(ranks: Communicator, spec: dict[str, Any]) -> dict[str, Any]:
     with open_checkpoints(work if ranks.world_size > 1 else None, lambda: spec) as checkpoints:
         job = scene.job(side, side, spec["sweeps"], checkpoints, patch=spec["patch"])
         ends: list[tuple[float, float]] = []
-        standing = checkpoints.load_render_state(job) if checkpoints else RenderState()
+        render_state = checkpoints.load_render_state(job) if checkpoints else RenderState()
 
         def observe(*sweep: object) -> None:
             ends.append((time.perf_counter(), time.process_time()))
 
-        optimize(job, lambda level: None, observe, lambda: False, standing)
+        optimize(job, lambda level: None, observe, lambda: False, render_state)
         sums_before, meetings = ranks.traffic.reduced_bytes, ranks.traffic.barriers
         device = job.network.device  # sums are on it, so that NCCL adds them up on GPUs
         sums = torch.zeros(sum_bytes(job) // 4, device=device)

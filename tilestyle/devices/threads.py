@@ -22,7 +22,7 @@ def run_side_by_side(tasks: Sequence[Callable[[], ResultT]]) -> list[ResultT]:
     """Run tasks in parallel and return their results; the first error is raised after all have ended."""
     threads = torch.get_num_threads()
     if threads == 1:
-        return [piece() for piece in tasks]
+        return [task() for task in tasks]
     return _thread_pools.run(tasks, threads)
 
 
@@ -39,7 +39,7 @@ class _ThreadPools:
         with self._lock:
             if threads not in self._pools:
                 self._pools[threads] = _started_pool(threads)
-            futures = [self._pools[threads].submit(piece) for piece in tasks]
+            futures = [self._pools[threads].submit(task) for task in tasks]
         errors = [error for error in (future.exception() for future in futures) if error]
         if errors:
             raise errors[0]

@@ -100,7 +100,9 @@ class Patch:
             owned.left - seen_box.left,
             seen_box.left + seen_box.width - owned.left - owned.width,
         )
-        top_border, bottom_border, left_border, right_border = (lap + pixel if lap else 0 for lap in reaches)
+        top_border, bottom_border, left_border, right_border = (
+            reach + pixel if reach else 0 for reach in reaches
+        )
         rows, top_border = max(0, owned.height - top_border - bottom_border), min(top_border, owned.height)
         columns, left_border = max(0, owned.width - left_border - right_border), min(left_border, owned.width)
         interior = Box(owned.top + top_border, owned.left + left_border, rows, columns)

@@ -35,10 +35,10 @@ class SweepRuns:
         """
         self._comm, self._state = job.comm, render_state
         self._objective, self._should_stop = objective, should_stop
-        self._at_once = updates_immediately(job)
+        self._immediate = updates_immediately(job)
         # Overlapping patches do not step the canvas before the end of the sweep. So a checkpoint saves the
         # state from the beginning of the sweep, and a resumed render repeats it.
-        overlapping = not self._at_once and not isinstance(render_state.checkpointer, NullCheckpointer)
+        overlapping = not self._immediate and not isinstance(render_state.checkpointer, NullCheckpointer)
         self._beginning = objective.state_snapshot if overlapping else None
         self._unfinished = False
         self._stop_asked = False
@@ -85,7 +85,7 @@ class SweepRuns:
         self._comm.raise_if_peer_failed()
         if not self._comm.is_rank_zero:
             return self._comm.pause_requested
-        pause = self._asked_to_stop() or (self._at_once and self._state.checkpointer.is_due())
+        pause = self._asked_to_stop() or (self._immediate and self._state.checkpointer.is_due())
         if pause:
             self._comm.request_pause()
         return pause

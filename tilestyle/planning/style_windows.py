@@ -38,9 +38,11 @@ class StyleWindows:
         """
         parts_by_layer: dict[str, list[tuple[float, Moments]]] = {}
         for part in self._picture_parts(patch.owned):
-            for share, exhibits in self.styles:
-                for exhibit in exhibits:
-                    for layer, moments in exhibit.window_moments(*self._style_window(part, exhibit)).items():
+            for share, padded_styles in self.styles:
+                for padded_style in padded_styles:
+                    for layer, moments in padded_style.window_moments(
+                        *self._style_window(part, padded_style)
+                    ).items():
                         parts_by_layer.setdefault(layer, []).append((share * part.area, moments))
         return {
             layer: mix_moments([moments for _, moments in parts], [weight for weight, _ in parts])
