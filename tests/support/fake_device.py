@@ -11,14 +11,18 @@ memory.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+import tilestyle
 
 DEVICE = torch.device("meta")
 # Copies from one device to another are what these are for; indices may lie on the host.
@@ -161,8 +165,9 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return bool(asked) and memory.is_contiguous() and memory.untyped_storage().data_ptr() in self._pinned
 
     def _stall(self, name: str) -> None:
-        frames = [frame for frame in traceback.extract_stack() if "/tilestyle/" in frame.filename]
-        place = f"{frames[-1].filename.split('/tilestyle/')[-1]}: {frames[-1].line}" if frames else "elsewhere"
+        package = str(Path(tilestyle.__file__).parent) + os.sep  # a checkout may have the same name
+        frames = [frame for frame in traceback.extract_stack() if frame.filename.startswith(package)]
+        place = f"{frames[-1].filename.removeprefix(package)}: {frames[-1].line}" if frames else "elsewhere"
         self.stalls[f"{name.removeprefix('aten::')} in {place}"] += 1
 
 
