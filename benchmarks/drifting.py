@@ -42,8 +42,8 @@ def drawn(rows: list[dict[str, Any]]) -> Figure:
     """Plot means, deviations and style loss against the step."""
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(7, 6), layout="constrained")
-    colour, deviation, style = figure.subplots(3, 1, sharex=True)
-    for axes, key in ((colour, "mean"), (deviation, "deviation")):
+    color, deviation, style = figure.subplots(3, 1, sharex=True)
+    for axes, key in ((color, "mean"), (deviation, "deviation")):
         for channel, name in enumerate(("red", "green", "blue")):
             axes.plot(steps, np.array([row[key] for row in rows])[:, channel], color=name)
         axes.set_ylabel(key)

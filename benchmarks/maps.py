@@ -68,7 +68,7 @@ def timed(channels: int, device: torch.device, repeats: int) -> dict[str, Any]:
     row: dict[str, Any] = {"channels": channels}
     maps = []
     for name, way in WAYS.items():
-        result = way(source, goal_factor, ridge)  # not timed: libraries are initialised
+        result = way(source, goal_factor, ridge)  # not timed: libraries are initialized
         assert result, "a covariance with a ridge has a Cholesky factor"
         maps.append(result[0])
         seconds = [time_call(partial(way, source, goal_factor, ridge), device) for _ in range(repeats)]

@@ -109,7 +109,7 @@ def likeness(path: Path, other: Path) -> dict[str, Any]:
     )
     correlation = float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
     distance = float(np.abs(first.mean((0, 1)) - second.mean((0, 1))).max())
-    return {"correlation": correlation, "colour": distance}
+    return {"correlation": correlation, "color": distance}
 
 
 def thumbnail(path: Path) -> Image.Image:

@@ -68,7 +68,7 @@ def measure(settings: dict[str, Any]) -> dict[str, int]:
     kinds = {"color": Color, "tileable": Tileable, "scale_odds": tuple, "style_blend": tuple}
     read = {name: kinds.get(name, lambda value: value)(value) for name, value in settings.items()}
     names = [name.partition(":") for name in read.pop("styles")]
-    styles = [Style(picture_path(name), colour or None) for name, _, colour in names]
+    styles = [Style(picture_path(name), color or None) for name, _, color in names]
     folder = Path(read.pop("folder"))
     for name in {"mask", "blend_map"} & read.keys():
         read[name] = folder / read[name]

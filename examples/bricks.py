@@ -52,9 +52,9 @@ def wall(random: Generator) -> Image.Image:
             right = min(side, round(x + wide - inset))
             if bottom <= top or right <= left:
                 continue
-            colour = np.array([0.62, 0.27, 0.2]) + random.normal(size=3) * [0.07, 0.04, 0.03]
+            color = np.array([0.62, 0.27, 0.2]) + random.normal(size=3) * [0.07, 0.04, 0.03]
             size = bottom - top, right - left
-            brick = colour + bumps(random, *size, 6 * FINE) * 0.045 + bumps(random, *size, 1.5 * FINE) * 0.03
+            brick = color + bumps(random, *size, 6 * FINE) * 0.045 + bumps(random, *size, 1.5 * FINE) * 0.03
             brick[: 2 * FINE] += 0.07
             pixels[top:bottom, left:right] = brick
             pixels[bottom - 2 * FINE : bottom, left:right] -= 0.1

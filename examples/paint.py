@@ -22,7 +22,7 @@ from painting.inkwash import inkwash
 from painting.mosaic import mosaic
 from painting.pastel import pastel
 from painting.swirls import swirls
-from painting.watercolour import watercolour
+from painting.watercolor import watercolor
 from painting.weave import weave
 from painting.woodcut import woodcut
 
@@ -37,7 +37,7 @@ PICTURES: dict[str, Callable[[Generator, int, int], Array]] = {
     "weave": weave,
     "impasto": impasto,
     "mosaic": mosaic,
-    "watercolour": watercolour,
+    "watercolor": watercolor,
     "inkwash": inkwash,
     "pastel": pastel,
 }

@@ -33,7 +33,7 @@ settings.load_profile("tilestyle")
 # For tests that are not about the network: the cheapest, of which fourteen layers cost as much as all the rest.
 FEW: dict[str, Any] = {
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_2": 1.0, "first_1": 1.0},
+    "style_layers": {"color_2": 1.0, "first_1": 1.0},
     "content_layers": {"contour_2": 1.0},
 }
 

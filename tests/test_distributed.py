@@ -154,12 +154,12 @@ def test_what_is_sent_is_sums_of_layers(rendered: tuple[int, Path]) -> None:
     layers = load_network(CONFIG).layers
     style, content = (
         24 * sum(layers[name].channels * (layers[name].channels + 1) for name in names) + 8 * len(names)
-        for names in (["colour_2", "first_1"], ["contour_2"])
+        for names in (["color_2", "first_1"], ["contour_2"])
     )
     # In every sweep, in the measurement before the first one, and once for the energy of the content.
     assert sent["sweeps"] == 3
-    colours = 8 * len(SCALES) * len(color_axes().vectors) * BINS
-    assert sent["sums"] == (3 + 1) * (style + colours + 8) + content
+    colors = 8 * len(SCALES) * len(color_axes().vectors) * BINS
+    assert sent["sums"] == (3 + 1) * (style + colors + 8) + content
 
 
 def test_when_one_dies_the_others_end_and_one_alone_goes_on(

@@ -115,7 +115,7 @@ class Communicator:
         return bool(self._translating_errors(lambda: link.store.check([f"pause {link.barrier_number}"])))
 
     def broadcast(self, value: Any = None) -> Any:
-        """Return the value that rank 0 passed; it must be JSON serialisable."""
+        """Return the value that rank 0 passed; it must be JSON serializable."""
         if self._link is None:
             return value
         store, self._link.message_number = self._link.store, self._link.message_number + 1
@@ -129,7 +129,7 @@ class Communicator:
     def gather(self, value: Any) -> list[Any]:
         """Return every rank's value, by rank, on rank 0, and an empty list elsewhere.
 
-        The values must be JSON serialisable.
+        The values must be JSON serializable.
         """
         if self._link is None:
             return [value]

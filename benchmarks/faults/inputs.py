@@ -4,7 +4,7 @@ Each file is a sound one, generated here or taken from `--pictures`, in which no
 things are changed. It is given to a small render in one of the roles of a file, which must write a picture or
 refuse in one line. For a content picture `info` and `render` must agree: on its size, and on whether it can be
 used. Half of all pictures are rendered twice, with new memory filled with another value, to show reads of
-uninitialised memory.
+uninitialized memory.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _sound(role: str, draw: random.Random, more: list[Path]) -> tuple[str, bytes
     if role == "settings":
         return "settings.toml", material.settings(draw)
     if role in ("mask", "style mask", "blend map") and draw.random() < 0.7:
-        return material.flat(draw, grey=role == "blend map")
+        return material.flat(draw, gray=role == "blend map")
     return material.picture(draw, more)
 
 

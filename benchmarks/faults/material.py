@@ -108,14 +108,14 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 def by_hand(draw: random.Random) -> tuple[str, bytes]:
     """A PNG of any color type and depth, with chunks that libraries do not write."""
-    colour, depth = draw.choice([(kind, depth) for kind, depths in PNG_DEPTHS.items() for depth in depths])
+    color, depth = draw.choice([(kind, depth) for kind, depths in PNG_DEPTHS.items() for depth in depths])
     width, height = draw.choice(SIDES)
-    bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * depth
+    bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
     rows = b"".join(b"\0" + draw.randbytes((width * bits + 7) // 8) for _ in range(height))
     ahead = {
         "gAMA": struct.pack(">I", draw.choice([45455, 0, 100000, 1, 2**31])),
         "cHRM": struct.pack(">8I", *(draw.choice([31270, 32900, 64000, 0, 2**31]) for _ in range(8))),
-        "sBIT": bytes(draw.randrange(9) for _ in range({0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[colour])),
+        "sBIT": bytes(draw.randrange(9) for _ in range({0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[color])),
         "sRGB": bytes([draw.randrange(5)]),
         "cICP": bytes([draw.choice([1, 9, 12, 99]), draw.choice([13, 16, 18, 8, 99]), 0, draw.randrange(2)]),
         "pHYs": struct.pack(">IIB", draw.choice([0, 11811, 2**31]), 11811, draw.randrange(3)),
@@ -125,18 +125,18 @@ def by_hand(draw: random.Random) -> tuple[str, bytes]:
         "eXIf": b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([draw.randrange(10)]) + bytes(7),
     }
     names = draw.sample(list(ahead), draw.randint(0, 4))
-    palette = chunk(b"PLTE", draw.randbytes(3 * 2 ** min(depth, 8))) if colour == 3 else b""
-    clear = chunk(b"tRNS", draw.randbytes({0: 2, 2: 6, 3: 2}[colour])) if colour in (0, 2, 3) else b""
+    palette = chunk(b"PLTE", draw.randbytes(3 * 2 ** min(depth, 8))) if color == 3 else b""
+    clear = chunk(b"tRNS", draw.randbytes({0: 2, 2: 6, 3: 2}[color])) if color in (0, 2, 3) else b""
     parts = [
         b"\x89PNG\r\n\x1a\n",
-        chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
+        chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)),
         *(chunk(name.encode(), ahead[name]) for name in names),
         palette,
         clear if draw.random() < 0.3 else b"",
         chunk(b"IDAT", zlib.compress(rows)),
         chunk(b"IEND", b""),
     ]
-    return f"colour type {colour}, {depth} bits by hand.png", b"".join(parts)
+    return f"color type {color}, {depth} bits by hand.png", b"".join(parts)
 
 
 def bomb(draw: random.Random) -> tuple[str, bytes]:
@@ -190,15 +190,15 @@ def picture(draw: random.Random, more: list[Path]) -> tuple[str, bytes]:
     return draw.choices(kinds, [35, 30, 25, 6, 0.7])[0](draw)
 
 
-def flat(draw: random.Random, *, grey: bool) -> tuple[str, bytes]:
+def flat(draw: random.Random, *, gray: bool) -> tuple[str, bytes]:
     """A mask of two flat colors, red and blue, or a gray map, in a format without loss."""
     width, height = draw.choice(SIDES)
-    image = Image.new("L" if grey else "RGB", (width, height), 0 if grey else "#ff0000")
-    image.paste(255 if grey else "#0000ff", (0, 0, width // 2, height))
+    image = Image.new("L" if gray else "RGB", (width, height), 0 if gray else "#ff0000")
+    image.paste(255 if gray else "#0000ff", (0, 0, width // 2, height))
     form = draw.choice(["png", "tiff", "bmp", "gif", "webp"])
     out = io.BytesIO()
     image.save(out, form, **({"lossless": True} if form == "webp" else {}))
-    return f"{'grey' if grey else 'flat'} by Pillow.{form}", out.getvalue()
+    return f"{'gray' if gray else 'flat'} by Pillow.{form}", out.getvalue()
 
 
 def weights(draw: random.Random) -> bytes:

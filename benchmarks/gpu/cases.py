@@ -28,7 +28,7 @@ from tilestyle.pipeline.prepare import prepare
 CONTENT, STYLE = waves(60, 80), waves(90, 100, 1)
 FEW: dict[str, Any] = {
     "network": "wavelet",
-    "style_layers": {"colour_2": 1.0, "first_1": 1.0},
+    "style_layers": {"color_2": 1.0, "first_1": 1.0},
     "content_layers": {"contour_2": 1.0},
 }
 SMALL: dict[str, Any] = {"size": 80, "sweeps": 2, "margin": 8, "coarsest": 64, "patch": 64, **FEW}
@@ -53,7 +53,7 @@ CASES: dict[str, dict[str, Any]] = {
     "vgg19, average pooling": {**SMALL, **VGG_FEW, "pooling": "average"},
     "coarse layers": {**SMALL, "style_layers": {"first_1": 1, "first_4": 1}},
     "luminance": {**SMALL, "color": "luminance"},
-    "the content's colours": {**SMALL, "color": "content"},
+    "the content's colors": {**SMALL, "color": "content"},
     "overlap": {**SMALL, "patch": 128, "overlap": 8, "size": 120},
     "scales": {**SMALL, "scale_odds": (0.5, 0.5)},
     "vgg19, locality": {**SMALL, **VGG_FEW, "locality": 1.0, "sweeps": 1},

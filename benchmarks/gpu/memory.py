@@ -19,7 +19,7 @@ from tilestyle.devices.timer import synchronized_time
 from tilestyle.errors import MemoryLimit
 from tilestyle.networks.vgg import Vgg
 from tilestyle.pipeline.events import CanvasMoved, PatchHalved
-from tilestyle.pipeline.out_of_memory import optimise_with_oom_retry
+from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import device_bytes
 
@@ -76,7 +76,7 @@ def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place
         return None
     prepared = time.monotonic()
     rescues: list[PatchHalved | CanvasMoved] = []
-    optimise_with_oom_retry(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
+    optimize_with_oom_retry(job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append)
     halved = _sides(rescues)
     synchronized_time(place.device)
     took = time.monotonic() - prepared
@@ -149,7 +149,7 @@ def _went_on(job: Job, row: Row) -> bool:
     """Whether a render came to its end, with smaller patches."""
     rescues: list[PatchHalved | CanvasMoved] = []
     try:
-        canvas, complete = optimise_with_oom_retry(
+        canvas, complete = optimize_with_oom_retry(
             job, lambda level: None, lambda *sweep: None, lambda: False, rescues.append
         )
     finally:
@@ -168,7 +168,7 @@ def _moved(place: Place, row: Row) -> bool:
     torch.cuda.empty_cache()
     cap_memory(place.device, int(0.45 * GIB))  # the canvas alone takes 0.6
     try:
-        canvas, complete = optimise_with_oom_retry(job, lambda level: None, lambda *sweep: None, lambda: False)
+        canvas, complete = optimize_with_oom_retry(job, lambda level: None, lambda *sweep: None, lambda: False)
     finally:
         cap_memory(place.device, EVERYTHING)
     row["canvas on"] = canvas.pixels.device.type

@@ -21,7 +21,7 @@ FINE = 4 / 3  # strokes are laid on a canvas so many times larger than the pictu
 class Scene(NamedTuple):
     """What is to be painted, at the canvas' size or smaller."""
 
-    colour: Array  # [H, W, 3] in [0, 1]
+    color: Array  # [H, W, 3] in [0, 1]
     angle: Array  # [H, W]: which way strokes go, radians from the x axis towards y
     part: Array | None = None  # [H, W], whole numbers: what strokes with sharp edges do not leave
 
@@ -62,7 +62,7 @@ class Canvas:
 
     def wash(self, scene: Scene, share: float = 0.5) -> None:
         """Rub thin paint over the ground, the scene out of focus, so that no hole in the strokes is bare."""
-        thin = shrunk(scene.colour, len(scene.colour) / 40)
+        thin = shrunk(scene.color, len(scene.color) / 40)
         self.paint[..., :3] += share * (resized(thin, self.height, self.width) - self.paint[..., :3])
 
     def lay(self, scene: Scene, brush: Brush, where: Array | None = None) -> None:
@@ -79,7 +79,7 @@ class Canvas:
             starts = starts[random.random(len(starts)) < self._seen(where, starts)]
         if not len(starts):
             return
-        blurred = shrunk(scene.colour, max(1.0, width / 3 * len(scene.colour) / self.height))
+        blurred = shrunk(scene.color, max(1.0, width / 3 * len(scene.color) / self.height))
         wanted = self._seen(blurred, starts)
         if brush.missing:
             there = self._seen(shrunk(self.paint[..., :3], max(1.0, width / 2)), starts)
@@ -177,15 +177,15 @@ class Canvas:
         )
 
         mix = np.clip(0.5 + 0.45 * broad + 0.2 * fine, 0, 1)[keep][:, None]
-        colour = (paint[0] + mix * (paint[1] - paint[0])) * (1 + 0.05 * fine[keep][:, None])
+        color = (paint[0] + mix * (paint[1] - paint[0])) * (1 + 0.05 * fine[keep][:, None])
         pick = brush.wet * np.clip(0.4 + 0.9 * along + 0.3 * fine, 0, 1.6)[keep][:, None]
-        colour += pick * (under[:, :3] - colour)
+        color += pick * (under[:, :3] - color)
         # Paint is pushed up along the sides, and piles up where the stroke ends.
         ridge = np.exp(-(((np.abs(across) - 0.82) / 0.14) ** 2))
         pile = 0.75 + 0.35 * along + 0.1 * np.exp(-(((end - along) * count * STEP / (0.25 * width + 1)) ** 2))
         body = brush.body * np.sqrt(width / self.unit) * (0.5 + 0.3 * fine + 0.4 * ridge) * pile
         cover = cover[:, None]
-        under[:, :3] += cover * (colour - under[:, :3])
+        under[:, :3] += cover * (color - under[:, :3])
         under[:, 3:] += cover * (body[keep][:, None] - 0.7 * under[:, 3:])
         self._flat[place] = under
 

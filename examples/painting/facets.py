@@ -9,11 +9,11 @@ import numpy as np
 from numpy.random import Generator
 
 from painting.canvas import Brush, Canvas, Scene
-from painting.fields import Array, clouds, colours, mixed, noise, ramp, smooth
+from painting.fields import Array, clouds, colors, mixed, noise, ramp, smooth
 
-WARM = colours("1d1512", "46291a", "7d4a22", "b37a35", "d3a761", "e6cf9c", "f3e9cf")
-COOL = colours("10171c", "1f3038", "385560", "62848a", "98aea6", "cbd0bd", "eeeadb")
-ROSE = colours("23120f", "582418", "94442a", "c0714a", "d9a081", "ecd2b6", "f6ebda")
+WARM = colors("1d1512", "46291a", "7d4a22", "b37a35", "d3a761", "e6cf9c", "f3e9cf")
+COOL = colors("10171c", "1f3038", "385560", "62848a", "98aea6", "cbd0bd", "eeeadb")
+ROSE = colors("23120f", "582418", "94442a", "c0714a", "d9a081", "ecd2b6", "f6ebda")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Planes:
 
 def facets(random: Generator, height: int, width: int) -> Array:
     """Paint it."""
-    canvas = Canvas(random, height, width, colours("5a4630")[0])
+    canvas = Canvas(random, height, width, colors("5a4630")[0])
     planes = cut(random, canvas.height // 2, canvas.width // 2)
     scene = shaded(random, planes)
     canvas.wash(scene, 0.7)
@@ -113,13 +113,13 @@ def shaded(random: Generator, planes: Planes) -> Scene:
     kind = random.random(planes.count) + 0.3 * mean(noise(random, height, width, height / 3))
     cool = smooth(0.55, 0.75, kind)[label] * 0.9 + 0.1
     rose = (smooth(0.1, 0.0, kind) * (random.random(planes.count) < 0.8))[label]
-    colour = mixed(
+    color = mixed(
         mixed(ramp(WARM, place), ramp(COOL, place), np.clip(cool - 0.25 * along * lean[label], 0, 1)),
         ramp(ROSE, place),
         rose,
     )
     angle = (turn + np.pi / 2 + random.normal(0, 0.35, planes.count))[label]
-    return Scene(colour.astype(np.float32), angle.astype(np.float32), planes.label)
+    return Scene(color.astype(np.float32), angle.astype(np.float32), planes.label)
 
 
 def drawn(canvas: Canvas, planes: Planes, width: float, share: float) -> None:
@@ -132,5 +132,5 @@ def drawn(canvas: Canvas, planes: Planes, width: float, share: float) -> None:
         part = line[round(first) : round(last) + 1]
         if random.random() > share or len(part) < 3:
             continue
-        paint = colours("17110f", "2b211d") if random.random() < 0.75 else colours("20282c", "3a3430")
+        paint = colors("17110f", "2b211d") if random.random() < 0.75 else colors("20282c", "3a3430")
         canvas.stroke(part, width * canvas.unit * random.uniform(0.6, 1.4), paint, black)

@@ -12,7 +12,7 @@ from PIL import Image
 Array = NDArray[Any]
 
 
-def colours(*codes: str) -> Array:
+def colors(*codes: str) -> Array:
     """Colors RRGGBB as [N, 3] in [0, 1]."""
     values = [[int(code[place : place + 2], 16) for place in (0, 2, 4)] for code in codes]
     return np.array(values, np.float32) / 255

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from painting.canvas import Brush, Canvas, Scene
-from painting.fields import Array, clouds, colours, mixed, noise, ramp, resized, smooth
+from painting.fields import Array, clouds, colors, mixed, noise, ramp, resized, smooth
 
 SKYLINE = 0.47  # of the far bank, picture heights from the top
 SUN = (0.30, 0.47)  # center (y, x), picture heights
@@ -14,7 +14,7 @@ SUN = (0.30, 0.47)  # center (y, x), picture heights
 
 def impasto(random: Generator, height: int, width: int) -> Array:
     """Paint it."""
-    canvas = Canvas(random, height, width, colours("8a4f33")[0])
+    canvas = Canvas(random, height, width, colors("8a4f33")[0])
     scene, meadow, water = evening(random, canvas.height // 2, canvas.width // 2)
     canvas.wash(scene, 0.45)
     canvas.lay(
@@ -50,13 +50,13 @@ def evening(random: Generator, height: int, width: int) -> tuple[Scene, Array, A
     away = np.hypot((y - SUN[0]) * 1.25, x - SUN[1])
     puff = clouds(random, height, width, height * 0.28, 5)
     sky = ramp(
-        colours("3b6a93", "5f8fae", "94b1b4", "d8c79f", "efbd77", "ea9552"), np.clip(y / SKYLINE, 0, 1) ** 1.2
+        colors("3b6a93", "5f8fae", "94b1b4", "d8c79f", "efbd77", "ea9552"), np.clip(y / SKYLINE, 0, 1) ** 1.2
     )
     lightness = puff + 1.3 * np.exp(-((away / 0.55) ** 2)) - 0.5
-    cloud = ramp(colours("665f86", "8a7394", "c58a86", "eeb184", "f8dcae", "fdf3d8"), 0.28 + 0.25 * lightness)
-    colour = mixed(sky, cloud, smooth(-0.15, 0.75, puff + 0.3 * np.sin(9 * y + 2 * x)))
-    colour = mixed(colour, colours("fbe39a")[0], np.exp(-((away / 0.17) ** 2)) * 0.85)
-    colour = mixed(colour, colours("fff6d4")[0], smooth(0.062, 0.05, away))
+    cloud = ramp(colors("665f86", "8a7394", "c58a86", "eeb184", "f8dcae", "fdf3d8"), 0.28 + 0.25 * lightness)
+    color = mixed(sky, cloud, smooth(-0.15, 0.75, puff + 0.3 * np.sin(9 * y + 2 * x)))
+    color = mixed(color, colors("fbe39a")[0], np.exp(-((away / 0.17) ** 2)) * 0.85)
+    color = mixed(color, colors("fff6d4")[0], smooth(0.062, 0.05, away))
     angle = 0.25 * np.sin(3 * x + 2) - 0.25 + 0.5 * noise(random, height, width, height * 0.25)
     near = smooth(0.3, 0.09, away)
     angle = angle * (1 - near) + near * (np.arctan2((y - SUN[0]) * 1.25, x - SUN[1]) + np.pi / 2)
@@ -69,11 +69,11 @@ def evening(random: Generator, height: int, width: int) -> tuple[Scene, Array, A
         edge = ridge(random, x, level, rise, 0.45)
         shade = clouds(random, height, width, height * 0.07)
         hill = smooth(-0.004, 0.004, y - edge)
-        colour = mixed(
-            colour, ramp(colours(*tones), 0.5 - 4 * (y - edge) + 0.22 * shade + 0.4 * np.exp(-away / 0.3)), hill
+        color = mixed(
+            color, ramp(colors(*tones), 0.5 - 4 * (y - edge) + 0.22 * shade + 0.4 * np.exp(-away / 0.3)), hill
         )
         angle = np.where(hill > 0.5, 0.25 + 0.6 * noise(random, height, width, height * 0.2), angle)
-    colour, angle = trees(random, colour, angle)
+    color, angle = trees(random, color, angle)
 
     shore = SKYLINE + 0.02
     depth = (y - shore) / (1 - shore)
@@ -83,16 +83,16 @@ def evening(random: Generator, height: int, width: int) -> tuple[Scene, Array, A
     ripple = noise(random, height, width // 6, height * 0.012)
     sway = (resized(ripple, height, width) * height * 0.012 * (0.4 + 2 * np.clip(depth, 0, 1))).astype(int)
     columns = np.clip(np.arange(width) + sway, 0, width - 1)
-    reflected = colour[mirrored.astype(int), columns]
-    reflected = mixed(reflected * 0.9, colours("2d5a72")[0], np.clip(0.16 + 0.4 * depth, 0, 0.6))
+    reflected = color[mirrored.astype(int), columns]
+    reflected = mixed(reflected * 0.9, colors("2d5a72")[0], np.clip(0.16 + 0.4 * depth, 0, 0.6))
     lines = np.sin(
         2 * np.pi * np.log1p(9 * np.clip(depth, 0, 1)) * 9 + 2.5 * noise(random, height, width, height * 0.1)
     )
     glint = np.exp(-(((x - SUN[1]) / (0.05 + 0.13 * np.clip(depth, 0, 1))) ** 2)) * smooth(-0.1, 0.5, lines)
-    reflected = mixed(reflected, colours("fbd98c")[0], glint * 0.9)
-    reflected = mixed(reflected, colours("f0c0a0")[0], 0.25 * smooth(0.4, 1, lines))
+    reflected = mixed(reflected, colors("fbd98c")[0], glint * 0.9)
+    reflected = mixed(reflected, colors("f0c0a0")[0], 0.25 * smooth(0.4, 1, lines))
     water = smooth(-0.004, 0.004, y - shore)
-    colour = mixed(colour, reflected, water)
+    color = mixed(color, reflected, water)
     angle = np.where(water > 0.5, 0.04 * noise(random, height, width, height * 0.1), angle)
 
     edge = (
@@ -109,14 +109,14 @@ def evening(random: Generator, height: int, width: int) -> tuple[Scene, Array, A
         - 0.55 * (y - edge)
         + 0.25 * np.exp(-(y - edge) / 0.03)
     )
-    colour = mixed(
-        colour, ramp(colours("17301f", "2c5430", "5a7d35", "96a145", "d3c05e", "f2dd92"), grass), meadow
+    color = mixed(
+        color, ramp(colors("17301f", "2c5430", "5a7d35", "96a145", "d3c05e", "f2dd92"), grass), meadow
     )
     angle = np.where(meadow > 0.5, -1.35 + 0.35 * noise(random, height, width, height * 0.12), angle)
-    return Scene(colour.astype(np.float32), angle.astype(np.float32)), meadow, water * (1 - meadow)
+    return Scene(color.astype(np.float32), angle.astype(np.float32)), meadow, water * (1 - meadow)
 
 
-def trees(random: Generator, colour: Array, angle: Array) -> tuple[Array, Array]:
+def trees(random: Generator, color: Array, angle: Array) -> tuple[Array, Array]:
     """Poplars and rounder trees along the far bank, lit from the sun's side."""
     height, width = angle.shape
     y, x = np.mgrid[:height, :width].astype(np.float32) / height
@@ -137,10 +137,10 @@ def trees(random: Generator, colour: Array, angle: Array) -> tuple[Array, Array]
             + 0.32 * np.clip((x - right) / half, -1, 1) * np.sign(SUN[1] - right)
         )
         tone = np.clip(lit + 0.2 * ragged + 0.12 * up, 0, 1)
-        leaves = ramp(colours("16282b", "23443a", "3e6338", "7f8a3a", "c7a94c", "efd07a"), tone)
-        colour = mixed(colour, leaves, tree)
+        leaves = ramp(colors("16282b", "23443a", "3e6338", "7f8a3a", "c7a94c", "efd07a"), tone)
+        color = mixed(color, leaves, tree)
         angle = np.where(tree > 0.5, -1.25 + 0.5 * ragged, angle)
-    return colour, angle
+    return color, angle
 
 
 def flowers(canvas: Canvas, meadow: Array) -> None:
@@ -169,5 +169,5 @@ def flowers(canvas: Canvas, meadow: Array) -> None:
         turn = random.uniform(0, np.pi)
         nodes = place + np.linspace(-0.7, 0.7, 5)[:, None] * size * np.array([np.sin(turn), np.cos(turn)])
         canvas.stroke(
-            nodes, size, colours(*kinds[kind]), Brush(size, size, body=2.0, dry=0.2, wet=0.05, hair=0.5)
+            nodes, size, colors(*kinds[kind]), Brush(size, size, body=2.0, dry=0.2, wet=0.05, hair=0.5)
         )

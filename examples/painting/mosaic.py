@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from painting.fields import Array, clouds, colours, mixed, noise, ramp, smooth, softened
+from painting.fields import Array, clouds, colors, mixed, noise, ramp, smooth, softened
 
 FINE = 3 / 2  # computed so many times larger than the picture, for smooth edges
 STONE = 0.0175  # of a picture's height: from one row of stones to the next
@@ -32,7 +32,7 @@ class Stones(NamedTuple):
     number: Array  # whole numbers [H, W]: along the row
     edge: Array  # [H, W]: distance to the nearest joint, stone widths
     lean: Array  # [H, W, 2]: place in the stone across and along the row, -0.5 to 0.5
-    colour: Array  # [H, W, 3]: of the design, at the stone's row
+    color: Array  # [H, W, 3]: of the design, at the stone's row
 
 
 def mosaic(random: Generator, height: int, width: int) -> Array:
@@ -102,9 +102,9 @@ def rosette(random: Generator, away: Array, turn: Array, radius: float, palette:
     ring = np.clip((row + 0.5) * STONE / radius, 0, 1)
     rays = 0.5 + 0.5 * np.cos(turn * 16 + 3 * ring)
     share = np.clip(ring + 0.07 * rays * (ring > 0.2), 0, 0.999) * len(palette)
-    flat = colours(*palette)
-    colour = mixed(flat[share.astype(int)], ramp(flat, ring), np.full_like(ring, 0.35))
-    return Stones(row.astype(int), number, edge, lean, colour)
+    flat = colors(*palette)
+    color = mixed(flat[share.astype(int)], ramp(flat, ring), np.full_like(ring, 0.35))
+    return Stones(row.astype(int), number, edge, lean, color)
 
 
 def ground(random: Generator, y: Array, x: Array) -> Stones:
@@ -121,41 +121,41 @@ def ground(random: Generator, y: Array, x: Array) -> Stones:
     place = line * STONE
     swell = 0.5 + 0.5 * np.sin(place * 21 + 1.6 * np.sin(5 * x))
     night = ramp(
-        colours("122a4c", "1c4a70", "2a7186", "5fa19c", "b9cda8", "efe3b4"),
+        colors("122a4c", "1c4a70", "2a7186", "5fa19c", "b9cda8", "efe3b4"),
         np.clip(0.08 + 0.8 * swell * (0.5 + 0.5 * np.sin(3 * x + 9 * place)), 0, 1),
     )
-    earth = ramp(colours("3a1f1a", "7c3a22", "b9692c", "dca545", "f2d88a"), np.clip(0.15 + 0.75 * swell, 0, 1))
-    leaf = ramp(colours("1d2f1e", "3d5c30", "7b8f45", "bdbd70"), swell)
-    colour = mixed(night, earth, smooth(0.3, 0.75, np.sin(place * 7.5 + 2.2 * np.sin(2.1 * x + 1))))
-    colour = mixed(colour, leaf, smooth(0.55, 0.8, np.sin(place * 10 - 3.0 * x + 2)))
-    return Stones(line, number, edge, lean, colour)
+    earth = ramp(colors("3a1f1a", "7c3a22", "b9692c", "dca545", "f2d88a"), np.clip(0.15 + 0.75 * swell, 0, 1))
+    leaf = ramp(colors("1d2f1e", "3d5c30", "7b8f45", "bdbd70"), swell)
+    color = mixed(night, earth, smooth(0.3, 0.75, np.sin(place * 7.5 + 2.2 * np.sin(2.1 * x + 1))))
+    color = mixed(color, leaf, smooth(0.55, 0.8, np.sin(place * 10 - 3.0 * x + 2)))
+    return Stones(line, number, edge, lean, color)
 
 
 def grouted(random: Generator, stones: Stones) -> Array:
     """Stones of uneven tone and tilt in gray mortar, some of gold leaf; light from the upper left."""
     height, width = stones.edge.shape
-    key = (stones.row * 7919 + stones.number * 104729 + (stones.colour.sum(-1) > 1.5)) % 65536
+    key = (stones.row * 7919 + stones.number * 104729 + (stones.color.sum(-1) > 1.5)) % 65536
     # One color a stone, whatever the design does inside it.
     total = np.maximum(np.bincount(key.ravel(), minlength=65536), 1)
     design = np.stack(
-        [np.bincount(key.ravel(), stones.colour[..., each].ravel(), 65536) / total for each in range(3)], -1
+        [np.bincount(key.ravel(), stones.color[..., each].ravel(), 65536) / total for each in range(3)], -1
     )
-    colour = 0.75 * design[key] + 0.25 * stones.colour
+    color = 0.75 * design[key] + 0.25 * stones.color
     tone, warm = random.normal(0, 0.085, 65536)[key], random.normal(0, 0.035, 65536)[key]
-    colour = colour * (1 + tone[..., None]) + warm[..., None] * np.array([1, 0.1, -1], np.float32)
+    color = color * (1 + tone[..., None]) + warm[..., None] * np.array([1, 0.1, -1], np.float32)
     other = random.random(65536)[key]
-    gold = (other < 0.05) & (colour[..., 0] > colour[..., 2])
+    gold = (other < 0.05) & (color[..., 0] > color[..., 2])
     glint = ramp(
-        colours("7a4d14", "c98f2a", "f4cf6a", "fff3c0"),
+        colors("7a4d14", "c98f2a", "f4cf6a", "fff3c0"),
         0.5 + 0.5 * np.sin(9 * tone * 10 + 2 * stones.lean[..., 0]),
     )
-    colour = np.where(gold[..., None], glint, colour)
+    color = np.where(gold[..., None], glint, color)
     tilt = random.normal(0, 0.22, (2, 65536))
     shine = tilt[0][key] * stones.lean[..., 0] + tilt[1][key] * stones.lean[..., 1]
     vein = 0.035 * clouds(random, height, width, height * 0.008) + 0.02 * noise(
         random, height, width, height * 0.002
     )
-    colour = colour * (1 + shine + vein)[..., None]
+    color = color * (1 + shine + vein)[..., None]
     joint = (
         0.055
         + 0.02 * noise(random, height, width, height * 0.02)
@@ -165,10 +165,10 @@ def grouted(random: Generator, stones: Stones) -> Array:
     relief = smooth(0.0, 0.13, stones.edge - joint)
     down, right = np.gradient(softened(relief.astype(np.float32), 1))
     bevel = (down + 0.7 * right) * height / 1500
-    colour = (
-        colour * (1 + np.clip(0.9 * bevel, -0.35, 0.35))[..., None]
+    color = (
+        color * (1 + np.clip(0.9 * bevel, -0.35, 0.35))[..., None]
         + 0.10 * np.clip(bevel - 0.12, 0, 1)[..., None]
     )
-    mortar = colours("6f665a")[0] * (1 + 0.11 * clouds(random, height, width, height * 0.004))[..., None]
+    mortar = colors("6f665a")[0] * (1 + 0.11 * clouds(random, height, width, height * 0.004))[..., None]
     mortar = mortar * (0.72 + 0.28 * smooth(-0.25, 0.0, stones.edge - joint))[..., None]
-    return mixed(mortar, colour, stone).astype(np.float32)
+    return mixed(mortar, color, stone).astype(np.float32)

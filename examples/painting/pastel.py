@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from painting.canvas import Brush, Canvas, Scene
-from painting.fields import Array, clouds, colours, mixed, noise, ramp, smooth
+from painting.fields import Array, clouds, colors, mixed, noise, ramp, smooth
 
 PETALS = (
     ("7a2f52", "b84f78", "e08aa0", "f5c4c4", "fdeee0"),
@@ -19,7 +19,7 @@ PETALS = (
 
 def pastel(random: Generator, height: int, width: int) -> Array:
     """Draw it."""
-    canvas = Canvas(random, height, width, colours("8d7a68")[0], tooth=1.0)
+    canvas = Canvas(random, height, width, colors("8d7a68")[0], tooth=1.0)
     canvas.grain[:] = 1.15 * noise(random, canvas.height, canvas.width, 2.6 * canvas.unit)
     canvas.grain += 0.75 * noise(random, canvas.height, canvas.width, 5.5 * canvas.unit)
     scene, petals = garden(random, canvas.height // 2, canvas.width // 2)
@@ -48,9 +48,9 @@ def garden(random: Generator, height: int, width: int) -> tuple[Scene, Array]:
     """Blossoms before a dim ground of leaves, and where the petals are."""
     y, x = np.mgrid[:height, :width].astype(np.float32) / height
     tone = 0.45 + 0.22 * clouds(random, height, width, height * 0.3) - 0.25 * (y - 0.5)
-    cold = ramp(colours("16263a", "24506a", "3f8490", "86b8b0", "cfe0c8"), tone)
-    warm = ramp(colours("1c2a1c", "35502c", "6a8440", "a8b268", "dedca0"), tone)
-    colour = mixed(cold, warm, smooth(-0.5, 0.6, noise(random, height, width, height * 0.28)))
+    cold = ramp(colors("16263a", "24506a", "3f8490", "86b8b0", "cfe0c8"), tone)
+    warm = ramp(colors("1c2a1c", "35502c", "6a8440", "a8b268", "dedca0"), tone)
+    color = mixed(cold, warm, smooth(-0.5, 0.6, noise(random, height, width, height * 0.28)))
     angle = -0.85 + 0.5 * noise(random, height, width, height * 0.3)
     for _ in range(60):
         down, right, turn = random.uniform(0, 1), random.uniform(0, width / height), random.normal(-0.8, 0.7)
@@ -59,10 +59,10 @@ def garden(random: Generator, height: int, width: int) -> tuple[Scene, Array]:
         across = (y - down) * np.cos(turn) - (x - right) * np.sin(turn)
         inside = smooth(0, 0.15, 1 - (along / long) ** 2 - (across / (wide * (1 - 0.5 * along / long))) ** 2)
         leaf = ramp(
-            colours("1a3324", "3a6a3c", "7aa04a", "bccf7a"),
+            colors("1a3324", "3a6a3c", "7aa04a", "bccf7a"),
             0.5 + 0.35 * np.sign(across) * 0.6 + random.normal(0, 0.22),
         )
-        colour, angle = mixed(colour, leaf, inside), np.where(inside > 0.5, turn + 0.4 * np.sign(across), angle)
+        color, angle = mixed(color, leaf, inside), np.where(inside > 0.5, turn + 0.4 * np.sign(across), angle)
     petals = np.zeros_like(y)
     spots: list[tuple[float, float, float]] = []
     while len(spots) < 19:
@@ -70,8 +70,8 @@ def garden(random: Generator, height: int, width: int) -> tuple[Scene, Array]:
         if all(np.hypot(down - a, right - b) > 0.72 * (size + c) for a, b, c in spots):
             spots.append((down, right, size))
     for down, right, size in spots:
-        colour, angle, petals = blossom(random, (down, right, size), y, x, (colour, angle, petals))
-    return Scene(colour.astype(np.float32), angle.astype(np.float32)), petals
+        color, angle, petals = blossom(random, (down, right, size), y, x, (color, angle, petals))
+    return Scene(color.astype(np.float32), angle.astype(np.float32)), petals
 
 
 def blossom(
@@ -79,13 +79,13 @@ def blossom(
 ) -> tuple[Array, Array, Array]:
     """One blossom over what is there: rings of petals, light from the upper left, a dark heart."""
     down, right, size = spot
-    colour, angle, petals = under
+    color, angle, petals = under
     flat = random.uniform(0.7, 1)
     turn = random.uniform(0, np.pi)
     dy, dx = y - down, x - right
     dy, dx = dy * np.cos(turn) - dx * np.sin(turn), (dy * np.sin(turn) + dx * np.cos(turn)) * flat
     away, around = np.hypot(dy, dx) / size, np.arctan2(dy, dx)
-    palette = colours(*PETALS[random.choice(5, p=(0.32, 0.24, 0.18, 0.12, 0.14))])
+    palette = colors(*PETALS[random.choice(5, p=(0.32, 0.24, 0.18, 0.12, 0.14))])
     count = int(random.integers(6, 10))
     for ring in range(3):
         reach = 1 - 0.3 * ring
@@ -98,9 +98,9 @@ def blossom(
             + 0.5 * (away - 0.5 * reach)
         )
         light = light + 0.07 * ring - 0.35 * np.exp(-(((away - reach * 0.98) / 0.07) ** 2)) * (ring > 0)
-        colour = mixed(colour, ramp(palette, np.clip(light, 0, 1)), inside)
+        color = mixed(color, ramp(palette, np.clip(light, 0, 1)), inside)
         petals = np.maximum(petals, inside)
         angle = np.where(inside > 0.5, np.arctan2(y - down, x - right) + 0.35 * wave, angle)
     heart = smooth(0.17, 0.13, away)
-    colour = mixed(colour, ramp(colours("3a1a14", "8a4a1c", "e0a83a"), 0.5 - 3 * (dy + dx) / size), heart)
-    return colour, angle, petals
+    color = mixed(color, ramp(colors("3a1a14", "8a4a1c", "e0a83a"), 0.5 - 3 * (dy + dx) / size), heart)
+    return color, angle, petals

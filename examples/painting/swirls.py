@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 
 from painting.canvas import Brush, Canvas, Scene
-from painting.fields import Array, clouds, colours, mixed, noise, ramp
+from painting.fields import Array, clouds, colors, mixed, noise, ramp
 
-# Centre (y, x) and radius in picture heights, which way round, and how bright.
+# Center (y, x) and radius in picture heights, which way round, and how bright.
 EDDIES = (
     (0.34, 0.40, 0.19, 1, 1.0),
     (0.66, 0.84, 0.17, -1, 0.9),
@@ -24,7 +24,7 @@ EDDIES = (
 
 def swirls(random: Generator, height: int, width: int) -> Array:
     """Paint it."""
-    canvas = Canvas(random, height, width, colours("6b5a3c")[0])
+    canvas = Canvas(random, height, width, colors("6b5a3c")[0])
     scene, glow = night(random, canvas.height // 2, canvas.width // 2)
     canvas.wash(scene, 0.6)
     canvas.lay(scene, Brush(60, 240, 2.2, tone=0.05, tint=0.03, split=0.06, body=0.5, dry=0.45, loose=0.5))
@@ -58,14 +58,14 @@ def night(random: Generator, height: int, width: int) -> tuple[Scene, Array]:
     bands = 0.5 + 0.42 * np.sin(stream * 62) + 0.2 * clouds(random, height, width, height * 0.12)
     deep = 0.5 + 0.5 * np.tanh(0.8 * noise(random, height, width, height * 0.4))
     blue = ramp(
-        colours("101a2e", "16305a", "1f4f86", "3f7fa6", "8db4b6", "dcdcc2"),
+        colors("101a2e", "16305a", "1f4f86", "3f7fa6", "8db4b6", "dcdcc2"),
         0.05 + 0.8 * bands * (0.55 + 0.45 * deep),
     )
-    green = ramp(colours("0d2430", "14474f", "2a7471", "6ba393", "b3cba6", "e6e4c0"), 0.05 + 0.85 * bands)
-    colour = mixed(blue, green, np.clip(0.35 + 0.5 * noise(random, height, width, height * 0.3), 0, 0.85))
+    green = ramp(colors("0d2430", "14474f", "2a7471", "6ba393", "b3cba6", "e6e4c0"), 0.05 + 0.85 * bands)
+    color = mixed(blue, green, np.clip(0.35 + 0.5 * noise(random, height, width, height * 0.3), 0, 0.85))
     rose = np.clip(noise(random, height, width, height * 0.09) - 1.35, 0, 0.7) * bands
-    colour = mixed(colour, colours("c98a86")[0], rose)
-    light = colours("6f4a1c", "b8701c", "dd9a26", "f0c148", "f6e08c", "fbf3cf")
+    color = mixed(color, colors("c98a86")[0], rose)
+    light = colors("6f4a1c", "b8701c", "dd9a26", "f0c148", "f6e08c", "fbf3cf")
     lit = np.clip(glow + halo * (0.55 + 0.35 * bands), 0, 1)
-    colour = mixed(colour, ramp(light, 0.15 + 0.85 * lit), np.clip(1.9 * lit - 0.28, 0, 1))
-    return Scene(colour.astype(np.float32), angle.astype(np.float32)), np.clip(lit, 0, 1)
+    color = mixed(color, ramp(light, 0.15 + 0.85 * lit), np.clip(1.9 * lit - 0.28, 0, 1))
+    return Scene(color.astype(np.float32), angle.astype(np.float32)), np.clip(lit, 0, 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from painting.fields import Array, clouds, colours, noise, smooth, softened
+from painting.fields import Array, clouds, colors, noise, smooth, softened
 
 
 class Paper:
@@ -22,7 +22,7 @@ class Paper:
         unit = self.unit
         grain = noise(random, height, width, 4.2 * unit) + 0.7 * noise(random, height, width, 2.2 * unit)
         self.grain = (grain + 0.5 * noise(random, height, width, 9 * unit)) / 1.3  # hills are positive
-        self.density = np.broadcast_to(-np.log(colours(tint)[0]), (height, width, 3)).astype(np.float32)
+        self.density = np.broadcast_to(-np.log(colors(tint)[0]), (height, width, 3)).astype(np.float32)
         self.fibre = 0.006 * clouds(random, height, width, 14 * unit)
 
     def wash(
@@ -72,10 +72,10 @@ class Paper:
         if dry:
             load = dry * (0.9 + 0.5 * noise(random, self.height, self.width, 40 * unit))
             amount = amount * smooth(1.1, 0.7, load + 0.55 * self.grain)
-        tone = -np.log(np.clip(colours(pigment)[0], 0.01, 1))
+        tone = -np.log(np.clip(colors(pigment)[0], 0.01, 1))
         if other is not None:
             share = smooth(-0.4, 0.7, clouds(random, self.height, self.width, 190 * unit, 4))[..., None]
-            tone = tone + share * (-np.log(np.clip(colours(other)[0], 0.01, 1)) - tone)
+            tone = tone + share * (-np.log(np.clip(colors(other)[0], 0.01, 1)) - tone)
         self.density = self.density + amount[..., None] * tone
 
     def bloom(self, places: Array, radius: float, strength: float = 0.6) -> None:
@@ -108,7 +108,7 @@ class Paper:
             y, x = y[:, : self.width - columns.start], x[:, : self.width - columns.start]
             inside = radius - np.hypot(y - down, x - right)
             drop = np.clip(inside, 0, 1) * (0.7 + 0.6 * np.exp(-np.clip(inside, 0, 99) / (1.2 * self.unit)))
-            tone = -np.log(colours(pigment)[0])
+            tone = -np.log(colors(pigment)[0])
             self.density[rows, columns] += (strength * random.uniform(0.3, 1) * drop)[..., None] * tone
 
     def seen(self, relief: float = 0.035) -> Array:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from painting.fields import Array, clouds, colours, mixed, noise, ramp, resized, smooth
+from painting.fields import Array, clouds, colors, mixed, noise, ramp, resized, smooth
 
 FINE = 3 / 2  # computed so many times larger than the picture, for smooth edges
 STRANDS = 27  # from the top of the picture to the bottom
-STRAW = colours("3c2410", "7a4a1e", "b07f3c", "d6ad63", "edd498", "f7e9c4")
-INDIGO = colours("0d1226", "1b2850", "2f4f80", "5d86a4", "a9c0c4", "dfe2d2")
-MADDER = colours("2b0c0c", "651a18", "9c3324", "c2573a", "dc9272", "efcfb4")
-GREEN = colours("12190d", "2f3d1c", "58682f", "8a9250", "bcbb84", "e2dcb4")
+STRAW = colors("3c2410", "7a4a1e", "b07f3c", "d6ad63", "edd498", "f7e9c4")
+INDIGO = colors("0d1226", "1b2850", "2f4f80", "5d86a4", "a9c0c4", "dfe2d2")
+MADDER = colors("2b0c0c", "651a18", "9c3324", "c2573a", "dc9272", "efcfb4")
+GREEN = colors("12190d", "2f3d1c", "58682f", "8a9250", "bcbb84", "e2dcb4")
 
 
 def weave(random: Generator, height: int, width: int) -> Array:
@@ -81,10 +81,10 @@ def straw(
     crack = smooth(1.75, 2.3, np.abs(split)) * smooth(0.15, 0.3, np.minimum(across, 1 - across))
     tone = tone * (1 - 0.45 * crack)
     pattern = (index + 3 * number) % 13
-    colour = ramp(STRAW, np.clip(tone + 0.12, 0, 1))
+    color = ramp(STRAW, np.clip(tone + 0.12, 0, 1))
     faded = np.clip(0.12 + 0.08 * noise(random, height, width, 2 * strand) + 0.05 * fibre, 0, 0.4)
     for dye, which in ((INDIGO, (1, 2, 8)), (MADDER, (5,)), (GREEN, (10,))):
-        dyed = mixed(ramp(dye, np.clip(tone, 0, 1)), colour, faded)
-        colour = np.where(np.isin(pattern, which)[..., None], dyed, colour)
+        dyed = mixed(ramp(dye, np.clip(tone, 0, 1)), color, faded)
+        color = np.where(np.isin(pattern, which)[..., None], dyed, color)
     warm = 0.02 * noise(random, height, width, 1.3 * strand)[..., None] * np.array([1, 0.2, -1], np.float32)
-    return (colour + warm).astype(np.float32), cover
+    return (color + warm).astype(np.float32), cover

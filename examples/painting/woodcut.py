@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from painting.fields import Array, colours, noise, resized, softened
+from painting.fields import Array, colors, noise, resized, softened
 
 FINE = 2  # blocks are cut so many times larger than the picture, for smooth edges
 SUN = (0.27, 0.86, 0.15)  # center (y, x) and radius in picture heights
@@ -223,12 +223,12 @@ def pressed(random: Generator, red: Array, black: Array) -> Array:
         + 0.9 * noise(random, height, width, 60 * unit)
         + 0.8 * grain
     )
-    paper: Array = colours("efe5cd")[0] + 0.006 * fibres[..., None]
+    paper: Array = colors("efe5cd")[0] + 0.006 * fibres[..., None]
     for ink, block, (down, right) in (("c8402a", red, (5, -4)), ("1c2540", black, (0, 0))):
         rows = np.clip(np.arange(height) - round(down * unit), 0, height - 1)
         columns = np.clip(np.arange(width) - round(right * unit), 0, width - 1)
         plate = softened(block[rows][:, columns], 1)
         plate = np.clip((plate - 0.5) * 1.6 + 0.5, 0, 1)
         cover = plate * np.clip(1.02 - 0.085 * np.clip(wear - 1.2, 0, 3) ** 1.4, 0.4, 0.97)
-        paper = paper * (1 - cover[..., None] * (1 - colours(ink)[0]))
+        paper = paper * (1 - cover[..., None] * (1 - colors(ink)[0]))
     return paper

@@ -72,7 +72,7 @@ def test_strips_make_the_same_palette(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(color_moments(CONTENT).covariance, whole.covariance)
 
 
-def test_grey_has_the_mean_and_deviation_of_the_palette() -> None:
+def test_gray_has_the_mean_and_deviation_of_the_palette() -> None:
     shown = to_grayscale(STYLE * 0.5 + 0.25, MemoryStore(), color_moments(CONTENT))
     wanted = luminance(array(CONTENT))
     assert torch.equal(shown[0], shown[2])
@@ -89,7 +89,7 @@ def test_a_tint_limits_luminance_and_never_chroma() -> None:
     assert torch.allclose(same, CONTENT, atol=1e-6)
 
 
-def test_content_colours_come_from_the_content() -> None:
+def test_content_colors_come_from_the_content() -> None:
     wanted = array(CONTENT).mean((0, 1))
     settings = {**QUICK, "sweeps": 30, "content_weight": 0.0, "init": Init.NOISE}
     found = render(CONTENT, STYLE, RenderConfig(color=Color.CONTENT, **settings)).pixels
@@ -115,7 +115,7 @@ def test_the_written_file_has_the_contents_chroma(tmp_path: Path, suffix: str, d
     assert np.abs(chroma(seen[-1]) - chroma(array(CONTENT))).max() < 1e-5
 
 
-def test_the_canvas_stays_grey() -> None:
+def test_the_canvas_stays_gray() -> None:
     from tests.optim.test_loop import finished
 
     job = prepare(STYLE, RenderConfig(color=Color.LUMINANCE, **QUICK), CONTENT)
@@ -158,7 +158,7 @@ def test_crops_of_a_preview_are_matched_to_the_whole_content() -> None:
     assert all(torch.allclose(found.mean, color_moments(content).mean, atol=1e-3) for found in seen)
 
 
-def test_colours_need_a_content() -> None:
+def test_colors_need_a_content() -> None:
     with pytest.raises(SettingError, match="--color luminance needs a content picture"):
         texture(STYLE, RenderConfig(size=64, color=Color.LUMINANCE, **QUICK))
     with pytest.raises(SettingError, match="color cannot be 'sepia'; give one of"):

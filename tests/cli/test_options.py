@@ -65,9 +65,9 @@ def test_other_spellings_are_understood_and_not_shown(folder: Path) -> None:
     for words in (("--color", "content"), ("--colour", "content")):
         assert settings("render", *words).color is Color.CONTENT
     for word in ("gray", "grey"):
-        assert settings("texture", "--init", word).init is Init.GREY
+        assert settings("texture", "--init", word).init is Init.GRAY
     assert "optimiser" not in called(folder, "render", "--help").stdout
-    done = called(folder, "sheet", *CALLS["sheet"], "--vary", "optimizer=adams", "--vary", "init=gray")
+    done = called(folder, "sheet", *CALLS["sheet"], "--vary", "optimiser=adams", "--vary", "init=grey")
     assert "optimizer cannot be 'adams'" in done.stderr
 
 

@@ -29,7 +29,7 @@ RENDER = (
         "--style-layer",
         "first_1",
         "--style-layer",
-        "colour_2",
+        "color_2",
         "--content-layer",
         "contour_1",
     ),

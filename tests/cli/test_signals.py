@@ -161,7 +161,7 @@ MODES: dict[str, tuple[Any, str, int, tuple[str, ...]]] = {
     "overlap": (CanvasUpdater, "apply", 7, ("--overlap", "8")),
     "windows": (CanvasUpdater, "apply", 7, ("--sampler", "windows")),
     "checkpoint": (tensor_archive, "save_tensors", 2, ("--checkpoint-every", "0")),
-    "colours": (rendering, "_finished", 1, ("--checkpoint-every", "0")),
+    "colors": (rendering, "_finished", 1, ("--checkpoint-every", "0")),
     "writing": (write_png, "encode_png", 1, ("--checkpoint-every", "0")),
     "lbfgs": (LBFGSOptimizer, "step", 2, ("--optimizer", "lbfgs")),  # tried once: its import takes long
 }
@@ -234,7 +234,7 @@ def test_one_interrupt_writes_the_picture_as_it_is(
     in_order(folder, "out.png")
 
 
-@pytest.mark.parametrize("mode", ["colours", "writing"])
+@pytest.mark.parametrize("mode", ["colors", "writing"])
 def test_one_interrupt_does_not_end_the_writing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, peaceful: Callable[..., bytes], mode: str
 ) -> None:
@@ -250,7 +250,7 @@ def test_one_interrupt_does_not_end_the_writing(
 
 
 @pytest.mark.parametrize("numbers", [(INT, INT), (TERM, INT)], ids=str)
-@pytest.mark.parametrize("mode", ["patches", "checkpoint", "colours", "writing"])
+@pytest.mark.parametrize("mode", ["patches", "checkpoint", "colors", "writing"])
 def test_a_second_interrupt_ends_at_once(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -43,7 +43,7 @@ ENCODINGS = ("utf-8", "cp1252", "ascii")
 TEXTS = {
     "markup": ("IMG [final] [/x] [bold]", "IMG [final] [/x] [bold]"),
     "emoji": (":smile:", ":smile:"),
-    "colour": ("a\x1b[31mb", r"a\x1b[31mb"),
+    "color": ("a\x1b[31mb", r"a\x1b[31mb"),
     "title": ("a\x1b]0;owned\x07b", r"a\x1b]0;owned\x07b"),
     "c1": ("a\x9b31mb", r"a\x9b31mb"),
     "bidi": ("a\u202egpj.b", r"a\u202egpj.b"),

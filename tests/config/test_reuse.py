@@ -50,16 +50,16 @@ def made(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, object]:
 
 
 def test_a_texture_goes_on_in_the_look_of_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["--network=wavelet", "--size=64", "--sweeps=3", "--style-scale=0.5", "--style-layer", "colour_2=2"]
+    words = ["--network=wavelet", "--size=64", "--sweeps=3", "--style-scale=0.5", "--style-layer", "color_2=2"]
     first = made(monkeypatch, "style.png", "-o", "wall.png", *words, "--style-layer", "first_1", "--seed", "4")
     settings = made(monkeypatch, "--like", "wall.png", "-o", "more.png", "--size", "96x64")
     # The look is taken over; size and seed are not, nor the scale, which the wall has already.
     look = {"network": "wavelet", "sweeps": 3, "style_layers": first["style_layers"]}
     assert settings == {**look, "size": [64, 96], "seed": 0}
     settings = made(
-        monkeypatch, "--like", "wall.png", "-o", "b.png", "--size", "64", "--style-layer", "colour_1"
+        monkeypatch, "--like", "wall.png", "-o", "b.png", "--size", "64", "--style-layer", "color_1"
     )
-    assert settings["style_layers"] == {"colour_1": 1.0}
+    assert settings["style_layers"] == {"color_1": 1.0}
     assert settings["sweeps"] == 3
     stored = read_provenance(folder / "more.png")
     assert stored is not None
@@ -149,6 +149,10 @@ def test_what_repeats_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_old_spelling_of_a_stored_setting_is_read(tmp_path: Path) -> None:
-    stored: dict[str, Any] = {"settings": {"optimiser": "lbfgs"}}  # now optimizer
+    stored: dict[str, Any] = {
+        "settings": {"optimiser": "lbfgs", "init": "grey", "style_layers": {"colour_1": 2.0}}
+    }
     found = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()))
     assert found["optimizer"] == "lbfgs"
+    assert found["init"] == "gray"
+    assert found["style_layers"] == {"color_1": 2.0}

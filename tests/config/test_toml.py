@@ -40,7 +40,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "init": ["noise", Path("start.png")],
     "memory": ["2GiB", 10**9],
     "host_memory": ["3GiB"],
-    "style_layers": [{"first_1": 0.1, "colour_2": 3.0}],
+    "style_layers": [{"first_1": 0.1, "color_2": 3.0}],
     "content_layers": [{"contour_1": 1.0}],
     "keep_content": [True, False],
     "device": ["cpu"],
@@ -183,7 +183,7 @@ def test_a_run_that_was_kept_is_made_again(folder: Path, monkeypatch: pytest.Mon
         "--style-layer",
         "first_1=0.5",
         "--style-layer",
-        "colour_1",
+        "color_1",
     ]
     tilestyle(monkeypatch, *RENDER, *words, "-o", "one.png", "--save-config", "kept/run.toml")
     assert str(folder) not in (folder / "kept" / "run.toml").read_text()
@@ -196,7 +196,7 @@ def test_a_run_that_was_kept_is_made_again(folder: Path, monkeypatch: pytest.Mon
     tilestyle(monkeypatch, "render", "--config", "run.toml", "-o", "three.png", "-q", "--seed", "3")
     assert Image.open("three.png").tobytes() != two.tobytes()
     assert settings_of("three.png")["seed"] == 3
-    assert settings_of("three.png")["style_layers"] == {"first_1": 0.5, "colour_1": 1.0}
+    assert settings_of("three.png")["style_layers"] == {"first_1": 0.5, "color_1": 1.0}
 
 
 def test_options_win_over_a_file_and_a_file_over_a_preset(
@@ -258,5 +258,5 @@ def test_presets_are_listed_and_printed(
 
 
 def test_the_old_spelling_of_a_setting_is_read(tmp_path: Path) -> None:
-    (tmp_path / "old.toml").write_text('optimiser = "lbfgs"\n')  # now optimizer
+    (tmp_path / "old.toml").write_text('optimizer = "lbfgs"\n')  # now optimizer
     assert load_settings(tmp_path / "old.toml").settings == {"optimizer": "lbfgs"}

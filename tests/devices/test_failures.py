@@ -34,7 +34,7 @@ CONFIG = RenderConfig(
     margin=8,
     device="cpu",
     network=NetworkName.WAVELET,
-    style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},
+    style_layers={"color_2": 1, "first_1": 1, "first_4": 1},
     content_layers={"contour_2": 1},
 )
 ERRORS = (
@@ -89,14 +89,14 @@ class Steps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.last: Tensor | None = None
-        persist = out_of_memory.optimise_with_oom_retry
+        persist = out_of_memory.optimize_with_oom_retry
 
         def noted(*arguments: Any, **options: Any) -> tuple[Canvas, bool]:
             canvas, complete = persist(*arguments, **options)
             self.last = canvas.steps.clone()
             return canvas, complete
 
-        monkeypatch.setattr("tilestyle.pipeline.run.optimise_with_oom_retry", noted)
+        monkeypatch.setattr("tilestyle.pipeline.run.optimize_with_oom_retry", noted)
 
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -459,7 +459,7 @@ OUTSIDE = {
     "the device": "tilestyle.planning.memory_budget.find_device",
     "the network": "tilestyle.networks.vgg.Vgg.to",
     "free memory": "tilestyle.planning.memory_budget.free_bytes",
-    "the canvas": "tilestyle.pipeline.run.optimise_with_oom_retry",
+    "the canvas": "tilestyle.pipeline.run.optimize_with_oom_retry",
     "the picture": "tilestyle.pipeline.run.as_picture",
 }
 
@@ -496,7 +496,7 @@ def test_errors_outside_of_patches_are_one_line(
 
 @pytest.mark.usefixtures("_command")
 def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tilestyle.pipeline.run.optimise_with_oom_retry", raising(RuntimeError(OURS[0])))
+    monkeypatch.setattr("tilestyle.pipeline.run.optimize_with_oom_retry", raising(RuntimeError(OURS[0])))
     with pytest.raises(RuntimeError, match=OURS[0]):
         main()
 

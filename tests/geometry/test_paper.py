@@ -12,7 +12,7 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import Fit, PageCrop, PageLayout, Paper, fit_to_paper, parse_length, parse_paper
 
 SIDES = st.integers(1, 5000)
-MILLIMETRES = st.floats(5, 5000)
+MILLIMETERS = st.floats(5, 5000)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_named_sizes_turn_to_the_content() -> None:
         assert (layout.height, layout.width) == (3508, 2480)
 
 
-@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.booleans(), st.floats(30, 600), st.floats(0, 5))
+@given(MILLIMETERS, MILLIMETERS, SIDES, SIDES, st.booleans(), st.floats(30, 600), st.floats(0, 5))
 def test_cover(
     height: float, width: float, rows: int, columns: int, turns: bool, dpi: float, bleed: float
 ) -> None:
@@ -100,7 +100,7 @@ def test_cover(
         assert abs(crop.height - columns * layout.height / layout.width) <= 0.5 + 1e-6
 
 
-@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.floats(30, 600))
+@given(MILLIMETERS, MILLIMETERS, SIDES, SIDES, st.floats(30, 600))
 def test_contain(height: float, width: float, rows: int, columns: int, dpi: float) -> None:
     paper = Paper(height, width)
     layout = fit_to_paper(paper, dpi, (rows, columns), Fit.CONTAIN)
@@ -115,7 +115,7 @@ def test_contain(height: float, width: float, rows: int, columns: int, dpi: floa
         assert abs(layout.height - layout.width * rows / columns) <= 0.5 + 1e-6
 
 
-@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES, st.floats(30, 600))
+@given(MILLIMETERS, MILLIMETERS, SIDES, SIDES, st.floats(30, 600))
 def test_exact(height: float, width: float, rows: int, columns: int, dpi: float) -> None:
     layout = fit_to_paper(Paper(height, width), dpi, (rows, columns), Fit.EXACT)
     sheet = fit_to_paper(Paper(height, width), dpi)
@@ -123,7 +123,7 @@ def test_exact(height: float, width: float, rows: int, columns: int, dpi: float)
     assert layout.crop == PageCrop(0, 0, rows, columns)
 
 
-@given(MILLIMETRES, MILLIMETRES, SIDES, SIDES)
+@given(MILLIMETERS, MILLIMETERS, SIDES, SIDES)
 def test_all_fits_agree_on_the_sheet_s_own_shape(height: float, width: float, rows: int, columns: int) -> None:
     layout = fit_to_paper(Paper(height, width), 300)
     content = (layout.height, layout.width)

@@ -77,7 +77,7 @@ def test_a_halo_widens_what_is_read_and_not_what_is_owned(
     st.sampled_from([1, 4]),
     draws,
 )
-def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbours(
+def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbors(
     height: int, width: int, unit: int, scale: int, lap: int, stride: int, draw: SweepRng
 ) -> None:
     canvas = canvas_extent(height, width, 0, unit * scale)

@@ -151,7 +151,7 @@ def test_ample_sides(height: int, width: int, rows: float, columns: float) -> No
 def test_shrinking_costs_by_the_size_that_is_asked_for(tmp_path: Path, form: str, mode: str) -> None:
     """A flat picture is a bomb: kilobytes of file, and as many pixels as one likes."""
     if (form, mode) == ("JPEG", "1"):
-        pytest.skip("JPEG has grey")
+        pytest.skip("JPEG has gray")
     path, side = tmp_path / "bomb", 2500
     packing = {"compression": "tiff_deflate"} if form == "TIFF" else {}
     Image.new(mode, (side, side), 1 if mode == "1" else "white").save(path, form, **packing)
@@ -210,16 +210,16 @@ def test_masks_are_told_apart_before_they_are_shrunk(sparing: int) -> None:
     random = np.random.default_rng(0)
     labels = np.kron(random.integers(0, 3, (40, 60)), np.ones((10, 10), int))
     labels[::7, ::5] = 2
-    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
     picture = np.zeros((400, 600, 3), np.uint8)
-    config = RenderConfig(size=30, mask=colours[labels], **QUICK)
+    config = RenderConfig(size=30, mask=colors[labels], **QUICK)
     styles = [Style(noise(50, 50, seed), mask) for seed, mask in enumerate(("#ff0000", "#00ff00", "#0000ff"))]
     layout = prepare(styles, config, picture).region_weights
     assert layout is not None and layout.shape[0] == 3
     height, width = layout.shape[1:]
     assert sparing <= height * width < 400 * 600 / 4
     assert_allclose(layout.sum(0), np.ones((height, width)), atol=1e-5)
-    shares = {tuple(colour): (labels == index).mean() for index, colour in enumerate(colours.tolist())}
+    shares = {tuple(color): (labels == index).mean() for index, color in enumerate(colors.tolist())}
     assert_allclose(sorted(layout.mean((1, 2))), sorted(shares.values()), atol=1e-4)
     # A smoothed mask would show the colors between two regions, which are nearest to a third one.
     assert_allclose(layout.amax(0).mean(), 0.95, atol=0.05)
@@ -234,8 +234,8 @@ def test_a_mask_of_a_style_and_a_map_are_shrunk_with_it(sparing: int) -> None:
     guide, layout = job.styles[0].guide, job.region_weights
     assert guide is not None and layout is not None
     assert guide[0].numel() < 400 * 600 / 4 and layout[0].numel() < 400 * 600 / 4
-    grey = np.broadcast_to(np.linspace(0, 1, 600, dtype=np.float32)[None, :, None], (400, 600, 3)).copy()
-    mapped = prepare([noise(40, 60), noise(40, 60, 1)], RenderConfig(size=30, blend_map=grey, **QUICK), content)
+    gray = np.broadcast_to(np.linspace(0, 1, 600, dtype=np.float32)[None, :, None], (400, 600, 3)).copy()
+    mapped = prepare([noise(40, 60), noise(40, 60, 1)], RenderConfig(size=30, blend_map=gray, **QUICK), content)
     assert mapped.region_weights is not None and mapped.region_weights[0].numel() < 400 * 600 / 4
     assert_allclose(mapped.region_weights[1, 0], np.linspace(0, 1, mapped.region_weights.shape[2]), atol=0.01)
 

@@ -42,7 +42,7 @@ def image_of(values: NDArray[Any], mode: str) -> Image.Image:
     return Image.frombytes(mode, (values.shape[1], values.shape[0]), values.tobytes())
 
 
-def grey_as_rgb(unit: NDArray[Any]) -> NDArray[Any]:
+def gray_as_rgb(unit: NDArray[Any]) -> NDArray[Any]:
     return np.repeat(unit[..., None], 3, axis=2)
 
 
@@ -62,8 +62,8 @@ def test_eight_bit_rgb_is_exact(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "gif", "jpg"])
-def test_grey_has_three_equal_channels(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"grey.{suffix}"
+def test_gray_has_three_equal_channels(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"gray.{suffix}"
     Image.fromarray(np.full(SHAPE, 51, np.uint8)).save(path)
     assert_allclose(read_picture(path).pixels, np.full((*SHAPE, 3), 0.2), atol=EXACT)
 
@@ -72,7 +72,7 @@ def test_black_and_white(tmp_path: Path) -> None:
     bits = noise("uint8", 1) > 127
     for suffix in ("png", "tif"):
         Image.fromarray(bits).save(tmp_path / f"bits.{suffix}")
-        assert_array_equal(read_picture(tmp_path / f"bits.{suffix}").pixels, grey_as_rgb(bits))
+        assert_array_equal(read_picture(tmp_path / f"bits.{suffix}").pixels, gray_as_rgb(bits))
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
@@ -100,7 +100,7 @@ def test_palette_with_transparent_entry(tmp_path: Path) -> None:
     assert_allclose(holes.alpha, np.array([255, 128, 0])[indices] / 255, atol=EXACT)
 
 
-def test_transparent_colour_of_rgb_png(tmp_path: Path) -> None:
+def test_transparent_color_of_rgb_png(tmp_path: Path) -> None:
     values = noise("uint8")
     Image.fromarray(values).save(tmp_path / "key.png", transparency=tuple(int(v) for v in values[0, 0]))
     picture = read_picture(tmp_path / "key.png")
@@ -167,8 +167,8 @@ def test_sixteen_bit_png_is_exact(tmp_path: Path, channels: int) -> None:
     path.write_bytes(imagecodecs.png_encode(values))
     picture = read_picture(path)
     stacked = values[..., None] if channels == 1 else values
-    colours = stacked[..., : 1 if channels < 3 else 3]
-    assert_array_equal(np.rint(picture.pixels * 65535), np.broadcast_to(colours, (*SHAPE, 3)))
+    colors = stacked[..., : 1 if channels < 3 else 3]
+    assert_array_equal(np.rint(picture.pixels * 65535), np.broadcast_to(colors, (*SHAPE, 3)))
     assert picture.depth == 16
     if channels in (2, 4):
         assert picture.alpha is not None
@@ -182,13 +182,13 @@ def test_sixteen_bit_tiff_is_exact(tmp_path: Path, byteorder: str, channels: int
     photometric = "rgb" if channels == 3 else "minisblack"
     tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, byteorder=byteorder)  # type: ignore[arg-type]
     picture = read_picture(tmp_path / "a.tif")
-    expected = values if channels == 3 else grey_as_rgb(values)
+    expected = values if channels == 3 else gray_as_rgb(values)
     assert_array_equal(np.rint(picture.pixels * 65535), expected)
     assert picture.depth == 16
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
-def test_sixteen_bit_grey_by_pillow(tmp_path: Path, suffix: str) -> None:
+def test_sixteen_bit_gray_by_pillow(tmp_path: Path, suffix: str) -> None:
     values = noise("uint16", 1)
     values[0, 0] = 65535
     Image.fromarray(values).save(tmp_path / f"a.{suffix}")
@@ -250,7 +250,7 @@ def test_white_is_zero(tmp_path: Path, dtype: str) -> None:
     unit = np.linspace(0, 1, HEIGHT * WIDTH).reshape(SHAPE)
     scale = 1 if dtype == "float32" else np.iinfo(dtype).max
     tifffile.imwrite(tmp_path / "w.tif", (unit * scale).astype(dtype), photometric="miniswhite")
-    expected = grey_as_rgb(1 - (unit * scale).astype(dtype) / scale)
+    expected = gray_as_rgb(1 - (unit * scale).astype(dtype) / scale)
     assert_allclose(read_picture(tmp_path / "w.tif").pixels, expected, atol=1e-6)
 
 
@@ -261,7 +261,7 @@ def test_odd_bit_depths_reach_white(tmp_path: Path, bits: int) -> None:
     values[0, 0] = top
     tifffile.imwrite(tmp_path / "b.tif", values, bitspersample=bits, photometric="minisblack")
     picture = read_picture(tmp_path / "b.tif")
-    assert_allclose(picture.pixels, grey_as_rgb(values / top), atol=1e-6)
+    assert_allclose(picture.pixels, gray_as_rgb(values / top), atol=1e-6)
     assert picture.depth == (16 if bits > 8 else 8)
 
 
@@ -270,8 +270,8 @@ def test_extra_samples(tmp_path: Path, kind: str) -> None:
     straight = noise("uint8").astype(float)
     alpha = np.array([255, 128, 51], np.uint8)[noise("uint8", 1, seed=5) % 3]
     alpha[1, 2] = 0
-    colours = straight * alpha[..., None] / 255 if kind == "assocalpha" else straight
-    stored = np.dstack([np.rint(colours), alpha]).astype(np.uint8)
+    colors = straight * alpha[..., None] / 255 if kind == "assocalpha" else straight
+    stored = np.dstack([np.rint(colors), alpha]).astype(np.uint8)
     tifffile.imwrite(tmp_path / "x.tif", stored, photometric="rgb", extrasamples=[kind])
     picture = read_picture(tmp_path / "x.tif")
     if kind == "unspecified":
@@ -479,7 +479,7 @@ def test_float_tiff_with_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_grey_profile_is_converted(tmp_path: Path, dtype: str) -> None:
+def test_gray_profile_is_converted(tmp_path: Path, dtype: str) -> None:
     profile = imagecodecs.cms_profile("gray", whitepoint=(0.3127, 0.329, 1.0), gamma=1.8)
     unit = np.linspace(0, 1, 35).reshape(SHAPE)
     scale = 1 if dtype == "float32" else np.iinfo(dtype).max
@@ -487,10 +487,10 @@ def test_grey_profile_is_converted(tmp_path: Path, dtype: str) -> None:
     tifffile.imwrite(tmp_path / "g.tif", stored, photometric="minisblack", iccprofile=profile)
     light = (stored / scale) ** 1.8
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    assert_allclose(read_picture(tmp_path / "g.tif").pixels, grey_as_rgb(encoded), atol=1.5 / 255)
+    assert_allclose(read_picture(tmp_path / "g.tif").pixels, gray_as_rgb(encoded), atol=1.5 / 255)
 
 
-def test_grey_picture_with_rgb_profile(tmp_path: Path) -> None:
+def test_gray_picture_with_rgb_profile(tmp_path: Path) -> None:
     values = noise("uint8", 1)
     Image.fromarray(values).save(tmp_path / "g.png", icc_profile=wide_profile())
     expected = by_imagecms(np.repeat(values[..., None], 3, axis=2), "RGB", wide_profile())
@@ -531,8 +531,8 @@ def test_broken_profile_keeps_the_picture(tmp_path: Path, mode: str, damage: str
         "short": b"x",
         "tagless": struct.pack(">I", len(tagless)) + tagless[4:],
     }[damage]
-    colour = {"RGB": (255, 0, 0), "CMYK": (0, 255, 255, 0), "L": 51}[mode]
-    image = Image.new(mode, (WIDTH, HEIGHT), colour)  # type: ignore[arg-type]
+    color = {"RGB": (255, 0, 0), "CMYK": (0, 255, 255, 0), "L": 51}[mode]
+    image = Image.new(mode, (WIDTH, HEIGHT), color)  # type: ignore[arg-type]
     image.save(tmp_path / "b.tif", icc_profile=broken)
     picture = read_picture(tmp_path / "b.tif")
     assert_allclose(picture.pixels[2, 3], [0.2] * 3 if mode == "L" else [1, 0, 0], atol=EXACT)
@@ -581,7 +581,7 @@ def test_arrays_and_tensors_agree(channels: int, dtype: str) -> None:
     )
 )
 def test_unit_floats_pass_unchanged(values: NDArray[np.float32]) -> None:
-    assert_array_equal(picture_from(values).pixels, grey_as_rgb(values))
+    assert_array_equal(picture_from(values).pixels, gray_as_rgb(values))
 
 
 def test_tensor_with_gradient_and_bfloat16() -> None:
@@ -592,8 +592,8 @@ def test_tensor_with_gradient_and_bfloat16() -> None:
 
 def test_bool_is_black_and_white() -> None:
     mask = np.eye(4, dtype=bool)
-    assert_array_equal(picture_from(mask).pixels, grey_as_rgb(mask))
-    assert_array_equal(picture_from(torch.eye(4, dtype=torch.bool)).pixels, grey_as_rgb(mask))
+    assert_array_equal(picture_from(mask).pixels, gray_as_rgb(mask))
+    assert_array_equal(picture_from(torch.eye(4, dtype=torch.bool)).pixels, gray_as_rgb(mask))
 
 
 def test_arrays_are_copied_and_pictures_are_not() -> None:
@@ -773,14 +773,14 @@ def test_whole_numbers_that_do_not_say_where_white_is_are_refused(value: int) ->
     ("name", "mode", "expected_mode", "depth"),
     [
         ("a.png", "RGB", "RGB", 8),
-        ("a.png", "LA", "grey + alpha", 8),
-        ("a.png", "I;16", "grey", 16),
+        ("a.png", "LA", "gray + alpha", 8),
+        ("a.png", "I;16", "gray", 16),
         ("a.png", "1", "black and white", 8),
         ("a.jpg", "CMYK", "CMYK", 8),
         ("a.gif", "P", "palette", 8),
         ("a.webp", "RGBA", "RGB + alpha", 8),
         ("a.tif", "RGBA", "RGB + alpha", 8),
-        ("a.tif", "F", "grey, float", 32),
+        ("a.tif", "F", "gray, float", 32),
         ("a.tif", "CMYK", "CMYK", 8),
     ],
 )
@@ -804,7 +804,7 @@ def test_facts_of_deep_png(tmp_path: Path) -> None:
     assert inspect_picture(tmp_path / "d.png").depth == 16
 
 
-def test_dots_per_centimetre(tmp_path: Path) -> None:
+def test_dots_per_centimeter(tmp_path: Path) -> None:
     values = noise("uint8")
     tifffile.imwrite(
         tmp_path / "c.tif", values, photometric="rgb", resolution=(100, 50), resolutionunit="centimeter"

@@ -148,9 +148,9 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "packed planes": {"planarconfig": "separate", "tile": (16, 16), "compression": "packbits"},
     "BigTIFF": {"bigtiff": True, "rowsperstrip": 4},
 }
-PHOTOMETRIC = {"grey": 1, "white is zero": 0, "RGB": 2, "CMYK": 5, "Lab": 8, "ICC Lab": 9, "palette": 3}
+PHOTOMETRIC = {"gray": 1, "white is zero": 0, "RGB": 2, "CMYK": 5, "Lab": 8, "ICC Lab": 9, "palette": 3}
 KINDS = [
-    *(("grey", dtype) for dtype in ("uint8", "uint16", "uint32", "float16", "float32", "float64")),
+    *(("gray", dtype) for dtype in ("uint8", "uint16", "uint32", "float16", "float32", "float64")),
     *(("white is zero", dtype) for dtype in ("uint8", "uint16", "float32")),
     *(("RGB", dtype) for dtype in ("uint8", "uint16", "uint32", "float16", "float32")),
     *(("CMYK", dtype) for dtype in ("uint8", "uint16")),
@@ -161,9 +161,9 @@ KINDS = [
 ALPHAS = {"none": None, "straight": "unassalpha", "premultiplied": "assocalpha", "spot": "unspecified"}
 
 
-def in_colours(unit: NDArray[Any], coding: str) -> NDArray[Any]:
+def in_colors(unit: NDArray[Any], coding: str) -> NDArray[Any]:
     """Colors in [0, 1] as sRGB, by the definitions; unit values of Lab are shares of the range."""
-    if coding in ("grey", "white is zero"):
+    if coding in ("gray", "white is zero"):
         return np.repeat(unit, 3, axis=2)
     if coding == "CMYK":
         return np.asarray((1 - unit[..., :3]) * (1 - unit[..., 3:]))
@@ -216,7 +216,7 @@ def tiff_case(
     elif coding in ("Lab", "ICC Lab"):
         unit, stored = lab_case(coding, dtype)
     else:
-        unit = noise(255, {"grey": 1, "white is zero": 1, "CMYK": 4}.get(coding, 3)) / 255
+        unit = noise(255, {"gray": 1, "white is zero": 1, "CMYK": 4}.get(coding, 3)) / 255
         stored = unit * top * (cover[..., None] if alpha == "premultiplied" else 1)
     if alpha != "none":
         stored = np.dstack([stored, cover * top])
@@ -231,7 +231,7 @@ def tiff_case(
         path, np.ascontiguousarray(stored), photometric=PHOTOMETRIC[coding], metadata=None, **layout, **extra
     )
     shown = cover if alpha in ("straight", "premultiplied") else None
-    pixels = in_colours(1 - unit if coding == "white is zero" else unit, coding)
+    pixels = in_colors(1 - unit if coding == "white is zero" else unit, coding)
     return upright(Seen(pixels, shown, exactness(coding, kind, alpha)), orientation)
 
 
@@ -346,13 +346,13 @@ def test_sparse_tiff(tmp_path: Path, nodata: int, layout: dict[str, Any], packin
 
 # PNG --------------------------------------------------------------------------------------------------
 
-GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 PNG_KINDS = [
-    *((GREY, bits) for bits in (1, 2, 4, 8, 16)),
+    *((GRAY, bits) for bits in (1, 2, 4, 8, 16)),
     *((PALETTE, bits) for bits in (1, 2, 4, 8)),
-    *((kind, bits) for kind in (RGB, GREY_ALPHA, RGB_ALPHA) for bits in (8, 16)),
+    *((kind, bits) for kind in (RGB, GRAY_ALPHA, RGB_ALPHA) for bits in (8, 16)),
 ]
-CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
+CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
 ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
 
 
@@ -444,11 +444,11 @@ def png_case(
             cover = np.random.default_rng(3).integers(0, 256, len(table) // 2 + 1)
             alpha = np.append(cover, [255] * len(table))[values[..., 0]] / 255
             before += chunk(b"tRNS", cover.astype(np.uint8).tobytes())
-    elif key and kind in (GREY, RGB):
+    elif key and kind in (GRAY, RGB):
         clear = values[0, 0]
         alpha = (values != clear).any(axis=2).astype(float)
         before += chunk(b"tRNS", clear.astype(">u2").tobytes())
-    elif kind in (GREY_ALPHA, RGB_ALPHA):
+    elif kind in (GRAY_ALPHA, RGB_ALPHA):
         alpha, unit = unit[..., -1], unit[..., :-1]
     passes = [values[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [values]
     pixels = b"".join(png_rows(each, bits) for each in passes if each.size)
@@ -573,7 +573,7 @@ def as_pillow_decodes(path: Path) -> Seen:
             unit = np.asarray(image) / (1 if image.mode == "F" else 65535)
             return Seen(np.repeat(unit[..., None], 3, axis=2))
         if image.mode == "CMYK":
-            return Seen(in_colours(np.asarray(image) / 255, "CMYK"))
+            return Seen(in_colors(np.asarray(image) / 255, "CMYK"))
         if image.has_transparency_data:
             full = np.asarray(image.convert("RGBA")) / 255
             return Seen(full[..., :3], full[..., 3])
@@ -623,7 +623,7 @@ def test_other_formats(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("top", [1, 15, 255, 256, 1023, 4095, 65535])
-def test_grey_maps_of_any_depth(tmp_path: Path, top: int) -> None:
+def test_gray_maps_of_any_depth(tmp_path: Path, top: int) -> None:
     """The depth is that of the file, however dark the picture is."""
     values = noise(min(top, 255), 1)[..., 0]
     body = values.astype(">u2" if top > 255 else "u1").tobytes()
@@ -716,10 +716,10 @@ def test_high_dynamic_range(tmp_path: Path, transfer: int, primaries: int) -> No
         signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c)
     values = np.broadcast_to(np.rint(signal * 65535)[:, None, None], (8, 4, 3)).astype(np.uint16)
     png_with(tmp_path / "a.png", values, chunk(b"cICP", bytes((primaries, transfer, 0, 1))))
-    grey = read_picture(tmp_path / "a.png").pixels[:, 2]
-    assert_allclose(grey, grey[:, :1].repeat(3, axis=1), atol=2e-3)  # gray stays gray
-    assert_allclose(decoded(grey[:4, 1]), nits[:4] / 203, atol=2e-3)
-    assert 0.9 < grey[4, 1] < 1 and (np.diff(grey[:, 1]) > 0).all() and grey[-1, 1] < 1
+    gray = read_picture(tmp_path / "a.png").pixels[:, 2]
+    assert_allclose(gray, gray[:, :1].repeat(3, axis=1), atol=2e-3)  # gray stays gray
+    assert_allclose(decoded(gray[:4, 1]), nits[:4] / 203, atol=2e-3)
+    assert 0.9 < gray[4, 1] < 1 and (np.diff(gray[:, 1]) > 0).all() and gray[-1, 1] < 1
     check_agreement(tmp_path / "a.png", tmp_path / "work", Seen(read_picture(tmp_path / "a.png").pixels))
     assert "highlights compressed" in inspect_picture(tmp_path / "a.png").profile
 
@@ -781,7 +781,7 @@ def test_tiff_with_too_few_channels(tmp_path: Path, photometric: str, channels: 
 
 
 @pytest.mark.parametrize("photometric", [32803, 34892, 6, 4, 77, 65535])
-def test_tiff_of_unknown_colours(tmp_path: Path, photometric: int) -> None:
+def test_tiff_of_unknown_colors(tmp_path: Path, photometric: int) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(255, 1)[..., 0].astype(np.uint8), metadata=None)
     patched(tmp_path / "a.tif", 262, value=photometric)
     check_refusal(tmp_path / "a.tif", tmp_path / "work")

@@ -24,7 +24,7 @@ def press(tmp_path: Path) -> Path:
     return path
 
 
-def colours() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def colors() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 
 
@@ -37,30 +37,30 @@ def test_proof_is_that_of_pillow(press: Path, intent: Intent) -> None:
     srgb = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     inks = ImageCms.profileToProfile(
-        Image.fromarray(colours()), srgb, str(press), theirs[intent], "CMYK", flags=flags
+        Image.fromarray(colors()), srgb, str(press), theirs[intent], "CMYK", flags=flags
     )
     assert inks is not None
     shown = ImageCms.profileToProfile(inks, str(press), srgb, theirs[Intent.RELATIVE], "RGB", flags=flags)
     assert shown is not None
     proof = open_proof(press, intent)
-    found = proof((colours() / 255).astype(np.float32))
+    found = proof((colors() / 255).astype(np.float32))
     assert found.dtype == np.float32
     assert_allclose(found, np.asarray(shown) / 255, atol=5 / 255)  # theirs has its inks in 8 bits
 
 
-def test_proof_is_duller_where_ink_is_and_leaves_greys(press: Path) -> None:
+def test_proof_is_duller_where_ink_is_and_leaves_grays(press: Path) -> None:
     proof = open_proof(press)
     assert proof.name == "Chemical proof"
-    greys = np.linspace(0, 1, 32, dtype=np.float32)[None, :, None].repeat(3, axis=2)
-    assert_allclose(proof(greys), greys, atol=0.06)
-    assert np.ptp(proof(greys), axis=2).max() < 0.02
-    assert_allclose(proof(greys)[0, -1], 1, atol=0.005)
+    grays = np.linspace(0, 1, 32, dtype=np.float32)[None, :, None].repeat(3, axis=2)
+    assert_allclose(proof(grays), grays, atol=0.06)
+    assert np.ptp(proof(grays), axis=2).max() < 0.02
+    assert_allclose(proof(grays)[0, -1], 1, atol=0.005)
     blue = proof(np.array([[[0.0, 0.0, 1.0]]], np.float32))[0, 0]
     assert blue.max() - blue.min() < 0.8
 
 
 def test_proof_goes_by_windows(press: Path) -> None:
-    proof, pixels = open_proof(press), (colours() / 255).astype(np.float32)
+    proof, pixels = open_proof(press), (colors() / 255).astype(np.float32)
     whole = proof(pixels)
     assert_array_equal(proof(pixels[10:20, 5:40]), whole[10:20, 5:40])
     assert_array_equal(proof(pixels[3:4, 3:4]), whole[3:4, 3:4])

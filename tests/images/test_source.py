@@ -87,20 +87,20 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "16 bits, big endian": tiff(dtype="uint16", rowsperstrip=9, compression="zlib", byteorder=">"),
     "floats": tiff(dtype="float32", tile=(64, 64), compression="zlib", predictor=True),
     "half floats": tiff(dtype="float16", rowsperstrip=3),
-    "grey": tiff(channels=1, tile=(64, 64), compression="zstd"),
+    "gray": tiff(channels=1, tile=(64, 64), compression="zstd"),
     "white is zero": tiff(channels=1, rowsperstrip=5, compression="packbits", photometric="miniswhite"),
     "JPEG in tiles": tiff(tile=(64, 64), compression="jpeg", photometric="ycbcr"),
     "JPEG in strips of libtiff": pillow("TIFF", compression="jpeg"),
     "PNG": pillow("PNG"),
     "PNG with alpha": pillow("PNG", "RGBA"),
-    "PNG grey with alpha": pillow("PNG", "LA"),
+    "PNG gray with alpha": pillow("PNG", "LA"),
     "PNG with palette": pillow("PNG", "P"),
     "PNG, 16 bits": deep_png,
     "PNG, wide": pillow("PNG", icc_profile=bytes(imagecodecs.cms_profile("adobergb"))),
     "PNG, turned": pillow("PNG", exif=turned(6)),
     "JPEG": pillow("JPEG", quality=95),
     "JPEG, progressive": pillow("JPEG", progressive=True, subsampling=0),
-    "JPEG, grey": pillow("JPEG", "L"),
+    "JPEG, gray": pillow("JPEG", "L"),
     "JPEG of inks": pillow("JPEG", "CMYK", quality=95),
     "JPEG, turned": pillow("JPEG", exif=turned(7), subsampling=0),
     "WebP": pillow("WEBP", lossless=True),
@@ -213,14 +213,14 @@ def test_conversion_happens_once_and_anew_when_the_file_changes(tmp_path: Path) 
 def test_reduced_pages_serve_small_pictures(tmp_path: Path) -> None:
     path = tmp_path / "pyramid.tif"
     profile = bytes(imagecodecs.cms_profile("adobergb"))
-    colours = np.array([[200, 40, 90], [60, 180, 90], [30, 40, 190]], np.uint8)
+    colors = np.array([[200, 40, 90], [60, 180, 90], [30, 40, 190]], np.uint8)
     with tifffile.TiffWriter(path) as writer:
-        for number, colour in enumerate(colours):
-            values = np.broadcast_to(colour, (256 >> number, 320 >> number, 3)).copy()
+        for number, color in enumerate(colors):
+            values = np.broadcast_to(color, (256 >> number, 320 >> number, 3)).copy()
             extra: dict[str, Any] = {"subfiletype": 1} if number else {"iccprofile": profile}
             writer.write(values, photometric="rgb", tile=(64, 64), **extra)
-    Image.fromarray(colours[None]).save(tmp_path / "colours.png", icc_profile=profile)
-    expected = read_picture(tmp_path / "colours.png").pixels[0]
+    Image.fromarray(colors[None]).save(tmp_path / "colors.png", icc_profile=profile)
+    expected = read_picture(tmp_path / "colors.png").pixels[0]
     with open_source(path) as source:
         for size, number in {(20, 30): 2, (32, 40): 2, (33, 40): 1, (64, 80): 1, (65, 80): 0}.items():
             found = source.downsample(*size).pixels
@@ -271,7 +271,7 @@ def test_means_of_whole_factors_are_those_of_blocks() -> None:
     assert_allclose(area_average(Picture(values), 6, 9).pixels, blocks, atol=1e-6)
 
 
-def test_hidden_colours_leave_no_fringe() -> None:
+def test_hidden_colors_leave_no_fringe() -> None:
     pixels = np.zeros((40, 40, 3), np.float32)
     pixels[:, :17] = (1.0, 0.5, 0.25)
     alpha = np.zeros((40, 40), np.float32)

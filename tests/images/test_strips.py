@@ -366,7 +366,7 @@ def test_composite_is_exact_at_both_ends() -> None:
     assert_allclose(mixed[3:6], 0.25 * over[3:6] + 0.75 * under[3:6], atol=1e-6)
 
 
-def test_hidden_pixels_take_colours_from_around() -> None:
+def test_hidden_pixels_take_colors_from_around() -> None:
     pixels = np.zeros((50, 70, 3), np.float32)
     pixels[:, :30], pixels[:, 40:] = (1, 0.5, 0), (0, 0.5, 1)
     alpha = np.ones((50, 70), np.float32)

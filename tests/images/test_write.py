@@ -50,7 +50,7 @@ def noise(channels: int = 3, height: int = 11, width: int = 13, seed: int = 0) -
     return np.random.default_rng(seed).random((height, width, channels), dtype=np.float32)
 
 
-def quantised(unit: NDArray[Any], depth: int) -> NDArray[Any]:
+def quantized(unit: NDArray[Any], depth: int) -> NDArray[Any]:
     levels: NDArray[Any] = np.floor(unit.astype(np.float64) * (2**depth - 1) + 0.5)
     return levels
 
@@ -78,11 +78,11 @@ def test_lossless_formats_hold_the_nearest_level(
     write_picture(path, Picture(pixels, cover), options=options)
     again = read_picture(path)
     top = 2**options.depth - 1
-    assert_array_equal(np.rint(again.pixels * top), quantised(pixels, options.depth))
+    assert_array_equal(np.rint(again.pixels * top), quantized(pixels, options.depth))
     assert (again.alpha is not None) == alpha
     if alpha:
         assert again.alpha is not None
-        assert_array_equal(np.rint(again.alpha * top), quantised(noise(seed=1)[..., 0], options.depth))
+        assert_array_equal(np.rint(again.alpha * top), quantized(noise(seed=1)[..., 0], options.depth))
     assert again.depth == options.depth
     assert again.profile == "sRGB built-in"
     second = tmp_path / f"b.{suffix}"
@@ -97,7 +97,7 @@ def test_other_libraries_read_the_same(tmp_path: Path, depth: int, channels: int
     picture = Picture(values[..., :3], values[..., 3] if channels == 4 else None)
     for suffix in ("png", "tif"):
         write_picture(tmp_path / f"a.{suffix}", picture, options=WriteOptions(depth=depth))
-    expected = quantised(values[..., :channels], depth)
+    expected = quantized(values[..., :channels], depth)
     assert_array_equal(imagecodecs.png_decode((tmp_path / "a.png").read_bytes()), expected)
     assert_array_equal(tifffile.imread(tmp_path / "a.tif"), expected)
     if depth == 8:
@@ -135,7 +135,7 @@ def test_bands_meet_without_a_seam(tmp_path: Path, suffix: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "JPG"])
-def test_jpeg_is_close_and_keeps_fine_colour(tmp_path: Path, suffix: str) -> None:
+def test_jpeg_is_close_and_keeps_fine_color(tmp_path: Path, suffix: str) -> None:
     stripes = np.zeros((32, 32, 3), np.float32)
     stripes[:, ::2], stripes[:, 1::2] = (0.9, 0.2, 0.2), (0.2, 0.2, 0.9)
     write_picture(tmp_path / f"a.{suffix}", stripes)

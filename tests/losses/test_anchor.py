@@ -30,7 +30,7 @@ from tilestyle.reference.untiled_losses import anchor_loss
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
 LAYERS: dict[str, Any] = {
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_2": 1, "first_3": 1},
+    "style_layers": {"color_2": 1, "first_3": 1},
     "content_layers": {"contour_2": 1},
 }
 SMALL: dict[str, Any] = {"size": 80, "sweeps": 4, "margin": 8, "coarsest": 56, "patch": 48}

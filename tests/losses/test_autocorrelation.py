@@ -14,7 +14,7 @@ from tests.losses.test_exact import SMALL as EXACT
 from tests.losses.test_exact import canvas_of
 from tests.optim.test_loop import SMALL, assert_is_the_reference, finished, whole_of
 from tilestyle import RenderConfig, Style, texture
-from tilestyle.config.enums import Normalise, Optimizer, Precision, StyleLoss, Tileable
+from tilestyle.config.enums import Normalize, Optimizer, Precision, StyleLoss, Tileable
 from tilestyle.config.render import ARRANGEMENT_WEIGHT
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
@@ -46,7 +46,7 @@ CONTENT = waves(60, 80)
 CPU = torch.device("cpu")
 LAYERS: dict[str, Any] = {
     "network": "wavelet",
-    "style_layers": {"colour_2": 1.0, "first_2": 1.0},
+    "style_layers": {"color_2": 1.0, "first_2": 1.0},
     "arrangement_weight": 0.7,
 }
 QUICK: dict[str, Any] = {
@@ -78,23 +78,23 @@ def test_sums_and_their_gradient_are_those_of_all_pairs(size: tuple[int, int]) -
 
 def test_the_distance_and_its_gradient_are_as_written_down() -> None:
     goal, cells = cells_of(30, 20).cumsum(1) / 3, cells_of(18, 25).requires_grad_()
-    centre = goal.mean((1, 2))
-    wanted = Autocorrelation(pair_counts(30, 20, CPU), mean_products(goal - centre[:, None, None]))
-    centred = cells - centre[:, None, None]
-    found = mean_products(centred)
+    center = goal.mean((1, 2))
+    wanted = Autocorrelation(pair_counts(30, 20, CPU), mean_products(goal - center[:, None, None]))
+    centered = cells - center[:, None, None]
+    found = mean_products(centered)
     loss = stationary_wasserstein(found, wanted.products)
     (expected,) = torch.autograd.grad(loss * 18 * 25, cells)
     seen = Autocorrelation(pair_counts(18, 25, CPU), found.detach())
-    slopes = AutocorrelationTarget(wanted, centre, 1e-24).cotangent(seen)
+    slopes = AutocorrelationTarget(wanted, center, 1e-24).cotangent(seen)
     assert slopes.value == pytest.approx(loss.item(), rel=1e-9)
     assert slopes.value > 0.1
-    torch.testing.assert_close(autocorrelation_gradient(centred.detach(), slopes.coefficients), expected)
+    torch.testing.assert_close(autocorrelation_gradient(centered.detach(), slopes.coefficients), expected)
 
 
 @pytest.mark.parametrize("fixed", [False, True])
 def test_they_add_up_over_patches_and_weights(fixed: bool) -> None:
-    cells, centre = cells_of(15, 22)[None].float(), torch.tensor([0.1, -0.2, 0.3])
-    parts, whole, half = (AutocorrelationSum(centre, fixed_point=fixed) for _ in range(3))
+    cells, center = cells_of(15, 22)[None].float(), torch.tensor([0.1, -0.2, 0.3])
+    parts, whole, half = (AutocorrelationSum(center, fixed_point=fixed) for _ in range(3))
     for part in torch.split(cells, 8, 3):
         parts.add(part)
     whole.add(cells, torch.cat([torch.ones(15, 8), torch.zeros(15, 14)], 1))
@@ -106,7 +106,7 @@ def test_they_add_up_over_patches_and_weights(fixed: bool) -> None:
     torch.testing.assert_close(one.count, other.count)
     torch.testing.assert_close(one.products, other.products, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(faint.count, pair_counts(15, 8, CPU) / 4)
-    assert AutocorrelationSum(centre).mean() is None
+    assert AutocorrelationSum(center).mean() is None
 
 
 @pytest.mark.parametrize("loss", [StyleLoss.W2, StyleLoss.GRAM])
@@ -250,15 +250,15 @@ def test_by_default_textures_have_it_and_nothing_else() -> None:
     assert weight(arrangement_weight=0.0) == 0
     assert weight(locality=0.5) == 0
     assert weight(style_loss=StyleLoss.GRAM) == 0
-    assert weight(normalise=Normalise.ABSOLUTE) == 0
-    assert weight(network="wavelet", style_layers={"colour_1": 1.0}) == 0
+    assert weight(normalize=Normalize.ABSOLUTE) == 0
+    assert weight(network="wavelet", style_layers={"color_1": 1.0}) == 0
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(SettingError, match="locality"):
         RenderConfig(arrangement_weight=1.0, locality=0.5)
     with pytest.raises(SettingError, match="needs a style layer of stride 4 or 8"):
-        prepare(PICTURE, RenderConfig(**{**QUICK, "network": "wavelet", "style_layers": {"colour_1": 1.0}}))
+        prepare(PICTURE, RenderConfig(**{**QUICK, "network": "wavelet", "style_layers": {"color_1": 1.0}}))
     with pytest.raises(SettingError, match="arrangement-weight"):
         RenderConfig(arrangement_weight=-1.0)
 

@@ -32,10 +32,10 @@ def test_the_gradient_is_autograds(shape: tuple[int, int], usual: float) -> None
     torch.testing.assert_close(fringe_loss_gradient(pixels.detach(), usual), expected)
 
 
-def test_grey_is_no_fringe_and_neither_is_what_changes_slowly() -> None:
-    grey = torch.rand(1, 9, 9).expand(3, 9, 9)
+def test_gray_is_no_fringe_and_neither_is_what_changes_slowly() -> None:
+    gray = torch.rand(1, 9, 9).expand(3, 9, 9)
     slopes = torch.linspace(0, 1, 9).expand(9, 9) * torch.tensor([1.0, -2.0, 0.5])[:, None, None]
-    for pixels in (grey, slopes):
+    for pixels in (gray, slopes):
         assert fringe_loss_gradient(pixels, 0.0).abs().max() < 1e-5
         assert roughness_sum(pixels)[0] < 1e-9
 
@@ -82,7 +82,7 @@ def test_what_is_usual_is_looked_at_by_strips(monkeypatch: pytest.MonkeyPatch) -
     assert style_roughness(task, level) == pytest.approx(whole, rel=0.05)
 
 
-def test_it_takes_out_coloured_specks() -> None:
+def test_it_takes_out_colored_specks() -> None:
     specks = (CONTENT + 0.05 * torch.randn(CONTENT.shape, generator=torch.Generator().manual_seed(1))).clamp(
         0, 1
     )

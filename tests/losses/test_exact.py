@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, Style
 from tilestyle.canvas.canvas import Canvas, pyramid_reduce
-from tilestyle.config.enums import NetworkName, Normalise, Optimizer, Precision, StyleLoss, TvForm
+from tilestyle.config.enums import NetworkName, Normalize, Optimizer, Precision, StyleLoss, TvForm
 from tilestyle.geometry.boxes import Box, canvas_extent
 from tilestyle.geometry.sampling import halo_tiles
 from tilestyle.losses.exact import ExactObjective
@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
 }
 NEAR: dict[str, Any] = {
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_1": 1, "first_2": 2},
+    "style_layers": {"color_1": 1, "first_2": 2},
     "content_layers": {"contour_1": 1},
 }
 FAR: dict[str, Any] = {
@@ -65,10 +65,10 @@ def check(task: Job, canvas: Canvas, level: Level, untiled: dict[str, Tensor], p
     assert (found - expected).norm() < 1e-4 * expected.norm()
 
 
-@pytest.mark.parametrize("normalise", list(Normalise))
+@pytest.mark.parametrize("normalize", list(Normalize))
 @pytest.mark.parametrize("loss", list(StyleLoss))
-def test_over_tiles_it_is_the_untiled_loss(loss: StyleLoss, normalise: Normalise) -> None:
-    check_tiles(style_loss=loss, normalise=normalise, **NEAR)
+def test_over_tiles_it_is_the_untiled_loss(loss: StyleLoss, normalize: Normalize) -> None:
+    check_tiles(style_loss=loss, normalize=normalize, **NEAR)
 
 
 def test_so_it_is_of_the_default_network() -> None:

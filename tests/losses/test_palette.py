@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.conftest import FEW, job, waves
 from tilestyle import RenderConfig, Style
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import Color, Init, Normalise, Optimizer, Precision
+from tilestyle.config.enums import Color, Init, Normalize, Optimizer, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.losses.objective import Objective
@@ -32,7 +32,7 @@ from tilestyle.stats.sliced_wasserstein import (
     color_axes,
     count_histograms,
     mean_square_color,
-    normalised_histogram,
+    normalized_histogram,
     sliced_transport,
     transport_gradient,
 )
@@ -71,8 +71,8 @@ def sorted_distance(one: Tensor, other: Tensor) -> Tensor:
 def test_directions_are_spread_evenly() -> None:
     vectors = color_axes().vectors
     torch.testing.assert_close(vectors.mT @ vectors, len(vectors) / 3 * torch.eye(3))
-    greys = torch.ones(3) / 3**0.5
-    assert (vectors @ greys).max() == pytest.approx(1)
+    grays = torch.ones(3) / 3**0.5
+    assert (vectors @ grays).max() == pytest.approx(1)
     crossed = (vectors @ vectors.mT).abs().fill_diagonal_(0)
     assert crossed.max() < 0.9  # no two are nearly one
 
@@ -88,7 +88,7 @@ def test_counts_add_and_end_in_the_outermost_bins() -> None:
     left[:, :7] = 1
     assert torch.equal(count_histograms(pixels, left), count_histograms(pixels[:, :, :7]))
     for extreme in (torch.zeros(3, 1, 1), torch.ones(3, 1, 1)):
-        assert (normalised_histogram(count_histograms(extreme)).sum(1) == 1).all()
+        assert (normalized_histogram(count_histograms(extreme)).sum(1) == 1).all()
 
 
 def test_the_distance_is_that_of_the_sorted_and_its_slope_autograds() -> None:
@@ -97,7 +97,7 @@ def test_the_distance_is_that_of_the_sorted_and_its_slope_autograds() -> None:
     expected = sorted_distance(pixels.flatten(1), other.flatten(1))
     (slope,) = torch.autograd.grad(expected * 40 * 50, pixels)
     value, maps = sliced_transport(
-        normalised_histogram(count_histograms(one)), normalised_histogram(count_histograms(other))
+        normalized_histogram(count_histograms(one)), normalized_histogram(count_histograms(other))
     )
     assert value == pytest.approx(expected.item(), rel=0.02)
     found = transport_gradient(one, torch.from_numpy(maps).float())
@@ -105,28 +105,28 @@ def test_the_distance_is_that_of_the_sorted_and_its_slope_autograds() -> None:
     assert (found - slope).abs().mean() < 0.02 * slope.abs().mean()
 
 
-def test_where_the_canvas_has_the_styles_colours_there_is_no_slope() -> None:
+def test_where_the_canvas_has_the_styles_colors_there_is_no_slope() -> None:
     pixels = waves(40, 50)
-    shares = normalised_histogram(count_histograms(pixels))
+    shares = normalized_histogram(count_histograms(pixels))
     value, maps = sliced_transport(shares, shares)
     assert value < 1e-5
     assert transport_gradient(pixels, torch.from_numpy(maps).float()).abs().max() < 3 * 2 / BINS
 
 
 def test_mixtures_go_to_the_nearest_of_three_inks() -> None:
-    goal = normalised_histogram(count_histograms(inks(12, 24)))
+    goal = normalized_histogram(count_histograms(inks(12, 24)))
     pixels = 0.25 + 0.5 * inks(48, 48) + 0.3 * (waves(48, 48) - 0.5)
     for _ in range(60):
-        _, maps = sliced_transport(normalised_histogram(count_histograms(pixels)), goal)
+        _, maps = sliced_transport(normalized_histogram(count_histograms(pixels)), goal)
         pixels = pixels - 0.2 * transport_gradient(pixels, torch.from_numpy(maps).float())
     off = torch.cdist(pixels.flatten(1).mT, INKS).min(1).values
     assert off.quantile(0.95) < 0.02
 
 
-@pytest.mark.parametrize("normalise", list(Normalise))
+@pytest.mark.parametrize("normalize", list(Normalize))
 @pytest.mark.parametrize("level", [0, 1])
-def test_over_patches_it_is_autograds_through_the_untiled_loss(level: int, normalise: Normalise) -> None:
-    task = job(CONTENT, normalise=normalise, **BARE)
+def test_over_patches_it_is_autograds_through_the_untiled_loss(level: int, normalize: Normalize) -> None:
+    task = job(CONTENT, normalize=normalize, **BARE)
     assert len(task.levels) == 2
     at = task.levels[level]
     canvas = Canvas(at.extent, initial_pixels(task, at))
@@ -176,7 +176,7 @@ def test_one_canvas_sized_patch_is_the_reference(
         {"patch": 64, "sampler": "windows"},
         {"patch": 64, "scale_odds": (0.7, 0.3)},
         {"patch": 64, "precision": Precision.BF16},
-        {"patch": 64, "style_layers": {"colour_1": 1.0}, "content_layers": {"contour_1": 1.0}},
+        {"patch": 64, "style_layers": {"color_1": 1.0}, "content_layers": {"contour_1": 1.0}},
         {"patch": 192},
     ],
 )
@@ -194,7 +194,7 @@ def test_patches_have_the_histogram_of_the_canvas() -> None:
     task = job(CONTENT, **BARE)
     level = task.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(task, level))
-    whole = normalised_histogram(count_histograms(canvas.pixels))
+    whole = normalized_histogram(count_histograms(canvas.pixels))
     objective = objective_of(task, level)
     assert objective.palette is not None
     for patch in loop.sweep_patches(task, level, 3):
@@ -204,7 +204,7 @@ def test_patches_have_the_histogram_of_the_canvas() -> None:
     )
 
 
-def test_every_region_has_the_colours_of_its_style() -> None:
+def test_every_region_has_the_colors_of_its_style() -> None:
     mask = np.zeros((60, 80, 3), np.uint8)
     mask[:, :40, 0], mask[:, 40:, 2] = 255, 255
     dark, light = 0.3 * waves(70, 90, 1), 0.7 + 0.3 * waves(70, 90, 2)
@@ -223,7 +223,7 @@ def test_a_blend_is_a_mixture() -> None:
     np.testing.assert_allclose(found[2], 0.25 * parts[0] + 0.75 * parts[1], atol=1e-9)
 
 
-def test_a_styles_colours_are_those_of_its_part() -> None:
+def test_a_styles_colors_are_those_of_its_part() -> None:
     style = torch.cat([0.3 * waves(60, 48, 1), 0.7 + 0.3 * waves(60, 48, 2)], 2)
     guide = np.zeros((60, 96, 3), np.uint8)
     guide[:, :48, 0], guide[:, 48:, 2] = 255, 255
@@ -247,7 +247,7 @@ def test_what_it_weighs() -> None:
     assert weight(palette_weight=0) == weight(locality=1) == weight(with_style=False) == 0
     assert weight(locality=0.25) == 0.75 * usual
     assert weight(style_weight=2.0) == 2 * usual
-    assert weight(optimizer=Optimizer.LBFGS) == weight(normalise=Normalise.ABSOLUTE) == 0
+    assert weight(optimizer=Optimizer.LBFGS) == weight(normalize=Normalize.ABSOLUTE) == 0
     with pytest.raises(SettingError, match="exact gradients and does not support --palette-weight"):
         RenderConfig(optimizer=Optimizer.LBFGS, palette_weight=1.0)
 
@@ -272,6 +272,6 @@ def test_what_was_seen_is_restored() -> None:
 
 def test_energy_is_the_mean_square() -> None:
     pixels = waves(40, 50)
-    assert mean_square_color(normalised_histogram(count_histograms(pixels))) == pytest.approx(
+    assert mean_square_color(normalized_histogram(count_histograms(pixels))) == pytest.approx(
         float(pixels.square().sum(0).mean()), rel=0.01
     )

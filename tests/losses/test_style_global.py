@@ -35,9 +35,9 @@ QUICK: dict[str, Any] = {"sweeps": 3, "coarsest": 64, "patch": 64, "precision": 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
 
 
-def painted(*colours: tuple[int, int, int], height: int = 96, width: int = 128) -> Any:
+def painted(*colors: tuple[int, int, int], height: int = 96, width: int = 128) -> Any:
     """Upright stripes, one of each color."""
-    stripes = np.array(colours, np.uint8)[np.arange(width) * len(colours) // width]
+    stripes = np.array(colors, np.uint8)[np.arange(width) * len(colors) // width]
     return np.broadcast_to(stripes, (height, width, 3)).copy()
 
 
@@ -103,7 +103,7 @@ def test_a_mask_of_one_region_is_no_mask() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_every_region_takes_the_colours_of_its_style() -> None:
+def test_every_region_takes_the_colors_of_its_style() -> None:
     dark, light = 0.3 * waves(80, 80, 1), 0.7 + 0.3 * waves(80, 80, 2)
     styles = [Style(dark, "#ff0000"), Style(light, "#0000ff")]
     config = RenderConfig(mask=painted(RED, BLUE), size=(96, 128), **{**QUICK, "sweeps": 15})
@@ -114,16 +114,14 @@ def test_every_region_takes_the_colours_of_its_style() -> None:
 
 def test_a_style_is_taken_from_the_part_that_its_mask_says() -> None:
     style = torch.cat([0.3 * waves(80, 60, 1), 0.7 + 0.3 * waves(80, 60, 2)], 2)
-    for colours, bright in (((RED, BLUE), False), ((BLUE, RED), True)):
+    for colors, bright in (((RED, BLUE), False), ((BLUE, RED), True)):
         config = RenderConfig(mask=painted(RED), **QUICK)
-        task = prepare(Style(style, painted(*colours, height=40, width=60)), config, CONTENT)
+        task = prepare(Style(style, painted(*colors, height=40, width=60)), config, CONTENT)
         (found,) = style_moments(task, task.levels[-1])
         part = style[:, :, 60:] if bright else style[:, :, :60]
-        mean = style_moments(prepare(part, RenderConfig(**QUICK), CONTENT), task.levels[-1])[0]["colour_2"].mean
-        both = style_moments(prepare(style, RenderConfig(**QUICK), CONTENT), task.levels[-1])[0][
-            "colour_2"
-        ].mean
-        assert (found["colour_2"].mean - mean).norm() < 0.1 * (both - mean).norm()
+        mean = style_moments(prepare(part, RenderConfig(**QUICK), CONTENT), task.levels[-1])[0]["color_2"].mean
+        both = style_moments(prepare(style, RenderConfig(**QUICK), CONTENT), task.levels[-1])[0]["color_2"].mean
+        assert (found["color_2"].mean - mean).norm() < 0.1 * (both - mean).norm()
 
 
 def test_what_has_no_style_stays_the_content_to_the_byte(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ QUICK: dict[str, Any] = {
     "precision": Precision.FP32,
     "locality_window": 0.3,
 }
-LAYERS = {"colour_1": 1.0, "first_1": 2.0, "second_1": 1.0}
+LAYERS = {"color_1": 1.0, "first_1": 2.0, "second_1": 1.0}
 
 
 def halves(height: int = 96, width: int = 128) -> Tensor:
@@ -58,7 +58,7 @@ def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
 
 
 def test_everything_stays_where_it_is_in_the_style() -> None:
-    fast = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "style_layers": {"colour_1": 1.0, "first_2": 1.0}}
+    fast = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "style_layers": {"color_1": 1.0, "first_2": 1.0}}
     pixels = texture(halves(), RenderConfig(size=(96, 128), locality=1, **fast)).pixels
     assert float(pixels[:, 96:].mean()) - float(pixels[:, :32].mean()) > 0.2
     apart = texture(halves(), RenderConfig(size=(96, 128), **fast)).pixels
@@ -123,7 +123,7 @@ def rolled(plane: Tensor, box: Box) -> Tensor:
 
 
 def test_a_window_is_the_proportional_part_of_the_style() -> None:
-    task = local_job(halves(300, 600), size=(300, 600), coarsest=600, margin=0, style_layers={"colour_1": 1.0})
+    task = local_job(halves(300, 600), size=(300, 600), coarsest=600, margin=0, style_layers={"color_1": 1.0})
     level = task.levels[-1]
     windows = style_windows(task, level)
     (exhibit,) = windows.styles[0][1]
@@ -159,9 +159,9 @@ def test_a_patch_round_the_torus_has_a_window_on_either_side() -> None:
     across = Box(40, extent.width - 80, 64, 160)
     parts = windows._picture_parts(across)
     assert {part.left > 0 for part in parts} == {True, False}
-    mean = windows.moments(Patch(across, across, 1))["colour_1"].mean
+    mean = windows.moments(Patch(across, across, 1))["color_1"].mean
     ends = [
-        windows.moments(Patch(box, box, 1))["colour_1"].mean
+        windows.moments(Patch(box, box, 1))["color_1"].mean
         for box in (Box(40, 32, 64, 64), Box(40, extent.width - 96, 64, 64))
     ]
     assert (mean - ends[0]).norm() < (ends[1] - ends[0]).norm()
@@ -200,7 +200,7 @@ def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> No
 
 
 def test_locality_goes_with_content_and_is_a_number_from_0_to_1() -> None:
-    content, layers = waves(60, 80), {"colour_1": 1.0}
+    content, layers = waves(60, 80), {"color_1": 1.0}
     pixels = [
         render(content, halves(), RenderConfig(size=64, locality=share, style_layers=layers, **QUICK)).pixels
         for share in (0.0, 0.5, 1.0)

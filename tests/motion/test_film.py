@@ -49,7 +49,7 @@ def decoded(path: Path) -> list[Frame]:
     ("name", "codec"),
     [("a.mp4", None), ("a.mp4", Codec.H265), ("a.mkv", Codec.AV1), ("a.webm", None), ("a.mov", None)],
 )
-def test_a_film_has_the_frames_and_their_colours(tmp_path: Path, name: str, codec: Codec | None) -> None:
+def test_a_film_has_the_frames_and_their_colors(tmp_path: Path, name: str, codec: Codec | None) -> None:
     frames = pictures(12, 96, 128)
     with open_film(tmp_path / name, FilmConfig(fps=12.5, codec=codec)) as writer:
         for frame in frames:

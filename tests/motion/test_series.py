@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
     "margin": 8,
     "precision": Precision.FP32,
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_2": 1, "first_2": 1},
+    "style_layers": {"color_2": 1, "first_2": 1},
     "content_layers": {"contour_2": 1},
 }
 

@@ -25,7 +25,7 @@ from tilestyle.motion.video import flicker, stylize_video
 from tilestyle.pictures import picture_path
 from tilestyle.pipeline.api import render
 
-LAYERS = {"colour_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
+LAYERS = {"color_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
 CONFIG = RenderConfig(
     sweeps=(40, 30),
     size=(80, 104),
@@ -35,7 +35,7 @@ CONFIG = RenderConfig(
     style_layers=LAYERS,
     network=NetworkName.WAVELET,
 )
-SMALL = replace(CONFIG, style_layers={"colour_2": 1, "first_2": 1}, content_layers={"contour_2": 1}, sweeps=3)
+SMALL = replace(CONFIG, style_layers={"color_2": 1, "first_2": 1}, content_layers={"contour_2": 1}, sweeps=3)
 
 
 def clip(kind: str, count: int = 4) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:

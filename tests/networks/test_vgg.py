@@ -111,11 +111,11 @@ def test_stride_and_receptive_field_are_the_declared(name: NetworkName, layer: s
     assert cells.shape == (1, described.channels, side // described.stride, side // described.stride)
     middle = side // described.stride // 2
     (gradient,) = torch.autograd.grad(cells[0, :, middle, middle].sum(), pixels)
-    centre = described.stride * middle + (described.stride - 1) / 2
+    center = described.stride * middle + (described.stride - 1) / 2
     for dims in ((0, 1, 3), (0, 1, 2)):
         seen = gradient.abs().sum(dims).nonzero()[:, 0]
         assert len(seen) == described.receptive_field
-        assert seen.double().mean().item() == centre
+        assert seen.double().mean().item() == center
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -212,7 +212,7 @@ def test_an_unknown_layer_is_refused(given: str) -> None:
         random_vgg(VGG19, width_divisor=32).resolve_layer_name(given)
 
 
-def test_an_unknown_layer_is_named_with_its_neighbour() -> None:
+def test_an_unknown_layer_is_named_with_its_neighbor() -> None:
     with pytest.raises(LayerError, match="did you mean 'relu4_1'"):
         random_vgg(VGG19, width_divisor=32).resolve_layer_name("relu4-1")
 
@@ -298,7 +298,7 @@ def having(key: str, value: Tensor) -> Callable[[State], State]:
         (having("features.7.bias", torch.zeros(13)), "'features.7.bias' has shape [13] instead of [12]"),
         (having("features.0.bias", torch.full((8,), math.nan)), "'features.0.bias' contains NaN"),
         (having("features.0.bias", torch.zeros(8).int()), "'features.0.bias' is torch.int32"),
-        (having("features.1.running_mean", torch.zeros(8)), "without batch normalisation"),
+        (having("features.1.running_mean", torch.zeros(8)), "without batch normalization"),
         (lambda state: state_dict(VGG16), "contains vgg16, not vgg19; use --network vgg16 with it"),
         (lambda state: {"net.0.weight": torch.zeros(1)}, "does not contain 'features.0.weight'"),
     ],

@@ -34,10 +34,10 @@ def test_stride_and_receptive_field_are_the_declared(name: str) -> None:
     (gradient,) = torch.autograd.grad((cells[0, :, middle, middle] * weights).sum(), pixels)
     rows = gradient.abs().sum((0, 1, 3)).nonzero()[:, 0]
     columns = gradient.abs().sum((0, 1, 2)).nonzero()[:, 0]
-    centre = layer.stride * middle + (layer.stride - 1) / 2
+    center = layer.stride * middle + (layer.stride - 1) / 2
     for found in (rows, columns):
         assert len(found) == layer.receptive_field
-        assert found.double().mean().item() == centre
+        assert found.double().mean().item() == center
 
 
 @pytest.mark.parametrize("name", DOUBLE.layers)
@@ -87,7 +87,7 @@ def test_filters_have_no_mean_and_unit_norm(bank: Tensor) -> None:
     torch.testing.assert_close(filters.norm(dim=1), torch.ones_like(filters[:, 0]))
 
 
-@pytest.mark.parametrize("names", [["colour_2"], ["first_3"], ["second_1"], ["contour_2"], list(DOUBLE.layers)])
+@pytest.mark.parametrize("names", [["color_2"], ["first_3"], ["second_1"], ["contour_2"], list(DOUBLE.layers)])
 def test_the_declared_multiply_adds_are_those_run(names: list[str]) -> None:
     with FlopCounterMode(display=False) as counter:
         DOUBLE.features(noise(64, 64), names)
@@ -127,6 +127,6 @@ def test_default_layers_exist() -> None:
         assert DOUBLE.resolve_layer_name(name) == name
 
 
-def test_an_unknown_layer_is_named_with_its_neighbour() -> None:
+def test_an_unknown_layer_is_named_with_its_neighbor() -> None:
     with pytest.raises(LayerError, match="did you mean 'first_1'"):
         DOUBLE.resolve_layer_name("first1")

@@ -27,7 +27,7 @@ from tilestyle.pipeline.workdir import Work
 CONTENT, STYLE = waves(80, 120, 1), waves(70, 90, 2)
 LAYERS: dict[str, Any] = {
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_1": 1, "first_2": 1},
+    "style_layers": {"color_1": 1, "first_2": 1},
     "content_layers": {"contour_1": 1},
 }
 SETTINGS: dict[str, Any] = {

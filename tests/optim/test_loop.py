@@ -91,7 +91,7 @@ def test_one_canvas_sized_patch_is_the_reference_step_for_step(
 
 
 @pytest.mark.parametrize("color", [Color.CONTENT, Color.LUMINANCE])
-def test_so_it_is_in_the_contents_colours(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_it_is_in_the_contents_colors(color: Color, monkeypatch: pytest.MonkeyPatch) -> None:
     # By small steps: in gray, pixels lie on the borders of bins, whose side is rounding's to take.
     task = job(CONTENT, patch=128, color=color, learning_rate=0.002, **FEW_SWEEPS)
     assert_is_the_reference(task, monkeypatch)

@@ -35,7 +35,7 @@ CONFIG = RenderConfig(
     margin=8,
     precision=Precision.FP32,
     network=NetworkName.WAVELET,
-    style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},  # a coarse one, and few: they cost most
+    style_layers={"color_2": 1, "first_1": 1, "first_4": 1},  # a coarse one, and few: they cost most
     content_layers={"contour_2": 1},
 )
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tilestyle.canvas.color import color_moments, to_grayscale
 from tilestyle.canvas.storage import MemoryStore
-from tilestyle.config.enums import Color, Init, NetworkName, Normalise, Optimizer, Sampler, StyleLoss
+from tilestyle.config.enums import Color, Init, NetworkName, Normalize, Optimizer, Sampler, StyleLoss
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import NetworkError, TilestyleError
 from tilestyle.images import Picture, as_source, read_picture
@@ -39,7 +39,7 @@ from tilestyle.stats.moments import Moments
 SIDE = 16
 FEW: dict[str, Any] = {
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_1": 1.0, "first_1": 1.0, "second_1": 1.0},
+    "style_layers": {"color_1": 1.0, "first_1": 1.0, "second_1": 1.0},
     "content_layers": {"contour_1": 1.0},
     **{"sweeps": 2, "margin": 0, "coarsest": 16, "patch": 32, "precision": "fp32"},
 }
@@ -61,12 +61,12 @@ def pictures(height: int = SIDE, width: int = SIDE) -> dict[str, Array]:
         "black": black,
         "white": black + 255,
         "nearly black": black + 1,
-        "one colour": black + np.array([200, 30, 60], np.uint8),
+        "one color": black + np.array([200, 30, 60], np.uint8),
         "one pixel": pixel,
         "two equal pixels": pair,
         "letterbox": bars,
         "one channel": channel,
-        "grey": np.repeat(noise[..., :1], 3, 2),
+        "gray": np.repeat(noise[..., :1], 3, 2),
         "rows alike": np.repeat(noise[:1], height, 0),
         "columns alike": np.repeat(noise[:, :1], width, 1),
         "clear": clear,
@@ -77,7 +77,7 @@ def pictures(height: int = SIDE, width: int = SIDE) -> dict[str, Array]:
 
 PICTURES = pictures()
 LOSSES: list[dict[str, Any]] = [
-    {"style_loss": loss, "normalise": units} for loss in StyleLoss for units in Normalise
+    {"style_loss": loss, "normalize": units} for loss in StyleLoss for units in Normalize
 ]
 
 
@@ -121,7 +121,7 @@ def test_every_way_of_rendering_every_picture(kind: str) -> None:
     ways: list[tuple[Array, Array, dict[str, Any]]] = [
         *((picture, noise, {"color": color}) for color in Color),
         *((noise, picture, {"color": color}) for color in (Color.CONTENT, Color.LUMINANCE)),
-        *((picture, picture, {"init": init}) for init in (Init.CONTENT, Init.STYLE, Init.UNIFORM, Init.GREY)),
+        *((picture, picture, {"init": init}) for init in (Init.CONTENT, Init.STYLE, Init.UNIFORM, Init.GRAY)),
         (picture, picture, {"optimizer": Optimizer.LBFGS, "patch": 64, "tv_weight": 0.1, "tv_exponent": 1}),
         (picture, picture, {**rest, "deterministic": True, "tv_weight": 0.1, "tv_form": "gradient"}),
         *(
@@ -132,7 +132,7 @@ def test_every_way_of_rendering_every_picture(kind: str) -> None:
         (
             picture,
             noise,
-            {"content_loss": "self-similarity", "normalise": Normalise.ABSOLUTE, "init": Init.GREY},
+            {"content_loss": "self-similarity", "normalize": Normalize.ABSOLUTE, "init": Init.GRAY},
         ),
     ]
     for content, style, settings in ways:
@@ -140,7 +140,7 @@ def test_every_way_of_rendering_every_picture(kind: str) -> None:
         assert finite(lambda c=content, s=style, to=config: api.render(c, s, to)), settings  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("kind", ["black", "one colour", "letterbox", "one channel", "noise"])
+@pytest.mark.parametrize("kind", ["black", "one color", "letterbox", "one channel", "noise"])
 def test_every_trained_network_of_every_picture(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolve, "load_network", lambda config: random_vgg(config.network, width_divisor=16))
     for network in (NetworkName.COMPACT, NetworkName.VGG16, NetworkName.VGG19):
@@ -204,14 +204,14 @@ def test_every_command_with_every_picture(kind: str, tmp_path: Path) -> None:
         assert finite(entry), name
 
 
-@pytest.mark.parametrize("colours", [((0, 0, 0), (255, 255, 255)), ((255, 0, 0), (0, 0, 255))])
-def test_a_region_that_is_a_few_pixels(colours: tuple[tuple[int, ...], ...]) -> None:
+@pytest.mark.parametrize("colors", [((0, 0, 0), (255, 255, 255)), ((255, 0, 0), (0, 0, 255))])
+def test_a_region_that_is_a_few_pixels(colors: tuple[tuple[int, ...], ...]) -> None:
     """Of the canvas's mask, or of a style's: at the coarsest level nothing is left of it."""
-    mask = np.full((64, 64, 3), colours[0], np.uint8)
-    mask[0, 0] = mask[40, 41] = colours[1]
+    mask = np.full((64, 64, 3), colors[0], np.uint8)
+    mask[0, 0] = mask[40, 41] = colors[1]
     large = pictures(64, 64)["noise"]
     config = RenderConfig(**{**FEW, "mask": mask, "size": 32})
-    styles = [Style(large, mask), Style(PICTURES["black"], "#{:02x}{:02x}{:02x}".format(*colours[0]))]
+    styles = [Style(large, mask), Style(PICTURES["black"], "#{:02x}{:02x}{:02x}".format(*colors[0]))]
     finite(lambda: api.render(large, styles, config))
     finite(lambda: api.render(large, [Style(large, mask)], config))
 

@@ -32,7 +32,7 @@ QUICK: dict[str, Any] = {
     "margin": 8,
     "precision": Precision.FP32,
     "network": NetworkName.WAVELET,
-    "content_layers": {"colour_1": 1},
+    "content_layers": {"color_1": 1},
 }
 
 
@@ -138,7 +138,7 @@ def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
         "invert",
         "content.png",
         "--network=wavelet",
-        "--layer=colour_1",
+        "--layer=color_1",
         "-o",
         "out.png",
         "--frames",
@@ -181,7 +181,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
         "invert",
         "content.png",
         "--network=wavelet",
-        "--layer=colour_1",
+        "--layer=color_1",
         "--layer=shape_3=0.5",
         "-o",
         "out.png",
@@ -193,7 +193,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
     made = read_provenance(tmp_path / "out.png")
     assert made is not None
     assert made["style"] is None
-    assert made["settings"]["content_layers"] == {"colour_1": 1.0, "shape_3": 0.5}  # type: ignore[index,call-overload]
+    assert made["settings"]["content_layers"] == {"color_1": 1.0, "shape_3": 0.5}  # type: ignore[index,call-overload]
     frames = sorted((tmp_path / "frames").glob("*.png"))
     assert len(frames) >= 2
     assert np.array_equal(read_picture(frames[-1]).pixels, read_picture(tmp_path / "out.png").pixels)

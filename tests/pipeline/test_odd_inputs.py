@@ -104,7 +104,7 @@ def test_info_refuses_as_many_pixels_as_a_render_does(folder: Path, claimed: int
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
-def test_info_describes_a_picture_of_one_colour(folder: Path, mode: str) -> None:
+def test_info_describes_a_picture_of_one_color(folder: Path, mode: str) -> None:
     Image.new(mode, (64, 48)).save(folder / "flat.png")
     done = called(folder, "info", "flat.png")
     assert (done.returncode, done.stderr) == (0, "")

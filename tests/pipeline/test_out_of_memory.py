@@ -225,12 +225,12 @@ def test_of_several_ranks_none_tries_alone(
     text: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = prepare(STYLE, SMALL, CONTENT)
-    optimise = mock.Mock(side_effect=RuntimeError(text))
-    monkeypatch.setattr(out_of_memory, "optimize", optimise)
+    optimize = mock.Mock(side_effect=RuntimeError(text))
+    monkeypatch.setattr(out_of_memory, "optimize", optimize)
     monkeypatch.setattr(type(job), "comm", Communicator(1, 2))
     with pytest.raises(kind):
-        out_of_memory.optimise_with_oom_retry(job, *QUIET)
-    assert optimise.call_count == 1
+        out_of_memory.optimize_with_oom_retry(job, *QUIET)
+    assert optimize.call_count == 1
 
 
 def test_lbfgs_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_targets_are_means_of_the_styles_moments_by_weight() -> None:
     assert equal.styles[0].shares == equal.styles[1].shares == (0.5,)
 
 
-def test_noise_has_the_colours_of_the_styles_in_proportion() -> None:
+def test_noise_has_the_colors_of_the_styles_in_proportion() -> None:
     red, blue = (torch.zeros(3, 80, 80) for _ in range(2))
     red[0], blue[2] = 1, 1
     job = prepare([red, blue], RenderConfig(style_blend=(0.8, 0.2), **QUICK))

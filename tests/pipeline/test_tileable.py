@@ -35,7 +35,7 @@ QUICK: dict[str, Any] = {
     "coarsest": 64,
     "precision": Precision.FP32,
     "network": NetworkName.WAVELET,
-    "style_layers": {"colour_2": 1},
+    "style_layers": {"color_2": 1},
     "tv_weight": 3.0,
 }
 

@@ -267,7 +267,7 @@ def test_when_memory_runs_out_every_pixel_steps_once_a_sweep(
     task = job(CONTENT, patch=128, **{**QUICK, "size": 180, "coarsest": 180})
     assert task.levels[0].extent.area > 128**2
     told: list[Event] = []
-    canvas, complete = out_of_memory.optimise_with_oom_retry(task, *quiet(), told.append)
+    canvas, complete = out_of_memory.optimize_with_oom_retry(task, *quiet(), told.append)
     assert complete
     assert told == [PatchHalved(64)]
     assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
@@ -286,7 +286,7 @@ def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.Mon
     task = replace(task, levels=task.levels[-1:], patch_side=256)
     task = replace(task, levels=(replace(task.levels[0], index=0),))
     told: list[Event] = []
-    canvas, _ = out_of_memory.optimise_with_oom_retry(task, *quiet(), told.append)
+    canvas, _ = out_of_memory.optimize_with_oom_retry(task, *quiet(), told.append)
     assert told == [PatchHalved(side) for side in (128, 64, 32)]
     assert torch.equal(canvas.steps, torch.full_like(canvas.steps, 2))
 
@@ -297,7 +297,7 @@ def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.Mon
 def test_blended_sweeps_are_drawn_anew(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, {2: CPU_SAYS})
     task = job(CONTENT, **{**QUICK, "size": 180, "coarsest": 180}, **settings)
-    canvas, complete = out_of_memory.optimise_with_oom_retry(task, *quiet())
+    canvas, complete = out_of_memory.optimize_with_oom_retry(task, *quiet())
     assert complete
     assert canvas.steps.max() == 2
 
@@ -306,13 +306,13 @@ def test_the_least_patch_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) -> No
     Refusal(monkeypatch, dict.fromkeys(range(1, 99), CPU_SAYS))
     task = job(CONTENT, patch=128, **QUICK)
     with pytest.raises(MemoryLimit, match="too little memory for the smallest patch, 32 pixels"):
-        out_of_memory.optimise_with_oom_retry(task, *quiet())
+        out_of_memory.optimize_with_oom_retry(task, *quiet())
 
 
 def test_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, {1: RuntimeError("shapes cannot be multiplied")})
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        out_of_memory.optimise_with_oom_retry(job(CONTENT, patch=128, **QUICK), *quiet())
+        out_of_memory.optimize_with_oom_retry(job(CONTENT, patch=128, **QUICK), *quiet())
 
 
 def test_a_shortage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +362,7 @@ def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: py
         measure(view, *arguments, **options)
 
     monkeypatch.setattr(ScaleObjective, "measure_exact_moments", counted)
-    layers = {"colour_1": 1.0, "first_2": 1.0}  # none that is seen from afar
+    layers = {"color_1": 1.0, "first_2": 1.0}  # none that is seen from afar
     task = job(
         network=NetworkName.WAVELET,
         style_layers=layers,

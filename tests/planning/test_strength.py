@@ -193,9 +193,9 @@ def test_one_canvas_sized_patch_is_the_reference(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("optimizer", list(Optimizer))
-@pytest.mark.parametrize("normalise", ["relative", "absolute"])
-def test_a_stronger_picture_has_less_of_the_content(optimizer: Optimizer, normalise: str) -> None:
-    settings = {**SMALL, "optimizer": optimizer, "normalise": normalise, "sweeps": 25}
+@pytest.mark.parametrize("normalize", ["relative", "absolute"])
+def test_a_stronger_picture_has_less_of_the_content(optimizer: Optimizer, normalize: str) -> None:
+    settings = {**SMALL, "optimizer": optimizer, "normalize": normalize, "sweeps": 25}
     near, far = (ended(job(CONTENT, patch=128, strength=strength, **settings)) for strength in (0.0, 1.0))
     first, last = (run[1][-1].content_weight for run in (near, far))
     assert first is not None

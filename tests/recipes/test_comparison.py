@@ -28,7 +28,7 @@ CONFIG = RenderConfig(
     coarsest=64,
     precision=Precision.FP32,
     network=NetworkName.WAVELET,
-    style_layers={"colour_1": 1},
+    style_layers={"color_1": 1},
 )
 
 
@@ -47,9 +47,9 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     [
         ("content-weight=0.03,3", "content_weight", [0.03, 3.0]),
         (
-            "style-layer=first_1,first_2=0.5+colour_1",
+            "style-layer=first_1,first_2=0.5+color_1",
             "style_layers",
-            [{"first_1": 1}, {"first_2": 0.5, "colour_1": 1}],
+            [{"first_1": 1}, {"first_2": 0.5, "color_1": 1}],
         ),
         ("network=vgg19,wavelet", "network", [NetworkName.VGG19, NetworkName.WAVELET]),
         ("sweeps=40,20+10", "sweeps", [40, (20, 10)]),
@@ -83,14 +83,14 @@ def test_what_cannot_be_varied_is_refused(text: str, message: str) -> None:
 
 
 def test_a_sheet_has_captions_and_every_picture_whole() -> None:
-    black, grey = (Picture(np.full((40, 60, 3), value, np.float32)) for value in (0, 0.5))
-    plain = draw_captioned_rows([CaptionedRow([("", grey), ("", grey)])])
-    rows = [CaptionedRow([("one", grey), ("two", grey)]), CaptionedRow([("", grey)], "label")]
+    black, gray = (Picture(np.full((40, 60, 3), value, np.float32)) for value in (0, 0.5))
+    plain = draw_captioned_rows([CaptionedRow([("", gray), ("", gray)])])
+    rows = [CaptionedRow([("one", gray), ("two", gray)]), CaptionedRow([("", gray)], "label")]
     sheet = draw_captioned_rows(rows)
     assert (plain.height, plain.width) == (40 + 24, 2 * 60 + 36)
     assert sheet.width > plain.width and sheet.height > 2 * 40 + 36
     levels = (np.abs(sheet.pixels - 0.5) < 0.01).all(2).sum()
-    assert levels >= 3 * grey.height * grey.width
+    assert levels >= 3 * gray.height * gray.width
     assert (sheet.pixels < 0.3).any()  # letters
     assert not (plain.pixels < 0.3).any()
     assert (draw_captioned_rows([CaptionedRow([("", black)])]).pixels == 0).all(

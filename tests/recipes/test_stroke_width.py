@@ -13,12 +13,12 @@ from tilestyle.recipes.stroke_width import stroke_width
 WIDTHS = [4, 8, 16, 32, 64]
 
 
-def grey(plane: FloatArray) -> Picture:
-    return Picture(np.repeat(plane[..., None], 3, axis=2).astype(np.float32), name="grey")
+def gray(plane: FloatArray) -> Picture:
+    return Picture(np.repeat(plane[..., None], 3, axis=2).astype(np.float32), name="gray")
 
 
 def measured(plane: FloatArray) -> float:
-    return stroke_width(as_source(grey(plane)))
+    return stroke_width(as_source(gray(plane)))
 
 
 def stripes(width: float, side: int = 1024) -> FloatArray:
@@ -64,7 +64,7 @@ def test_a_picture_twice_as_large_has_strokes_twice_as_wide(factor: float) -> No
     if factor > 1:
         scaled = plane.repeat(2, axis=0).repeat(2, axis=1)
     else:
-        scaled = as_source(grey(plane)).downsample(side, side).pixels[..., 0]
+        scaled = as_source(gray(plane)).downsample(side, side).pixels[..., 0]
     assert measured(scaled) == pytest.approx(factor * measured(plane), rel=0.02)
 
 

@@ -18,7 +18,7 @@ from tilestyle.stats.sliced_wasserstein import (
     average_blocks,
     color_axes,
     count_histograms,
-    normalised_histogram,
+    normalized_histogram,
     sliced_transport,
     transport_gradient,
 )
@@ -64,11 +64,11 @@ def test_counts_are_those_of_every_scale(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.usefixtures("together")
 def test_slopes_are_those_of_every_scale(size: tuple[int, int]) -> None:
-    pixels, goal = waves(*size), normalised_histogram(count_histograms(waves(30, 40, 2)))
+    pixels, goal = waves(*size), normalized_histogram(count_histograms(waves(30, 40, 2)))
     planes = [average_blocks(pixels, scale) for scale in SCALES]
     maps = torch.stack(
         [
-            torch.from_numpy(sliced_transport(normalised_histogram(count_histograms(plane)), goal)[1]).float()
+            torch.from_numpy(sliced_transport(normalized_histogram(count_histograms(plane)), goal)[1]).float()
             for plane in planes
         ]
     )

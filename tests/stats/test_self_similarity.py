@@ -12,7 +12,7 @@ from tests.conftest import job, waves
 from tests.losses.test_exact import NEAR, canvas_of
 from tests.optim.test_loop import assert_is_the_reference, finished, terms_of
 from tilestyle import RenderConfig, render
-from tilestyle.config.enums import ContentLoss, NetworkName, Normalise, Optimizer, Sampler
+from tilestyle.config.enums import ContentLoss, NetworkName, Normalize, Optimizer, Sampler
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import halo_tiles
@@ -99,15 +99,15 @@ def test_one_canvas_sized_patch_is_the_reference(samples: int, monkeypatch: pyte
     assert_is_the_reference(job(CONTENT, patch=128, **{**SMALL, **few}), monkeypatch)
 
 
-@pytest.mark.parametrize("normalise", list(Normalise))
+@pytest.mark.parametrize("normalize", list(Normalize))
 @pytest.mark.parametrize("samples", [30, 1000])
 def test_over_tiles_it_is_the_untiled_loss_within_them(
-    normalise: Normalise, samples: int, monkeypatch: pytest.MonkeyPatch
+    normalize: Normalize, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With halos, whose cells are those of the whole canvas."""
     monkeypatch.setattr(similarity, "MAX_SAMPLES", samples)
     settings = {**ALIKE, **NEAR, "size": 150, "coarsest": 150, "margin": 9, "patch": 96, "style_weight": 0.0}
-    task = job(waves(100, 150), normalise=normalise, optimizer=Optimizer.LBFGS, **settings)
+    task = job(waves(100, 150), normalize=normalize, optimizer=Optimizer.LBFGS, **settings)
     canvas, level = canvas_of(task)
     unit = max(task.network.layers[name].stride for name in task.weights.layer_names)
     patches = halo_tiles(level.extent, task.patch_side, unit, task.halo)

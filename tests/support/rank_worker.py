@@ -40,7 +40,7 @@ CONFIG = RenderConfig(
     margin=8,
     precision=Precision.FP32,
     network=NetworkName.WAVELET,
-    style_layers={"colour_2": 1, "first_1": 1, "first_4": 1},
+    style_layers={"color_2": 1, "first_1": 1, "first_4": 1},
     content_layers={"contour_2": 1},
 )
 # One level, tall enough for ranks to have parts of it. Coarse layers would see four times as far.
@@ -48,7 +48,7 @@ TALL = {
     "size": [512, 64],
     "coarsest": 512,
     "margin": 0,
-    "style_layers": {"colour_2": 1, "first_1": 1},
+    "style_layers": {"color_2": 1, "first_1": 1},
 }
 
 

@@ -41,14 +41,14 @@ def plot_memory(rows: Sequence[Row], plot: Path) -> None:
         completed = [row for row in rows if row["method"] == method and "died" not in row]
         if not completed:
             continue
-        sizes, colour = [row["megapixels"] for row in completed], COLORS[method]
-        memory_axes.plot(sizes, [row["peak"] / 2**30 for row in completed], "o-", color=colour, label=method)
+        sizes, color = [row["megapixels"] for row in completed], COLORS[method]
+        memory_axes.plot(sizes, [row["peak"] / 2**30 for row in completed], "o-", color=color, label=method)
         time_axes.plot(
-            sizes, [row["seconds_per_megapixel"] for row in completed], "o-", color=colour, label=method
+            sizes, [row["seconds_per_megapixel"] for row in completed], "o-", color=color, label=method
         )
         if method == "tiled" and any(row["beyond"] != row["peak"] for row in completed):
             beyond = [max(row["beyond"], 0) / 2**30 for row in completed]
-            memory_axes.plot(sizes, beyond, "o:", color=colour, label="tiled, without canvas and pictures")
+            memory_axes.plot(sizes, beyond, "o:", color=color, label="tiled, without canvas and pictures")
         for row in rows:
             if row["method"] == method and "died" in row:
                 # Where it would have been: the memory of the last completed size, scaled up.
@@ -57,10 +57,10 @@ def plot_memory(rows: Sequence[Row], plot: Path) -> None:
                     [sizes[-1], row["megapixels"]],
                     [completed[-1]["peak"] / 2**30, estimate],
                     "--",
-                    color=colour,
+                    color=color,
                 )
                 memory_axes.plot(
-                    row["megapixels"], estimate, "x", color=colour, markersize=12, markeredgewidth=3
+                    row["megapixels"], estimate, "x", color=color, markersize=12, markeredgewidth=3
                 )
     for axes, label in ((memory_axes, "peak memory, GiB"), (time_axes, "seconds per megapixel and sweep")):
         _finish(axes, label)

@@ -84,7 +84,7 @@ def _check_input(reads: Reads, role: str, path: Path) -> None:
         reads.check(role, path)
     except PictureError:
         # A value of --init that is not a file may be a misspelled choice.
-        choices = ["gray" if each is Init.GREY else each.value for each in Init]
+        choices = [each.value for each in Init]
         near = difflib.get_close_matches(path.name, choices, n=1) if role == "init" else []
         if role != "init" or file_id(path) is not None or path.suffix:
             raise

@@ -128,6 +128,6 @@ def parse_positions(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
 
 def parse_init(text: str | None) -> Init | Path | None:
     """A kind of starting image, or the name of an image file."""
-    if text == "gray":  # the value in files is spelled gray
-        return Init.GREY
+    if text == "grey":
+        return Init.GRAY
     return Init(text) if text in set(Init) else None if text is None else Path(text)

@@ -103,7 +103,7 @@ class ContentLoss(StrEnum):
     SELF_SIMILARITY = "self-similarity"
 
 
-class Normalise(StrEnum):
+class Normalize(StrEnum):
     """Units of the losses: relative to the energy of the target, or those of the network's features."""
 
     RELATIVE = "relative"
@@ -113,7 +113,7 @@ class Normalise(StrEnum):
 class TvForm(StrEnum):
     """Pixel differences that total variation sums."""
 
-    NEIGHBOURS = "neighbours"  # to the pixel below and to the one on the right, each by itself
+    NEIGHBORS = "neighbors"  # to the pixel below and to the one on the right, each by itself
     GRADIENT = "gradient"  # both as one vector
     NINE_POINT = "nine-point"  # to diagonal neighbors as well
 
@@ -161,7 +161,7 @@ class Init(StrEnum):
     NOISE = "noise"  # shuffled pixels of the style
     STYLE = "style"
     UNIFORM = "uniform"  # uniform noise in all channels
-    GREY = "grey"  # flat gray with invisible noise
+    GRAY = "gray"  # flat gray with invisible noise
 
 
 class Color(StrEnum):

@@ -17,7 +17,7 @@ from tilestyle.config.enums import (
     Init,
     InputScaling,
     NetworkName,
-    Normalise,
+    Normalize,
     Optimizer,
     Pooling,
     Precision,
@@ -134,7 +134,7 @@ class RenderConfig:
         style_loss: Distance between the feature statistics of canvas and style.
         statistics_weight: Weight of means and standard deviations in `style_loss` "gram-stats", relative to the
             Gram matrix.
-        normalise: Units of the losses: "relative" divides by the energy of the target, "absolute" does not.
+        normalize: Units of the losses: "relative" divides by the energy of the target, "absolute" does not.
         style_weight: Weight of the style term.
         palette_weight: Weight of the palette term, which holds the picture to the colors of the style. None:
             PALETTE_WEIGHT times `style_weight`, or 0 where that constant says so.
@@ -215,14 +215,14 @@ class RenderConfig:
     precision: Precision = Precision.AUTO
     style_loss: StyleLoss = StyleLoss.W2
     statistics_weight: float = ranged_field(1.0, WEIGHT_HINT, _is_weight)
-    normalise: Normalise = Normalise.RELATIVE
+    normalize: Normalize = Normalize.RELATIVE
     style_weight: float = ranged_field(1.0, WEIGHT_HINT, _is_weight)
     palette_weight: float | None = ranged_field(None, WEIGHT_HINT, _is_weight)
     strength: float = ranged_field(0.5, "a number from 0 to 1", between(0, 1))
     content_weight: float | None = ranged_field(None, WEIGHT_HINT, _is_weight)
     content_loss: ContentLoss = ContentLoss.FEATURES
     tv_weight: float = ranged_field(0.0, WEIGHT_HINT, _is_weight)
-    tv_form: TvForm = TvForm.NEIGHBOURS
+    tv_form: TvForm = TvForm.NEIGHBORS
     tv_exponent: float = ranged_field(2.0, "a number from 1 to 100", between(1, 100))
     arrangement_weight: float | None = ranged_field(None, WEIGHT_HINT, _is_weight)
     finish: bool = True

@@ -22,7 +22,7 @@ REUSABLE = (
     # The loss terms and their weights.
     "style_loss",
     "statistics_weight",
-    "normalise",
+    "normalize",
     "style_weight",
     "palette_weight",
     "arrangement_weight",
@@ -72,16 +72,26 @@ DEPENDENT_SETTINGS = {
     "sweeps": ("quality",),
 }
 
-# Settings by the names that older files have.
-OLD_NAMES = {"optimiser": "optimizer"}
-PICTURELESS_INITS = ("noise", "uniform", "grey")  # choices of Init that need no picture
+# What older files call settings and layers, and values of the settings.
+OLD_NAMES = {
+    "optimiser": "optimizer",
+    "normalise": "normalize",
+    **{f"colour_{scale}": f"color_{scale}" for scale in range(1, 5)},
+}
+OLD_VALUES = {("init", "grey"): "gray", ("tv_form", "neighbours"): "neighbors"}
+PICTURELESS_INITS = ("noise", "uniform", "gray")  # choices of Init that need no picture
 RANDOM_WEIGHTS = "random"  # random weights, which are not in a file (networks/registry.py)
 
 
 def with_current_names(stored: Any) -> Any:
-    """Return JSON from a file with the keys of older versions replaced by those of this one."""
+    """Return JSON from a file with the names and values of older versions replaced by those of this one."""
     if isinstance(stored, dict):
-        return {OLD_NAMES.get(name, name): with_current_names(value) for name, value in stored.items()}
+        return {
+            OLD_NAMES.get(name, name): OLD_VALUES[name, value]
+            if isinstance(value, str) and (name, value) in OLD_VALUES
+            else with_current_names(value)
+            for name, value in stored.items()
+        }
     return stored
 
 
@@ -106,11 +116,7 @@ def reusable_settings(
         SettingError: The file of the weights is in neither folder.
     """
     settings = provenance.get("settings")
-    settings = (
-        {OLD_NAMES.get(name, name): value for name, value in settings.items()}
-        if isinstance(settings, dict)
-        else {}
-    )
+    settings = with_current_names(settings) if isinstance(settings, dict) else {}
     excluded = {*overridden, *(name for setting in overridden for name in DEPENDENT_SETTINGS.get(setting, ()))}
     reused = {name: settings.get(name, defaults[name]) for name in REUSABLE if name not in excluded}
     if reused.get("init") not in PICTURELESS_INITS:

@@ -22,7 +22,7 @@ import tomli_w
 
 from tilestyle.config.presets import preset_path
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.reuse import OLD_NAMES
+from tilestyle.config.reuse import with_current_names
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import regular_file
@@ -75,7 +75,7 @@ def load_settings(path: Path) -> SettingsFile:
     run = content.pop("run", {})
     words = {name: content.pop(name) for name in TEXT_KEYS if isinstance(content.get(name), str)}
     settings = {}
-    for name, stored in {OLD_NAMES.get(name, name): value for name, value in content.items()}.items():
+    for name, stored in with_current_names(content).items():
         if name not in hints:
             raise unknown_name_error("setting", name, [*hints, *TEXT_KEYS, "run"], f" in {path}")
         settings[name] = _from_toml(stored, folder)

@@ -46,12 +46,12 @@ def empty_pinned_cache() -> None:
 
 
 def current_cuda_device() -> int:
-    """Return the current CUDA device of this thread without initialising CUDA: 0 if it is not initialised."""
+    """Return the current CUDA device of this thread without initializing CUDA: 0 if it is not initialized."""
     return torch.cuda.current_device() if torch.cuda.is_initialized() else 0  # type: ignore[no-untyped-call]
 
 
 def restore_cuda_device(device: int) -> None:
-    """Make a CUDA device current again, if CUDA has been initialised in the meantime.
+    """Make a CUDA device current again, if CUDA has been initialized in the meantime.
 
     Unlike torch.cuda.set_device this does not allocate a context of half a gigabyte on the device, which
     another process may be using.

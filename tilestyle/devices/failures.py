@@ -1,4 +1,4 @@
-"""Recognises errors of libraries about memory and devices, and reports them to the user in one line."""
+"""Recognizes errors of libraries about memory and devices, and reports them to the user in one line."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 def unusable_reason(device: torch.device) -> str:
     """Return why this build of torch cannot compute on an existing CUDA device, in a few words; "" if it can.
 
-    This initialises CUDA.
+    This initializes CUDA.
     """
     if device.type != "cuda":
         return ""

@@ -20,7 +20,7 @@ REFUSAL_MESSAGES = ("OS call failed", "operation not supported", "invalid argume
 
 
 def try_pinned_empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
-    """Return uninitialised page-locked memory; None if the system does not provide more.
+    """Return uninitialized page-locked memory; None if the system does not provide more.
 
     Without it copies wait and the render is slower, but the device is not out of memory: a notice says so,
     once.
@@ -38,5 +38,5 @@ def try_pinned_empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
 
 
 def pinned_empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Allocate uninitialised page-locked memory, whose size torch rounds up to a power of two."""
+    """Allocate uninitialized page-locked memory, whose size torch rounds up to a power of two."""
     return torch.empty(shape, dtype=dtype, pin_memory=True)

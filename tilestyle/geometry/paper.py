@@ -14,8 +14,8 @@ from math import inf
 from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
 
-MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
-"""Millimetres of the supported units of length."""
+MILLIMETERS = {"mm": 1.0, "cm": 10.0, "in": 25.4}
+"""Millimeters of the supported units of length."""
 
 # ISO 216, (short, long) in millimeters.
 _A_SIZES = {
@@ -30,12 +30,12 @@ _A_SIZES = {
 DPI = 300.0
 """Default dots per inch of a print: the finest detail that the eye resolves at reading distance."""
 
-_NUMBER, _UNIT, _ORIENTATION = r"\d+(?:\.\d+)?", "|".join(MILLIMETRES), r"(?:[ -](landscape|portrait))?"
+_NUMBER, _UNIT, _ORIENTATION = r"\d+(?:\.\d+)?", "|".join(MILLIMETERS), r"(?:[ -](landscape|portrait))?"
 _LENGTH = re.compile(rf"({_NUMBER})\s*({_UNIT})")
 _SIDES = re.compile(rf"({_NUMBER})\s*[x×]\s*({_NUMBER})\s*({_UNIT}){_ORIENTATION}")
 _NAME = re.compile(rf"({'|'.join(_A_SIZES)}){_ORIENTATION}", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
-_MAX_MILLIMETRES = 100_000.0  # a hundred metres
+_MAX_MILLIMETERS = 100_000.0  # a hundred meters
 
 
 class Fit(StrEnum):
@@ -51,8 +51,8 @@ class Paper:
     """A sheet of paper.
 
     Attributes:
-        height: Millimetres.
-        width: Millimetres.
+        height: Millimeters.
+        width: Millimeters.
         turns: Whether it takes the orientation of the picture printed on it.
     """
 
@@ -65,7 +65,7 @@ class Paper:
         check_fields(self)
         for name in ("height", "width"):
             if not 0 < getattr(self, name) < inf:
-                raise setting_error(name, getattr(self, name), "a length above 0, in millimetres")
+                raise setting_error(name, getattr(self, name), "a length above 0, in millimeters")
 
     def oriented_for(self, content: tuple[int, int] | None) -> Paper:
         """Return the sheet in the orientation of the content (height, width), if it turns.
@@ -117,7 +117,7 @@ def parse_paper(text: str) -> Paper:
     """
     plain = text.strip()
     if sides := _SIDES.fullmatch(plain.lower()):
-        unit = MILLIMETRES[sides[3]]
+        unit = MILLIMETERS[sides[3]]
         width, height, orientation, is_named = float(sides[1]) * unit, float(sides[2]) * unit, sides[4], False
     elif name := _NAME.fullmatch(plain):
         (width, height), orientation, is_named = _A_SIZES[name[1].upper()], name[2], True
@@ -125,7 +125,7 @@ def parse_paper(text: str) -> Paper:
         raise SettingError(
             f"invalid print size {excerpt(text)}", hint="give a size such as 24x36in, 594x841mm or A2"
         )
-    if not 1 <= min(width, height) <= max(width, height) <= _MAX_MILLIMETRES:
+    if not 1 <= min(width, height) <= max(width, height) <= _MAX_MILLIMETERS:
         raise SettingError(f"print size {excerpt(text)} is out of range", hint="give 1 mm to 100 m per side")
     if orientation is None:
         return Paper(height, width, turns=is_named)
@@ -144,7 +144,7 @@ def parse_length(text: str, name: str = "length") -> float:
         raise SettingError(
             f"invalid {name} {excerpt(text)}", hint="give a number with a unit, such as 3mm, 0.3cm or 0.125in"
         )
-    return float(match[1]) * MILLIMETRES[match[2]]
+    return float(match[1]) * MILLIMETERS[match[2]]
 
 
 def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
@@ -171,7 +171,7 @@ def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
             hint="give --print or --dpi, or a percentage such as 0.5%",
         )
     else:
-        width = parse_length(text) / MILLIMETRES["in"] * dpi
+        width = parse_length(text) / MILLIMETERS["in"] * dpi
     if not 0 < width <= long_side:
         raise SettingError(
             f"stroke width {excerpt(text)} is {width:.4g} pixels, the picture's long side {long_side}",
@@ -180,9 +180,9 @@ def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
     return width
 
 
-def millimetres_to_pixels(length: float, dpi: float) -> int:
+def millimeters_to_pixels(length: float, dpi: float) -> int:
     """Convert millimeters to the nearest whole number of pixels."""
-    return round(length / MILLIMETRES["in"] * dpi)
+    return round(length / MILLIMETERS["in"] * dpi)
 
 
 def fit_to_paper(
@@ -215,9 +215,9 @@ def fit_to_paper(
         raise SettingError(
             f"a bleed of {bleed:g} mm is out of range", hint="use 0 mm up to the short side of the paper"
         )
-    bleed_pixels = millimetres_to_pixels(bleed, dpi)
-    height = millimetres_to_pixels(sheet.height, dpi) + 2 * bleed_pixels
-    width = millimetres_to_pixels(sheet.width, dpi) + 2 * bleed_pixels
+    bleed_pixels = millimeters_to_pixels(bleed, dpi)
+    height = millimeters_to_pixels(sheet.height, dpi) + 2 * bleed_pixels
+    width = millimeters_to_pixels(sheet.width, dpi) + 2 * bleed_pixels
     if min(height, width) < 1:
         raise SettingError(f"the print would be {width} x {height} pixels", hint="give a higher --dpi")
     if content is None:

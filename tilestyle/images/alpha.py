@@ -25,9 +25,9 @@ def unpremultiply(values: FloatArray) -> FloatArray:
     """Divide colors by alpha, the inverse of `premultiply`; black where alpha is 0."""
     if values.shape[2] == 3:
         return values
-    colours = np.zeros_like(values[..., :3])
-    np.divide(values[..., :3], values[..., 3:], out=colours, where=values[..., 3:] > _MIN_COVER)
-    return np.concatenate([np.minimum(colours, np.float32(1.0)), values[..., 3:]], axis=2)
+    colors = np.zeros_like(values[..., :3])
+    np.divide(values[..., :3], values[..., 3:], out=colors, where=values[..., 3:] > _MIN_COVER)
+    return np.concatenate([np.minimum(colors, np.float32(1.0)), values[..., 3:]], axis=2)
 
 
 def halve(values: FloatArray) -> FloatArray:
@@ -72,9 +72,9 @@ def fill_transparent_pixels(pixels: FloatArray, alpha: FloatArray) -> FloatArray
         sizes.append(halve(sizes[-1]))
     if not sizes[-1][..., 3].any():
         return np.full_like(pixels, 0.5)
-    colours = unpremultiply(sizes.pop())[..., :3]
+    colors = unpremultiply(sizes.pop())[..., :3]
     for size in reversed(sizes):
-        height, width = colours.shape[:2]
-        doubled = bilinear_window(colours, 2 * height, 2 * width, (0, 0, *size.shape[:2]))
-        colours = size[..., :3] + doubled * (np.float32(1.0) - size[..., 3:])
-    return np.where(alpha[..., None] > 0, pixels, colours)
+        height, width = colors.shape[:2]
+        doubled = bilinear_window(colors, 2 * height, 2 * width, (0, 0, *size.shape[:2]))
+        colors = size[..., :3] + doubled * (np.float32(1.0) - size[..., 3:])
+    return np.where(alpha[..., None] > 0, pixels, colors)

@@ -29,7 +29,7 @@ UNREADABLE_PROFILE = "unreadable profile, not used"
 class ColorModel(StrEnum):
     """Color models of stored samples."""
 
-    GRAY = "grey"
+    GRAY = "gray"
     RGB = "RGB"
     CMYK = "CMYK"
     LAB = "Lab"

@@ -33,7 +33,7 @@ class Decoder(StrEnum):
 class Coding(StrEnum):
     """The encoding of colors in decoded samples."""
 
-    GRAY = "grey"
+    GRAY = "gray"
     WHITE_IS_ZERO = "white is zero"
     RGB = "RGB"
     PALETTE = "palette"

@@ -68,7 +68,7 @@ def samples_from_tensor(tensor: Tensorlike) -> RawSamples:
             bfloat16.
 
     Raises:
-        PictureError: The tensor has another shape or type, or is sparse, quantised or on the meta device.
+        PictureError: The tensor has another shape or type, or is sparse, quantized or on the meta device.
     """
     try:
         values = tensor.detach().cpu()

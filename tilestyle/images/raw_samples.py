@@ -137,7 +137,7 @@ def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:
     if low < _LOWEST or outside > values.size / 2:
         raise PictureError(
             f"{label} contains floats from {low:g} to {high:g} instead of [0, 1]",
-            hint="scale them (divide by 255?), or undo a normalisation",
+            hint="scale them (divide by 255?), or undo a normalization",
         )
 
 

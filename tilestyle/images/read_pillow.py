@@ -66,11 +66,11 @@ class _ModeInfo(NamedTuple):
 
 _MODES = {
     "1": _ModeInfo("L", Coding.GRAY, "black and white"),
-    "L": _ModeInfo("L", Coding.GRAY, "grey"),
-    "LA": _ModeInfo("LA", Coding.GRAY, "grey"),
-    "La": _ModeInfo("LA", Coding.GRAY, "grey"),
-    "I": _ModeInfo("I", Coding.GRAY, "grey", "uint16"),
-    "F": _ModeInfo("F", Coding.GRAY, "grey, float", "float32"),
+    "L": _ModeInfo("L", Coding.GRAY, "gray"),
+    "LA": _ModeInfo("LA", Coding.GRAY, "gray"),
+    "La": _ModeInfo("LA", Coding.GRAY, "gray"),
+    "I": _ModeInfo("I", Coding.GRAY, "gray", "uint16"),
+    "F": _ModeInfo("F", Coding.GRAY, "gray, float", "float32"),
     "P": _ModeInfo("RGB", Coding.RGB, "palette"),
     "PA": _ModeInfo("RGBA", Coding.RGB, "palette"),
     "RGBA": _ModeInfo("RGBA", Coding.RGB, "RGB"),
@@ -119,7 +119,7 @@ def describe_image(image: Image.Image, path: Path, exif: Any = None, points: Cic
         exif = image.getexif()
     xmp = image.info.get("xmp")
     turn = read_orientation(exif=exif, xmp=xmp if isinstance(xmp, bytes) else b"")
-    colours = {Coding.GRAY: 1, Coding.CMYK: 4}.get(kind.coding, 3)
+    colors = {Coding.GRAY: 1, Coding.CMYK: 4}.get(kind.coding, 3)
     profile = image.info.get("icc_profile")
     file_bytes = 0
     with suppress(OSError, ValueError):
@@ -133,13 +133,13 @@ def describe_image(image: Image.Image, path: Path, exif: Any = None, points: Cic
         stored_width=image.width,
         orientation=turn.value,
         orientation_origin=turn.origin,
-        channels=colours + has_alpha,
+        channels=colors + has_alpha,
         dtype=kind.dtype,
         bits=8 * np.dtype(kind.dtype).itemsize,
         compression=str(image.info.get("compression", "")),
         coding=kind.coding,
         alpha=Alpha.STRAIGHT if has_alpha else Alpha.NONE,
-        alpha_channel=colours,
+        alpha_channel=colors,
         profile=points or (profile if isinstance(profile, bytes) and profile else None),
         dpi=_dots_per_inch(image, exif),
         file_bytes=file_bytes,
@@ -191,7 +191,7 @@ def _undo_orientation(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 def _mode_info(image: Image.Image, label: str) -> tuple[_ModeInfo, bool]:
     """Return how the mode of an image is decoded, and whether the result has alpha."""
     if image.mode.startswith("I;16"):
-        kind = _ModeInfo("I;16", Coding.GRAY, "grey", "uint16")
+        kind = _ModeInfo("I;16", Coding.GRAY, "gray", "uint16")
     elif image.mode == "I" and image.format not in _SIXTEEN_BITS_AS_I:
         raise PictureError(
             f"{label} has 32-bit integers (mode I), for which white is not defined",

@@ -37,10 +37,10 @@ _BITS = {
 }
 _CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 3, _GRAY_ALPHA: 2, _RGB_ALPHA: 4}
 _NAMES = {
-    _GRAY: "grey",
+    _GRAY: "gray",
     _RGB: "RGB",
     _PALETTE: "palette",
-    _GRAY_ALPHA: "grey + alpha",
+    _GRAY_ALPHA: "gray + alpha",
     _RGB_ALPHA: "RGB + alpha",
 }
 _KEY_BYTES = {_GRAY: 2, _RGB: 6}
@@ -124,7 +124,7 @@ def describe_png(path: Path) -> FileHeader:
     tags = exif_tags(info.exif)
     turn = read_orientation(exif=tags, raw=exif_tags(raw_exif), xmp=xmp)
     has_alpha = info.has_color_key or info.color_type in (_GRAY_ALPHA, _RGB_ALPHA)
-    colours = 1 if info.color_type in (_GRAY, _GRAY_ALPHA) else 3
+    colors = 1 if info.color_type in (_GRAY, _GRAY_ALPHA) else 3
     channels = _CHANNELS[info.color_type] + info.has_color_key
     name = "black and white" if (info.color_type, info.bits) == (_GRAY, 1) else _NAMES[info.color_type]
     return FileHeader(
@@ -141,9 +141,9 @@ def describe_png(path: Path) -> FileHeader:
         bits=16 if info.bits == 16 else 8,  # decoders stretch fewer bits to 8
         byte_order=">" if info.bits == 16 else "",
         compression="deflate, interlaced" if info.interlaced else "deflate",
-        coding=Coding.GRAY if colours == 1 else Coding.RGB,
+        coding=Coding.GRAY if colors == 1 else Coding.RGB,
         alpha=Alpha.STRAIGHT if has_alpha else Alpha.NONE,
-        alpha_channel=colours,
+        alpha_channel=colors,
         profile=_color_profile(info),
         dpi=_dpi(info) or exif_dpi(tags),
         file_bytes=path.stat().st_size,
@@ -243,10 +243,10 @@ def _parse_header(content: bytes) -> tuple[int, int, int, int, int] | None:
     """Parse height, width, bits, color type and interlacing; None if the values are invalid."""
     if len(content) < 13:
         return None
-    width, height, bits, colour_type, packing, filtering, interlaced = struct.unpack(">IIBBBBB", content)
+    width, height, bits, color_kind, packing, filtering, interlaced = struct.unpack(">IIBBBBB", content)
     sides_fit = 0 < height <= SIDE_LIMIT and 0 < width <= SIDE_LIMIT
-    is_known = bits in _BITS.get(colour_type, ()) and packing == filtering == 0 and interlaced <= _INTERLACED
-    return (height, width, bits, colour_type, interlaced) if sides_fit and is_known else None
+    is_known = bits in _BITS.get(color_kind, ()) and packing == filtering == 0 and interlaced <= _INTERLACED
+    return (height, width, bits, color_kind, interlaced) if sides_fit and is_known else None
 
 
 def _parse_text(kind: bytes, content: bytes) -> tuple[str, bytes]:

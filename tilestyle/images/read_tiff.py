@@ -107,7 +107,7 @@ def describe_page(page: tifffile.TiffPage, path: Path) -> FileHeader:
     alpha, channel = (Alpha.NONE, 0) if by_libtiff else _alpha(page)
     if alpha is Alpha.PREMULTIPLIED and coding in (Coding.LAB_SIGNED, Coding.LAB_OFFSET, Coding.PALETTE):
         raise PictureError(
-            f"{path.name} has {coding} colours with premultiplied alpha",
+            f"{path.name} has {coding} colors with premultiplied alpha",
             hint="save it with straight alpha, or as RGB",
         )
     turn = read_orientation(exif={ORIENTATION: page.tags.valueof("Orientation")}, xmp=_xmp(page))
@@ -207,19 +207,19 @@ def _check_samples(page: tifffile.TiffPage, path: Path) -> None:
             hint="convert it to unsigned integers or floats in [0, 1]",
         )
     coding = _CODINGS[PHOTOMETRIC(page.photometric)]
-    colours = COLOR_CHANNELS[coding]
-    if _needs_libtiff(page) and (page.samplesperpixel, page.bitspersample) != (colours, 8):
+    colors = COLOR_CHANNELS[coding]
+    if _needs_libtiff(page) and (page.samplesperpixel, page.bitspersample) != (colors, 8):
         raise PictureError(f"{path.name} is a YCbCr TIFF without 8-bit samples", hint="convert it to RGB first")
-    if page.samplesperpixel < colours or len(page.extrasamples) > page.samplesperpixel - colours:
+    if page.samplesperpixel < colors or len(page.extrasamples) > page.samplesperpixel - colors:
         raise PictureError(
             f"{path.name} has {page.samplesperpixel} channels, {len(page.extrasamples)} of them extra, but "
-            f"{coding} needs {colours}",
+            f"{coding} needs {colors}",
             hint="convert it to RGB first",
         )
     lab = coding in (Coding.LAB_SIGNED, Coding.LAB_OFFSET)
     if lab and np.dtype(page.dtype).name not in ("uint8", "uint16", "float32", "float16", "float64"):
         raise PictureError(
-            f"{path.name} has Lab colours of {page.bitspersample} bits", hint="convert it to 8 or 16 bits"
+            f"{path.name} has Lab colors of {page.bitspersample} bits", hint="convert it to 8 or 16 bits"
         )
 
 
@@ -301,8 +301,8 @@ def _is_streamed(page: tifffile.TiffPage, alpha: Alpha) -> bool:
     is_plain = (
         page.dtype is not None and page.dtype.name in ("uint8", "uint16") and page.bitspersample in (8, 16)
     )
-    colours = COLOR_CHANNELS[_CODINGS[PHOTOMETRIC(page.photometric)]]
-    has_extras = page.samplesperpixel != colours + (alpha is Alpha.STRAIGHT)
+    colors = COLOR_CHANNELS[_CODINGS[PHOTOMETRIC(page.photometric)]]
+    has_extras = page.samplesperpixel != colors + (alpha is Alpha.STRAIGHT)
     is_complete = plane_count(page) == 1 and not is_sparse(page) and not page.is_subifd
     is_supported = is_known and is_plain and is_complete and page.fillorder == 1
     return is_supported and not has_extras and alpha is not Alpha.PREMULTIPLIED

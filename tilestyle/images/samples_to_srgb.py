@@ -55,11 +55,9 @@ def _apply_palette(header: FileHeader, stored: NDArray[Any]) -> NDArray[np.uint8
     assert header.palette is not None, "the header of a palette picture has the palette"
     indices = stored[..., 0].astype(np.intp)
     if indices.size and indices.max() >= len(header.palette):
-        raise PictureError(
-            f"{header.label} uses colours that its palette does not have", hint="export it again"
-        )
-    colours: NDArray[np.uint8] = header.palette[indices]
-    return colours
+        raise PictureError(f"{header.label} uses colors that its palette does not have", hint="export it again")
+    colors: NDArray[np.uint8] = header.palette[indices]
+    return colors
 
 
 def _stretch_range(values: NDArray[Any], bits: int) -> NDArray[Any]:
@@ -90,10 +88,10 @@ def _lab_values(coding: Coding, stored: NDArray[Any]) -> NDArray[np.float32]:
     scale = 1 if stored.dtype == np.uint8 else 256
     if coding is Coding.LAB_SIGNED:
         signed = np.int8 if stored.dtype == np.uint8 else np.int16
-        colour = np.ascontiguousarray(stored[..., 1:]).view(signed).astype(np.float32) / np.float32(scale)
+        color = np.ascontiguousarray(stored[..., 1:]).view(signed).astype(np.float32) / np.float32(scale)
         white = 255 if stored.dtype == np.uint8 else 65535
     else:
-        colour = stored[..., 1:].astype(np.float32) / np.float32(scale) - 128
+        color = stored[..., 1:].astype(np.float32) / np.float32(scale) - 128
         white = 255 * scale
     lightness = stored[..., :1].astype(np.float32) * np.float32(100 / white)
-    return np.concatenate([lightness, colour], axis=2)
+    return np.concatenate([lightness, color], axis=2)

@@ -103,8 +103,8 @@ def write_stream(
 def _write_png(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
     chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))]
     if options.dpi is not None:
-        per_metre = round(options.dpi / 0.0254)  # pixels
-        chunks.append((b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
+        per_meter = round(options.dpi / 0.0254)  # pixels
+        chunks.append((b"pHYs", struct.pack(">IIB", per_meter, per_meter, 1)))
     chunks.append((b"tEXt", b"Software\0" + software_name().encode("latin-1")))
     text = options.provenance_text()
     if text is not None:

@@ -137,9 +137,9 @@ class AutocorrelationLoss(StyleTerm):
             for region, weights in self._region_weights(layer, patch, under) if cells.numel() else []:
                 if layer not in self._applied[region]:
                     continue
-                centred = self._sums[region][layer].centered(cells, weights)
+                centered = self._sums[region][layer].centered(cells, weights)
                 part = autocorrelation_gradient(
-                    centred, self._applied[region][layer].coefficients * self._layers.factors[layer]
+                    centered, self._applied[region][layer].coefficients * self._layers.factors[layer]
                 )  # [C, h, w]
                 part = part if weights is None else part * weights.to(part)
                 crop_cells(gradient, owned).add_(part.to(gradient.dtype)[None])

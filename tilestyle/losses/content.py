@@ -114,7 +114,7 @@ class ContentTarget:
 
     def _directions(self, layer: str, features: Tensor) -> Tensor:
         """Normalize features [1, C, h, w] to unit vectors [1, C + 1, h, w]."""
-        units = UnitFeatures.normalise(
+        units = UnitFeatures.normalize(
             features[0].flatten(1).float(), self.min_norm(layer)
         ).unit_vectors  # [C + 1, h w]
         return units.view(1, -1, *features.shape[2:])

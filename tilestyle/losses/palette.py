@@ -27,7 +27,7 @@ from tilestyle.stats.sliced_wasserstein import (
     average_blocks,
     color_axes,
     count_histograms,
-    normalised_histogram,
+    normalized_histogram,
     sliced_transport,
     transport_gradient,
 )
@@ -213,7 +213,7 @@ class PaletteLoss(Stateful):
     def _current_histograms(self) -> dict[tuple[int, int], Histogram]:
         """Return the histograms of the current counts, by region and scale, where there are any."""
         return {
-            (region, scale): normalised_histogram(counts)
+            (region, scale): normalized_histogram(counts)
             for region, scales in enumerate(self._counts.cpu())
             for scale, counts in zip(SCALES, scales, strict=True)
             if counts[0].any()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, Reader, read_box
 from tilestyle.canvas.storage import MappedStore, note_mapped_access
-from tilestyle.config.enums import Normalise, Optimizer
+from tilestyle.config.enums import Normalize, Optimizer
 from tilestyle.devices.transfer import to_device
 from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
@@ -100,7 +100,7 @@ class ScaleObjective:
                 if layer in job.energy_floors
             }
             content.loss_form = weights.content_loss
-            if job.config.normalise is Normalise.ABSOLUTE:
+            if job.config.normalize is Normalize.ABSOLUTE:
                 content.energies = dict.fromkeys(content.layers, 1.0)
             else:
                 halo = exact_halo(layers) if job.config.optimizer is Optimizer.LBFGS else 0
@@ -167,7 +167,7 @@ class ScaleObjective:
         if not weight:
             return None
         palettes = style_histograms(job, level, self._spec.scale)
-        absolute = job.config.normalise is Normalise.ABSOLUTE
+        absolute = job.config.normalize is Normalize.ABSOLUTE
         energies = [
             3.0 if absolute else max(mean_square_color(palette[1]), MIN_COLOR_ENERGY) for palette in palettes
         ]

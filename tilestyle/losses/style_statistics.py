@@ -26,7 +26,7 @@ from tilestyle.stats.sliced_wasserstein import (
     Histogram,
     average_blocks,
     count_histograms,
-    normalised_histogram,
+    normalized_histogram,
 )
 
 # An enlarged style is shown to layers whose stride is at least so many times the enlargement.
@@ -137,7 +137,7 @@ def _picture_histograms(job: Job, style: Exemplar, side: float) -> list[dict[int
                 part = None if weights is None else average_blocks(weights, scale)[0].clamp(0, 1)
                 counts[scale] = counts[scale] + count_histograms(average_blocks(strip, scale), part)
             note_mapped_access(strip)
-        histograms.append({scale: normalised_histogram(total) for scale, total in counts.items()})
+        histograms.append({scale: normalized_histogram(total) for scale, total in counts.items()})
     return histograms
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from tilestyle.config.enums import Normalise, StyleLoss
+from tilestyle.config.enums import Normalize, StyleLoss
 from tilestyle.config.render import RenderConfig
 from tilestyle.devices.threads import run_side_by_side
 from tilestyle.devices.transfer import float64_device
@@ -31,7 +31,7 @@ def make_target(moments: Moments, config: RenderConfig, min_energy: float = MIN_
     """
     if not torch.isfinite(moments.second).all():
         raise DivergedError("the features of the style are not finite", hint="use other network weights")
-    absolute = config.normalise is Normalise.ABSOLUTE
+    absolute = config.normalize is Normalize.ABSOLUTE
     if config.style_loss is StyleLoss.W2:
         return WassersteinTarget(moments, absolute=absolute, min_energy=min_energy)
     if config.style_loss is StyleLoss.GRAM:

@@ -11,7 +11,7 @@ from tilestyle.config.enums import TvForm
 EPSILON = 1e-10
 
 
-def total_variation(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
+def total_variation(pixels: Tensor, form: TvForm = TvForm.NEIGHBORS, exponent: float = 2.0) -> Tensor:
     """Return the mean over pixels and channels of the differences of neighbors to a power.
 
     With exponent 2 (Mahendran and Vedaldi 2015, beta = 2), the gradient is linear, and smooth where the picture
@@ -26,14 +26,14 @@ def total_variation(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: 
     return total_variation_sum(pixels, form, exponent) / pixels.numel()
 
 
-def total_variation_sum(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
+def total_variation_sum(pixels: Tensor, form: TvForm = TvForm.NEIGHBORS, exponent: float = 2.0) -> Tensor:
     """Return the sum that `total_variation` is the mean of."""
     down = pixels[:, 1:] - pixels[:, :-1]
     across = pixels[:, :, 1:] - pixels[:, :, :-1]
     if form is TvForm.GRADIENT:
         squared = down[:, :, :-1].square() + across[:, :-1].square()
         return (squared if exponent >= 2 else squared.clamp(min=EPSILON)).pow(exponent / 2).sum()
-    if form is TvForm.NEIGHBOURS:
+    if form is TvForm.NEIGHBORS:
         return _powers(down, exponent) + _powers(across, exponent)
     # The nine-point stencil of the Laplacian, which treats all directions nearly alike.
     falling = pixels[:, 1:, 1:] - pixels[:, :-1, :-1]
@@ -46,9 +46,9 @@ def _powers(differences: Tensor, exponent: float) -> Tensor:
     return (differences.square() if exponent == 2 else differences.abs().pow(exponent)).sum()
 
 
-def total_variation_gradient(pixels: Tensor, form: TvForm = TvForm.NEIGHBOURS, exponent: float = 2.0) -> Tensor:
+def total_variation_gradient(pixels: Tensor, form: TvForm = TvForm.NEIGHBORS, exponent: float = 2.0) -> Tensor:
     """Return the gradient of `total_variation`, times the number of pixels, [3, h, w]."""
-    if form is not TvForm.NEIGHBOURS or exponent != 2:
+    if form is not TvForm.NEIGHBORS or exponent != 2:
         with torch.enable_grad():
             values = pixels.detach().requires_grad_()
             (slope,) = torch.autograd.grad(total_variation_sum(values, form, exponent), values)

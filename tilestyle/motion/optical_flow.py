@@ -50,8 +50,8 @@ def dense_inverse_search(first: Floats, second: Floats) -> Floats:
     """
     cv2 = import_opencv()
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor((picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for picture in (first, second)]
-    return np.asarray(search.calc(grey[0], grey[1], None), np.float32)
+    gray = [cv2.cvtColor((picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for picture in (first, second)]
+    return np.asarray(search.calc(gray[0], gray[1], None), np.float32)
 
 
 def estimate_flow(first: Floats, second: Floats, method: FlowMethod = dense_inverse_search) -> Floats:

@@ -218,9 +218,9 @@ def fill_disocclusions(previous: Tensor, last: Tensor, current: Tensor, motion: 
     Returns:
         Pixels [3, h, w] in [0, 1].
     """
-    colours = fit_color_map(previous, last)
-    detail = last - apply_color_map(previous, colours)
-    estimate = apply_color_map(current, colours) + _to_tensor(warp(_to_array(detail), motion.backward))
+    colors = fit_color_map(previous, last)
+    detail = last - apply_color_map(previous, colors)
+    estimate = apply_color_map(current, colors) + _to_tensor(warp(_to_array(detail), motion.backward))
     return estimate.clamp(0, 1)
 
 

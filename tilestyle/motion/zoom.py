@@ -1,7 +1,7 @@
 """The endless zoom: enlarge the picture about a point, crop it, let the style add detail, and repeat.
 
 The canvas starts as the enlarged picture and is optimized in a few small steps, at the full size only. So the
-scene stays recognisable as it grows, while the statistics of the style keep its color, contrast and detail.
+scene stays recognizable as it grows, while the statistics of the style keep its color, contrast and detail.
 """
 
 from __future__ import annotations

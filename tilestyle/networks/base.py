@@ -97,7 +97,7 @@ class FeatureNetwork(Protocol):
 
     @property
     def content_weight(self) -> float:
-        """Default content weight, for a style weight of 1: keeps the picture recognisable, in the style."""
+        """Default content weight, for a style weight of 1: keeps the picture recognizable, in the style."""
         ...
 
     def resolve_layer_name(self, name: str) -> str:

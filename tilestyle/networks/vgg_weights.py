@@ -269,7 +269,7 @@ def _check_depth(name: NetworkName, tensors: Mapping[str, Tensor], file: Path) -
     if unknown:
         raise NetworkError(
             f"{file} contains {unknown[0]!r}, which {name} does not have",
-            hint="give a plain VGG, without batch normalisation",
+            hint="give a plain VGG, without batch normalization",
         )
     deepest = max(keys[name].index(key) for key in tensors)
     for key in keys[name][: deepest - deepest % 2 + 2]:
@@ -292,7 +292,7 @@ def _check_tensor(key: str, tensor: Tensor, shape: list[int], file: Path) -> Non
             hint="give a network of 3 x 3 convolutions whose channels match",
         )
     if not tensor.is_floating_point():
-        raise NetworkError(f"{file}: {key!r} is {tensor.dtype}", hint="give weights that are not quantised")
+        raise NetworkError(f"{file}: {key!r} is {tensor.dtype}", hint="give weights that are not quantized")
     if not tensor.isfinite().all():
         raise NetworkError(f"{file}: {key!r} contains NaN or infinity", hint="give other weights")
 

@@ -51,12 +51,12 @@ OPPONENT = (
     (CHROMA_GAIN * 2**-0.5, -CHROMA_GAIN * 2**-0.5, 0.0),
     (CHROMA_GAIN * 6**-0.5, CHROMA_GAIN * 6**-0.5, -2 * CHROMA_GAIN * 6**-0.5),
 )
-MIDDLE_GREY = 0.85  # in units of that luminance
-GREYS = (0.35, 0.6, 0.85, 1.1, 1.35)
+MIDDLE_GRAY = 0.85  # in units of that luminance
+GRAYS = (0.35, 0.6, 0.85, 1.1, 1.35)
 HUES = 6
 SATURATIONS = (0.1, 0.4)
 
-COLOR_CHANNELS = 3 + len(GREYS) + HUES * len(SATURATIONS) + 2 * 6
+COLOR_CHANNELS = 3 + len(GRAYS) + HUES * len(SATURATIONS) + 2 * 6
 WAVES = 2 * (ORIENTATIONS + 2 * CHROMA_ORIENTATIONS)
 ENERGIES = ORIENTATIONS + 2 * CHROMA_ORIENTATIONS
 STROKES = 8 * ORIENTATIONS
@@ -64,7 +64,7 @@ STROKES = 8 * ORIENTATIONS
 
 def _layers() -> dict[str, Layer]:
     """Return strides and receptive fields of every layer, by kind and then shallow to deep."""
-    kinds: dict[str, list[Layer]] = {kind: [] for kind in ("colour", "first", "second", "contour", "shape")}
+    kinds: dict[str, list[Layer]] = {kind: [] for kind in ("color", "first", "second", "contour", "shape")}
     field = 1  # receptive field of a pixel of this scale's picture
     for scale in range(1, SCALES + 1):
         step = 2 ** (scale - 1)
@@ -76,7 +76,7 @@ def _layers() -> dict[str, Layer]:
             channels = 3 + WAVES + 2 * ORIENTATIONS + 2 * STROKES
             strokes = reach + 2 * (STROKE_SIZE - 1) * step
             coarser = field + 3 * step + 2 * (SIZE - 1) * step
-            kinds["colour"].append(Layer(f"colour_{scale}", COLOR_CHANNELS, step, field + 2 * step))
+            kinds["color"].append(Layer(f"color_{scale}", COLOR_CHANNELS, step, field + 2 * step))
             kinds["second"].append(Layer(f"second_{scale}", channels, 4 * step, max(strokes, coarser)))
             kinds["contour"].append(Layer(f"contour_{scale}", ENERGIES, 4 * step, reach + 10 * step))
         field += 3 * step
@@ -86,7 +86,7 @@ def _layers() -> dict[str, Layer]:
 class WaveletNetwork:
     """Five kinds of layers, on scales from 1, the finest.
 
-    colour_1 to colour_4   colors, their distance beyond some grays and hues (a palette), 3 x 3 details
+    color_1 to color_4   colors, their distance beyond some grays and hues (a palette), 3 x 3 details
     first_1 to first_5     low-pass color, waves and their modulus, energies of the next finer scale
     second_1 to second_4   energies, waves over them and their modulus, all of the next coarser scale
     contour_1 to contour_4 energies divided by those of the neighborhood: where edges run, not how strong
@@ -102,7 +102,7 @@ class WaveletNetwork:
     def __init__(self) -> None:
         """Compute the filters."""
         self.layers: Mapping[str, Layer] = _layers()
-        style = [name for name in self.layers if name.startswith(("colour", "first", "second"))]
+        style = [name for name in self.layers if name.startswith(("color", "first", "second"))]
         self.style_layers: Mapping[str, float] = dict.fromkeys(style, 1.0)
         self.arrangement_layers: Collection[str] = ("first_2", "first_3")
         content = ("contour_2", "shape_3", "shape_4", "shape_5")
@@ -177,7 +177,7 @@ def _filter_banks(layers: Collection[str]) -> set[tuple[str, int]]:
     banks: set[tuple[str, int]] = set()
     for name in layers:
         _, kind, scale = _parse_layer_name(name)
-        banks |= {("palette", scale), ("details", scale)} if kind == "colour" else {("waves", scale)}
+        banks |= {("palette", scale), ("details", scale)} if kind == "color" else {("waves", scale)}
         if kind == "first" and scale > 1:
             banks.add(("waves", scale - 1))
         if kind == "second":
@@ -206,8 +206,8 @@ class _Responses:
         self._waves: dict[int, tuple[Tensor, ...]] = {}
         self._energies: dict[int, Tensor] = {}
 
-    def colour(self, scale: int) -> Tensor:  # [B, 32, h, w]
-        """Layer `colour_*`: rectified distances beyond grays and hues, so that moments describe a palette."""
+    def color(self, scale: int) -> Tensor:  # [B, 32, h, w]
+        """Layer `color_*`: rectified distances beyond grays and hues, so that moments describe a palette."""
         constants = self._constants
         picture = self.picture(scale)
         palette = relu_projections(picture, constants["palette"], constants["hinges"])
@@ -229,14 +229,14 @@ class _Responses:
     def contour(self, scale: int) -> Tensor:  # [B, 16, h, w]
         """Layer `contour_*`: divisive normalization (Heeger 1992) of the energies, averaged 2 x 2."""
         energies = torch.cat([self.energies(scale), self.chroma(scale)], 1)
-        return _divisive_normalisation(F.avg_pool2d(energies, 2), 1)
+        return _divisive_normalization(F.avg_pool2d(energies, 2), 1)
 
     def shape(self, scale: int) -> Tensor:  # [B, 16, h, w]
         """Layer `shape_*`: divisive normalization of the luminance waves, with their signs.
 
         Chroma waves are left out: their signs would bind the style's palette to the hues of the content.
         """
-        return _divisive_normalisation(self.waves(scale)[1], 2)
+        return _divisive_normalization(self.waves(scale)[1], 2)
 
     def picture(self, scale: int) -> Tensor:  # [B, 3, H / 2^(scale-1), W / 2^(scale-1)]
         """Opponent colors, halved scale - 1 times."""
@@ -286,9 +286,9 @@ def _constants() -> dict[str, Tensor]:
     strokes.append(STROKE_GAIN * stroke_pairs(ORIENTATIONS, STROKE_SIZE, WAVELENGTH, ENVELOPE))
     halving = [in_channel_bank(binomial_filter()[None], channel, 3) for channel in range(3)]
     angles = [2 * math.pi * hue / HUES for hue in range(HUES)]
-    axes = [(1.0, 0.0, 0.0)] * len(GREYS)
+    axes = [(1.0, 0.0, 0.0)] * len(GRAYS)
     axes += [(0.0, math.cos(angle), math.sin(angle)) for angle in angles] * len(SATURATIONS)
-    hinges = [-grey for grey in GREYS] + [-saturation for saturation in SATURATIONS for _ in angles]
+    hinges = [-gray for gray in GRAYS] + [-saturation for saturation in SATURATIONS for _ in angles]
     banks = {
         "opponent": opponent,
         "palette": torch.tensor(axes, dtype=torch.float64),
@@ -302,7 +302,7 @@ def _constants() -> dict[str, Tensor]:
         for name, bank in banks.items()
     }
     constants["hinges"] = torch.tensor(hinges, dtype=torch.float64)
-    constants["middle"] = torch.tensor([MIDDLE_GREY, 0.0, 0.0], dtype=torch.float64)[:, None, None]
+    constants["middle"] = torch.tensor([MIDDLE_GRAY, 0.0, 0.0], dtype=torch.float64)[:, None, None]
     return constants
 
 
@@ -319,7 +319,7 @@ def _strided_responses(picture: Tensor, bank: Tensor) -> Tensor:
     return F.conv2d(pixel_unshuffle(replicate_pad(picture, bank.shape[-1] - 1)), bank)
 
 
-def _divisive_normalisation(responses: Tensor, reach: int) -> Tensor:
+def _divisive_normalization(responses: Tensor, reach: int) -> Tensor:
     """Divide responses by the root of their mean square over channels and `reach` cells around."""
     power = responses.square().mean(1, keepdim=True)
     power = F.avg_pool2d(replicate_pad(power, reach), 2 * reach + 1, stride=1)

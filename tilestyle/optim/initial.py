@@ -64,7 +64,7 @@ def initial_pixels(job: Job, level: Level) -> Tensor:
         init = job.styles[0].picture if job.styles else Init.NOISE
     if not isinstance(init, Tensor):
         return (
-            _random_pixels(job, level, init) if init in (Init.UNIFORM, Init.GREY) else _style_noise(job, level)
+            _random_pixels(job, level, init) if init in (Init.UNIFORM, Init.GRAY) else _style_noise(job, level)
         )
     return level_plane(job, init, level, "pixels")
 

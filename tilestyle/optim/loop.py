@@ -55,7 +55,7 @@ def optimize(
         The canvas of the last level that was reached, and whether the render is complete.
     """
     state = render_state or RenderState()
-    optimise_level = lbfgs.run_level if job.config.optimizer is Optimizer.LBFGS else run_level
+    optimize_level = lbfgs.run_level if job.config.optimizer is Optimizer.LBFGS else run_level
     with device_state(job.network.device, deterministic=job.config.deterministic):
         for level in job.levels[max(state.level, 0) :]:
             if level.index > state.level:  # otherwise resumed within this level
@@ -69,7 +69,7 @@ def optimize(
             if (
                 state.canvas
                 and state.sweep < level.sweeps
-                and not optimise_level(job, level, state.canvas, state, on_sweep, should_stop)
+                and not optimize_level(job, level, state.canvas, state, on_sweep, should_stop)
             ):
                 return state.canvas, False
     if state.canvas is None:

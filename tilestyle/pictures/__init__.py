@@ -9,7 +9,7 @@ from tilestyle.errors import PictureError
 
 PHOTOGRAPHS = ("coffee", "astronaut", "raccoon", "pagoda")
 # Painted by examples/paint.py.
-STYLES = ("swirls", "facets", "woodcut", "weave", "impasto", "mosaic", "watercolour", "inkwash", "pastel")
+STYLES = ("swirls", "facets", "woodcut", "weave", "impasto", "mosaic", "watercolor", "inkwash", "pastel")
 NAMES = PHOTOGRAPHS + STYLES
 
 

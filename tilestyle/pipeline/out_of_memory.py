@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 MIN_FREED_SHARE = 1 / 6
 
 
-def optimise_with_oom_retry(
+def optimize_with_oom_retry(
     job: Job,
     on_level: LevelObserver,
     on_sweep: SweepObserver,

@@ -29,7 +29,7 @@ from tilestyle.pipeline.events import (
     TimeEstimator,
 )
 from tilestyle.pipeline.observers import guard_callback
-from tilestyle.pipeline.out_of_memory import optimise_with_oom_retry
+from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import device_bytes
 from tilestyle.planning.memory_model import SNAPSHOT_SIDE
@@ -110,7 +110,7 @@ def render_job(
         )
 
     should_stop = stop or (lambda: False)
-    canvas, complete = optimise_with_oom_retry(job, begin, done, should_stop, tell, state)
+    canvas, complete = optimize_with_oom_retry(job, begin, done, should_stop, tell, state)
     if checkpointer and state and complete:
         checkpointer.save_finished(state)  # writing the picture may still fail
     if not complete:

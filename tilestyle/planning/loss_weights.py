@@ -32,7 +32,7 @@ class LossWeights:
     tv: float
     style_layers: Mapping[str, float]
     content_layers: Mapping[str, float]
-    tv_form: TvForm = TvForm.NEIGHBOURS
+    tv_form: TvForm = TvForm.NEIGHBORS
     tv_exponent: float = 2.0
     palette: float = 0.0
     target_distance: float | None = None

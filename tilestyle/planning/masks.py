@@ -62,8 +62,8 @@ def flat_colors(mask: object) -> list[RgbColor]:
     Raises:
         PictureError: The picture does not consist of flat colors, or has too many.
     """
-    if isinstance(mask, str) and (colour := parse_hex_color(mask)):
-        return [colour]
+    if isinstance(mask, str) and (single := parse_hex_color(mask)):
+        return [single]
     counts = np.zeros(2 ** (3 * COLOR_BITS), np.int64)
     sums = np.zeros((3, counts.size))
     total = 0
@@ -81,7 +81,7 @@ def flat_colors(mask: object) -> list[RgbColor]:
         if not count:
             break
         red, green, blue = (round(value) for value in (sums[:, index] / count).tolist())
-        known = any(same_color((red, green, blue), colour) for colour in colors)
+        known = any(same_color((red, green, blue), each) for each in colors)
         if not known and count >= MIN_COLOR_SHARE * total:
             colors.append((red, green, blue))
             known = True

@@ -9,7 +9,7 @@ from math import inf
 
 import torch
 
-from tilestyle.config.enums import Color, ContentLoss, Normalise, Optimizer, Precision, Sampler, StyleLoss
+from tilestyle.config.enums import Color, ContentLoss, Normalize, Optimizer, Precision, Sampler, StyleLoss
 from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, RenderConfig
 from tilestyle.devices.malloc import limit_kernel_cache, return_large_blocks
 from tilestyle.distributed import SINGLE, Communicator
@@ -344,7 +344,7 @@ def loss_weights(
     """
     style: dict[str, float] = {}
     if with_style:
-        style = _normalised_layer_weights(network, config.style_layers or network.style_layers, "style")
+        style = _normalized_layer_weights(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
     weight, aim = config.content_weight, None
     if weight is None:
@@ -357,7 +357,7 @@ def loss_weights(
                 target_distance(config.strength),
             )
     if with_content and weight:
-        content = _normalised_layer_weights(network, config.content_layers or network.content_layers, "content")
+        content = _normalized_layer_weights(network, config.content_layers or network.content_layers, "content")
     arrangement, layers = _autocorrelation_weights(network, config, style, with_content=with_content)
     return LossWeights(
         config.style_weight,
@@ -379,7 +379,7 @@ def _palette_weight(config: RenderConfig) -> float:
     """Return the weight of the palette term, which compares the whole canvas; it falls as locality rises."""
     weight = config.palette_weight
     if weight is None:
-        absolute = config.normalise is Normalise.ABSOLUTE
+        absolute = config.normalize is Normalize.ABSOLUTE
         is_unused = absolute or config.optimizer is Optimizer.LBFGS
         weight = 0.0 if is_unused else PALETTE_WEIGHT * config.style_weight
     return weight * (1 - config.locality)
@@ -403,7 +403,7 @@ def _autocorrelation_weights(
     """
     weight = config.arrangement_weight
     if weight is None:
-        is_default_loss = config.style_loss is StyleLoss.W2 and config.normalise is Normalise.RELATIVE
+        is_default_loss = config.style_loss is StyleLoss.W2 and config.normalize is Normalize.RELATIVE
         weight = 0.0 if with_content or config.locality or not is_default_loss else ARRANGEMENT_WEIGHT
     if not weight or not style:
         return 0.0, {}
@@ -418,7 +418,7 @@ def _autocorrelation_weights(
     return weight if chosen else 0.0, {layer: 1 / len(chosen) for layer in chosen}
 
 
-def _normalised_layer_weights(
+def _normalized_layer_weights(
     network: FeatureNetwork, layers: Mapping[str, float], term: str
 ) -> dict[str, float]:
     """Check the weights of layers, and scale them to sum to one.

@@ -105,8 +105,8 @@ class StyleAssignment:
         )
         guide = store.zeros(self.region_count, *planes.shape[1:])
         for region, index in enumerate(self.region_indices):
-            for row, colour in enumerate(style_colors):
-                if same_color(colour, self.mask_colors[index]):
+            for row, color in enumerate(style_colors):
+                if same_color(color, self.mask_colors[index]):
                     guide[region] += planes[row]
         return guide
 
@@ -172,19 +172,21 @@ def _assign_by_mask(
 
     A style without a mask serves all colors that no style with a mask serves.
     """
-    colours = flat_colors(mask)
+    mask_colors = flat_colors(mask)
     style_colors = [None if style.mask is None else flat_colors(style.mask) for style in styles]
     for style, colors_of_style in zip(styles, style_colors, strict=True):
-        if colors_of_style is not None and not any(same_color(a, b) for a in colors_of_style for b in colours):
+        if colors_of_style is not None and not any(
+            same_color(a, b) for a in colors_of_style for b in mask_colors
+        ):
             raise SettingError(
                 f"style {style.name} is for {_listed_colors(colors_of_style)}, but the mask has "
-                f"{_listed_colors(colours)}",
+                f"{_listed_colors(mask_colors)}",
                 hint="give regions that belong together the same color",
             )
     rows: dict[int, list[float]] = {}
-    for index, colour in enumerate(colours):
+    for index, mask_color in enumerate(mask_colors):
         matching = [
-            colors_of_style is not None and any(same_color(colour, color) for color in colors_of_style)
+            colors_of_style is not None and any(same_color(mask_color, each) for each in colors_of_style)
             for colors_of_style in style_colors
         ]
         serving = matching if any(matching) else [colors_of_style is None for colors_of_style in style_colors]
@@ -192,11 +194,11 @@ def _assign_by_mask(
             rows[index] = [weight * serves for weight, serves in zip(weights, serving, strict=True)]
         elif not with_content:
             raise SettingError(
-                f"no style is assigned to the mask's color {hex_color(colour)}",
+                f"no style is assigned to the mask's color {hex_color(mask_color)}",
                 hint="give each color a style, since a texture has no content to show there",
             )
     shares = tuple(tuple(row[style] / sum(row) for row in rows.values()) for style in range(len(styles)))
-    return StyleAssignment(tuple(styles), shares, mask, tuple(colours), tuple(rows))
+    return StyleAssignment(tuple(styles), shares, mask, tuple(mask_colors), tuple(rows))
 
 
 def with_labels(styles: Iterable[Style]) -> Iterator[tuple[str, Style]]:

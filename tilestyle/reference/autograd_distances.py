@@ -100,7 +100,7 @@ def self_similarity(canvas: Tensor, content: Tensor, min_norm: float, mean_dista
         mean_distance: Mean cosine distance of two places of the whole content.
     """
     canvas_distances, content_distances = (
-        UnitFeatures.normalise(features, min_norm).distances for features in (canvas, content)
+        UnitFeatures.normalize(features, min_norm).distances for features in (canvas, content)
     )
     scaled = canvas_distances * (
         content_distances.mean(1, keepdim=True) / canvas_distances.mean(1, keepdim=True).clamp(min=MIN_DISTANCE)
@@ -115,4 +115,4 @@ def self_similarity(canvas: Tensor, content: Tensor, min_norm: float, mean_dista
 
 def mean_distance(features: Tensor, min_norm: float) -> Tensor:
     """Return the mean cosine distance of all pairs of places of features [C, n]."""
-    return 1 - UnitFeatures.normalise(features, min_norm).unit_vectors.mean(1).square().sum()
+    return 1 - UnitFeatures.normalize(features, min_norm).unit_vectors.mean(1).square().sum()

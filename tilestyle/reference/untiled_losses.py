@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.config.enums import ContentLoss, Normalise, StyleLoss
+from tilestyle.config.enums import ContentLoss, Normalize, StyleLoss
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.losses.anchor import AnchorLoss, weighted_squared_error
@@ -35,7 +35,7 @@ from tilestyle.stats.sliced_wasserstein import (
     color_axes,
     count_histograms,
     mean_square_color,
-    normalised_histogram,
+    normalized_histogram,
     sliced_transport,
 )
 
@@ -50,7 +50,7 @@ def canvas_moments(job: Job, pixels: Tensor) -> dict[str, Moments]:
 def style_loss(job: Job, moments: Mapping[str, Moments], targets: Mapping[str, Moments]) -> Tensor:
     """Return the weighted sum over the layers of the distance of moments."""
     weights, losses = job.weights.style_layers, []
-    absolute = job.config.normalise is Normalise.ABSOLUTE
+    absolute = job.config.normalize is Normalize.ABSOLUTE
     for k, weight in weights.items():
         current, target = moments[k].double(), targets[k].double()
         if job.config.style_loss is StyleLoss.W2:
@@ -118,7 +118,7 @@ def content_loss(
         )
         for k, weight in weights.items():
             error = (canvas_features[k] - content_features[k]).float().square().mean()
-            relative = job.config.normalise is Normalise.RELATIVE
+            relative = job.config.normalize is Normalize.RELATIVE
             energy = content_features[k].float().var((2, 3), correction=0).mean() if relative else 1.0
             loss = loss + weight * error / energy
     return loss
@@ -141,7 +141,7 @@ def palette_loss(job: Job, level: Level, pixels: Tensor, previous: Tensor) -> Te
     for scale in SCALES:
         previous_cells, cells = (F.avg_pool2d(plane, scale).flatten(1) for plane in (previous, pixels))
         _, maps = sliced_transport(
-            normalised_histogram(count_histograms(previous_cells[:, None])), histograms[scale]
+            normalized_histogram(count_histograms(previous_cells[:, None])), histograms[scale]
         )
         for vector, low, width, bin_targets in zip(axes.vectors, axes.low, axes.width, maps, strict=True):
             projections = vector @ cells
@@ -149,7 +149,7 @@ def palette_loss(job: Job, level: Level, pixels: Tensor, previous: Tensor) -> Te
             losses.append(
                 3 * (projections - torch.from_numpy(bin_targets).to(projections)[bins]).square().mean()
             )
-    energy = mean_square_color(histograms[1]) if job.config.normalise is Normalise.RELATIVE else 3.0
+    energy = mean_square_color(histograms[1]) if job.config.normalize is Normalize.RELATIVE else 3.0
     return torch.stack(losses).mean() / energy
 
 
@@ -168,7 +168,7 @@ def _self_similarity_loss(
             1.0,
             job.network.layers[k].stride,
         )
-        if job.config.normalise is Normalise.RELATIVE:
+        if job.config.normalize is Normalize.RELATIVE:
             unit = max(float(mean_distance(content_features[k][0].flatten(1).float(), min_norm)), MIN_DISTANCE)
         for patch in patches:
             rows, columns = sample_cells(patch.owned.to_cells(stride), rng, patch.read)

@@ -53,8 +53,8 @@ class UnitFeatures:
     norms: Tensor
 
     @classmethod
-    def normalise(cls, features: Tensor, min_norm: float) -> UnitFeatures:
-        """Normalise features [C, n] in float32; with norms below `min_norm` they count as close to zero."""
+    def normalize(cls, features: Tensor, min_norm: float) -> UnitFeatures:
+        """Normalize features [C, n] in float32; with norms below `min_norm` they count as close to zero."""
         constant = features.new_full((1, features.shape[1]), min_norm)
         extended = torch.cat([features, constant])
         norms = extended.norm(dim=0)
@@ -101,8 +101,8 @@ def self_similarity_loss(
         mean_distance: R, the mean cosine distance of two places of the whole content.
     """
     canvas_directions, content_distances = (
-        UnitFeatures.normalise(canvas, min_norm),
-        UnitFeatures.normalise(content, min_norm).distances,
+        UnitFeatures.normalize(canvas, min_norm),
+        UnitFeatures.normalize(content, min_norm).distances,
     )
     distances, count = canvas_directions.distances, canvas.shape[1]
     rows = distances.mean(1, keepdim=True)

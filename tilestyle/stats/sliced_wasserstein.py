@@ -73,8 +73,8 @@ def color_axes() -> ColorAxes:
     return ColorAxes(vectors.float(), low.float(), ((high - low) / BINS).float())
 
 
-def normalised_histogram(counts: Tensor) -> Histogram:
-    """Normalise counts [K, BINS] to shares along every direction."""
+def normalized_histogram(counts: Tensor) -> Histogram:
+    """Normalize counts [K, BINS] to shares along every direction."""
     counts = counts.cpu().double()
     histogram: Histogram = (counts / counts.sum(1, keepdim=True)).numpy()
     return histogram

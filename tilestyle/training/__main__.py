@@ -31,7 +31,7 @@ def train(
         typer.Option(help="Weights of a VGG-16: .safetensors, .pth or Keras's .onnx. Default: torchvision's."),
     ] = None,
     renders: Annotated[
-        list[Path] | None, typer.Option(help="Folder of stylised pictures. Repeat for several.")
+        list[Path] | None, typer.Option(help="Folder of stylized pictures. Repeat for several.")
     ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Steps of gradient descent.")] = 10_000,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step.")] = 8,

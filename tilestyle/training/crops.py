@@ -109,9 +109,9 @@ class CropStream:
             gain = float(np.exp(rng.uniform(-0.7, 0.6)))
             crop = (crop - 0.5) * gain + 0.5 + rng.uniform(-0.15, 0.15)
         if rng.random() < 0.3:
-            grey = crop.mean(2, keepdims=True)
+            gray = crop.mean(2, keepdims=True)
             tint: FloatImage = rng.uniform(-0.12, 0.12, 3).astype(np.float32)
-            crop = (grey + (crop - grey) * rng.uniform(0, 2.5) + tint).astype(np.float32)
+            crop = (gray + (crop - gray) * rng.uniform(0, 2.5) + tint).astype(np.float32)
         if rng.random() < 0.1:
             crop = crop[:, :, rng.permutation(3)]
         if rng.random() < 0.35:

@@ -125,9 +125,9 @@ class TeacherTargets:
             for row, maps in zip(rows, direct.half(), strict=True):
                 row[layer] = maps
             if part.components is not None:
-                centred = values - part.mean.to(device)[:, None, None]
+                centered = values - part.mean.to(device)[:, None, None]
                 scale = 1 / math.sqrt(self.total_variance[layer])
-                projected = torch.einsum("bchw,cm->bmhw", centred, part.components.to(device)) * scale
+                projected = torch.einsum("bchw,cm->bmhw", centered, part.components.to(device)) * scale
                 for row, maps in zip(rows, projected.half(), strict=True):
                     row[f"{layer} components"] = maps
         return rows
@@ -283,7 +283,7 @@ class StudentTrainer:
                 name: tuple(part.detach() for part in pair) for name, pair in self.parameters.items()
             },
             "maps": {layer: value.detach() for layer, value in self.maps.items()},
-            "optimiser": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
         }
@@ -298,7 +298,7 @@ class StudentTrainer:
                 layer: value.to(self.device).requires_grad_() for layer, value in state["maps"].items()
             }
         self.make_optimizer()
-        self.optimizer.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
 
 

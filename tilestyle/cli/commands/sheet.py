@@ -70,12 +70,12 @@ def sheet(values: Values) -> None:
 def stored_spelling(text: str) -> str:
     """NAME=VALUES with the name and the values as files of settings spell them."""
     name, equals, rest = text.partition("=")
-    if name.removeprefix("--") == "optimizer":
+    if name.removeprefix("--") == "optimiser":
         name = "optimizer"
     if name.removeprefix("--") == "colour":
         name = "color"
     if name.removeprefix("--") == "init":
-        rest = ",".join("grey" if value.strip() == "gray" else value for value in rest.split(","))
+        rest = ",".join("gray" if value.strip() == "grey" else value for value in rest.split(","))
     return f"{name}{equals}{rest}"
 
 

@@ -11,7 +11,7 @@ from painting.water import Paper
 SHORE = 0.60  # picture heights from the top
 
 
-def watercolour(random: Generator, height: int, width: int) -> Array:
+def watercolor(random: Generator, height: int, width: int) -> Array:
     """Paint it."""
     paper = Paper(random, height, width)
     y, x = np.mgrid[:height, :width].astype(np.float32) / height
