@@ -51,7 +51,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name in ("swirls", "facets"):
         for kind in options.filters:
-            size = round(options.size / 2.6), options.size
+            size = options.size, round(options.size / 2.6)
             config = RenderConfig(size=size, style_scale=0.6, quality=options.quality)
             planes = {**canvas.PLANES, "pixels": (3, kind), "first": (3, kind)}
             with patch.object(canvas, "PLANES", planes):

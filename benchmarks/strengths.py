@@ -27,7 +27,7 @@ import torch
 
 from benchmarks.record import report
 from tilestyle import RenderConfig, render
-from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.resize import resize
 from tilestyle.config.toml import load_settings, merge_settings
 from tilestyle.geometry.boxes import Box
 from tilestyle.networks.perceptual_distance import SIDE, PerceptualFeatures

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.jobs import finished, job, parser, settings
 from benchmarks.record import report
-from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.resize import resize
 from tilestyle.canvas.storage import MemoryStore
 from tilestyle.config.enums import Quality
 from tilestyle.geometry.boxes import Box, size_within

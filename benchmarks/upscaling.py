@@ -28,7 +28,7 @@ from tilestyle.config.render import UPSCALE_DEFAULTS
 from tilestyle.geometry.boxes import Box
 from tilestyle.losses.anchor import box_downsample
 from tilestyle.pictures import picture_path
-from tilestyle.pipeline.run import as_picture
+from tilestyle.pipeline.finished_picture import as_picture
 from tilestyle.recipes.upscale import (
     downsampled_psnr,
     interpolation_baselines,

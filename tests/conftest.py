@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 # Tests compute in float32 on every machine, unless they set a precision, and so do processes that they start.
 # With TILESTYLE_FAST_BF16=1 they take bfloat16 wherever a machine could: all must pass then, too.
 os.environ.setdefault("TILESTYLE_FAST_BF16", "0")
+# What tests learn about the time of renders stays apart from what the user's renders have taught.
+os.environ.setdefault("TORCH_HOME", f"{os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))}/torch")
+os.environ["XDG_CACHE_HOME"] = f"{tempfile.gettempdir()}/tilestyle-tests-{os.getpid()}"
 
 import numpy as np
 import pytest
@@ -20,8 +27,12 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
+import tests.support.quick  # noqa: F401
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
+from tilestyle.networks import perceptual_distance
+from tilestyle.optim import content_weight
+from tilestyle.pipeline import timings
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 
@@ -38,9 +49,36 @@ FEW: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _remove_cache() -> Iterator[None]:
+    yield
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    """Leave out libraries and tests when garbage is collected: they stay, and torch alone takes long."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _quiet_torch() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder of the user, for times that renders took."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    timings.forget()
+    yield tmp_path / "cache"
+    timings.forget()
+
+
+@pytest.fixture
+def comparison_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare pictures with their content at the size that strengths are defined for."""
+    monkeypatch.setattr(content_weight, "SIDE", perceptual_distance.SIDE)
 
 
 @pytest.fixture

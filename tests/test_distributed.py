@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.once import made_once
 from tests.support.rank_worker import CONFIG, CONTENT, STYLE, TALL, configured
 from tilestyle import distributed, render
 from tilestyle.canvas import storage
@@ -91,13 +92,16 @@ def together(count: int, folder: Path, **asked: Any) -> list[subprocess.Complete
 
 @pytest.fixture(scope="module", params=[2, 3])
 def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
-    """All cases by two ranks, some by three."""
-    folder = tmp_path_factory.mktemp("together")
-    cases = {name: CASES[name] for name in CASES if request.param == 2 or name in THREE}
+    """All cases by two ranks, some by three; once for all processes that test."""
+    count = request.param
+    cases = {name: CASES[name] for name in CASES if count == 2 or name in THREE}
     cases["refused"] = {"deterministic": True, "overlap": 16}
-    for done in together(request.param, folder, cases=cases):
-        assert done.returncode == 0, done.stderr
-    return request.param, folder
+
+    def make(folder: Path) -> None:
+        for done in together(count, folder, cases=cases):
+            assert done.returncode == 0, done.stderr
+
+    return count, made_once(tmp_path_factory, f"together-{count}", make)
 
 
 @pytest.fixture(scope="module")

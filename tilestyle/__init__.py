@@ -22,9 +22,15 @@ if TYPE_CHECKING:
         StyleLoss,
         Tileable,
     )
-    from tilestyle.config.render import RenderConfig
+    from tilestyle.config.render import RenderConfig, VideoConfig
+    from tilestyle.config.settings import Settings
     from tilestyle.errors import TilestyleError
-    from tilestyle.images import Picture
+    from tilestyle.images import Picture, WriteOptions, read_picture
+    from tilestyle.motion.drift import SeriesCallbacks, drift
+    from tilestyle.motion.series import Series
+    from tilestyle.motion.video import stylize_video
+    from tilestyle.motion.zoom import zoom
+    from tilestyle.motion.zoom_path import ZoomPath
     from tilestyle.pipeline.api import invert, render, texture
     from tilestyle.pipeline.events import (
         CanvasMoved,
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
         Finished,
         LevelStarted,
         Observer,
+        PatchDone,
         PatchHalved,
         Resumed,
         Started,
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     )
     from tilestyle.pipeline.workdir import Work
     from tilestyle.planning.inputs import Style
+    from tilestyle.recipes.upscale import UpscaleResult, upscale
     from tilestyle.version import __version__
 
 __all__ = [
@@ -52,6 +60,7 @@ __all__ = [
     "LevelStarted",
     "NetworkName",
     "Observer",
+    "PatchDone",
     "PatchHalved",
     "Picture",
     "Pooling",
@@ -60,6 +69,9 @@ __all__ = [
     "RenderConfig",
     "Resumed",
     "Sampler",
+    "Series",
+    "SeriesCallbacks",
+    "Settings",
     "Started",
     "Stopped",
     "Style",
@@ -67,11 +79,20 @@ __all__ = [
     "SweepDone",
     "Tileable",
     "TilestyleError",
+    "UpscaleResult",
+    "VideoConfig",
     "Work",
+    "WriteOptions",
+    "ZoomPath",
     "__version__",
+    "drift",
     "invert",
+    "read_picture",
     "render",
+    "stylize_video",
     "texture",
+    "upscale",
+    "zoom",
 ]
 
 _HOMES = {
@@ -92,15 +113,22 @@ _HOMES = {
         "StyleLoss",
         "Tileable",
     ),
-    "config.render": ("RenderConfig",),
+    "config.render": ("RenderConfig", "VideoConfig"),
+    "config.settings": ("Settings",),
     "errors": ("TilestyleError",),
-    "images": ("Picture",),
+    "images": ("Picture", "WriteOptions", "read_picture"),
+    "motion.drift": ("SeriesCallbacks", "drift"),
+    "motion.series": ("Series",),
+    "motion.video": ("stylize_video",),
+    "motion.zoom": ("zoom",),
+    "motion.zoom_path": ("ZoomPath",),
     "pipeline.events": (
         "CanvasMoved",
         "Event",
         "Finished",
         "LevelStarted",
         "Observer",
+        "PatchDone",
         "PatchHalved",
         "Resumed",
         "Started",
@@ -110,6 +138,7 @@ _HOMES = {
     "planning.inputs": ("Style",),
     "version": ("__version__",),
     "pipeline.workdir": ("Work",),
+    "recipes.upscale": ("UpscaleResult", "upscale"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

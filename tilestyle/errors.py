@@ -1,17 +1,18 @@
 """The exceptions that a user can meet, in one hierarchy.
 
-TilestyleError
-├── PictureError (ValueError)       a picture file or array that cannot be used
-├── OutputError (OSError)           a path or format that cannot be written
-│   └── DiskError                   a full disk
-├── WorkError (ValueError)          a work folder that cannot be resumed
-├── NetworkError (ValueError)       weights that are missing or do not fit
-├── LayerError (ValueError)         a layer that the network does not have
-├── SettingError (ValueError)       an invalid setting or device
-├── DeviceError (RuntimeError)      a device that fails, or that torch cannot use
-├── MemoryLimit (MemoryError)       a job that does not fit into its memory limit
-├── RankError (RuntimeError)        another process of the same render has stopped
-└── DivergedError (ArithmeticError) an optimization that produced non-finite values
+    TilestyleError
+    ├── PictureError (ValueError)       a picture file or array that cannot be used
+    ├── OutputError (OSError)           a path or format that cannot be written
+    │   └── DiskError                   a full disk
+    ├── WorkError (ValueError)          a work folder that cannot be resumed
+    │   └── FolderTakenError            a folder that holds something else
+    ├── NetworkError (ValueError)       weights that are missing or do not fit
+    ├── LayerError (ValueError)         a layer that the network does not have
+    ├── SettingError (ValueError)       an invalid setting or device
+    ├── DeviceError (RuntimeError)      a device that fails, or that torch cannot use
+    ├── MemoryLimit (MemoryError)       a job that does not fit into its memory limit
+    ├── RankError (RuntimeError)        another process of the same render has stopped
+    └── DivergedError (ArithmeticError) an optimization that produced non-finite values
 
 Each message is one line: what is wrong, where, and what to do. The command line catches the base class, once.
 """
@@ -53,6 +54,10 @@ class DiskError(OutputError):
 
 class WorkError(TilestyleError, ValueError):
     """A work folder is damaged, in use, or belongs to another render."""
+
+
+class FolderTakenError(WorkError):
+    """A folder holds other files, or a series with other settings."""
 
 
 class NetworkError(TilestyleError, ValueError):

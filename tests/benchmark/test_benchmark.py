@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 
 from tests.conftest import job, waves
 from tilestyle.benchmark.communication import border_pixels
-from tilestyle.benchmark.environment import run_environment
+from tilestyle.benchmark.environment import Workdone, run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
 from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve
 from tilestyle.benchmark.scaling import fit_exponent, measure_scaling
@@ -83,7 +84,18 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["speed", "--megapixels", "0.02", "--patch", "64", "--patch", "96", "--sweeps", "3"]
+    words = [
+        "speed",
+        "--network=wavelet",
+        "--megapixels",
+        "0.02",
+        "--patch",
+        "64",
+        "--patch",
+        "96",
+        "--sweeps",
+        "3",
+    ]
     rows = benchmark(tmp_path, monkeypatch, *words, "--precision", "fp32")["rows"]
     assert [row["patch"] for row in rows] == [64, 96]
     for row in rows:
@@ -98,7 +110,7 @@ def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["scaling", "--megapixels", "0.05,0.016", "--patch", "64", "--sweeps", "2"]
+    words = ["scaling", "--network=wavelet", "--megapixels", "0.05,0.016", "--patch", "64", "--sweeps", "2"]
     found = benchmark(tmp_path, monkeypatch, *words)
     assert [row["megapixels"] for row in found["rows"]] == [0.016, 0.05]
     for clock in ("seconds", "processor_seconds"):
@@ -110,9 +122,11 @@ def test_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     """All sizes in turn, so often; a size at which memory ran out once is one where it runs out."""
     asked: list[float] = []
+    told: list[float] = []
 
-    def found(scene: Workload, point: RunSpec) -> dict[str, Any]:
+    def found(scene: Workload, point: RunSpec, on_sweep: Callable[[], object]) -> dict[str, Any]:
         asked.append(point.megapixels)
+        on_sweep()
         assert point.sweeps * point.megapixels == pytest.approx(2 * 64, rel=0.03)  # as much work at every size
         turn = (len(asked) - 1) // 3
         row = {"megapixels": point.megapixels, "method": "tiled"}
@@ -123,7 +137,8 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
         return row | clocks | {"peak": 100 + turn, "beyond": (10, 30, 20)[turn]}
 
     monkeypatch.setattr("tilestyle.benchmark.scaling.measure_in_subprocess", found)
-    result = measure_scaling(Workload(), [16, 4, 64], RunSpec(0, 2, 64), 3, lambda row: None)
+    result = measure_scaling(Workload(), [16, 4, 64], RunSpec(0, 2, 64), 3, lambda row: None, told.append)
+    assert told == sorted(told) and told[-1] == pytest.approx(1)
     assert [round(size) for size in asked] == [4, 16, 64] * 3
     small, large, dead = result.rows
     assert (small["seconds"], small["beyond"]) == (pytest.approx(2 * small["megapixels"]), 20)
@@ -244,7 +259,9 @@ def test_passes_are_counted_by_the_pixel() -> None:
 
 @pytest.mark.usefixtures("_placed_once")
 def test_losses_of_a_curve_fall() -> None:
-    rows = loss_curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6))
+    told: list[float] = []
+    rows = loss_curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6), Workdone(1, told.append))
+    assert told == pytest.approx([number / 6 for number in range(1, 7)])
     assert [row["sweeps"] for row in rows] == [1, 2, 4, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(before["passes"] < after["passes"] for before, after in pairwise(rows))

@@ -14,9 +14,9 @@ from tilestyle.canvas.canvas import (
     pyramid_expand,
     pyramid_reduce,
     read_box,
-    resize,
-    with_margin,
 )
+from tilestyle.canvas.margin import with_margin
+from tilestyle.canvas.resize import resize
 from tilestyle.geometry.boxes import Box, canvas_extent
 
 
@@ -72,26 +72,6 @@ def test_enlarging_keeps_the_picture_and_its_state() -> None:
     assert (bigger.first - (bigger.pixels - 0.5)).abs().max() < 1e-3
     assert bigger.second.min() >= 0
     assert (bigger.steps == 7).all()
-
-
-def test_the_margin_mirrors_the_picture_and_closes_the_torus() -> None:
-    picture = waves(30, 40)
-    around = canvas_extent(30, 40, 10, 16)
-    plane = with_margin(picture, around)
-    box = around.picture
-    assert torch.equal(plane[:, box.top : box.top + 30, box.left : box.left + 40], picture)
-    nearest = plane[:, box.top - 1, box.left : box.left + 40]
-    assert (nearest - picture[:, 0]).abs().max() < 0.02
-    steps = (plane - plane.roll(1, 1)).abs().amax(), (plane - plane.roll(1, 2)).abs().amax()
-    inside = (picture[:, 1:] - picture[:, :-1]).abs().amax()
-    # Along the whole circle, edges of the plane included, nothing jumps more than the picture itself does.
-    assert max(steps) < 2 * inside
-
-
-@given(st.integers(1, 9), st.integers(0, 40), st.integers(1, 4))
-def test_margins_wider_than_the_picture_are_filled(size: int, margin: int, unit: int) -> None:
-    plane = with_margin(torch.full((1, size, size), 0.25), canvas_extent(size, size, margin, unit))
-    assert torch.allclose(plane, torch.tensor(0.25))
 
 
 def test_pixels_must_fill_the_extent() -> None:

@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from itertools import product
 from math import inf, nan
 from pathlib import Path
-from typing import NoReturn, get_type_hints
+from typing import NoReturn
 from unittest import mock
 
 import pytest
 
 from tests.cli.test_files import COMMANDS, filled, one_line, option_of, seen
 from tests.support.cli import called
+from tilestyle.cli.parameters import parameters_of
 from tilestyle.config.byte_size import format_bytes, parse_bytes
 from tilestyle.config.enums import SUFFIXES
 from tilestyle.config.render import RenderConfig
@@ -25,6 +26,7 @@ CALLS = {
     "texture": "texture style.png start.png -o out.png",
     "invert": "invert content.png -o out.png",
     "preview": "preview content.png -s style.png -o out.png",
+    "looks": "looks content.png -o out.png",
     "sheet": "sheet content.png -s style.png -o out.png",
     "drift": "drift start.png -s style.png -o made",
     "zoom": "zoom style.png -o made",
@@ -161,18 +163,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def declared_names(command: str) -> set[str]:
     """Parameters of a command."""
-    return set(get_type_hints(COMMANDS[command]))
+    return {each.name for each in parameters_of(COMMANDS[command])}
 
 
 def parameters() -> list[tuple[str, str, str, tuple[str, ...]]]:
     """(command, parameter, option, forms) of all that take numbers."""
     found: list[tuple[str, str, str, tuple[str, ...]]] = []
     for command in CALLS:
-        for name, hint in get_type_hints(COMMANDS[command]).items():
-            if hint in (int, float, int | None, float | None, list[int]):
-                found.append((command, name, option_of(command, name), ("{}",)))
-            elif name in TEXTS and "str" in str(hint):
-                found.append((command, name, option_of(command, name), TEXTS[name]))
+        for each in parameters_of(COMMANDS[command]):
+            if each.item_kind in (int, float):
+                found.append((command, each.name, option_of(command, each.name), ("{}",)))
+            elif each.name in TEXTS and each.item_kind is str:
+                found.append((command, each.name, option_of(command, each.name), TEXTS[each.name]))
     return found
 
 
@@ -181,7 +183,7 @@ def test_a_number_at_its_ends_is_taken_or_refused_in_one_line(
     folder: Path, command: str, name: str, option: str, forms: tuple[str, ...]
 ) -> None:
     before = seen(folder)
-    usual = () if name in SIZED or "size" not in get_type_hints(COMMANDS[command]) else ("--size=40",)
+    usual = () if name in SIZED or "size" not in declared_names(command) else ("--size=40",)
     more = () if (command, name) == ("video", "fps") else MORE.get(name, ())
     known = command != FULL and name in declared_names(FULL)  # parsed as there
     for form, value in product(forms[:1] if known else forms, VALUES if command == FULL else ENDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_a_print_is_as_large_as_its_paper(folder: Path, monkeypatch: pytest.Monk
     assert "--bleed 3mm" in str(made["command"])
 
 
+def test_what_the_paper_crops_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("render", "content.png", "style.png", "--sweeps", "1", "--network", "wavelet", "--dpi", "40")
+    lines = {
+        "30x40mm": r"30x40mm crops 4\d% of the picture: give --print 40x30mm to turn the paper, or",
+        "40x20mm": r"40x20mm crops 3\d% of the picture: give --fit contain to keep all of it",
+        "40x30mm": None,  # as it is
+    }
+    for paper, line in lines.items():
+        assert run(monkeypatch, *words, "--print", paper) == 0
+        said = capsys.readouterr().err
+        assert re.search(line, said) if line else ("crops" not in said)
+
+
 def test_strokes_are_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,7 +113,7 @@ def test_transparency_is_kept_without_what_it_hid(folder: Path, monkeypatch: pyt
     for hidden in (0, 255):  # what is hidden must not matter
         pixels[~seen] = hidden
         Image.fromarray(np.dstack([pixels, (255 * seen).astype(np.uint8)])).save("content.png")
-        assert run(monkeypatch, *RENDER, "o.png", "--size", "160") == 0
+        assert run(monkeypatch, *RENDER, "o.png", "--overwrite", "--size", "160") == 0
         outputs.append(read_picture("o.png"))
     assert outputs[0].alpha is not None
     assert outputs[0].alpha[60, 80] == 1 and outputs[0].alpha[0, 0] == 0
@@ -112,13 +128,13 @@ def test_a_preview_is_a_sheet_and_crops(
     words += ["--preview-size", "96", "--crop-size", "40", "--at", "0.5,0.5", "--at", "0.1,0.9"]
     assert run(monkeypatch, "preview", "content.png", *words) == 0
     shown = capsys.readouterr().err
-    assert "whole image: 96 x 72" in shown and "wrote o-crop-2.png: 40 x 40 at 0,78" in shown
+    assert "wrote o-crop-2.png: 40 x 40 at 0,78" in shown
     for number in (1, 2):
         crop = inspect_picture(f"o-crop-{number}.png")
         assert (crop.width, crop.height) == (40, 40)
         assert crop.dpi is not None and round(crop.dpi[0]) == 100
     assert inspect_picture("o.png").height == 72 + 12 + 40
-    assert run(monkeypatch, "preview", *words, "-q") == 0  # a texture
+    assert run(monkeypatch, "preview", *words, "-q", "--overwrite") == 0  # a texture
     assert capsys.readouterr().err == ""
 
 
@@ -132,7 +148,7 @@ def test_a_strip_of_a_hundred_thousand_pixels(folder: Path, monkeypatch: pytest.
     Image.fromarray(strip).save("content.png")
     assert run(monkeypatch, *RENDER, "o.png", "--print", "40x30mm", "--dpi", "60") == 0
     assert inspect_picture("o.png").width == 94
-    assert run(monkeypatch, *RENDER, "o.png", "--size", "300") == 0
+    assert run(monkeypatch, *RENDER, "o.png", "--overwrite", "--size", "300") == 0
     assert (inspect_picture("o.png").width, inspect_picture("o.png").height) == (300, 1)
 
 
@@ -159,7 +175,7 @@ def test_a_strip_of_a_hundred_thousand_pixels(folder: Path, monkeypatch: pytest.
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "middle"], "invalid position"),
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--at", "2,0"], "outside the picture"),
         (["preview", "content.png", "-s", "style.png", "-o", "o.png", "--crops", "99"], "99 crops"),
-        (["preview", "content.png", "-s", "style.png", "-o", "nowhere/o.png"], "nowhere"),
+        (["preview", "content.png", "-s", "style.png", "-o", "content.png/o.png"], "not a folder"),
     ],
 )
 def test_a_mistake_gets_one_line(

@@ -28,6 +28,7 @@ from tilestyle.optim.lbfgs import LBFGSOptimizer
 from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import api, tensor_archive
 from tilestyle.pipeline import run as rendering
+from tilestyle.pipeline.finished_picture import PictureFinish
 from tilestyle.pipeline.workdir import LockedWorkDir
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
@@ -42,7 +43,18 @@ SMALL = (
     "--precision=fp32",
 )
 LOOK = (*SMALL, "--content-layer", "contour_1")
-RENDER = ("render", "content.png", "--style", "style.png", *LOOK, "-o", "out.png", "--memory", "1GiB")
+RENDER = (
+    "render",
+    "content.png",
+    "--style",
+    "style.png",
+    *LOOK,
+    "-o",
+    "out.png",
+    "--overwrite",
+    "--memory",
+    "1GiB",
+)
 NAMES = {INT: "interrupted", TERM: "ended by SIGTERM", HUP: "ended by SIGHUP"}
 
 
@@ -161,7 +173,7 @@ MODES: dict[str, tuple[Any, str, int, tuple[str, ...]]] = {
     "overlap": (CanvasUpdater, "apply", 7, ("--overlap", "8")),
     "windows": (CanvasUpdater, "apply", 7, ("--sampler", "windows")),
     "checkpoint": (tensor_archive, "save_tensors", 2, ("--checkpoint-every", "0")),
-    "colors": (rendering, "_finished", 1, ("--checkpoint-every", "0")),
+    "colors": (PictureFinish, "final_pixels", 1, ("--checkpoint-every", "0")),
     "writing": (write_png, "encode_png", 1, ("--checkpoint-every", "0")),
     "lbfgs": (LBFGSOptimizer, "step", 2, ("--optimizer", "lbfgs")),  # tried once: its import takes long
 }
@@ -224,9 +236,10 @@ def test_one_interrupt_writes_the_picture_as_it_is(
     with monkeypatch.context() as patched:
         at_call(patched, owner, name, which, INT)
         done = called(folder, *words)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 130, done.stderr
     assert "stopping after this patch; press Ctrl-C again to quit at once" in done.stderr
-    assert "stopped early" in done.stderr
+    assert last(done).startswith("stopped at level ")
+    assert last(done).endswith("out.png is unfinished; to continue: tilestyle resume out.png.work")
     assert (folder / "out.png").read_bytes() != expected
     again = called(folder, "resume", "out.png.work")
     assert again.returncode == 0, again.stderr
@@ -384,7 +397,7 @@ SERIES = {
 def test_a_series_keeps_its_pictures(
     folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, number: int
 ) -> None:
-    words = (*SERIES[command], "--size", "64", "--sweeps", "2", "--precision", "fp32")
+    words = (*SERIES[command], "--size=64", "--sweeps=2", "--network=wavelet", "--precision=fp32")
     with monkeypatch.context() as patched:
         taken = at_call(patched, CanvasUpdater, "apply", -1)
         assert called(folder, *words).returncode == 0
@@ -426,9 +439,9 @@ def test_commands_that_keep_nothing_end_at_once(
 
 
 def test_what_was_written_before_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tilestyle.cli import display
+    from tilestyle.cli import render_to_file
 
-    at_call(monkeypatch, display, "clock", 2, TERM)  # in the line that says that it is written
+    at_call(monkeypatch, render_to_file, "clock", 1, TERM)  # in the line that says that it is written
     done = called(folder, *RENDER)
     assert last(done) == "tilestyle: ended by SIGTERM, out.png was written"
     assert (folder / "out.png").exists()
@@ -437,7 +450,7 @@ def test_what_was_written_before_is_told(folder: Path, monkeypatch: pytest.Monke
 def test_an_interrupt_ends_the_whole_demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_call(monkeypatch, CanvasUpdater, "apply", 3, INT)
     done = called(folder, "demo", "--out", "demo", "--size", "64")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 130, done.stderr
     assert [each.name for each in (folder / "demo").iterdir()] == ["raccoon-swirls.png"]
 
 

@@ -21,7 +21,13 @@ from tilestyle.cli.provenance import provenance
 from tilestyle.config.enums import Init
 from tilestyle.config.presets import preset_path
 from tilestyle.config.render import RenderConfig
-from tilestyle.config.reuse import NOT_REUSABLE, PICTURELESS_INITS, REUSABLE, reusable_settings
+from tilestyle.config.reuse import (
+    NOT_REUSABLE,
+    PICTURELESS_INITS,
+    REUSABLE,
+    reusable_settings,
+    with_current_names,
+)
 from tilestyle.config.toml import load_preset
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
@@ -55,7 +61,7 @@ def test_a_texture_goes_on_in_the_look_of_another(folder: Path, monkeypatch: pyt
     settings = made(monkeypatch, "--like", "wall.png", "-o", "more.png", "--size", "96x64")
     # The look is taken over; size and seed are not, nor the scale, which the wall has already.
     look = {"network": "wavelet", "sweeps": 3, "style_layers": first["style_layers"]}
-    assert settings == {**look, "size": [64, 96], "seed": 0}
+    assert settings == {**look, "size": "96x64", "seed": 0}
     settings = made(
         monkeypatch, "--like", "wall.png", "-o", "b.png", "--size", "64", "--style-layer", "color_1"
     )
@@ -110,7 +116,7 @@ def test_every_setting_is_of_the_look_or_apart_from_it() -> None:
 def test_the_look_of_a_preset_comes_back_whole(name: str, tmp_path: Path) -> None:
     """What is stored in a picture made by a preset gives all that the preset says of a texture."""
     config = RenderConfig(**load_preset(name).settings)
-    stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), config)))
+    stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), config, {})))
     look = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()))
     again = RenderConfig(**look)
     for setting in REUSABLE:
@@ -133,7 +139,7 @@ def test_a_setting_that_is_given_wins_over_the_look(setting: str, tmp_path: Path
     }
     given = others.get(setting, {setting: getattr(RenderConfig(), setting)})
     made_by = RenderConfig(**load_preset("johnson").settings, history=5, seed=3, pooling_scale=2.0)
-    stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), made_by)))
+    stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), made_by, {})))
     look = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()), set(given))
     config = RenderConfig(**{**look, **given})
     assert all(getattr(config, name) == value for name, value in given.items())
@@ -156,3 +162,9 @@ def test_the_old_spelling_of_a_stored_setting_is_read(tmp_path: Path) -> None:
     assert found["optimizer"] == "lbfgs"
     assert found["init"] == "gray"
     assert found["style_layers"] == {"color_1": 2.0}
+
+
+def test_the_size_in_an_older_file_is_height_and_width() -> None:
+    assert with_current_names({"settings": {"size": [64, 96]}}) == {"settings": {"size": "96x64"}}
+    for size in (64, "96x64", None):
+        assert with_current_names({"size": size}) == {"size": size}

@@ -108,6 +108,7 @@ def test_files_are_told_from_the_folder_of_the_settings(tmp_path: Path) -> None:
         ("seed = true", "seed cannot be True"),
         ("sweeps = [3, 'four']", "sweeps cannot be"),
         ("size = [1, 2, 3]", "size cannot be"),
+        ("size = '40 x 30 cm'", "size cannot be '40 x 30 cm' in .*wrong.toml; give a long side"),
         ("seed = ", "is not valid TOML"),
     ],
 )
@@ -118,6 +119,16 @@ def test_what_cannot_be_is_said(text: str, message: str, tmp_path: Path) -> None
         load_settings(file)
     with pytest.raises(SettingError, match="there is no file"):
         load_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("text", ['"400x300"', "[300, 400]"], ids=["text", "list of an older version"])
+def test_sizes_in_files_are_width_by_height(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f"size = {text}")
+    config = merge_settings(load_settings(file).settings)
+    assert config.size == (400, 300)
+    save_settings(file, config)
+    assert 'size = "400x300"' in file.read_text()
 
 
 def test_types_of_settings() -> None:

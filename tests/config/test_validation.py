@@ -184,7 +184,7 @@ def test_numbers_of_numpy_and_lists_are_taken(name: str, value: Any, wanted: Any
 
 
 @pytest.mark.parametrize(
-    "value", [-5, 0, 64.5, "64", True, [64, 64.5], [64, 64, 64], (0, 5), float("nan"), float("inf"), 2**40]
+    "value", [-5, 0, 64.5, "0", True, [64, 64.5], [64, 64, 64], (0, 5), float("nan"), float("inf"), 2**40]
 )
 def test_a_size_that_is_none_gets_one_line(value: Any) -> None:
     with pytest.raises(SettingError, match=r"^size cannot be .*; give a long side, or a pair"):
@@ -242,6 +242,6 @@ def test_a_file_that_is_missing_gets_one_line(name: str, kind: type, tmp_path: P
 
 
 def test_words_that_are_no_files_stay_words() -> None:
-    found = render_fingerprint(RenderConfig(init="noise", network="vgg16", weights="random"), {})["settings"]  # type: ignore[arg-type]
+    found = render_fingerprint(RenderConfig(init="noise", network="vgg16", weights="random"), {})["settings"]
     assert found["init"] == "noise"
     assert found["weights"] == "random"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tilestyle.cli.display import announced
 from tilestyle.config.enums import NetworkName
 from tilestyle.devices.failures import is_out_of_memory, short_device_errors
 from tilestyle.errors import MemoryLimit, TilestyleError
-from tilestyle.pipeline import out_of_memory
+from tilestyle.pipeline import estimate, out_of_memory, timings
 from tilestyle.pipeline.events import Event, Started
 from tilestyle.pipeline.workdir import Work
 
@@ -142,18 +143,25 @@ def test_memory_may_run_out_anywhere(kind: str, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("error", "row"), [(ERRORS[0], 1), (ERRORS[1], 10_000), (ERRORS[3], 1)])
-def test_the_estimate_never_ends_a_render(error: Exception, row: int) -> None:
+def test_the_estimate_never_ends_a_render(
+    error: Exception, row: int, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However little of the attempt succeeds, the time is unknown and the render begins."""
+    monkeypatch.setattr(estimate, "WORTH_MEASURING", 0)
     events: list[Event] = []
     render(CONTENT, STYLE, replace(CONFIG, **FEW), observer=events.append)
     started = events[0]
     assert isinstance(started, Started)
     assert started.seconds()
+    shutil.rmtree(fresh_cache)
+    timings.forget()
     with Running() as peaceful:  # the first time, libraries and caches take more
         assert started.seconds()
     for place in range(PLACES):
+        shutil.rmtree(fresh_cache, ignore_errors=True)
+        timings.forget()
         with Running(place * peaceful.count // 4, error, row):
-            assert announced(started).endswith("time unknown")
+            assert announced(started).endswith(" in RAM")
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

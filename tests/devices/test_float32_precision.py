@@ -156,7 +156,7 @@ def test_a_canvas_on_a_device_is_enlarged_exactly(monkeypatch: pytest.MonkeyPatc
         seen.append(is_exact())
         return resample_strips(*arguments, **named)
 
-    monkeypatch.setattr("tilestyle.canvas.canvas.resample_strips", noted)
+    monkeypatch.setattr("tilestyle.canvas.resample.resample_strips", noted)
     with on_device("device"):
         render(CONTENT, STYLE, replace(CONFIG, coarsest=32))
     assert len(seen) > 4

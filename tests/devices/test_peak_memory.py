@@ -29,8 +29,20 @@ print(os.environ["LRU_CACHE_CAPACITY"], "torch" in sys.modules)
 def test_a_command_stays_within_its_memory(tmp_path: Path) -> None:
     """Levels in bfloat16, whose kernels were kept; what it says at the end is measured above the libraries."""
     words = ["render", str(picture_path("coffee")), "--style", str(picture_path("swirls")), "-o", "out.png"]
-    words += ["--size", "300", "--sweeps", "1", "--precision", "bf16", "--memory", "256MiB", "--device", "cpu"]
-    command = [sys.executable, "-m", "tilestyle", *words]
+    words += [
+        "--size",
+        "300",
+        "--sweeps",
+        "1",
+        "--precision",
+        "bf16",
+        "--memory",
+        "256MiB",
+        "--device",
+        "cpu",
+        "-v",
+    ]
+    command = [sys.executable, "-m", "tilestyle", *words, "--verbose"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     foretold = re.search(r"^patch \d+, ([\d.]+) MiB of 256 MiB", done.stderr, re.MULTILINE)

@@ -163,7 +163,7 @@ ENTRIES: dict[str, Entry] = {
     "tensors": lambda at, to, stop: api.render(
         torch.tensor(pixels(32, 0), device="cpu").permute(2, 0, 1) * 1,
         torch.tensor(pixels(32, 1), device="cpu").permute(2, 0, 1) * 1,
-        RenderConfig(**PLAIN, tv_weight=0.1, tv_exponent=1.5, color="luminance"),  # type: ignore[arg-type]
+        RenderConfig(**PLAIN, tv_weight=0.1, tv_exponent=1.5, color="luminance"),
         stop=stop,
     ),
     "kept": lambda at, to, stop: api.render(

@@ -9,7 +9,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import Fit, PageCrop, PageLayout, Paper, fit_to_paper, parse_length, parse_paper
+from tilestyle.geometry.paper import (
+    Fit,
+    PageCrop,
+    PageLayout,
+    Paper,
+    cropped_share,
+    fit_to_paper,
+    parse_length,
+    parse_paper,
+    turned_spelling,
+)
 
 SIDES = st.integers(1, 5000)
 MILLIMETERS = st.floats(5, 5000)
@@ -29,6 +39,15 @@ MILLIMETERS = st.floats(5, 5000)
         ("a6", 148, 105, True),
         ("A3-landscape", 297, 420, False),
         ("a3 Portrait", 420, 297, False),
+        ("Letter", 279.4, 215.9, True),
+        ("legal", 355.6, 215.9, True),
+        ("TABLOID-landscape", 279.4, 431.8, False),
+        ("A3+", 483, 329, True),
+        ("a3+ landscape", 329, 483, False),
+        ("b2", 707, 500, True),
+        ("4x6", 152.4, 101.6, True),
+        ("6x4", 152.4, 101.6, True),
+        ("10 x 15", 150, 100, True),
     ],
 )
 def test_sizes_that_are_understood(text: str, height: float, width: float, turns: bool) -> None:
@@ -44,6 +63,39 @@ def test_sizes_that_are_not(text: str) -> None:
     with pytest.raises(SettingError, match=r"invalid print size .*; give a size such as 24x36in") as caught:
         parse_paper(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("leter", "letter"), ("Tabliod", "tabloid"), ("leagl-landscape", "legal")]
+)
+def test_misspelled_names_are_understood(text: str, meant: str) -> None:
+    with pytest.raises(SettingError, match=rf"invalid print size .*; did you mean {meant}\?"):
+        parse_paper(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "turned"),
+    [
+        ("24x36in", "36x24in"),
+        ("8.5 × 11 in", "11x8.5in"),
+        ("24x36in-landscape", "24x36in-portrait"),
+        ("A4-portrait", "A4"),
+        ("A4", None),
+        ("4x6", None),
+    ],
+)
+def test_how_a_turned_paper_is_typed(text: str, turned: str | None) -> None:
+    assert turned_spelling(text) == turned
+    if turned:
+        before, after = parse_paper(text).oriented_for((2, 3)), parse_paper(turned).oriented_for((2, 3))
+        assert (after.height, after.width) == (before.width, before.height)
+
+
+def test_the_share_that_is_cropped() -> None:
+    paper = Paper(200, 100)
+    for fit, share in ((Fit.COVER, 0.75), (Fit.CONTAIN, 0), (Fit.EXACT, 0)):
+        assert cropped_share(fit_to_paper(paper, 254, (500, 1000), fit), (500, 1000)) == pytest.approx(share)
+    assert cropped_share(fit_to_paper(paper, 254), (500, 1000)) == 0
 
 
 @pytest.mark.parametrize("text", ["0x3in", "0.5x10mm", "100x20000cm"])

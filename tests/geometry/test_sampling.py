@@ -14,7 +14,6 @@ from tilestyle.geometry.boxes import (
     boxes_as_array,
     canvas_extent,
     even_partition,
-    reflect_indices,
     split_on_torus,
     tile_grid,
 )
@@ -197,11 +196,6 @@ def test_pieces_put_a_wrapped_box_together(top: int, left: int, height: int, wid
 def test_a_box_larger_than_its_torus_is_refused() -> None:
     with pytest.raises(ValueError, match="larger than its 4 x 4 torus"):
         list(split_on_torus(Box(0, 0, 5, 2), 4, 4))
-
-
-@given(st.integers(1, 20), st.integers(0, 50), st.integers(0, 50))
-def test_mirrored_is_numpys_symmetric_padding(size: int, before: int, after: int) -> None:
-    assert (reflect_indices(size, before, after) == np.pad(np.arange(size), (before, after), "symmetric")).all()
 
 
 def test_the_picture_lies_within_its_margin() -> None:

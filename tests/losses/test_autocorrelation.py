@@ -223,10 +223,10 @@ PICTURE = waves(40, 50, 3)
     [
         {},
         {"tileable": Tileable.BOTH},
-        {"deterministic": True, "size": (70, 150)},
+        {"deterministic": True, "size": (150, 70)},
         {"scale_odds": (0.5, 0.5), "size": 150, "sampler": "windows"},
         {"overlap": 8, "size": 150, "patch": 96},
-        {"turn_style": True, "size": (1, 90)},
+        {"turn_style": True, "size": (90, 1)},
         {"optimizer": Optimizer.LBFGS},
         {"precision": Precision.BF16},
     ],

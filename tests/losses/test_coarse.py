@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.conftest import job, waves
-from tilestyle.canvas.canvas import Canvas, with_margin
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.margin import with_margin
 from tilestyle.config.enums import NetworkName
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng

@@ -23,7 +23,7 @@ from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job, LevelTargets
-from tilestyle.planning.resolve import loss_weights
+from tilestyle.planning.loss_weights import loss_weights
 from tilestyle.planning.schedule import Level
 from tilestyle.reference.renderer import render_untiled
 from tilestyle.reference.untiled_losses import palette_loss

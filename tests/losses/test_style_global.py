@@ -11,7 +11,8 @@ from PIL import Image
 from tests.conftest import FEW, waves
 from tests.support.cli import called
 from tilestyle import RenderConfig, Style, render, texture
-from tilestyle.canvas.canvas import Canvas, pixel_indices, with_margin
+from tilestyle.canvas.canvas import Canvas, pixel_indices
+from tilestyle.canvas.margin import with_margin
 from tilestyle.config.enums import Optimizer, Precision, StyleLoss
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.geometry.boxes import Box, Patch
@@ -64,7 +65,7 @@ def test_weighted_cells_are_cells_counted_as_often() -> None:
 def test_a_canvas_of_regions_has_autograds_gradient(loss: StyleLoss) -> None:
     ramp = np.linspace(0, 1, 128, dtype=np.float32)[None, :, None].repeat(96, 0).repeat(3, 2)
     settings = {**QUICK, "patch": 192, "palette_weight": 0}
-    config = RenderConfig(blend_map=ramp, size=(96, 128), style_loss=loss, **settings)
+    config = RenderConfig(blend_map=ramp, size=(128, 96), style_loss=loss, **settings)
     task = prepare([ONE, OTHER], config)
     network = task.network.to(torch.device("cpu"), torch.float64)
     task = Job(**{**vars(task), "network": network})
@@ -106,7 +107,7 @@ def test_a_mask_of_one_region_is_no_mask() -> None:
 def test_every_region_takes_the_colors_of_its_style() -> None:
     dark, light = 0.3 * waves(80, 80, 1), 0.7 + 0.3 * waves(80, 80, 2)
     styles = [Style(dark, "#ff0000"), Style(light, "#0000ff")]
-    config = RenderConfig(mask=painted(RED, BLUE), size=(96, 128), **{**QUICK, "sweeps": 15})
+    config = RenderConfig(mask=painted(RED, BLUE), size=(128, 96), **{**QUICK, "sweeps": 15})
     pixels = texture(styles, config).pixels
     assert pixels[:, :48].mean() < 0.35
     assert pixels[:, 80:].mean() > 0.65

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tests.conftest import waves
 from tilestyle import RenderConfig, render, texture
-from tilestyle.canvas.canvas import Canvas, with_margin
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.margin import with_margin
 from tilestyle.config.enums import NetworkName, Optimizer, Precision, StyleLoss
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
@@ -59,9 +60,9 @@ def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
 
 def test_everything_stays_where_it_is_in_the_style() -> None:
     fast = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "style_layers": {"color_1": 1.0, "first_2": 1.0}}
-    pixels = texture(halves(), RenderConfig(size=(96, 128), locality=1, **fast)).pixels
+    pixels = texture(halves(), RenderConfig(size=(128, 96), locality=1, **fast)).pixels
     assert float(pixels[:, 96:].mean()) - float(pixels[:, :32].mean()) > 0.2
-    apart = texture(halves(), RenderConfig(size=(96, 128), **fast)).pixels
+    apart = texture(halves(), RenderConfig(size=(128, 96), **fast)).pixels
     assert abs(float(apart[:, 96:].mean()) - float(apart[:, :32].mean())) < 0.1
 
 
@@ -70,7 +71,7 @@ def test_everything_stays_where_it_is_in_the_style() -> None:
 def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> None:
     task = local_job(
         [halves(), waves(64, 80, 4)],
-        size=(96, 128),
+        size=(128, 96),
         locality=share,
         palette_weight=0,
         style_loss=loss,
@@ -123,7 +124,7 @@ def rolled(plane: Tensor, box: Box) -> Tensor:
 
 
 def test_a_window_is_the_proportional_part_of_the_style() -> None:
-    task = local_job(halves(300, 600), size=(300, 600), coarsest=600, margin=0, style_layers={"color_1": 1.0})
+    task = local_job(halves(300, 600), size=(600, 300), coarsest=600, margin=0, style_layers={"color_1": 1.0})
     level = task.levels[-1]
     windows = style_windows(task, level)
     (exhibit,) = windows.styles[0][1]
@@ -142,7 +143,7 @@ def test_a_window_is_the_proportional_part_of_the_style() -> None:
 
 
 def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
-    task = local_job(halves(200, 400), size=(800, 1600), coarsest=1600)
+    task = local_job(halves(200, 400), size=(1600, 800), coarsest=1600)
     level = task.levels[-1]
     windows = style_windows(task, level)
     (exhibit,) = windows.styles[0][1]
@@ -153,7 +154,7 @@ def test_on_a_larger_canvas_a_window_is_as_large_a_part() -> None:
 
 
 def test_a_patch_round_the_torus_has_a_window_on_either_side() -> None:
-    task = local_job(halves(), size=(96, 128), coarsest=128)
+    task = local_job(halves(), size=(128, 96), coarsest=128)
     level = task.levels[-1]
     extent, windows = level.extent, style_windows(task, level)
     across = Box(40, extent.width - 80, 64, 160)
@@ -169,7 +170,7 @@ def test_a_patch_round_the_torus_has_a_window_on_either_side() -> None:
 
 
 def test_patches_are_no_larger_than_the_share() -> None:
-    task = local_job(halves(300, 600), size=(300, 600), patch=512)
+    task = local_job(halves(300, 600), size=(600, 300), patch=512)
     for level in task.levels:
         longest = max(level.extent.picture.height, level.extent.picture.width)
         assert 4 * task.unit <= task.patch_side_at(level) <= max(0.3 * longest + task.unit / 2, 4 * task.unit)
@@ -179,7 +180,7 @@ def test_patches_are_no_larger_than_the_share() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"locality": 0.5}, {"sampler": "windows", "scale_odds": (0.7, 0.3)}])
 def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
-    task = local_job(halves(), size=(96, 128), **settings)
+    task = local_job(halves(), size=(128, 96), **settings)
     objective, level = objective_of(task), task.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(task, level))
     patches = patches_of(task)

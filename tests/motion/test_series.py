@@ -17,9 +17,10 @@ from tests.support.cli import called
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import DRIFT_DEFAULTS, ZOOM_DEFAULTS, RenderConfig
 from tilestyle.errors import SettingError, WorkError
+from tilestyle.images import Picture
 from tilestyle.motion.clip import open_clip
 from tilestyle.motion.drift import SeriesCallbacks, drift
-from tilestyle.motion.series import Series, discard_series, read_pixels
+from tilestyle.motion.series import Series, discard_series, open_series, read_pixels
 from tilestyle.motion.zoom import zoom
 from tilestyle.motion.zoom_path import ZoomPath as Way
 from tilestyle.motion.zoom_path import blend_textures, inbetween_frames, zoom_about
@@ -65,6 +66,18 @@ def test_a_drift_goes_on_to_the_same_pictures(folder: Path) -> None:  # noqa: F8
         drifted(folder, "b", replace(config, seed=3))
     with pytest.raises(WorkError, match="holds a;"):
         drifted(folder, "", config)
+
+
+def test_the_size_in_an_older_folder_is_height_and_width(tmp_path: Path) -> None:
+    with open_series(tmp_path / "a", {"settings": {"size": [32, 48]}}) as series:
+        series.add(Picture(np.zeros((32, 48, 3), np.float32)), {})
+    with open_series(tmp_path / "a", {"settings": {"size": "48x32"}}) as series:
+        assert series.count == 1
+    with (
+        pytest.raises(WorkError, match=r"holds another series \(size\)"),
+        open_series(tmp_path / "a", {"settings": {"size": "32x48"}}),
+    ):
+        pass
 
 
 def test_a_zoom_goes_in_and_on_to_the_same_pictures(folder: Path) -> None:  # noqa: F811
@@ -129,7 +142,7 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
     words = ["--size", "64", "--sweeps", "2", "--out", "d", "--film", "d.mp4"]
     done = called(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
     assert done.returncode == 0, done.stderr
-    assert "step 2/2 style.png style" in done.stderr
+    assert "d: 2 of 2 images" in done.stderr
     assert len(list(open_clip(folder / "d.mp4").frames())) == 5
     words = ["--size", "64x48", "--sweeps", "2", "-o", "z", "-q", "--steps", "2"]
     done = called(folder, "zoom", "style.png", *words, "--film", "frames")
@@ -179,3 +192,19 @@ def test_only_the_pictures_of_a_series_are_discarded(folder: Path) -> None:  # n
     (folder / "a" / "0099.png").write_bytes(b"mine")
     discard_series(done)
     assert [file.name for file in (folder / "a").iterdir()] == ["0099.png"]
+
+
+def test_a_series_takes_settings_as_keywords_and_shows_its_progress(
+    folder: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = {**SMALL, "size": 32, "sweeps": 1}
+    start = folder / "content.png"
+    done = drift(start, [folder / "style.png"], folder / "d", cycles=1, progress=True, **few)
+    assert done.count == 1
+    assert "picture 1 of 1" in capsys.readouterr().err
+    with pytest.raises(SettingError, match="no setting 'sise'; did you mean 'size'"):
+        drift(start, [folder / "style.png"], folder / "e", sise=3)  # type: ignore[call-arg]
+    with pytest.raises(SettingError, match="no setting 'callback'; did you mean 'callbacks'"):
+        zoom(start, folder / "e", callback=None)  # type: ignore[call-arg]
+    assert not (folder / "e").exists()

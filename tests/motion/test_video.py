@@ -28,7 +28,7 @@ from tilestyle.pipeline.api import render
 LAYERS = {"color_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
 CONFIG = RenderConfig(
     sweeps=(40, 30),
-    size=(80, 104),
+    size=(104, 80),
     coarsest=74,
     margin=8,
     precision=Precision.FP32,
@@ -153,7 +153,7 @@ def test_a_film_keeps_its_sound_and_its_rate(folder: Path) -> None:  # noqa: F81
     words = ["video", "in.mp4", "--style", "style.png", "--size", "64", "--quality", "draft", "--sweeps", "1"]
     done = called(folder, *words, "-o", "out.mp4")
     assert done.returncode == 0, done.stderr
-    assert "step 4/4" in done.stderr
+    assert "4 of 4 images" in done.stderr
     assert not (folder / "out.mp4.frames").exists()
     with av.open(str(folder / "out.mp4")) as found, av.open(str(folder / "in.mp4")) as given:
         assert found.streams.video[0].average_rate == 10

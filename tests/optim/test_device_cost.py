@@ -47,11 +47,11 @@ def vgg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("home", HOMES)
-@pytest.mark.parametrize("size", [(560, 1024), (1100, 700), (100, 3000)])
+@pytest.mark.parametrize("size", [(280, 512), (550, 350), (50, 1500)])
 def test_a_patch_costs_few_launches_and_no_waiting(
     home: str, size: tuple[int, int], vgg: dict[str, Any]
 ) -> None:
-    found = cost(home, *size, patch=512, **vgg)
+    found = cost(home, *size, patch=256, **vgg)
     assert len(found.patches) > 4
     assert found.each <= LAUNCHES
     assert not found.stalls
@@ -60,7 +60,7 @@ def test_a_patch_costs_few_launches_and_no_waiting(
 @pytest.mark.parametrize("home", HOMES)
 def test_it_costs_no_more_where_the_canvas_is_wide(home: str, vgg: dict[str, Any]) -> None:
     # The first sweep: content features are seen, too, and kept. A canvas on the host waits for them.
-    found = cost(home, 300, 16384, patch=512, counted=0, **vgg)
+    found = cost(home, 150, 8192, patch=256, counted=0, **vgg)
     assert len(found.patches) > 30
     assert found.each <= LAUNCHES
     assert not [place for place in found.stalls if "losses/content.py" not in place or home == "device"]

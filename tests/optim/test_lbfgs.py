@@ -136,7 +136,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, iterations: 
 
 
 def test_textures_and_one_tile_or_many() -> None:
-    settings = {**SETTINGS, "size": (96, 120), "sweeps": 4}
+    settings = {**SETTINGS, "size": (120, 96), "sweeps": 4}
     picture = texture(STYLE, RenderConfig(**settings))
     assert picture.pixels.shape == (96, 120, 3)
     whole, tiles = (job(CONTENT, STYLE, **{**SETTINGS, "patch": side}) for side in (256, 96))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.conftest import FEW, job, waves
-from tilestyle.canvas.canvas import Canvas, with_margin
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.margin import with_margin
 from tilestyle.config.consistency import inversion_config
 from tilestyle.config.enums import BUILT_IN, Color, Init, NetworkName, Precision, Sampler, StyleLoss
 from tilestyle.config.render import RenderConfig

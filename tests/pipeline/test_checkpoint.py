@@ -19,7 +19,7 @@ from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.losses.level import LevelObjective
 from tilestyle.optim import loop, update
-from tilestyle.pipeline import checkpoint, manifest, tensor_archive
+from tilestyle.pipeline import manifest, tensor_archive
 from tilestyle.pipeline.events import Event, Resumed, SweepDone
 from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.workdir import LockedWorkDir, Work
@@ -31,7 +31,7 @@ CONFIG = RenderConfig(
     size=150,
     patch=64,
     coarsest=75,
-    sweeps=3,
+    sweeps=2,
     margin=8,
     precision=Precision.FP32,
     network=NetworkName.WAVELET,
@@ -109,7 +109,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     assert not (tmp_path / "work").exists()
 
 
-@pytest.mark.parametrize(("sweeps", "every"), [(2, 0.0), (5, 0.0), (7, 0.0), (5, 0.05), (7, 600.0)])
+@pytest.mark.parametrize(("sweeps", "every"), [(1, 0.0), (3, 0.0), (5, 0.0), (3, 0.05), (5, 600.0)])
 def test_what_was_killed_goes_on_to_the_same_bytes(
     tmp_path: Path, home: str, sweeps: int, every: float
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_kill_between_any_two_writes_loses_nothing(
     for module, name in [
         (tensor_archive, "save_tensors"),
         (LockedWorkDir, "write_manifest"),
-        (checkpoint, "synchronise_file"),
+        (tensor_archive, "fsync_file"),
         (os, "fsync"),
         (Journal, "flush"),
         (Journal, "close"),
@@ -241,14 +241,27 @@ def test_another_render_is_refused(stopped: Path) -> None:
     assert pixels(replace(CONFIG, seed=5), Work(stopped, restart=True)) == expected
 
 
-def test_a_folder_with_the_old_name_of_a_setting_is_resumed(stopped: Path) -> None:
-    path = stopped / "manifest.json"
+@pytest.mark.parametrize(
+    ("current", "older", "config"),
+    [
+        ('"optimizer"', '"optimiser"', CONFIG),
+        ('"size": "64x48"', '"size": [48, 64]', replace(CONFIG, size=(64, 48), coarsest=64, sweeps=2)),
+    ],
+    ids=["name", "size"],
+)
+def test_a_folder_of_an_older_version_is_resumed(
+    tmp_path: Path, current: str, older: str, config: RenderConfig
+) -> None:
+    assert pixels(config, tmp_path / "work", stop=after(2)) != peaceful(config)
+    path = tmp_path / "work" / "manifest.json"
     content = path.read_text()
-    assert content.count('"optimizer"') == 1
-    older = json.loads(content.replace('"optimizer"', '"optimiser"'))
-    del older["digest"]
-    path.write_text(json.dumps({"digest": manifest._digest(older), **older}))
-    assert pixels(CONFIG, stopped) == peaceful(CONFIG)
+    assert content.count(current) == 1
+    parsed = json.loads(content.replace(current, older))
+    del parsed["digest"]
+    path.write_text(json.dumps({"digest": manifest._digest(parsed), **parsed}))
+    events: list[Event] = []
+    assert pixels(config, tmp_path / "work", observer=events.append) == peaceful(config)
+    assert any(isinstance(event, Resumed) for event in events)
 
 
 def test_damage_is_refused(stopped: Path) -> None:

@@ -151,7 +151,7 @@ def test_every_trained_network_of_every_picture(kind: str, monkeypatch: pytest.M
             margin=0,
             coarsest=32,
             patch=32,
-            precision="fp32",  # type: ignore[arg-type]
+            precision="fp32",
             optimizer=Optimizer.ADAM,
         )
         for settings in [*LOSSES[:2], {"content_loss": "self-similarity"}]:
@@ -269,7 +269,7 @@ def test_weights_that_overflow_get_one_line(size: float, place: str, monkeypatch
     network = random_vgg(NetworkName.VGG16, width_divisor=16)
     network.convolutions[place].weight.clamp_(-1, 1).mul_(size)
     monkeypatch.setattr(resolve, "load_network", lambda config: network)
-    config = RenderConfig(network=NetworkName.VGG16, size=32, sweeps=1, patch=32, precision="fp32")  # type: ignore[arg-type]
+    config = RenderConfig(network=NetworkName.VGG16, size=32, sweeps=1, patch=32, precision="fp32")
     with pytest.raises(NetworkError, match="not finite or too large") as caught:
         api.render(PICTURES["noise"], PICTURES["noise"], config)
     assert "\n" not in str(caught.value)

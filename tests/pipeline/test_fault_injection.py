@@ -27,7 +27,7 @@ from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import TilestyleError, WorkError
 from tilestyle.files import ownership
 from tilestyle.images import Picture, read_picture, write_picture, write_png
-from tilestyle.pipeline import manifest, run, tensor_archive
+from tilestyle.pipeline import manifest, run, tensor_archive, timings
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import MANIFEST, Work
 from tilestyle.planning import resolve
@@ -56,7 +56,7 @@ WORDS = (
         "--content-layer=first_1",
         "--precision=fp32",
     ),
-    *("--checkpoint-every", "0", "--depth", "16", "-q"),
+    *("--checkpoint-every", "0", "--depth", "16", "-q", "--overwrite"),
 )
 
 
@@ -67,6 +67,12 @@ def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
         monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run makes the same system calls: none writes to the cache of times, which later ones would read."""
+    monkeypatch.setattr(timings, "remember", lambda kind, samples: None)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.conftest import waves
 from tests.support.cli import called
 from tilestyle import Init, RenderConfig, SweepDone, invert
-from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.resize import resize
 from tilestyle.config.consistency import inversion_config
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import OutputError, SettingError, WorkError
@@ -189,7 +189,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
     more = ["--sweeps", "3", "--coarsest", "100", "--frames", "frames", "--size", "100"]
     ended = called(tmp_path, *words, *more)
     assert ended.returncode == 0, ended.stderr
-    assert "level 1/1" in ended.stderr
+    assert "level 1 of 1" in ended.stderr
     made = read_provenance(tmp_path / "out.png")
     assert made is not None
     assert made["style"] is None

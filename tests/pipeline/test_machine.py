@@ -140,7 +140,7 @@ def test_a_picture_says_what_its_machine_decided(
 
 
 def test_memory_changes_the_patch_and_the_picture_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = RenderConfig(size=700, precision="fp32", device="cpu")  # type: ignore[arg-type]
+    config = RenderConfig(size=700, precision="fp32", device="cpu")
     sides = []
     for free in (2**40, 300 * 2**20):
         monkeypatch.setattr(memory_budget, "free_bytes", lambda device, free=free: free)

@@ -103,7 +103,7 @@ def test_the_command_line_blends(tmp_path: Path) -> None:
     done = called(tmp_path, "texture", "a.png", "b.png", "-o", "t.png", *common)
     assert done.returncode == 0, done.stderr
     done = called(
-        tmp_path, "render", "content.png", "-s", "a.png", "-o", "o.png", "--style-blend", "1,2", *common
+        tmp_path, "render", "content.png", "-s", "a.png", "-o", "p.png", "--style-blend", "1,2", *common
     )
     assert done.returncode == 2
     assert "2 weights for 1 style" in done.stderr
@@ -117,7 +117,7 @@ def test_a_turned_style_is_as_its_turns_together(guided: bool) -> None:
 
     def seen(pixels: Tensor, *, turn_style: bool, turn: int = 0) -> Mapping[str, Moments]:
         style = Style(pixels, np.ascontiguousarray(np.rot90(mask, turn)) if guided else None)
-        settings = {**QUICK, "size": (96, 128), "mask": mask if guided else None}
+        settings = {**QUICK, "size": (128, 96), "mask": mask if guided else None}
         task = prepare(style, RenderConfig(turn_style=turn_style, **settings))
         return style_moments(task, task.levels[-1])[-1]
 

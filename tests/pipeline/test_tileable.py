@@ -16,8 +16,9 @@ from tests.conftest import waves
 from tests.geometry.test_sampling import draws, visits
 from tilestyle import Init, RenderConfig, Tileable, render, texture
 from tilestyle.canvas import storage
-from tilestyle.canvas.canvas import resize, with_margin
+from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.resample import Filter, resample_strips
+from tilestyle.canvas.resize import resize
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, canvas_extent
@@ -98,7 +99,7 @@ def test_a_texture_has_no_seam_where_it_repeats(tileable: Tileable) -> None:
 
 
 def test_any_size_works_and_repeats() -> None:
-    config = RenderConfig(size=(101, 150), sweeps=(40, 15, 12), tileable=Tileable.BOTH, **QUICK)
+    config = RenderConfig(size=(150, 101), sweeps=(40, 15, 12), tileable=Tileable.BOTH, **QUICK)
     job = prepare(STYLE, config)
     assert [level.extent.height % job.unit for level in job.levels] == [0] * len(job.levels)
     pixels = texture(STYLE, config).pixels
@@ -109,7 +110,7 @@ def test_any_size_works_and_repeats() -> None:
 
 
 def test_a_stopped_one_has_its_size() -> None:
-    config = RenderConfig(size=(101, 150), sweeps=2, tileable=Tileable.BOTH, **QUICK)
+    config = RenderConfig(size=(150, 101), sweeps=2, tileable=Tileable.BOTH, **QUICK)
     assert texture(STYLE, config, stop=lambda: True).pixels.shape == (101, 150, 3)
 
 
@@ -126,7 +127,7 @@ def test_a_render_repeats_too(init: Init) -> None:
 
 
 def test_mapped_canvases_repeat_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = RenderConfig(size=(101, 150), sweeps=2, tileable=Tileable.BOTH, **QUICK)
+    config = RenderConfig(size=(150, 101), sweeps=2, tileable=Tileable.BOTH, **QUICK)
     whole = texture(STYLE, config).pixels
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
     monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)

@@ -26,7 +26,7 @@ from tilestyle.optim import loop
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
-from tilestyle.pipeline.estimate import MAX_WORK_SHARE, PROBE_SWEEPS, measurement_count, probe_level
+from tilestyle.pipeline.estimate import measurement_count
 from tilestyle.pipeline.events import Event, PatchHalved, Started
 from tilestyle.planning.memory_budget import MemoryLimits, choose_patch_side, should_memory_map
 from tilestyle.planning.memory_model import (
@@ -375,13 +375,3 @@ def test_the_estimate_counts_the_passes_that_are_made(loss: str, monkeypatch: py
     )
     loop.optimize(task, lambda level: None, lambda *sweep: None, lambda: False)
     assert len(made) == measurement_count(task, task.levels[-1]) > 1
-
-
-def test_the_time_is_asked_of_a_level_that_costs_little() -> None:
-    task = job(CONTENT, patch=64, size=400, coarsest=100, sweeps=(20, 20, 20, 20, 100))
-    asked = probe_level(task)
-    work = sum(level.sweeps * level.extent.area for level in task.levels)
-    assert task.levels[0].extent.area < asked.extent.area < task.levels[-1].extent.area
-    assert 0.001 * work < PROBE_SWEEPS * asked.extent.area <= MAX_WORK_SHARE * work
-    short = replace(task, levels=tuple(replace(level, sweeps=1) for level in task.levels))
-    assert probe_level(short) == short.levels[0]

@@ -68,6 +68,7 @@ def test_a_picture_is_like_itself_and_like_nothing_else() -> None:
         assert 0.7 < found < 1.2
 
 
+@pytest.mark.usefixtures("comparison_at_full_size")
 def test_it_is_the_same_whatever_network_renders() -> None:
     seen = []
     for network, weights in ((NetworkName.WAVELET, None), (NetworkName.VGG16, "random")):
@@ -180,6 +181,7 @@ def ended(task: Job) -> tuple[Canvas, list[LossTerms]]:
     return optimize(task, lambda level: None, note, lambda: False)[0], seen
 
 
+@pytest.mark.usefixtures("comparison_at_full_size")
 def test_one_canvas_sized_patch_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "sweep_patches", whole)
     task = job(CONTENT, patch=128, strength=0.3, **SMALL)
@@ -192,10 +194,11 @@ def test_one_canvas_sized_patch_is_the_reference(monkeypatch: pytest.MonkeyPatch
     assert difference.mean() < 1e-4
 
 
+@pytest.mark.usefixtures("comparison_at_full_size")
 @pytest.mark.parametrize("optimizer", list(Optimizer))
 @pytest.mark.parametrize("normalize", ["relative", "absolute"])
 def test_a_stronger_picture_has_less_of_the_content(optimizer: Optimizer, normalize: str) -> None:
-    settings = {**SMALL, "optimizer": optimizer, "normalize": normalize, "sweeps": 25}
+    settings = {**SMALL, "optimizer": optimizer, "normalize": normalize, "sweeps": 15}
     near, far = (ended(job(CONTENT, patch=128, strength=strength, **settings)) for strength in (0.0, 1.0))
     first, last = (run[1][-1].content_weight for run in (near, far))
     assert first is not None
@@ -233,6 +236,7 @@ def test_degenerate_pictures_are_rendered(content: Tensor, style: Tensor) -> Non
     assert 0 < (terms[-1].content_weight or 0.0) < 1e3
 
 
+@pytest.mark.usefixtures("comparison_at_full_size")
 def test_a_mask_leaves_out_what_has_no_style() -> None:
     content = bundled("raccoon")
     task = job(content, strength=0.15, **{**SMALL, "size": 128})

@@ -58,6 +58,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
         ("keep-content=yes,no", "keep_content", [True, False]),
         ("--color=luminance", "color", [Color.LUMINANCE]),
         ("init=noise,start.png", "init", ["noise", "start.png"]),
+        ("size=64,300x400", "size", [64, (300, 400)]),
     ],
 )
 def test_every_kind_of_setting_is_read(text: str, setting: str, values: list[Any]) -> None:
@@ -75,6 +76,7 @@ def test_every_kind_of_setting_is_read(text: str, setting: str, values: list[Any
         ("seed=one", "seed cannot be 'one'"),
         ("seed", "no values in 'seed'; give values, such as seed=1,2"),
         ("seed=1,,2", "no values in"),
+        ("size=300+400", "invalid size '300\\+400'; give a long side such as 2048 or 4k"),
     ],
 )
 def test_what_cannot_be_varied_is_refused(text: str, message: str) -> None:
@@ -189,7 +191,7 @@ def test_the_command_writes_one_file(files: tuple[Path, Path], tmp_path: Path) -
     ]
     ended = called(tmp_path, *words, "--size", "64", "--sweeps", "1", "--preset", "draft")
     assert ended.returncode == 0, ended.stderr
-    assert "cell 2 of 2" in ended.stderr
+    assert "wrote sheet.png" in ended.stderr
     assert sorted(os.listdir(tmp_path)) == ["content.png", "sheet.png", "style.png"]
     made = read_provenance(tmp_path / "sheet.png")
     assert made is not None

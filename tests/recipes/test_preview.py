@@ -84,7 +84,7 @@ def test_windows_are_no_larger_than_they_need_be(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_texture_is_shown_at_its_own_size() -> None:
-    settings = config(size=(180, 240), sweeps=1)
+    settings = config(size=(240, 180), sweeps=1)
     found = preview(
         prepare_inputs(settings, as_source(smooth(90, 120, 1))),
         PreviewRequest(side=120, crop=50, at=crop_centers(2)),

@@ -41,7 +41,7 @@ def test_without_paper_sizes_are_as_ever() -> None:
 def test_paper_says_the_size_and_the_crop() -> None:
     paper = parse_paper("60x40mm")
     found = prepare_inputs(CONFIG, source(50, 40), source(60, 60), PrintOptions(paper, 254, bleed=1))
-    assert (found.height, found.width) == found.config.size == (420, 620)
+    assert (found.width, found.height) == found.config.size == (620, 420)
     assert found.content is not None and found.first_style is not None
     assert (found.content.height, found.content.width) == (41, 60)
     assert found.dpi == 254

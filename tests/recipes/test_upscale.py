@@ -87,9 +87,9 @@ def test_the_command(folder: Path) -> None:  # noqa: F811
         "tilestyle.cli.display.stop_on_interrupt",
         lambda **_: contextlib.nullcontext(lambda: next(answers, True)),
     ):
-        stopped = called(folder, *words)
-    assert stopped.returncode == 0, stopped.stderr
-    assert "stopped early" in stopped.stderr
+        stopped = called(folder, *words, "--overwrite")
+    assert stopped.returncode == 130, stopped.stderr
+    assert "stopped at level" in stopped.stderr
     assert (folder / "high.png").read_bytes() != expected
     done = called(folder, "resume", "high.png.work")
     assert done.returncode == 0, done.stderr

@@ -83,7 +83,7 @@ def random_vgg(folder: Path) -> Path:
 def cost(home: str, height: int, width: int, *, counted: int = 1, **settings: Any) -> Cost:
     """What a sweep of a canvas at `home` costs, usually the second: the first does some things once."""
     usual = {"sweeps": 4, "margin": 8, "patch": 128, "precision": Precision.FP32}
-    config = RenderConfig(size=(height, width), coarsest=max(height, width), **{**usual, **settings})
+    config = RenderConfig(size=(width, height), coarsest=max(height, width), **{**usual, **settings})
     with on_device(home) as device:
         return swept(prepare(waves(160, 200, 1), config, waves(height, width)), device, counted)
 

@@ -45,7 +45,7 @@ CONFIG = RenderConfig(
 )
 # One level, tall enough for ranks to have parts of it. Coarse layers would see four times as far.
 TALL = {
-    "size": [512, 64],
+    "size": [64, 512],
     "coarsest": 512,
     "margin": 0,
     "style_layers": {"color_2": 1, "first_1": 1},

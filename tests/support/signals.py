@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKPOINT = "tilestyle.pipeline.checkpoint:WorkDirCheckpointer.save"
-SWEEP = "tilestyle.pipeline.events:TimeEstimator.end_sweep"
+SWEEP = "tilestyle.pipeline.time_left:TimeLeft.end_sweep"
 
 
 def signalled(
@@ -29,6 +29,8 @@ def signalled(
 
 def main() -> None:
     """Prepare the moment, then be tilestyle."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    importlib.import_module("tests.support.quick")
     name, moment, calls, *words = sys.argv[1:]
     module, _, path = moment.partition(":")
     owner_name, method = path.split(".")

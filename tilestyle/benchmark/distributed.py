@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tilestyle.benchmark.communication import count_communication
-from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry.boxes import canvas_extent
@@ -99,18 +99,25 @@ class DistributedSpec:
     sweeps: int
 
 
-def measure_distributed(workload: Workload, spec: DistributedSpec, on_row: Callable[[Row], None]) -> Result:
+def measure_distributed(
+    workload: Workload,
+    spec: DistributedSpec,
+    on_row: Callable[[Row], None],
+    on_progress: Progress = no_progress,
+) -> Result:
     """Measure with every number of ranks, count communication at every size, and predict other machines.
 
     Args:
         workload: Network, weights, precision and device.
         spec: What to measure.
         on_row: Called with every row when it is ready.
+        on_progress: Called with the fraction that is done, after every measurement.
 
     Raises:
         TilestyleError: A measurement failed.
     """
     rows: list[dict[str, Any]] = []
+    work = Workdone(len(spec.ranks) + 1, on_progress)  # all that is counted takes about as long as one
     for ranks in spec.ranks:
         rows.append({"what": "measured", "ranks": ranks, "megapixels": spec.megapixels})
         rows[-1] |= run_ranks(workload, spec, ranks)
@@ -118,11 +125,13 @@ def measure_distributed(workload: Workload, spec: DistributedSpec, on_row: Calla
         rows[-1]["efficiency"] = baseline["seconds"] * baseline["ranks"] / (ranks * rows[-1]["seconds"])
         rows[-1]["efficiency by cost"] = baseline["cost"] / rows[-1]["cost"]
         on_row(rows[-1])
+        work.end_part(1)
     measured = list(rows)
     job = workload.job(2 * spec.patch, 2 * spec.patch, 1, patch=spec.patch)
     for size in spec.counted_sizes:
         rows.append({"what": "counted", "ranks": COUNTED_RANKS, "megapixels": size} | count_sweep(job, size))
         on_row(rows[-1])
+        work.add(1 / len(spec.counted_sizes))
     facts = model_inputs(measured, rows[len(measured) :])
     for machine in [
         this_machine(measured),

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,34 @@ from typing import Any
 import torch
 
 import tilestyle
+from tilestyle.devices.processor import processor_name
 from tilestyle.errors import OutputError
 from tilestyle.files.atomic import atomic_write
 
 Row = Mapping[str, Any]
+Progress = Callable[[float], None]  # called with the fraction of a benchmark that is done
+
+
+def no_progress(done: float) -> None:
+    """A `Progress` that nobody watches."""
+
+
+class Workdone:
+    """Adds up the work of a benchmark, in any unit, and tells which fraction of it is done."""
+
+    def __init__(self, total: float, tell: Progress) -> None:
+        self._total, self._tell = total, tell
+        self._done = self._part = 0.0
+
+    def add(self, work: float) -> None:
+        """Some work of the current part is done."""
+        self._part += work
+        self._tell(min(1.0, (self._done + self._part) / self._total))
+
+    def end_part(self, work: float) -> None:
+        """The current part is done, which is so much work whether or not all of it was added."""
+        self._done, self._part = self._done + work, 0.0
+        self.add(0.0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +79,7 @@ class Result:
 
 def run_environment(command: Sequence[str]) -> dict[str, Any]:
     """Return the machine, versions, commit and command; paths in the command are cut to file names."""
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
     return {
         "machine": f"{machine}, {torch.get_num_threads()} threads",
         "versions": {
@@ -73,14 +97,6 @@ def script_command() -> list[str]:
     file = Path(sys.argv[0])
     name = file.parent.name if file.stem == "__main__" else file.stem
     return ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]
-
-
-def _processor() -> str:
-    """Name of the processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def _commit() -> str:

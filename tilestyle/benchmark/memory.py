@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.config.byte_size import format_gib
@@ -15,7 +16,11 @@ RowCallback = Callable[[Row], None]
 
 
 def measure_memory(
-    workload: Workload, megapixels: Sequence[float], tiled: RunSpec, on_row: RowCallback
+    workload: Workload,
+    megapixels: Sequence[float],
+    tiled: RunSpec,
+    on_row: RowCallback,
+    on_progress: Progress = no_progress,
 ) -> Result:
     """Measure both methods at every size.
 
@@ -24,14 +29,18 @@ def measure_memory(
         megapixels: Sizes of the canvas.
         tiled: What to measure of the tiled method; its side is replaced by each size.
         on_row: Called with every row when it is ready.
+        on_progress: Called with the fraction that is done, after every sweep.
 
     Raises:
         TilestyleError: A measurement failed for another reason than memory.
     """
     rows: list[dict[str, Any]] = []
+    work = Workdone(2 * sum(megapixels) * tiled.sweeps, on_progress)
     for method in (tiled, replace(tiled, patch=None, memory=None)):
         for size in sorted(megapixels):
-            row = measure_in_subprocess(workload, replace(method, side=square_side(size)))
+            spec = replace(method, side=square_side(size))
+            row = measure_in_subprocess(workload, spec, partial(work.add, size))
+            work.end_part(size * tiled.sweeps)
             rows.append(row)
             on_row(row)
             if "died" in row:

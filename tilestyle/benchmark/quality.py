@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
 from tilestyle.benchmark.exact_loss import placed_loss
 from tilestyle.benchmark.workload import CONTENT, STYLE, Workload
 from tilestyle.canvas.canvas import Canvas
@@ -42,7 +42,12 @@ def schemes(size: int, patch: int) -> dict[str, dict[str, Any]]:
 
 @with_torch_state
 def measure_quality(
-    workload: Workload, size: int, patch: int, sweeps: int | None, on_row: Callable[[Row], None]
+    workload: Workload,
+    size: int,
+    patch: int,
+    sweeps: int | None,
+    on_row: Callable[[Row], None],
+    on_progress: Progress = no_progress,
 ) -> Result:
     """Render the same pictures with every scheme, from coarse to fine, and measure losses at the last level.
 
@@ -52,10 +57,12 @@ def measure_quality(
         patch: Side of a patch, in pixels.
         sweeps: Sweeps of each level; None: the default.
         on_row: Called with the last row of every scheme when it is ready.
+        on_progress: Called with the fraction that is done, after every sweep.
     """
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = workload.report_fields()
     untiled = 0.0
+    work = Workdone(len(schemes(size, patch)), on_progress)
     for name, settings in schemes(size, patch).items():
         config = RenderConfig(
             size=size,
@@ -65,7 +72,8 @@ def measure_quality(
             device=workload.device,
             **{"precision": Precision.FP32} | settings,
         )
-        points = loss_curve(config)
+        points = loss_curve(config, work)
+        work.end_part(1)
         rows += [{"scheme": name, **row} for row in points]
         on_row(rows[-1])
         untiled = untiled or points[-1]["loss"]
@@ -73,8 +81,12 @@ def measure_quality(
     return Result(f"exact loss against network passes, {size} pixels", rows, figures)
 
 
-def loss_curve(config: RenderConfig) -> list[dict[str, Any]]:
+def loss_curve(config: RenderConfig, work: Workdone) -> list[dict[str, Any]]:
     """Measure the exact loss of a render after 1, 2, 4, ... and all sweeps of the last level.
+
+    Args:
+        config: Its settings.
+        work: Told of every sweep; the render is 1.
 
     Returns:
         Rows with the sweeps, the passes of the network over the canvas so far, and the exact losses.
@@ -88,11 +100,13 @@ def loss_curve(config: RenderConfig) -> list[dict[str, Any]]:
     weights = replace(job.weights, target_distance=None)  # the same loss for all schemes
     job = replace(job, network=cast(FeatureNetwork, counter), weights=weights)
     last, rows = job.levels[-1], []
+    total = sum(level.extent.area * level.sweeps for level in job.levels)
 
     def begin(level: Level) -> None:
         counter.pixels = 0.0
 
     def observe(level: Level, sweep: int, terms: object, canvas: Canvas) -> None:
+        work.add(level.extent.area / total)
         count = sweep + 1
         if level is last and (count & sweep == 0 or count == level.sweeps):
             style, content = placed_loss(exact, canvas.pixels)

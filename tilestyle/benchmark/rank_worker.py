@@ -53,7 +53,7 @@ def measure_rank(ranks: Communicator, spec: dict[str, Any]) -> dict[str, Any]:
     with open_checkpoints(work if ranks.world_size > 1 else None, lambda: spec) as checkpoints:
         job = scene.job(side, side, spec["sweeps"], checkpoints, patch=spec["patch"])
         ends: list[tuple[float, float]] = []
-        render_state = checkpoints.load_render_state(job) if checkpoints else RenderState()
+        render_state = checkpoints.load_render_state(job.levels, job.store) if checkpoints else RenderState()
 
         def observe(*sweep: object) -> None:
             ends.append((time.perf_counter(), time.process_time()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import log
 from statistics import median_low
 from typing import Any
 
-from tilestyle.benchmark.environment import Result, Row
+from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.workload import Workload, square_side
 
@@ -16,7 +17,12 @@ SMALLEST = 4.0  # megapixels from which growth is measured: smaller canvases hav
 
 
 def measure_scaling(
-    workload: Workload, megapixels: Sequence[float], spec: RunSpec, repeats: int, on_row: Callable[[Row], None]
+    workload: Workload,
+    megapixels: Sequence[float],
+    spec: RunSpec,
+    repeats: int,
+    on_row: Callable[[Row], None],
+    on_progress: Progress = no_progress,
 ) -> Result:
     """Measure every size, each in its own process.
 
@@ -31,18 +37,20 @@ def measure_scaling(
         spec: What to measure; its side is replaced by each size.
         repeats: Number of measurements of each size.
         on_row: Called with every single measurement when it is ready.
+        on_progress: Called with the fraction that is done, after every sweep.
 
     Raises:
         TilestyleError: A measurement failed for another reason than memory.
     """
     sizes = sorted(megapixels)
     runs: list[list[dict[str, Any]]] = [[] for _ in sizes]
+    work = Workdone(repeats * len(sizes) * sizes[-1] * spec.sweeps, on_progress)
     for _ in range(repeats):
         for size, size_runs in zip(sizes, runs, strict=True):
             sweeps = round(spec.sweeps * sizes[-1] / size)
-            size_runs.append(
-                measure_in_subprocess(workload, replace(spec, side=square_side(size), sweeps=sweeps))
-            )
+            run = replace(spec, side=square_side(size), sweeps=sweeps)
+            size_runs.append(measure_in_subprocess(workload, run, partial(work.add, size)))
+            work.end_part(sizes[-1] * spec.sweeps)
             on_row(size_runs[-1])
     rows = [_median_row(size_runs) for size_runs in runs]
     completed = [row for row in rows if "died" not in row]

@@ -2,8 +2,8 @@
 
     python -m tilestyle.benchmark.single_run '{"scene": {"network": "wavelet", ...}, "point": {...}}'
 
-It prints the result as JSON. The tiled and the untiled method are the same program: the untiled method is one
-patch as large as the canvas.
+It prints an empty line after every sweep, and then the result as JSON. The tiled and the untiled method are the
+same program: the untiled method is one patch as large as the canvas.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from statistics import median
+from tempfile import TemporaryFile
 from typing import Any
 
 from tilestyle.benchmark.memory_cap import cap_memory
@@ -53,12 +55,15 @@ class RunSpec:
         return self.side**2 / 1e6
 
 
-def measure_in_subprocess(workload: Workload, spec: RunSpec) -> dict[str, Any]:
+def measure_in_subprocess(
+    workload: Workload, spec: RunSpec, on_sweep: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """Measure in a new process.
 
     Args:
         workload: Network, weights, precision and device.
         spec: What to measure.
+        on_sweep: Called after every sweep.
 
     Returns:
         The row of `measure`; if memory ran out, `died` with the reason instead of measurements.
@@ -68,25 +73,36 @@ def measure_in_subprocess(workload: Workload, spec: RunSpec) -> dict[str, Any]:
     """
     arguments = json.dumps({"scene": workload.to_json(), "point": asdict(spec)})
     command = [sys.executable, "-m", "tilestyle.benchmark.single_run", arguments]
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    output = ""
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            assert process.stdout is not None, "it is a pipe"
+            for line in process.stdout:
+                if line == "\n":
+                    on_sweep()
+                else:
+                    output += line
+        errors.seek(0)
+        reasons = errors.read().strip().splitlines()
     row = {"megapixels": round(spec.megapixels, 3), "method": "untiled" if spec.patch is None else "tiled"}
     if process.returncode == 0:
-        result: dict[str, Any] = json.loads(process.stdout)
+        result: dict[str, Any] = json.loads(output)
         return row | result
     # The kernel kills a process that uses up the machine's memory; it prints nothing then.
-    reason = (process.stderr.strip().splitlines() or ["killed"])[-1]
+    reason = (reasons or ["killed"])[-1]
     if process.returncode > 0 and not reason.startswith("memory: "):
         raise TilestyleError(f"a measurement failed: {reason}", hint="try a smaller one to see why")
     return row | {"died": reason.removeprefix("memory: ")[:200]}
 
 
 @with_torch_state
-def measure(workload: Workload, spec: RunSpec) -> dict[str, Any]:
+def measure(workload: Workload, spec: RunSpec, on_sweep: Callable[[], object] = lambda: None) -> dict[str, Any]:
     """Measure in this process, which should not have done anything before.
 
     Args:
         workload: Network, weights, precision and device.
         spec: What to measure.
+        on_sweep: Called after every sweep.
 
     Returns:
         Median seconds of a sweep, bytes of memory, and the predicted memory, by name.
@@ -100,8 +116,13 @@ def measure(workload: Workload, spec: RunSpec) -> dict[str, Any]:
     settings = {"memory": spec.memory} if spec.memory else {"patch": patch}
     job = workload.job(spec.side, spec.side, spec.sweeps, **settings)
     ends: list[tuple[float, float]] = []
+
     # A sweep reads its losses from the device at the end, so the device has finished by then.
-    optimize(job, lambda level: None, lambda *sweep: ends.append(_read_clocks()), lambda: False)
+    def observe(*sweep: object) -> None:
+        ends.append(_read_clocks())
+        on_sweep()
+
+    optimize(job, lambda level: None, observe, lambda: False)
     seconds, processor = (median(b - a for a, b in pairwise(clock)) for clock in zip(*ends, strict=True))
     extent = job.levels[-1].extent
     peak_bytes = peak.bytes()
@@ -122,11 +143,18 @@ def _read_clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
+def _print_sweep() -> None:
+    """Let the process that waits for the result know that it is one sweep nearer."""
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Measure what the command line specifies, and print the result."""
     arguments = json.loads(sys.argv[1])
     try:
-        row = measure(Workload.from_json(arguments["scene"]), RunSpec(**arguments["point"]))
+        workload, spec = Workload.from_json(arguments["scene"]), RunSpec(**arguments["point"])
+        row = measure(workload, spec, _print_sweep)
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or is_out_of_memory(error) or may_be_out_of_memory(error)):
             raise

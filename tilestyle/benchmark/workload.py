@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tilestyle.canvas.margin import reflect_indices
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.geometry.boxes import reflect_indices
 from tilestyle.images import Picture, read_picture
 from tilestyle.pictures import picture_path
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
@@ -76,7 +76,7 @@ class Workload:
             settings: Other settings of the render.
         """
         config = RenderConfig(
-            size=(height, width),
+            size=(width, height),
             network=self.network,
             weights=self.weights,
             precision=self.precision,
@@ -90,7 +90,7 @@ def content_picture(height: int, width: int) -> Picture:
     """Make a photograph of any size, with equally fine detail: the bundled one, repeated by reflection."""
     pixels = read_picture(picture_path(CONTENT)).pixels
     rows, columns = (
-        reflect_indices(side, 0, max(size - side, 0))[:size]
+        reflect_indices(side, 0, max(size - side, 0))[:size].numpy()
         for side, size in zip(pixels.shape[:2], (height, width), strict=True)
     )
     return Picture(np.ascontiguousarray(pixels[rows][:, columns]))

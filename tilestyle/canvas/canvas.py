@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.resample import Filter, resample_strips
-from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
+from tilestyle.canvas.margin import with_margin
+from tilestyle.canvas.resample import Filter
+from tilestyle.canvas.storage import MemoryStore, PlaneStore
 from tilestyle.devices.transfer import to_device
-from tilestyle.distributed import SINGLE, Communicator
-from tilestyle.geometry.boxes import Box, CanvasExtent, reflect_indices, split_on_torus
+from tilestyle.geometry.boxes import Box, CanvasExtent, split_on_torus
 
 # How a patch reads a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
 Reader = Callable[[Tensor, Box, int], Tensor]
@@ -32,7 +32,6 @@ PLANES = {
     "second": (3, Filter.SPLINE),
     "steps": (1, Filter.NEAREST),
 }
-STRIP_ROWS = 256  # rows of the canvas that are processed at once
 REDUCED_STRIP_ROWS = 64  # rows of a reduced window that are computed at once
 
 
@@ -98,14 +97,18 @@ class Canvas:
     def upsampled(self, extent: CanvasExtent, store: PlaneStore | None = None) -> Canvas:
         """Return the canvas resampled to the next level, with the optimizer's state and a new margin."""
         store = store or MemoryStore(self.pixels.device)
-        larger = {}
-        for name, plane in self.planes.items():
-            channels, kind = PLANES[name]
-            larger[name] = store.zeros(channels, extent.height, extent.width, name)
-            picture = _view(plane, self.extent.picture)
-            fill_with_margin(larger[name], extent, picture, kind, clamped=name == "pixels", comm=store.comm)
-        pixels, *state = larger.values()
-        return Canvas(extent, pixels, (state[0], state[1], state[2]))
+        pixels, first, second, steps = (
+            with_margin(
+                _view(plane, self.extent.picture),
+                extent,
+                store,
+                PLANES[name][1],
+                clamped=name == "pixels",
+                name=name,
+            )
+            for name, plane in self.planes.items()
+        )
+        return Canvas(extent, pixels, (first, second, steps))
 
 
 def read_box(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
@@ -226,141 +229,6 @@ def write_box(plane: Tensor, box: Box, window: Tensor) -> None:
     """Write a window [C, height, width] to a box of a [C, H, W] torus."""
     for part, row, column in split_on_torus(box, plane.shape[1], plane.shape[2]):
         _view(plane, part).copy_(window[:, row : row + part.height, column : column + part.width])
-
-
-def resize(picture: Tensor, size: Box, kind: Filter = Filter.CUBIC, store: PlaneStore | None = None) -> Tensor:
-    """Resample a [C, h, w] picture to the height and width of `size`, without aliasing when it shrinks."""
-    if picture.shape[1:] == (size.height, size.width):
-        return picture.clone()
-    store = store or MemoryStore(picture.device)
-    return _resample_into(picture, store.empty(picture.shape[0], size.height, size.width), kind)
-
-
-def resize_to_plane(
-    picture: Tensor, size: Box, store: PlaneStore, repeats: tuple[bool, bool] = (False, False)
-) -> Tensor:
-    """Resample a [C, h, w] picture to the height and width of `size`, clamped to [0, 1], into a new plane.
-
-    Args:
-        picture: [C, h, w].
-        size: A box of the new height and width.
-        store: Where the plane is allocated.
-        repeats: Whether the picture tiles (down, across).
-    """
-    place = store.empty(picture.shape[0], size.height, size.width)
-    return _resample_into(picture, place, repeats=repeats, clamped=True)
-
-
-def with_margin(picture: Tensor, extent: CanvasExtent, store: PlaneStore | None = None) -> Tensor:
-    """Return the picture in a plane of the canvas, with its margin: [C, h, w] -> [C, H, W]."""
-    store = store or MemoryStore(picture.device)
-    plane = store.empty(picture.shape[0], extent.height, extent.width)
-    fill_with_margin(plane, extent, picture)
-    return plane
-
-
-def fill_with_margin(
-    plane: Tensor,
-    extent: CanvasExtent,
-    picture: Tensor,
-    kind: Filter = Filter.CUBIC,
-    *,
-    clamped: bool = False,
-    comm: Communicator = SINGLE,
-) -> None:
-    """Fill a plane with a picture, resampled to its box, and with its margin.
-
-    The margin consists of reflections that fade into one another: from one edge of the picture round the torus,
-    the reflection at that edge turns into the one at the opposite edge. So the torus has no seam, and patches
-    that cross it see nothing that is not in the picture. Along an axis that repeats there is no margin: the
-    picture continues at its opposite edge.
-
-    Args:
-        plane: [C, H, W], filled in place. Ranks that share it fill it together.
-        extent: The canvas.
-        picture: [C, h, w].
-        kind: Filter that resamples the picture.
-        clamped: Whether to clamp the picture to [0, 1].
-        comm: The ranks that share the plane.
-    """
-    box, picture_view = extent.picture, _view(plane, extent.picture)
-    _resample_into(
-        picture,
-        picture_view,
-        kind,
-        extent.repeats,
-        clamped=clamped,
-        rows=comm.row_share(box.height, STRIP_ROWS),
-    )
-    comm.barrier()
-    comm.on_rank_zero(
-        lambda: _fill_margin(plane[:, :, box.left : box.left + box.width], 1, box.top, box.height)
-    )
-    first, end = comm.row_share(extent.height, STRIP_ROWS)
-    for top in range(first, end, STRIP_ROWS):
-        _fill_margin(plane[:, top : min(top + STRIP_ROWS, end)], 2, box.left, box.width)
-        note_mapped_access(plane[:, top : min(top + STRIP_ROWS, end)])
-    comm.barrier()
-
-
-def _resample_into(
-    picture: Tensor,
-    plane: Tensor,
-    kind: Filter = Filter.CUBIC,
-    repeats: tuple[bool, bool] = (False, False),
-    *,
-    clamped: bool = False,
-    rows: tuple[int, int] | None = None,
-) -> Tensor:
-    """Fill a plane [C, H, W] with the picture [C, h, w] at its size, or only the rows from one to another."""
-    _, height, width = plane.shape
-    first, last = rows or (0, height)
-    if picture.shape == plane.shape:
-        parts: Iterator[tuple[int, Tensor]] = (
-            (top, picture[:, top : min(top + STRIP_ROWS, last)]) for top in range(first, last, STRIP_ROWS)
-        )
-    else:
-        parts = resample_strips(picture, (height, width), kind, repeats, (first, last))
-    for top, strip in parts:
-        into = plane[:, top : top + strip.shape[1]]
-        into.copy_(strip.clamp(0, 1) if clamped else strip)
-        note_mapped_access(into, strip)
-    return plane
-
-
-def _fill_margin(plane: Tensor, axis: int, before: int, size: int) -> None:
-    """Fill the margin of `fill_with_margin` along one axis, in place.
-
-    Args:
-        plane: [C, H, W] or some rows of it.
-        axis: 1 for rows, 2 for columns.
-        before: Where the picture begins along the axis.
-        size: Length of the picture along the axis.
-    """
-    length = plane.shape[axis]
-    beyond = length - size
-    picture = plane.narrow(axis, before, size)
-    near_index, far_index = reflect_indices(size, 0, beyond), reflect_indices(size, beyond, 0)
-    position = torch.arange(size, length)  # counted from the start of the picture
-    blend = (position - size + 0.5) / max(beyond, 1)
-    blend = (blend * blend * (3 - 2 * blend)).reshape([-1 if k == axis else 1 for k in range(3)])
-    near_edge = _index_rows(picture, axis, torch.from_numpy(near_index)[position])
-    # Beyond the end of the picture, `far_index` runs backwards from its other edge.
-    far_edge = _index_rows(picture, axis, torch.from_numpy(far_index)[position - size])
-    margin = torch.lerp(near_edge, far_edge, blend.to(plane))
-    # The margin runs from the end of the picture to its start, in one piece or across the edge of the torus.
-    start = (size + before) % length
-    first = min(beyond, length - start)
-    plane.narrow(axis, start, first).copy_(margin.narrow(axis, 0, first))
-    plane.narrow(axis, 0, beyond - first).copy_(margin.narrow(axis, first, beyond - first))
-
-
-def _index_rows(plane: Tensor, axis: int, index: Tensor) -> Tensor:
-    """Return rows (axis 1) or columns (axis 2) of a plane; memory outside their range is not touched."""
-    if not len(index):
-        return plane.narrow(axis, 0, 0)
-    low, high = int(index.min()), int(index.max())
-    return plane.narrow(axis, low, high + 1 - low).index_select(axis, (index - low).to(plane.device))
 
 
 def _view(plane: Tensor, box: Box) -> Tensor:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import resize_to_plane
+from tilestyle.canvas.resize import resize_to_plane
 from tilestyle.canvas.storage import PlaneStore, note_mapped_access
 from tilestyle.config.enums import Color
 from tilestyle.geometry.boxes import Box

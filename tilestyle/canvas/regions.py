@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.canvas import STRIP_ROWS, read_box
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.canvas import read_box
+from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
 from tilestyle.devices.transfer import accumulator_dtype, to_device
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.stats.sliced_wasserstein import average_blocks

@@ -14,7 +14,7 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
 
 # Rows and columns of a band. Their taps are a banded matrix that is multiplied as if it were full: larger bands
 # waste operations, and smaller ones leave the matrix units idle.
@@ -38,6 +38,31 @@ FILTER_RADIUS = {
     Filter.LINEAR: 1.0,
     Filter.NEAREST: 0.5,
 }  # radius in pixels
+
+
+def resample_into(
+    picture: Tensor,
+    plane: Tensor,
+    kind: Filter = Filter.CUBIC,
+    repeats: tuple[bool, bool] = (False, False),
+    *,
+    clamped: bool = False,
+    rows: tuple[int, int] | None = None,
+) -> Tensor:
+    """Fill a plane [C, H, W] with the picture [C, h, w] at its size, or only the rows from one to another."""
+    _, height, width = plane.shape
+    first, last = rows or (0, height)
+    if picture.shape == plane.shape:
+        parts: Iterator[tuple[int, Tensor]] = (
+            (top, picture[:, top : min(top + STRIP_ROWS, last)]) for top in range(first, last, STRIP_ROWS)
+        )
+    else:
+        parts = resample_strips(picture, (height, width), kind, repeats, (first, last))
+    for top, strip in parts:
+        into = plane[:, top : top + strip.shape[1]]
+        into.copy_(strip.clamp(0, 1) if clamped else strip)
+        note_mapped_access(into, strip)
+    return plane
 
 
 def resample_strips(

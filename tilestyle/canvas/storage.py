@@ -36,6 +36,8 @@ CPU = torch.device("cpu")
 MAX_RESIDENT_BYTES = 256 * 2**20
 # Bytes that the system maps around each byte that is read, where they are in its page cache.
 READ_AROUND_BYTES = 2**16
+# Rows of a plane that are processed at once.
+STRIP_ROWS = 256
 # Planes of up to this many pixels stay in memory.
 MIN_MAPPED_PIXELS = 2 * 2**20
 

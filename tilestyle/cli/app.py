@@ -47,19 +47,40 @@ def _run() -> int | str | None:
 
 
 def _called() -> int | str | None:
-    from tilestyle.cli.commands import app
     from tilestyle.errors import TilestyleError
 
     try:
-        app()
+        from tilestyle.cli.commands import app
+
+        app(prog_name="tilestyle")  # also for `python -m tilestyle`
     except SystemExit as ended:
         return ended.code or 0
+    except ImportError as error:
+        if "--debug" in sys.argv or not _is_dependency(error):
+            raise
+        terminal.say(f"tilestyle: {_incomplete(error)}")
+        return 2
     except (TilestyleError, OSError, MemoryError, RuntimeError, AssertionError) as error:
         if "--debug" in sys.argv:
             raise
         terminal.say(f"tilestyle: {_said(error)}")
         return 2
     return 0
+
+
+def _is_dependency(error: ImportError) -> bool:
+    """Whether what cannot be imported is another package, not a part of this one."""
+    return bool(error.name) and not str(error.name).startswith("tilestyle")
+
+
+def _incomplete(error: ImportError) -> str:
+    """The line about a package that is missing or does not load."""
+    package = str(error.name).partition(".")[0]
+    if isinstance(error, ModuleNotFoundError):
+        reason = f"the package {package} is not installed"
+    else:
+        reason = f"the package {package} does not load ({' '.join(str(error).split())})"
+    return f"{reason}; install tilestyle again in an environment of its own (docs/install.md)"
 
 
 def _said(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tilestyle.cli import options
+from tilestyle.cli.naming import with_options, work_folder
 from tilestyle.errors import SettingError
 
 if TYPE_CHECKING:
@@ -42,8 +43,17 @@ class CheckpointOptions:
             values[options.YES],
         )
 
-    def work(self, file: Path, ranks: Communicator, about: Callable[[], Mapping[str, Any]]) -> Work | None:
-        """The work folder of a picture that these ranks render; `about` says what it is made of."""
+    def work(
+        self, file: Path, ranks: Communicator, about: Callable[[], Mapping[str, Any]], name: Path | None = None
+    ) -> Work | None:
+        """The work folder of a picture.
+
+        Args:
+            file: The picture.
+            ranks: The processes that render it.
+            about: Says what it is made of.
+            name: The value of --out where it was not given, which resuming the render has to know.
+        """
         from tilestyle.pipeline.workdir import Work
 
         if not self.enabled:
@@ -54,8 +64,9 @@ class CheckpointOptions:
             return None
         if not self.minutes >= 0:
             raise SettingError(f"invalid checkpoint-every {self.minutes}", hint="give minutes, 0 or more")
-        path = self.folder or file.with_name(f"{file.name}.work")
-        command = {"words": sys.argv[1:], "folder": str(Path.cwd())}
+        path = self.folder or work_folder(file)
+        words = sys.argv[1:] if name is None else with_options(sys.argv[1:], f"--out={name}")
+        command = {"words": words, "folder": str(Path.cwd())}
         return Work(
             path, self.minutes * 60, self.restart, self.keep, command, ranks, about=about, agree=self.agree
         )
@@ -64,7 +75,7 @@ class CheckpointOptions:
         """Ask the user whether to resume; without a terminal, resume."""
         if self.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return True
-        from tilestyle.cli.display import clock
+        from tilestyle.cli.progress import clock
 
         where = f"level {left.level + 1}, sweep {left.sweep + 1}, after {clock(left.seconds)}"
         return typer.confirm(f"There is a checkpoint at {where}. Resume it?", default=True, err=True)

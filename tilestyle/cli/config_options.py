@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tilestyle.cli.file_checks import check_files
+from tilestyle.cli.sizes import in_pixels
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.settings import REPLACES
 from tilestyle.errors import SettingError
+from tilestyle.pictures import bundled_name
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values
-
-REPLACES = {"quality": "sweeps", "strength": "content_weight"}
-"""Options that say in another way what a preset or a file says: what they stand in for."""
 
 NOT_SAVED = ("out", "preset", "config_file")
 """Parameters that --save-config leaves out, besides settings and what does not affect the result."""
@@ -35,25 +35,28 @@ class SaveRequest:
 
 def config_of(values: Values) -> RenderConfig:
     """The settings of a command; raises TilestyleError for those that are wrong, or name a file that is."""
-    from tilestyle.config.toml import load_preset, load_settings
+    from tilestyle.cli.remembered import DECIDED_BY, remembered_settings
+    from tilestyle.config.toml import load_preset
 
     words, context = {}, values.context
     for each in values.parameters:
         if each.field is not None:
-            words[each.field] = each, each.parse(values[each])
+            words[each.field] = each, in_pixels(each.parse(values[each]), context.params)
     settings: dict[str, Any] = {}
     if name := context.params.get("preset"):
         settings |= load_preset(name).settings
     if file := context.params.get("config_file"):
-        stored = load_settings(file).settings
+        stored = remembered_settings(file).settings
         if "strength" in stored:
             settings.pop("content_weight", None)
         settings |= stored
     given = {field: value for field, (each, value) in words.items() if values.given(each)}
     if {"strength", "content_weight"} <= given.keys():
         raise SettingError("--strength and --content-weight cannot be combined", hint="give one of them")
-    for field in given:
-        settings.pop(REPLACES.get(field, ""), None)
+    typed = {each.name for each in values.parameters if values.given(each)}
+    replaced = {*(REPLACES.get(field) for field in given)}
+    replaced |= {field for name in typed for field in DECIDED_BY.get(name, ())}
+    settings = {field: value for field, value in settings.items() if field not in replaced}
     settings |= given
     defaults = {each.name: getattr(values.base, each.name) for each in fields(RenderConfig)}
     defaults |= {field: value for field, (_, value) in words.items()}
@@ -73,9 +76,10 @@ def load_config_file(context: typer.Context, path: Path | None) -> Path | None:
     """Let the [run] table of a file of settings stand in for options and arguments that are not given."""
     if path is None or context.resilient_parsing:
         return path
-    from tilestyle.config.toml import load_settings, unknown_name_error
+    from tilestyle.cli.remembered import remembered_settings
+    from tilestyle.config.toml import unknown_name_error
 
-    stored, command = load_settings(path), context.command.name
+    stored, command = remembered_settings(path), context.command.name
     if stored.command and stored.command != command and stored.run:
         raise SettingError(f"{path} was saved by 'tilestyle {stored.command}'", hint="use it with that command")
     known = [parameter.name or "" for parameter in context.command.params]
@@ -91,16 +95,24 @@ def save_request(values: Values) -> SaveRequest | None:
     file = values.context.params.get("save_config")
     if file is None:
         return None
+    return SaveRequest(file, values.context.command.name or "", run_options(values))
+
+
+def run_options(values: Values) -> dict[str, Any]:
+    """The options of a command that are not settings and affect the result, such as inputs and paper."""
     run = {}
     for each in values.parameters:
         value = values[each]
         saved = each.field is None and each.affects_result and each.name not in NOT_SAVED
         if saved and value not in (None, [], ()):
-            run[each.name] = _styles(value) if each.name == "style" else _plain(value)
-    return SaveRequest(file, values.context.command.name or "", run)
+            is_list = isinstance(value, list | tuple)
+            run[each.name] = _styles(value) if each.name == "style" and is_list else _plain(value)
+    return run
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path) and (name := bundled_name(value)):
+        return name  # another installation has it elsewhere
     return value.value if isinstance(value, Enum) else value
 
 
@@ -108,7 +120,7 @@ def _styles(words: list[str]) -> list[dict[str, Any]]:
     """Styles with their masks or colors, by their files."""
     from tilestyle.cli.parsing import parse_styles
 
-    found = ({"picture": style.path, "mask": style.mask} for style in parse_styles(words))
+    found = ({"picture": _plain(style.path), "mask": style.mask} for style in parse_styles(words))
     return [{name: value for name, value in style.items() if value is not None} for style in found]
 
 

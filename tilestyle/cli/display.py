@@ -1,17 +1,17 @@
-"""Progress of a render: a bar or lines, and the preview."""
+"""What a command shows of its renders: how far they are, and the preview."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn
-
 from tilestyle.cli import signals
-from tilestyle.cli.terminal import console, say
+from tilestyle.cli.progress import Parts, Position, clock
+from tilestyle.cli.terminal import say
 from tilestyle.config.byte_size import format_bytes
 from tilestyle.pipeline.events import (
     CanvasMoved,
@@ -19,6 +19,7 @@ from tilestyle.pipeline.events import (
     Finished,
     LevelStarted,
     Observer,
+    PatchDone,
     PatchHalved,
     Resumed,
     Started,
@@ -27,70 +28,126 @@ from tilestyle.pipeline.events import (
 )
 from tilestyle.pipeline.observers import guard_callback
 
-SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_PREVIEWS = 2.0
 
 
-class Bar:
-    """A live line in a terminal: level, sweep, losses, speed, peak memory, time left for the whole render."""
+class RenderProgress:
+    """An observer that shows how far a render is, by its sweeps and the patches in between."""
 
-    def __init__(self, peak: Callable[[], int]) -> None:
-        self._peak = peak
-        self._progress = Progress(
-            TextColumn("{task.fields[where]}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:3.0f}%", markup=False),
-            TextColumn("{task.fields[what]}", markup=False),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=1.0, where="", what="starting")
+    def __init__(self, parts: Parts, peak: Callable[[], int] | None = None, *, announces: bool = False) -> None:
+        """Begin before the render does.
 
-    def __call__(self, event: Event) -> None:
-        """Redraw."""
-        if isinstance(event, LevelStarted):
-            self._progress.start()
-        elif isinstance(event, SweepDone):
-            done = event.seconds / max(event.seconds + event.seconds_left, 1e-9)
-            where, what = described(event, self._peak())
-            self._progress.update(self._task, completed=done, where=where, what=what)
-        elif isinstance(event, Stopped | Finished):
-            self._progress.stop()
-        else:
-            self._progress.console.print(announced(event))
+        Args:
+            parts: The renders of the command; this is the one that has begun.
+            peak: Measures the peak memory, for --verbose.
+            announces: Whether to print the plan of the render and measure how long it will take.
+        """
+        self._parts, self._peak, self._announces = parts, peak, announces
+        self._begin(None)
 
-
-class Lines:
-    """Plain lines, for logs: every ten seconds, and at the end of every level."""
-
-    def __init__(self, peak: Callable[[], int]) -> None:
-        self._peak = peak
-        self._last = time.monotonic()
+    def _begin(self, left: float | None) -> None:
+        """A render begins, whose seconds are estimated if `left` says so."""
+        self._since = self._parts.timer()  # when a sweep ended last
+        self._seconds, self._left = 0.0, left  # at that moment: of the render so far, and to its end
+        self._earlier = 0.0  # seconds of the runs before this one
+        self._seconds_per_megapixel: float | None = None  # of the last sweep
+        self._done, self._details = 0.0, ""
 
     def __call__(self, event: Event) -> None:
-        """Print a line if it is time for one."""
-        if isinstance(event, Started | Resumed | PatchHalved | CanvasMoved):
+        """Show it."""
+        if isinstance(event, Started):
+            self._start(event)
+        elif isinstance(event, Resumed | PatchHalved | CanvasMoved):
             say(announced(event))
-        if not isinstance(event, SweepDone):
+            if isinstance(event, Resumed) and self._left is not None:
+                self._earlier, self._left = event.seconds, max(0.0, self._left - event.seconds)
+        elif isinstance(event, LevelStarted):
+            self._show(f"level {event.level.index + 1} of {event.levels}, preparing")
+        elif isinstance(event, PatchDone):
+            self._show_patch(event)
+        elif isinstance(event, SweepDone):
+            self._show_sweep(event)
+        elif isinstance(event, Stopped):
+            self._show("stopped, writing the image")
+        elif event.complete:
+            self._done, self._left = 1.0, 0.0
+            self._show("writing the image")
+
+    def _start(self, event: Started) -> None:
+        self._begin(None)
+        self._show("starting")
+        if self._announces:
+            event = replace(event, seconds=cache(event.seconds))  # it is measured once
+            say(announced(event))
+            self._begin(event.seconds())
+            self._show("preparing the style")
+
+    def _show_patch(self, event: PatchDone) -> None:
+        level = event.level
+        if self._seconds_per_megapixel is None:  # the first sweep
+            self._done = max(self._done, event.share / level.sweeps / event.levels)
+            self._show(*place(event))
             return
-        now = time.monotonic()
-        if now - self._last >= SECONDS_BETWEEN_LINES or event.sweep + 1 == event.level.sweeps:
-            self._last = now
-            say(", ".join(described(event, self._peak())))
+        expected = self._seconds_per_megapixel * level.extent.area / 1e6
+        self._show(*place(event), share=event.share, expected=expected)
+
+    def _show_sweep(self, event: SweepDone) -> None:
+        self._since = self._parts.timer()
+        self._seconds, self._left = event.seconds, event.seconds_left
+        self._seconds_per_megapixel = 1 / max(event.megapixels_per_second, 1e-9)
+        self._details = described(event, self._peak() if self._peak else None)
+        self._show(*place(event), expected=0.0, milestone=event.sweep + 1 == event.level.sweeps)
+
+    def _show(
+        self,
+        where: str,
+        more: str = "",
+        *,
+        share: float = 0.0,
+        expected: float | None = None,
+        milestone: bool = False,
+    ) -> None:
+        """Show what is done.
+
+        Args:
+            where: What the render does.
+            more: Its sweep.
+            share: Fraction of the current sweep that is done; 0 if that is not known.
+            expected: Seconds that the current sweep will take; None if that is not known.
+            milestone: Whether a level ends.
+        """
+        waited = self._parts.timer() - self._since
+        left = self._left
+        least: float | None = None if self._seconds_per_megapixel is None and self._done < 1 else 0.0
+        if left is not None:
+            if expected is not None:  # the time left waits for a sweep that takes longer
+                least = max(0.0, left - expected)
+                ahead = share * expected if share else min(waited, expected)
+                before = self._earlier + self._seconds + waited
+                self._done = max(self._done, before / max(before + max(0.0, left - ahead), 1e-9))
+            left = max(least or 0.0, left - waited)
+            left = None if least is None and not left else left
+        self._parts.show(
+            Position(where, self._done, left, least, more=more, details=self._details, milestone=milestone)
+        )
 
 
-def described(event: SweepDone, peak: int) -> tuple[str, str]:
-    """Position and progress of a render."""
+def place(event: PatchDone | SweepDone) -> tuple[str, str]:
+    """Where a render is: the level with its long side, and the sweep."""
     box = event.level.extent.picture
-    where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height} "
-    where += f"sweep {event.sweep + 1}/{event.level.sweeps}"
+    where = f"level {event.level.index + 1} of {event.levels}, {max(box.width, box.height)} px"
+    return where, f"sweep {event.sweep + 1} of {event.level.sweeps}"
+
+
+def described(event: SweepDone, peak: int | None) -> str:
+    """Losses, speed and peak memory."""
     names = "style", "palette", "content", "tv", "anchor"
     terms = {name: getattr(event, name) for name in names}
     what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
     if event.content_weight is not None:
         what += f" content weight {event.content_weight:.3g}"
-    what += f" {event.megapixels_per_second:.2f} MP/s peak {format_bytes(peak)}"
-    return where, f"{what} {clock(event.seconds_left)} left"
+    what += f" {event.megapixels_per_second:.2f} MP/s"
+    return what if peak is None else f"{what} peak {format_bytes(peak)}"
 
 
 def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
@@ -101,7 +158,7 @@ def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
         return "out of device memory: moving the canvas to RAM"
     if isinstance(event, Resumed):
         box = event.level.extent.picture
-        where = f"level {event.level.index + 1}/{event.levels} {box.width}x{box.height}"
+        where = f"level {event.level.index + 1} of {event.levels}, {box.width} x {box.height}"
         sweep = event.sweep + 1
         at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, all sweeps done"
         return f"continuing at {at}, after {clock(event.seconds)}"
@@ -110,8 +167,8 @@ def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
     canvas = of(event.held, event.host_limit)
     files = f" and {format_bytes(event.disk)} on disk" if event.disk else ""
     seconds = event.seconds()
-    time_needed = "time unknown" if seconds is None else f"about {approximately(seconds)}"
-    return f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}, {time_needed}"
+    time_needed = "" if seconds is None else f", about {approximately(seconds)}"
+    return f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}{time_needed}"
 
 
 def of(need: int, limit: int | None) -> str:
@@ -125,13 +182,6 @@ def approximately(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds: 1:02:03, or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Preview:
@@ -170,11 +220,26 @@ def warn(text: str) -> None:
     say(f"tilestyle: {text}")
 
 
-def watcher(*, quiet: bool, preview: Path | None, peak: Callable[[], int]) -> Observer:
-    """The observer of a command: a bar in a terminal, else lines; and the preview. Failures do not end it."""
+def watcher(
+    parts: Parts,
+    *,
+    quiet: bool,
+    preview: Path | None = None,
+    peak: Callable[[], int] | None = None,
+    announces: bool = False,
+) -> Observer:
+    """What shows a render: how far it is, and its preview.
+
+    Args:
+        parts: The renders of the command.
+        quiet: Whether to print nothing.
+        preview: File of the preview.
+        peak: Measures the peak memory, for --verbose.
+        announces: Whether to print the plan of the render and measure how long it will take.
+    """
     observers: list[Observer] = []
     if not quiet:
-        shown: Observer = Bar(peak) if sys.stderr.isatty() else Lines(peak)
+        shown = RenderProgress(parts, peak, announces=announces)
         observers.append(guard_callback(shown, "the progress display", warn))
     if preview:
         # Its drive may be available again later.

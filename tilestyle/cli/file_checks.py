@@ -3,6 +3,9 @@
 Inputs must be readable and outputs writable. An output must not be one of the inputs, by any path or link:
 otherwise the original would be lost, and the render could not be resumed, because its input had changed. With
 --overwrite-input, an output that is written at the very end may replace an input.
+
+Nor does an output replace any other file without --overwrite: it may have taken hours, or be the user's own.
+What an unfinished command wrote when it was stopped is replaced when that command is resumed.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.cli.file_roles import SETTINGS, Place, Reads, Writes
+from tilestyle.cli.file_roles import SERIES, SETTINGS, Place, Reads, Writes
 from tilestyle.cli.parameters import roles_of
-from tilestyle.config.enums import Init
-from tilestyle.errors import OutputError, PictureError
+from tilestyle.config.enums import SUFFIXES, Init
+from tilestyle.errors import OutputError, PictureError, TilestyleError
 from tilestyle.files.paths import file_id
 
 if TYPE_CHECKING:
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
     from tilestyle.config.render import RenderConfig
 
 FLAG = "--overwrite-input"
+UNFINISHED = (
+    "manifest.json",
+    "cells.json",
+    "series.json",
+)  # pipeline.workdir, motion.series: both import torch
+"""Files that say that a folder holds unfinished work, or a series that can be continued."""
 
 
 def check_files(context: typer.Context, *configs: RenderConfig) -> None:
@@ -63,6 +72,33 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
         inputs, outputs, allowed=bool(params.get("overwrite_input")), can_allow="overwrite_input" in params
     )
     _check_distinct(outputs)
+    if "overwrite" in params and not params["overwrite"]:
+        replaced = {path for _, path in inputs} if params.get("overwrite_input") else set()
+        _check_unused(context, outputs, replaced)
+
+
+def used_place(context: typer.Context, out: Path) -> Path | None:
+    """A file that exists and would be replaced if the output had this name; None if there is none."""
+    writes = roles_of(context.command.callback)["out"] if context.command.callback else None
+    assert isinstance(writes, Writes), "the command has an output"
+    for place in _places(writes, out, context.params):
+        if place.names is not SERIES and (file := place.first_file()):
+            return file
+    return None
+
+
+def is_continued(context: typer.Context) -> bool:
+    """Whether the folder of the command's work, or its series, holds what an earlier command has left."""
+    params = context.params
+    roles = roles_of(context.command.callback) if context.command.callback else {}
+    return any(
+        os.path.lexists(place.path / name)
+        for role, writes in roles.items()
+        if isinstance(writes, Writes) and role in ("out", "work_dir")
+        for place in _places(writes, params.get(role), params)
+        if place.names is SERIES or (place.whole and role == "work_dir")
+        for name in UNFINISHED
+    )
 
 
 def over_input(out: Path, inputs: Iterable[object]) -> bool:
@@ -103,17 +139,12 @@ def _check_place(writes: Writes, place: Place) -> None:
         return
     with translating_encode_errors(f"{writes.role}: {place.path}"):
         try:
-            if not place.is_folder and not place.made:
-                check_output_path(place.path)
+            if not place.is_folder:
+                check_output_path(place.path, creates_folder=place.made)
                 return
-            if place.is_folder and os.path.lexists(place.path) and not place.path.is_dir():
+            if os.path.lexists(place.path) and not place.path.is_dir():
                 raise OutputError(f"{place.path} is not a folder", hint="give another name")
-            above = place.path if place.is_folder else place.path.parent
-            while not os.path.lexists(above):
-                above = above.parent
-            check_output_path(above / "any")
-            if not place.is_folder and place.path.is_dir():
-                raise OutputError(f"{place.path} is a folder", hint="name a file inside it")
+            check_output_path(place.path / "any", creates_folder=True)
         except OutputError as error:
             raise OutputError(f"{writes.role}: {error}") from error
 
@@ -134,6 +165,38 @@ def _check_apart(
         if can_allow and writes.last and not place.is_folder:
             ways += f", or {FLAG} to replace it when the image is complete"
         raise OutputError(f"{writes.role}: {where} would replace an input, the {role} {path}", hint=ways)
+
+
+def _check_unused(context: typer.Context, outputs: Sequence[tuple[Writes, Place]], replaced: set[Path]) -> None:
+    """Raise OutputError for an output that exists, unless an unfinished command has written it.
+
+    Args:
+        context: The context of the command.
+        outputs: Its outputs.
+        replaced: Inputs that may be replaced.
+    """
+    continued = is_continued(context)
+    for writes, place in outputs:
+        file = place.first_file() if writes.kept and place.names is not SERIES else None
+        if file is None:
+            continue
+        if any(place.holds(path) for path in replaced) or (continued and _is_ours(writes, place)):
+            continue
+        raise OutputError(
+            f"{writes.role}: {file} exists", hint="give another name, or --overwrite to replace it"
+        )
+
+
+def _is_ours(writes: Writes, place: Place) -> bool:
+    """Whether an output may be what tilestyle wrote before: of a picture, whether it has settings stored."""
+    from tilestyle.images import read_provenance
+
+    if writes.role != "out" or place.is_folder or place.path.suffix.lower() not in SUFFIXES:
+        return True
+    try:
+        return read_provenance(place.path) is not None
+    except TilestyleError:
+        return False
 
 
 def _check_distinct(outputs: Sequence[tuple[Writes, Place]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tilestyle.cli.parsing import parse_init, parse_styles
 from tilestyle.config.enums import SUFFIXES, Format
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
 from tilestyle.files.paths import file_id, regular_file
+from tilestyle.pictures import CREDITS, NAMES
 
 Named = tuple[str, Path]  # a role, and the file in it
 
@@ -30,12 +31,14 @@ class Reads:
         error: The exception for a file that cannot be used.
         inspect: Further check of a file, cheap; raises TilestyleError.
         files: The files that a value of the parameter names, with their roles; by default the value itself.
+        bundled: Whether the name of a bundled picture stands for that picture (bundled.py).
     """
 
     role: str
     error: type[TilestyleError] = PictureError
     inspect: Callable[[Path], object] = lambda path: None
     files: Callable[[Any, str], Iterable[Named]] = lambda value, role: [(role, Path(value))]
+    bundled: bool = False
 
     def of(self, value: Any) -> Iterator[Named]:
         """The files of a value, which may be a list or None."""
@@ -90,6 +93,15 @@ class Place:
             return False
         return any(file_id(file) == wanted for file in there)
 
+    def first_file(self) -> Path | None:
+        """What is there already and would be written over; None if nothing is."""
+        if self.names is None:
+            return self.path if os.path.lexists(self.path) else None
+        try:
+            return min((file for file in self.path.iterdir() if self.names.fullmatch(file.name)), default=None)
+        except OSError:
+            return None
+
     def meets(self, other: Place) -> bool:
         """Whether both would write to the same file, which may not exist yet."""
         if self.is_folder and other.is_folder:
@@ -132,11 +144,13 @@ class Writes:
     Attributes:
         role: Its name in messages.
         last: Whether it is written once, at the very end, and so may replace an input.
+        kept: Whether a file that exists is replaced only with --overwrite.
         places: The files written for a value (which may be None), given all parameters of the command.
     """
 
     role: str
     last: bool = False
+    kept: bool = False
     places: Places = one_file
 
 
@@ -179,7 +193,7 @@ def _pressed(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     if value is None:
         return
     path = with_format_suffix(value, params.get("form"))
-    yield Place(path)
+    yield Place(path, made=True)
     if SUFFIXES.get(path.suffix.lower()) is Format.DEEP_ZOOM:
         yield Place(tiles_folder(path), whole=True)
 
@@ -190,7 +204,7 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
         yield place
         if not place.is_folder:
             stem, suffix = re.escape(place.path.stem), re.escape(place.path.suffix)
-            yield Place(place.path.parent, re.compile(rf"{stem}-crop-\d+{suffix}"))
+            yield Place(place.path.parent, re.compile(rf"{stem}-crop-\d+{suffix}"), made=True)
 
 
 def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -214,7 +228,7 @@ def _video(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
         if place.is_folder:
             yield Place(Path(value), SERIES, made=True)
         else:
-            yield place
+            yield replace(place, made=True)
             yield Place(place.path.with_name(f"{place.path.name}.frames"), SERIES, made=True)
 
 
@@ -251,16 +265,17 @@ def _kept(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 SERIES = re.compile(r"\d{4,}\.png|series\.json|statistics\.json")
 FILM_FRAME = re.compile(r"\d{5,}\.png")
 FRAME = re.compile(r"frame-\d{5,}\.png")
-DEMO = re.compile(r"(coffee|texture)-[a-z]+\.png")
+DEMO = re.compile(r"(raccoon|pagoda|texture)-[a-z]+\.png|sheet\.png")
+COPY = re.compile("|".join(re.escape(name) for name in (*(f"{name}.jpg" for name in NAMES), CREDITS)))
 
-CONTENT = Reads("content", inspect=_picture)
-START = Reads("start", inspect=_picture)
-STYLE = Reads("style", inspect=_picture, files=_style_files)
-STYLE_FILE = Reads("style", inspect=_picture)
-LOW = Reads("image to enlarge", inspect=_picture)
-REFERENCE = Reads("reference", inspect=_picture)
+CONTENT = Reads("content", inspect=_picture, bundled=True)
+START = Reads("start", inspect=_picture, bundled=True)
+STYLE = Reads("style", inspect=_picture, files=_style_files, bundled=True)
+STYLE_FILE = Reads("style", inspect=_picture, bundled=True)
+LOW = Reads("image to enlarge", inspect=_picture, bundled=True)
+REFERENCE = Reads("reference", inspect=_picture, bundled=True)
 LIKE = Reads("image of --like", inspect=_picture)
-DESCRIBED = Reads("image")
+DESCRIBED = Reads("image", bundled=True)
 MASK = Reads("mask", inspect=_picture)
 BLEND_MAP = Reads("blend map", inspect=_picture)
 INIT = Reads("init", inspect=_picture, files=_init_files)
@@ -273,14 +288,15 @@ PROFILE = Reads("proof profile")
 CONFIG = Reads("config", SettingError)
 KEPT_RENDER = Reads("work folder", files=lambda value, role: [])  # a folder, which resume looks at itself
 
-PICTURE = Writes("out", last=True, places=_pressed)
-CROPS = Writes("out", places=_with_crops)
+PICTURE = Writes("out", last=True, kept=True, places=_pressed)
+CROPS = Writes("out", kept=True, places=_with_crops)
 WATCHED = Writes("preview")
-COMPARED = Writes("sheet", last=True)
+COMPARED = Writes("sheet", last=True, kept=True)
 FRAMES = Writes("frames", places=_folder(FRAME))
-FILM = Writes("film", places=_film)
+FILM = Writes("film", kept=True, places=_film)
 NUMBERED = Writes("out", places=_folder(SERIES))
-VIDEO = Writes("out", last=True, places=_video)
+VIDEO = Writes("out", last=True, kept=True, places=_video)
+COPIED = Writes("to", places=_folder(COPY))
 DEMONSTRATED = Writes("out", places=_folder(DEMO))
 WORK = Writes("work folder", places=_work)
 SAVED = Writes("save-config")

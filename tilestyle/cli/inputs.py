@@ -14,13 +14,17 @@ from tilestyle.cli.file_roles import SETTINGS
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.cli.terminal import say
 from tilestyle.config.render import RenderConfig
-from tilestyle.geometry.paper import Fit, parse_length, parse_paper
+from tilestyle.geometry.paper import Fit, parse_length, parse_paper, turned_spelling
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values
     from tilestyle.images import ImageSource
     from tilestyle.recipes.printing import PreparedInputs, PrintOptions
 
+MAX_ENLARGEMENT = 2.0
+"""Factor beyond which an enlarged style looks soft."""
+
+CROP_WORTH_A_LINE = 0.03  # share of the picture
 OVER_CANVAS = ("mask", "blend_map")
 """Settings that are pictures over the canvas."""
 
@@ -43,17 +47,20 @@ class Inputs:
         from tilestyle.pipeline import api
         from tilestyle.planning.inputs import Style
         from tilestyle.planning.style_assignment import labelled_images
+        from tilestyle.recipes.printing import with_print_schedule
 
         files = labelled_images([Style(each.path, each.mask) for each in self.styles])
         files |= {} if self.content is None else {"content": self.content}
         printing = self.printing
         if printing is None:
             return api.render_fingerprint(config, files)
+        if printing.paper is not None:
+            config = with_print_schedule(config)
         asked = {field.name: getattr(printing, field.name) for field in fields(printing)}
         if printing.proof is not None:
             asked["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
         if printing.paper is not None:
-            asked["paper"] = asdict(printing.paper)
+            asked["paper"] = {name: each for name, each in asdict(printing.paper).items() if name != "text"}
         return {**api.render_fingerprint(config, files), **asked}
 
     @contextmanager
@@ -82,13 +89,37 @@ class Inputs:
             yield prepare_inputs(replace(config, **guides), styles or None, content, self.printing)
 
     def say_stroke_scale(self, ready: PreparedInputs) -> None:
-        """Print the style scale that --stroke came to."""
+        """Print the style scale that --stroke came to, and warn of strokes that will look soft."""
         if self.printing is not None and self.printing.stroke is not None:
             text = f"strokes of {self.printing.stroke}: style scale {ready.config.style_scale:.3g}"
             text += (
                 f", style enlarged {ready.style_enlargement:.1f} times" if ready.style_enlargement > 1 else ""
             )
             say(text)
+        if warning := self.enlargement_warning(ready):
+            say(f"tilestyle: {warning}")
+
+    def enlargement_warning(self, ready: PreparedInputs) -> str:
+        """What to do about a style that is enlarged far beyond its own pixels; "" if it is not."""
+        if not (ready.config.enlarge_style and ready.style_enlargement > MAX_ENLARGEMENT):
+            return ""
+        by_stroke = self.printing is not None and self.printing.stroke is not None
+        option = "--stroke" if by_stroke else "--style-scale"
+        return (
+            f"the strokes are enlarged {ready.style_enlargement:.1f} times beyond the style's own pixels and "
+            f"will look soft (use a larger scan of the style, or a smaller {option})"
+        )
+
+    def say_crop(self, ready: PreparedInputs) -> None:
+        """Print how much of the content the paper crops, if that is more than a few percent."""
+        paper = None if self.printing is None else self.printing.paper
+        if paper is None or ready.cropped <= CROP_WORTH_A_LINE:
+            return
+        ways = "--fit contain to keep all of it"
+        turned = turned_spelling(paper.text)
+        if turned and ready.turned_cropped < ready.cropped:
+            ways = f"--print {turned} to turn the paper, or {ways}"
+        say(f"{paper.text or 'the paper'} crops {ready.cropped:.0%} of the picture: give {ways}")
 
 
 def printing_of(values: Values) -> PrintOptions:
@@ -96,13 +127,19 @@ def printing_of(values: Values) -> PrintOptions:
     from tilestyle.images import open_proof
     from tilestyle.recipes.printing import PrintOptions
 
-    paper, proof = values[options.PAPER], values[options.PROOF]
+    paper, proof, stroke = values[options.PAPER], values[options.PROOF], values[options.STROKE]
+    bleed = values[options.BLEED]
+    # What is typed replaces what a file of settings says in another way.
+    if values.given(options.SIZE) and not values.given(options.PAPER):
+        paper, bleed = None, str(options.BLEED.default)
+    if values.given(options.STYLE_SCALE) and not values.given(options.STROKE):
+        stroke = None
     has_fit = any(each.name == options.FIT.name for each in values.parameters)
     return PrintOptions(
         paper=None if paper is None else parse_paper(paper),
         dpi=values[options.RESOLUTION],
         fit=values[options.FIT] if has_fit else Fit.EXACT,
-        bleed=parse_length(values[options.BLEED], "bleed"),
-        stroke=values[options.STROKE],
+        bleed=parse_length(bleed, "bleed"),
+        stroke=stroke,
         proof=None if proof is None else open_proof(proof, values[options.INTENT]),
     )

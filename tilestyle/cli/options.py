@@ -5,6 +5,7 @@ A command chooses from them by a list (parameters.py). What only one command has
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,18 @@ import typer
 
 from tilestyle.cli import file_roles, parsing
 from tilestyle.cli.config_options import load_config_file
-from tilestyle.cli.parameters import Parameter, argument, option, optional, setting, switch
+from tilestyle.cli.parameters import (
+    Parameter,
+    argument,
+    option,
+    optional,
+    optional_argument,
+    setting,
+    switch,
+)
+from tilestyle.cli.sizes import parse_any_size
 from tilestyle.config.enums import (
+    FILM_SUFFIXES,
     MAX_INPUT_PIXELS,
     SUFFIXES,
     Codec,
@@ -31,13 +42,18 @@ from tilestyle.config.enums import (
     StyleLoss,
     Tileable,
 )
+from tilestyle.config.presets import preset_names
 from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, FilmConfig
-from tilestyle.errors import SettingError
+from tilestyle.config.size import format_size
+from tilestyle.errors import SettingError, excerpt
 from tilestyle.geometry.paper import DPI, Fit
+from tilestyle.pictures import STYLES as STYLE_NAMES
 
 CONFIG_FILES, OUTPUT, LOOK, COMPUTATION = "Configuration files", "Output", "Look", "Computation"
 PRINT, PREVIEW, FILM, CHECKPOINTS = "Print", "Preview", "Film", "Checkpoints"
 FILM_DEFAULTS = FilmConfig()
+BUNDLED = ", ".join(STYLE_NAMES)
+FILM_NAMES = f"{', '.join(FILM_SUFFIXES)}, or a folder for PNG frames"
 
 
 def _limit_input_pixels(context: typer.Context, limit: int | None) -> int | None:
@@ -51,22 +67,55 @@ def _limit_input_pixels(context: typer.Context, limit: int | None) -> int | None
     return limit
 
 
+def _check_device(context: typer.Context, name: str | None) -> str | None:
+    """Refuse what is no device before anything is done; whether this machine has it is seen when it is used."""
+    if name is not None and not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name):
+        raise SettingError(f"--device {excerpt(name)} is unknown", hint="give auto, cpu, cuda, cuda:1 or mps")
+    return name
+
+
 def _nothing(value: Any) -> None:
     """What an option that may be repeated has as its default."""
 
 
 # --- Inputs ---
 
-CONTENT = argument("content", Path, "Content image.", files=file_roles.CONTENT)
-STYLE = option("style", Path, "Style image.", "--style", "-s", files=file_roles.STYLE_FILE)
+UNSET: Any = None
+"""The default of an option whose value a command needs, but which may come from elsewhere."""
+
+CONTENT = argument(
+    "content",
+    Path,
+    "Photo or other picture to repaint, or the name of an included one. Some options call it the content.",
+    metavar="PHOTO",
+    files=file_roles.CONTENT,
+)
+STYLE = option(
+    "style",
+    Path,
+    f"Picture whose style is used, such as a painting, or the name of an included one: {BUNDLED}.",
+    "--style",
+    "-s",
+    default=UNSET,
+    shown="that of the preset",
+    basic=True,
+    files=file_roles.STYLE_FILE,
+)
 STYLES = option(
     "style",
     list[str],
-    "Style image; can be repeated. STYLE:MASK limits it to parts of the image, STYLE:#rrggbb applies it to "
-    "the region of that color in --mask.",
+    f"Picture whose style is used, such as a painting, or the name of an included one: {BUNDLED}. Can be "
+    "repeated to mix several. With --mask, FILE:#rrggbb or FILE:MASK says where it is used.",
     "--style",
     "-s",
+    metavar="FILE",
+    default=UNSET,
+    shown="that of the preset",
+    basic=True,
     files=file_roles.STYLE,
+)
+STYLE_WORDS = optional_argument(
+    "styles", list[str], "Picture whose style is used, as --style.", stands_for="style", metavar="STYLE"
 )
 
 # --- Configuration files ---
@@ -74,15 +123,22 @@ STYLES = option(
 PRESET = optional(
     "preset",
     str,
-    "Named settings; `tilestyle presets` lists them. --config and options override them.",
+    "Settings by name: a look, which has a style of its own, or those of a known program. `tilestyle presets` "
+    "lists them. --config and other "
+    "options override them.",
     panel=CONFIG_FILES,
+    metavar="NAME",
+    complete=lambda _: preset_names(),
+    basic=True,
 )
 CONFIG = optional(
     "config_file",
     Path,
-    "TOML file of settings. Options override it.",
+    "Settings to use: a file from render --save-config, or a picture that tilestyle made. Other options "
+    "override them.",
     "--config",
     panel=CONFIG_FILES,
+    basic=True,
     callback=load_config_file,
     eager=True,
     files=file_roles.CONFIG,
@@ -90,7 +146,7 @@ CONFIG = optional(
 SAVE_CONFIG = optional(
     "save_config",
     Path,
-    "Write all settings of this run to a TOML file, for --config.",
+    "Write all settings of this picture to a file, for --config (TOML).",
     panel=CONFIG_FILES,
     files=file_roles.SAVED,
     affects_result=False,
@@ -101,24 +157,32 @@ SAVE_CONFIG = optional(
 OUT = option(
     "out",
     Path,
-    f"Output image: {', '.join(SUFFIXES)}.",
+    f"Picture to write. The ending of its name chooses the format: {', '.join(SUFFIXES)}.",
     "--out",
     "-o",
+    default=UNSET,
+    basic=True,
+    shown="named after the inputs, in the working directory",
     files=file_roles.PICTURE,
 )
-OUT_FOLDER = option(
-    "out", Path, "Folder for the numbered images.", "--out", "-o", metavar="FOLDER", files=file_roles.NUMBERED
-)
+OUT_FOLDER = OUT.but(help="Folder for the numbered pictures.", metavar="FOLDER", files=file_roles.NUMBERED)
+OVERWRITE = switch("overwrite", "Replace an output that exists.", panel=OUTPUT, affects_result=False)
+OPEN = switch("open", "Show the result in the system's viewer.", panel=OUTPUT, affects_result=False)
 SIZE = setting(
     "size",
     str,
-    "Size in pixels: the long side, or WIDTHxHEIGHT.",
-    parse=parsing.parse_size,
-    unparse=parsing.format_size,
+    "Long side of the result in pixels, or WIDTHxHEIGHT; 2k, 4k or 8k (1920, 3840 or 7680 on the long side); "
+    "50% or 2x of the photo; 12MP, megapixels in its proportions. To make the same picture again larger, "
+    "repeat its command with a larger size.",
+    parse=parse_any_size,
+    unparse=format_size,
+    shown="that of the photo",
     panel=OUTPUT,
     metavar="SIZE",
+    basic=True,
 )
-DEPTH = option("depth", int, "Bits per channel: 8, or 16 (PNG and TIFF).", default=8, panel=OUTPUT)
+SERIES_SIZE = SIZE.but(help="Size of the pictures in pixels: the long side, or WIDTHxHEIGHT.")
+DEPTH = option("depth", int, "Bits per color channel: 8, or 16 (PNG and TIFF).", default=8, panel=OUTPUT)
 COMPRESSION = option(
     "compression",
     Compression,
@@ -129,18 +193,22 @@ COMPRESSION = option(
 FORMAT = optional(
     "form",
     Format,
-    "Output format: png, jpeg, webp, tiff or dzi.",
+    "Format of the file: png, jpeg, webp, tiff or dzi.",
     "--format",
     shown="from the file name",
     panel=OUTPUT,
 )
 JPEG_QUALITY = option(
-    "jpeg_quality", int, "Quality of JPEG, WebP and the tiles of .dzi: 1 to 100.", default=95, panel=OUTPUT
+    "jpeg_quality",
+    int,
+    "Quality of JPEG and WebP files and of the tiles of .dzi, from 1 to 100.",
+    default=95,
+    panel=OUTPUT,
 )
 PREVIEW_FILE = optional(
     "preview",
     Path,
-    "Image file that is updated during the render.",
+    "Picture file that shows the result so far, updated while you wait.",
     panel=OUTPUT,
     files=file_roles.WATCHED,
     affects_result=False,
@@ -148,7 +216,7 @@ PREVIEW_FILE = optional(
 FRAMES = optional(
     "frames",
     Path,
-    "Folder for numbered intermediate images, spaced evenly by how much the image changes.",
+    "Folder for numbered pictures of the result so far, spaced evenly by how much it changes.",
     panel=OUTPUT,
     metavar="FOLDER",
     files=file_roles.FRAMES,
@@ -156,55 +224,74 @@ FRAMES = optional(
 )
 OVERWRITE_INPUT = switch(
     "overwrite_input",
-    "Allow --out to replace an input once the image is complete.",
+    "Allow --out to replace an input, once the result is complete.",
     panel=OUTPUT,
     affects_result=False,
 )
+DRY_RUN = switch(
+    "dry_run",
+    "Print what the render will take (size, time, memory, disk), and stop. Nothing is written.",
+    panel=OUTPUT,
+    basic=True,
+    affects_result=False,
+)
 QUIET = switch("quiet", "Print only errors.", "--quiet", "-q", panel=OUTPUT, affects_result=False)
-DEBUG = switch("debug", "Show the full traceback on errors.", panel=OUTPUT, affects_result=False)
+VERBOSE = switch(
+    "verbose",
+    "Show more, such as losses, speed and peak memory.",
+    "--verbose",
+    "-v",
+    panel=OUTPUT,
+    affects_result=False,
+)
+DEBUG = switch(
+    "debug", "Show where in the program an error came from (traceback).", panel=OUTPUT, affects_result=False
+)
 
 # --- Look ---
 
 STRENGTH = setting(
     "strength",
     float,
-    "How strongly the style replaces the content, from 0 (almost only content) to 1 (almost only style).",
+    "How much style: 0 is nearly the photo, 1 nearly only the style. Lower it to keep more of the photo.",
     panel=LOOK,
+    basic=True,
 )
 CONTENT_WEIGHT = setting(
     "content_weight",
     float,
-    "Weight of the content loss; replaces --strength.",
+    "Weight of the content loss: larger keeps more of the photo. Replaces --strength.",
     shown="from --strength",
     panel=LOOK,
 )
 CONTENT_LOSS = setting(
     "content_loss",
     ContentLoss,
-    "What to keep of the content: features, or self-similarity, which ignores its colors.",
+    "What to keep of the photo: its features, or its self-similarity, which ignores colors.",
     panel=LOOK,
 )
 STYLE_WEIGHT = setting("style_weight", float, "Weight of the style loss.", panel=LOOK)
 PALETTE_WEIGHT_OPTION = setting(
     "palette_weight",
     float,
-    "Weight of matching the style's color distribution; 0 turns it off.",
+    "Weight of matching the colors of the style; 0 turns it off.",
     shown=f"{PALETTE_WEIGHT:g} x --style-weight; 0 with lbfgs",
     panel=LOOK,
 )
-TV_WEIGHT = setting("tv_weight", float, "Weight of total variation; higher values smooth more.", panel=LOOK)
+TV_WEIGHT = setting(
+    "tv_weight", float, "Weight of smoothness (total variation): larger values smooth more.", panel=LOOK
+)
 ARRANGEMENT_TERM = setting(
     "arrangement_weight",
     float,
-    "Weight of matching the autocorrelation of coarse features, which preserves regular arrangements such as "
-    "rows of bricks.",
+    "Weight of regular arrangements, such as rows of bricks: matches the autocorrelation of coarse features.",
     shown=f"{ARRANGEMENT_WEIGHT:g} for textures, else 0",
     panel=LOOK,
 )
 FINISH = setting(
     "finish",
     bool,
-    "Remove isolated colored pixels in the last sweeps.",
+    "Remove single pixels of odd colors in the last sweeps.",
     "--finish/--no-finish",
     panel=LOOK,
 )
@@ -240,21 +327,25 @@ STYLE_LOSS = setting(
 STYLE_SCALE = setting(
     "style_scale",
     float,
-    "Size of the style's features. 1 scales the style image to the long side of the output (textures: keeps "
-    "its own size), 0.5 to half of that. The style is never enlarged; use --stroke for that.",
+    "Size of strokes and shapes: 0.5 makes them half as large. 1 scales the style to the long side of the "
+    "result, but never enlarges it.",
     panel=LOOK,
+    basic=True,
+)
+SAMPLE_SCALE = STYLE_SCALE.but(
+    help="Size of strokes and shapes: 1 is that of the sample and the largest, 0.5 makes them half as large."
 )
 TURN_STYLE = setting(
     "turn_style",
     bool,
-    "Also use the style rotated by 90, 180 and 270 degrees, so that strokes can run in any direction.",
+    "Also use the style turned by 90, 180 and 270 degrees, so that strokes can run in any direction.",
     "--turn-style/--upright-style",
     panel=LOOK,
 )
 STYLE_BLEND = setting(
     "style_blend",
     str,
-    "Weights of several styles, e.g. 0.3,0.7.",
+    "Shares of several styles, such as 0.3,0.7.",
     parse=parsing.parse_blend,
     unparse=lambda weights: ",".join(f"{weight:g}" for weight in weights) or None,
     shown="equal",
@@ -264,64 +355,79 @@ STYLE_BLEND = setting(
 MASK = setting(
     "mask",
     Path,
-    "Image of flat colors over the canvas. Each color is a region, with the style of the same color.",
+    "Picture of flat colors that covers the result. Each color is a region, with the style of the same color.",
     panel=LOOK,
     files=file_roles.MASK,
 )
 BLEND_MAP = setting(
     "blend_map",
     Path,
-    "Grayscale image over the canvas: black selects the first style, white the last, gray a blend.",
+    "Gray picture that covers the result: the first style where it is black, the last where it is white, a "
+    "blend where it is gray.",
     panel=LOOK,
     files=file_roles.BLEND_MAP,
 )
 LOCALITY = setting(
     "locality",
     float,
-    "0: match the statistics of the whole style image. 1: match each area to the same area of the style image.",
+    "From 0 to 1. 0: every area may look like any part of the style. 1: like the same area of the style.",
     panel=LOOK,
 )
 LOCALITY_WINDOW = setting(
     "locality_window",
     float,
-    "Largest patch with --locality, as a fraction of the long side.",
+    "Largest patch with --locality, as a share of the long side, 0 to 1.",
     panel=LOOK,
 )
 COLOR = setting(
     "color",
     Color,
-    "style: use the style's colors. content: recolor the style to match the content. luminance: transfer "
-    "luminance only.",
+    "Colors of the result. style: those of the style. content: similar to the photo. luminance: every pixel "
+    "keeps the color of the photo, only light and dark change.",
     aliases=("--colour",),
     panel=LOOK,
+    basic=True,
 )
 TILEABLE = setting(
     "tileable",
     Tileable,
-    "Repeat without a seam: horizontally (x), vertically (y), or both.",
+    "Copies side by side join without a seam: left and right (x), above and below (y), or both.",
     shown="not tileable",
     panel=LOOK,
 )
 INIT = setting(
     "init",
     str,
-    "Starting image: content, noise (shuffled style pixels), style, uniform (noise of all colors), gray, or an "
-    "image file.",
+    "Picture to start from: content (the photo), noise (shuffled pixels of the style), style, uniform (noise "
+    "of all colors), gray, or a picture file.",
     parse=parsing.parse_init,
     shown="content, or noise for textures",
     panel=LOOK,
     metavar="INIT",
     files=file_roles.INIT,
 )
-SEED = setting("seed", int, "Random seed.", panel=LOOK)
+SEED = setting(
+    "seed",
+    int,
+    "Number of the variation: any other number gives another version, the same number the same picture again.",
+    panel=LOOK,
+    basic=True,
+)
 
 # --- Computation ---
 
-QUALITY = setting("quality", Quality, "Number of sweeps: draft, normal or best.", panel=COMPUTATION)
+QUALITY = setting(
+    "quality",
+    Quality,
+    "How long to work on it: draft (fast), normal or best (slow).",
+    shown="normal; on paper, fewer sweeps on the fine levels",
+    panel=COMPUTATION,
+    basic=True,
+)
 SWEEPS = setting(
     "sweeps",
     str,
-    "Sweeps per level; or a number for each level from coarse to fine, e.g. 40,20,10.",
+    "Sweeps per level; or a number for each level from coarse to fine, such as 40,20,10.",
     parse=parsing.parse_sweeps,
     unparse=parsing.format_sweeps,
     shown="from --quality",
@@ -331,7 +437,7 @@ SWEEPS = setting(
 OPTIMIZER = setting(
     "optimizer",
     Optimizer,
-    "adam, or lbfgs: fewer but more expensive iterations on exact gradients, and more RAM.",
+    "adam, or lbfgs: fewer but slower iterations on exact gradients, and more memory.",
     "--optimizer",
     aliases=("--optimiser",),
     panel=COMPUTATION,
@@ -357,27 +463,37 @@ WEIGHTS = setting(
 POOLING = setting(
     "pooling", Pooling, "Pooling of a VGG: max or average.", shown="as trained", panel=COMPUTATION
 )
-DEVICE = setting("device", str, "auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTATION, metavar="DEVICE")
+DEVICE = setting(
+    "device",
+    str,
+    "Where to compute: auto, cpu, cuda (NVIDIA), cuda:1 (a second one) or mps (Apple).",
+    panel=COMPUTATION,
+    metavar="DEVICE",
+    callback=_check_device,
+    complete=lambda _: ("auto", "cpu", "cuda", "mps"),
+    basic=True,
+)
 PRECISION = setting("precision", Precision, "Precision of the network: auto, fp32 or bf16.", panel=COMPUTATION)
 PATCH = setting(
     "patch",
     int,
     "Largest side of a patch, in pixels.",
-    shown="from memory",
+    shown="what fits in memory",
     panel=COMPUTATION,
 )
 MEMORY = setting(
     "memory",
     str,
-    "Device memory limit, e.g. 2GiB. On a CPU: RAM of the process, excluding loaded libraries.",
+    "Limit of the GPU's memory, such as 2GiB; on a CPU, of the program's own memory.",
     shown="half of free memory",
     panel=COMPUTATION,
+    basic=True,
     metavar="SIZE",
 )
 HOST_MEMORY = setting(
     "host_memory",
     str,
-    "RAM limit for the canvas, the optimizer and the input images, e.g. 4GiB.",
+    "Limit of RAM for the canvas, the optimizer and the input pictures, such as 4GiB.",
     shown="no limit",
     panel=COMPUTATION,
     metavar="SIZE",
@@ -385,8 +501,8 @@ HOST_MEMORY = setting(
 MAX_INPUT_PIXELS_OPTION = setting(
     "max_input_pixels",
     int,
-    "Largest number of pixels of an input image; protects against decompression bombs.",
-    shown=str(MAX_INPUT_PIXELS),
+    "Largest number of pixels of an input picture; protects against files made to exhaust memory.",
+    shown=f"{MAX_INPUT_PIXELS / 1e6:,.0f} million",
     callback=_limit_input_pixels,
     panel=COMPUTATION,
 )
@@ -394,7 +510,7 @@ OVERLAP = setting("overlap", int, "Overlap between patches, in pixels.", panel=C
 KEEP_CONTENT = setting(
     "keep_content",
     bool,
-    "Cache the content features in memory, or recompute them for every patch.",
+    "Keep the features of the photo in memory, or compute them again for every patch.",
     "--keep-content/--recompute-content",
     shown="automatic",
     panel=COMPUTATION,
@@ -408,7 +524,7 @@ SAMPLER = setting(
 SCALE_ODDS = setting(
     "scale_odds",
     str,
-    "Probabilities of the scales 1, 2, 4, ... of a sweep or window, e.g. 0.9,0.1.",
+    "Probabilities of the scales 1, 2, 4, ... of a sweep or window, such as 0.9,0.1.",
     parse=parsing.parse_odds,
     unparse=lambda odds: ",".join(f"{share:g}" for share in odds),
     panel=COMPUTATION,
@@ -417,7 +533,7 @@ SCALE_ODDS = setting(
 DETERMINISTIC = setting(
     "deterministic",
     bool,
-    "CPU: byte-identical output for any number of processes. GPU: deterministic kernels.",
+    "The same bytes with any number of processes (CPU), or deterministic kernels (GPU).",
     "--deterministic",
     panel=COMPUTATION,
 )
@@ -427,23 +543,26 @@ DETERMINISTIC = setting(
 PAPER = optional(
     "paper",
     str,
-    "Paper size, width x height: 24x36in, 100x200cm, 594x841mm, or A0 to A6. Replaces --size.",
+    "Paper: A0 to A6, B0 to B6, A3+, letter, legal, tabloid, a photo size such as 4x6 or 10x15, or width x "
+    "height: 60x90cm, 24x36in. A named paper turns like the photo. Replaces --size.",
     "--print",
     panel=PRINT,
+    basic=True,
     metavar="PAPER",
 )
-RESOLUTION = optional("dpi", float, "Dots per inch.", shown=f"{DPI:g} with --print", panel=PRINT)
+RESOLUTION = optional("dpi", float, "Dots per inch of the print.", shown=f"{DPI:g} with --print", panel=PRINT)
 FIT = option(
     "fit",
     Fit,
-    "How the content fits the paper: cover it (crop), contain it (smaller output), or exact (stretch).",
+    "If photo and paper differ in shape: cover (fill the paper, crop the photo), contain (print smaller than "
+    "the paper), or exact (stretch the photo).",
     default=Fit.COVER,
     panel=PRINT,
 )
 BLEED = option(
     "bleed",
     str,
-    "Extra margin beyond each edge, to be cut off, e.g. 3mm.",
+    "Extra margin beyond each edge, to be cut off, such as 3mm.",
     default="0mm",
     panel=PRINT,
     metavar="LENGTH",
@@ -451,21 +570,24 @@ BLEED = option(
 STROKE = optional(
     "stroke",
     str,
-    "Width of the style's brush strokes: 4mm on paper, or 0.5% of the long side. Replaces --style-scale.",
-    panel=PRINT,
+    "Width of the brush strokes: 1% of the long side, or 4mm on paper (with --print). Larger widths give "
+    "bigger strokes. Replaces --style-scale.",
+    shown="from --style-scale",
+    panel=LOOK,
+    basic=True,
     metavar="LENGTH",
 )
 PROOF = optional(
     "proof",
     Path,
-    "ICC profile of the printer or press; only printable colors are used.",
+    "ICC profile of the printer or press: only colors that it can print are used.",
     panel=PRINT,
     files=file_roles.PROFILE,
 )
 INTENT = option(
     "intent",
     Intent,
-    "Rendering intent for colors that cannot be printed: perceptual or relative.",
+    "How to replace colors that cannot be printed: perceptual or relative.",
     default=Intent.RELATIVE,
     panel=PRINT,
 )
@@ -475,16 +597,23 @@ INTENT = option(
 FILM_FILE = optional(
     "film",
     Path,
-    "Film of the optimization: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.",
+    f"Film of the picture being made: {FILM_NAMES}.",
     panel=FILM,
     files=file_roles.FILM,
     affects_result=False,
 )
-FPS = option("fps", float, "Frames per second.", default=FILM_DEFAULTS.fps, panel=FILM, affects_result=False)
+FPS = option(
+    "fps",
+    float,
+    "Frames per second; GIF: at most 50.",
+    default=FILM_DEFAULTS.fps,
+    panel=FILM,
+    affects_result=False,
+)
 CODEC = optional(
     "codec",
     Codec,
-    "Video codec: h264, h265 or av1.",
+    "Compression of the video: h264, h265 or av1.",
     shown="from the file name",
     panel=FILM,
     affects_result=False,
@@ -492,16 +621,16 @@ CODEC = optional(
 FILM_STEP = option(
     "film_step",
     float,
-    "Mean change of the image between frames, on a scale of 0 to 1. Smaller steps make a longer film.",
+    "How much the picture changes between two frames, from 0 to 1. Smaller steps make a longer film.",
     default=FILM_DEFAULTS.step,
     panel=FILM,
     affects_result=False,
 )
-SERIES_FILM = FILM_FILE.but(help="Film of all images: .mp4, .mov, .mkv, .webm, or a folder for PNG frames.")
+SERIES_FILM = FILM_FILE.but(help=f"Film of all pictures: {FILM_NAMES}.", basic=True)
 BETWEEN = option(
     "between",
     int,
-    "Frames interpolated between two images.",
+    "Frames added between two pictures, for a smoother film.",
     default=0,
     limits=(0, 10_000),
     panel=FILM,
@@ -512,7 +641,7 @@ BETWEEN = option(
 WORK_DIR = optional(
     "work_dir",
     Path,
-    "Folder for checkpoints and for data that does not fit in memory; removed when the output is written.",
+    "Folder for unfinished work, from which a render is resumed; removed when the result is written.",
     shown="OUT.work",
     panel=CHECKPOINTS,
     metavar="FOLDER",
@@ -522,29 +651,41 @@ WORK_DIR = optional(
 CHECKPOINT_EVERY = option(
     "checkpoint_every",
     float,
-    "Minutes between checkpoints.",
+    "Minutes after which unfinished work is saved again.",
     default=10.0,
     panel=CHECKPOINTS,
     metavar="MINUTES",
     affects_result=False,
 )
-KEEP = switch("keep", "Do not remove the work folder.", panel=CHECKPOINTS, affects_result=False)
-RESTART = switch("restart", "Discard the checkpoint and start over.", panel=CHECKPOINTS, affects_result=False)
-YES = switch("yes", "Resume without asking.", "--yes", "-y", panel=CHECKPOINTS, affects_result=False)
+KEEP = switch(
+    "keep", "Keep the work folder when the result is written.", panel=CHECKPOINTS, affects_result=False
+)
+RESTART = switch("restart", "Discard unfinished work and start over.", panel=CHECKPOINTS, affects_result=False)
+YES = switch(
+    "yes", "Resume unfinished work without asking.", "--yes", "-y", panel=CHECKPOINTS, affects_result=False
+)
 
 # --- Options that belong together ---
 
 STRENGTHS = (STRENGTH, CONTENT_WEIGHT, CONTENT_LOSS)
 STYLE_TERMS = (STYLE_WEIGHT, PALETTE_WEIGHT_OPTION, TV_WEIGHT, ARRANGEMENT_TERM, FINISH)
 STYLE_SHAPE = (STYLE_LOSS, STYLE_SCALE, TURN_STYLE)
+STROKE_SHAPE = (
+    STYLE_LOSS,
+    STYLE_SCALE.but(help=f"{STYLE_SCALE.help[:-1]}: for bigger strokes use --stroke."),
+    STROKE,
+    TURN_STYLE,
+)
+SAMPLE_SHAPE = (STYLE_LOSS, SAMPLE_SCALE, STROKE, TURN_STYLE)
 REGIONS = (STYLE_BLEND, MASK, BLEND_MAP, LOCALITY, LOCALITY_WINDOW)
 SCHEDULE = (QUALITY, SWEEPS)
 OPTIMIZATION = (OPTIMIZER, HISTORY)
 HARDWARE = (DEVICE, PRECISION, PATCH, MEMORY)
 SAMPLING = (SAMPLER, SCALE_ODDS)
-PRINTING = (PAPER, RESOLUTION, FIT, BLEED, STROKE, PROOF, INTENT)
+PRINTING = (PAPER, RESOLUTION, FIT, BLEED, PROOF, INTENT)
 FILE_FORMAT = (DEPTH, COMPRESSION, FORMAT, JPEG_QUALITY)
 TIMELAPSE = (FILM_FILE, FPS, CODEC, FILM_STEP)
+PLANNING = (DRY_RUN, VERBOSE)
 CHECKPOINTING = (WORK_DIR, CHECKPOINT_EVERY, KEEP, RESTART, YES)
 
 ALL: tuple[Parameter[Any], ...] = tuple(

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilestyle.cli import options
-from tilestyle.cli.config_options import SaveRequest, save_request
+from tilestyle.cli.config_options import SaveRequest, run_options, save_request
+from tilestyle.cli.file_roles import Writes
 from tilestyle.cli.film_options import FilmOptions
+from tilestyle.cli.naming import AutomaticName, aside, stored_name
+from tilestyle.cli.remembered import portable_run
+from tilestyle.cli.terminal import say
 from tilestyle.config.enums import Compression, Format
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values
+    from tilestyle.distributed import Communicator
     from tilestyle.images import ImageSource, Json
+
+
+def remembered_run(values: Values) -> dict[str, Any]:
+    """The options that a picture stores besides the settings: not defaults, nor other written files."""
+    left_out = {
+        each.name
+        for each in values.parameters
+        if isinstance(each.files, Writes) or values[each] == each.default
+    }
+    return portable_run({name: value for name, value in run_options(values).items() if name not in left_out})
 
 
 @dataclass(frozen=True)
@@ -30,11 +47,16 @@ class Output:
     quiet: bool = False
     settings: SaveRequest | None = None
     film: FilmOptions | None = None
+    verbose: bool = False
+    name: AutomaticName | None = None  # None: the path was given
+    is_new: bool = False  # whether there was no such file when the command began, so that none is replaced
+    shown: bool = False  # in the system's viewer, when it is complete
+    run: Mapping[str, Any] = field(default_factory=dict)  # options that the picture stores besides settings
 
     @classmethod
     def of(cls, values: Values) -> Output:
         """From the options of a command."""
-        return cls(
+        output = cls(
             values[options.OUT],
             values[options.FORMAT],
             values[options.DEPTH],
@@ -45,7 +67,37 @@ class Output:
             values[options.QUIET],
             save_request(values),
             FilmOptions.of(values),
+            values[options.VERBOSE],
+            AutomaticName.of(values),
+            shown=values[options.OPEN],
+            run=remembered_run(values),
         )
+        return output.named(output.path)
+
+    def named(self, path: Path) -> Output:
+        """The same with another name, before anything is written."""
+        renamed = replace(self, path=path)
+        return replace(renamed, is_new=not os.path.lexists(renamed.file))
+
+    def settled(
+        self, is_own: Callable[[Path], bool], work: Path | None, ranks: Communicator | None = None
+    ) -> Output:
+        """The same with its automatic name, now that the work of the command can be recognized.
+
+        Args:
+            is_own: Whether a work folder holds unfinished work of this very command.
+            work: The work folder that was given.
+            ranks: The processes that render together; the first one decides.
+        """
+        if self.name is None:
+            return self
+        chosen = None
+        if ranks is None or ranks.is_rank_zero:
+            chosen = str(self.name.choose(is_own, lambda: stored_name(work) if work and is_own(work) else None))
+        path = self.name.take(Path(ranks.broadcast(chosen) if ranks else str(chosen)))
+        if not self.quiet:
+            say(f"output: {self.named(path).file}")
+        return self.named(path)
 
     def silent(self) -> Output:
         """The same for a process that says nothing and writes nothing beside the picture."""
@@ -61,13 +113,16 @@ class Output:
     def check(self, file: Path, height: int, width: int, dpi: float | None) -> None:
         """Raise what writing a picture of this size would, before it is rendered."""
         from tilestyle.files.atomic import check_output_path
+        from tilestyle.files.folders import nearest_folder
         from tilestyle.images import WriteOptions, check_writable, max_disk_bytes
         from tilestyle.motion.snapshots import check_snapshot_folder
         from tilestyle.pipeline.workdir import check_disk_space
 
         WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
-        check_writable(file, height, width, self.depth, self.compression)
-        check_disk_space(file.parent, max_disk_bytes(file, height, width, 3, self.depth), "the picture")
+        check_writable(file, height, width, self.depth, self.compression, creates_folder=True)
+        check_disk_space(
+            nearest_folder(file.parent), max_disk_bytes(file, height, width, 3, self.depth), "the picture"
+        )
         if self.preview:
             check_writable(self.preview, height, width)
         if self.frames:
@@ -77,8 +132,11 @@ class Output:
         if self.settings:
             check_output_path(self.settings.file)
 
-    def write(self, source: ImageSource, dpi: float | None, made: dict[str, Json]) -> None:
-        """Write the finished picture with its settings, in strips."""
+    def write(self, source: ImageSource, dpi: float | None, made: dict[str, Json]) -> Path:
+        """Write the finished picture with its settings, in strips, and return the file.
+
+        That is another one if somebody has created a file of this name since the command began.
+        """
         from tilestyle.canvas.storage import releasing_mapped_pages
         from tilestyle.images import WriteOptions, write_stream
 
@@ -90,4 +148,6 @@ class Output:
             provenance=made,
         )
         strips = releasing_mapped_pages(source.strips())
-        write_stream(self.file, source.height, source.width, strips, options=how, name=source.name)
+        file = aside(self.file) if self.is_new and os.path.lexists(self.file) else self.file
+        write_stream(file, source.height, source.width, strips, options=how, name=source.name)
+        return file

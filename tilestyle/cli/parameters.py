@@ -13,7 +13,7 @@ command's base config, and `config_of` (config_options.py) puts all of them toge
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,13 +21,15 @@ from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_type_hi
 
 import typer
 
+from tilestyle.cli.conversion import convert
 from tilestyle.cli.file_roles import Reads, Writes
 from tilestyle.config.render import RenderConfig
 
 T = TypeVar("T")
 Role = Reads | Writes | None
 REQUIRED: Any = ...
-METAVARS = {bool: " ", Path: "FILE", float: "NUMBER", int: "INTEGER", str: "TEXT"}
+USUAL = RenderConfig()
+METAVARS = {Path: "FILE", float: "NUMBER", int: "NUMBER", str: "TEXT"}
 
 
 def _same(value: Any) -> Any:
@@ -45,16 +47,19 @@ class Parameter(Generic[T]):
         flags: Such as `("--out", "-o")`; empty for an argument.
         aliases: Other spellings of the flag, which help does not show.
         default: Its value if it is not given; REQUIRED: it must be.
-        shown: Text in place of a default of None; False for none at all.
+        shown: What help calls the default, if it is None or not a word; False for the default itself.
         panel: The group of options in `--help` that it belongs to.
         metavar: What `--help` calls the value.
-        limits: Least and greatest number.
+        limits: Smallest and largest number.
         callback: Called with the context and the value before the command begins; may replace the value.
         eager: Whether the callback is called before those of others.
         files: The role of the file that it names.
         field: The field of RenderConfig that it sets, if it does.
         parse: From its value to that of the field.
         unparse: From a value of the field to one of its own, for the default.
+        basic: Whether `--help` of a command with many options shows it, not only `--help-all`.
+        complete: Values that the shell completes, besides the choices of its kind.
+        stands_for: The option whose values an argument gives (positional.py).
         affects_result: Whether it has a say in the pixels, the format or the place of the result. What does not
             is stored neither in the picture nor by --save-config.
     """
@@ -75,6 +80,9 @@ class Parameter(Generic[T]):
     field: str | None = None
     parse: Callable[[Any], Any] = _same
     unparse: Callable[[Any], Any] = _same
+    basic: bool = False
+    complete: Callable[[typer.Context], Iterable[str]] | None = None
+    stands_for: str | None = None
     affects_result: bool = True
 
     def but(self, **changes: Any) -> Parameter[T]:
@@ -83,7 +91,10 @@ class Parameter(Generic[T]):
 
     def with_default_of(self, base: RenderConfig) -> Parameter[T]:
         """The parameter of a setting, with its default from a config."""
-        return self if self.field is None else self.but(default=self.unparse(getattr(base, self.field)))
+        if self.field is None:
+            return self
+        usual, default = (self.unparse(getattr(config, self.field)) for config in (USUAL, base))
+        return self.but(default=default, shown=self.shown if usual is not None or default is None else False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,26 +106,68 @@ class Parameter(Generic[T]):
         """Whether a value follows the flag."""
         return self.kind is not bool
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it can be given more than once."""
+        return bool(get_args(self.kind))
+
+    @property
+    def item_kind(self) -> Any:
+        """The type of one of its words."""
+        return get_args(self.kind)[0] if self.is_list else self.kind
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its flag, or its name in capitals."""
+        long = [flag for flag in self.names if flag.startswith("--")]
+        return long[0] if long else self.metavar or self.name.upper()
+
     def annotation(self) -> Any:
-        """The annotation that typer reads."""
-        hint = self.kind | None if self.default is None else self.kind
+        """The annotation that typer reads: text, which is converted here (conversion.py)."""
+        hint: Any = bool if self.kind is bool else list[str] if self.is_list else str
+        hint = hint | None if self.typer_default is None else hint
         extras = [self._declaration(), self, *([self.files] if self.files else [])]
         return Annotated[(hint, *extras)]
 
+    @property
+    def typer_default(self) -> Any:
+        """The default that typer is told."""
+        return self.default if self.kind is bool or self.default is REQUIRED else None
+
     def _declaration(self) -> Any:
-        least, most = self.limits
-        shown = self.shown if self.default in (None, REQUIRED) else True
         common: dict[str, Any] = {
             "help": self.help,
-            "show_default": shown,
-            "rich_help_panel": self.panel,
             "metavar": self.metavar,
-            "min": least,
-            "max": most,
-            "callback": self.callback,
+            "callback": self._converted(),
             "is_eager": self.eager,
+            "autocompletion": self._completed(),
         }
         return typer.Option(*self.flags, **common) if self.flags else typer.Argument(**common)
+
+    def _converted(self) -> Callable[[typer.Context, Any], Any]:
+        """A callback that converts the words before that of the parameter is called."""
+
+        def converted(context: typer.Context, value: Any) -> Any:
+            if self.kind is not bool:
+                absent = value in (None, (), [])
+                options = (each for each in context.command.params if each.param_type_name == "option")
+                flags = [flag for each in options for flag in (*each.opts, *each.secondary_opts)]
+                value = self.default if absent else convert(self, value, flags)
+            return self.callback(context, value) if self.callback else value
+
+        return converted
+
+    def _completed(self) -> Callable[[typer.Context, str], list[str]] | None:
+        """What the shell completes; None where that is a file."""
+        choices = self.item_kind if issubclass(self.item_kind, StrEnum) else ()
+        if not choices and self.complete is None:
+            return None
+
+        def completed(context: typer.Context, incomplete: str) -> list[str]:
+            words = [each.value for each in choices] + list(self.complete(context) if self.complete else ())
+            return [word for word in words if word.startswith(incomplete)]
+
+        return completed
 
 
 def option(
@@ -139,14 +192,14 @@ def setting(name: str, kind: Any, text: str, *flags: str, **more: Any) -> Parame
     return Parameter(name=name, kind=kind, help=text, **{"field": name} | _looks(name, kind, flags) | more)
 
 
-def argument(name: str, kind: type[T], text: str, *, files: Role = None) -> Parameter[T]:
+def argument(name: str, kind: type[T], text: str, **more: Any) -> Parameter[T]:
     """A value without a flag."""
-    return Parameter(name=name, kind=kind, help=text, files=files)
+    return Parameter(name=name, kind=kind, help=text, **{"metavar": name.upper()} | more)
 
 
-def optional_argument(name: str, kind: type[T], text: str, *, files: Role = None) -> Parameter[T | None]:
+def optional_argument(name: str, kind: type[T], text: str, **more: Any) -> Parameter[T | None]:
     """A value without a flag that need not be given, and then is None."""
-    return Parameter(name=name, kind=kind, help=text, default=None, files=files)
+    return Parameter(name=name, kind=kind, help=text, default=None, **{"metavar": name.upper()} | more)
 
 
 def _looks(name: str, kind: Any, flags: tuple[str, ...]) -> dict[str, Any]:
@@ -157,6 +210,36 @@ def _looks(name: str, kind: Any, flags: tuple[str, ...]) -> dict[str, Any]:
     inner = get_args(kind)[0] if get_args(kind) else kind
     is_choice = isinstance(inner, type) and issubclass(inner, StrEnum)
     return {"flags": flags, "metavar": "CHOICE" if is_choice else METAVARS.get(inner)}
+
+
+def _show_all(context: typer.Context, wanted: bool) -> bool:
+    if wanted and not context.resilient_parsing:
+        from tilestyle.cli.help_pages import print_help
+
+        print_help(context, full=True)
+        raise typer.Exit
+    return wanted
+
+
+HELP_ALL = switch("help_all", "Show all options.", eager=True, callback=_show_all, affects_result=False)
+"""Of every command."""
+
+
+def without(words: Iterable[str], *parameters: Parameter[Any]) -> list[str]:
+    """The words of a command, up to a "--" without these options and their values."""
+    rest = list(words)
+    left: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*left, word, *rest]
+        name, equals, _ = word.partition("=")
+        parameter = next((each for each in parameters if name in each.names), None)
+        if parameter is None:
+            left.append(word)
+        elif parameter.takes_value and not equals and rest:
+            rest.pop(0)
+    return left
 
 
 class Values:
@@ -179,9 +262,14 @@ class Values:
 
     def given(self, parameter: Parameter[Any]) -> bool:
         """Whether a parameter was given on the command line or in the environment."""
-        source = self.context.get_parameter_source(parameter.name)
-        # By name: typer brings a click of its own, or uses the one that is installed.
-        return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+        return is_typed(self.context, parameter)
+
+
+def is_typed(context: typer.Context, parameter: Parameter[Any]) -> bool:
+    """Whether a parameter was given on the command line or in the environment."""
+    source = context.get_parameter_source(parameter.name)
+    # By name: typer brings a click of its own, or uses the one that is installed.
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
 
 
 def command(
@@ -194,7 +282,7 @@ def command(
         base: The config that options, presets and files of settings change; by default RenderConfig().
     """
     base = base or RenderConfig()
-    own = [each.with_default_of(base) for each in parameters]
+    own = [each.with_default_of(base) for each in (*parameters, HELP_ALL)]
 
     def made(run: Callable[[Values], None]) -> Callable[..., None]:
         def called(context: typer.Context, **words: Any) -> None:
@@ -202,7 +290,8 @@ def command(
 
         hints = {"context": typer.Context, **{each.name: each.annotation() for each in own}}
         defaults = {
-            each.name: inspect.Parameter.empty if each.default is REQUIRED else each.default for each in own
+            each.name: inspect.Parameter.empty if each.default is REQUIRED else each.typer_default
+            for each in own
         }
         signature = [
             inspect.Parameter(

@@ -9,8 +9,6 @@ from tilestyle.config.enums import Init
 from tilestyle.errors import SettingError, excerpt
 from tilestyle.files.paths import is_regular_file
 
-LARGEST_SIDE = 2**32 - 1  # pixels: of TIFF, the largest that can be written
-
 
 @dataclass(frozen=True)
 class StyleFile:
@@ -18,29 +16,6 @@ class StyleFile:
 
     path: Path
     mask: Path | str | None = None
-
-
-def parse_size(text: str | None) -> int | tuple[int, int] | None:
-    """A long side, or (height, width) from WIDTHxHEIGHT; pixels."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(part.isdecimal() for part in parts):
-        raise SettingError(f"invalid size {excerpt(text)}", hint="give a long side such as 2048, or 3000x2000")
-    digits = len(str(LARGEST_SIDE))
-    sides = [int(part) if len(part.lstrip("0")) <= digits else LARGEST_SIDE + 1 for part in parts]
-    if min(sides) < 1:
-        raise SettingError(f"invalid size {excerpt(text)}", hint="give at least 1 pixel per side")
-    if max(sides) > LARGEST_SIDE:
-        raise SettingError(
-            f"size {excerpt(text)} is too large", hint=f"give at most {LARGEST_SIDE} pixels per side"
-        )
-    return sides[0] if len(sides) == 1 else (sides[1], sides[0])
-
-
-def format_size(size: int | tuple[int, int] | None) -> str | None:
-    """A size as `parse_size` reads it."""
-    return f"{size[1]}x{size[0]}" if isinstance(size, tuple) else None if size is None else str(size)
 
 
 def parse_styles(texts: list[str]) -> list[StyleFile]:

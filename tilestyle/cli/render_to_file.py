@@ -6,8 +6,9 @@ the library that makes its picture.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,19 +16,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 import tilestyle
-from tilestyle.cli import signals
+from tilestyle.cli import learning, signals
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import SaveRequest
 from tilestyle.cli.file_checks import over_input
 from tilestyle.cli.film_options import recording
 from tilestyle.cli.inputs import Inputs
+from tilestyle.cli.naming import holds_render
 from tilestyle.cli.output_options import Output
+from tilestyle.cli.progress import Display, Parts, Position, clock, open_display
 from tilestyle.cli.provenance import provenance
 from tilestyle.cli.terminal import say
+from tilestyle.cli.viewer import show
 from tilestyle.config.byte_size import format_bytes
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import TilestyleError
-from tilestyle.pipeline.events import Event, Finished, PatchHalved, Started
+from tilestyle.files.folders import created_folder
+from tilestyle.pipeline.events import Event, Resumed, Started
+from tilestyle.pipeline.provenance import STOPPED, RenderFacts
 
 if TYPE_CHECKING:
     from tilestyle.devices.peak_memory import PeakMemory
@@ -70,44 +76,55 @@ def make_inversion(ready: PreparedInputs, **how: Any) -> Picture:
 
 
 @dataclass
-class RenderRecord:
-    """What was seen of a render that matters after it."""
+class RenderRecord(RenderFacts):
+    """What was seen of a render, and what was written of it."""
 
-    started: Started | None = None
-    patch: int | None = None  # side of patches after memory ran out, pixels
-    finished: Finished | None = None
-    size: tuple[int, int] | None = None  # width and height of what was written
-
-    @property
-    def complete(self) -> bool:
-        """Whether it ran to its end."""
-        return self.finished is not None and self.finished.complete
+    since_start: float | None = None  # seconds from the start of the process to that of the render
+    size: tuple[int, int] | None = None  # width and height of the written picture
+    file: Path | None = None  # of the written picture, or that it would have had
 
     def __call__(self, event: Event) -> None:
         """Note what happens."""
+        super().__call__(event)
         if isinstance(event, Started):
-            self.started = event
-        elif isinstance(event, PatchHalved):
-            self.patch = event.side
-        elif isinstance(event, Finished):
-            self.finished = event
-
-    @property
-    def machine(self) -> dict[str, Any]:
-        """What the machine decided, as JSON."""
-        found = dict(self.started.machine) if self.started else {}
-        return found | ({"patch": self.patch} if self.patch else {})
+            self.since_start = learning.seconds_since_start()
+        elif isinstance(event, Resumed):
+            self.since_start = None  # the user may have been asked
 
 
 def render_to_file(
-    make: Make, inputs: Inputs, config: RenderConfig, output: Output, checkpoints: CheckpointOptions
-) -> bool:
+    make: Make,
+    inputs: Inputs,
+    config: RenderConfig,
+    output: Output,
+    checkpoints: CheckpointOptions,
+) -> None:
+    """Do what `render_part` does, for a command that makes one picture.
+
+    Raises:
+        typer.Exit: The render was stopped, and the picture is not finished.
+    """
+    with open_display(quiet=output.quiet, verbose=output.verbose) as display:
+        record, work = render_part(make, inputs, config, output, checkpoints, Parts(display))
+    if record.stopped:
+        say_stopped(record.file or output.file, record, work)
+        raise typer.Exit(signals.INTERRUPTED)
+
+
+def render_part(
+    make: Make,
+    inputs: Inputs,
+    config: RenderConfig,
+    output: Output,
+    checkpoints: CheckpointOptions,
+    parts: Parts,
+) -> tuple[RenderRecord, Work | None]:
     """Render, show progress, write the picture with its settings, and say what was done.
 
     Of several processes that torchrun has started, the first one writes and prints.
 
     Returns:
-        Whether the render ran to its end.
+        What happened, and the work folder.
     """
     from tilestyle.cli.display import obey, stop_on_interrupt, together
     from tilestyle.devices.peak_memory import PeakMemory
@@ -118,22 +135,33 @@ def render_to_file(
     with process_group() as ranks:
         if not ranks.is_rank_zero:
             output = output.silent()
+            parts = Parts(Display())
         peak, record = PeakMemory(find_device(config.device)), RenderRecord()
-        with inputs.opened(config) as ready:
+        with inputs.opened(config) as ready, ExitStack() as folders:
+            output = output.settled(
+                lambda folder: holds_render(folder, lambda: inputs.identity(config)), checkpoints.folder, ranks
+            )
             if ranks.is_rank_zero:  # before a folder is made
                 output.check(output.file, ready.height, ready.width, ready.dpi)
-            work = checkpoints.work(output.file, ranks, lambda: inputs.identity(config))
+                folders.enter_context(created_folder(output.file.parent))
+            record.file = output.file
+            name = output.path if output.name else None
+            work = checkpoints.work(output.file, ranks, lambda: inputs.identity(config), name)
+            work = work and replace(work, agree=lambda left: parts.hidden(lambda: checkpoints.agree(left)))
             signals.kept_by(lambda: resume_command(work))
             if not output.quiet:
                 inputs.say_stroke_scale(ready)
+                inputs.say_crop(ready)
 
             def save(picture: Picture) -> None:
                 if not record.complete and over_input(output.file, inputs.files(config)):
                     return  # a partial picture does not replace an original
-                made = provenance(inputs, ready.config) | {"machine": record.machine}
-                output.write(ready.soft_proof(as_source(picture)), ready.dpi, made)
+                made = provenance(inputs, ready.config, output.run) | record.mark | {"machine": record.machine}
+                start = time.monotonic()
+                record.file = output.write(ready.soft_proof(as_source(picture)), ready.dpi, made)
+                learning.note_writing(output, config, (picture.height, picture.width), time.monotonic() - start)
                 record.size = picture.width, picture.height
-                signals.wrote(output.file)
+                signals.wrote(record.file)
 
             with (
                 stop_on_interrupt(
@@ -144,26 +172,29 @@ def render_to_file(
             ):
                 observers: list[Observer] = [
                     record,
-                    progress_display(output, (ready.height, ready.width), config, peak),
+                    progress_display(output, (ready.height, ready.width), config, peak, parts),
                 ]
                 observers += [film.watch, obey, film.finish] if film else [obey]
+                parts.show(Position("reading the images"))
                 make(ready, observer=together(observers), stop=stop, work=work, save=save)
-        if not ranks.is_rank_zero:
-            return True
-    if record.size is None or not output.quiet:
-        report(output.file, record, peak.bytes(), work)
-    if record.size is None:
-        raise typer.Exit(130)
-    return record.complete
+    if ranks.is_rank_zero:
+        learning.note_render(record.finished, ready, record.since_start)
+        if not output.quiet and record.size:
+            report(output, record, peak.bytes())
+        if output.shown and record.complete and record.size and record.file:
+            show(record.file)
+    return record, work
 
 
-def progress_display(output: Output, size: tuple[int, int], config: RenderConfig, peak: PeakMemory) -> Observer:
+def progress_display(
+    output: Output, size: tuple[int, int], config: RenderConfig, peak: PeakMemory, parts: Parts
+) -> Observer:
     """What shows a render and writes files on its way: progress, preview, frames and settings."""
     from tilestyle.cli.display import together, warn, watcher
     from tilestyle.motion.snapshots import SnapshotRecorder
     from tilestyle.pipeline.observers import guard_callback
 
-    observers = [watcher(quiet=output.quiet, preview=output.preview, peak=peak.bytes)]
+    observers = [watcher(parts, quiet=output.quiet, preview=output.preview, peak=peak.bytes, announces=True)]
     if output.frames:
         frames = SnapshotRecorder(output.frames, *size)
         observers.append(guard_callback(frames, f"writing frames into {output.frames}", warn))
@@ -189,21 +220,27 @@ class SettingsSaver:
             save_settings(self.request.file, config, self.request.command, self.request.run)
 
 
-def report(file: Path, record: RenderRecord, peak: int, work: Work | None) -> None:
-    """Say what was written, or why nothing was; and how to continue a render that was stopped."""
-    from tilestyle.cli.display import clock
+def report(output: Output, record: RenderRecord, peak: int) -> None:
+    """Say what was written."""
+    assert record.finished is not None and record.size is not None, "a picture was rendered"
+    seconds = record.finished.seconds
+    unit = "h" if round(seconds) >= 3600 else "min"
+    width, height = record.size
+    stopped = "" if record.complete else "stopped early, "
+    memory = f", peak {format_bytes(peak)}" if output.verbose else ""
+    say(f"wrote {record.file}: {width} x {height}, {stopped}{clock(seconds)} {unit}{memory}")
 
-    if record.size is None:
-        say(f"stopped early: {file} is an input and was not replaced")
-    else:
-        assert record.finished is not None, "a picture was rendered"
-        seconds = record.finished.seconds
-        stopped = "" if record.complete else "stopped early, "
-        unit = "h" if round(seconds) >= 3600 else "min"
-        width, height = record.size
-        say(f"wrote {file}: {width} x {height}, {stopped}{clock(seconds)} {unit}, peak {format_bytes(peak)}")
-    if not record.complete and (command := resume_command(work)):
-        say(f"to continue: {command}")
+
+def say_stopped(file: Path, record: RenderRecord, work: Work | None) -> None:
+    """Say how far a render is that was stopped, and how to continue it."""
+    state = "is unfinished" if record.size else "is an input and was not replaced"
+    say(f"stopped {record.mark[STOPPED]}: {file} {state}; {how_to_continue(work)}")
+
+
+def how_to_continue(work: Work | None) -> str:
+    """What to do about a render that was stopped."""
+    command = resume_command(work)
+    return f"to continue: {command}" if command else "run the same command again to finish it"
 
 
 @contextmanager

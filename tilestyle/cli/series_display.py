@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from tilestyle.cli import signals
+from tilestyle.cli.progress import Parts, Remembered, Steps, open_display
 from tilestyle.cli.terminal import say
+from tilestyle.errors import FolderTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,43 +23,70 @@ if TYPE_CHECKING:
     from tilestyle.motion.series import Series
 
 
-def run_series(work: Callable[[SeriesCallbacks], Series], total: int, folder: Path, *, quiet: bool) -> Series:
-    """Run a series and print a line for every step; Ctrl-C stops it, the same command resumes it."""
-    from tilestyle.cli.display import approximately, stop_on_interrupt
+def run_series(
+    work: Callable[[Path, SeriesCallbacks], Series],
+    total: int,
+    folders: Iterable[Path],
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> Series:
+    """Run a series and show how far it is; Ctrl-C stops it, the same command resumes it.
+
+    Args:
+        work: Makes the series in a folder.
+        total: Number of images.
+        folders: Where to make it: the first of them that is not taken by something else.
+        quiet: Whether to print nothing.
+        verbose: Whether to show more.
+
+    Raises:
+        typer.Exit: It was stopped.
+    """
+    from tilestyle.cli.display import stop_on_interrupt, watcher
     from tilestyle.motion.drift import SeriesCallbacks
 
-    last = time.monotonic()
-    times: list[float] = []
+    taken: FolderTakenError | None = None
+    with open_display(quiet=quiet, verbose=verbose) as display:
+        parts = Parts(display, total)
 
-    def tell(done: Series) -> None:
-        nonlocal last
-        now = time.monotonic()
-        times.append(now - last)
-        last = now
-        if not quiet:
-            row = done.rows[-1]
-            left = approximately((total - done.count) * sorted(times)[len(times) // 2])
-            style = f"{row['style']} " if "style" in row else ""
-            say(f"step {done.count}/{total} {style}style {row['style loss']:.4f}, {left} left")
+        def begin(series: Series) -> None:
+            if series.count < total:
+                parts.begin(series.count, f"image {series.count + 1} of {total}")
 
-    signals.kept_in(folder, "[0-9]*.png")
-    with stop_on_interrupt() as stop:
-        done = work(SeriesCallbacks(None, tell, stop))
+        with stop_on_interrupt() as stop:
+            asked = Remembered(stop)
+            callbacks = SeriesCallbacks(watcher(parts, quiet=quiet), begin, asked, begin)
+            for folder in folders:
+                signals.kept_in(folder, "[0-9]*.png")
+                try:
+                    done = work(folder, callbacks)
+                    break
+                except FolderTakenError as error:
+                    taken = taken or error
+            else:
+                assert taken is not None, "there is at least one folder"
+                raise taken
+    state = f"{done.path}: {done.count} of {total} images"
+    if asked.answer and done.count < total:
+        say(f"stopped: {state}; to continue: run the same command again")
+        raise typer.Exit(signals.INTERRUPTED)
     if not quiet:
-        say(f"{folder}: {done.count} of {total} images")
-        if done.count < total:
-            say("run the same command again to resume")
+        say(state)
     return done
 
 
-def write_film(film: FilmOptions | None, frames: Iterable[Frame], *, complete: bool, quiet: bool) -> None:
-    """Write the film of a series that is complete."""
+def write_film(
+    film: FilmOptions | None, frames: Iterable[Frame], count: int, *, complete: bool, quiet: bool
+) -> None:
+    """Write the film of a series that is complete; `count` is the number of its frames."""
     from tilestyle.motion.film import open_film
 
     if film is None or not complete:
         return
-    with open_film(film.path, film.config) as writer:
-        for frame in islice(frames, writer.count, None):  # pictures in a folder are not written again
+    with open_display(quiet=quiet) as display, open_film(film.path, film.config) as writer:
+        tracked = Steps(display, f"writing {film.path.name}").track(frames, count)
+        for frame in islice(tracked, writer.count, None):  # pictures in a folder are not written again
             writer.add(frame)
     if not quiet:
         say(f"wrote {film.path}")

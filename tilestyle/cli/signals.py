@@ -32,6 +32,7 @@ ENDING = [
 ]
 
 
+INTERRUPTED = 128 + signal.SIGINT  # exit code of a command that Ctrl-C ended
 # Seconds in which another signal changes nothing while the command ends because of the one before.
 PATIENCE = 2.0
 # Seconds after which a signal is sent again that came where it could not be handled.

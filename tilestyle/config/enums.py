@@ -50,6 +50,25 @@ class Codec(StrEnum):
     AV1 = "av1"
 
 
+class Animation(StrEnum):
+    """Formats of films that are pictures with frames, which need no video codec."""
+
+    GIF = "gif"
+    WEBP = "webp"
+
+    @property
+    def label(self) -> str:
+        """The name of the format in messages."""
+        return {Animation.GIF: "GIF", Animation.WEBP: "WebP"}[self]
+
+
+ANIMATIONS = {".gif": Animation.GIF, ".webp": Animation.WEBP}
+"""Formats of animations by file name extension."""
+
+FILM_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", *ANIMATIONS)
+"""File name extensions of films."""
+
+
 class Intent(StrEnum):
     """Rendering intents: how a soft proof replaces colors that the press cannot print."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tilestyle.config.byte_size import parse_bytes
 from tilestyle.config.enums import (
@@ -27,6 +28,7 @@ from tilestyle.config.enums import (
     Tileable,
     TvForm,
 )
+from tilestyle.config.size import parse_size
 from tilestyle.config.validation import (
     FILE_KEY,
     FILE_METADATA,
@@ -39,6 +41,9 @@ from tilestyle.config.validation import (
     setting_error,
 )
 from tilestyle.errors import SettingError
+
+if TYPE_CHECKING:
+    from tilestyle.config.settings import Settings, VideoSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,9 @@ SCHEDULES = {
     Quality.NORMAL: Schedule(coarsest_sweeps=200, ratio=0.8, min_sweeps=40),
     Quality.BEST: Schedule(coarsest_sweeps=300, ratio=0.9, min_sweeps=120),
 }
+# For paper, unless sweeps or quality are set: that of NORMAL, but falling on where that stays at 40 sweeps.
+# Those levels take nearly all the time, and only add detail to what coarser levels have found.
+PRINT_SCHEDULE = Schedule(coarsest_sweeps=200, ratio=0.8, min_sweeps=8)
 
 
 # Default weight of the palette term, as a multiple of the style weight. The default is 0 with style losses
@@ -119,8 +127,8 @@ class RenderConfig:
     command line have the same names, with hyphens.
 
     Attributes:
-        size: Size of the finished picture in pixels: the long side, or (height, width). None: the size of the
-            content, or a long side of 512 without one.
+        size: Size of the finished picture in pixels: the long side, or (width, height), or text of
+            either, such as "3000x2000". None: the size of the content, or 512 x 512 without one.
         network: Feature network that the losses compare pictures with.
         weights: File with the weights of the network, .safetensors or .pth. None: the included weights, or for
             VGG the standard ones, downloaded once.
@@ -176,7 +184,7 @@ class RenderConfig:
         scale_odds: Shares of the sweeps (or windows) at scales 1, 2, 4, ...; at scale s a patch sees canvas
             pixels averaged over s x s.
         sweeps: Sweeps of every level, or a tuple of sweeps per level from the coarsest on. None: by `quality`.
-        quality: Preset of the number of sweeps.
+        quality: Preset of the number of sweeps. None: NORMAL, or for a picture on paper PRINT_SCHEDULE.
         init: What the coarsest level starts from: a choice of Init, or a picture file. None: the content, or
             noise without one.
         anchor: Picture that the result must match when it is downsampled to the size of that picture. None: no
@@ -202,7 +210,7 @@ class RenderConfig:
 
     size: int | tuple[int, int] | None = ranged_field(
         None,
-        "a long side, or a pair of height and width, in pixels",
+        "a long side, or a pair of width and height, in pixels",
         lambda size: _are_within(size, 1, MAX_INT32),
     )
     network: NetworkName = NetworkName.COMPACT
@@ -255,7 +263,7 @@ class RenderConfig:
     sweeps: int | tuple[int, ...] | None = ranged_field(
         None, COUNT_HINT, lambda count: _are_within(count, 1, MAX_INT32)
     )
-    quality: Quality = Quality.NORMAL
+    quality: Quality | None = None
     init: Init | str | os.PathLike[str] | None = field(default=None, metadata=FILE_METADATA)
     anchor: object | None = field(default=None, metadata=FILE_METADATA)
     trust: object | None = field(default=None, metadata=FILE_METADATA)
@@ -272,6 +280,10 @@ class RenderConfig:
     # Below 1.01 there would be hundreds of levels.
     level_ratio: float = ranged_field(2**0.5, "a number from 1.01 to 1e6", between(1.01, 1e6))
 
+    if TYPE_CHECKING:  # the fields say what is stored; more is accepted, such as text of enums
+
+        def __init__(self, **settings: Unpack[Settings]) -> None: ...
+
     @property
     def repeats(self) -> tuple[bool, bool]:
         """Whether the picture repeats along y and along x."""
@@ -286,6 +298,9 @@ class RenderConfig:
         Raises:
             SettingError: A value has the wrong type or is out of range, or settings exclude each other.
         """
+        if isinstance(self.size, str):
+            with suppress(SettingError):  # that of check_fields says what this setting can be
+                object.__setattr__(self, "size", parse_size(self.size))
         check_fields(self)
         if self.trust is not None and self.anchor is None:
             raise setting_error("trust", self.trust, "an anchor as well")
@@ -376,6 +391,10 @@ class VideoConfig:
     learning_rate: float = ranged_field(0.02, "a number above 0, 1e6 at most", lambda rate: 0 < rate <= 1e6)
     anchor_weight: float = ranged_field(100.0, WEIGHT_HINT, _is_weight)
     flow: FlowName = FlowName.DIS
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[VideoSettings]) -> None: ...
 
     def __post_init__(self) -> None:
         """Validate the fields; raises SettingError."""

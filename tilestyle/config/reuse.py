@@ -86,13 +86,18 @@ RANDOM_WEIGHTS = "random"  # random weights, which are not in a file (networks/r
 def with_current_names(stored: Any) -> Any:
     """Return JSON from a file with the names and values of older versions replaced by those of this one."""
     if isinstance(stored, dict):
-        return {
-            OLD_NAMES.get(name, name): OLD_VALUES[name, value]
-            if isinstance(value, str) and (name, value) in OLD_VALUES
-            else with_current_names(value)
-            for name, value in stored.items()
-        }
+        return {OLD_NAMES.get(name, name): _current_value(name, value) for name, value in stored.items()}
     return stored
+
+
+def _current_value(name: str, value: Any) -> Any:
+    """Return a value from a file as this version stores it."""
+    if name == "size" and isinstance(value, list) and len(value) == 2:
+        height, width = value  # older files have lists, in this order
+        return f"{width}x{height}"
+    if isinstance(value, str):
+        return OLD_VALUES.get((name, value), value)
+    return with_current_names(value)
 
 
 def reusable_settings(

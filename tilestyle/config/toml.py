@@ -1,9 +1,11 @@
 """Reading and writing settings as TOML files, presets included.
 
-The keys are the fields of RenderConfig. A missing key stands for None, and `{file = "name"}` for a file,
-relative to the folder of the TOML file. Besides settings there may be the keys `about` (what the settings are
-for), `source` (where they come from) and `command` (the command they were saved by), and a table `[run]` with
-the other options of that command, such as pictures, paper and format.
+The keys are the fields of RenderConfig. A missing key stands for None, `{file = "name"}` for a file, relative
+to the folder of the TOML file, and "3000x2000" for width and height. (A list as `size` is of an older version:
+height and width.) Besides settings there may be the keys `about` (what the settings are for), `source` (where
+they come from), `command` (the command they were saved by) and `style` (the bundled picture whose style is used
+if none is given), and a table `[run]` with the other options of that command, such as pictures, paper and
+format.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ import tomli_w
 from tilestyle.config.presets import preset_path
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.reuse import with_current_names
-from tilestyle.errors import OutputError, SettingError
+from tilestyle.config.size import parse_size, stored_size
+from tilestyle.errors import OutputError, SettingError, excerpt
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import regular_file
+from tilestyle.pictures import STYLES
 from tilestyle.version import __version__
 
-TEXT_KEYS = ("about", "source", "command")  # keys that are not settings; their values are text
+TEXT_KEYS = ("about", "source", "command", "style")  # keys that are not settings; their values are text
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class SettingsFile:
         about: What the settings are for.
         source: Where they come from, such as a publication.
         command: The command that saved the file.
+        style: Name of the bundled picture whose style is used if no other is given.
     """
 
     path: Path
@@ -50,6 +55,7 @@ class SettingsFile:
     about: str = ""
     source: str = ""
     command: str = ""
+    style: str = ""
 
 
 def load_settings(path: Path) -> SettingsFile:
@@ -74,11 +80,15 @@ def load_settings(path: Path) -> SettingsFile:
     folder = path.parent
     run = content.pop("run", {})
     words = {name: content.pop(name) for name in TEXT_KEYS if isinstance(content.get(name), str)}
+    if words.get("style", STYLES[0]) not in STYLES:
+        raise SettingError(
+            f"style cannot be {words['style']!r} in {path}", hint=f"give one of {', '.join(STYLES)}"
+        )
     settings = {}
     for name, stored in with_current_names(content).items():
         if name not in hints:
             raise unknown_name_error("setting", name, [*hints, *TEXT_KEYS, "run"], f" in {path}")
-        settings[name] = _from_toml(stored, folder)
+        settings[name] = _size(stored, path) if name == "size" else _from_toml(stored, folder)
         if not matches_type(settings[name], hints[name]):
             raise SettingError(
                 f"{name} cannot be {stored!r} in {path}", hint="see `tilestyle presets draft` for an example"
@@ -177,8 +187,20 @@ def _from_toml(stored: Any, folder: Path) -> Any:
     return stored
 
 
+def _size(stored: Any, path: Path) -> Any:
+    """Convert a TOML value to a size; text is WIDTHxHEIGHT."""
+    if not isinstance(stored, str):
+        return _from_toml(stored, path.parent)
+    try:
+        return parse_size(stored)
+    except SettingError as error:
+        raise SettingError(f"size cannot be {excerpt(stored)} in {path}", hint=error.hint) from None
+
+
 def _to_toml(name: str, value: Any, folder: Path) -> Any:
     """Convert a value of a setting to a TOML value; raises SettingError if there is none."""
+    if name == "size":
+        return stored_size(value)
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, bool | int | float | str):

@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.size import parse_size
 from tilestyle.errors import SettingError
 
 # Settings whose command line options have another name.
@@ -78,6 +79,8 @@ def value_parser(option: str, kind: Any) -> Callable[[str], Any]:
     Returns:
         The function; it raises SettingError if no alternative matches.
     """
+    if option == "size":
+        return parse_size
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
 
     def parse(text: str) -> Any:

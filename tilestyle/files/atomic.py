@@ -11,6 +11,7 @@ from typing import BinaryIO
 from tilestyle.errors import OutputError
 from tilestyle.files import ownership
 from tilestyle.files.durable import copy_mode, fsync_file, replace_file, temporary_path
+from tilestyle.files.folders import nearest_folder
 
 
 @contextmanager
@@ -63,9 +64,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 ownership.release_temporary(temporary)
 
 
-def check_output_path(path: Path) -> None:
-    """Raise OutputError if a file clearly cannot be written at ``path``; nothing is written."""
+def check_output_path(path: Path, *, creates_folder: bool = False) -> None:
+    """Raise OutputError if a file clearly cannot be written at ``path``; nothing is written.
+
+    Args:
+        path: The file.
+        creates_folder: Whether missing folders will be created.
+    """
     folder = Path(os.path.realpath(path)).parent
+    if creates_folder:
+        folder = nearest_folder(folder)
     if path.is_dir():
         raise OutputError(f"{path} is a folder", hint="name a file inside it")
     if path.exists() and not path.is_file():

@@ -206,21 +206,6 @@ def boxes_as_array(boxes: Iterable[Box]) -> np.ndarray:
     return np.array([astuple(box) for box in boxes], dtype=np.int64).reshape(-1, 4)
 
 
-def reflect_indices(size: int, before: int, after: int) -> np.ndarray:
-    """Return indices in [0, size) that continue an axis by reflection, with the edge repeated.
-
-    Args:
-        size: Length of the axis.
-        before: Number of indices in front of its start.
-        after: Number of indices behind its end.
-
-    Returns:
-        [before + size + after].
-    """
-    position = np.arange(-before, size + after) % (2 * size)
-    return np.minimum(position, 2 * size - 1 - position)
-
-
 def even_partition(length: int, largest: int, unit: int) -> list[int]:
     """Cut `length` into the fewest parts of at most `largest`, as equal as possible, all multiples of `unit`.
 

@@ -7,33 +7,25 @@ the module returns is height before width, as everywhere else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
 from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
+from tilestyle.geometry.paper_names import named_paper, similar_name
 
 MILLIMETERS = {"mm": 1.0, "cm": 10.0, "in": 25.4}
 """Millimeters of the supported units of length."""
 
-# ISO 216, (short, long) in millimeters.
-_A_SIZES = {
-    "A0": (841, 1189),
-    "A1": (594, 841),
-    "A2": (420, 594),
-    "A3": (297, 420),
-    "A4": (210, 297),
-    "A5": (148, 210),
-    "A6": (105, 148),
-}
 DPI = 300.0
 """Default dots per inch of a print: the finest detail that the eye resolves at reading distance."""
 
 _NUMBER, _UNIT, _ORIENTATION = r"\d+(?:\.\d+)?", "|".join(MILLIMETERS), r"(?:[ -](landscape|portrait))?"
 _LENGTH = re.compile(rf"({_NUMBER})\s*({_UNIT})")
 _SIDES = re.compile(rf"({_NUMBER})\s*[x×]\s*({_NUMBER})\s*({_UNIT}){_ORIENTATION}")
-_NAME = re.compile(rf"({'|'.join(_A_SIZES)}){_ORIENTATION}", re.IGNORECASE)
+_NAME = re.compile(rf"(.+?){_ORIENTATION}", re.IGNORECASE | re.DOTALL)
+_NO_UNIT = re.compile(rf"{_NUMBER}\s*[x×]\s*{_NUMBER}")
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
 _MAX_MILLIMETERS = 100_000.0  # a hundred meters
 
@@ -54,11 +46,13 @@ class Paper:
         height: Millimeters.
         width: Millimeters.
         turns: Whether it takes the orientation of the picture printed on it.
+        text: What it was parsed from, for messages; empty otherwise.
     """
 
     height: float
     width: float
     turns: bool = False
+    text: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Validate the size."""
@@ -108,9 +102,9 @@ class PageLayout:
 
 
 def parse_paper(text: str) -> Paper:
-    """Parse a print size: `24x36in`, `100x200cm`, `594x841mm`, or `A0` to `A6`; case does not matter.
+    """Parse a print size: `24x36in`, `100x200cm`, `594x841mm`, or the name of a paper; case does not matter.
 
-    A suffix `-landscape` or `-portrait` fixes the orientation. A sizes without one turn to the content.
+    A suffix `-landscape` or `-portrait` fixes the orientation. A name without one turns to the content.
 
     Raises:
         SettingError: `text` is not a print size, or out of range.
@@ -119,18 +113,47 @@ def parse_paper(text: str) -> Paper:
     if sides := _SIDES.fullmatch(plain.lower()):
         unit = MILLIMETERS[sides[3]]
         width, height, orientation, is_named = float(sides[1]) * unit, float(sides[2]) * unit, sides[4], False
-    elif name := _NAME.fullmatch(plain):
-        (width, height), orientation, is_named = _A_SIZES[name[1].upper()], name[2], True
+    elif (name := _NAME.fullmatch(plain)) and (named := named_paper(name[1])):
+        (width, height), orientation, is_named = named, name[2], True
     else:
-        raise SettingError(
-            f"invalid print size {excerpt(text)}", hint="give a size such as 24x36in, 594x841mm or A2"
-        )
+        raise _invalid_paper(text)
     if not 1 <= min(width, height) <= max(width, height) <= _MAX_MILLIMETERS:
         raise SettingError(f"print size {excerpt(text)} is out of range", hint="give 1 mm to 100 m per side")
     if orientation is None:
-        return Paper(height, width, turns=is_named)
+        return Paper(height, width, turns=is_named, text=plain)
     short, long = sorted((height, width))
-    return Paper(short, long) if orientation.lower() == "landscape" else Paper(long, short)
+    if orientation.lower() == "landscape":
+        return Paper(short, long, text=plain)
+    return Paper(long, short, text=plain)
+
+
+def _invalid_paper(text: str) -> SettingError:
+    """Return the error for a text that is not a print size."""
+    plain = text.strip()
+    if _NO_UNIT.fullmatch(plain):
+        return SettingError(
+            f"invalid print size {excerpt(text)} without a unit",
+            hint=f"give a size such as {plain[:40]}in or {plain[:40]}cm",
+        )
+    name = _NAME.fullmatch(plain)
+    near = similar_name(name[1]) if name else None
+    meant = f"did you mean {near}? " if near else ""
+    return SettingError(
+        f"invalid print size {excerpt(text)}",
+        hint=f"{meant}give a size such as 24x36in, 594x841mm, A2 or letter",
+    )
+
+
+def turned_spelling(text: str) -> str | None:
+    """Return how a paper of the other orientation is typed: 36x24in for 24x36in; None if it turns by itself."""
+    plain = text.strip()
+    if sides := _SIDES.fullmatch(plain.lower()):
+        if sides[4] is None:
+            return f"{sides[2]}x{sides[1]}{sides[3]}"
+        other = "portrait" if sides[4] == "landscape" else "landscape"
+        return f"{plain[: -len(sides[4])]}{other}"
+    name = _NAME.fullmatch(plain)
+    return name[1] if name and name[2] else None
 
 
 def parse_length(text: str, name: str = "length") -> float:
@@ -228,6 +251,13 @@ def fit_to_paper(
     if fit is Fit.CONTAIN:
         height, width = _largest_size_within(content, height, width)
     return PageLayout(height, width, bleed_pixels, dpi, crop)
+
+
+def cropped_share(layout: PageLayout, content: tuple[int, int]) -> float:
+    """Return the share of the content (height, width) that a layout does not show, from 0 to 1."""
+    if layout.crop is None:
+        return 0.0
+    return 1 - (layout.crop.height * layout.crop.width) / (content[0] * content[1])
 
 
 def _centered_crop(content: tuple[int, int], height: int, width: int) -> PageCrop:

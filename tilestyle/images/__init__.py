@@ -6,6 +6,13 @@ Picture (float32 sRGB pixels, rotated upright), or an ImageSource, which reads a
 
 from tilestyle.config.enums import Compression, Format, Intent
 from tilestyle.images.alpha import composite
+from tilestyle.images.animation import (
+    animation_head,
+    check_frame_rate,
+    encode_frame,
+    finish_animation,
+    ticks_until,
+)
 from tilestyle.images.area_average import AreaAccumulator, area_average
 from tilestyle.images.bilinear import bilinear_window
 from tilestyle.images.captioned_rows import CaptionedRow, draw_captioned_rows
@@ -38,16 +45,20 @@ __all__ = [
     "PictureInfo",
     "Proof",
     "WriteOptions",
+    "animation_head",
     "area_average",
     "as_source",
     "bilinear_window",
+    "check_frame_rate",
     "check_pixel_count",
     "check_writable",
     "composite",
     "contact_sheet",
     "crop_source",
     "draw_captioned_rows",
+    "encode_frame",
     "fill_transparent",
+    "finish_animation",
     "inspect_picture",
     "max_disk_bytes",
     "open_proof",
@@ -59,6 +70,7 @@ __all__ = [
     "read_provenance",
     "read_strips",
     "soft_proof",
+    "ticks_until",
     "with_format_suffix",
     "write_picture",
     "write_stream",

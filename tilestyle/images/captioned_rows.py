@@ -30,11 +30,12 @@ class CaptionedRow:
     label: str = ""
 
 
-def draw_captioned_rows(rows: Sequence[CaptionedRow]) -> Picture:
+def draw_captioned_rows(rows: Sequence[CaptionedRow], title: str = "") -> Picture:
     """Draw a sheet of rows; a column is as wide as its widest picture or caption.
 
     Args:
         rows: The rows, from top to bottom; at least one with a picture.
+        title: Text above all rows.
     """
     sides = [side for row in rows for _, picture in row.cells for side in (picture.height, picture.width)]
     size = round(min(max(_FONT_SHARE * max(sides), _FONT_SIZES[0]), _FONT_SIZES[1]))
@@ -50,9 +51,12 @@ def draw_captioned_rows(rows: Sequence[CaptionedRow]) -> Picture:
         line * any(caption for caption, _ in row.cells) + max(picture.height for _, picture in row.cells) + _GAP
         for row in rows
     ]
-    sheet = Image.new("RGB", (lefts[-1], _GAP + sum(heights)), "white")
+    title_height = line + _GAP if title else 0
+    width = max(lefts[-1], _text_width(font, title) + 2 * _GAP * bool(title))
+    sheet = Image.new("RGB", (width, _GAP + title_height + sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)
-    top = _GAP
+    draw.text((_GAP, _GAP), title, fill="black", font=font)
+    top = _GAP + title_height
     for row, height in zip(rows, heights, strict=True):
         caption_height = line * any(caption for caption, _ in row.cells)
         draw.text((_GAP, top + caption_height), row.label, fill="black", font=font)

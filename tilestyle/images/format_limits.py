@@ -32,6 +32,8 @@ def check_writable(
     width: int,
     depth: int = 8,
     compression: Compression = Compression.DEFLATE,
+    *,
+    creates_folder: bool = False,
 ) -> Format:
     """Check, before the hours of rendering, whether a picture can be written.
 
@@ -41,6 +43,7 @@ def check_writable(
         width: Width of the picture in pixels.
         depth: Bits per channel.
         compression: Compression of a TIFF.
+        creates_folder: Whether missing folders will be created.
 
     Returns:
         The format that the file name extension stands for.
@@ -68,7 +71,7 @@ def check_writable(
             f"{width} x {height} pixels exceed the limit of {form.label}, {limit} pixels per side", hint=hint
         )
     with translating_encode_errors(str(path)):
-        check_output_path(path)
+        check_output_path(path, creates_folder=creates_folder)
         if form is Format.DEEP_ZOOM:
             _check_tiles_folder(path)
     return form

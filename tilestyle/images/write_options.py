@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tilestyle.config.enums import Compression
 from tilestyle.config.validation import between, check_fields, ranged_field
@@ -11,7 +12,18 @@ from tilestyle.errors import SettingError
 from tilestyle.images.provenance import Json, provenance_text
 
 
-@dataclass(frozen=True, slots=True)
+class WriteSettings(TypedDict, total=False):
+    """The fields of `WriteOptions`, as type checkers see them where they are keywords; text for choices."""
+
+    depth: int
+    quality: int
+    lossless: bool
+    compression: Compression | Literal["deflate", "zstd", "lzw", "jpeg", "none"]
+    dpi: float | None
+    provenance: Mapping[str, Json] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
     """Options for writing a picture.
 
@@ -34,6 +46,10 @@ class WriteOptions:
     compression: Compression = Compression.DEFLATE
     dpi: float | None = None
     provenance: Mapping[str, Json] | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[WriteSettings]) -> None: ...
 
     def __post_init__(self) -> None:
         """Validate the fields; raises SettingError."""

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.canvas import STRIP_ROWS, Canvas, resize
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.resize import resize
+from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
 from tilestyle.devices.transfer import accumulator_dtype
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, split_on_torus

@@ -6,10 +6,9 @@ from math import sqrt
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import STRIP_ROWS, resize
-from tilestyle.canvas.storage import note_mapped_access
-from tilestyle.geometry.boxes import size_within
-from tilestyle.losses.style_statistics import style_side
+from tilestyle.canvas.resize import resize
+from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.losses.style_statistics import style_size
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level, is_finishing
 from tilestyle.stats.color_fringes import fringe_loss_gradient, roughness_sum
@@ -56,8 +55,7 @@ def style_roughness(job: Job, level: Level) -> float | None:
     """
     values = []
     for style in job.styles:
-        height, width = style.picture.shape[1:]
-        size = size_within(height, width, style_side(job, style, level, 1))
+        size = style_size(job, style, level)
         plane = resize(style.picture, size, store=job.local_store)
         total, count = 0.0, 0
         for top in range(0, size.height, STRIP_ROWS):

@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from tilestyle.canvas.canvas import STRIP_ROWS, resize
 from tilestyle.canvas.resample import Filter
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.resize import resize
+from tilestyle.canvas.storage import STRIP_ROWS, PlaneStore, note_mapped_access
 from tilestyle.geometry.boxes import Box, size_within
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
@@ -62,6 +62,12 @@ def style_side(job: Job, style: Exemplar, level: Level, scale: int) -> float:
     return job.config.style_scale * max(picture.height, picture.width) / scale
 
 
+def style_size(job: Job, style: Exemplar, level: Level, scale: int = 1) -> Box:
+    """Return the size of a style with that long side, in patch pixels; it is not enlarged."""
+    height, width = style.picture.shape[1:]
+    return size_within(height, width, style_side(job, style, level, scale))
+
+
 @cached
 def style_moments(job: Job, level: Level, scale: int = 1) -> list[dict[str, Moments]]:
     """Measure the moments of the styles at the size of a level.
@@ -103,7 +109,7 @@ def style_histograms(job: Job, level: Level, scale: int = 1) -> list[dict[int, H
     """
     parts: list[list[tuple[float, dict[int, Histogram]]]] = [[] for _ in job.styles[0].shares]
     for style in job.styles:
-        histograms = _picture_histograms(job, style, style_side(job, style, level, scale))
+        histograms = _picture_histograms(style, style_size(job, style, level, scale), job.local_store)
         for region, share in enumerate(style.shares):
             if share:
                 parts[region].append((share, histograms[region if style.guide is not None else 0]))
@@ -114,19 +120,17 @@ def style_histograms(job: Job, level: Level, scale: int = 1) -> list[dict[int, H
     ]
 
 
-def _picture_histograms(job: Job, style: Exemplar, side: float) -> list[dict[int, Histogram]]:
-    """Measure the color histograms of one style, resized to this long side.
+def _picture_histograms(style: Exemplar, size: Box, store: PlaneStore) -> list[dict[int, Histogram]]:
+    """Measure the color histograms of one style, resized to this size.
 
     Returns:
         The histograms for each of SCALES: one dict per region of the style's guide, or a single one.
     """
-    height, width = style.picture.shape[1:]
-    size = size_within(height, width, side)
-    unchanged = (height, width) == (size.height, size.width)
-    pixels = style.picture if unchanged else resize(style.picture, size, store=job.local_store)
+    unchanged = style.picture.shape[1:] == (size.height, size.width)
+    pixels = style.picture if unchanged else resize(style.picture, size, store=store)
     guide = style.guide
     if guide is not None and guide.shape[1:] != pixels.shape[1:]:
-        guide = resize(guide, size, Filter.LINEAR, job.local_store)
+        guide = resize(guide, size, Filter.LINEAR, store)
     histograms = []
     for region in range(1 if guide is None else len(guide)):
         counts = dict.fromkeys(SCALES, torch.zeros(()))
@@ -196,19 +200,21 @@ def _padded_styles(
         by_scale: Whether coarse layers see the style reduced, as they see the canvas; otherwise all layers see
             it as it is.
     """
-    for size, layers in _style_sizes(job, style, style_side(job, style, level, scale)):
+    for size, layers in sizes_shown(
+        job, (style.picture.shape[1], style.picture.shape[2]), style_side(job, style, level, scale)
+    ):
         octaves = job.network.scale_groups(layers) if by_scale else {1: {layer: layer for layer in layers}}
         turns = 4 if job.config.turn_style else 1
         yield PaddedStyle(style, size, job.network, octaves, job.local_store, turns)
 
 
-def _style_sizes(job: Job, style: Exemplar, side: float) -> list[tuple[Box, list[str]]]:
+def sizes_shown(job: Job, own_size: tuple[int, int], side: float) -> list[tuple[Box, list[str]]]:
     """Return the sizes at which a style is shown for this long side, each with the layers that see it.
 
     An enlarged style has no detail for layers finer than its own pixels; they see it at its own size. So the
     shapes are as large as asked, and the paint within them stays fine.
     """
-    height, width = style.picture.shape[1:]
+    height, width = own_size
     original, layers = size_within(height, width, side), list(job.weights.style_layers)
     factor = side / max(height, width)
     if factor <= 1 or not job.config.enlarge_style:

@@ -7,15 +7,17 @@ forms and not only the surface. Only what every style lets through survives.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import resize
-from tilestyle.config.render import RenderConfig
+from tilestyle.canvas.resize import resize
+from tilestyle.config.render import DRIFT_DEFAULTS, RenderConfig
+from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
@@ -41,30 +43,65 @@ class SeriesCallbacks:
         observer: Receives the events of every render.
         on_step: Called with the series after every step.
         stop: Returns True to stop the series.
+        on_begin: Called with the series before the first step, with the pictures of earlier runs.
     """
 
     observer: Observer | None = None
     on_step: Callable[[Series], None] = lambda output: None
     stop: Callable[[], bool] | None = None
+    on_begin: Callable[[Series], None] = lambda output: None
 
     def __post_init__(self) -> None:
         """Guard the callbacks: one that fails is not called again, and the series continues."""
         object.__setattr__(self, "on_step", guard_callback(self.on_step, "the observer"))
+        object.__setattr__(self, "on_begin", guard_callback(self.on_begin, "the observer"))
         if self.observer:
             object.__setattr__(self, "observer", guard_callback(self.observer, "the observer"))
 
 
 NO_CALLBACKS = SeriesCallbacks()
+SERIES_KEYWORDS = ("config", "callbacks", "progress")
+"""Keywords of the functions that make a series that are not settings."""
+
+
+@contextmanager
+def showing_steps(callbacks: SeriesCallbacks, total: int, *, progress: bool) -> Iterator[SeriesCallbacks]:
+    """Show the progress of a series inside the block, if asked.
+
+    Args:
+        callbacks: Callbacks of the series.
+        total: Number of pictures of the series.
+        progress: Whether to show a progress bar.
+
+    Yields:
+        Callbacks that also update the bar.
+    """
+    if not progress:
+        yield callbacks
+        return
+    from tilestyle.pipeline.progress import ProgressBar
+
+    with ProgressBar() as bar:
+
+        def on_step(series: Series) -> None:
+            bar.update(series.count / total, f"picture {series.count} of {total}")
+            callbacks.on_step(series)
+
+        bar.update(0.0, f"picture 1 of {total}")
+        yield replace(callbacks, on_step=on_step)
 
 
 @with_torch_state
-def drift(
+def drift(  # noqa: PLR0913
     start: PathLike,
     styles: Sequence[PathLike],
     folder: PathLike,
-    config: RenderConfig,
-    cycles: int,
+    config: RenderConfig | None = None,
+    cycles: int = 10,
     callbacks: SeriesCallbacks = NO_CALLBACKS,
+    *,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Series:
     """Apply all styles in turn, `cycles` times, and write numbered pictures and statistics to a folder.
 
@@ -74,9 +111,12 @@ def drift(
         start: Picture to start from.
         styles: Style pictures, in the order of their steps.
         folder: Folder for the pictures 0001.png, 0002.png, ... and the statistics.
-        config: Settings of every render; `config.size` is the size of the pictures.
+        config: Settings of every render, among them the `size` of the pictures; DRIFT_DEFAULTS in
+            `config/render.py` if None.
         cycles: How many times to go through all the styles.
         callbacks: Called during the series.
+        progress: Whether to show a progress bar.
+        **settings: Fields of `RenderConfig` that replace those of `config`.
 
     Returns:
         The series, complete or as far as it was when it was stopped.
@@ -84,21 +124,32 @@ def drift(
     Raises:
         SettingError: There is no style, or `cycles` is below 1.
         WorkError: The folder holds another series.
+
+    Example:
+        >>> from tilestyle import drift
+        >>> series = drift("photo.jpg", ["a.jpg", "b.jpg"], "drift", size=800, seed=3)
+        >>> series.picture_paths[-1]
+        PosixPath('drift/0020.png')
     """
+    config = with_settings(config, settings, DRIFT_DEFAULTS, SERIES_KEYWORDS)
     if not styles or cycles < 1:
         raise SettingError(
             f"a drift with {cycles} cycles and {len(styles)} styles has no steps",
             hint="give at least one of each",
         )
     fingerprint = {"kind": "drift", **render_fingerprint(config, {"start": start})}
-    with open_series(
-        Path(folder), {**fingerprint, "styles": [content_hash(style) for style in styles]}
-    ) as output:
+    fingerprint |= {"styles": [content_hash(style) for style in styles]}
+    total = cycles * len(styles)
+    with (
+        open_series(Path(folder), fingerprint) as output,
+        showing_steps(callbacks, total, progress=progress) as callbacks,
+    ):
+        callbacks.on_begin(output)
         first = resize_to(read_pixels(Path(start)), config.size)
-        size = first.shape[1], first.shape[2]
-        config = replace(config, size=size, coarsest=max(1, max(size) // 2))
+        height, width = first.shape[1:]
+        config = replace(config, size=(width, height), coarsest=max(1, max(height, width) // 2))
         jobs: dict[int, Job] = {}
-        while output.count < cycles * len(styles):
+        while output.count < total:
             index = output.count % len(styles)
             previous = output.last_pixels() if output.count else first
             if index not in jobs:
@@ -122,7 +173,7 @@ def resize_to(pixels: Tensor, size: int | tuple[int, int] | None) -> Tensor:
 
     Args:
         pixels: Picture [3, h, w].
-        size: Long side, or height and width, in pixels; None keeps the size.
+        size: Long side, or (width, height), in pixels; None keeps the size.
 
     Raises:
         MemoryLimit: The resized picture does not fit in memory.

@@ -1,4 +1,4 @@
-"""Write films frame by frame, as a folder of PNG files or encoded by PyAV.
+"""Write films frame by frame: a folder of PNG files, a GIF or WebP, or encoded by PyAV.
 
 A film is encoded to a temporary file beside its destination and takes its name when it is complete. Only one
 frame is held in memory.
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tilestyle.config.enums import Codec
+from tilestyle.config.enums import ANIMATIONS, FILM_SUFFIXES, Codec
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.files.atomic import atomic_path, check_output_path
-from tilestyle.images import write_picture
+from tilestyle.images import check_frame_rate, write_picture
+from tilestyle.motion.animated_film import AnimationWriter
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -204,7 +205,7 @@ def open_film(path: Path, config: FilmConfig, audio: AudioTrack | None = None) -
         yield FrameFolderWriter(path)
         return
     with atomic_path(path) as file:
-        writer = VideoWriter(file, config, path.name, audio)
+        writer = open_writer(file, path, config, audio)
         try:
             yield writer
             writer.finish()
@@ -212,13 +213,27 @@ def open_film(path: Path, config: FilmConfig, audio: AudioTrack | None = None) -
             writer.close()
 
 
+def open_writer(
+    file: Path, path: Path, config: FilmConfig, audio: AudioTrack | None = None
+) -> AnimationWriter | VideoWriter:
+    """Open the writer of a film whose suffix is that of `path`, in another file."""
+    if form := ANIMATIONS.get(path.suffix.lower()):
+        return AnimationWriter(file, form, frame_rate(config), path.name)
+    return VideoWriter(file, config, path.name, audio)
+
+
 def frame_rate(config: FilmConfig) -> Fraction:
     """The frame rate as containers store it: 29.97 is 30000/1001."""
     return Fraction(config.fps).limit_denominator(1001)
 
 
-def check_film(path: Path, config: FilmConfig) -> None:
+def check_film(path: Path, config: FilmConfig, *, creates_folder: bool = False) -> None:
     """Raise the errors that writing a film would, before anything is rendered.
+
+    Args:
+        path: The film.
+        config: How it is encoded.
+        creates_folder: Whether missing folders will be created.
 
     Raises:
         OutputError: `path` cannot be written, or its suffix does not fit the codec.
@@ -234,14 +249,20 @@ def check_film(path: Path, config: FilmConfig) -> None:
             raise OutputError(f"{path} is a file", hint="give a folder for the frames")
         return
     suffix = path.suffix.lower()
-    if suffix not in DEFAULT_CODECS:
+    if suffix not in FILM_SUFFIXES:
         raise OutputError(
             f"{path} does not have the suffix of a film",
-            hint=f"use {', '.join(DEFAULT_CODECS)}, or a folder for PNG frames",
+            hint=f"use {', '.join(FILM_SUFFIXES)}, or a folder for PNG frames",
         )
+    if form := ANIMATIONS.get(suffix):
+        if config.codec is not None:
+            raise OutputError(f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv, or no --codec")
+        check_frame_rate(form, config.fps)
+        check_output_path(path)
+        return
     if suffix == ".webm" and config.codec not in (None, Codec.AV1):
         raise OutputError(f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv")
-    check_output_path(path)
+    check_output_path(path, creates_folder=creates_folder)
     find_encoder(config.codec or DEFAULT_CODECS[suffix])
 
 
@@ -269,7 +290,7 @@ def import_pyav() -> ModuleType:
     if find_spec("av") is None:
         raise SettingError(
             "films need PyAV, which is not installed",
-            hint="pip install 'tilestyle[video]', or write PNG frames to a folder",
+            hint="pip install 'tilestyle[video]', or use .gif, .webp or a folder for PNG frames",
         )
     import av
 

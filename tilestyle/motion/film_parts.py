@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tilestyle.config.enums import ANIMATIONS
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError
 from tilestyle.files import ownership
 from tilestyle.files.atomic import atomic_path
+from tilestyle.motion.animated_film import AnimationPartWriter, join_animation_parts
 from tilestyle.motion.film import (
     DEFAULT_CODECS,
     MUXERS,
@@ -25,8 +27,8 @@ from tilestyle.motion.film import (
     is_frame_output,
 )
 
-# The part of one run, in a work folder (workdir.py). A Matroska file can be read even if it was cut off.
-PART_NAME = re.compile(r"film-\d{6}\.mkv")
+# The part of one run, in a work folder (workdir.py). All kinds can be read even if they were cut off.
+PART_NAME = re.compile(r"film-(\d{6})(\.mkv|\.gif-frames|\.webp-frames)")
 
 
 @contextmanager
@@ -56,17 +58,22 @@ def open_resumable_film(
     if is_frame_output(path):
         yield FrameFolderWriter(path)
         return
-    parts = [folder / name for name in sorted(ownership.owned_names(folder)) if PART_NAME.fullmatch(name)]
+    suffix = path.suffix.lower()
+    kind = f"{suffix}-frames" if suffix in ANIMATIONS else ".mkv"
+    parts = {
+        folder / name: match
+        for name in sorted(ownership.owned_names(folder))
+        if (match := PART_NAME.fullmatch(name))
+    }
     if restart:
         for part in parts:
             ownership.remove_owned(part)
-        parts = []
-    number = 1 + max((int(part.stem.rpartition("-")[2]) for part in parts), default=0)
-    while (part := folder / f"film-{number:06}.mkv").exists():
+        parts = {}
+    number = 1 + max((int(match[1]) for match in parts.values()), default=0)
+    while (part := folder / f"film-{number:06}{kind}").exists():
         number += 1
     ownership.claim(part)
-    codec = config.codec or DEFAULT_CODECS[path.suffix.lower()]
-    writer = VideoWriter(part, replace(config, codec=codec), part.name)
+    writer = _open_part(part, path, config)
     failure: Exception | None = None
     try:
         yield writer
@@ -80,9 +87,18 @@ def open_resumable_film(
             writer.close()
         except Exception as error:
             failure = failure or error
-    join_parts([*parts, part], path, config)
+    # A film that had another kind before begins where this kind does.
+    join_parts([*(each for each, match in parts.items() if match[2] == kind), part], path, config)
     if failure:
         raise failure
+
+
+def _open_part(part: Path, path: Path, config: FilmConfig) -> AnimationPartWriter | VideoWriter:
+    """Open the part of this run for writing."""
+    suffix = path.suffix.lower()
+    if form := ANIMATIONS.get(suffix):
+        return AnimationPartWriter(part, form, frame_rate(config), path.name)
+    return VideoWriter(part, replace(config, codec=config.codec or DEFAULT_CODECS[suffix]), part.name)
 
 
 def join_parts(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
@@ -98,6 +114,9 @@ def join_parts(parts: Sequence[Path], path: Path, config: FilmConfig) -> None:
     Raises:
         OutputError: No part has a frame, or the film cannot be written.
     """
+    if form := ANIMATIONS.get(path.suffix.lower()):
+        join_animation_parts(parts, path, form)
+        return
     part_ranks = [_display_ranks(part) for part in parts]
     if not any(part_ranks):
         raise OutputError("the film has no frames, so it was not written", hint="render more")

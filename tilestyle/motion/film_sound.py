@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tilestyle.config.enums import ANIMATIONS
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError
 from tilestyle.images import read_picture
@@ -63,20 +64,21 @@ class ClipAudio(AudioTrack):
         self._container.close()
 
 
-def write_film(files: Sequence[Path], out: Path, config: FilmConfig, clip: Path) -> None:
+def write_film(files: Iterable[Path], out: Path, config: FilmConfig, clip: Path) -> None:
     """Write pictures as the frames of a film, with the sound of a clip.
 
     Args:
         files: The frames, in order.
         out: The film.
         config: Codec and frame rate.
-        clip: Film whose sound is copied, if it has any; a folder has none.
+        clip: Film whose sound is copied, if it has any; a folder has none. GIF and WebP hold none.
 
     Raises:
         OutputError: The film cannot be written.
         PictureError: A frame cannot be read.
     """
-    audio = None if clip.is_dir() else ClipAudio(clip)
+    silent = clip.is_dir() or out.suffix.lower() in ANIMATIONS
+    audio = None if silent else ClipAudio(clip)
     try:
         with open_film(out, config, audio) as film:
             for file in files:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.config.reuse import with_current_names
-from tilestyle.errors import OutputError, PictureError, WorkError
+from tilestyle.errors import FolderTakenError, OutputError, PictureError, WorkError
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.durable import is_remnant_of
 from tilestyle.files.ownership import recover_unlisted
@@ -169,7 +169,7 @@ def _load_rows(path: Path, fingerprint: dict[str, Any]) -> list[Row]:
         return []
     stored = with_current_names(_read_json(manifest))
     if stored != fingerprint:
-        raise WorkError(
+        raise FolderTakenError(
             f"{path} holds another series ({differing_settings(stored, fingerprint)})",
             hint="repeat the same command to resume it, or use another folder",
         )
@@ -189,7 +189,7 @@ def _check_not_foreign(path: Path) -> None:
     if any(is_remnant_of(name, manifest) for name in names):  # a run was killed while it wrote the manifest
         return
     if names:
-        raise WorkError(f"{path} holds {names[0]}", hint="use an empty folder or a new name")
+        raise FolderTakenError(f"{path} holds {names[0]}", hint="use an empty folder or a new name")
 
 
 def _verify_pictures(series: Series) -> None:

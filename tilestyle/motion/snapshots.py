@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.resize import resize
 from tilestyle.errors import OutputError
 from tilestyle.files import ownership
 from tilestyle.geometry.boxes import Box

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.resize import resize
 from tilestyle.config.render import FilmConfig
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import Picture

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -18,9 +18,17 @@ from torch import Tensor
 
 from tilestyle.config.enums import FlowName
 from tilestyle.config.render import RenderConfig, VideoConfig
+from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
-from tilestyle.motion.clip import Clip
-from tilestyle.motion.drift import NO_CALLBACKS, PathLike, SeriesCallbacks, resize_to
+from tilestyle.motion.clip import Clip, open_clip
+from tilestyle.motion.drift import (
+    NO_CALLBACKS,
+    SERIES_KEYWORDS,
+    PathLike,
+    SeriesCallbacks,
+    resize_to,
+    showing_steps,
+)
 from tilestyle.motion.optical_flow import (
     Floats,
     FlowMethod,
@@ -41,6 +49,7 @@ from tilestyle.planning.memory_budget import find_device
 
 # Ridge of the color map, per pixel: a frame with few colors does not determine the map alone.
 RIDGE = 1e-4
+DEFAULT_VIDEO = VideoConfig()
 CONTENT_WEIGHT_KEY = "content weight"  # its key in the rows of statistics
 
 
@@ -79,25 +88,30 @@ class FrameMotion:
 
 
 @with_torch_state
-def stylize_video(
-    clip: Clip,
+def stylize_video(  # noqa: PLR0913
+    clip: Clip | PathLike,
     style: PathLike,
     folder: PathLike,
-    config: RenderConfig,
-    video: VideoConfig,
+    config: RenderConfig | None = None,
+    video: VideoConfig = DEFAULT_VIDEO,
     callbacks: SeriesCallbacks = NO_CALLBACKS,
+    *,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Series:
     """Render the frames of a clip in a style: numbered pictures in a folder, and statistics.
 
     The same call resumes a video that was stopped.
 
     Args:
-        clip: The frames.
+        clip: A film, or a folder of pictures.
         style: The style picture.
         folder: Folder for the pictures 0001.png, 0002.png, ... and the statistics.
-        config: Settings of the first frame; `config.size` is the size of the pictures.
+        config: Settings of the first frame, among them the `size` of the pictures; the defaults if None.
         video: Settings in which the other frames differ, and of the optical flow.
         callbacks: Called during the series.
+        progress: Whether to show a progress bar.
+        **settings: Fields of `RenderConfig` that replace those of `config`.
 
     Returns:
         The series, complete or as far as it was when it was stopped.
@@ -105,14 +119,24 @@ def stylize_video(
     Raises:
         PictureError: A frame has another size than the first.
         WorkError: The folder holds another series.
+
+    Example:
+        >>> from tilestyle import stylize_video
+        >>> series = stylize_video("clip.mp4", "painting.jpg", "frames", size=640, quality="draft")
     """
+    config = with_settings(config, settings, keywords=SERIES_KEYWORDS)
+    clip = clip if isinstance(clip, Clip) else open_clip(Path(clip))
     fingerprint = {
         "kind": "video",
         **video.fingerprint,
         **render_fingerprint(config, {"style": style}),
         "clip": clip_digests(clip),
     }
-    with open_series(Path(folder), fingerprint) as output:
+    with (
+        open_series(Path(folder), fingerprint) as output,
+        showing_steps(callbacks, clip.count if progress else 0, progress=progress) as callbacks,
+    ):
+        callbacks.on_begin(output)
         method = choose_flow_method(config, video)
         jobs = FrameJobs(style, config, video)
         previous: Tensor | None = None
@@ -181,8 +205,8 @@ class FrameJobs:
             motion: Motion from the previous frame; None for the first.
             last: Result of the previous frame [3, h, w]; None for the first.
         """
-        size = current.shape[1], current.shape[2]
-        config = replace(self._config, size=size)
+        height, width = current.shape[1:]
+        config = replace(self._config, size=(width, height))
         if motion is None or last is None:
             return step_job(with_style_cache(prepare(self._style, config, current)), number, current)
         warped, trust = motion.warp_to_current(last), torch.from_numpy(motion.trust)[None]
@@ -190,7 +214,7 @@ class FrameJobs:
             video = self._video
             config = replace(
                 config,
-                coarsest=max(size),
+                coarsest=max(height, width),
                 sweeps=video.sweeps,
                 learning_rate=video.learning_rate,
                 anchor_weight=video.anchor_weight,

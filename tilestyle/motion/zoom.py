@@ -8,33 +8,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tilestyle.config.enums import Quality
-from tilestyle.config.render import RenderConfig
+from tilestyle.config.render import ZOOM_DEFAULTS, RenderConfig
+from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
-from tilestyle.motion import zoom_path
-from tilestyle.motion.drift import PathLike, SeriesCallbacks, resize_to
+from tilestyle.motion.drift import SERIES_KEYWORDS, PathLike, SeriesCallbacks, resize_to, showing_steps
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Series, open_series, read_pixels
+from tilestyle.motion.zoom_path import ZoomPath
 from tilestyle.pipeline.api import render_fingerprint, texture
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.schedule import picture_size
 
-NO_CALLBACKS = SeriesCallbacks()
+NO_CALLBACKS, DEFAULT_PATH = SeriesCallbacks(), ZoomPath()
 
 
 @with_torch_state
-def zoom(
+def zoom(  # noqa: PLR0913
     style: PathLike,
     folder: PathLike,
-    config: RenderConfig,
-    zoom_path: zoom_path.ZoomPath,
+    config: RenderConfig | None = None,
+    zoom_path: ZoomPath = DEFAULT_PATH,
     start: PathLike | None = None,
     callbacks: SeriesCallbacks = NO_CALLBACKS,
+    *,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Series:
     """Render the steps of a zoom into a style: numbered pictures in a folder, and statistics.
 
@@ -43,24 +48,35 @@ def zoom(
     Args:
         style: The style picture.
         folder: Folder for the pictures 0001.png, 0002.png, ... and the statistics.
-        config: Settings of every render; `config.size` is the size of the pictures.
+        config: Settings of every render, among them the `size` of the pictures; ZOOM_DEFAULTS in
+            `config/render.py` if None.
         zoom_path: Number of steps, and how far each zooms in.
         start: Picture to start from; None: a texture of the style.
         callbacks: Called during the series.
+        progress: Whether to show a progress bar.
+        **settings: Fields of `RenderConfig` that replace those of `config`.
 
     Returns:
         The series, complete or as far as it was when it was stopped.
 
     Raises:
         WorkError: The folder holds another series.
+
+    Example:
+        >>> from tilestyle import ZoomPath, zoom
+        >>> series = zoom("painting.jpg", "zoom", zoom_path=ZoomPath(steps=60, loop=True), size=512)
     """
+    config = with_settings(config, settings, ZOOM_DEFAULTS, SERIES_KEYWORDS)
     pictures = {"style": style} | ({} if start is None else {"start": start})
-    with open_series(
-        Path(folder), {"kind": "zoom", **zoom_path.fingerprint, **render_fingerprint(config, pictures)}
-    ) as output:
+    fingerprint = {"kind": "zoom", **zoom_path.fingerprint, **render_fingerprint(config, pictures)}
+    with (
+        open_series(Path(folder), fingerprint) as output,
+        showing_steps(callbacks, zoom_path.steps, progress=progress) as callbacks,
+    ):
+        callbacks.on_begin(output)
         initial = None if start is None else resize_to(read_pixels(Path(start)), config.size)
-        size = picture_size(config.size, None) if initial is None else (initial.shape[1], initial.shape[2])
-        config = replace(config, size=size, coarsest=max(size))
+        height, width = picture_size(config.size, None) if initial is None else initial.shape[1:]
+        config = replace(config, size=(width, height), coarsest=max(height, width))
         job = with_style_cache(prepare(style, config))
         while output.count < zoom_path.steps:
             if output.count:

@@ -40,8 +40,8 @@ class ZoomPath:
         loop: Whether the last steps lead back to the first pictures.
     """
 
-    steps: int
-    factor: float
+    steps: int = 100
+    factor: float = 1.05
     loop: bool = False
 
     def __post_init__(self) -> None:
@@ -99,6 +99,11 @@ class ZoomPath:
         if target <= 0:
             return enlarged
         return blend_textures(enlarged, read_pixels(series.picture_path(target)), target / self.loop_overlap)
+
+    def frame_count(self, series: Series, frames_between: int) -> int:
+        """The number of frames that `frames` makes."""
+        first = self.loop_overlap if self.loop and series.count == self.steps else 1
+        return (series.count - first) * (frames_between + 1) + (first == 1)
 
     def frames(self, series: Series, frames_between: int) -> Iterator[Frame]:
         """Make the frames of the film of a zoom.

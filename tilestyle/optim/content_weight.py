@@ -9,8 +9,9 @@ from dataclasses import asdict, replace
 
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, resize
+from tilestyle.canvas.canvas import Canvas
 from tilestyle.canvas.resample import Filter
+from tilestyle.canvas.resize import resize
 from tilestyle.geometry.boxes import Box
 from tilestyle.losses.objective import LossTerms
 from tilestyle.networks.perceptual_distance import SIDE, PerceptualFeatures

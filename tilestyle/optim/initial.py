@@ -8,14 +8,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, resize
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.margin import with_margin
+from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.resample import Filter
+from tilestyle.canvas.resize import resize
 from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.config.enums import Init
-from tilestyle.geometry.boxes import Box, size_within
+from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng
-from tilestyle.losses.planes import content_plane, level_plane, region_weights
-from tilestyle.losses.style_statistics import style_side
+from tilestyle.losses.planes import content_plane, region_weights
+from tilestyle.losses.style_statistics import style_size
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 
@@ -63,57 +66,59 @@ def initial_pixels(job: Job, level: Level) -> Tensor:
     elif init is Init.STYLE:
         init = job.styles[0].picture if job.styles else Init.NOISE
     if not isinstance(init, Tensor):
-        return (
-            _random_pixels(job, level, init) if init in (Init.UNIFORM, Init.GRAY) else _style_noise(job, level)
-        )
-    return level_plane(job, init, level, "pixels")
+        return _initial_noise(job, level, init)
+    return with_margin(init, level.extent, job.store, clamped=True, name="pixels")
 
 
-def _random_pixels(job: Job, level: Level, init: Init) -> Tensor:
-    """Return uniform noise, or gray with noise too faint to see, [3, H, W].
-
-    Without noise, a flat canvas has no gradient in some networks.
-    """
-    spread = 1.0 if init is Init.UNIFORM else FAINT
+def _initial_noise(job: Job, level: Level, init: Init) -> Tensor:
+    """Return noise [3, H, W]: uniform, or in the colors of each region's styles."""
+    rng = SweepRng(job.config.seed, level.index, 0)
+    if init in (Init.UNIFORM, Init.GRAY):
+        fill = partial(_fill_with_noise, rng=rng, spread=1.0 if init is Init.UNIFORM else FAINT)
+    else:
+        colors, regions = _region_colors(job, level), region_weights(job, level)
+        fill = partial(_fill_with_colors, rng=rng, region_colors=colors, regions=regions)
     plane = job.store.zeros(3, level.extent.height, level.extent.width, "pixels")
-    rng = SweepRng(job.config.seed, level.index, 0)
-
-    def scatter() -> None:
-        for channel in range(3):
-            for top, integers in rng.integer_rows(level.extent.height, level.extent.width, (2 << 32) + channel):
-                noise = torch.from_numpy(integers >> 11) * 2.0**-53 - 0.5  # from -0.5 to 0.5
-                plane[channel, top : top + len(integers)] = 0.5 + spread * noise
-            note_mapped_access(plane[channel : channel + 1])
-
-    job.comm.on_rank_zero(scatter)
+    job.comm.on_rank_zero(partial(fill, plane))
     return plane
 
 
-def _style_noise(job: Job, level: Level) -> Tensor:
-    """Return noise [3, H, W] in the colors of the styles: each pixel is a random one of its region's styles."""
-    region_colors = _region_colors(job, level)
-    regions = region_weights(job, level)
-    rng = SweepRng(job.config.seed, level.index, 0)
-    width = level.extent.width
-    plane = job.store.zeros(3, level.extent.height, width, "pixels")
+def _fill_with_noise(plane: Tensor, rng: SweepRng, spread: float) -> None:
+    """Fill a plane [3, H, W] with uniform noise around gray, of this width.
 
-    def scatter() -> None:
-        for top, integers in rng.integer_rows(level.extent.height, width, stream=1 << 32):
-            box = Box(top, 0, len(integers), width)
-            labels = (
-                torch.zeros(integers.shape, dtype=torch.int64)
-                if regions is None
-                else regions.dominant_region(box)
-            )
-            rows = plane[:, top : top + len(integers)]
-            for region, colors in enumerate(region_colors):
-                index = torch.from_numpy((integers % colors.shape[1]).astype("int64"))  # [h, W]
-                noise = colors[:, index.flatten()].reshape(3, *index.shape)  # [3, h, W]
-                rows.copy_(torch.where(labels.to(rows.device) == region, noise.to(rows.device), rows))
-            note_mapped_access(rows)
+    Gray alone has no gradient in some networks, so a gray start has noise too faint to see.
+    """
+    channels, height, width = plane.shape
+    for channel in range(channels):
+        for top, integers in rng.integer_rows(height, width, (2 << 32) + channel):
+            noise = torch.from_numpy(integers >> 11) * 2.0**-53 - 0.5  # from -0.5 to 0.5
+            plane[channel, top : top + len(integers)] = 0.5 + spread * noise
+        note_mapped_access(plane[channel : channel + 1])
 
-    job.comm.on_rank_zero(scatter)
-    return plane
+
+def _fill_with_colors(
+    plane: Tensor, rng: SweepRng, region_colors: Sequence[Tensor], regions: RegionWeights | None
+) -> None:
+    """Fill a plane [3, H, W] with random colors of the region in which each pixel lies.
+
+    Args:
+        plane: Filled in place.
+        rng: Random numbers.
+        region_colors: For each region, its colors [3, n].
+        regions: Weights of the regions; None: the whole plane is one.
+    """
+    _, height, width = plane.shape
+    for top, integers in rng.integer_rows(height, width, stream=1 << 32):
+        box = Box(top, 0, len(integers), width)
+        labels = (
+            torch.zeros(integers.shape, dtype=torch.int64) if regions is None else regions.dominant_region(box)
+        )
+        rows = plane[:, top : top + len(integers)]
+        for region, colors in enumerate(region_colors):
+            index = torch.from_numpy((integers % colors.shape[1]).astype("int64"))  # [h, W]
+            noise = colors[:, index.flatten()].reshape(3, *index.shape)  # [3, h, W]
+            rows.copy_(torch.where(labels.to(rows.device) == region, noise.to(rows.device), rows))
+        note_mapped_access(rows)
 
 
 def _region_colors(job: Job, level: Level) -> list[Tensor]:
@@ -126,8 +131,7 @@ def _region_colors(job: Job, level: Level) -> list[Tensor]:
         return [_color_cube()]
     parts: list[list[tuple[float, Tensor]]] = [[] for _ in job.styles[0].shares]
     for style in job.styles:
-        height, width = style.picture.shape[1:]
-        size = size_within(height, width, style_side(job, style, level, 1))
+        size = style_size(job, style, level)
         pixels = resize(style.picture, size).clamp(0, 1).flatten(1)  # [3, n]
         guide = None
         if style.guide is not None:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import STRIP_ROWS, Canvas
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.objective import LossTerms
 from tilestyle.optim.content_weight import ContentWeightController

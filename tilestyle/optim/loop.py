@@ -25,7 +25,7 @@ from tilestyle.optim.content_weight import ContentWeightController
 from tilestyle.optim.initial import level_canvas, restore_unstyled_pixels
 from tilestyle.optim.pauses import SweepRuns, save_if_due
 from tilestyle.optim.state import RenderState, SweepObserver
-from tilestyle.optim.update import CanvasUpdater
+from tilestyle.optim.update import CanvasUpdater, updates_immediately
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import CYCLED_PLACES, GRID_PERIOD, Level, step_decay, step_size
 from tilestyle.planning.strength import is_adjustment_sweep
@@ -106,7 +106,8 @@ def run_level(
 
         # A grid of patches at a random corner; a resumed sweep has its patches already.
         render_state.patches = render_state.patches or sweep_patches(job, level, sweep)
-        runs = SweepRuns(job, render_state, objective, should_stop)
+        immediate = updates_immediately(job)
+        runs = SweepRuns(job.comm, render_state, objective, should_stop, immediate=immediate)
 
         # Exact moments of the canvas where they are due, and the gradient of the coarse layers.
         if not render_state.moments_ready:
@@ -138,7 +139,7 @@ def run_level(
             del objective
             objective = LevelObjective(job, level)
         render_state.end_sweep()
-        save_if_due(job, render_state, objective)
+        save_if_due(job.comm, render_state, objective)
     return True
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.level import LevelObjective
 from tilestyle.optim.state import NullCheckpointer, RenderState
-from tilestyle.optim.update import updates_immediately
-from tilestyle.planning.job import Job
 
 # What each process reports at a pause; all follow the largest.
 DONE, PAUSE, STOP = range(3)
@@ -23,19 +22,26 @@ class SweepRuns:
     """
 
     def __init__(
-        self, job: Job, render_state: RenderState, objective: LevelObjective, should_stop: Callable[[], bool]
+        self,
+        comm: Communicator,
+        render_state: RenderState,
+        objective: LevelObjective,
+        should_stop: Callable[[], bool],
+        *,
+        immediate: bool,
     ) -> None:
         """Prepare for checkpoints within the sweep.
 
         Args:
-            job: The render.
-            render_state: Its state, with the patches of the sweep.
+            comm: The processes that render together.
+            render_state: The state of the render, with the patches of the sweep.
             objective: The level's objective, before the sweep begins.
             should_stop: Called after each patch; True ends the render early.
+            immediate: Whether patches step the canvas when they are applied.
         """
-        self._comm, self._state = job.comm, render_state
+        self._comm, self._state = comm, render_state
         self._objective, self._should_stop = objective, should_stop
-        self._immediate = updates_immediately(job)
+        self._immediate = immediate
         # Overlapping patches do not step the canvas before the end of the sweep. So a checkpoint saves the
         # state from the beginning of the sweep, and a resumed render repeats it.
         overlapping = not self._immediate and not isinstance(render_state.checkpointer, NullCheckpointer)
@@ -95,7 +101,7 @@ class SweepRuns:
         return self._stop_asked
 
 
-def save_if_due(job: Job, render_state: RenderState, objective: LevelObjective) -> None:
+def save_if_due(comm: Communicator, render_state: RenderState, objective: LevelObjective) -> None:
     """Save a checkpoint between two sweeps, if rank 0 finds that it is time."""
-    if job.comm.all_max(job.comm.is_rank_zero and render_state.checkpointer.is_due()):
+    if comm.all_max(comm.is_rank_zero and render_state.checkpointer.is_due()):
         render_state.checkpointer.save(render_state, objective.state_dict())

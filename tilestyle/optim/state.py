@@ -107,6 +107,12 @@ class RenderState:
         return self.done / len(self.patches) if self.patches else 0.0
 
     @property
+    def sweep_fraction(self) -> float:
+        """Fraction of the sweep's patches that are done, if all ranks are as fast as this one."""
+        done = self.done + self.done_in_shard * max(1, len(self.shards))
+        return min(1.0, done / len(self.patches)) if self.patches else 0.0
+
+    @property
     def other_shards(self) -> list[Patch]:
         """Patches in the shards of other ranks, done or not."""
         return [

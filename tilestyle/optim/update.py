@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import STRIP_ROWS, Canvas, pixel_indices
+from tilestyle.canvas.canvas import Canvas, pixel_indices
 from tilestyle.canvas.regions import RegionWeights
-from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, note_mapped_access
+from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, STRIP_ROWS, note_mapped_access
 from tilestyle.config.enums import Sampler
 from tilestyle.devices.staging import is_staged
 from tilestyle.geometry.boxes import Box, Patch, any_overlap, boxes_as_array

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tilestyle import images
 from tilestyle.config.consistency import inversion_config
-from tilestyle.config.enums import Init
+from tilestyle.config.enums import Init, Quality
 from tilestyle.config.render import FILE_FIELDS, RenderConfig
+from tilestyle.config.settings import Settings, with_settings
+from tilestyle.config.size import stored_size
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import NetworkError, PictureError
 from tilestyle.files.ownership import logging_temporaries
@@ -21,6 +23,8 @@ from tilestyle.networks.registry import RANDOM
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.events import Observer
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.progress import showing_progress
+from tilestyle.pipeline.provenance import RenderFacts, call_provenance
 from tilestyle.pipeline.run import render_job
 from tilestyle.pipeline.workdir import LockedWorkDir, Work, translating_errors
 from tilestyle.planning.inputs import as_styles, content_hash
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from tilestyle.pipeline.prepare import Source, Styles
 
 Save = Callable[[Picture], object]
+CALL_KEYWORDS = ("config", "observer", "stop", "work", "save", "progress")
+"""Keywords of the functions here that are not settings."""
 
 
 @with_torch_state
@@ -42,18 +48,20 @@ def render(  # noqa: PLR0913
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
     save: Save | None = None,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Picture:
     """Render the content in the style.
 
-    The picture has the size `config.size`, by default that of the content.
+    The picture has the size of the content, unless `size` is set.
 
     Args:
         content: The picture to render: a path, a PIL image, an array [H, W(, C)] or a tensor [C, H, W] (uint8
             values, or floats in [0, 1]), or an `images.ImageSource`, which is read in windows.
-        style: One style, or a list of styles that are blended by `config.style_blend`. Each is given like the
-            content, or as a `Style`, which adds a mask for the regions of `config.mask`.
-        config: All settings; the defaults if None.
-        observer: Called with an event after every level and sweep (`pipeline.events`). If it raises an
+        style: One style, or a list of styles that are blended by `style_blend`. Each is given like the content,
+            or as a `Style`, which adds a mask for the regions of `mask`.
+        config: The settings; the defaults if None.
+        observer: Called with an event after every patch, sweep and level (`pipeline.events`). If it raises an
             exception, it is not called again: a RuntimeWarning says so, and the render continues.
         stop: Called after every patch. When it returns True, the picture is returned as far as it has got, at
             its full size.
@@ -63,27 +71,31 @@ def render(  # noqa: PLR0913
             (`distributed`) pass the same folder and their communicator.
         save: Called with the picture before the work folder is removed. If it raises an exception, the folder
             stays, and the same call returns the picture at once.
+        progress: Whether to show a progress bar, in the terminal or notebook.
+        **settings: Fields of `RenderConfig`, such as `size=1024` or `quality="draft"`; they replace those of
+            `config`.
 
     Returns:
-        The finished picture. Of several processes, only the first one's is complete.
+        The finished picture, with the settings that made it as its `provenance`. Of several processes, only the
+        first one's is complete.
 
     Raises:
         TilestyleError: An input, a setting or a device cannot be used (`errors`).
 
     Example:
-        >>> from tilestyle import RenderConfig, render
-        >>> picture = render("photo.jpg", "painting.jpg", RenderConfig(size=2048, seed=7), work="poster.work")
+        >>> from tilestyle import render
+        >>> picture = render("photo.jpg", "painting.jpg", size=2048, strength=0.6, work="poster.work")
         >>> picture.save("poster.png")
     """
     _check_not_none(content=content, style=style)
-    config = config or RenderConfig()
+    config = with_settings(config, settings, keywords=CALL_KEYWORDS)
     sources = {**labelled_images(as_styles(style)), "content": content}
-    call = _Call(observer, stop, work, save)
+    call = _Call(observer, stop, work, save, progress)
     return call.run(style, config, content, sources)
 
 
 @with_torch_state
-def texture(
+def texture(  # noqa: PLR0913
     style: Styles,
     config: RenderConfig | None = None,
     *,
@@ -91,19 +103,23 @@ def texture(
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
     save: Save | None = None,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Picture:
     """Synthesize a texture of the style alone, starting from noise.
 
-    The picture has the size `config.size`, by default 512 x 512 pixels. The style is shown at its own size
-    times `config.style_scale`.
+    The picture has 512 x 512 pixels, unless `size` is set. The style is shown at its own size times
+    `style_scale`.
 
     Args:
         style: One style or a list of styles, as for `render`.
-        config: All settings; the defaults if None.
+        config: The settings; the defaults if None.
         observer: Called with events, as for `render`.
         stop: Asked whether to stop, as for `render`.
         work: Folder for checkpoints, as for `render`.
         save: Called with the picture before the work folder is removed, as for `render`.
+        progress: Whether to show a progress bar.
+        **settings: Fields of `RenderConfig` that replace those of `config`.
 
     Returns:
         The finished texture.
@@ -112,18 +128,18 @@ def texture(
         TilestyleError: An input, a setting or a device cannot be used.
 
     Example:
-        >>> from tilestyle import RenderConfig, Tileable, texture
-        >>> texture("bricks.jpg", RenderConfig(size=(768, 1024), tileable=Tileable.BOTH)).save("wall.png")
+        >>> from tilestyle import texture
+        >>> texture("bricks.jpg", size=(1024, 768), tileable="both").save("wall.png")
     """
     _check_not_none(style=style)
-    config = config or RenderConfig()
+    config = with_settings(config, settings, keywords=CALL_KEYWORDS)
     sources = labelled_images(as_styles(style))
-    call = _Call(observer, stop, work, save)
+    call = _Call(observer, stop, work, save, progress)
     return call.run(style, config, None, sources)
 
 
 @with_torch_state
-def invert(
+def invert(  # noqa: PLR0913
     content: Source,
     config: RenderConfig | None = None,
     *,
@@ -131,19 +147,23 @@ def invert(
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
     save: Save | None = None,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> Picture:
-    """Reconstruct the content from its activations in `config.content_layers` alone, starting from noise.
+    """Reconstruct the content from its activations in `content_layers` alone, starting from noise.
 
-    What these layers do not respond to is missing from the picture; `config.tv_weight` smooths it. The method
-    is that of Mahendran and Vedaldi 2015 (arXiv 1412.0035).
+    What these layers do not respond to is missing from the picture; `tv_weight` smooths it. The method is that
+    of Mahendran and Vedaldi 2015 (arXiv 1412.0035).
 
     Args:
         content: The picture to reconstruct, as for `render`.
-        config: All settings; the defaults if None. The content weight is 1 unless it is set.
+        config: The settings; the defaults if None. The content weight is 1 unless it is set.
         observer: Called with events, as for `render`.
         stop: Asked whether to stop, as for `render`.
         work: Folder for checkpoints, as for `render`.
         save: Called with the picture before the work folder is removed, as for `render`.
+        progress: Whether to show a progress bar.
+        **settings: Fields of `RenderConfig` that replace those of `config`.
 
     Returns:
         The reconstructed picture.
@@ -152,13 +172,13 @@ def invert(
         TilestyleError: An input, a setting or a device cannot be used.
 
     Example:
-        >>> from tilestyle import RenderConfig, invert
-        >>> invert("photo.jpg", RenderConfig(content_layers={"relu3_1": 1.0})).save("inverted.png")
+        >>> from tilestyle import invert
+        >>> invert("photo.jpg", content_layers={"relu3_1": 1.0}).save("inverted.png")
     """
     _check_not_none(content=content)
-    config = inversion_config(config or RenderConfig())
+    config = inversion_config(with_settings(config, settings, keywords=CALL_KEYWORDS))
     sources = {"content": content}
-    call = _Call(observer, stop, work, save)
+    call = _Call(observer, stop, work, save, progress)
     return call.run(None, config, content, sources)
 
 
@@ -170,6 +190,7 @@ class _Call:
     stop: Callable[[], bool] | None
     work: Work | str | os.PathLike[str] | None
     save: Save | None
+    progress: bool
 
     def run(
         self, style: Styles | None, config: RenderConfig, content: Source | None, sources: Mapping[str, object]
@@ -177,15 +198,20 @@ class _Call:
         """Make it, of these sources by their roles."""
         with (
             open_checkpoints(self.work, lambda: render_fingerprint(config, sources)) as checkpoints,
-            ExitStack() as conversions,
+            ExitStack() as stack,
         ):
             if checkpoints:
                 for source in [*sources.values(), *(getattr(config, name) for name in FILE_FIELDS)]:
                     if isinstance(source, images.ImageSource):
-                        conversions.enter_context(source.converting_into(checkpoints.path))
-            picture = render_job(
-                prepare(style, config, content, checkpoints), self.observer, self.stop, checkpoints
-            )
+                        stack.enter_context(source.converting_into(checkpoints.path))
+            observer, facts = self.observer, RenderFacts()
+            if self.progress:
+                observer = stack.enter_context(showing_progress(observer))
+            job = prepare(style, config, content, checkpoints)
+            picture = render_job(job, facts.then(observer), self.stop, checkpoints)
+            del job  # frees the network and the input pictures before the result is saved
+            made = call_provenance(config, content, as_styles(style))
+            picture = replace(picture, provenance=made | facts.mark | {"machine": facts.machine})
             if self.save is not None and (checkpoints is None or checkpoints.ranks.is_rank_zero):
                 self.save(picture)
             return picture
@@ -265,6 +291,8 @@ def render_fingerprint(config: RenderConfig, sources: Mapping[str, object]) -> d
         for field in fields(config)
         if field.name not in (*limits, *FILE_FIELDS)
     }
+    settings["quality"] = config.quality or Quality.NORMAL  # as it was called before it could be None
+    settings["size"] = stored_size(config.size)
     settings |= {name: _setting_digest(name, getattr(config, name)) for name in sorted(FILE_FIELDS)}
     return {"settings": settings, **{role: content_hash(source) for role, source in sources.items()}}
 

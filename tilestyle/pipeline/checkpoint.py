@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, astuple, dataclass
-from math import inf
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +24,39 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import PLANES, Canvas
-from tilestyle.canvas.storage import MappedStore, file_of, flush_mapped, is_mapped, release_mapped_pages
+from tilestyle.canvas.storage import (
+    MappedStore,
+    PlaneStore,
+    file_of,
+    flush_mapped,
+    is_mapped,
+    release_mapped_pages,
+)
 from tilestyle.config.reuse import with_current_names
 from tilestyle.errors import OutputError, WorkError
 from tilestyle.files import ownership
-from tilestyle.files.durable import fsync_file as synchronise_file
-from tilestyle.geometry.boxes import Box, CanvasExtent, Patch
+from tilestyle.geometry.boxes import Box, CanvasExtent
 from tilestyle.notices import notice
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline import checksums, journal, manifest, tensor_archive
+from tilestyle.pipeline.checkpoint_tensors import (
+    BORDER_PREFIX,
+    PLANE_PREFIX,
+    border_tensors,
+    restore_state,
+    state_tensors,
+)
 from tilestyle.pipeline.checksums import BandChecksums
 from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.manifest import RESTART_HINT, ArchiveEntry, Manifest, MappedCanvas, RenderPosition
 from tilestyle.pipeline.workdir import LockedWorkDir, Work, check_disk_space, translating_errors
-from tilestyle.planning.job import Job
 from tilestyle.planning.resolve import MemoryDecisions
-from tilestyle.planning.strength import ContentWeightState
+from tilestyle.planning.schedule import Level
 
 # A level starts with a checkpoint if the last one is older than this, seconds.
 LEVEL_INTERVAL = 30.0
 # A journal ends with a checkpoint when it is larger than this fraction of the canvas, and this many bytes.
 MAX_JOURNAL_SHARE, MIN_JOURNAL_BYTES = 1 / 4, 2**30
-# Names and prefixes of the tensors in an archive.
-PLANE_PREFIX, RIM_PREFIX, PATCHES_KEY, CONTENT_WEIGHT_KEY = "plane ", "rim ", "patches", "content weight"
 MAX_DIFFERENCES = 8  # settings that a message names
 SHARED_SUFFIX = " gradient"  # suffix of planes of gradients, which rank 0 restores for all
 PIXELS_PLANE = "pixels"  # the only plane that a finished render keeps
@@ -90,10 +99,10 @@ class WorkDirCheckpointer:
         self.ranks = work.ranks
         self._resumed: Manifest | None = None
         earlier = folder.read_manifest() if self.ranks.is_rank_zero else None
-        if earlier and with_current_names(earlier.about) != self._fingerprint:
+        about = with_current_names(earlier.about) if earlier else None
+        if about is not None and about != self._fingerprint:
             raise WorkError(
-                f"{folder.path} was left by another render "
-                f"({differing_settings(earlier.about, self._fingerprint)})",
+                f"{folder.path} was left by another render ({differing_settings(about, self._fingerprint)})",
                 hint="start over with --restart, or give another --work-dir",
             )
         content = self.ranks.broadcast(asdict(earlier) if earlier else None)
@@ -219,13 +228,9 @@ class WorkDirCheckpointer:
         with self._translating_errors():
             number = ranks.broadcast(self._next_number() if ranks.is_rank_zero else None)
             self._flush_planes(canvas, mapped=mapped)
-            tensors = {f"{RIM_PREFIX}{s.top} {s.left}": g for s, g in render_state.deferred.items()}
+            tensors = border_tensors(render_state)
             if ranks.is_rank_zero:
-                tensors |= {
-                    PATCHES_KEY: _patches_to_table(render_state.patches),
-                    **_weight_to_tensors(render_state.content_weight_state),
-                    **objective_state,
-                }
+                tensors |= {**state_tensors(render_state), **objective_state}
             if not mapped:
                 rows = slice(*ranks.row_share(extent.height))
                 planes = {PIXELS_PLANE: canvas.pixels} if finished else canvas.planes
@@ -237,7 +242,8 @@ class WorkDirCheckpointer:
                 for name in names:
                     ownership.claim(self.path / name)
             ranks.barrier()
-            archives = ranks.gather(asdict(self._write_archive(names[ranks.rank], tensors)))
+            size, sha256 = tensor_archive.write_file(self.path / names[ranks.rank], tensors)
+            archives = ranks.gather(asdict(ArchiveEntry(names[ranks.rank], size, sha256)))
             new_journal, mapped_canvas = self._start_journal(canvas, number) if mapped else (None, None)
             try:
                 if ranks.is_rank_zero:
@@ -305,13 +311,14 @@ class WorkDirCheckpointer:
         """Return whether a canvas stays in its files, with a journal, rather than being copied."""
         return self.ranks.world_size == 1 and is_mapped(canvas.pixels)
 
-    def load_render_state(self, job: Job) -> RenderState:
+    def load_render_state(self, levels: Sequence[Level], store: PlaneStore) -> RenderState:
         """Load the state in which an earlier run stopped, or return the initial state.
 
         Everything is checked before anything is changed.
 
         Args:
-            job: The job to render.
+            levels: The levels of the render.
+            store: Where the planes of a canvas that is not memory-mapped are allocated.
 
         Raises:
             WorkError: The checkpoint is damaged.
@@ -319,12 +326,10 @@ class WorkDirCheckpointer:
         resumed = self._resumed
         if resumed is None:
             return RenderState(checkpointer=self)
-        if (
-            resumed.place.level >= len(job.levels)
-            or resumed.place.sweep > job.levels[resumed.place.level].sweeps
-        ):
+        position, ranks = resumed.place, self.ranks
+        if position.level >= len(levels) or position.sweep > levels[position.level].sweeps:
             raise self._damage_error("its position is beyond the end of the render")
-        position, extent, ranks = resumed.place, job.levels[resumed.place.level].extent, self.ranks
+        extent = levels[position.level].extent
         with self._translating_errors():
             for index, archive in enumerate(resumed.archives):
                 if index % ranks.world_size == ranks.rank:
@@ -350,7 +355,7 @@ class WorkDirCheckpointer:
             )
             if resumed.filed is None and rows != (1 if resumed.finished else len(PLANES)) * extent.height:
                 raise self._damage_error("it lacks planes")
-            state.canvas = canvas = self._load_canvas(job, resumed, extent)
+            state.canvas = canvas = self._load_canvas(resumed, extent, store)
             self._load_archives(archives, state, canvas)
             if not position.stepped <= len(state.patches):
                 raise self._damage_error("it lacks patches")
@@ -361,13 +366,13 @@ class WorkDirCheckpointer:
                 self._folder.remove_stale_planes({file_of(plane).name for plane in mapped})
         return state
 
-    def _load_canvas(self, job: Job, left: Manifest, extent: CanvasExtent) -> Canvas:
+    def _load_canvas(self, left: Manifest, extent: CanvasExtent, store: PlaneStore) -> Canvas:
         """Return the canvas of a checkpoint: the memory-mapped one, or planes to load the archives into.
 
         Args:
-            job: The job to render.
             left: The manifest of the checkpoint.
             extent: Size of the canvas.
+            store: Where the planes are allocated.
         """
         if left.filed is not None:
             planes = self._open_planes(left.filed, extent)
@@ -377,7 +382,7 @@ class WorkDirCheckpointer:
                 if left.finished and name != PIXELS_PLANE:  # no more updates: a plane without memory will do
                     planes[name] = torch.zeros(()).expand(channels, extent.height, extent.width)
                 else:
-                    planes[name] = job.store.zeros(channels, extent.height, extent.width, name)
+                    planes[name] = store.zeros(channels, extent.height, extent.width, name)
         return Canvas(extent, planes[PIXELS_PLANE], (planes["first"], planes["second"], planes["steps"]))
 
     def _damage_error(self, reason: str) -> WorkError:
@@ -444,30 +449,14 @@ class WorkDirCheckpointer:
 
         def wanted(name: str) -> bool:
             return ranks.is_rank_zero or not (
-                name.startswith((RIM_PREFIX, PLANE_PREFIX)) or name.endswith(SHARED_SUFFIX)
+                name.startswith((BORDER_PREFIX, PLANE_PREFIX)) or name.endswith(SHARED_SUFFIX)
             )
 
         render_state.objective_state = tensor_archive.load_tensors(archives[0], place, wanted)
         for path in archives[ranks.rank or ranks.world_size :: ranks.world_size]:
             render_state.objective_state |= tensor_archive.load_tensors(path, place)
         try:
-            render_state.patches = _patches_from_table(
-                render_state.objective_state.pop(PATCHES_KEY), canvas.extent
-            )
-            render_state.content_weight_state = (
-                _weight_from_tensor(render_state.objective_state.pop(CONTENT_WEIGHT_KEY))
-                if CONTENT_WEIGHT_KEY in render_state.objective_state
-                else None
-            )
-            for name in [
-                name for name in render_state.objective_state if name.startswith((RIM_PREFIX, PLANE_PREFIX))
-            ]:
-                tensor = render_state.objective_state.pop(name)
-                if name.startswith(RIM_PREFIX):
-                    top, left = map(int, name.removeprefix(RIM_PREFIX).split())
-                    render_state.deferred[_check_fits(Box(top, left, *tensor.shape[1:]), canvas.extent)] = (
-                        tensor.to(canvas.pixels.device)
-                    )
+            restore_state(render_state, canvas)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._damage_error("a patch or border in it does not fit this canvas") from error
 
@@ -503,21 +492,6 @@ class WorkDirCheckpointer:
             for plane in canvas.planes.values():
                 flush_mapped(plane)
 
-    def _write_archive(self, name: str, tensors: Mapping[str, Tensor]) -> ArchiveEntry:
-        """Write an archive and return its entry in the manifest."""
-        path = self.path / name
-        try:
-            with path.open("wb") as file:
-                digest = tensor_archive.HashingWriter(file)
-                tensor_archive.save_tensors(digest, tensors)
-                file.flush()
-                synchronise_file(file.fileno(), path)
-        except BaseException:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            raise
-        return ArchiveEntry(name, digest.size, digest.sha256)
-
 
 def _count_plane_rows(path: Path) -> int:
     """Return the number of rows in an archive, summed over all planes."""
@@ -546,90 +520,3 @@ def differing_settings(one: Any, other: Any, name: str = "") -> str:
         names.append("settings that this render does not have")
     more = [f"and {len(names) - MAX_DIFFERENCES} more"] if len(names) > MAX_DIFFERENCES else []
     return ", ".join([*names[:MAX_DIFFERENCES], *more])
-
-
-def _patches_to_table(patches: list[Patch]) -> Tensor:
-    """Return patches as a table of integers [n, 9]: the owned box, the box that is read, and the scale."""
-    rows = [(*astuple(patch.owned), *astuple(patch.read), patch.scale) for patch in patches]
-    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 9)
-
-
-def _patches_from_table(table: Tensor, extent: CanvasExtent) -> list[Patch]:
-    """Return the patches of a table, after checking that each fits the canvas.
-
-    Raises:
-        ValueError: The table is damaged.
-    """
-    if table.ndim != 2 or table.shape[1] != 9 or table.dtype != torch.int64:
-        raise ValueError("the table of patches is damaged")
-    patches = [Patch(Box(*row[:4]), Box(*row[4:8]), row[8]) for row in table.tolist()]
-    for patch in patches:
-        scale, owned_box, read_box = (
-            patch.scale,
-            _check_fits(patch.owned, extent),
-            _check_near(patch.read, extent),
-        )
-        margins_before = owned_box.top - read_box.top, owned_box.left - read_box.left
-        margins_after = (
-            read_box.height - owned_box.height - margins_before[0],
-            read_box.width - owned_box.width - margins_before[1],
-        )
-        sides = (
-            owned_box.height,
-            owned_box.width,
-            read_box.height,
-            read_box.width,
-            *margins_before,
-            *margins_after,
-        )
-        if (
-            not 0 < scale <= 64
-            or min(sides[:4]) < scale
-            or min(sides) < 0
-            or any(side % scale for side in sides)
-        ):
-            raise ValueError("a patch does not fit this canvas")
-    return patches
-
-
-def _weight_to_tensors(held: ContentWeightState | None) -> dict[str, Tensor]:
-    """Return the content's weight as a tensor by name, to be saved; none if it is not adjusted."""
-    if held is None:
-        return {}
-    values = [value for value in astuple(held) if value is not None]
-    return {CONTENT_WEIGHT_KEY: torch.tensor(values, dtype=torch.float64)}
-
-
-def _weight_from_tensor(stored: Tensor) -> ContentWeightState:
-    """Return the saved content weight, and the last distance from the content if there is one.
-
-    Raises:
-        ValueError: The numbers are out of range.
-    """
-    weight, *rest = stored.flatten().tolist()
-    if not (0 < weight < inf and all(0 <= distance <= 2 for distance in rest)):
-        raise ValueError("the content's weight is out of range")
-    return ContentWeightState(weight, *rest)
-
-
-def _check_fits(box: Box, extent: CanvasExtent) -> Box:
-    """Return the box if it fits on the torus.
-
-    Raises:
-        ValueError: It does not fit.
-    """
-    if not (0 < box.height <= extent.height and 0 < box.width <= extent.width):
-        raise ValueError("a box does not fit this canvas")
-    return _check_near(box, extent)
-
-
-def _check_near(box: Box, extent: CanvasExtent) -> Box:
-    """Return the box if its position and size are plausible.
-
-    Raises:
-        ValueError: They are not.
-    """
-    bound = 4 * max(extent.height, extent.width)
-    if max(abs(box.top), abs(box.left), box.height, box.width) > bound:
-        raise ValueError("a box does not fit this canvas")
-    return box

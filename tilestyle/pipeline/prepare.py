@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,20 +23,19 @@ from tilestyle.errors import SettingError
 from tilestyle.images import Picture
 from tilestyle.losses.anchor import check_anchor
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
+from tilestyle.pipeline.estimate import Outline
 from tilestyle.planning.inputs import (
     Style,
     as_styles,
-    check_large_enough,
+    image_size,
     load_planes,
-    open_image,
     oversampled_sides,
 )
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import MemoryLimits
 from tilestyle.planning.memory_model import InputSizes
-from tilestyle.planning.resolve import plan_render, resolve_config
+from tilestyle.planning.resolve import RenderPlan, ResolvedConfig, plan_render, resolve_config
 from tilestyle.planning.schedule import picture_size
-from tilestyle.planning.style_assignment import assign_styles, with_labels
+from tilestyle.planning.style_assignment import StyleAssignment, assign_styles, with_labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,48 +81,10 @@ def _prepare(
     palette: ColorMoments | None,
 ) -> Job:
     """Do what `prepare` does, within the limit of input pixels."""
+    planned = _plan(style, config, content, checkpoints, can_map=checkpoints is not None)
     ranks = checkpoints.ranks if checkpoints else SINGLE
-    check_color_mode(config, with_content=content is not None)
-    check_multiprocess(config, ranks.world_size)
-    resumed = checkpoints.resume_point if checkpoints else None
-    resolved = resolve_config(
-        config,
-        with_content=content is not None,
-        with_style=style is not None,
-        decisions=resumed.decisions if resumed else None,
-        comm=ranks,
-    )
-    init = None if config.init is None or isinstance(config.init, Init) else config.init
-    guides = assign_styles(as_styles(style), config, with_content=content is not None)
-    canvas_inputs = {"content": content, "init": init, "anchor": config.anchor}
-    canvas_inputs = {role: source for role, source in canvas_inputs.items() if source is not None}
-    styles = {role: image.picture for role, image in with_labels(guides.styles)}
-    sizes = {
-        role: _image_size(source, role, resolved.unit) for role, source in (styles | canvas_inputs).items()
-    }
-    size = picture_size(config.size, sizes.get("content"))
-    style_side = None if content is None else config.style_scale * max(size)  # None: the style's own size
-    guides = replace(guides, canvas_size=size, style_side=style_side)
-    # Pictures are not read larger than needed, to save memory and disk. An anchor is used at its own size.
-    sizes |= {role: oversampled_sides(sizes[role], size) for role in ("content", "init") if role in sizes}
-    sizes |= {role: guides.style_sides(source) for role, source in styles.items()}
-    pictures = InputSizes(
-        tuple(sizes[role] for role in styles),
-        sizes.get("content"),
-        sizes.get("init"),
-        guides.plane_numbers,
-        sizes.get("anchor"),
-    )
-    if not checkpoints:
-        MemoryLimits.from_config(config).check_reading(sum(pictures.areas), resolved.network.device)
-    plan = plan_render(
-        replace(config, size=size),
-        replace(resolved, regions=guides.region_count),
-        pictures,
-        can_map=checkpoints is not None,
-        decisions=resumed.decisions if resumed else None,
-        comm=ranks,
-    )
+    resolved, guides, sizes, plan = planned.resolved, planned.guides, planned.sizes, planned.plan
+    canvas_inputs = planned.canvas_inputs
     store: PlaneStore = MemoryStore(plan.canvas_device)
     if checkpoints:
         checkpoints.start(plan.decisions, plan.memory_estimate.disk)
@@ -133,14 +94,14 @@ def _prepare(
             store = MappedStore(checkpoints.path)
     host_store: PlaneStore = MappedStore(store.path) if isinstance(store, MappedStore) else MemoryStore()
     planes = {role: load_planes(source, store, sizes[role]) for role, source in canvas_inputs.items()}
-    anchor, trust = _load_anchor(config, planes, store)
+    anchor, trust_map = _anchor_planes(planes)
     if anchor is not None:
         check_anchor(anchor, plan.levels[-1].extent.picture)
     release_cached_memory()
     pixels, alpha = planes.get("content", (None, None))
-    inputs = {role: plane for role, (plane, _) in planes.items()}
+    inputs = {role: plane for role, (plane, _) in planes.items() if role in ("content", "init")}
     del planes
-    exemplars = guides.exemplars(host_store)
+    exemplars = guides.exemplars(host_store, [sizes[role] for role in planned.styles])
     if pixels is not None and config.color is not Color.STYLE:
         palette = palette or color_moments(pixels, alpha)
         inputs = apply_color_mode(config.color, inputs, palette, host_store)
@@ -169,33 +130,136 @@ def _prepare(
         memory_limits=resolved.memory_limits,
         history=plan.decisions.history,
         anchor=anchor,
-        trust=trust,
+        trust=trust_map,
         energy_floors=resolved.energy_floors,
     )
 
 
-def _image_size(source: object, role: str, unit: int) -> tuple[int, int]:
-    """Return the height and width of a picture, and check that the network can process it.
+@dataclass(frozen=True)
+class _Planned:
+    """What is decided before pictures are read.
+
+    Attributes:
+        resolved: Network, layers and memory limits.
+        guides: The styles, and where they go.
+        canvas_inputs: The pictures over the canvas, by role.
+        sizes: Height and width at which every picture is read, by role.
+        styles: Names of the styles in `sizes`.
+        plan: Levels, patches and memory.
+    """
+
+    resolved: ResolvedConfig
+    guides: StyleAssignment
+    canvas_inputs: Mapping[str, Any]
+    sizes: Mapping[str, tuple[int, int]]
+    styles: tuple[str, ...]
+    plan: RenderPlan
+
+
+def _plan(
+    style: Styles | None,
+    config: RenderConfig,
+    content: Source | None,
+    checkpoints: WorkDirCheckpointer | None,
+    *,
+    can_map: bool,
+) -> _Planned:
+    """Decide everything that can be decided before pictures are read; only their headers and masks are."""
+    ranks = checkpoints.ranks if checkpoints else SINGLE
+    check_color_mode(config, with_content=content is not None)
+    check_multiprocess(config, ranks.world_size)
+    resumed = checkpoints.resume_point if checkpoints else None
+    resolved = resolve_config(
+        config,
+        with_content=content is not None,
+        with_style=style is not None,
+        decisions=resumed.decisions if resumed else None,
+        comm=ranks,
+    )
+    init = None if config.init is None or isinstance(config.init, Init) else config.init
+    guides = assign_styles(as_styles(style), config, with_content=content is not None)
+    trust = None if config.anchor is None else config.trust
+    canvas_inputs = {"content": content, "init": init, "anchor": config.anchor, "trust": trust}
+    canvas_inputs = {role: source for role, source in canvas_inputs.items() if source is not None}
+    styles = {role: image.picture for role, image in with_labels(guides.styles)}
+    sizes = {  # the network does not see anchor and trust map, so these may be of any size
+        role: image_size(source, 1 if role in ("anchor", "trust") else resolved.unit, role)
+        for role, source in (styles | canvas_inputs).items()
+    }
+    size = picture_size(config.size, sizes.get("content"))
+    style_side = None if content is None else config.style_scale * max(size)  # None: the style's own size
+    guides = replace(guides, canvas_size=size, style_side=style_side)
+    # Pictures are not read larger than needed, to save memory and disk. An anchor is used at its own size.
+    sizes |= {role: oversampled_sides(sizes[role], size) for role in ("content", "init") if role in sizes}
+    sizes |= {role: guides.style_sides(sizes[role]) for role in styles}
+    pictures = InputSizes(
+        tuple(sizes[role] for role in styles),
+        sizes.get("content"),
+        sizes.get("init"),
+        guides.plane_numbers,
+        sizes.get("anchor"),
+    )
+    if not can_map:
+        resolved.memory_limits.check_reading(sum(pictures.areas), resolved.network.device)
+    plan = plan_render(
+        replace(config, size=size[::-1]),
+        replace(resolved, regions=guides.region_count),
+        pictures,
+        can_map=can_map,
+        decisions=resumed.decisions if resumed else None,
+        comm=ranks,
+    )
+    return _Planned(resolved, guides, canvas_inputs, sizes, tuple(styles), plan)
+
+
+def outline(style: Styles | None, config: RenderConfig, content: Source | None = None) -> Outline:
+    """Plan a render that would have a work folder, without reading its pictures or writing anything.
+
+    Args:
+        style: As for `prepare`.
+        config: The settings.
+        content: The content; None for a texture.
 
     Raises:
-        PictureError: The picture is too small for the layers in use.
+        TilestyleError: As `prepare`.
     """
-    with open_image(source, None) as image:
-        if role != "anchor":
-            check_large_enough(image, unit, role)
-        return image.height, image.width
+    with images.pixel_limit(config.max_input_pixels):
+        planned = _plan(style, config, content, None, can_map=True)
+    resolved, plan = planned.resolved, planned.plan
+    job = Job(
+        config=config,
+        network=resolved.network,
+        weights=resolved.weights,
+        size=plan.size,
+        levels=plan.levels,
+        patch_side=plan.patch_side,
+        unit=resolved.unit,
+        halo=resolved.halo,
+        styles=(),
+        region_weights=None,
+        content=None,
+        content_colors=None,
+        alpha=None,
+        init=Init.NOISE,
+        store=MemoryStore(plan.canvas_device),
+        content_kept=plan.decisions.content_kept,
+        memory_estimate=plan.memory_estimate,
+        memory_limits=resolved.memory_limits,
+        history=plan.decisions.history,
+        energy_floors=resolved.energy_floors,
+    )
+    sizes = tuple(planned.sizes[role] for role in planned.styles)
+    return Outline(job, sizes, content is not None, planned.guides.region_count, plan.decisions.mapped)
 
 
-def _load_anchor(
-    config: RenderConfig, planes: Mapping[str, tuple[Tensor, Tensor | None]], store: PlaneStore
-) -> AnchorPlanes:
-    """Load the anchor [3, h, w] and its trust map [1, h, w], each None if it is not set."""
+def _anchor_planes(planes: Mapping[str, tuple[Tensor, Tensor | None]]) -> AnchorPlanes:
+    """Return the anchor [3, h, w] and its trust map [1, h, w], each None if it is not set."""
     if "anchor" not in planes:
         return None, None
     anchor = planes["anchor"][0]
-    if config.trust is None:
+    if "trust" not in planes:
         return anchor, None
-    trust = load_planes(config.trust, store)[0][:1]
+    trust = planes["trust"][0][:1]
     if trust.shape[1:] != anchor.shape[1:]:
         raise SettingError(
             f"the trust map has {trust.shape[2]} x {trust.shape[1]} pixels, its anchor {anchor.shape[2]} x "

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
-
-from tilestyle.canvas.canvas import Canvas, resize, resize_to_plane
-from tilestyle.canvas.color import apply_chroma
-from tilestyle.canvas.storage import MappedStore, PlaneStore
+from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.storage import MappedStore
 from tilestyle.devices.failures import short_device_errors
 from tilestyle.devices.malloc import release_cached_memory, trim
 from tilestyle.devices.staging import drop_staging_buffers
 from tilestyle.devices.torch_state import with_torch_state
-from tilestyle.geometry.boxes import Box
 from tilestyle.images import Picture
 from tilestyle.losses.objective import LossTerms
-from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
-from tilestyle.pipeline.estimate import estimate_seconds
+from tilestyle.optim.state import RenderState
+from tilestyle.pipeline.checkpoint import ResumePoint, WorkDirCheckpointer
+from tilestyle.pipeline.estimate import Outline, estimate_seconds, known_forecast, samples_of
 from tilestyle.pipeline.events import (
+    CanvasMoved,
     Finished,
     LevelStarted,
     Observer,
+    PatchDone,
+    PatchHalved,
     Resumed,
     Started,
     Stopped,
     SweepDone,
-    TimeEstimator,
 )
+from tilestyle.pipeline.finished_picture import PictureFinish, as_picture
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
+from tilestyle.pipeline.time_left import TimeLeft
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import device_bytes
-from tilestyle.planning.memory_model import SNAPSHOT_SIDE
 from tilestyle.planning.schedule import Level
 
 
@@ -60,22 +60,23 @@ def render_job(
     Returns:
         The picture; in a process other than the first, only the canvas as it is.
     """
-    first = job.comm.is_rank_zero
-    tell: Callable[..., None] = (
-        guard_callback(observer, "the observer") if first and observer else lambda event: None
-    )
+    first, finish = job.comm.is_rank_zero, PictureFinish.of(job)
+    tell = _teller(observer if first else None)
     tell(started_event(job))
     release_cached_memory()
     resumed = checkpointer.resume_point if checkpointer else None
-    state = checkpointer.load_render_state(job) if checkpointer else None
-    done_before = (resumed.level, resumed.sweep) if resumed else (0, 0)
-    begun = state.done_fraction if state else 0.0
-    clock = TimeEstimator([(level.extent.area / 1e6, level.sweeps) for level in job.levels], done_before, begun)
+    state = checkpointer.load_render_state(job.levels, job.store) if checkpointer else RenderState()
+    outline = Outline.of(job)
+    clock = _start_clock(outline, resumed, state)
     if resumed:
         clock.start_level()
         tell(Resumed(job.levels[resumed.level], len(job.levels), resumed.sweep, resumed.seconds))
 
     latest_level = -1
+
+    def notify(event: PatchHalved | CanvasMoved) -> None:
+        clock.levels.clear()  # what they took holds for other patches, or another place of the canvas
+        tell(event)
 
     def begin(level: Level) -> None:
         nonlocal latest_level
@@ -85,12 +86,8 @@ def render_job(
         clock.start_level()
         tell(LevelStarted(level, len(job.levels)))
 
-    def look(canvas: Canvas) -> Picture:
-        trim()  # frees the patches' memory on the host for the copy; the next sweep needs that of the device
-        return as_picture(_colored(job, display_copy(canvas.picture())), job.alpha)
-
     def done(level: Level, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
-        sweep_seconds = clock.end_sweep()
+        sweep_seconds, before = clock.end_sweep(), clock.elapsed
         tell(
             SweepDone(
                 level,
@@ -102,16 +99,19 @@ def render_job(
                 clock.elapsed,
                 clock.seconds_left(),
                 level.extent.area / 1e6 / sweep_seconds,
-                lambda: look(canvas),
+                lambda: _look(finish, canvas),
                 terms.anchor,
                 terms.palette,
                 terms.content_weight,
             )
         )
+        clock.pause(clock.elapsed - before)
 
-    should_stop = stop or (lambda: False)
-    canvas, complete = optimize_with_oom_retry(job, begin, done, should_stop, tell, state)
-    if checkpointer and state and complete:
+    canvas, complete = optimize_with_oom_retry(
+        job, begin, done, _telling_patches(job, state, tell, stop), notify, state
+    )
+    swept = clock.elapsed
+    if checkpointer and complete:
         checkpointer.save_finished(state)  # writing the picture may still fail
     if not complete:
         tell(Stopped())
@@ -119,14 +119,52 @@ def render_job(
     pixels = canvas.picture()
     del canvas, state  # frees the optimizer's state before the picture is copied
     if first:
-        pixels = _finished(job, pixels)
+        pixels = finish.final_pixels(pixels)
     if checkpointer:
         checkpointer.complete = complete
-    picture = as_picture(pixels, job.alpha if first else None, job.local_store)
+    picture = as_picture(pixels, finish.alpha if first else None, finish.store)
     drop_staging_buffers()
     release_cached_memory(pinned=True)
-    tell(Finished(complete, clock.elapsed))
+    taken = samples_of(outline, clock.levels, resumed, clock.elapsed - swept, complete=complete)
+    tell(Finished(complete, clock.elapsed, outline.kind, taken))
     return picture
+
+
+def _telling_patches(
+    job: Job, state: RenderState, tell: Callable[[PatchDone], None], stop: Callable[[], bool] | None
+) -> Callable[[], bool]:
+    """Return what the loop calls after every patch: it sends the event, and asks whether to stop."""
+
+    def should_stop() -> bool:
+        if state.patches:
+            level = job.levels[state.level]
+            tell(PatchDone(level, len(job.levels), state.sweep, state.sweep_fraction))
+        return stop is not None and stop()
+
+    return should_stop
+
+
+def _look(finish: PictureFinish, canvas: Canvas) -> Picture:
+    """Return the picture that a canvas shows, at a modest size."""
+    trim()  # frees the patches' memory on the host for the copy; the next sweep needs that of the device
+    return finish.preview(canvas.picture())
+
+
+def _teller(observer: Observer | None) -> Observer:
+    """Return what passes events on to an observer, if there is one."""
+    return guard_callback(observer, "the observer") if observer else lambda event: None
+
+
+def _start_clock(outline: Outline, resumed: ResumePoint | None, state: RenderState) -> TimeLeft:
+    """Start the clock of a render, of which an earlier run may have done a part."""
+    expected = known_forecast(outline)
+    return TimeLeft(
+        expected.levels,
+        expected.ending,
+        prior_share=expected.prior_share,
+        done_before=(resumed.level, resumed.sweep) if resumed else (0, 0),
+        partial_sweep=state.done_fraction,
+    )
 
 
 def started_event(job: Job) -> Started:
@@ -144,42 +182,4 @@ def started_event(job: Job) -> Started:
         lambda: estimate_seconds(job),
         job.chosen_settings,
         job.machine_settings,
-    )
-
-
-def display_copy(pixels: Tensor) -> Tensor:
-    """Return host pixels [3, h, w], downsampled to at most `SNAPSHOT_SIDE` pixels a side."""
-    factor = SNAPSHOT_SIDE / max(pixels.shape[1:])
-    if factor >= 1:
-        return pixels
-    return resize(pixels, Box(0, 0, *(max(1, round(side * factor)) for side in pixels.shape[1:])))
-
-
-def as_picture(pixels: Tensor, alpha: Tensor | None = None, store: PlaneStore | None = None) -> Picture:
-    """Convert pixels to a Picture.
-
-    Args:
-        pixels: [3, h, w]. On the host, the Picture is a view of them.
-        alpha: Transparency [1, h', w'], resampled to the size of the pixels.
-        store: Where the resampled alpha is stored; in memory if None.
-    """
-    plane = None
-    if alpha is not None:
-        plane = resize(alpha, Box(0, 0, pixels.shape[1], pixels.shape[2]), store=store).clamp_(0, 1)[0].numpy()
-    return Picture(pixels.cpu().permute(1, 2, 0).numpy(), alpha=plane)  # [h, w, 3]
-
-
-def _finished(job: Job, pixels: Tensor) -> Tensor:
-    """Return the picture [3, h, w] of a canvas of any level, in its final size and colors."""
-    if pixels.shape[1:] != (job.size.height, job.size.width):
-        pixels = resize_to_plane(pixels.cpu(), job.size, job.local_store, job.levels[-1].extent.repeats)
-    return _colored(job, pixels)
-
-
-def _colored(job: Job, pixels: Tensor) -> Tensor:
-    """Return pixels [3, h, w] in their final colors: the content's, if only luminance is rendered."""
-    return (
-        pixels
-        if job.content_colors is None
-        else apply_chroma(pixels.cpu(), job.content_colors, job.local_store)
     )

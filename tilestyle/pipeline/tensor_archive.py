@@ -9,7 +9,7 @@ import hashlib
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import IO, Any, cast
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.errors import TilestyleError, WorkError
+from tilestyle.files.durable import fsync_file
 
 CHUNK_BYTES = 2**24  # bytes written or read at a time
 RESTART_HINT = "start over with --restart"
@@ -78,6 +79,29 @@ class HashingWriter:
     def sha256(self) -> str:
         """The SHA-256 of what has been written, hexadecimal."""
         return self._hash.hexdigest()
+
+
+def write_file(path: Path, tensors: Mapping[str, Tensor]) -> tuple[int, str]:
+    """Write an archive to disk; nothing is left of it if that fails.
+
+    Args:
+        path: The file.
+        tensors: The tensors by name.
+
+    Returns:
+        Length and SHA-256 of the file (`verify_file`).
+    """
+    try:
+        with path.open("wb") as file:
+            writer = HashingWriter(file)
+            save_tensors(writer, tensors)
+            file.flush()
+            fsync_file(file.fileno(), path)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+    return writer.size, writer.sha256
 
 
 def verify_file(path: Path, size: int, sha256: str) -> None:

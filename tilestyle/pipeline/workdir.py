@@ -36,7 +36,7 @@ LOCK, OWNER = "lock", "owner.json"
 INCOHERENT_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 # Files that a new checkpoint keeps: pictures converted for reading in windows (images), and parts of a film of
 # earlier runs (motion.film_parts).
-CARRIED_PATTERNS = ("source-*", "film-*.mkv")
+CARRIED_PATTERNS = ("source-*", "film-*.mkv", "film-*-frames")
 PLANE_SUFFIX = ".plane"  # suffix of the files of memory-mapped planes
 STANDARD_FILES = (MANIFEST, LOCK, OWNER)
 # Error numbers of file systems without locks.
@@ -154,6 +154,21 @@ def try_lock(file: Path) -> filelock.FileLock | None:
         notice(f"the drive of {file.parent} does not support locks: let no other process use that folder now")
         return None
     return lock
+
+
+def is_unused(path: Path) -> bool:
+    """Return whether a work folder is tilestyle's, holds no work, and no process uses it."""
+    if not ownership.is_marked(path) or any((path / name).exists() for name in (MANIFEST, CELLS_MANIFEST)):
+        return False
+    if not (path / LOCK).exists():
+        return True
+    try:
+        lock = try_lock(path / LOCK)
+    except (filelock.Timeout, OSError):
+        return False
+    if lock is not None:
+        lock.release()
+    return True
 
 
 def load_manifest(path: Path) -> Manifest | None:

@@ -43,9 +43,9 @@ class Style:
             `RenderConfig.mask`; or a color "#rrggbb", if the whole picture is for that region. None: no mask.
 
     Example:
-        >>> from tilestyle import RenderConfig, Style, texture
+        >>> from tilestyle import Style, texture
         >>> styles = [Style("grass.jpg", "#00ff00"), Style("stone.jpg", "#808080")]
-        >>> texture(styles, RenderConfig(mask="map.png")).save("garden.png")
+        >>> texture(styles, mask="map.png").save("garden.png")
     """
 
     picture: object
@@ -168,20 +168,25 @@ def _picture_planes(picture: Picture) -> tuple[Tensor, Tensor | None]:
     return torch.from_numpy(picture.pixels).permute(2, 0, 1), alpha  # [3, h, w]
 
 
-def check_large_enough(source: ImageSource, unit: int, role: str) -> None:
-    """Raise PictureError for a picture too small for the network.
+def image_size(image: object, unit: int = 1, role: str = "the picture") -> tuple[int, int]:
+    """Return the height and width of a picture, and check that the network can process it.
 
     Args:
-        source: The picture.
+        image: Anything that holds a picture.
         unit: Deepest stride in use, pixels.
         role: What the picture is, for the message.
+
+    Raises:
+        PictureError: The picture is too small for the layers in use.
     """
-    if min(source.height, source.width) < unit:
-        raise PictureError(
-            f"{role} {source.name or 'picture'} is {source.width} x {source.height} pixels, "
-            f"too small for the layers in use, which need at least {unit} pixels a side",
-            hint="give a larger picture or shallower layers",
-        )
+    with open_image(image, None) as source:
+        if min(source.height, source.width) < unit:
+            raise PictureError(
+                f"{role} {source.name or 'picture'} is {source.width} x {source.height} pixels, "
+                f"too small for the layers in use, which need at least {unit} pixels a side",
+                hint="give a larger picture or shallower layers",
+            )
+        return source.height, source.width
 
 
 def content_hash(image: object) -> str:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tilestyle.config.enums import ContentLoss, TvForm
+from tilestyle.config.enums import ContentLoss, Normalize, Optimizer, StyleLoss, TvForm
+from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, RenderConfig
+from tilestyle.errors import SettingError
+from tilestyle.networks.base import FeatureNetwork
+from tilestyle.planning.strength import initial_weight, target_distance
+
+# Strides of the layers that get autocorrelations if the network's own are not in use, pixels.
+AUTOCORRELATION_STRIDES = (4, 8)
+# Default content weight of self-similarity, relative to that of features, which preserves as much of the
+# content.
+SIMILARITY_WEIGHT = 8.0
 
 
 @dataclass(frozen=True)
@@ -56,3 +66,119 @@ class LossWeights:
             for layers in (self.style_layers, self.content_layers, self.arrangement_layers)
         )
         return replace(self, style_layers=style, content_layers=content, arrangement_layers=arrangement)
+
+
+def loss_weights(
+    network: FeatureNetwork, config: RenderConfig, *, with_content: bool, with_style: bool = True
+) -> LossWeights:
+    """Return the weights of the loss terms and of the layers in use.
+
+    Args:
+        network: The network, with its default layers and weights.
+        config: The settings.
+        with_content: Whether there is a content.
+        with_style: Whether there is a style.
+
+    Raises:
+        SettingError: A weight is negative, or all weights of a term are 0.
+    """
+    style: dict[str, float] = {}
+    if with_style:
+        style = _normalized_layer_weights(network, config.style_layers or network.style_layers, "style")
+    content: dict[str, float] = {}
+    weight, aim = config.content_weight, None
+    if weight is None:
+        weight = network.content_weight
+        if config.content_loss is ContentLoss.SELF_SIMILARITY:
+            weight *= SIMILARITY_WEIGHT
+        if with_content and with_style and config.style_weight:
+            weight, aim = (
+                initial_weight(weight * config.style_weight, config.strength),
+                target_distance(config.strength),
+            )
+    if with_content and weight:
+        content = _normalized_layer_weights(network, config.content_layers or network.content_layers, "content")
+    arrangement, layers = _autocorrelation_weights(network, config, style, with_content=with_content)
+    return LossWeights(
+        config.style_weight,
+        weight,
+        config.tv_weight,
+        style,
+        content,
+        config.tv_form,
+        config.tv_exponent,
+        palette=_palette_weight(config) if with_style else 0.0,
+        target_distance=aim,
+        arrangement=arrangement,
+        arrangement_layers=layers,
+        content_loss=config.content_loss,
+    )
+
+
+def _palette_weight(config: RenderConfig) -> float:
+    """Return the weight of the palette term, which compares the whole canvas; it falls as locality rises."""
+    weight = config.palette_weight
+    if weight is None:
+        absolute = config.normalize is Normalize.ABSOLUTE
+        is_unused = absolute or config.optimizer is Optimizer.LBFGS
+        weight = 0.0 if is_unused else PALETTE_WEIGHT * config.style_weight
+    return weight * (1 - config.locality)
+
+
+def _autocorrelation_weights(
+    network: FeatureNetwork, config: RenderConfig, style: Mapping[str, float], *, with_content: bool
+) -> tuple[float, dict[str, float]]:
+    """Return the weight of the autocorrelations, and those of their layers, which are equal and sum to one.
+
+    By default only textures have them: with a content, the arrangement follows the content.
+
+    Args:
+        network: The network.
+        config: The settings.
+        style: Weights of the style layers.
+        with_content: Whether there is a content.
+
+    Raises:
+        SettingError: A weight is set, but none of the style layers can have autocorrelations.
+    """
+    weight = config.arrangement_weight
+    if weight is None:
+        is_default_loss = config.style_loss is StyleLoss.W2 and config.normalize is Normalize.RELATIVE
+        weight = 0.0 if with_content or config.locality or not is_default_loss else ARRANGEMENT_WEIGHT
+    if not weight or not style:
+        return 0.0, {}
+    chosen = [layer for layer in network.arrangement_layers if layer in style]
+    chosen = chosen or [layer for layer in style if network.layers[layer].stride in AUTOCORRELATION_STRIDES]
+    if not chosen and config.arrangement_weight is not None:
+        strides = " or ".join(map(str, AUTOCORRELATION_STRIDES))
+        raise SettingError(
+            f"arrangement-weight needs a style layer of stride {strides}",
+            hint=f"add one, such as {next(iter(network.arrangement_layers))}, or leave the weight out",
+        )
+    return weight if chosen else 0.0, {layer: 1 / len(chosen) for layer in chosen}
+
+
+def _normalized_layer_weights(
+    network: FeatureNetwork, layers: Mapping[str, float], term: str
+) -> dict[str, float]:
+    """Check the weights of layers, and scale them to sum to one.
+
+    Args:
+        network: Resolves the names of layers.
+        layers: Weight of each layer, by any of its names.
+        term: Name of the loss term, for messages.
+
+    Raises:
+        SettingError: A weight is negative or infinite, or all are 0.
+    """
+    weights_by_name: dict[str, float] = {}
+    for name, weight in layers.items():
+        if not 0 <= weight < float("inf"):
+            raise SettingError(
+                f"the weight of {term} layer {name} cannot be {weight}", hint="give a number of 0 or more"
+            )
+        weights_by_name[network.resolve_layer_name(name)] = weight
+    total = sum(weights_by_name.values())
+    if not total:
+        raise SettingError(f"no {term} layer has any weight", hint="give one layer a weight above 0")
+    return {name: weight / total for name, weight in weights_by_name.items() if weight}

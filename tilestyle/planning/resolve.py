@@ -9,8 +9,8 @@ from math import inf
 
 import torch
 
-from tilestyle.config.enums import Color, ContentLoss, Normalize, Optimizer, Precision, Sampler, StyleLoss
-from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, RenderConfig
+from tilestyle.config.enums import Color, ContentLoss, Optimizer, Precision, Sampler
+from tilestyle.config.render import RenderConfig
 from tilestyle.devices.malloc import limit_kernel_cache, return_large_blocks
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import SettingError, WorkError
@@ -18,7 +18,7 @@ from tilestyle.geometry.boxes import Box, round_up
 from tilestyle.networks.base import FeatureNetwork, exact_halo
 from tilestyle.networks.energy import energy_floors
 from tilestyle.networks.registry import load_network
-from tilestyle.planning.loss_weights import LossWeights
+from tilestyle.planning.loss_weights import LossWeights, loss_weights
 from tilestyle.planning.memory_budget import (
     MemoryLimits,
     check_device_per_rank,
@@ -39,20 +39,12 @@ from tilestyle.planning.memory_model import (
     estimate_memory,
 )
 from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, picture_size, plan_levels
-from tilestyle.planning.strength import initial_weight, target_distance
 
 # Long side of the style at the first level of a texture, pixels: its largest forms must fit into the receptive
 # field of the deepest layer.
 COARSEST_STYLE = 128
-# Strides of the layers that get autocorrelations if the network's own are not in use, pixels.
-AUTOCORRELATION_STRIDES = (4, 8)
 # Largest patch side that is chosen automatically, pixels.
 MAX_DEFAULT_PATCH_SIDE = 2048
-# Default content weight of self-similarity, relative to that of features, which preserves as much of the
-# content.
-SIMILARITY_WEIGHT = 8.0
-
-
 # Fraction of a patch's memory that the heap of glibc may keep in addition: it holds up to twice what is in use.
 HEAP_SLACK = 1 / 2
 
@@ -209,6 +201,15 @@ def plan_render(
         MemoryLimit: Nothing fits into memory.
         WorkError: The decisions of a resumed render do not match the settings.
     """
+    minimum_side = 2 * (resolved.unit + resolved.halo)
+    fixed_side = config.patch // resolved.unit * resolved.unit if config.patch else None
+    if fixed_side is not None and fixed_side < minimum_side:
+        raise SettingError(
+            f"patch {config.patch} is too small for layers of stride {resolved.unit} and an overlap of "
+            f"{resolved.halo}",
+            hint=f"give at least {minimum_side}",
+        )
+    _check_decisions(decisions, config, resolved.unit, minimum_side)
     size = picture_size(config.size, input_sizes.content)
     coarsest = float(config.coarsest)
     style_side = config.style_scale * max(map(max, input_sizes.styles), default=0)
@@ -240,16 +241,7 @@ def plan_render(
         task = replace(work, content_cached=cache_content, mapped=mapped, history=history)
         return estimate_memory(task, levels_at(side), side, input_sizes, style_side)
 
-    minimum_side = 2 * (resolved.unit + resolved.halo)
-    fixed_side = config.patch // resolved.unit * resolved.unit if config.patch else None
-    if fixed_side is not None and fixed_side < minimum_side:
-        raise SettingError(
-            f"patch {config.patch} is too small for layers of stride {resolved.unit} and an overlap of "
-            f"{resolved.halo}",
-            hint=f"give at least {minimum_side}",
-        )
     device = resolved.network.device
-    _check_decisions(decisions, config, resolved.unit, minimum_side)
     if decisions is None and config.optimizer is Optimizer.LBFGS:
         history = choose_history(
             device,
@@ -326,119 +318,3 @@ def _check_decisions(decisions: MemoryDecisions | None, config: RenderConfig, un
             "the work folder is damaged (its patch size or memory settings are not those of this render)",
             hint="start over with --restart",
         )
-
-
-def loss_weights(
-    network: FeatureNetwork, config: RenderConfig, *, with_content: bool, with_style: bool = True
-) -> LossWeights:
-    """Return the weights of the loss terms and of the layers in use.
-
-    Args:
-        network: The network, with its default layers and weights.
-        config: The settings.
-        with_content: Whether there is a content.
-        with_style: Whether there is a style.
-
-    Raises:
-        SettingError: A weight is negative, or all weights of a term are 0.
-    """
-    style: dict[str, float] = {}
-    if with_style:
-        style = _normalized_layer_weights(network, config.style_layers or network.style_layers, "style")
-    content: dict[str, float] = {}
-    weight, aim = config.content_weight, None
-    if weight is None:
-        weight = network.content_weight
-        if config.content_loss is ContentLoss.SELF_SIMILARITY:
-            weight *= SIMILARITY_WEIGHT
-        if with_content and with_style and config.style_weight:
-            weight, aim = (
-                initial_weight(weight * config.style_weight, config.strength),
-                target_distance(config.strength),
-            )
-    if with_content and weight:
-        content = _normalized_layer_weights(network, config.content_layers or network.content_layers, "content")
-    arrangement, layers = _autocorrelation_weights(network, config, style, with_content=with_content)
-    return LossWeights(
-        config.style_weight,
-        weight,
-        config.tv_weight,
-        style,
-        content,
-        config.tv_form,
-        config.tv_exponent,
-        palette=_palette_weight(config) if with_style else 0.0,
-        target_distance=aim,
-        arrangement=arrangement,
-        arrangement_layers=layers,
-        content_loss=config.content_loss,
-    )
-
-
-def _palette_weight(config: RenderConfig) -> float:
-    """Return the weight of the palette term, which compares the whole canvas; it falls as locality rises."""
-    weight = config.palette_weight
-    if weight is None:
-        absolute = config.normalize is Normalize.ABSOLUTE
-        is_unused = absolute or config.optimizer is Optimizer.LBFGS
-        weight = 0.0 if is_unused else PALETTE_WEIGHT * config.style_weight
-    return weight * (1 - config.locality)
-
-
-def _autocorrelation_weights(
-    network: FeatureNetwork, config: RenderConfig, style: Mapping[str, float], *, with_content: bool
-) -> tuple[float, dict[str, float]]:
-    """Return the weight of the autocorrelations, and those of their layers, which are equal and sum to one.
-
-    By default only textures have them: with a content, the arrangement follows the content.
-
-    Args:
-        network: The network.
-        config: The settings.
-        style: Weights of the style layers.
-        with_content: Whether there is a content.
-
-    Raises:
-        SettingError: A weight is set, but none of the style layers can have autocorrelations.
-    """
-    weight = config.arrangement_weight
-    if weight is None:
-        is_default_loss = config.style_loss is StyleLoss.W2 and config.normalize is Normalize.RELATIVE
-        weight = 0.0 if with_content or config.locality or not is_default_loss else ARRANGEMENT_WEIGHT
-    if not weight or not style:
-        return 0.0, {}
-    chosen = [layer for layer in network.arrangement_layers if layer in style]
-    chosen = chosen or [layer for layer in style if network.layers[layer].stride in AUTOCORRELATION_STRIDES]
-    if not chosen and config.arrangement_weight is not None:
-        strides = " or ".join(map(str, AUTOCORRELATION_STRIDES))
-        raise SettingError(
-            f"arrangement-weight needs a style layer of stride {strides}",
-            hint=f"add one, such as {next(iter(network.arrangement_layers))}, or leave the weight out",
-        )
-    return weight if chosen else 0.0, {layer: 1 / len(chosen) for layer in chosen}
-
-
-def _normalized_layer_weights(
-    network: FeatureNetwork, layers: Mapping[str, float], term: str
-) -> dict[str, float]:
-    """Check the weights of layers, and scale them to sum to one.
-
-    Args:
-        network: Resolves the names of layers.
-        layers: Weight of each layer, by any of its names.
-        term: Name of the loss term, for messages.
-
-    Raises:
-        SettingError: A weight is negative or infinite, or all are 0.
-    """
-    weights_by_name: dict[str, float] = {}
-    for name, weight in layers.items():
-        if not 0 <= weight < float("inf"):
-            raise SettingError(
-                f"the weight of {term} layer {name} cannot be {weight}", hint="give a number of 0 or more"
-            )
-        weights_by_name[network.resolve_layer_name(name)] = weight
-    total = sum(weights_by_name.values())
-    if not total:
-        raise SettingError(f"no {term} layer has any weight", hint="give one layer a weight above 0")
-    return {name: weight / total for name, weight in weights_by_name.items() if weight}

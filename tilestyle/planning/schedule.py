@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, cos, log, pi
 
-from tilestyle.config.enums import NetworkName
+from tilestyle.config.enums import NetworkName, Quality
 from tilestyle.config.render import SCHEDULES, RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import CanvasExtent, canvas_extent, round_up
@@ -72,15 +72,18 @@ class Pyramid:
 def picture_size(size: int | tuple[int, int] | None, content: tuple[int, int] | None) -> tuple[int, int]:
     """Return the height and width of the finished picture.
 
+    This is where the order of settings, width first, becomes that of tensors and boxes.
+
     Args:
-        size: Its long side, or height and width; None for the size of the content, or 512 x 512 without one.
+        size: The setting: its long side, or (width, height); None for the size of the content, or 512 x 512
+            without one.
         content: Height and width of the content; None without one.
 
     Raises:
         SettingError: The size is empty.
     """
     if isinstance(size, tuple):
-        height, width = size
+        width, height = size
     elif content is None:
         height = width = size or 512
     else:
@@ -131,7 +134,7 @@ def _sweeps(config: RenderConfig, index: int) -> int:
     """Return the number of sweeps of a level; the last number set applies to all finer levels."""
     if isinstance(config.sweeps, tuple):
         return config.sweeps[min(index, len(config.sweeps) - 1)]
-    return config.sweeps or SCHEDULES[config.quality].sweeps(index)
+    return config.sweeps or SCHEDULES[config.quality or Quality.NORMAL].sweeps(index)
 
 
 def learning_rate_falloff(config: RenderConfig, *, with_content: bool) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 from tilestyle.canvas.storage import PlaneStore
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.planning.inputs import Style, load_planes, open_image, oversampled_sides
+from tilestyle.planning.inputs import Style, image_size, load_planes, oversampled_sides
 from tilestyle.planning.masks import (
     RgbColor,
     blend_planes,
@@ -57,13 +57,13 @@ class StyleAssignment:
     @property
     def plane_numbers(self) -> int:
         """Number of values in all guides and region weights, for the memory model."""
-        sides = [self.style_sides(style.mask) for style in self.styles if is_mask_picture(style.mask)]
+        masks = [style.mask for style in self.styles if is_mask_picture(style.mask)]
+        sides = [self.style_sides(image_size(mask)) for mask in masks]
         sides += [self._canvas_sides(source) for source in (self.mask, self.blend_map) if source is not None]
         return self.region_count * sum(height * width for height, width in sides)
 
-    def style_sides(self, source: object) -> tuple[int, int]:
-        """Return the height and width at which the picture or mask of a style is read."""
-        own_sides = _image_size(source)
+    def style_sides(self, own_sides: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width at which a picture or mask of a style with these is read."""
         if self.style_side is None:
             return own_sides
         factor = self.style_side / max(own_sides)
@@ -71,7 +71,7 @@ class StyleAssignment:
 
     def _canvas_sides(self, source: object) -> tuple[int, int]:
         """Return the height and width at which a mask or map over the canvas is read."""
-        own_sides = _image_size(source)
+        own_sides = image_size(source)
         return own_sides if self.canvas_size is None else oversampled_sides(own_sides, self.canvas_size)
 
     def region_weights(self, store: PlaneStore) -> Tensor | None:
@@ -84,15 +84,16 @@ class StyleAssignment:
             self.mask, self.mask_colors, self.region_indices, store, self._canvas_sides(self.mask)
         )
 
-    def exemplars(self, store: PlaneStore) -> tuple[Exemplar, ...]:
-        """Load the styles with their guides."""
+    def exemplars(self, store: PlaneStore, sides: Sequence[tuple[int, int]]) -> tuple[Exemplar, ...]:
+        """Load the styles with their guides.
+
+        Args:
+            store: Where the planes go.
+            sides: Height and width at which the picture of each style is read (`style_sides`).
+        """
         return tuple(
-            Exemplar(
-                load_planes(style.picture, store, self.style_sides(style.picture))[0],
-                shares,
-                self._guide(style, store),
-            )
-            for style, shares in zip(self.styles, self.shares, strict=True)
+            Exemplar(load_planes(style.picture, store, size)[0], shares, self._guide(style, store))
+            for style, shares, size in zip(self.styles, self.shares, sides, strict=True)
         )
 
     def _guide(self, style: Style, store: PlaneStore) -> Tensor | None:
@@ -100,9 +101,8 @@ class StyleAssignment:
         if not is_mask_picture(style.mask):
             return None
         style_colors = flat_colors(style.mask)
-        planes = label_planes(
-            style.mask, style_colors, range(len(style_colors)), store, self.style_sides(style.mask)
-        )
+        sides = self.style_sides(image_size(style.mask))
+        planes = label_planes(style.mask, style_colors, range(len(style_colors)), store, sides)
         guide = store.zeros(self.region_count, *planes.shape[1:])
         for region, index in enumerate(self.region_indices):
             for row, color in enumerate(style_colors):
@@ -220,12 +220,6 @@ def labelled_images(styles: Iterable[Style]) -> dict[str, object]:
 def _solid_color(color: object) -> object:
     """Return a picture of a single color "#rrggbb"."""
     return np.full((2, 2, 3), parse_hex_color(str(color)), np.uint8)
-
-
-def _image_size(source: object) -> tuple[int, int]:
-    """Return the height and width of a picture."""
-    with open_image(source, None) as image:
-        return image.height, image.width
 
 
 def _listed_colors(colors: Sequence[RgbColor]) -> str:

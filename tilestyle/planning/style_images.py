@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.canvas import fill_with_margin, pyramid_reduce, read_box
+from tilestyle.canvas.canvas import pyramid_reduce, read_box
+from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.resample import Filter
 from tilestyle.canvas.storage import PlaneStore, note_mapped_access
 from tilestyle.devices.transfer import to_device
@@ -86,13 +87,11 @@ class PaddedStyle:
         self._margin = margin = max(scale_groups) * STYLE_PADDING
         position = Box(margin, margin, size.height, size.width)
         padded_extent = CanvasExtent(self.padded_height + 2 * margin, self.padded_width + 2 * margin, position)
-        self._plane = store.empty(3, padded_extent.height, padded_extent.width)
-        fill_with_margin(self._plane, padded_extent, exemplar.picture, clamped=True)
+        self._plane = with_margin(exemplar.picture, padded_extent, store, clamped=True)
         self._guide: Tensor | None = None
         self._used_regions = [True]  # for each region: whether its moments are needed
         if exemplar.guide is not None:
-            self._guide = store.empty(len(exemplar.guide), padded_extent.height, padded_extent.width)
-            fill_with_margin(self._guide, padded_extent, exemplar.guide, Filter.LINEAR)
+            self._guide = with_margin(exemplar.guide, padded_extent, store, Filter.LINEAR)
             self._used_regions = [share > 0 for share in exemplar.shares]
 
     def moments(self, side: int) -> list[dict[str, Moments]]:

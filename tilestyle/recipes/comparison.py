@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.variations import Variation
@@ -18,7 +19,7 @@ from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import read_limited
 from tilestyle.images import CaptionedRow, Picture, draw_captioned_rows, open_source, read_all, read_picture
 from tilestyle.pipeline import api
-from tilestyle.pipeline.events import Event, Finished
+from tilestyle.pipeline.events import Event, Finished, Observer
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.workdir import CELLS_MANIFEST, LockedWorkDir, translating_errors
 from tilestyle.planning.inputs import content_hash
@@ -26,6 +27,29 @@ from tilestyle.planning.resolve import resolve_config
 from tilestyle.version import __version__
 
 MAX_VARIATIONS = 2  # settings that a sheet can vary: one across, one down
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One render of a sheet: a content in a style."""
+
+    content: Path
+    style: Path
+    config: RenderConfig
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file: the same for renders with the same settings and inputs."""
+        sources = {"style": self.style, "content": self.content}
+        fingerprint = json.dumps([__version__, api.render_fingerprint(self.config, sources)], sort_keys=True)
+        return f"cell-{hashlib.sha256(fingerprint.encode()).hexdigest()[:20]}.png"
+
+
+class Sheet(Protocol):
+    """A sheet of renders."""
+
+    def cells(self) -> Iterable[Cell]:
+        """The renders, row by row."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +94,11 @@ class Comparison:
             for column in range(len(across.values) if across else 1):
                 yield across.apply(settings, column) if across else settings
 
+    def cells(self) -> Iterator[Cell]:
+        """Yield the renders, row by row."""
+        for config in self.configs():
+            yield Cell(self.content, self.style, config)
+
     def sheet(self, cells: Sequence[Picture]) -> Picture:
         """Assemble the sheet.
 
@@ -81,8 +110,8 @@ class Comparison:
         """
         side = max(max(cell.height, cell.width) for cell in cells)
         inputs = [
-            ("content", _read_downsampled(self.content, side)),
-            ("style", _read_downsampled(self.style, side)),
+            ("content", read_downsampled(self.content, side)),
+            ("style", read_downsampled(self.style, side)),
         ]
         if not self.variations:
             return draw_captioned_rows([CaptionedRow([*inputs, ("result", cells[0])])])
@@ -106,18 +135,20 @@ class Comparison:
 
 @with_torch_state
 def render_cells(
-    comparison: Comparison,
+    sheet: Sheet,
     folder: Path,
     on_cell: Callable[[int, int], None] = lambda number, count: None,
     stop: Callable[[], bool] = lambda: False,
+    observer: Observer | None = None,
 ) -> list[Picture]:
     """Render every cell; those that an earlier run finished in the folder are read from there.
 
     Args:
-        comparison: What to render.
+        sheet: What to render.
         folder: Work folder, where finished cells are kept.
         on_cell: Called before each cell that is rendered, with its number from 1 and the number of cells.
         stop: Asked whether to stop, as for `api.render`.
+        observer: Called with the events of every render.
 
     Returns:
         The finished cells; fewer than all if it was stopped.
@@ -126,30 +157,33 @@ def render_cells(
         TilestyleError: As in `api.render`.
     """
     on_cell = guard_callback(on_cell, "the observer")
+    watch = guard_callback(observer, "the observer") if observer else (lambda event: None)
     work = LockedWorkDir(folder, manifest_name=CELLS_MANIFEST)
     pictures: list[Picture] = []
     try:
         with translating_errors(folder):
-            pictures = _render_cells(comparison, work, on_cell, stop)
+            pictures = _render_cells(sheet, work, on_cell, stop, watch)
         return pictures
     finally:
         work.close(remove=not work.has_checkpoint)
 
 
 def _render_cells(
-    comparison: Comparison, work: LockedWorkDir, on_cell: Callable[[int, int], None], stop: Callable[[], bool]
+    sheet: Sheet,
+    work: LockedWorkDir,
+    on_cell: Callable[[int, int], None],
+    stop: Callable[[], bool],
+    watch: Observer,
 ) -> list[Picture]:
     """Do what `render_cells` does, in an open work folder."""
-    configs = list(comparison.configs())
+    cells = list(sheet.cells())
     digests = _read_digests(work.path)
-    sources = {"style": comparison.style, "content": comparison.content}
     pictures: list[Picture] = []
-    for number, config in enumerate(configs, 1):
-        fingerprint = json.dumps([__version__, api.render_fingerprint(config, sources)], sort_keys=True)
-        file = work.path / f"cell-{hashlib.sha256(fingerprint.encode()).hexdigest()[:20]}.png"
+    for number, cell in enumerate(cells, 1):
+        file = work.path / cell.file_name
         if not file.is_file() or digests.get(file.name) != content_hash(file):
-            on_cell(number, len(configs))
-            picture = _render_cell(sources, config, stop)
+            on_cell(number, len(cells))
+            picture = _render_cell(cell, stop, watch)
             if picture is None:
                 break
             for claimed in (file, work.path / CELLS_MANIFEST):
@@ -160,6 +194,12 @@ def _render_cells(
                 cells_file.write(json.dumps(digests).encode())
         pictures.append(read_picture(file))
     return pictures
+
+
+def has_cells(sheet: Sheet, folder: Path) -> bool:
+    """Whether a work folder has finished cells of a sheet."""
+    digests = _read_digests(folder)
+    return bool(digests) and any(cell.file_name in digests for cell in sheet.cells())
 
 
 def discard_cells(folder: Path) -> None:
@@ -180,19 +220,20 @@ def _read_digests(folder: Path) -> dict[str, str]:
     return {}
 
 
-def _render_cell(sources: Mapping[str, Path], config: RenderConfig, stop: Callable[[], bool]) -> Picture | None:
+def _render_cell(cell: Cell, stop: Callable[[], bool], watch: Observer) -> Picture | None:
     """Render a cell; None if it was stopped."""
     completed: list[bool] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, Finished):
             completed.append(event.complete)
+        watch(event)
 
-    picture = api.render(sources["content"], sources["style"], config, observer=observe, stop=stop)
+    picture = api.render(cell.content, cell.style, cell.config, observer=observe, stop=stop)
     return picture if completed[-1] else None
 
 
-def _read_downsampled(file: Path, side: int) -> Picture:
+def read_downsampled(file: Path, side: int) -> Picture:
     """Read a picture, downsampled to this long side if it is larger."""
     with open_source(file) as source:
         share = side / max(source.height, source.width)

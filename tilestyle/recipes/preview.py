@@ -16,8 +16,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from tilestyle.canvas.canvas import resize
 from tilestyle.canvas.color import ColorMoments, color_moments
+from tilestyle.canvas.resize import resize
 from tilestyle.canvas.storage import MemoryStore
 from tilestyle.config.enums import Color
 from tilestyle.config.render import RenderConfig
@@ -27,9 +27,10 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import ImageSource, Picture, as_source, contact_sheet, crop_source, read_all
 from tilestyle.pipeline import api
-from tilestyle.pipeline.events import Event, SweepDone
+from tilestyle.pipeline.estimate import Outline
+from tilestyle.pipeline.events import Event, Finished, Observer, SweepDone
 from tilestyle.pipeline.observers import guard_callback
-from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.pipeline.run import render_job
 from tilestyle.planning.inputs import Style, load_planes
 from tilestyle.planning.resolve import COARSEST_STYLE
@@ -93,15 +94,18 @@ class Preview:
 
     Attributes:
         small: The whole picture at a small size.
-        crops: Parts of it at full size.
+        crops: Parts of it at full size; those that are finished, if the preview was stopped.
         height: Height of the finished picture, pixels.
         width: Width of the finished picture, pixels.
+        stopped_at: Number of the crop, from 1, at which it was stopped; 0 for the small picture, which then is
+            as far as it got. None if the preview is complete.
     """
 
     small: Picture
     crops: tuple[PreviewCrop, ...]
     height: int
     width: int
+    stopped_at: int | None = None
 
     def sheet(self) -> Picture:
         """Return all in one picture: the small picture with numbered frames, and the crops below."""
@@ -122,12 +126,16 @@ class PreviewStep:
         levels_left: Levels of this crop that follow.
         height: Height of the render, pixels.
         width: Width of the render, pixels.
+        number: Number of the render, from 0.
+        pixels: Pixels of every render of the preview, in order.
     """
 
     crop: int
     levels_left: int
     height: int
     width: int
+    number: int
+    pixels: tuple[int, ...]
 
 
 def crop_centers(count: int) -> tuple[tuple[float, float], ...]:
@@ -150,6 +158,7 @@ def preview(
     request: PreviewRequest,
     on_render: Callable[[PreviewStep], None] = lambda step: None,
     stop: Callable[[], bool] | None = None,
+    observer: Observer | None = None,
 ) -> Preview:
     """Preview a render.
 
@@ -158,6 +167,7 @@ def preview(
         request: Sizes and places to preview.
         on_render: Called before each render.
         stop: Asked whether to stop, as for `api.render`.
+        observer: Called with the events of every render.
 
     Returns:
         The small picture and the crops.
@@ -174,28 +184,108 @@ def preview(
     long_side = max(inputs.height, inputs.width)
     share = min(1.0, request.side / long_side)
     height, width = (max(1, round(side * share)) for side in (inputs.height, inputs.width))
-    on_render(PreviewStep(0, 0, height, width))
+    finer_levels = _finer_levels(inputs, share)
+    windows = [_windows(request, center, finer_levels) for center in request.at]
+    renders = list(dict.fromkeys(window for crop_windows in windows for window in crop_windows))
+    pixels = (height * width, *(box.height * box.width for _, box in renders))
+    on_render(PreviewStep(0, 0, height, width, 0, pixels))
+    watch = _Watch(observer, stop)
     styles = [Style(read_all(cast(ImageSource, style.picture)), style.mask) for style in inputs.styles]
     model = PreviewStyles(styles, _content_colors(inputs))
-    last_sweep: list[SweepDone] = []
-    small = _render(inputs, model, _small_config(inputs, (height, width)), None, stop, last_sweep)
-    if last_sweep and last_sweep[-1].content_weight is not None:  # the windows get the weight of the whole
-        inputs = replace(inputs, config=replace(inputs.config, content_weight=last_sweep[-1].content_weight))
-    finer_levels = _finer_levels(inputs, share)
-    crops = []
+    small = _render(inputs, model, _small_config(inputs, (height, width)), None, watch)
+    if watch.stopped:
+        return Preview(small, (), inputs.height, inputs.width, 0)
+    weight = watch.last_sweep.content_weight if watch.last_sweep else None
+    if weight is not None:  # the windows get the weight of the whole
+        inputs = replace(inputs, config=replace(inputs.config, content_weight=weight))
+    crops: list[PreviewCrop] = []
     rendered_windows: dict[tuple[int, Box], RenderedWindow] = {}  # crops can share windows
-    for number, center in enumerate(request.at, 1):
+    for number, (center, crop_windows) in enumerate(zip(request.at, windows, strict=True), 1):
         window = RenderedWindow(Box(0, 0, height, width), (height, width), small)
-        for index, level in enumerate(finer_levels):
-            size = level.extent.picture.height, level.extent.picture.width
-            box = _box_around(center, size, max(request.crop + 2 * MIN_CROP_MARGIN, MIN_WINDOW))
+        for index, box in crop_windows:
             if (index, box) not in rendered_windows:
-                on_render(PreviewStep(number, len(finer_levels) - index - 1, box.height, box.width))
-                rendered_windows[index, box] = _render_window(inputs, model, level, window, box, stop)
+                left, place = len(finer_levels) - index - 1, 1 + renders.index((index, box))
+                on_render(PreviewStep(number, left, box.height, box.width, place, pixels))
+                rendered_windows[index, box] = _render_window(
+                    inputs, model, finer_levels[index], window, box, watch
+                )
+                if watch.stopped:
+                    return Preview(small, tuple(crops), inputs.height, inputs.width, number)
             window = rendered_windows[index, box]
         box = _box_around(center, (inputs.height, inputs.width), request.crop)
         crops.append(PreviewCrop(box, window.crop(box, (inputs.height, inputs.width))))
     return Preview(small, tuple(crops), inputs.height, inputs.width)
+
+
+class _Watch:
+    """What is seen of the renders of a preview, as the observer of each.
+
+    Attributes:
+        stop: Asked whether to stop.
+        stopped: Whether a render was stopped.
+        last_sweep: The last sweep of the latest render.
+    """
+
+    def __init__(self, observer: Observer | None, stop: Callable[[], bool] | None) -> None:
+        self._observer = guard_callback(observer, "the observer") if observer else None
+        self.stop = stop
+        self.stopped = False
+        self.last_sweep: SweepDone | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Note what happens."""
+        if isinstance(event, SweepDone):
+            self.last_sweep = event
+        elif isinstance(event, Finished):
+            self.stopped = not event.complete
+        if self._observer:
+            self._observer(event)
+
+
+def _windows(
+    request: PreviewRequest, center: tuple[float, float], levels: list[Level]
+) -> list[tuple[int, Box]]:
+    """Return the windows of a crop: the index of each level, and the box in the picture of that level."""
+    side = max(request.crop + 2 * MIN_CROP_MARGIN, MIN_WINDOW)
+    return [
+        (index, _box_around(center, (level.extent.picture.height, level.extent.picture.width), side))
+        for index, level in enumerate(levels)
+    ]
+
+
+def preview_outlines(inputs: PreparedInputs, request: PreviewRequest) -> list[Outline]:
+    """Plan the renders of a preview: the small picture, then every window. Nothing is rendered.
+
+    Args:
+        inputs: The inputs of the full render.
+        request: Sizes and places to preview.
+    """
+    share = min(1.0, request.side / max(inputs.height, inputs.width))
+    small = max(1, round(inputs.height * share)), max(1, round(inputs.width * share))
+    styles = inputs.styles or None
+    outlines = [outline(styles, _small_config(inputs, small), inputs.content)]
+    planned: set[tuple[int, Box]] = set()
+    levels = _finer_levels(inputs, share)
+    for center in request.at:
+        for index, box in _windows(request, center, levels):
+            if (index, box) in planned:
+                continue
+            planned.add((index, box))
+            level = levels[index]
+            size = level.extent.picture.height, level.extent.picture.width
+            content_share = 1.0 if inputs.content is None else max(size) / max(box.height, box.width)
+            config = replace(
+                crop_masks(inputs.config, (box.top, box.left, box.height, box.width), size),
+                size=(box.width, box.height),
+                style_scale=inputs.config.style_scale
+                * (level.size_ratio if inputs.content is None else content_share),
+                coarsest=max(box.height, box.width),
+                sweeps=level.sweeps,
+                init=None,
+                tileable=None,
+            )
+            outlines.append(outline(styles, config, inputs.content))
+    return outlines
 
 
 @dataclass(frozen=True)
@@ -317,7 +407,7 @@ def _small_config(inputs: PreparedInputs, size: tuple[int, int]) -> RenderConfig
     scale = inputs.config.style_scale
     if inputs.content is None:  # a texture's scale refers to the style's own size, a render's to the picture
         scale *= max(size) / max(inputs.height, inputs.width)
-    return replace(inputs.config, size=size, style_scale=scale)
+    return replace(inputs.config, size=(size[1], size[0]), style_scale=scale)
 
 
 def _finer_levels(inputs: PreparedInputs, share: float) -> list[Level]:
@@ -355,7 +445,7 @@ def _render_window(
     level: Level,
     window: RenderedWindow,
     box: Box,
-    stop: Callable[[], bool] | None,
+    watch: _Watch,
 ) -> RenderedWindow:
     """Render the window of the next level.
 
@@ -365,7 +455,7 @@ def _render_window(
         level: The level.
         window: The window of the level before.
         box: The window to render, in the picture of this level.
-        stop: Asked whether to stop.
+        watch: Sees its events.
     """
     size = level.extent.picture.height, level.extent.picture.width
     content = None
@@ -376,7 +466,7 @@ def _render_window(
         style_share = max(size) / max(box.height, box.width)
     config = replace(
         crop_masks(inputs.config, (box.top, box.left, box.height, box.width), size),
-        size=(box.height, box.width),
+        size=(box.width, box.height),
         style_scale=inputs.config.style_scale * style_share,
         init=cast(Any, window.crop(box, size)),
         coarsest=max(box.height, box.width),
@@ -385,7 +475,7 @@ def _render_window(
         learning_rate_falloff=0.0,
         tileable=None,
     )
-    return RenderedWindow(box, size, _render(inputs, styles, config, content, stop))
+    return RenderedWindow(box, size, _render(inputs, styles, config, content, watch))
 
 
 def _render(
@@ -393,8 +483,7 @@ def _render(
     styles: PreviewStyles,
     config: RenderConfig,
     content: Picture | None,
-    stop: Callable[[], bool] | None,
-    last_sweep: list[SweepDone] | None = None,
+    watch: _Watch,
 ) -> Picture:
     """Render a picture with these settings.
 
@@ -403,18 +492,12 @@ def _render(
         styles: The styles, and the colors of the whole content.
         config: The settings.
         content: The content; None for the whole of it, or for a texture.
-        stop: Asked whether to stop.
-        last_sweep: Receives the event of the last sweep.
+        watch: Sees its events.
     """
-
-    def watch(event: Event) -> None:
-        if last_sweep is not None and isinstance(event, SweepDone):
-            last_sweep[:] = [event]
-
     if inputs.content is None:
-        return api.texture(styles.styles, config, stop=stop)
+        return api.texture(styles.styles, config, observer=watch, stop=watch.stop)
     if content is None:
-        height, width = cast(tuple[int, int], config.size)
+        width, height = cast(tuple[int, int], config.size)
         smaller = height <= inputs.content.height and width <= inputs.content.width
         content = inputs.content.downsample(height, width) if smaller else read_all(inputs.content)
-    return render_job(prepare(styles.styles, config, content, palette=styles.palette), watch, stop)
+    return render_job(prepare(styles.styles, config, content, palette=styles.palette), watch, watch.stop)

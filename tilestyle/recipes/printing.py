@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tilestyle.config.render import RenderConfig
+from tilestyle.config.render import PRINT_SCHEDULE, RenderConfig
 from tilestyle.config.validation import check_fields
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import DPI, Fit, Paper, fit_to_paper, stroke_pixels
+from tilestyle.geometry.paper import DPI, Fit, Paper, cropped_share, fit_to_paper, stroke_pixels
 from tilestyle.images import (
     ImageSource,
     Proof,
@@ -62,6 +62,8 @@ class PreparedInputs:
         dpi: Resolution to store in the file; None for none.
         proof: Color profile of the print; None for none.
         style_enlargement: Factor between the style's own size and that at which it is used; 0 without a style.
+        cropped: Share of the content that its paper crops, from 0 to 1.
+        turned_cropped: The same if the paper were turned by 90 degrees.
     """
 
     config: RenderConfig
@@ -72,6 +74,8 @@ class PreparedInputs:
     dpi: float | None
     proof: Proof | None
     style_enlargement: float
+    cropped: float = 0.0
+    turned_cropped: float = 0.0
 
     @property
     def first_style(self) -> ImageSource:
@@ -91,8 +95,9 @@ def prepare_inputs(
 ) -> PreparedInputs:
     """Prepare the inputs of a render.
 
-    The content is cropped for its paper. Transparent pixels get the colors around them. Content and styles get
-    the colors of the print, and the style the scale at which its strokes have the width asked for.
+    For paper, the content is cropped, and fine levels get few sweeps. Transparent pixels get the colors around
+    them. Content and styles get the colors of the print, and the style the scale at which its strokes have the
+    width asked for.
 
     The first style is read once if a stroke width is set; nothing else is read.
 
@@ -107,9 +112,12 @@ def prepare_inputs(
     """
     options = options or PrintOptions()
     dpi = options.dpi
+    cropped = (0.0, 0.0)
     if options.paper is not None:
         dpi = dpi or DPI
+        cropped = _cropped_shares(options, options.paper, dpi, content)
         config, content = _fit_to_paper(config, options, options.paper, dpi, content)
+        config = with_print_schedule(config)
     elif options.bleed:
         raise SettingError("a bleed needs a paper", hint="give --print")
     height, width = picture_size(config.size, source_size(content))
@@ -131,7 +139,19 @@ def prepare_inputs(
     prepared_styles = tuple(
         Style(source, style.mask) for source, style in zip(sources, style_inputs, strict=True)
     )
-    return PreparedInputs(config, prepared_styles, content, height, width, dpi, options.proof, enlarged)
+    return PreparedInputs(
+        config, prepared_styles, content, height, width, dpi, options.proof, enlarged, *cropped
+    )
+
+
+def with_print_schedule(config: RenderConfig) -> RenderConfig:
+    """Return the settings with the number of sweeps for paper, unless they say it themselves."""
+    if config.sweeps is not None or config.quality is not None:
+        return config
+    counts = [PRINT_SCHEDULE.coarsest_sweeps]
+    while counts[-1] > PRINT_SCHEDULE.min_sweeps:
+        counts.append(PRINT_SCHEDULE.sweeps(len(counts)))
+    return replace(config, sweeps=tuple(counts))
 
 
 def source_size(source: ImageSource | None) -> tuple[int, int] | None:
@@ -183,7 +203,23 @@ def _fit_to_paper(
             config, (crop.top, crop.left, crop.height, crop.width), (content.height, content.width)
         )
         content = crop_source(content, crop.top, crop.left, crop.height, crop.width)
-    return replace(config, size=(layout.height, layout.width)), content
+    return replace(config, size=(layout.width, layout.height)), content
+
+
+def _cropped_shares(
+    options: PrintOptions, paper: Paper, dpi: float, content: ImageSource | None
+) -> tuple[float, float]:
+    """Return the shares of the content that the paper crops, as it lies and turned by 90 degrees."""
+    size = source_size(content)
+    if size is None:
+        return 0.0, 0.0
+    sheet = paper.oriented_for(size)
+    layouts = (
+        fit_to_paper(each, dpi, size, options.fit, options.bleed)
+        for each in (sheet, Paper(sheet.width, sheet.height))
+    )
+    shown, turned = (cropped_share(layout, size) for layout in layouts)
+    return shown, turned
 
 
 def crop_masks(config: RenderConfig, box: tuple[int, int, int, int], size: tuple[int, int]) -> RenderConfig:

@@ -11,23 +11,25 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log10
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilestyle.canvas.canvas import resize
+from tilestyle.canvas.resize import resize
 from tilestyle.config.render import UPSCALE_DEFAULTS, RenderConfig
+from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import ImageSource, Picture, picture_from, read_all
 from tilestyle.losses.anchor import box_downsample
-from tilestyle.pipeline.api import render
+from tilestyle.pipeline.api import CALL_KEYWORDS, render
 from tilestyle.pipeline.events import Observer
-from tilestyle.pipeline.run import as_picture
+from tilestyle.pipeline.finished_picture import as_picture
+from tilestyle.pipeline.provenance import file_name
 from tilestyle.pipeline.workdir import Work
 from tilestyle.planning.inputs import open_image
 
@@ -55,12 +57,14 @@ def upscale(  # noqa: PLR0913  what `render` takes, and a factor
     low: object,
     reference: object,
     factor: int,
-    config: RenderConfig = UPSCALE_DEFAULTS,
+    config: RenderConfig | None = None,
     *,
     observer: Observer | None = None,
     stop: Callable[[], bool] | None = None,
     work: Work | str | os.PathLike[str] | None = None,
     save: Callable[[UpscaleResult], object] | None = None,
+    progress: bool = False,
+    **settings: Unpack[Settings],
 ) -> UpscaleResult:
     """Enlarge a picture with the detail of a reference.
 
@@ -68,30 +72,38 @@ def upscale(  # noqa: PLR0913  what `render` takes, and a factor
         low: The picture to enlarge; anything that `render` takes.
         reference: The picture that provides the detail.
         factor: Integer factor of the enlargement, 2 or more.
-        config: The settings.
+        config: The settings; UPSCALE_DEFAULTS in `config/render.py` if None.
         observer: Called with events, as for `render`.
         stop: Asked whether to stop, as for `render`.
         work: Folder for checkpoints, as for `render`.
         save: Called with the result before the work folder is removed, as for `render`.
+        progress: Whether to show a progress bar.
+        **settings: Fields of `RenderConfig` that replace those of `config`.
+
+    Returns:
+        The enlarged picture, and how close it is to the original.
 
     Raises:
         TilestyleError: As in `render`.
 
     Example:
-        >>> from tilestyle.recipes.upscale import upscale
+        >>> from tilestyle import upscale
         >>> upscale("small.jpg", "similar.jpg", 4).picture.save("large.png")
     """
+    config = with_settings(config, settings, UPSCALE_DEFAULTS, CALL_KEYWORDS)
     given: Any = low
     style: Any = reference
     config = upscale_config(config, sides_of(given), sides_of(style), factor, given)
     results: list[UpscaleResult] = []
+    command = f"tilestyle upscale {file_name(given)} --reference {file_name(style)} --factor {factor}"
 
     def finish(rendered: Picture) -> None:
-        results.append(project_result(rendered, picture_of(given), factor))
+        made = {**(rendered.provenance or {}), "command": command}
+        results.append(project_result(replace(rendered, provenance=made), picture_of(given), factor))
         if save is not None:
             save(results[0])
 
-    render(given, style, config, observer=observer, stop=stop, work=work, save=finish)
+    render(given, style, config, observer=observer, stop=stop, work=work, save=finish, progress=progress)
     return results[0]
 
 
@@ -131,7 +143,7 @@ def upscale_config(
     share = max(reference) / max(height, width)
     return replace(
         config,
-        size=(height, width),
+        size=(width, height),
         coarsest=max(low),
         level_ratio=2,
         style_scale=config.style_scale * share,

@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from tilestyle.cli.commands import (
+    again,
     benchmark,
     demo,
     drift,
+    help_command,
     info,
     invert,
+    looks,
+    pictures,
     presets,
     preview,
     render,
@@ -23,31 +27,38 @@ from tilestyle.cli.commands import (
     video,
     zoom,
 )
-from tilestyle.cli.typer_app import Commands
+from tilestyle.cli.typer_app import Commands, ForwardingCommand
 from tilestyle.errors import SettingError
 from tilestyle.version import __version__
 
+MAKE, SERIES = "Make pictures", "Films and series"
+COMPARE, MACHINE = "Look and compare", "Machine and settings"
+"""Groups of commands in `tilestyle --help`, in the order in which they first appear below."""
+
 app = Commands(
-    help="Style transfer and texture synthesis at any resolution.",
-    add_completion=False,
+    help="Repaint photos in the style of other pictures, and make textures, at any size.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("render")(render.render)
-app.command("texture")(texture.texture)
-app.command("invert")(invert.invert)
-app.command("resume")(resume.resume)
-app.command("preview")(preview.preview)
-app.command("sheet")(sheet.sheet)
-app.command("drift")(drift.drift)
-app.command("zoom")(zoom.zoom)
-app.command("upscale")(upscale.upscale)
-app.command("video")(video.video)
-app.command("demo")(demo.demo)
-app.command("info")(info.info)
-app.command("presets")(presets.presets)
-app.add_typer(benchmark.app, name="benchmark")
+app.command("render", rich_help_panel=MAKE)(render.render)
+app.command("texture", rich_help_panel=MAKE)(texture.texture)
+app.command("upscale", rich_help_panel=MAKE)(upscale.upscale)
+app.command("again", cls=ForwardingCommand, rich_help_panel=MAKE)(again.again)
+app.command("resume", rich_help_panel=MAKE)(resume.resume)
+app.command("demo", rich_help_panel=MAKE)(demo.demo)
+app.command("preview", rich_help_panel=COMPARE)(preview.preview)
+app.command("looks", rich_help_panel=COMPARE)(looks.looks)
+app.command("sheet", rich_help_panel=COMPARE)(sheet.sheet)
+app.command("info", rich_help_panel=COMPARE)(info.info)
+app.command("invert", rich_help_panel=COMPARE)(invert.invert)
+app.command("video", rich_help_panel=SERIES)(video.video)
+app.command("drift", rich_help_panel=SERIES)(drift.drift)
+app.command("zoom", rich_help_panel=SERIES)(zoom.zoom)
+app.command("pictures", rich_help_panel=MACHINE)(pictures.pictures)
+app.command("presets", rich_help_panel=MACHINE)(presets.presets)
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel=MACHINE)
+app.command("help", rich_help_panel=MACHINE)(help_command.help_command)
 
 
 def _version(wanted: bool) -> None:
@@ -57,14 +68,14 @@ def _version(wanted: bool) -> None:
 
 
 # Commands that torchrun can start as several processes.
-MULTIPLE_PROCESSES = ("render", "texture", "invert", "resume")
+MULTIPLE_PROCESSES = ("render", "texture", "invert", "again", "resume")
 
 
 @app.callback()
 def _common(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in MULTIPLE_PROCESSES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.benchmark_report import show, shown
 from tilestyle.cli.parameters import Values, command, option, optional
+from tilestyle.cli.progress import Steps, open_display
 from tilestyle.cli.terminal import say
 from tilestyle.cli.typer_app import Commands
 from tilestyle.config.byte_size import parse_bytes
@@ -17,17 +19,22 @@ from tilestyle.config.enums import BUILT_IN, NetworkName, Precision
 from tilestyle.errors import SettingError, excerpt
 
 if TYPE_CHECKING:
-    from tilestyle.benchmark.environment import Result, Row
+    from collections.abc import Iterator
+
+    from tilestyle.benchmark.environment import Progress, Result, Row
     from tilestyle.benchmark.workload import Workload
 
 app = Commands(
-    help="Measure memory, speed, scaling, quality and multiple processes on this machine.", no_args_is_help=True
+    help="Measure how fast tilestyle is on this computer, and how much memory it needs.", no_args_is_help=True
 )
 
 LARGEST = 100_000  # pixels per side
 NETWORK = opt.NETWORK.but(field=None, default=NetworkName.COMPACT)
 NETWORKS = option(
-    "network", list[NetworkName], "Feature network; can be repeated.", default=[NetworkName.COMPACT]
+    "network",
+    list[NetworkName],
+    "Feature network: compact, wavelet, vgg16 or vgg19; can be repeated.",
+    default=[NetworkName.COMPACT],
 )
 WEIGHTS = optional(
     "weights",
@@ -39,7 +46,10 @@ WEIGHTS = optional(
 )
 PRECISION = opt.PRECISION.but(field=None, default=Precision.AUTO)
 PRECISIONS = option(
-    "precision", list[Precision], "Precision of the network; can be repeated.", default=[Precision.AUTO]
+    "precision",
+    list[Precision],
+    "Precision of the network: auto, fp32 or bf16; can be repeated.",
+    default=[Precision.AUTO],
 )
 DEVICE = opt.DEVICE.but(field=None, default="auto")
 MEGAPIXELS = option(
@@ -86,8 +96,13 @@ def memory(values: Values) -> None:
     plot, limit = values[PLOT], values[WALL]
     check_plot(plot)
     wall = None if limit is None else parse_bytes(limit, "limit")
-    tiled = RunSpec(0, values[SWEEPS], values[PATCH], values[LIMIT], wall)
-    result = benchmark.measure_memory(scene_of(values), parse_sizes(values[MEGAPIXELS]), tiled, tell)
+    memory = values[LIMIT]
+    if memory is not None:
+        parse_bytes(memory, "memory")  # refused before the first measurement
+    tiled = RunSpec(0, values[SWEEPS], values[PATCH], memory, wall)
+    scene, sizes = scene_of(values), parse_sizes(values[MEGAPIXELS])
+    with measuring("memory") as progress:
+        result = benchmark.measure_memory(scene, sizes, tiled, tell, progress)
     conclude(result, values[KEEP])
     if plot:
         plot_memory(result.rows, plot)
@@ -111,7 +126,9 @@ def speed(values: Values) -> None:
         for network in values[NETWORKS]
         for precision in values[PRECISIONS]
     ]
-    conclude(benchmark.measure_speed(scenes, patches, megapixels, values[SWEEPS], tell), values[KEEP])
+    with measuring("speed") as progress:
+        result = benchmark.measure_speed(scenes, patches, megapixels, values[SWEEPS], tell, progress)
+    conclude(result, values[KEEP])
 
 
 REPEATS = option("repeats", int, "Times that all sizes are measured, in turn.", default=1, limits=(1, None))
@@ -129,11 +146,16 @@ def scaling(values: Values) -> None:
     from tilestyle.benchmark.single_run import RunSpec
 
     point, sizes = RunSpec(0, values[SWEEPS], values[PATCH]), parse_sizes(values[MEGAPIXELS])
-    conclude(benchmark.measure_scaling(scene_of(values), sizes, point, values[REPEATS], tell), values[KEEP])
+    scene, repeats = scene_of(values), values[REPEATS]
+    with measuring("scaling") as progress:
+        result = benchmark.measure_scaling(scene, sizes, point, repeats, tell, progress)
+    conclude(result, values[KEEP])
 
 
 SIZE_OF_QUALITY = option("size", int, "Long side of the image, in pixels.", default=512, limits=(1, LARGEST))
-SWEEPS_OF_QUALITY = optional("sweeps", int, "Sweeps per level.", shown="from --quality", limits=(1, None))
+SWEEPS_OF_QUALITY = optional(
+    "sweeps", int, "Sweeps per level.", shown="those of normal quality", limits=(1, None)
+)
 
 
 @app.command()
@@ -149,9 +171,9 @@ def quality(values: Values) -> None:
     plot = values[PLOT]
     check_plot(plot)
     scene = made_scene(values[NETWORK], values[WEIGHTS], Precision.FP32, values[DEVICE])
-    result = benchmark.measure_quality(
-        scene, values[SIZE_OF_QUALITY], values[PATCH], values[SWEEPS_OF_QUALITY], tell
-    )
+    size, patch, sweeps = values[SIZE_OF_QUALITY], values[PATCH], values[SWEEPS_OF_QUALITY]
+    with measuring("quality") as progress:
+        result = benchmark.measure_quality(scene, size, patch, sweeps, tell, progress)
     conclude(result, values[KEEP])
     if plot:
         plot_quality(result.rows, plot)
@@ -180,7 +202,10 @@ def distributed(values: Values) -> None:
     parse_sizes(str(measured), "measured")
     sizes = parse_sizes(values[MEGAPIXELS])
     asked = benchmark.DistributedSpec(counts, measured, sizes, values[PATCH], values[SWEEPS])
-    conclude(benchmark.measure_distributed(scene_of(values), asked, tell), values[KEEP])
+    scene = scene_of(values)
+    with measuring("processes") as progress:
+        result = benchmark.measure_distributed(scene, asked, tell, progress)
+    conclude(result, values[KEEP])
 
 
 def scene_of(values: Values) -> Workload:
@@ -206,6 +231,13 @@ def parse_sizes(text: str, name: str = "megapixels") -> list[float]:
             f"invalid {name} {excerpt(text)}", hint="give numbers above 0 and below 1 million, such as 1,4,16"
         )
     return sizes
+
+
+@contextmanager
+def measuring(what: str) -> Iterator[Progress]:
+    """Show how far a benchmark is, which is told the fraction that is done."""
+    with open_display() as display:
+        yield Steps(display, f"measuring {what}").at
 
 
 def tell(row: Row) -> None:

@@ -10,60 +10,74 @@ from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
 from tilestyle.cli.film_options import FilmOptions
+from tilestyle.cli.naming import series_names
 from tilestyle.cli.parameters import Values, argument, command, option
 from tilestyle.cli.series_display import run_series, write_film
+from tilestyle.cli.viewer import show
 from tilestyle.config.render import DRIFT_DEFAULTS
 
 if TYPE_CHECKING:
     from tilestyle.motion.film import Frame
     from tilestyle.motion.series import Series
 
-START = argument("start", Path, "Image to start from.", files=file_roles.START)
+START = argument(
+    "start", Path, "Photo or other picture to start from.", metavar="PHOTO", files=file_roles.START
+)
 STYLES = option(
     "style",
     list[Path],
-    "Style image; can be repeated, the styles then take turns.",
+    "Picture whose style is used; can be repeated, the styles then take turns.",
     "--style",
     "-s",
+    default=opt.UNSET,
+    basic=True,
     files=file_roles.STYLE_FILE,
 )
-CYCLES = option("cycles", int, "Passes through all styles.", default=10)
+CYCLES = option("cycles", int, "How often each style is applied.", default=10, basic=True)
+STRENGTH = opt.STRENGTH.but(
+    help="How much style: 0 is nearly the picture before, 1 nearly only the style. Replaces --content-weight.",
+    shown="from --content-weight",
+)
 BETWEEN = opt.BETWEEN.but(default=11)
 
 
 @command(
-    *(START, STYLES, opt.OUT_FOLDER, CYCLES),
+    *(START, opt.STYLE_WORDS, STYLES, opt.OUT_FOLDER, CYCLES),
     *(opt.PRESET, opt.CONFIG),
-    *(opt.SIZE, opt.STRENGTH, opt.CONTENT_WEIGHT, opt.STYLE_SCALE, opt.SEED),
+    *(opt.SERIES_SIZE, STRENGTH, opt.CONTENT_WEIGHT, opt.STYLE_SCALE, opt.SEED),
     *(opt.SWEEPS, opt.NETWORK, opt.WEIGHTS),
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.SERIES_FILM, BETWEEN, opt.FPS, opt.CODEC),
-    *(opt.QUIET, opt.DEBUG),
+    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=DRIFT_DEFAULTS,
 )
 def drift(values: Values) -> None:
-    """Apply styles in turn, each to the result of the one before, and write every image.
+    """Repaint a photo again and again, with styles in turn, and keep every picture.
 
-    Run the same command again to resume, or with more cycles to continue.
+    If it is stopped, run the same command again to continue. Run it with more cycles to go on.
     """
     from tilestyle.motion.drift import drift as make_drift
     from tilestyle.motion.optical_flow import import_opencv
 
     config = config_of(values)
-    styles, out, quiet = values[STYLES], values[opt.OUT_FOLDER], values[opt.QUIET]
+    styles, quiet = values[STYLES], values[opt.QUIET]
     film = FilmOptions.of(values)
     if film:
         film.check()
         import_opencv()
     total = values[CYCLES] * len(styles)
     done = run_series(
-        lambda watch: make_drift(values[START], styles, out, config, values[CYCLES], watch),
+        lambda folder, watch: make_drift(values[START], styles, folder, config, values[CYCLES], watch),
         total,
-        out,
+        series_names(values, values[opt.OUT_FOLDER]),
         quiet=quiet,
+        verbose=values[opt.VERBOSE],
     )
-    write_film(film, frames(done, values[BETWEEN]), complete=done.count >= total, quiet=quiet)
+    count = (done.count - 1) * (values[BETWEEN] + 1) + 1
+    write_film(film, frames(done, values[BETWEEN]), count, complete=done.count >= total, quiet=quiet)
+    if values[opt.OPEN] and done.count >= total:
+        show(film.path if film else done.path)
 
 
 def frames(done: Series, count: int) -> Iterator[Frame]:

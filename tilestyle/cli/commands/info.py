@@ -13,12 +13,15 @@ from rich.table import Table
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
-from tilestyle.cli.parameters import Values, command, optional_argument
+from tilestyle.cli.dry_run import print_needs
+from tilestyle.cli.inputs import Inputs, printing_of
+from tilestyle.cli.parameters import Values, command, optional, optional_argument
+from tilestyle.cli.parsing import StyleFile, parse_styles
 from tilestyle.cli.terminal import console, plain
 from tilestyle.config.byte_size import format_bytes
 from tilestyle.config.enums import Format, NetworkName
 from tilestyle.config.render import RenderConfig
-from tilestyle.errors import PictureError
+from tilestyle.errors import PictureError, SettingError
 from tilestyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "tifffile")
@@ -26,23 +29,51 @@ LARGEST_MEASURED = 100_000_000  # pixels of an image whose strokes are measured:
 
 
 FILE = optional_argument(
-    "file", Path, "Image to describe, and to plan a render of.", files=file_roles.DESCRIBED
+    "file",
+    Path,
+    "Picture to describe; without one, the computer is described.",
+    metavar="PICTURE",
+    files=file_roles.DESCRIBED,
 )
+STYLES = optional(
+    "style",
+    list[str],
+    "Style picture of the render to plan; as --style of render.",
+    "--style",
+    "-s",
+    files=file_roles.STYLE,
+)
+VERBOSE = opt.VERBOSE.but(help="Print more about the computation.")
 
 
 @command(
     FILE,
-    *(opt.SIZE, opt.NETWORK, opt.WEIGHTS, opt.QUALITY),
+    STYLES,
+    opt.SIZE.but(
+        help="Size of the render in pixels: the long side, or WIDTHxHEIGHT.", shown="that of the picture"
+    ),
+    *(opt.NETWORK, opt.WEIGHTS),
+    *opt.SCHEDULE,
+    *(opt.STYLE_SCALE, opt.STROKE),
     *opt.HARDWARE,
-    *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.DEBUG),
+    *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION),
+    *opt.PRINTING,
+    VERBOSE,
+    opt.DEBUG,
 )
 def info(values: Values) -> None:
-    """Describe this machine; or an image, the settings that made it, and what rendering it would require."""
-    file = values[FILE]
+    """Show how a picture was made and what a render of it would need, or what this computer has."""
+    file, config = values[FILE], config_of(values)
     if file is None:
+        typed = [each.label for each in values.parameters if values.given(each)]
+        typed = [label for label in typed if label not in (VERBOSE.label, opt.DEBUG.label)]
+        if typed:
+            raise SettingError(f"info without a picture takes no {', '.join(typed)}", hint="give a picture")
         machine()
     else:
-        picture(file, config_of(values))
+        styles = values[STYLES]
+        inputs = Inputs(parse_styles(styles or []), file, printing_of(values))
+        picture(file, config, inputs, verbose=values[VERBOSE])
 
 
 def machine() -> None:
@@ -68,7 +99,7 @@ def machine() -> None:
     console().print(table)
 
 
-def picture(file: Path, config: RenderConfig) -> None:
+def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool = False) -> None:
     """Print the facts of an image, the settings that made it, and what a render of it would require.
 
     Raises:
@@ -98,8 +129,14 @@ def picture(file: Path, config: RenderConfig) -> None:
     shown.print(table)
     if refusal:
         raise refusal
-    if found.format != Format.DEEP_ZOOM.label:  # cannot be rendered from
-        shown.print(plan(found.height, found.width, config))
+    if found.format == Format.DEEP_ZOOM.label:  # cannot be rendered from
+        return
+    shown.print()
+    shown.print("A render of it would take" if inputs.styles else "A render of it in a style of its own size")
+    # Without a style, assume that it is as large as the picture.
+    inputs = inputs if inputs.styles else replace(inputs, styles=[StyleFile(file)])
+    with inputs.opened(config) as ready:
+        print_needs(inputs, ready, None, verbose=verbose)
 
 
 def strokes(file: Path, pixels: int) -> str:
@@ -115,45 +152,6 @@ def strokes(file: Path, pixels: int) -> str:
             return "none: a single color"
         share = 100 * width / max(source.height, source.width)
     return f"about {width:.1f} pixels wide, {share:.2f} % of the long side"
-
-
-def plan(height: int, width: int, config: RenderConfig) -> Table:
-    """Levels, patches, memory and network passes of a render of an image of this size."""
-    from tilestyle.planning.inputs import oversampled_sides
-    from tilestyle.planning.memory_budget import device_bytes
-    from tilestyle.planning.memory_model import InputSizes
-    from tilestyle.planning.resolve import plan_render, resolve_config
-    from tilestyle.planning.schedule import patch_count, picture_size
-
-    seen = resolve_config(config, with_content=True)
-    # The style is unknown: assume that it is as large as the render.
-    size = picture_size(config.size, (height, width))
-    read = oversampled_sides((height, width), size)
-    found = plan_render(replace(config, size=size), seen, InputSizes((size,), read), can_map=True)
-    table = Table("level", "picture", "canvas", "sweeps", "patches per sweep", title="a render would require")
-    passes = 0
-    pixels = 0
-    for level in found.levels:
-        box, count = level.extent.picture, patch_count(level.extent, min(found.patch_side, level.patch_side))
-        passes += count * level.sweeps
-        pixels += level.extent.area * level.sweeps
-        table.add_row(
-            str(level.index + 1),
-            f"{box.width} x {box.height}",
-            f"{level.extent.width} x {level.extent.height}",
-            str(level.sweeps),
-            str(count),
-        )
-    device = seen.network.device
-    work = 3 * 2 * seen.network.multiply_adds_per_pixel(seen.layers) * pixels
-    files = f" and {format_bytes(found.memory_estimate.disk)} on disk" if found.decisions.mapped else ""
-    table.caption = (
-        f"patch {found.patch_side}, "
-        f"{format_bytes(device_bytes(found.memory_estimate, device, found.canvas_device))} on {device}; "
-        f"canvas {format_bytes(found.memory_estimate.resident)} in RAM{files}; {passes} patch passes over "
-        f"{pixels / 1e6:.0f} MP, {work / 1e12:.1f} Tflop in convolutions"
-    )
-    return table
 
 
 def _table() -> Table:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tilestyle.cli import options as opt
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run import print_dry_run
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command, setting
@@ -16,35 +17,39 @@ from tilestyle.config.consistency import inversion_config
 LAYER = opt.CONTENT_LAYERS.but(
     name="layer",
     flags=("--layer",),
-    help="Layer whose activations the image is reconstructed from, NAME or NAME=WEIGHT; can be repeated.",
+    help="Layer to look through, such as relu3_1, or NAME=WEIGHT; can be repeated.",
     shown="content layers of the network",
+    basic=True,
 )
 COARSEST = setting(
     "coarsest",
     int,
-    "Long side of the coarsest level, in pixels. At the size of the image or more, there is one level.",
+    "Long side of the coarsest level, in pixels. At the size of the picture or more, there is one level.",
     panel=opt.COMPUTATION,
 )
 
 
 @command(
-    *(opt.CONTENT.but(help="Image whose activations are used."), opt.OUT),
+    *(opt.CONTENT.but(help="Photo or other picture to look at."), opt.OUT),
     *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
     *(LAYER, opt.SIZE, opt.TV_WEIGHT, opt.SEED),
     *opt.SCHEDULE,
     COARSEST,
-    *(opt.NETWORK, opt.WEIGHTS, opt.POOLING),
+    *(opt.NETWORK.but(basic=True), opt.WEIGHTS, opt.POOLING),
     *opt.HARDWARE,
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.OVERLAP),
     *opt.FILE_FORMAT,
     *(opt.PREVIEW_FILE, opt.FRAMES),
     *opt.TIMELAPSE,
     *opt.CHECKPOINTING,
-    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+    *opt.PLANNING,
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.DEBUG),
 )
 def invert(values: Values) -> None:
-    """Reconstruct an image from its activations in some layers of a network."""
+    """Show what a layer of the network sees: make a picture from its activations alone."""
     # A preset may name style layers, which have no meaning here.
     config = inversion_config(replace(config_of(values), style_layers={}))
     inputs = Inputs(content=values[opt.CONTENT])
+    if print_dry_run(values, inputs, config):
+        return
     render_to_file(make_inversion, inputs, config, Output.of(values), CheckpointOptions.of(values))

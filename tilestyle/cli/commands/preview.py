@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run import print_dry_run
 from tilestyle.cli.inputs import Inputs, printing_of
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command, option, optional, optional_argument
 from tilestyle.cli.parsing import parse_positions, parse_styles
+from tilestyle.cli.progress import Parts, open_display
 from tilestyle.cli.provenance import provenance
 from tilestyle.cli.terminal import say
+from tilestyle.cli.viewer import show
 from tilestyle.config.render import RenderConfig
+from tilestyle.pipeline.provenance import STOPPED
 
 if TYPE_CHECKING:
+    from tilestyle.images import Json
     from tilestyle.recipes.preview import PreviewRequest
 
 CONTENT = optional_argument(
-    "content", Path, "Content image; without one, a texture is previewed.", files=file_roles.CONTENT
+    "content",
+    Path,
+    "Photo to repaint; without one, a texture is previewed.",
+    metavar="PHOTO",
+    files=file_roles.CONTENT,
 )
 PREVIEW_SIZE = option(
-    "preview_size", int, "Long side of the small image, in pixels.", default=1024, panel=opt.PREVIEW
+    "preview_size", int, "Long side of the small picture, in pixels.", default=1024, panel=opt.PREVIEW
 )
-CROPS = option("crops", int, "Number of crops at full size.", default=3, panel=opt.PREVIEW)
+CROPS = option("crops", int, "Number of details at full size.", default=3, panel=opt.PREVIEW, basic=True)
 AT = optional(
     "at",
     list[str],
-    "Center of a crop, X,Y as fractions of the image, e.g. 0.5,0.25; can be repeated.",
+    "Center of a detail as shares of width and height: 0.5,0.25 is in the middle, a quarter down. Can be "
+    "repeated.",
     shown="spread out",
     panel=opt.PREVIEW,
     metavar="X,Y",
+    basic=True,
 )
-CROP_SIZE = option("crop_size", int, "Side of the crops, in pixels.", default=512, panel=opt.PREVIEW)
+CROP_SIZE = option("crop_size", int, "Side of the details, in pixels.", default=512, panel=opt.PREVIEW)
 
 
 @command(
-    *(opt.STYLES, opt.OUT.but(files=file_roles.CROPS), CONTENT),
+    *(CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT.but(files=file_roles.CROPS)),
     *(PREVIEW_SIZE, CROPS, AT, CROP_SIZE),
     *(opt.PRESET, opt.CONFIG),
     opt.SIZE,
     *opt.STRENGTHS,
     *opt.STYLE_TERMS,
     *(opt.CONTENT_LAYERS, opt.STYLE_LAYERS),
-    *opt.STYLE_SHAPE,
+    *opt.STROKE_SHAPE,
     *opt.REGIONS,
     *(opt.COLOR, opt.TILEABLE, opt.INIT, opt.SEED),
     *opt.SCHEDULE,
@@ -57,53 +70,76 @@ CROP_SIZE = option("crop_size", int, "Side of the crops, in pixels.", default=51
     *opt.SAMPLING,
     *opt.PRINTING,
     *opt.FILE_FORMAT,
-    *(opt.QUIET, opt.DEBUG),
+    *opt.PLANNING,
+    *(opt.OVERWRITE, opt.OPEN, opt.QUIET, opt.DEBUG),
 )
 def preview(values: Values) -> None:
-    """Preview a large render: the whole image at a small size, and crops at full size.
+    """See a large picture before you make it: all of it small, and details at full size.
 
-    Takes the options of render. Writes one sheet, and each crop next to it.
+    Give the options of render. The result is one sheet, and a file for each detail next to it.
     """
     from tilestyle.recipes.preview import PreviewRequest, crop_centers
 
     config = config_of(values)
     inputs = Inputs(parse_styles(values[opt.STYLES]), values[CONTENT], printing_of(values))
     at = parse_positions(values[AT]) or crop_centers(values[CROPS])
-    write_preview(
-        inputs, config, Output.of(values), PreviewRequest(values[PREVIEW_SIZE], values[CROP_SIZE], at)
-    )
+    wanted = PreviewRequest(values[PREVIEW_SIZE], values[CROP_SIZE], at)
+    if print_dry_run(values, inputs, config, wanted):
+        return
+    write_preview(inputs, config, Output.of(values), wanted)
 
 
 def write_preview(inputs: Inputs, config: RenderConfig, output: Output, wanted: PreviewRequest) -> None:
-    """Preview, show progress, write the sheet and the crops with their settings."""
-    from tilestyle.cli.display import stop_on_interrupt
+    """Preview, show progress, write the sheet and the crops with their settings.
+
+    Raises:
+        typer.Exit: It was stopped. Then the sheet says so, and has the finished crops only.
+    """
+    from tilestyle.cli.display import stop_on_interrupt, watcher
+    from tilestyle.files.folders import created_folder
     from tilestyle.images import as_source
     from tilestyle.recipes.preview import PreviewStep, preview
 
-    def begin(step: PreviewStep) -> None:
-        to_go = f" ({step.levels_left} more to go)" if step.levels_left else ""
-        what = f"crop {step.crop}" if step.crop else "whole image"
+    with inputs.opened(config) as ready, ExitStack() as folders:
+        crops = [output.named(beside(output.file, number)) for number in range(1, len(wanted.at) + 1)]
+        for file in (output.file, *(each.file for each in crops)):
+            output.check(file, wanted.side, wanted.side, ready.dpi)
         if not output.quiet:
-            say(f"{what}: {step.width} x {step.height}{to_go}")
+            inputs.say_crop(ready)
+            inputs.say_stroke_scale(ready)
+        with open_display(quiet=output.quiet, verbose=output.verbose) as display:
+            parts = Parts(display)
+            shown = watcher(parts, quiet=output.quiet)
 
-    with inputs.opened(config) as found:
-        files = [beside(output.file, number) for number in range(1, len(wanted.at) + 1)]
-        for file in (output.file, *files):
-            output.check(file, wanted.side, wanted.side, found.dpi)
-        with stop_on_interrupt() as stop:
-            seen = preview(found, wanted, begin, stop)
-        made = provenance(inputs, found.config)
-        if not output.quiet:
-            inputs.say_stroke_scale(found)
-        output.write(found.soft_proof(as_source(seen.sheet())), None, made)
-        for file, crop in zip(files, seen.crops, strict=True):
-            replace(output, path=file).write(found.soft_proof(as_source(crop.picture)), found.dpi, made)
+            def begin(step: PreviewStep) -> None:
+                parts.weigh(step.pixels)
+                what = f"crop {step.crop} of {len(crops)}" if step.crop else "whole image"
+                parts.begin(step.number, what)
+
+            with stop_on_interrupt() as stop:
+                seen = preview(ready, wanted, begin, stop, shown)
+        where = f"crop {seen.stopped_at} of {len(crops)}" if seen.stopped_at else "the whole image"
+        made = provenance(inputs, ready.config, output.run)
+        mark: dict[str, Json] = {} if seen.stopped_at is None else {STOPPED: f"at {where}"}
+        folders.enter_context(created_folder(output.file.parent))
+        written = output.write(ready.soft_proof(as_source(seen.sheet())), None, made | mark)
+        signals.wrote(written)
+        for crop_output, crop in zip(crops, seen.crops, strict=False):  # fewer, if it was stopped
+            file = crop_output.write(ready.soft_proof(as_source(crop.picture)), ready.dpi, made)
             signals.wrote(file)
             if not output.quiet:
                 box = crop.box
                 say(f"wrote {file}: {box.width} x {box.height} at {box.left},{box.top}")
+    if seen.stopped_at is not None:
+        say(
+            f"stopped at {where}: {written} is unfinished, with {len(seen.crops)} of {len(crops)} crops; "
+            "run the same command again to make all"
+        )
+        raise typer.Exit(signals.INTERRUPTED)
     if not output.quiet:
-        say(f"wrote {output.file}: preview of {seen.width} x {seen.height}")
+        say(f"wrote {written}: preview of {seen.width} x {seen.height}")
+    if output.shown:
+        show(written)
 
 
 def beside(file: Path, number: int) -> Path:

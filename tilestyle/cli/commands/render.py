@@ -5,6 +5,7 @@ from __future__ import annotations
 from tilestyle.cli import options as opt
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run import print_dry_run
 from tilestyle.cli.inputs import Inputs, printing_of
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command
@@ -13,13 +14,13 @@ from tilestyle.cli.render_to_file import make_render, render_to_file
 
 
 @command(
-    *(opt.CONTENT, opt.STYLES, opt.OUT),
+    *(opt.CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT),
     *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
     opt.SIZE,
     *opt.STRENGTHS,
     *opt.STYLE_TERMS,
     *(opt.CONTENT_LAYERS, opt.STYLE_LAYERS),
-    *opt.STYLE_SHAPE,
+    *opt.STROKE_SHAPE,
     *opt.REGIONS,
     *(opt.COLOR, opt.TILEABLE, opt.INIT, opt.SEED),
     *opt.SCHEDULE,
@@ -34,10 +35,13 @@ from tilestyle.cli.render_to_file import make_render, render_to_file
     opt.PREVIEW_FILE,
     *opt.TIMELAPSE,
     *opt.CHECKPOINTING,
-    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+    *opt.PLANNING,
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.DEBUG),
 )
 def render(values: Values) -> None:
-    """Render an image in the style of another image."""
+    """Repaint a photo in the style of another picture."""
     config = config_of(values)
     inputs = Inputs(parse_styles(values[opt.STYLES]), values[opt.CONTENT], printing_of(values))
+    if print_dry_run(values, inputs, config):
+        return
     render_to_file(make_render, inputs, config, Output.of(values), CheckpointOptions.of(values))

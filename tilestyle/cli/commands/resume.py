@@ -8,19 +8,22 @@ from pathlib import Path
 
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
-from tilestyle.cli.parameters import Values, argument, command
+from tilestyle.cli.naming import with_options
+from tilestyle.cli.parameters import Values, argument, command, without
 from tilestyle.errors import WorkError
 
 KEPT_BY = ("render", "texture", "invert", "upscale")
 """Commands whose work folder can be resumed."""
 
 
-FOLDER = argument("folder", Path, "Work folder of a render, e.g. out.tif.work.", files=file_roles.KEPT_RENDER)
+FOLDER = argument(
+    "folder", Path, "Work folder of the render, such as poster.tif.work.", files=file_roles.KEPT_RENDER
+)
 
 
-@command(FOLDER, opt.QUIET, opt.DEBUG)
+@command(FOLDER, opt.QUIET, opt.VERBOSE, opt.DEBUG)
 def resume(values: Values) -> None:
-    """Resume a render that was interrupted or killed."""
+    """Continue a render that was stopped, from its work folder."""
     from tilestyle.cli.app import main
     from tilestyle.pipeline.workdir import load_manifest, printable
 
@@ -31,7 +34,8 @@ def resume(values: Values) -> None:
     if kept is None:
         raise WorkError(f"{folder} has no checkpoint", hint="give the work folder of a render that was stopped")
     path = folder.resolve()
-    words = [word for word in kept.words if word not in ("--restart", "--yes", "--quiet", "-q")]
+    own = (opt.RESTART, opt.YES, opt.QUIET, opt.VERBOSE, opt.WORK_DIR)
+    words = without(kept.words, *own)
     if not words:
         raise WorkError(f"{folder} was created from Python", hint="run that program again to resume")
     if words[0] not in KEPT_BY:
@@ -45,8 +49,6 @@ def resume(values: Values) -> None:
             f"cannot change to {printable(kept.folder)}, where the render was started ({error.strerror})",
             hint="run the original command again",
         ) from error
-    more = ["--yes", *(["--quiet"] if values[opt.QUIET] else []), *(["--debug"] if values[opt.DEBUG] else [])]
-    # Options end at a "--" that the command may have had.
-    end = words.index("--") if "--" in words else len(words)
-    sys.argv[1:] = [*words[:end], "--work-dir", str(path), *more, *words[end:]]
+    more = ["--yes", *(each.flags[0] for each in (opt.QUIET, opt.VERBOSE, opt.DEBUG) if values[each])]
+    sys.argv[1:] = with_options(words, "--work-dir", str(path), *more)
     main()

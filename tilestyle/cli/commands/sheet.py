@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,32 +12,39 @@ from tilestyle.cli import signals
 from tilestyle.cli.config_options import config_of
 from tilestyle.cli.file_checks import check_files
 from tilestyle.cli.inputs import Inputs
+from tilestyle.cli.naming import work_folder
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command, optional
 from tilestyle.cli.parsing import StyleFile
+from tilestyle.cli.progress import Parts, open_display
 from tilestyle.cli.provenance import provenance
+from tilestyle.cli.sizes import in_pixels, parse_any_size
 from tilestyle.cli.terminal import say
+from tilestyle.cli.viewer import show
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.size import format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tilestyle.recipes.comparison import Comparison
 
 VARY = optional(
     "vary",
     list[str],
-    "Setting to compare, NAME=VALUE,VALUE,...: an option of render without its dashes, e.g. "
-    "content-weight=0.03,0.3. Join the numbers or layers of one value by +. The first setting varies across, a "
-    "second one down.",
-    shown="content, style and result",
+    "Option to compare, with its values: strength=0.3,0.5,0.7. Give a second one to vary it downwards. If a "
+    "value is a list, join it by +, as in sweeps=40+20,80+40.",
+    shown="photo, style and result side by side",
     panel=opt.LOOK,
-    metavar="LIST",
+    metavar="NAME=VALUES",
+    basic=True,
 )
 
 
 @command(
-    *(opt.CONTENT, opt.STYLE, opt.OUT),
+    *(opt.CONTENT, opt.STYLE_WORDS, opt.STYLE, opt.OUT),
     *(opt.PRESET, opt.CONFIG),
-    *(VARY, opt.SIZE.but(help="Size of a cell in pixels: the long side, or WIDTHxHEIGHT.")),
+    *(VARY, opt.SIZE.but(help="Size of each picture, as --size of render.")),
     *opt.STRENGTHS,
     *opt.STYLE_TERMS,
     *(opt.CONTENT_LAYERS, opt.STYLE_LAYERS),
@@ -48,20 +55,24 @@ VARY = optional(
     *opt.HARDWARE,
     *(opt.MAX_INPUT_PIXELS_OPTION, opt.JPEG_QUALITY),
     *(opt.WORK_DIR, opt.KEEP, opt.RESTART),
-    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=RenderConfig(size=384),
 )
 def sheet(values: Values) -> None:
-    """Compare content, style and result, or a grid of renders over one or two settings."""
+    """Compare results side by side on one sheet, such as three strengths."""
     from tilestyle.config.variations import parse_variation
-    from tilestyle.recipes.comparison import Comparison, discard_cells
+    from tilestyle.recipes.comparison import Comparison, discard_cells, has_cells
 
     config = config_of(values)
-    variations = [parse_variation(stored_spelling(text)) for text in values[VARY] or []]
+    variations = [
+        parse_variation(sizes_in_pixels(stored_spelling(text), values.context.params))
+        for text in values[VARY] or []
+    ]
     comparison = Comparison(values[opt.CONTENT], values[opt.STYLE], config, variations)
     check_files(values.context, *comparison.configs())
     output = Output.of(values)
-    folder = values[opt.WORK_DIR] or output.file.with_name(f"{output.file.name}.work")
+    output = output.settled(lambda folder: has_cells(comparison, folder), values[opt.WORK_DIR])
+    folder = values[opt.WORK_DIR] or work_folder(output.file)
     if values[opt.RESTART]:
         discard_cells(folder)
     compare(comparison, output, folder, keep=values[opt.KEEP])
@@ -79,31 +90,49 @@ def stored_spelling(text: str) -> str:
     return f"{name}{equals}{rest}"
 
 
+def sizes_in_pixels(text: str, params: Mapping[str, Any]) -> str:
+    """NAME=VALUES with the sizes of size=4k,50% in pixels; other text as it is."""
+    name, _, rest = text.partition("=")
+    if name.strip().removeprefix("--") != "size" or not rest.strip():
+        return text
+    sizes = (format_size(in_pixels(parse_any_size(value), params)) for value in rest.split(","))
+    return f"{name}={','.join(map(str, sizes))}"
+
+
 def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool) -> None:
     """Render the cells that are missing, write the sheet, and say what was done."""
-    from tilestyle.cli.display import stop_on_interrupt
+    from tilestyle.cli.display import stop_on_interrupt, watcher
+    from tilestyle.files.folders import created_folder
     from tilestyle.files.ownership import logging_temporaries
     from tilestyle.images import as_source
     from tilestyle.recipes.comparison import discard_cells, render_cells
 
-    def begin(number: int, count: int) -> None:
-        if not output.quiet:
-            say(f"cell {number} of {count}")
-
     count = len(list(comparison.configs()))
     output.check(output.file, 1, 1, None)
     signals.kept_in(folder, "cell-*.png")
-    with stop_on_interrupt() as stop:
-        found = render_cells(comparison, folder, begin, stop)
+    with (
+        created_folder(output.file.parent),
+        open_display(quiet=output.quiet, verbose=output.verbose) as display,
+    ):
+        parts = Parts(display, count)
+
+        def begin(number: int, count: int) -> None:
+            parts.begin(number - 1, f"cell {number} of {count}")
+
+        with stop_on_interrupt() as stop:
+            found = render_cells(comparison, folder, begin, stop, watcher(parts, quiet=output.quiet))
     if len(found) < count:
-        say(f"{len(found)} of {count} cells are in {folder}: run the same command again to resume")
-        raise typer.Exit(130)
+        kept = f"{len(found)} of {count} cells are in {folder}" if found else "no cell is finished"
+        say(f"stopped: {kept}, {output.file} was not written; to continue: run the same command again")
+        raise typer.Exit(signals.INTERRUPTED)
     picture = comparison.sheet(found)
-    made = provenance(Inputs([StyleFile(comparison.style)], comparison.content), comparison.config)
+    made = provenance(Inputs([StyleFile(comparison.style)], comparison.content), comparison.config, output.run)
     with logging_temporaries(folder):
-        output.write(as_source(picture), None, made)
-    signals.wrote(output.file)
+        written = output.write(as_source(picture), None, made)
+    signals.wrote(written)
     if not keep:
         discard_cells(folder)
     if not output.quiet:
-        say(f"wrote {output.file}: {picture.width} x {picture.height}")
+        say(f"wrote {written}: {picture.width} x {picture.height}")
+    if output.shown:
+        show(written)

@@ -9,6 +9,7 @@ from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of, settings_given
+from tilestyle.cli.dry_run import print_dry_run
 from tilestyle.cli.file_checks import check_files
 from tilestyle.cli.inputs import Inputs, printing_of
 from tilestyle.cli.output_options import Output
@@ -18,16 +19,21 @@ from tilestyle.cli.render_to_file import make_texture, render_to_file
 from tilestyle.cli.terminal import say
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
+from tilestyle.pipeline.provenance import STOPPED
 
 STYLES = optional_argument(
-    "style", list[str], "Style image, or several; as --style of render.", files=file_roles.STYLE
+    "style",
+    list[str],
+    "Picture to make a texture of, such as a photo of fabric; several are mixed.",
+    metavar="PICTURE",
+    files=file_roles.STYLE,
 )
 LIKE = optional(
     "like",
     Path,
-    "Make more of a texture: take the style and the settings from this image, written by tilestyle. Replaces "
-    "STYLE.",
+    "Make more of a texture that tilestyle wrote: take picture and settings from it. Replaces PICTURE.",
     panel=opt.LOOK,
+    basic=True,
     files=file_roles.LIKE,
 )
 
@@ -35,12 +41,12 @@ LIKE = optional(
 @command(
     *(opt.OUT, STYLES, LIKE),
     *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
-    opt.SIZE,
+    opt.SIZE.but(shown="512"),
     *opt.STYLE_TERMS,
     opt.STYLE_LAYERS,
-    *opt.STYLE_SHAPE,
+    *opt.SAMPLE_SHAPE,
     *opt.REGIONS,
-    *(opt.TILEABLE, opt.INIT, opt.SEED),
+    *(opt.TILEABLE.but(basic=True), opt.INIT, opt.SEED),
     *opt.SCHEDULE,
     *opt.OPTIMIZATION,
     *(opt.NETWORK, opt.WEIGHTS, opt.POOLING),
@@ -48,15 +54,16 @@ LIKE = optional(
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.OVERLAP),
     *opt.SAMPLING,
     opt.DETERMINISTIC,
-    *(opt.PAPER, opt.RESOLUTION, opt.BLEED, opt.STROKE, opt.PROOF, opt.INTENT),
+    *(opt.PAPER, opt.RESOLUTION, opt.BLEED, opt.PROOF, opt.INTENT),
     *opt.FILE_FORMAT,
     opt.PREVIEW_FILE,
     *opt.TIMELAPSE,
     *opt.CHECKPOINTING,
-    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+    *opt.PLANNING,
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.DEBUG),
 )
 def texture(values: Values) -> None:
-    """Synthesize a texture of any size from a style image."""
+    """Make a texture of any size from a sample, such as fabric, stone or paint."""
     config = config_of(values)
     like = values[LIKE]
     styles = style_files(values[STYLES], like)
@@ -64,6 +71,8 @@ def texture(values: Values) -> None:
         config = config_like(like, config, settings_given(values), quiet=values[opt.QUIET])
         check_files(values.context, config)
     inputs = Inputs(styles, printing=printing_of(values))
+    if print_dry_run(values, inputs, config):
+        return
     render_to_file(make_texture, inputs, config, Output.of(values), CheckpointOptions.of(values))
 
 
@@ -71,7 +80,7 @@ def style_files(styles: list[str] | None, like: Path | None) -> list[StyleFile]:
     """The images that a texture is made from."""
     if bool(styles) == (like is not None):
         raise SettingError(
-            "no style image" if like is None else "STYLE and --like cannot be combined",
+            "no style image" if like is None else "PICTURE and --like cannot be combined",
             hint="give a style image or --like IMAGE",
         )
     return parse_styles(styles or []) if like is None else [StyleFile(like)]
@@ -87,4 +96,6 @@ def config_like(like: Path, config: RenderConfig, given: set[str], *, quiet: boo
         if not quiet:
             say(f"{like} has no stored settings; using it as a plain style image")
         return config
+    if STOPPED in stored and not quiet:
+        say(f"{like} is unfinished (stopped {stored[STOPPED]}); using it as it is")
     return replace(config, **reusable_settings(stored, like, vars(RenderConfig()), given))

@@ -9,10 +9,12 @@ from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run import print_dry_run
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, argument, command, option, optional, setting
 from tilestyle.cli.parsing import StyleFile
+from tilestyle.cli.progress import Remembered
 from tilestyle.cli.render_to_file import render_to_file
 from tilestyle.cli.terminal import say
 from tilestyle.config.render import UPSCALE_DEFAULTS
@@ -24,28 +26,37 @@ if TYPE_CHECKING:
     from tilestyle.recipes.printing import PreparedInputs
     from tilestyle.recipes.upscale import UpscaleResult
 
-LOW = argument("low", Path, "Image to enlarge.", files=file_roles.LOW)
+LOW = argument("low", Path, "Picture to enlarge.", metavar="PICTURE", files=file_roles.LOW)
 REFERENCE = option(
-    "reference", Path, "Image of a similar subject that has the missing detail.", files=file_roles.REFERENCE
+    "reference",
+    Path,
+    "Sharp picture of something similar, from which detail is taken.",
+    default=opt.UNSET,
+    basic=True,
+    files=file_roles.REFERENCE,
 )
-FACTOR = option("factor", int, "Enlargement factor.", default=4)
+REFERENCE_WORD = opt.STYLE_WORDS.but(
+    name="references", help="As --reference.", stands_for="reference", metavar="REFERENCE"
+)
+FACTOR = option("factor", int, "How many times larger, as a whole number.", default=4, basic=True)
 SHEET = optional(
     "sheet",
     Path,
-    "Also write an image of the result next to bicubic and Lanczos enlargements.",
+    "Also write a picture of the result next to usual ways to enlarge: bicubic and Lanczos.",
     files=file_roles.COMPARED,
+    basic=True,
 )
 ANCHOR_WEIGHT = setting(
-    "anchor_weight", float, "Weight of agreement with the input during the optimization.", panel=opt.LOOK
+    "anchor_weight", float, "Weight of agreement with PICTURE while the result is made.", panel=opt.LOOK
 )
 
 
 @command(
-    *(LOW, REFERENCE, opt.OUT, FACTOR, SHEET),
+    *(LOW, REFERENCE_WORD, REFERENCE, opt.OUT, FACTOR, SHEET),
     *(opt.PRESET, opt.CONFIG),
     ANCHOR_WEIGHT,
-    opt.CONTENT_WEIGHT.but(help="Weight of the content loss, which keeps the lines of the input."),
-    opt.STYLE_SCALE.but(help="Scale of the reference image; 1 is its own size, which is the maximum."),
+    opt.CONTENT_WEIGHT.but(help="Weight of the content loss: larger keeps the lines of PICTURE better."),
+    opt.STYLE_SCALE.but(help="Scale of the reference: 1 is its own size and the largest, 0.5 half of that."),
     *(opt.TURN_STYLE, opt.SEED, opt.SWEEPS, opt.NETWORK, opt.WEIGHTS),
     *opt.HARDWARE,
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION),
@@ -53,13 +64,14 @@ ANCHOR_WEIGHT = setting(
     opt.PREVIEW_FILE,
     *opt.TIMELAPSE,
     *opt.CHECKPOINTING,
-    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+    *opt.PLANNING,
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.DEBUG),
     base=UPSCALE_DEFAULTS,
 )
 def upscale(values: Values) -> None:
-    """Enlarge an image with the detail of a reference image.
+    """Enlarge a small picture, with detail from a sharp picture of something similar.
 
-    Averaged down to its original size, the result equals the input.
+    Reduced to its size again, the result is the small picture.
     """
     from tilestyle.images import check_writable
     from tilestyle.recipes.upscale import (
@@ -79,15 +91,21 @@ def upscale(values: Values) -> None:
         check_writable(sheet, height * factor, 3 * (width * factor + GAP_PIXELS))
     results: list[UpscaleResult] = []
 
-    def make(ready: PreparedInputs, *, save: Callable[[Picture], None], **how: Any) -> None:
+    def make(
+        ready: PreparedInputs, *, save: Callable[[Picture], None], stop: Callable[[], bool], **how: Any
+    ) -> None:
+        asked = Remembered(stop)
+
         def finish(result: UpscaleResult) -> None:
             save(result.picture)
-            if sheet is not None:
+            if sheet is not None and not asked.answer:  # compares finished pictures
                 side_by_side([*interpolation_baselines(low, factor).values(), result.picture]).save(sheet)
 
-        results.append(make_upscaled(low, reference, factor, config, save=finish, **how))
+        results.append(make_upscaled(low, reference, factor, config, save=finish, stop=asked, **how))
 
     inputs = Inputs([StyleFile(reference)], low)
+    if print_dry_run(values, inputs, full):
+        return
     render_to_file(make, inputs, full, Output.of(values), CheckpointOptions.of(values))
     if not values[opt.QUIET]:
         say(

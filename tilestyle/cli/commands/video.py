@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.naming import aside, series_names
 from tilestyle.cli.parameters import Values, argument, command, option, optional
+from tilestyle.cli.progress import Steps, open_display
 from tilestyle.cli.series_display import run_series
 from tilestyle.cli.terminal import say
+from tilestyle.cli.viewer import show
 from tilestyle.config.enums import FlowName
 from tilestyle.config.render import FilmConfig, VideoConfig
 from tilestyle.errors import SettingError
 
 DEFAULTS = VideoConfig()
-CLIP = argument("clip", Path, "Video, or folder of images.", files=file_roles.CLIP)
-OUT = option(
-    "out",
-    Path,
-    "Video to write (.mp4, .mov, .mkv, .webm), or a folder for PNG frames.",
-    "--out",
-    "-o",
+CLIP = argument("clip", Path, "Video, or folder of pictures.", files=file_roles.CLIP)
+OUT = opt.OUT.but(
+    help=f"Video to write: {opt.FILM_NAMES}.",
     files=file_roles.VIDEO,
 )
 SWEEPS = option(
@@ -30,33 +31,44 @@ SWEEPS = option(
 ANCHOR_WEIGHT = option(
     "anchor_weight",
     float,
-    "Weight of agreement with the previous frame.",
+    "Weight of agreement with the frame before: larger values flicker less.",
     default=DEFAULTS.anchor_weight,
     panel=opt.LOOK,
 )
-FLOW = option("flow", FlowName, "Optical flow: dis or raft.", default=DEFAULTS.flow, panel=opt.COMPUTATION)
+FLOW = option(
+    "flow",
+    FlowName,
+    "How motion is measured: dis (fast) or raft (needs weights that you download).",
+    default=DEFAULTS.flow,
+    panel=opt.COMPUTATION,
+)
 FPS = optional("fps", float, "Frames per second.", shown="from the clip", panel=opt.FILM)
 
 
 @command(
-    *(CLIP, opt.STYLE, OUT),
+    *(CLIP, opt.STYLE_WORDS, opt.STYLE, OUT),
     *(opt.PRESET, opt.CONFIG),
-    opt.SIZE,
+    opt.SIZE.but(
+        help="Size of the frames in pixels: the long side, or WIDTHxHEIGHT.", shown="that of the video"
+    ),
     *opt.STRENGTHS,
     *(opt.STYLE_SCALE, opt.SEED),
-    *(opt.QUALITY.but(help="Number of sweeps of the first frame: draft, normal or best."), SWEEPS),
+    *(
+        opt.QUALITY.but(help="How long to work on the first frame: draft (fast), normal or best (slow)."),
+        SWEEPS,
+    ),
     *(ANCHOR_WEIGHT, FLOW),
     *(opt.NETWORK, opt.WEIGHTS),
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(FPS, opt.CODEC),
-    *(opt.OVERWRITE_INPUT, opt.QUIET, opt.DEBUG),
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
 )
 def video(values: Values) -> None:
-    """Stylize a video with temporally consistent frames; the sound is kept.
+    """Repaint a video, with little flicker and with its sound (GIF and WebP have none).
 
-    Run the same command again to resume. Until the video is written, its frames are kept in a folder next to
-    it.
+    If it is stopped, run the same command again to continue. Until the video is written, its frames are
+    kept in a folder next to it.
     """
     from tilestyle.motion.clip import open_clip
     from tilestyle.motion.film import check_film, is_frame_output
@@ -72,21 +84,37 @@ def video(values: Values) -> None:
     import_opencv()
     if is_frame_output(out) and out.suffix:
         raise SettingError(f"{out} is not a folder", hint="give a folder for the frames, or a video file")
-    check_film(out, film)
-    folder = out
-    if not is_frame_output(out):
+    check_film(out, film, creates_folder=True)
+    is_film = not is_frame_output(out)
+    if is_film:
         check_audio(clip.path, out)
-        folder = out.with_name(f"{out.name}.frames")
-    later = VideoConfig(sweeps=values[SWEEPS], anchor_weight=values[ANCHOR_WEIGHT], flow=values[FLOW])
+    is_new = True
+
+    def folders() -> Iterator[Path]:
+        nonlocal out, is_new
+        for name in series_names(values, out):
+            out, is_new = name, not os.path.lexists(name)
+            yield out.with_name(f"{out.name}.frames") if is_film else out
+
+    flow: FlowName = values[FLOW]
+    later = VideoConfig(sweeps=values[SWEEPS], anchor_weight=values[ANCHOR_WEIGHT], flow=flow)
     done = run_series(
-        lambda watch: stylize_video(clip, values[opt.STYLE], folder, config, later, watch),
+        lambda folder, watch: stylize_video(clip, values[opt.STYLE], folder, config, later, watch),
         clip.count,
-        folder,
+        folders(),
         quiet=quiet,
+        verbose=values[opt.VERBOSE],
     )
-    if is_frame_output(out) or done.count < clip.count:
+    if done.count < clip.count:
         return
-    write_film(done.picture_paths, out, film, clip.path)
-    discard_series(done)
-    if not quiet:
-        say(f"wrote {out}")
+    if is_film:
+        if is_new and os.path.lexists(out):
+            out = aside(out)
+        with open_display(quiet=quiet) as display:
+            files = Steps(display, f"writing {out.name}").track(done.picture_paths, done.count)
+            write_film(files, out, film, clip.path)
+        discard_series(done)
+        if not quiet:
+            say(f"wrote {out}")
+    if values[opt.OPEN]:
+        show(out)

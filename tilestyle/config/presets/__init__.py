@@ -1,4 +1,4 @@
-"""Presets: named settings, one TOML file for each."""
+"""Presets: named settings, one TOML file for each. Looks are those that name a style."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def preset_path(name: str) -> Path:
             hint=f"did you mean {nearest!r}? the presets are {', '.join(preset_names())}",
         )
     return Path(str(files(__name__).joinpath(f"{name}.toml")))
+
+
+def look_names() -> list[str]:
+    """Return the names of the presets that are a look: they name a bundled style, too."""
+    from tilestyle.config.toml import load_preset
+
+    return [name for name in preset_names() if load_preset(name).style]

@@ -1,0 +1,117 @@
+"""What a render will take, said without starting it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import waves
+from tests.support.cli import called
+from tilestyle.cli.dry_run import duration
+
+FAST = ("--network=wavelet", "--style-layer=color_2", "--style-layer=first_1")
+SMALL = (*FAST, "--sweeps=2", "--size=40")
+RENDER = ("render", "content.png", "--style", "style.png", "-o", "out.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two pictures; time is not measured, only stated."""
+    monkeypatch.setattr("tilestyle.pipeline.estimate.measure_costs", lambda outline: None)
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for seed, name in enumerate(("content.png", "style.png")):
+        pixels = (waves(48, 64, seed).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(place / name)
+    return place
+
+
+def run(folder: Path, *words: str) -> tuple[int, str, str]:
+    done = called(folder, *words)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*RENDER, *SMALL),
+        ("texture", "style.png", "-o", "out.png", *SMALL),
+        ("upscale", "content.png", "--reference", "style.png", "-o", "out.png", "--factor=2", "--sweeps=2"),
+        ("invert", "content.png", "--layer", "contour_2", "-o", "out.png", "--network=wavelet", "--size=40"),
+        ("preview", "content.png", "--style", "style.png", "-o", "out.png", *FAST, "--size=2000", "--sweeps=2"),
+        (*RENDER, *FAST, "--optimizer=lbfgs", "--size=40"),
+        (*RENDER, *SMALL, "--film=film", "--preview=now.png", "--save-config=s.toml"),
+    ],
+    ids=lambda words: words[0] if words[0] != "render" else words[-1].partition("=")[0],
+)
+def test_it_says_what_a_command_takes_and_writes_nothing(folder: Path, words: tuple[str, ...]) -> None:
+    before = sorted(folder.iterdir())
+    code, out, err = run(folder, *words, "--dry-run")
+    assert (code, err) == (0, "")
+    for name in ("picture", "time", "memory"):
+        assert any(line.startswith(name) for line in out.splitlines()), out
+    assert "patch" not in out
+    assert sorted(folder.iterdir()) == before
+    assert "patch" in run(folder, *words, "--dry-run", "--verbose")[1]
+
+
+def test_it_says_size_crop_and_enlargement_of_a_print(folder: Path) -> None:
+    words = (*FAST, "--print=2x2in", "--dpi=50", "--stroke=5mm")
+    code, out, _ = run(folder, *RENDER, *words, "--dry-run")
+    assert code == 0
+    rows = {line.split("  ")[0].strip(): line for line in out.splitlines()}
+    assert "100 x 100 pixels" in rows["picture"]
+    assert "2 x 2 in (51 x 51 mm) at 50 dpi" in rows["print"]
+    assert "25.0 % of the width" in rows["crop"]
+
+
+def test_it_refuses_what_the_render_would(folder: Path) -> None:
+    code, out, err = run(folder, *RENDER[:-1], "out.bmp", *SMALL, "--dry-run")
+    assert code not in (0, None)
+    assert not out
+    assert "out.bmp" in err
+
+
+def test_info_plans_with_a_style(folder: Path) -> None:
+    code, out, _ = run(
+        folder, "info", "content.png", "--style", "style.png", *FAST[:1], "--print=A6", "--dpi=30"
+    )
+    assert code == 0
+    assert "at 30 dpi" in out
+    assert "about" in out
+    assert "patch" not in out
+    assert "patch" in run(folder, "info", "content.png", "--network=wavelet", "--verbose")[1]
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.0])
+def test_strokes_far_beyond_the_pixels_of_the_style_are_warned_of(folder: Path, factor: float) -> None:
+    from tilestyle.images import open_source
+    from tilestyle.recipes.stroke_width import measure_stroke_width
+
+    with open_source(folder / "style.png") as source:
+        width = measure_stroke_width(source)
+    assert width is not None
+    stroke = 100 * factor * width / 64
+    _, out, _ = run(folder, *RENDER, *FAST, "--size=64", f"--stroke={stroke:.3f}%", "--dry-run")
+    assert ("larger scan" in out) == (factor > 2)
+    assert f"enlarged {factor:.1f} times" in out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (0.5, "0.5 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (3599, "1 h"),
+        (4200, "1 h 10 min"),
+        (86399, "1 d"),
+        (90000, "1 d 1 h"),
+    ],
+)
+def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,36 @@
+"""`tilestyle again`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tilestyle.cli import file_roles
+from tilestyle.cli import options as opt
+from tilestyle.cli.parameters import Values, argument, command
+from tilestyle.cli.remembered import remembered_settings
+from tilestyle.errors import SettingError
+
+PICTURE = argument("picture", Path, "Picture that tilestyle made.", files=file_roles.DESCRIBED)
+
+REPEATABLE = ("render", "texture", "invert", "upscale", "preview", "sheet")
+"""Commands that can make a picture again; they take --config."""
+
+
+@command(PICTURE, opt.DEBUG)
+def again(values: Values) -> None:
+    """Make a picture again from the settings stored in it, larger or with other options.
+
+    Options of the command that made it follow the picture and replace what is stored. Without --out the result
+    gets a new name, and no file is replaced.
+    """
+    from tilestyle.cli.app import main
+
+    picture = values[PICTURE]
+    name = remembered_settings(picture).command
+    if name not in REPEATABLE:
+        made_by = f"was made by 'tilestyle {name}'" if name else "does not say how it was made"
+        raise SettingError(f"{picture} {made_by} and cannot be made again", hint="run that command again")
+    debug = ["--debug"] if values[opt.DEBUG] else []
+    sys.argv[1:] = [name, "--config", str(picture), *values.context.args, *debug]
+    main()

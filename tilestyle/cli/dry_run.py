@@ -1,0 +1,262 @@
+"""What a render will take, before it starts and without starting: `--dry-run`, and `tilestyle info`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from tilestyle.cli import learning
+from tilestyle.cli import options as opt
+from tilestyle.cli.output_options import Output
+from tilestyle.cli.terminal import console, plain
+from tilestyle.config.byte_size import format_bytes
+
+if TYPE_CHECKING:
+    from tilestyle.cli.inputs import Inputs
+    from tilestyle.cli.parameters import Values
+    from tilestyle.config.render import RenderConfig
+    from tilestyle.pipeline.estimate import Outline
+    from tilestyle.recipes.preview import PreviewRequest
+    from tilestyle.recipes.printing import PreparedInputs
+
+MILLIMETERS_PER_INCH = 25.4
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a command will take.
+
+    Attributes:
+        outlines: Its renders.
+        seconds: Time, in total; None if it could not be measured.
+        levels: Seconds of each level of the first render.
+    """
+
+    outlines: Sequence[Outline]
+    seconds: float | None
+    levels: Sequence[float]
+
+
+def print_dry_run(
+    values: Values, inputs: Inputs, config: RenderConfig, preview: PreviewRequest | None = None
+) -> bool:
+    """With --dry-run, print what a command will take.
+
+    Args:
+        values: The options of the command.
+        inputs: Its pictures.
+        config: Its settings.
+        preview: What to preview, if the command is a preview.
+
+    Returns:
+        Whether that was asked for: the command then has nothing more to do.
+
+    Raises:
+        TilestyleError: The command would raise it before it renders.
+    """
+    if not values[opt.DRY_RUN]:
+        return False
+    output = Output.of(values)
+    with inputs.opened(config) as ready:
+        output.check(output.file, ready.height, ready.width, ready.dpi)
+        print_needs(inputs, ready, output, preview, verbose=values[opt.VERBOSE])
+    return True
+
+
+def print_needs(
+    inputs: Inputs,
+    ready: PreparedInputs,
+    output: Output | None,
+    preview: PreviewRequest | None = None,
+    *,
+    verbose: bool = False,
+) -> None:
+    """Print what a render or a preview will take, as tables of at most 80 columns."""
+    outlines = _outlines(ready, preview)
+    needs = _needs(ready, outlines, output)
+    shown = console()
+    shown.print(_summary(inputs, ready, output, needs, is_preview=preview is not None))
+    shown.print(_renders(outlines) if preview else _levels(needs, verbose=verbose))
+    if verbose:
+        shown.print(_computation(outlines))
+
+
+def _outlines(ready: PreparedInputs, preview: PreviewRequest | None) -> list[Outline]:
+    """Plan the renders of a command."""
+    from tilestyle.pipeline.prepare import outline
+    from tilestyle.recipes.preview import preview_outlines
+
+    if preview is not None:
+        return preview_outlines(ready, preview)
+    return [outline(ready.styles or None, ready.config, ready.content)]
+
+
+def _needs(ready: PreparedInputs, outlines: Sequence[Outline], output: Output | None) -> Needs:
+    """Estimate the time of everything, from starting the program to writing the picture."""
+    from tilestyle.pipeline import timings
+    from tilestyle.pipeline.estimate import estimate_outline, known_forecast
+    from tilestyle.planning.time_model import START, WRITING, StageModel
+
+    device = outlines[0].job.network.device
+    samples = timings.recall(learning.starting_kind(device)).get(START, ())
+    other = StageModel(START, samples).seconds(learning.starting_amounts(ready))
+    if output is not None:
+        samples = timings.recall(learning.writing_kind(output, device)).get(WRITING, ())
+        written = sum(each.job.size.area for each in outlines) / 1e6
+        other += StageModel(WRITING, samples).seconds((1.0, written))
+    seconds = [estimate_outline(each) for each in outlines]
+    known = [each for each in seconds if each is not None]
+    total = other + sum(known) if len(known) == len(seconds) else None
+    levels = [] if total is None else [level.seconds for level in known_forecast(outlines[0]).levels]
+    return Needs(outlines, total, levels)
+
+
+def _summary(
+    inputs: Inputs, ready: PreparedInputs, output: Output | None, needs: Needs, *, is_preview: bool
+) -> Table:
+    """Size, time, memory and disk."""
+    table = _grid()
+    size = f"{ready.width} x {ready.height} pixels, {ready.width * ready.height / 1e6:.3g} megapixels"
+    table.add_row("picture", f"preview of {size}" if is_preview else size)
+    if ready.dpi:
+        table.add_row("print", _print_size(ready, inputs))
+    if crop := _crop(inputs, ready):
+        table.add_row("crop", crop)
+    if ready.config.enlarge_style and ready.style_enlargement > 1:
+        table.add_row("strokes", f"style enlarged {ready.style_enlargement:.1f} times beyond its own pixels")
+    if warning := inputs.enlargement_warning(ready):
+        table.add_row("", f"Warning: {warning}")
+    time = "unknown: it could not be measured"
+    table.add_row("time", time if needs.seconds is None else f"about {duration(needs.seconds)}")
+    _add_memory(table, needs.outlines)
+    if output is not None:
+        from tilestyle.images import max_disk_bytes
+
+        work = 0 if is_preview else work_bytes(needs.outlines[0])
+        largest = max_disk_bytes(output.file, ready.height, ready.width, 3, output.depth)
+        folder = f"about {format_bytes(work)} while it runs; " if work else ""
+        if not is_preview:
+            table.add_row("disk", f"{folder}{plain(output.file.name)} up to {format_bytes(largest)}")
+    return table
+
+
+def _add_memory(table: Table, outlines: Sequence[Outline]) -> None:
+    """Add the memory of the device and of the machine; on a CPU they are one."""
+    from tilestyle.planning.memory_budget import device_bytes
+
+    device = outlines[0].job.network.device
+    on_device = max(device_bytes(each.job.memory_estimate, device, each.job.canvas_device) for each in outlines)
+    if device.type == "cpu":
+        table.add_row("memory", f"about {format_bytes(on_device)} of RAM")
+    else:
+        table.add_row("GPU memory", f"about {format_bytes(on_device)} on {device}")
+        in_ram = max(each.job.memory_estimate.host_total for each in outlines)
+        table.add_row("RAM", f"about {format_bytes(in_ram)}")
+
+
+def work_bytes(outline: Outline) -> int:
+    """Bytes of the work folder: the canvas and the pictures if they are kept there, or a checkpoint."""
+    from tilestyle.planning.memory_model import CANVAS_BYTES
+
+    if outline.mapped:
+        return outline.job.memory_estimate.disk
+    return CANVAS_BYTES * outline.job.levels[-1].extent.area
+
+
+def _print_size(ready: PreparedInputs, inputs: Inputs) -> str:
+    """The size on paper."""
+    assert ready.dpi is not None, "asked for"
+    width, height = ready.width / ready.dpi, ready.height / ready.dpi
+    bleed = inputs.printing.bleed if inputs.printing else 0.0
+    return (
+        f"{width:.4g} x {height:.4g} in "
+        f"({width * MILLIMETERS_PER_INCH:.0f} x {height * MILLIMETERS_PER_INCH:.0f} mm) at {ready.dpi:g} dpi"
+        + (f", with a bleed of {bleed:g} mm" if bleed else "")
+    )
+
+
+def _crop(inputs: Inputs, ready: PreparedInputs) -> str:
+    """What the paper cuts off the content; "" without paper or content."""
+    from tilestyle.images import open_source
+
+    if inputs.content is None or ready.content is None or inputs.printing is None or not inputs.printing.paper:
+        return ""
+    with open_source(inputs.content) as source:
+        lost = {
+            "width": 1 - ready.content.width / source.width,
+            "height": 1 - ready.content.height / source.height,
+        }
+    cut = [f"{100 * share:.1f} % of the {side}" for side, share in lost.items() if share >= 0.0005]
+    return f"the photograph loses {' and '.join(cut)}" if cut else "none: all of the photograph is shown"
+
+
+def _levels(needs: Needs, *, verbose: bool) -> Table:
+    """The levels of a render: sizes, sweeps and time."""
+    from tilestyle.planning.schedule import patch_count
+
+    outline = needs.outlines[0]
+    table = Table(box=None, padding=(0, 2, 0, 0), title="Levels, from coarse to fine", title_justify="left")
+    for name in ("level", "picture", "sweeps", "time", *(("canvas", "patches") if verbose else ())):
+        table.add_column(name, justify="left" if name == "picture" else "right", no_wrap=True)
+    for number, level in enumerate(outline.job.levels):
+        box, extent = level.extent.picture, level.extent
+        row = [str(number + 1), f"{box.width} x {box.height}", str(level.sweeps)]
+        row.append(duration(needs.levels[number]) if needs.levels else "")
+        if verbose:
+            count = patch_count(extent, outline.job.patch_side_at(level))
+            row += [f"{extent.width} x {extent.height}", str(count)]
+        table.add_row(*row)
+    return table
+
+
+def _renders(outlines: Sequence[Outline]) -> Table:
+    """The renders of a preview."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title="Renders", title_justify="left")
+    for name in ("", "picture", "sweeps"):
+        table.add_column(name, justify="right" if name == "sweeps" else "left", no_wrap=True)
+    for number, each in enumerate(outlines):
+        name = f"window {number} of the crops" if number else "whole picture"
+        sweeps = sum(level.sweeps for level in each.job.levels)
+        table.add_row(name, f"{each.job.size.width} x {each.job.size.height}", str(sweeps))
+    return table
+
+
+def _computation(outlines: Sequence[Outline]) -> Table:
+    """For those who know the method: patches and arithmetic."""
+    from tilestyle.planning.schedule import patch_count
+
+    job = outlines[0].job
+    levels = [(each.job, level) for each in outlines for level in each.job.levels]
+    pixels = sum(level.sweeps * level.extent.area for _, level in levels)
+    passes = sum(level.sweeps * patch_count(level.extent, each.patch_side_at(level)) for each, level in levels)
+    work = 3 * 2 * job.network.multiply_adds_per_pixel(job.weights.layer_names) * pixels
+    table = _grid()
+    table.add_row("patch", f"{job.patch_side} pixels a side")
+    table.add_row("patch passes", f"{passes} over {pixels / 1e6:.0f} megapixels")
+    table.add_row("convolutions", f"{work / 1e12:.1f} Tflop")
+    table.add_row("canvas", f"{format_bytes(job.memory_estimate.resident)}, with optimizer and pictures")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """A time in two units at most: 45 s, 12 min, 1 h 10 min, 2 d 3 h."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if seconds >= 0.95 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

@@ -1,0 +1,43 @@
+"""What a misspelled command, option or choice was meant to be."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+# British endings, and what Americans write.
+SPELLINGS = (
+    (r"colour", "color"),
+    (r"grey", "gray"),
+    (r"isation", "ization"),
+    (r"is(e|er|ed|ing)\b", r"iz\1"),
+    (r"(cent|met|lit)re\b", r"\1er"),
+    (r"neighbour", "neighbor"),
+)
+SHORTEST_START = 3  # letters that are taken for the beginning of a name
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that a word is a misspelling, another spelling or the beginning of; None if there is none."""
+    spelled = {_spelled(name): name for name in names}
+    wanted = _spelled(word)
+    if wanted in spelled:
+        return spelled[wanted]
+    begun = [name for name in spelled if len(wanted) >= SHORTEST_START and name.startswith(wanted)]
+    close = difflib.get_close_matches(wanted, spelled, n=1)
+    return spelled[(begun or close)[0]] if begun or close else None
+
+
+def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
+    """The beginning of a hint, "did you mean render? "; empty if no name is near."""
+    name = nearest(word, names)
+    return "" if name is None else f"did you mean {prefix}{name}? "
+
+
+def _spelled(word: str) -> str:
+    """A word without dashes at its beginning, in small letters and American spelling."""
+    text = word.lstrip("-").lower().replace("_", "-")
+    for british, american in SPELLINGS:
+        text = re.sub(british, american, text)
+    return text
