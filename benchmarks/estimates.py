@@ -42,14 +42,14 @@ import json, sys, time
 from tilestyle.cli import display
 from tilestyle.pipeline.events import Finished, SweepDone
 plain = display.watcher
-def watched(**options):
+def watched(*parts, **options):
     rows = []
     def watch(event):
         if isinstance(event, SweepDone):
             rows.append((event.seconds, event.seconds_left))
         elif isinstance(event, Finished):
             json.dump({"seconds": event.seconds, "left": rows}, open(sys.argv_left, "w"))
-    return display.together([plain(**options), watch])
+    return display.together([plain(*parts, **options), watch])
 display.watcher = watched
 sys.argv_left = sys.argv.pop(1)
 from tilestyle.__main__ import program
@@ -119,7 +119,7 @@ def main() -> None:
         hub = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
         environment = {"TORCH_HOME": f"{hub}/torch", **os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         for kind in chosen:
-            words = [*words_of(kind, quick=options.quick), "-o", str(folder / "out.png")]
+            words = [*words_of(kind, quick=options.quick), "--overwrite", "-o", str(folder / "out.png")]
             for run in (1, 2):
                 said = estimated(words, environment)
                 measured = taken(words, environment, folder)

@@ -12,8 +12,9 @@ from PIL import Image
 from tests.conftest import FEW, waves
 from tests.support.cli import called
 from tilestyle import render
-from tilestyle.cli.remembered import find_file, remembered_settings
+from tilestyle.cli.remembered import remembered_settings
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.reuse import find_file
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
 from tilestyle.pictures import picture_path

@@ -190,7 +190,10 @@ def _crop(inputs: Inputs, ready: PreparedInputs) -> str:
             "height": 1 - ready.content.height / source.height,
         }
     cut = [f"{100 * share:.1f} % of the {side}" for side, share in lost.items() if share >= 0.0005]
-    return f"the photograph loses {' and '.join(cut)}" if cut else "none: all of the photograph is shown"
+    if not cut:
+        return "none: all of the photograph is shown"
+    advice = inputs.crop_advice(ready)
+    return f"the photograph loses {' and '.join(cut)}{f'; {advice}' if advice else ''}"
 
 
 def _levels(needs: Needs, *, verbose: bool) -> Table:

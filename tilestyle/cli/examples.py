@@ -24,14 +24,15 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("With less of the style", "again result.png --strength 0.3"),
     ),
     "": (
-        Example("Repaint a photo", "render photo.jpg --style painting.jpg -o result.png"),
+        Example("Repaint a photo", "render photo.jpg painting.jpg"),
         Example("Make a wall of fabric", "texture fabric.jpg -o wall.png --size 4000x3000"),
+        Example("The same picture again, larger", "again photo-painting.png --size 4k"),
         Example("Try it with pictures that are included", "demo"),
     ),
     "render": (
-        Example("Bigger strokes", "render photo.jpg --style painting.jpg -o result.png --stroke 2%"),
-        Example("More of the photo", "render photo.jpg --style painting.jpg -o result.png --strength 0.3"),
-        Example("A print", "render photo.jpg --style painting.jpg -o poster.tif --print 60x90cm"),
+        Example("Bigger strokes", "render photo.jpg painting.jpg --stroke 2%"),
+        Example("More of the photo", "render photo.jpg painting.jpg --strength 0.3"),
+        Example("A print", "render photo.jpg painting.jpg -o poster.tif --print 60x90cm"),
     ),
     "texture": (
         Example("A texture larger than its sample", "texture fabric.jpg -o wall.png --size 4000x3000"),

@@ -112,14 +112,20 @@ class Inputs:
 
     def say_crop(self, ready: PreparedInputs) -> None:
         """Print how much of the content the paper crops, if that is more than a few percent."""
+        if advice := self.crop_advice(ready):
+            paper = None if self.printing is None else self.printing.paper
+            say(f"{(paper and paper.text) or 'the paper'} crops {ready.cropped:.0%} of the picture: {advice}")
+
+    def crop_advice(self, ready: PreparedInputs) -> str:
+        """What to do about a paper that crops more than a few percent of the content; "" if it does not."""
         paper = None if self.printing is None else self.printing.paper
         if paper is None or ready.cropped <= CROP_WORTH_A_LINE:
-            return
+            return ""
         ways = "--fit contain to keep all of it"
         turned = turned_spelling(paper.text)
         if turned and ready.turned_cropped < ready.cropped:
             ways = f"--print {turned} to turn the paper, or {ways}"
-        say(f"{paper.text or 'the paper'} crops {ready.cropped:.0%} of the picture: give {ways}")
+        return f"give {ways}"
 
 
 def printing_of(values: Values) -> PrintOptions:

@@ -172,8 +172,8 @@ SIZE = setting(
     "size",
     str,
     "Long side of the result in pixels, or WIDTHxHEIGHT; 2k, 4k or 8k (1920, 3840 or 7680 on the long side); "
-    "50% or 2x of the photo; 12MP, megapixels in its proportions. To make the same picture again larger, "
-    "repeat its command with a larger size.",
+    "50% or 2x of the photo; 12MP, megapixels in its proportions. To make a picture again larger, see "
+    "`tilestyle again`.",
     parse=parse_any_size,
     unparse=format_size,
     shown="that of the photo",

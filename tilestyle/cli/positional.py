@@ -55,4 +55,5 @@ def _merged(context: typer.Context, option: Parameter[Any], words: list[str]) ->
 
 def _first(context: typer.Context) -> str:
     """What the first argument of the command is called."""
-    return next((each.name for each in context.command.params if each.param_type_name == "argument"), "options")
+    own = parameters_of(context.command.callback)
+    return next((each.label.lower() for each in own if not each.flags), "options")

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from tilestyle.config.enums import SUFFIXES, Init
 from tilestyle.config.render import FILE_FIELDS, RenderConfig
-from tilestyle.config.reuse import RANDOM_WEIGHTS, with_current_names
+from tilestyle.config.reuse import RANDOM_WEIGHTS, find_file, with_current_names
 from tilestyle.config.size import parse_size
 from tilestyle.config.toml import SettingsFile, load_settings, matches_type, unknown_name_error
 from tilestyle.errors import SettingError
@@ -108,16 +108,3 @@ def _setting(name: str, value: Any, picture: Path) -> Any:
     if not matches_type(value, hints[name]):
         raise SettingError(f"{name} cannot be {value!r} in {picture}", hint=f"give --{name.replace('_', '-')}")
     return value
-
-
-def find_file(name: str, picture: Path) -> Path:
-    """Return the path of a file that made a picture, by its name; the name itself if it is nowhere."""
-    from tilestyle.pictures import NAMES, picture_path
-
-    bare = Path(Path(name).name)
-    for path in (bare, picture.parent / bare):
-        if path.is_file():
-            return path
-    if bare.suffix == ".jpg" and bare.stem in NAMES:
-        return picture_path(bare.stem)
-    return bare

@@ -7,12 +7,12 @@ Every field of RenderConfig is in LOOK or in APART.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from tilestyle.errors import SettingError
+from tilestyle.pictures import NAMES, picture_path
 
 NETWORK_SETTINGS = ("weights", "pooling", "pooling_scale", "input_scaling", "feature_scale", "style_layers")
 REUSABLE = (
@@ -127,15 +127,30 @@ def reusable_settings(
     if reused.get("init") not in PICTURELESS_INITS:
         reused.pop("init", None)
     if reused.get("weights") not in (None, RANDOM_WEIGHTS):
-        reused["weights"] = _find_weights(Path(str(reused["weights"])).name, file)
+        reused["weights"] = _find_weights(str(reused["weights"]), file)
     return reused
 
 
-def _find_weights(name: str, file: Path) -> str | os.PathLike[str]:
-    """Find the file of the weights in the current folder or next to the picture."""
-    for path in (Path(name), file.parent / name):
+def find_file(name: str, picture: Path) -> Path:
+    """Return the path of a file that made a picture, by its name; the name itself if it is nowhere.
+
+    Args:
+        name: Name of the file. Folders are ignored: pictures store none.
+        picture: The picture. The file may be in the working directory, beside the picture, or in the package.
+    """
+    bare = Path(Path(name).name)
+    for path in (bare, picture.parent / bare):
         if path.is_file():
             return path
+    is_bundled = bare.suffix == ".jpg" and bare.stem in NAMES
+    return picture_path(bare.stem) if is_bundled else bare
+
+
+def _find_weights(name: str, file: Path) -> Path:
+    """Find the file of the weights; raises SettingError if it is nowhere."""
+    path = find_file(name, file)
+    if path.is_file():
+        return path
     raise SettingError(
         f"{file.name} was made with the weights {name}, which were not found", hint="give --weights"
     )
