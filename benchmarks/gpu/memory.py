@@ -13,11 +13,13 @@ from benchmarks.gpu.core import GIB, MIB, Check, Group, Place, Row
 from benchmarks.gpu.jobs import COMPACT, DEVICE, VGG19, WAVELET, Sized
 from tilestyle.benchmark.memory_cap import cap_memory
 from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.devices.device_memory import empty_caches
 from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
 from tilestyle.devices.peak_memory import PeakMemory
 from tilestyle.devices.timer import synchronized_time
 from tilestyle.errors import MemoryLimit
 from tilestyle.networks.vgg import Vgg
+from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.events import CanvasMoved, PatchHalved
 from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.planning.job import Job
@@ -132,10 +134,13 @@ def _halved(place: Place, row: Row) -> bool:
             raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
         return original(self, pixels, layers)
 
-    if place.cuda:  # what jobs before have left is no matter
-        torch.cuda.empty_cache()
-        cap_memory(place.device, device_bytes(job.memory_estimate, place.device, job.canvas_device) // 2)
-        return _went_on(job, row)
+    if place.cuda:  # what it takes without a wall, and then with one of less
+        peak = PeakMemory(place.device)
+        optimize(job, lambda level: None, lambda *sweep: None, lambda: False)
+        row["peak, MiB"] = peak.bytes() / MIB
+        empty_caches()
+        cap_memory(place.device, int(0.6 * peak.bytes()))
+        return _went_on(Sized(side, side, sweeps=2, patch=patch).job(place), row)
     with mock.patch.object(Vgg, "features", refusing):
         return _went_on(job, row)
 

@@ -12,6 +12,7 @@ from benchmarks.gpu.jobs import COMPACT, DEVICE, FITTING, HOST, VGG19, WAVELET, 
 from benchmarks.maps import timed
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.devices.peak_memory import PeakMemory
+from tilestyle.networks.vgg import Vgg
 from tilestyle.planning.memory_budget import device_bytes
 
 # Share of the matrix peak that a sweep of VGG-19 is to reach in patches of this side, by where the canvas is.
@@ -60,6 +61,8 @@ def _share(
         operations += 2 * each(job.weights.content_layers) * 1e6 * found.megapixels
     share = operations / found.seconds / 1e12 / peak_of(place, job.network.dtype)
     row |= found.facts
+    if isinstance(job.network, Vgg):
+        row["passes are captured"] = job.network.has_captured_passes
     row |= {
         "TFLOP/s": operations / found.seconds / 1e12,
         "share of matrix peak": share,

@@ -79,7 +79,7 @@ def _two(place: Place, row: Row) -> bool:
     done = _started(place, [*TORCHRUN, "2", "-m", "benchmarks.gpu.together", asked])
     row["exit code"] = done.returncode
     if done.returncode:
-        row["said"] = done.stderr[-600:]
+        row["said"] = _complaints(done.stderr)
         return False
     expected = render(CONTENT, STYLE, _config(str(place.device))).pixels
     off = np.abs(np.load(folder / "found.npy") - expected)
@@ -95,7 +95,7 @@ def _command(place: Place, row: Row) -> bool:
     done = _started(place, [*TORCHRUN, "1", "-m", "tilestyle", *words])
     row["exit code"] = done.returncode
     if done.returncode:
-        row["said"] = done.stderr[-600:]
+        row["said"] = _complaints(done.stderr)
         return False
     row["picture"] = list(read_picture(out).pixels.shape)
     return True
@@ -108,7 +108,14 @@ def _started(place: Place, command: list[str]) -> subprocess.CompletedProcess[st
     )
 
 
+def _complaints(said: str) -> str:
+    """The lines that name an error; the end, if none does."""
+    found = [line.strip() for line in said.splitlines() if "rror" in line and "error_file" not in line]
+    return "\n".join(found)[:900] or said[-600:]
+
+
 def _config(device: str) -> RenderConfig:
+    device = device.partition(":")[0]  # a numbered GPU is refused where several ranks share a machine
     settings: dict[str, Any] = {**SMALL, "size": 128, "coarsest": 128, "precision": Precision.FP32}
     return RenderConfig(**settings, device=device)
 

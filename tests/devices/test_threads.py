@@ -13,7 +13,7 @@ import torch
 
 from tests.stats.test_moments import features, moments_of
 from tilestyle.devices.threads import run_side_by_side
-from tilestyle.losses.style_targets import cotangents
+from tilestyle.losses.style_targets import TargetDistances
 from tilestyle.stats.distances import WassersteinTarget
 
 
@@ -72,7 +72,7 @@ def test_distances_do_not_depend_on_the_number_of_threads() -> None:
     answers = []
     for count in (1, 2, 3):
         torch.set_num_threads(count)
-        answers.append(cotangents(targets, found))
+        answers.append(TargetDistances(targets).cotangents(found))
         assert list(answers[-1]) == list(sizes)
     for name, expected in answers[0].items():
         for answer in answers[1:]:

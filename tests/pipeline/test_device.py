@@ -28,7 +28,7 @@ from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import memory_budget as budgets
 from tilestyle.stats.color_histograms import MAX_CACHED_BINS
-from tilestyle.stats.gaussian_transport import transport_map_by_newton_schulz
+from tilestyle.stats.gaussian_transport import newton_schulz_steps
 
 HOMES = ("device", "host")
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
@@ -93,6 +93,7 @@ def doubling() -> Iterator[None]:
         mock.patch("tilestyle.stats.moments.float64_device", place),
         mock.patch("tilestyle.losses.running_moments.float64_device", place),
         mock.patch("tilestyle.losses.style_local.float64_device", place),
+        mock.patch("tilestyle.losses.style_targets.float64_device", place),
     ):
         yield
 
@@ -117,11 +118,11 @@ def test_a_device_makes_the_picture_of_the_host(case: str, home: str) -> None:
 def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
     config = replace(SMALL, **CASES[case])
     expected = render(CONTENT, STYLE, config).pixels
-    by_products = "tilestyle.stats.gaussian_transport.transport_map_by_newton_schulz"
+    by_products = newton_schulz_steps
     with (
         on_device("device"),
         doubling(),
-        mock.patch(by_products, wraps=transport_map_by_newton_schulz) as counted,
+        mock.patch("tilestyle.stats.gaussian_transport.newton_schulz_steps", wraps=by_products) as counted,
     ):
         found = render(CONTENT, STYLE, config).pixels
     assert counted.called == (config.style_loss is StyleLoss.W2)

@@ -16,7 +16,7 @@ from tilestyle.losses.content import ContentTarget
 from tilestyle.losses.level import measurement_interval
 from tilestyle.losses.planes import content_plane
 from tilestyle.losses.style_statistics import style_moments
-from tilestyle.losses.style_targets import cotangents, make_target
+from tilestyle.losses.style_targets import TargetDistances, make_target
 from tilestyle.optim.adam import Adam
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import CYCLED_PLACES, GRID_PERIOD
@@ -45,9 +45,10 @@ def time_parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, floa
     features = network.features(network_input(), job.weights.style_layers)
     layer_moments = style_moments(job, level)[0]
     targets = {layer: make_target(moments, job.config) for layer, moments in layer_moments.items()}
+    distances = TargetDistances(targets)
     applied = {
         layer: cotangent.to(network.device, network.dtype)
-        for layer, cotangent in cotangents(targets, layer_moments).items()
+        for layer, cotangent in distances.cotangents(layer_moments).items()
     }
     plane = content_plane(job, level)
     gradient = torch.zeros(3, patch.read.height, patch.read.width, device=canvas.pixels.device)
@@ -77,7 +78,7 @@ def time_parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, floa
         "optimizer": step,
         measuring: forward,
     }
-    per_sweep = {"distances": lambda: cotangents(targets, layer_moments)}
+    per_sweep = {"distances": lambda: distances.cotangents(layer_moments)}
     runs = dict.fromkeys(per_patch, float(len(patches)))
     runs[measuring] /= every
     runs["content features"] /= (

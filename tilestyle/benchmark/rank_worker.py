@@ -26,7 +26,7 @@ from tilestyle.devices.timer import synchronized_time
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.distributed import Communicator, process_group
 from tilestyle.losses.style_statistics import style_moments
-from tilestyle.losses.style_targets import cotangents, make_target
+from tilestyle.losses.style_targets import TargetDistances, make_target
 from tilestyle.optim.loop import optimize
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline.api import open_checkpoints
@@ -84,7 +84,7 @@ def _distance_seconds(job: Job) -> float:
     """Seconds per sweep of the distances, which every rank computes alike."""
     (layer_moments,) = style_moments(job, job.levels[0])  # of the only region
     targets = {layer: make_target(moments, job.config) for layer, moments in layer_moments.items()}
-    return _median_seconds(lambda: cotangents(targets, layer_moments), time.process_time)
+    return _median_seconds(lambda: TargetDistances(targets).cotangents(layer_moments), time.process_time)
 
 
 def _median_seconds(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:

@@ -64,6 +64,7 @@ def reset_peak_bytes(device: torch.device) -> None:
     """Restart the measurement of `peak_bytes`."""
     global _metal_peak_bytes
     if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # before, torch has no figures to restart
         torch.cuda.reset_peak_memory_stats(device)
     elif device.type == "mps":
         _metal_peak_bytes = torch.mps.driver_allocated_memory()

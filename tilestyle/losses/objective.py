@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.config.enums import ContentLoss
+from tilestyle.devices.graphs import allowing_graphs
 from tilestyle.devices.transfer import to_device
 from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Box, CanvasExtent, Patch
@@ -124,6 +125,7 @@ class Objective(Stateful):
         self._extent = extent
         self._scale = scale
         self.palette: PaletteLoss | None = None  # set from outside
+        self.captures = False  # whether passes may be captured, which takes memory; set from outside
         self._layers = {**weights.style_layers, **(weights.content_layers if content else {})}
         self._content_weight = weights.content
         self._reset_losses()
@@ -206,7 +208,8 @@ class Objective(Stateful):
             canvas pixels that the patch pixel averages.
         """
         pixels = self._network_input(window).requires_grad_()
-        features = self._network.features(pixels, self._layers)
+        with allowing_graphs(self.captures):
+            features = self._network.features(pixels, self._layers)
         with torch.no_grad():
             style_cotangents = self._style.cotangents(features, patch, single_patch=single_patch)
             content_features = self._content.features(patch) if self._content else {}

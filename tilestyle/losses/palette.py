@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,11 +25,11 @@ from tilestyle.stats.sliced_wasserstein import (
     BINS,
     SCALES,
     Histogram,
+    SlicedTarget,
     average_blocks,
     color_axes,
     count_histograms,
     normalized_histogram,
-    sliced_transport,
     transport_gradient,
 )
 
@@ -51,6 +52,10 @@ class PaletteLoss(Stateful):
 
     def __init__(self, targets: PaletteTargets) -> None:
         self._targets = targets
+        self._sliced = [
+            {scale: SlicedTarget(histogram) for scale, histogram in of_region.items()}
+            for of_region in targets.targets
+        ]
         self._area_shares = targets.regions.area_shares if targets.regions else [1.0]
         self._histograms: dict[tuple[int, int], Histogram] = {}  # of the sweep before, by region and scale
         self._maps: dict[tuple[int, int], Tensor] = {}  # transport maps at those, [K, BINS]
@@ -136,20 +141,25 @@ class PaletteLoss(Stateful):
         self, pixels: Tensor, patch: Patch, cell_weights: CellWeights | None, *, single_patch: bool
     ) -> Tensor:
         """Do the same as `gradient`, in fewer kernels."""
-        colors, total = PatchColors(pixels), torch.zeros_like(pixels)
+        colors = PatchColors(pixels)
         self._count_on_device(colors, patch, cell_weights)
         if single_patch:
             self._set_histograms(self._current_histograms())
             self._maps_set = True
-        for region in [0] if cell_weights is None else cell_weights.present:
+        factors = [
+            self._targets.weight / (len(SCALES) * energy) * patch.scale**2 for energy in self._targets.energies
+        ]
+        if cell_weights is None and 0 in self._stacked_maps:
+            return colors.gradient(self._stacked_maps[0], factors[0])
+        total = torch.zeros_like(pixels)
+        for region in [] if cell_weights is None else cell_weights.present:
             if region not in self._stacked_maps:
                 continue
-            factor = self._targets.weight / (len(SCALES) * self._targets.energies[region]) * patch.scale**2
             for scale, slope in zip(
                 SCALES, colors.transport_gradients(self._stacked_maps[region]), strict=True
             ):
                 weights = cell_weights.of_region(region, scale) if cell_weights else None
-                add_upsampled(total, slope if weights is None else slope * weights, scale, factor)
+                add_upsampled(total, slope if weights is None else slope * weights, scale, factors[region])
         return total
 
     def _count_on_device(self, colors: PatchColors, patch: Patch, cell_weights: CellWeights | None) -> None:
@@ -222,12 +232,17 @@ class PaletteLoss(Stateful):
     def _set_histograms(self, histograms: dict[tuple[int, int], Histogram]) -> None:
         """Take these histograms, and compute the loss and the transport maps at them."""
         self._histograms, self._value = histograms, 0.0
+        transport_maps: dict[tuple[int, int], Histogram] = {}
         for (region, scale), shares in histograms.items():
-            value, maps = sliced_transport(shares, self._targets.targets[region][scale])
-            self._maps[region, scale] = to_device(
-                torch.from_numpy(maps).float(), self._targets.device, torch.float32
-            )
+            value, transport_maps[region, scale] = self._sliced[region][scale].transport(shares)
             self._value += self._area_shares[region] * value / (len(SCALES) * self._targets.energies[region])
+        if transport_maps:  # sent to a device in one piece
+            stacked = to_device(
+                torch.from_numpy(np.stack([*transport_maps.values()])).float(),
+                self._targets.device,
+                torch.float32,
+            )
+            self._maps |= dict(zip(transport_maps, stacked, strict=True))
         if self._targets.device.type != "cpu":
             self._stacked_maps = {
                 region: torch.stack([self._maps[region, scale] for scale in SCALES])

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from tilestyle.devices.transfer import float64_device
 from tilestyle.distributed import Communicator
-from tilestyle.errors import DivergedError
 from tilestyle.losses.stateful import Stateful
-from tilestyle.losses.style_targets import Target, cotangents
+from tilestyle.losses.style_targets import Target, TargetDistances, check_finite
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.stats.bias_correction import MomentCorrection
 from tilestyle.stats.distances import Cotangent
@@ -45,6 +43,7 @@ class LaggedMomentLoss(Stateful):
 
     def __init__(self, targets: Mapping[str, Target], layers: LayerFactors) -> None:
         self._targets = targets
+        self._distances = TargetDistances(targets)
         self._layers = layers
         self._cotangents: dict[str, Cotangent] = {}  # of the distance at `_moments`
         self._extrapolations: dict[str, Cotangent] = {}  # extrapolation: l (A_t - A_(t-1)), the same for b
@@ -59,15 +58,8 @@ class LaggedMomentLoss(Stateful):
 
     @property
     def current_moments(self) -> dict[str, Moments]:
-        """Moments of what was added since the sweep began, for the layers that have any.
-
-        Raises:
-            DivergedError: If they are not finite.
-        """
-        current = {layer: total.moments() for layer, total in self._sums.items() if total.count > 0}
-        for layer, moments in current.items():
-            check_finite(layer, moments)
-        return current
+        """Moments of what was added since the sweep began, for the layers that have any."""
+        return {layer: total.moments() for layer, total in self._sums.items() if total.count > 0}
 
     @property
     def has_moments(self) -> bool:
@@ -200,6 +192,7 @@ class LaggedMomentLoss(Stateful):
         """Return the moments of the sweep that ends: mixed with earlier ones, or corrected for padding."""
         current = self.current_moments
         if self._exact_moments and not ema_decay:
+            check_finite(current)
             self._corrections = {
                 layer: MomentCorrection.between(current[layer], exact)
                 for layer, exact in self._exact_moments.items()
@@ -216,20 +209,11 @@ class LaggedMomentLoss(Stateful):
     def set_moments(self, moments: Mapping[str, Moments]) -> float:
         """Take these moments and compute the cotangents at them; return the distance over all layers."""
         self._moments, self._extrapolations = dict(moments), {}
-        self._cotangents = cotangents(self._targets, moments)
+        self._cotangents = self._distances.cotangents(moments)
         self._applied |= {
             layer: self._layers.applied_cotangent(layer, cotangent)
             for layer, cotangent in self._cotangents.items()
         }
         return sum(
             self._layers.weights[layer] * cotangent.value for layer, cotangent in self._cotangents.items()
-        )
-
-
-def check_finite(layer: str, moments: Moments) -> None:
-    """Raise DivergedError unless the moments of a layer are finite."""
-    if not torch.isfinite(moments.second).all():
-        raise DivergedError(
-            f"the features of layer {layer} are not finite: the optimization diverged",
-            hint="use lower weights (and a lower learning_rate from Python), or --precision fp32",
         )

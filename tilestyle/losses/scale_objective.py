@@ -115,6 +115,7 @@ class ScaleObjective:
             level.extent,
             spec.scale,
         )
+        self.objective.captures = job.memory_estimate.captured > 0
         self.objective.palette = self._palette_term(job, level, level_targets, weights.palette)
 
     def _style_term(

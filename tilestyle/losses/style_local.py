@@ -24,9 +24,9 @@ from tilestyle.devices.transfer import float64_device
 from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.objective import StyleTerm
-from tilestyle.losses.running_moments import LaggedMomentLoss, LayerFactors, check_finite
+from tilestyle.losses.running_moments import LaggedMomentLoss, LayerFactors
 from tilestyle.losses.stateful import prefixed, unprefixed
-from tilestyle.losses.style_targets import Target, make_target
+from tilestyle.losses.style_targets import Target, check_finite, make_target
 from tilestyle.networks.base import crop_cells
 from tilestyle.planning.style_windows import StyleWindows
 from tilestyle.stats.distances import MIN_ENERGY, Cotangent
@@ -141,7 +141,7 @@ class LocalStyleLoss(StyleTerm):
             total = MomentSum()
             total.add(cells[layer])
             moments = total.moments()
-            check_finite(layer, moments)
+            check_finite({layer: moments})
             return self._patch_cotangent(layer, moments, targets[layer], single_patch=single_patch)
 
         largest_first = sorted(cells, key=lambda layer: -cells[layer].shape[1])

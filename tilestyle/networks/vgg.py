@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.config.enums import NetworkName, Pooling
+from tilestyle.kernels.support import has_kernels
 from tilestyle.networks.base import Layer, unknown_layer_error
+from tilestyle.networks.fused_vgg import FusedVgg, fused_stages
 from tilestyle.networks.padding import replicate_pad_conv
 
 # Convolutions of each block. A rectifier follows every convolution, and a pooling every block.
@@ -206,6 +209,8 @@ class Vgg:
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the responses of the named layers, [B, C, H/stride, W/stride]; deeper layers do not run."""
+        if all(name.startswith("relu") for name in layers) and has_kernels(pixels.device):
+            return self._fused.features(pixels, list(layers))
         responses: dict[str, Tensor] = {}
         values = pixels.contiguous(memory_format=torch.channels_last)
         for name in self._layers_to_run(layers):
@@ -220,6 +225,21 @@ class Vgg:
             if name in layers:
                 responses[name] = values
         return {name: responses[name] for name in layers}
+
+    @property
+    def has_captured_passes(self) -> bool:
+        """Whether a forward and a backward pass are kept as CUDA graphs."""
+        return self._fused.graphs.captured
+
+    @cached_property
+    def _fused(self) -> FusedVgg:
+        """The same network in few kernels."""
+        convolutions = [(name, each.weight, each.bias) for name, each in self.convolutions.items()]
+        return FusedVgg(
+            fused_stages(
+                convolutions, self.pooling, self.pooling_scale, replicates_edges=self._replicates_edges
+            )
+        )
 
     def _layers_to_run(self, layers: Collection[str]) -> list[str]:
         """Return the layers to run, up to the deepest requested one."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.kernels.adam import AdamRates, adam_step, takes
+from tilestyle.kernels.support import has_kernels
+
 
 @dataclass(frozen=True)
 class AdamBuffers:
@@ -19,8 +22,10 @@ class AdamBuffers:
     step: Tensor
 
     @classmethod
-    def allocate(cls, window: Mapping[str, Tensor]) -> AdamBuffers:
-        """Allocate the buffers for a step of a window of the canvas."""
+    def allocate(cls, window: Mapping[str, Tensor]) -> AdamBuffers | None:
+        """Allocate the buffers for a step of a window of the canvas; None where a kernel needs none."""
+        if _in_one_kernel(window):
+            return None
         single, triple = window["steps"], window["pixels"]
         return cls(*(torch.empty_like(plane) for plane in (single, single, triple, triple)))
 
@@ -57,7 +62,12 @@ class Adam:
                 state stay unchanged. By default 1 everywhere.
             buffers: Temporary tensors; by default allocated here, before anything is changed.
         """
+        if _in_one_kernel(window):
+            rates = AdamRates(self.beta1, self.beta2, self.epsilon, learning_rate)
+            adam_step(window, gradient, rates, step_share)
+            return
         buffers = buffers or AdamBuffers.allocate(window)
+        assert buffers is not None, "there is no kernel"
         pixels, first, second, steps = (window[name] for name in ("pixels", "first", "second", "steps"))
         if step_share is None:
             steps.add_(1)
@@ -81,3 +91,8 @@ class Adam:
     def _bias_correction(beta: float, step_count: Tensor, buffers: AdamBuffers) -> Tensor:
         """Return 1 - beta^step_count, by which a moment is divided, in a buffer."""
         return torch.pow(beta, step_count, out=buffers.share).neg_().add_(1)
+
+
+def _in_one_kernel(window: Mapping[str, Tensor]) -> bool:
+    """Return whether a window of the canvas is stepped in one kernel."""
+    return has_kernels(window["pixels"].device) and takes(window)

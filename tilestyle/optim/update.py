@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, pixel_indices
 from tilestyle.canvas.regions import RegionWeights
-from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, STRIP_ROWS, MappedStore, note_mapped_access
 from tilestyle.config.enums import Sampler
 from tilestyle.devices.staging import is_staged
 from tilestyle.geometry.boxes import Box, Patch, any_overlap, boxes_as_array
@@ -76,6 +76,9 @@ class CanvasUpdater:
         self._accumulator = None if updates_immediately(job) else GradientAccumulator(canvas.extent, job.store)
         self._band_height = max(1, BAND_BYTES // (CANVAS_BYTES * canvas.extent.width))  # rows per band
         self.device_update = self._make_device_update(job)
+        on_device = canvas.pixels.device.type != "cpu"
+        in_memory = not isinstance(job.store, MappedStore)
+        self._gathers_borders = on_device or (self.device_update is not None and in_memory)
 
     @property
     def immediate(self) -> bool:
@@ -165,7 +168,7 @@ class CanvasUpdater:
         free = [
             border for border in at.deferred if not any_overlap(border, waiting, extent.height, extent.width)
         ]
-        if self._canvas.pixels.device.type != "cpu":
+        if self._gathers_borders:
             self._step_gathered(free)
             return
         # Borders are all over the canvas. Stepped in any order, they would load all of a mapped canvas into
@@ -185,10 +188,11 @@ class CanvasUpdater:
                 del at.deferred[box]  # only after the step, which may run out of memory
 
     def _step_gathered(self, borders: Sequence[Box]) -> None:
-        """Step many borders at once, for a canvas on a device: gather their pixels, step them, scatter them.
+        """Step many borders at once, where there is a device: gather their pixels, step them, scatter them.
 
-        So the number of kernels does not grow with the number of patches. (On the host, one border after the
-        other is faster, because it stays in the cache.)
+        So the number of kernels does not grow with the number of patches. Beside a device, a host has many
+        threads, which each small operation would have to wake. (Where it computes all by itself, one border
+        after the other is faster, because it stays in the cache.)
         """
         at, canvas = self._render_state, self._canvas
         for part in batches(borders, BATCH_PIXELS):

@@ -17,7 +17,9 @@ from tilestyle.devices.failures import is_device_failure, is_out_of_memory, reas
 from tilestyle.devices.gpu_support import unusable_reason
 from tilestyle.devices.host_memory import available_memory
 from tilestyle.errors import DeviceError, MemoryLimit, SettingError
+from tilestyle.kernels.support import has_kernels
 from tilestyle.networks.base import FeatureNetwork
+from tilestyle.networks.vgg import Vgg
 from tilestyle.notices import notice
 from tilestyle.planning.memory_model import READING_BYTES, MemoryEstimate
 
@@ -32,6 +34,8 @@ PATCH_SIDES = {
 SMALL_PATCH_SIDES = (448, 320, 224, 160, 96, 64)  # further choices if a memory limit is set
 # Fraction of the free memory that patches may take; the rest is for the canvas and other programs.
 PATCH_MEMORY_SHARE = 0.5
+# Share of a device's free memory that a render may take with passes that are kept as CUDA graphs.
+CAPTURE_SHARE = 0.8
 # Fraction of the free RAM that canvas, optimizer and pictures may take.
 RAM_SHARE = 0.7
 # Content features are cached if they cost at least this fraction of a sweep's multiply-adds.
@@ -365,6 +369,21 @@ def choose_canvas_device(device: torch.device, limits: MemoryLimits, estimate: M
         return device
     limit = limits.memory if limits.memory is not None else (1 - PATCH_MEMORY_SHARE) * free_bytes(device)
     return device if estimate.unified_total <= limit else torch.device("cpu")
+
+
+def should_capture(network: FeatureNetwork, limits: MemoryLimits, total: int) -> bool:
+    """Return whether passes of the network are kept as CUDA graphs: where kernels work and memory is plentiful.
+
+    Within a limit that somebody set, memory is better spent on larger patches.
+
+    Args:
+        network: The network, on its device.
+        limits: Memory limits.
+        total: Bytes on the device with the graphs.
+    """
+    if not isinstance(network, Vgg) or network.device.type != "cuda" or limits.memory is not None:
+        return False
+    return has_kernels(network.device) and total <= CAPTURE_SHARE * free_bytes(network.device)
 
 
 def device_bytes(estimate: MemoryEstimate, device: torch.device, canvas_device: torch.device) -> int:

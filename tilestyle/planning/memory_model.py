@@ -39,6 +39,8 @@ STEP_BYTES = 60
 # What libraries set up when they are first used (kernels, threads, tables), and the growth of the interpreter.
 # The bfloat16 kernels of oneDNN are many.
 RUNTIME_BYTES = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
+# What the stream of captures, and the graph of the distances of moments, take on a GPU.
+GRAPH_BYTES = 96 * 2**20
 # Copies of the weights in memory: convolutions have layouts of their own, and need work space. Measured.
 WEIGHT_COPIES = 2.5
 # Factor for heap fragmentation, by freed blocks of other sizes: of glibc, and of CUDA's caching allocator.
@@ -147,6 +149,7 @@ class MemoryEstimate:
         loading: On the host, before all that: loading the network.
         disk: In the work folder.
         staging: On the host, if there is a device: page-locked memory for transfers.
+        captured: On the device: passes of the network that are kept as CUDA graphs.
     """
 
     network: int
@@ -158,11 +161,12 @@ class MemoryEstimate:
     loading: int
     disk: int = 0
     staging: int = 0
+    captured: int = 0
 
     @property
     def device_total(self) -> int:
         """Bytes on a device with memory of its own."""
-        return self.network + max(self.patch, self.style_pass)
+        return self.network + max(self.patch, self.style_pass) + self.captured
 
     @property
     def host_total(self) -> int:
@@ -173,7 +177,7 @@ class MemoryEstimate:
     def unified_total(self) -> int:
         """Bytes in total, if network and canvas share one memory."""
         working = self.resident + max(self.patch, self.style_extra + self.style_pass)
-        return max(self.network + max(working, self.transitions), self.loading)
+        return max(self.network + max(working, self.transitions), self.loading) + self.captured
 
 
 def estimate_memory(
@@ -288,6 +292,21 @@ def _estimate_mapped(
         + extra,
         staging=_staging_bytes(inputs, extent, canvas_side),
     )
+
+
+def captured_bytes(inputs: MemoryInputs, extent: CanvasExtent, side: int) -> int:
+    """Return the memory of passes over patches of one size that are kept as CUDA graphs.
+
+    A graph keeps its activations and gradients, and cannot use the memory of passes that are not captured.
+
+    Args:
+        inputs: What the render computes.
+        extent: Size of the canvas.
+        side: Patch side, pixels.
+    """
+    network = inputs.network
+    per_pixel = network.bytes_per_pixel({*inputs.style_layers, *inputs.content_layers}, network.dtype)
+    return GRAPH_BYTES + round(_patch_pixels(extent, side) * per_pixel)
 
 
 def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:

@@ -25,10 +25,12 @@ from tilestyle.planning.memory_budget import (
     choose_canvas_device,
     choose_history,
     choose_patch_side,
+    device_bytes,
     find_device,
     find_dtype,
     fits,
     should_cache_content,
+    should_capture,
     should_memory_map,
 )
 from tilestyle.planning.memory_model import (
@@ -36,6 +38,7 @@ from tilestyle.planning.memory_model import (
     InputSizes,
     MemoryEstimate,
     MemoryInputs,
+    captured_bytes,
     estimate_memory,
 )
 from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, picture_size, plan_levels
@@ -290,7 +293,12 @@ def plan_render(
         return_large_blocks(estimate.patch)
     on_host = mapped or decisions.history > 0
     home = torch.device("cpu") if on_host else choose_canvas_device(device, resolved.memory_limits, estimate)
-    return RenderPlan(Box(0, 0, *size), levels_at(decisions.side), decisions.side, home, decisions, estimate)
+    levels = levels_at(decisions.side)
+    captured = captured_bytes(work, levels[-1].extent, decisions.side)
+    total = device_bytes(estimate, device, home) + captured
+    captured *= should_capture(resolved.network, resolved.memory_limits, total)
+    estimate = replace(estimate, captured=captured)
+    return RenderPlan(Box(0, 0, *size), levels, decisions.side, home, decisions, estimate)
 
 
 def _check_decisions(decisions: MemoryDecisions | None, config: RenderConfig, unit: int, min_side: int) -> None:

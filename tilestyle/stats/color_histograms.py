@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
 from tilestyle.geometry.boxes import Box
+from tilestyle.kernels.colors import count_colors, palette_slope
+from tilestyle.kernels.support import has_kernels
 from tilestyle.stats.sliced_wasserstein import BINS, SCALES, WEIGHT_UNITS, average_blocks, color_axes
 
 # Cells times directions whose bins are computed at once, and then cached for a second use.
@@ -42,6 +44,13 @@ def _device_directions(device: torch.device) -> _DeviceAxes:
     return _DeviceAxes(axes.vectors.to(device), *columns)
 
 
+@cache
+def _axes_table(device: torch.device) -> Tensor:
+    """Return the directions as kernels take them (kernels/colors.py), on a device: [K, 5]."""
+    axes = color_axes()
+    return torch.cat([axes.vectors, axes.low[:, None], 1 / axes.width[:, None]], 1).to(device)
+
+
 @dataclass(frozen=True)
 class _Projection:
     """Some of the directions, and the projections of the cells onto them."""
@@ -56,12 +65,15 @@ class PatchColors:
 
     def __init__(self, pixels: Tensor) -> None:
         """Average the pixels [3, h, w] at every scale."""
-        self._pixels = pixels
-        planes = [average_blocks(pixels, scale) for scale in SCALES]
-        self._shapes = [tuple(plane.shape[1:]) for plane in planes]
-        self._cells = torch.cat([plane.flatten(1) for plane in planes], 1)
-        self._ends = [0, *accumulate(plane[0].numel() for plane in planes)]
+        self._averages = [average_blocks(pixels, scale) for scale in SCALES]
+        self._shapes = [tuple(plane.shape[1:]) for plane in self._averages]
+        self._ends = [0, *accumulate(plane[0].numel() for plane in self._averages)]
         self._cached_projections: list[_Projection] = []
+
+    @cached_property
+    def _cells(self) -> Tensor:
+        """The cells of all scales, [3, N]."""
+        return torch.cat([plane.flatten(1) for plane in self._averages], 1)
 
     def accumulate(self, counts: Tensor, boxes: Sequence[Box], weights: Sequence[Tensor] | None = None) -> None:
         """Add the histograms of the cells under a box of every scale to `counts`.
@@ -71,6 +83,11 @@ class PatchColors:
             boxes: A box of cells for every scale.
             weights: Weights [h, w] of the cells under each box, from 0 to 1; None: all 1.
         """
+        if weights is None and has_kernels(counts.device):
+            counts.add_(
+                count_colors(self._averages, boxes, _axes_table(counts.device), BINS), alpha=WEIGHT_UNITS
+            )
+            return
         area = sum(box.area for box in boxes)
         parts = None
         if weights is not None:
@@ -96,6 +113,22 @@ class PatchColors:
             histogram = torch.zeros(into.numel(), dtype=torch.int64, device=owned.device)
             histogram.scatter_add_(0, owned.flatten(), cell_weights.expand(count, -1).flatten())
             into.add_(histogram.view(into.shape))
+
+    def gradient(self, maps: Tensor, factor: float) -> Tensor:
+        """Return `factor` times the sum of the scales' gradients, in the pixels [3, H, W].
+
+        Args:
+            maps: See `transport_gradients`.
+            factor: What the gradient is multiplied by.
+        """
+        device = maps.device
+        if has_kernels(device):
+            axes = _axes_table(device)
+            return palette_slope(self._averages, maps, axes, factor * 2 * 3 / len(axes))
+        total = torch.zeros_like(self._averages[0])
+        for scale, slope in zip(SCALES, self.transport_gradients(maps), strict=True):
+            add_upsampled(total, slope, scale, factor)
+        return total
 
     def transport_gradients(self, maps: Tensor) -> list[Tensor]:
         """Return the `transport_gradient` of every scale, [3, h, w] each, for maps [scale, K, BINS]."""

@@ -6,13 +6,21 @@ dL/dF = (2 A F + b) / N.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
 
-from tilestyle.stats.gaussian_transport import add_ridge, cholesky_or_root, eye_like, gaussian_transport_map
+from tilestyle.stats.gaussian_transport import (
+    MAX_NORM_RATIO,
+    add_ridge,
+    cholesky_or_root,
+    eye_like,
+    gaussian_transport_map,
+    transport_map_from_factor,
+)
 from tilestyle.stats.moments import Moments
 
 # Ridge on covariances, as a share of the target's mean variance. It bounds the gradient where the canvas has no
@@ -117,8 +125,10 @@ class WassersteinTarget:
         least_variance = max(1e-12, min_energy / len(target.mean))
         variance = target.covariance.diagonal().mean().clamp(min=least_variance)
         self._ridge = ABSOLUTE_RIDGE if absolute else RIDGE * float(variance)
-        self._covariance = add_ridge(target.covariance, self._ridge)
-        self._factor = cholesky_or_root(self._covariance)
+        covariance = add_ridge(target.covariance, self._ridge)
+        self._covariance_trace = covariance.trace()
+        self._factor = cholesky_or_root(covariance)
+        self._max_norm = MAX_NORM_RATIO * float(torch.linalg.matrix_norm(covariance))
         self.energy = len(target.mean) if absolute else trace_energy(target, min_energy)
 
     def cotangent(self, moments: Moments) -> Cotangent:
@@ -126,14 +136,60 @@ class WassersteinTarget:
         dtype = moments.second.dtype  # of the features, which the gradient is for
         moments = moments.double()
         covariance = add_ridge(moments.covariance, self._ridge)
-        shift = moments.mean - self._mean
         transport_map, cross_trace = gaussian_transport_map(covariance, self._factor, self._ridge, dtype)
-        bures = covariance.trace() + self._covariance.trace() - 2 * cross_trace
+        value, matrix, offset = self._from_map(moments.mean, covariance, transport_map, cross_trace)
+        return Cotangent(float(value), matrix, offset).scaled(1 / self.energy)
+
+    def factored(self, moments: Moments) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `from_factor` takes, without waiting for the device: mean, covariance, factor, error."""
+        moments = moments.double()
+        covariance = add_ridge(moments.covariance, self._ridge)
+        lower, error = torch.linalg.cholesky_ex(covariance)
+        return moments.mean, covariance, lower, error
+
+    def from_factor(
+        self, mean: Tensor, covariance: Tensor, lower: Tensor, error: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute `cotangent` on a device that computes in float64, without waiting for it.
+
+        Args:
+            mean: The mean of the canvas's features [C].
+            covariance: Their covariance with the ridge [C, C].
+            lower: Its Cholesky factor [C, C].
+            error: 0 if it has one, of one number.
+
+        Returns:
+            Numbers for `resolve` [3], A and b times the energy.
+        """
+        transport_map, cross_trace, norm = transport_map_from_factor(
+            lower, self._factor, self._ridge, self._max_norm
+        )
+        value, matrix, offset = self._from_map(mean, covariance, transport_map, cross_trace)
+        return torch.stack([value, error.to(value), norm / self._max_norm]), matrix, offset
+
+    def resolve(self, numbers: Sequence[float], matrix: Tensor, offset: Tensor) -> Cotangent | None:
+        """Return the cotangent of `from_factor`; None if it has to be computed in another way.
+
+        Args:
+            numbers: Its numbers, on the host: the distance, the error, and a norm that must not exceed 1.
+            matrix: Its A; copied.
+            offset: Its b; copied.
+        """
+        value, error, norm = numbers
+        if error or not norm <= 1 or not isfinite(value):
+            return None
+        return Cotangent(value, matrix, offset).scaled(1 / self.energy)
+
+    def _from_map(
+        self, mean: Tensor, covariance: Tensor, transport_map: Tensor, cross_trace: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the squared distance, A and b, not divided by the energy."""
+        shift = mean - self._mean
+        bures = covariance.trace() + self._covariance_trace - 2 * cross_trace
         matrix = eye_like(transport_map) - transport_map
         # K = S - mu mu^T: the gradient in mu has a term through K.
-        offset = 2 * shift - 2 * matrix @ moments.mean
-        value = float(shift.square().sum() + bures)
-        return Cotangent(value, matrix, offset).scaled(1 / self.energy)
+        offset = 2 * shift - 2 * matrix @ mean
+        return shift.square().sum() + bures, matrix, offset
 
 
 class GramTarget:

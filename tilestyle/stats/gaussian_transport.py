@@ -5,6 +5,7 @@ On devices it is computed by polar decompositions from matrix products alone, wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 MIN_SPLIT_ROWS = 192
 # From here on one more step leaves only rounding errors: x -> x (3 - x^2) / 2 squares the distance to 1.
 CONVERGED = 1 - 1e-8
+# By how much the norm of a canvas's covariance may exceed the target's where no one waits for it.
+MAX_NORM_RATIO = 16.0
 # Error of the absolute value of an eigenvalue, as a share of the matrix's norm.
 ABS_TOLERANCE = 1e-6
 
@@ -141,6 +144,27 @@ def transport_map_by_newton_schulz(
     return (transport_map + transport_map.mT) / 2, (product * rotation).sum()
 
 
+def transport_map_from_factor(
+    lower: Tensor, target_factor: Tensor, ridge: float, max_norm: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute `transport_map_by_newton_schulz` without waiting for the device.
+
+    Args:
+        lower: Cholesky factor C of K [C, C].
+        target_factor: L [C, C], a lower triangular factor of K*.
+        ridge: The ridge on both covariances.
+        max_norm: The largest |L^T C| for which the steps suffice: their number must be known beforehand.
+
+    Returns:
+        T [C, C], tr (L^T K L)^1/2, and |L^T C| to be compared with `max_norm`.
+    """
+    product = target_factor.mT @ lower
+    norm = torch.linalg.matrix_norm(product)
+    rotation = newton_schulz_steps(product / norm, newton_schulz_scales(ridge / max_norm))
+    transport_map = torch.linalg.solve_triangular(lower, target_factor @ rotation, upper=False, left=False)
+    return (transport_map + transport_map.mT) / 2, (product * rotation).sum(), norm
+
+
 def clamp_eigenvalues(matrix: Tensor, minimum: float, maximum: float) -> Tensor:
     """Clamp the eigenvalues of a symmetric matrix [C, C]."""
     if matrix.device.type != "cpu":
@@ -170,10 +194,14 @@ def polar_newton_schulz(matrix: Tensor, min_singular_value: float) -> Tensor:
     Newton-Schulz").
     """
     norm = float(torch.linalg.matrix_norm(matrix))
-    result = matrix / norm
-    for scale in newton_schulz_scales(min_singular_value / norm):
-        result = torch.addmm(result, result @ result.mT, result, beta=1.5 * scale, alpha=-0.5 * scale**3)
-    return result
+    return newton_schulz_steps(matrix / norm, newton_schulz_scales(min_singular_value / norm))
+
+
+def newton_schulz_steps(matrix: Tensor, scales: Sequence[float]) -> Tensor:
+    """Take Newton-Schulz steps with these scales from a matrix of norm 1."""
+    for scale in scales:
+        matrix = torch.addmm(matrix, matrix @ matrix.mT, matrix, beta=1.5 * scale, alpha=-0.5 * scale**3)
+    return matrix
 
 
 def newton_schulz_scales(min_singular_value: float) -> list[float]:

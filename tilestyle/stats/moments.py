@@ -26,6 +26,9 @@ CACHE_BYTES = 2**22
 BFLOAT16_RUN = 256
 MIN_BFLOAT16_CELLS = 8 * BFLOAT16_RUN
 
+# Whether torch multiplies bfloat16 matrices into float32 on CUDA: since 2.8. Before, cells are converted.
+HAS_MIXED_PRODUCTS = hasattr(torch.ops.aten.mm, "dtype")
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -194,6 +197,10 @@ def _summed(rows: Tensor) -> tuple[Tensor, Tensor]:
     channels, on_host = rows.shape[2], rows.device.type == "cpu"
     if on_host and rows.dtype is torch.bfloat16 and rows[..., 0].numel() >= MIN_BFLOAT16_CELLS:
         return _summed_in_runs(rows)
+    if rows.device.type == "cuda" and rows.dtype is torch.bfloat16 and HAS_MIXED_PRODUCTS:
+        flat = rows.reshape(-1, channels)
+        ones = flat.new_ones(len(flat), 1)
+        return _mixed_product(flat.mT, ones)[:, 0], _mixed_product(flat.mT, flat)
     total = torch.zeros(channels, dtype=dtype, device=rows.device)
     products = torch.zeros(channels, channels, dtype=dtype, device=rows.device)
     for part in torch.split(rows, _rows_in_cache(rows)) if on_host else [rows]:
@@ -201,6 +208,12 @@ def _summed(rows: Tensor) -> tuple[Tensor, Tensor]:
         total.addmv_(flat.mT, flat.new_ones(len(flat)))
         products.addmm_(flat.mT, flat)
     return total, products
+
+
+def _mixed_product(left: Tensor, right: Tensor) -> Tensor:
+    """Return the product of two bfloat16 matrices on a CUDA device, summed and returned in float32."""
+    product: Tensor = torch.mm(left, right, out_dtype=torch.float32)
+    return product
 
 
 def _summed_in_runs(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -162,28 +162,46 @@ def transport_gradient(pixels: Tensor, maps: Tensor) -> Tensor:
     return total.mul_(2 * 3 / len(vectors)).view(pixels.shape)
 
 
+class SlicedTarget:
+    """The colors of a style, to which others are transported. What depends on it alone is computed once."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        """Take the share of the style in every bin, [K, BINS]."""
+        centers = color_axes().bin_centers()
+        self._centers, self._squares = centers, centers**2
+        self._energy = histogram * self._squares
+        self._quantiles = []  # cumulative sums of the shares and of the colors, where the first rise
+        for shares, colors in zip(histogram, histogram * centers, strict=True):
+            cumulative = np.concatenate([[0.0], np.cumsum(shares)])
+            integrals = np.concatenate([[0.0], np.cumsum(colors)])
+            rising = np.concatenate([[True], np.diff(cumulative) > 0])
+            self._quantiles.append((cumulative[rising], integrals[rising]))
+        self._origins = [np.interp(0.0, *quantiles) for quantiles in self._quantiles]
+
+    def transport(self, histogram: Histogram) -> tuple[float, Histogram]:
+        """Return the squared distance from a color distribution, and the optimal transport of it.
+
+        T(b) = 1/h(b) x the integral of the target's quantile function from H(b - 1) to H(b), for a histogram h
+        with the cumulative sums H: where a bin is spread over several bins of the target, it is their mean. The
+        gradient of the distance at a color is 2 (p - T(p)) along the direction (Santambrogio 2015, section
+        7.2).
+
+        Args:
+            histogram: Share of the canvas in every bin, [K, BINS].
+
+        Returns:
+            The distance, for colors in [0, 1], and the maps along every direction [K, BINS].
+        """
+        canvas = (1 - UNIFORM_SHARE) * histogram + UNIFORM_SHARE / BINS
+        reached = np.empty((len(canvas), BINS + 1))
+        reached[:, 0] = self._origins
+        for row, quantiles, places in zip(reached, self._quantiles, np.cumsum(canvas, 1), strict=True):
+            row[1:] = np.interp(places, *quantiles)
+        maps: Histogram = np.diff(reached, axis=1) / canvas
+        squares = (canvas * (self._squares - 2 * self._centers * maps) + self._energy).sum(1)
+        return max(0.0, float(3 * squares.mean())), maps
+
+
 def sliced_transport(histogram: Histogram, target: Histogram) -> tuple[float, Histogram]:
-    """Return the squared distance of two color distributions, and the optimal transport along every direction.
-
-    T(b) = 1/h(b) x the integral of the target's quantile function from H(b - 1) to H(b), for a histogram h with
-    the cumulative sums H: where a bin is spread over several bins of the target, it is their mean. The gradient
-    of the distance at a color is 2 (p - T(p)) along the direction (Santambrogio 2015, section 7.2).
-
-    Args:
-        histogram: Share of the canvas in every bin, [K, BINS].
-        target: The same of the style.
-
-    Returns:
-        The distance, for colors in [0, 1], and the maps [K, BINS].
-    """
-    centers = color_axes().bin_centers()
-    canvas = (1 - UNIFORM_SHARE) * histogram + UNIFORM_SHARE / BINS
-    maps = np.empty_like(canvas)
-    for k, row in enumerate(canvas):
-        cumulative = np.concatenate([[0.0], np.cumsum(target[k])])
-        integrals = np.concatenate([[0.0], np.cumsum(target[k] * centers[k])])
-        rising = np.concatenate([[True], np.diff(cumulative) > 0])
-        reached = np.interp(np.concatenate([[0.0], np.cumsum(row)]), cumulative[rising], integrals[rising])
-        maps[k] = np.diff(reached) / row
-    squares = (canvas * (centers**2 - 2 * centers * maps) + target * centers**2).sum(1)
-    return max(0.0, float(3 * squares.mean())), maps
+    """Return the distance of two color distributions and the maps from the first (SlicedTarget.transport)."""
+    return SlicedTarget(target).transport(histogram)

@@ -1,0 +1,1 @@
+"""Tests of kernels in Triton, which its interpreter runs on a host."""

@@ -1,0 +1,45 @@
+"""Whether kernels in Triton can be used on a device."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from functools import cache
+
+import torch
+
+from tilestyle.devices.failures import is_out_of_memory
+from tilestyle.notices import notice
+
+# Set to anything, this variable turns the kernels off, for comparisons and in case of trouble.
+OFF_VARIABLE = "TILESTYLE_NO_KERNELS"
+# bfloat16 products need at least this compute capability.
+MIN_CAPABILITY = (8, 0)
+# Also counted as devices that have kernels: in tests, Triton's interpreter runs on a host.
+INTERPRETED_DEVICE_TYPES: set[str] = set()
+
+
+@cache
+def has_kernels(device: torch.device) -> bool:
+    """Return whether kernels in Triton work on a device: NVIDIA GPUs of compute capability 8.0 and above.
+
+    The first call builds a small kernel to find out, because Triton needs a C compiler on the system.
+    """
+    if os.environ.get(OFF_VARIABLE) or importlib.util.find_spec("triton") is None:
+        return False
+    if device.type in INTERPRETED_DEVICE_TYPES:
+        return True
+    if device.type != "cuda" or torch.version.hip or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
+        return False
+    from tilestyle.kernels.cells import fold_gradient, fold_gradient_by_torch
+
+    gradient = torch.arange(64, dtype=torch.float32, device=device).view(1, 4, 4, 4)
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    try:
+        return torch.equal(fold_gradient(gradient, padding=1), fold_gradient_by_torch(gradient, padding=1))
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        notice(f"Triton cannot build kernels here, so the GPU works more slowly ({reason[:100]})")
+        return False
