@@ -11,6 +11,7 @@ from PIL import Image
 from tests.conftest import waves
 from tests.support.cli import called
 from tilestyle.cli.dry_run import duration
+from tilestyle.images.faces import Face
 
 FAST = ("--network=wavelet", "--style-layer=color_2", "--style-layer=first_1")
 SMALL = (*FAST, "--sweeps=2", "--size=40")
@@ -73,6 +74,13 @@ def test_it_refuses_what_the_render_would(folder: Path) -> None:
     assert code not in (0, None)
     assert not out
     assert "out.bmp" in err
+
+
+def test_it_says_how_many_faces_there_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tilestyle.planning.content_map.faces_in", lambda content: (Face(0.4, 0.4, 0.2, 0.2),))
+    code, out, _ = run(folder, *RENDER, *SMALL, "--keep-faces", "--dry-run")
+    assert code == 0
+    assert ["faces", "found", "1", "face"] in [line.split() for line in out.splitlines()]
 
 
 def test_info_plans_with_a_style(folder: Path) -> None:

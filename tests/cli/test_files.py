@@ -121,9 +121,12 @@ def folder(tmp_path: Path) -> Path:
     return filled(tmp_path)
 
 
+INPUT_NAMES = ("content", "style", "start", "low", "reference", "file", "blend_map", "init", "content_map")
+
+
 def filled(folder: Path) -> Path:
     """Small pictures for every parameter, and a file of settings."""
-    for seed, name in enumerate(("content", "style", "start", "low", "reference", "file", "blend_map", "init")):
+    for seed, name in enumerate(INPUT_NAMES):
         picture(folder / f"{name}.png", 36 + seed, 40, seed)
     for name in ("mask", "mask_of_style"):
         Image.new("RGB", (40, 36), (255, 0, 0)).save(folder / f"{name}.png")

@@ -36,6 +36,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "anchor": [Path("anchor.png")],
     "trust": [Path("trust.png")],
     "blend_map": [Path("map.png")],
+    "content_map": [Path("soft.png")],
     "weights": [Path("weights/vgg.safetensors"), "random"],
     "init": ["noise", Path("start.png")],
     "memory": ["2GiB", 10**9],

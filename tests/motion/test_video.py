@@ -14,14 +14,21 @@ from tests.support.cli import called
 from tilestyle.config.enums import FlowName, NetworkName, Precision
 from tilestyle.config.render import FilmConfig, RenderConfig, VideoConfig
 from tilestyle.errors import NetworkError, OutputError, PictureError
-from tilestyle.motion import raft
+from tilestyle.images.faces import Face
+from tilestyle.motion import raft, video
 from tilestyle.motion.clip import open_clip
 from tilestyle.motion.drift import SeriesCallbacks
 from tilestyle.motion.film import open_film, quantize_frame
 from tilestyle.motion.film_sound import check_audio
-from tilestyle.motion.optical_flow import estimate_flow, interpolate_frames, reliability_mask, warp
+from tilestyle.motion.optical_flow import (
+    dense_inverse_search,
+    estimate_flow,
+    interpolate_frames,
+    reliability_mask,
+    warp,
+)
 from tilestyle.motion.series import read_pixels
-from tilestyle.motion.video import flicker, stylize_video
+from tilestyle.motion.video import FrameJobs, FrameMotion, flicker, stylize_video
 from tilestyle.pictures import picture_path
 from tilestyle.pipeline.api import render
 
@@ -204,3 +211,36 @@ def test_pictures_between_two() -> None:
     faded = (frames[0] + frames[2]) / 2
     off, apart = (np.abs(found - frames[1])[inner].mean() for found in (middle, faded))
     assert off < 0.3 * apart
+
+
+def test_the_faces_of_a_frame_are_those_in_it_and_in_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [torch.from_numpy(frame.transpose(2, 0, 1).copy()) for frame in clip("pan", 3)[0]]
+    looked_at: list[int] = []
+
+    def detect(frame: torch.Tensor) -> tuple[Face, ...]:
+        number = next(index for index, each in enumerate(frames) if torch.equal(each, frame))
+        looked_at.append(number)
+        return () if number == 2 else (Face(0.1 + 0.4 * number, 0.1 + 0.4 * number, 0.2, 0.2),)
+
+    monkeypatch.setattr(video, "detect_faces", detect)
+    gray = np.full((4, 4, 3), 0.25, np.float32)
+    config = replace(SMALL, keep_faces=True, content_map=gray, strength=0.8)
+    jobs = FrameJobs(picture_path("swirls"), config, VideoConfig(sweeps=1))
+    first = jobs.job_for_frame(0, frames[0], None, None)
+    maps = [first.content_map]
+    for number in (1, 2):
+        motion = FrameMotion.estimate(frames[number - 1], frames[number], dense_inverse_search)
+        maps.append(jobs.job_for_frame(number, frames[number], motion, frames[number - 1]).content_map)
+    assert looked_at == [0, 1, 2]
+    one, both, last = (plane[0] for plane in maps if plane is not None)
+    height, width = one.shape
+    inside = (height * 2 // 10, width * 2 // 10), (height * 6 // 10, width * 6 // 10)
+    assert [[float(plane[place]) > 1 for place in inside] for plane in (one, both, last)] == [
+        [True, False],
+        [True, True],
+        [False, True],
+    ]
+    # A video that is continued at its last frame looks at the frame before again.
+    again = FrameJobs(picture_path("swirls"), config, VideoConfig(sweeps=1))
+    continued = again.job_for_frame(2, frames[2], motion, frames[1]).content_map
+    assert continued is not None and torch.equal(continued[0], last)

@@ -58,6 +58,8 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
         ("keep-content=yes,no", "keep_content", [True, False]),
         ("--color=luminance", "color", [Color.LUMINANCE]),
         ("init=noise,start.png", "init", ["noise", "start.png"]),
+        ("content-map=none,soft.png", "content_map", [None, "soft.png"]),
+        ("anchor=none,low.png", "anchor", [None, "low.png"]),
         ("size=64,300x400", "size", [64, (300, 400)]),
     ],
 )

@@ -15,7 +15,10 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import FloatArray, Picture, area_average, as_source, contact_sheet, read_all
+from tilestyle.images.faces import Face
 from tilestyle.pipeline.api import render
+from tilestyle.planning.job import Job
+from tilestyle.recipes import preview as recipe
 from tilestyle.recipes.preview import PreviewRequest, PreviewStep, crop_centers, preview, resample_box
 from tilestyle.recipes.printing import crop_masks, prepare_inputs
 
@@ -110,9 +113,11 @@ def test_crops_are_not_foreseen_out_of_their_place() -> None:
         )
 
 
-def test_a_window_has_the_part_of_the_mask_over_it() -> None:
+@pytest.mark.parametrize("name", ["mask", "blend_map", "content_map"])
+def test_a_window_has_the_part_of_the_mask_over_it(name: str) -> None:
     mask = as_source(smooth(40, 80))
-    part = crop_masks(RenderConfig(mask=mask), (100, 300, 50, 100), (200, 400)).mask
+    settings: dict[str, Any] = {name: mask}
+    part = getattr(crop_masks(RenderConfig(**settings), (100, 300, 50, 100), (200, 400)), name)
     assert np.array_equal(read_all(part).pixels, read_all(mask).pixels[20:30, 60:80])
 
 
@@ -144,3 +149,26 @@ def test_sheets_hold_all_parts() -> None:
     assert sheet.pixels[150, 250, 0] == pytest.approx(0.6, abs=0.01)
     assert sheet.pixels[10, 59].tolist() == [1, 1, 1]  # of the frame
     assert contact_sheet(plain(9, 9, 0), [], []).pixels.shape == (9, 9, 3)
+
+
+def test_faces_are_looked_for_once_and_lie_in_the_crops_where_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+
+    def render_nothing(job: Job, *watch: object) -> Picture:
+        jobs.append(job)
+        return Picture(np.full((job.size.height, job.size.width, 3), 0.5, np.float32))
+
+    monkeypatch.setattr(recipe, "faces_in", lambda content: (Face(0.4, 0.6, 0.2, 0.2),))
+    monkeypatch.setattr(recipe, "render_job", render_nothing)
+    monkeypatch.setattr(recipe, "MIN_WINDOW", 64)
+    monkeypatch.setattr(recipe, "MIN_CROP_MARGIN", 8)
+    settings = config(size=400, sweeps=1, keep_faces=True, strength=0.8, network="wavelet")
+    inputs = prepare_inputs(settings, as_source(smooth(60, 60, 1)), as_source(smooth(80, 100)))
+    preview(inputs, PreviewRequest(side=64, crop=32, at=((0.5, 0.7), (0.5, 0.1))))
+    seen = [job.content_map for job in jobs]
+    inside, outside = seen[len(seen) // 2], seen[-1]  # the finest windows of both crops
+    assert seen[0] is not None and inside is not None and outside is not None
+    assert {job.face_count for job in jobs} == {1}
+    assert float(seen[0].median()) == 1 < float(seen[0].max())
+    assert float(inside.min()) > 1
+    assert float(outside.max()) == 1

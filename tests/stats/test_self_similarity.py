@@ -46,6 +46,31 @@ def test_the_gradient_is_autograds(flat: bool) -> None:
     assert expected.abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("least", [0.0, 0.2])
+def test_so_it_is_where_places_have_weights(least: float) -> None:
+    found, wanted = torch.randn(5, 40, dtype=torch.float64), torch.rand(5, 40, dtype=torch.float64)
+    weights = torch.rand(40, dtype=torch.float64).sub(0.3).clamp(min=least)
+    found.requires_grad_()
+    loss = self_similarity(found, wanted, 1e-2, 0.4, weights)
+    (expected,) = torch.autograd.grad(loss, found)
+    value, gradient = similarity.self_similarity_loss(found.detach(), wanted, 1e-2, 0.4, weights)
+    torch.testing.assert_close(value, loss)
+    torch.testing.assert_close(gradient, expected)
+    assert expected.abs().max() > 1e-4
+
+
+def test_places_without_weight_are_as_if_they_were_not_there() -> None:
+    found, wanted = torch.randn(5, 40), torch.rand(5, 40)
+    weights = (torch.arange(40) < 25).float()
+    loss, gradient = similarity.self_similarity_loss(found, wanted, 1e-2, 0.4, weights)
+    part, part_gradient = similarity.self_similarity_loss(found[:, :25], wanted[:, :25], 1e-2, 0.4)
+    share = (25 / 40) ** 2  # of the pairs
+    torch.testing.assert_close(loss, share * part)
+    torch.testing.assert_close(gradient[:, :25], share * part_gradient)
+    assert not gradient[:, 25:].any()
+    assert not similarity.self_similarity_loss(found, wanted, 1e-2, 0.4, torch.zeros(40))[1].any()
+
+
 def test_it_sees_which_places_are_alike_and_nothing_else() -> None:
     wanted = torch.randn(6, 50, dtype=torch.float64)
     turn = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64)).Q

@@ -10,7 +10,7 @@ from torch import Tensor
 from tilestyle.canvas.canvas import read_box
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import content_factors, content_plane
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.planning.job import Job
 from tilestyle.reference.untiled_losses import canvas_moments, content_loss, style_loss
@@ -36,13 +36,13 @@ def _losses(job: Job, pixels: Tensor, places: Sequence[tuple[int, int]]) -> tupl
     """The mean losses of style and content, with the canvas shifted by each of `places` (down, right)."""
     level = job.levels[-1]
     layer_moments, content = style_moments(job, level)[0], content_plane(job, level)
+    factors = content_factors(job, level)
     style_sum, content_sum = 0.0, 0.0
     for top, left in places:
         box = Box(top, left, level.extent.height, level.extent.width)
         shifted = read_box(pixels, box)
         with torch.no_grad():
             style_sum += float(style_loss(job, canvas_moments(job, shifted), layer_moments))
-            content_sum += float(
-                content_loss(job, shifted, None if content is None else read_box(content, box))
-            )
+            target, weights = (None if plane is None else read_box(plane, box) for plane in (content, factors))
+            content_sum += float(content_loss(job, shifted, target, factors=weights))
     return job.weights.style * style_sum / len(places), job.weights.content * content_sum / len(places)

@@ -13,6 +13,7 @@ from tilestyle.cli import signals
 from tilestyle.cli.progress import Parts, Position, clock
 from tilestyle.cli.terminal import say
 from tilestyle.config.byte_size import format_bytes
+from tilestyle.images.faces import describe_count
 from tilestyle.pipeline.events import (
     CanvasMoved,
     Event,
@@ -43,6 +44,7 @@ class RenderProgress:
             announces: Whether to print the plan of the render and measure how long it will take.
         """
         self._parts, self._peak, self._announces = parts, peak, announces
+        self._told_faces = False
         self._begin(None)
 
     def _begin(self, left: float | None) -> None:
@@ -76,6 +78,9 @@ class RenderProgress:
     def _start(self, event: Started) -> None:
         self._begin(None)
         self._show("starting")
+        if event.faces is not None and not self._told_faces:  # of a series, those in its first picture
+            self._told_faces = True
+            say(describe_count(event.faces))
         if self._announces:
             event = replace(event, seconds=cache(event.seconds))  # it is measured once
             say(announced(event))

@@ -125,6 +125,11 @@ def _summary(
         table.add_row("print", _print_size(ready, inputs))
     if crop := _crop(inputs, ready):
         table.add_row("crop", crop)
+    if ready.config.keep_faces and ready.content is not None:
+        from tilestyle.images.faces import describe_count
+        from tilestyle.planning.content_map import faces_in
+
+        table.add_row("faces", describe_count(len(faces_in(ready.content))))
     if ready.config.enlarge_style and ready.style_enlargement > 1:
         table.add_row("strokes", f"style enlarged {ready.style_enlargement:.1f} times beyond its own pixels")
     if warning := inputs.enlargement_warning(ready):

@@ -278,6 +278,7 @@ LIKE = Reads("image of --like", inspect=_picture)
 DESCRIBED = Reads("image", bundled=True)
 MASK = Reads("mask", inspect=_picture)
 BLEND_MAP = Reads("blend map", inspect=_picture)
+CONTENT_MAP = Reads("content map", inspect=_picture)
 INIT = Reads("init", inspect=_picture, files=_init_files)
 CLIP = Reads("clip", files=_clip_files)
 WEIGHTS = Reads("weights", NetworkError)
@@ -307,6 +308,7 @@ SETTINGS = {
     "weights": WEIGHTS,
     "mask": MASK,
     "blend_map": BLEND_MAP,
+    "content_map": CONTENT_MAP,
     "init": INIT,
     "anchor": Reads("anchor", inspect=_picture),
     "trust": Reads("trust", inspect=_picture),

@@ -25,7 +25,7 @@ MAX_ENLARGEMENT = 2.0
 """Factor beyond which an enlarged style looks soft."""
 
 CROP_WORTH_A_LINE = 0.03  # share of the picture
-OVER_CANVAS = ("mask", "blend_map")
+OVER_CANVAS = ("mask", "blend_map", "content_map")
 """Settings that are pictures over the canvas."""
 
 

@@ -270,6 +270,22 @@ CONTENT_LOSS = setting(
     "What to keep of the photo: its features, or its self-similarity, which ignores colors.",
     panel=LOOK,
 )
+CONTENT_MAP = setting(
+    "content_map",
+    Path,
+    "Gray picture that covers the photo: how much of it stays, place by place. White keeps as much as without "
+    "a map, black nothing.",
+    panel=LOOK,
+    files=file_roles.CONTENT_MAP,
+)
+KEEP_FACES = setting(
+    "keep_faces",
+    bool,
+    "Find the faces in the photo, and keep them recognizable.",
+    "--keep-faces",
+    panel=LOOK,
+    basic=True,
+)
 STYLE_WEIGHT = setting("style_weight", float, "Weight of the style loss.", panel=LOOK)
 PALETTE_WEIGHT_OPTION = setting(
     "palette_weight",
@@ -667,7 +683,7 @@ YES = switch(
 
 # --- Options that belong together ---
 
-STRENGTHS = (STRENGTH, CONTENT_WEIGHT, CONTENT_LOSS)
+STRENGTHS = (STRENGTH, CONTENT_WEIGHT, CONTENT_LOSS, CONTENT_MAP, KEEP_FACES)
 STYLE_TERMS = (STYLE_WEIGHT, PALETTE_WEIGHT_OPTION, TV_WEIGHT, ARRANGEMENT_TERM, FINISH)
 STYLE_SHAPE = (STYLE_LOSS, STYLE_SCALE, TURN_STYLE)
 STROKE_SHAPE = (

@@ -35,6 +35,14 @@ def check_color_mode(config: RenderConfig, *, with_content: bool) -> None:
         raise SettingError(f"--color {config.color} needs a content picture", hint="use --color style")
 
 
+def check_content_map(config: RenderConfig, *, with_content: bool) -> None:
+    """Raise SettingError for a content map, or faces to keep, where there is no content."""
+    wanted = {"--content-map": config.content_map is not None, "--keep-faces": config.keep_faces}
+    for option, is_set in wanted.items():
+        if is_set and not with_content:
+            raise SettingError(f"{option} needs a content picture", hint=f"leave {option} out")
+
+
 def check_multiprocess(config: RenderConfig, world_size: int) -> None:
     """Raise SettingError for settings that several processes do not support.
 

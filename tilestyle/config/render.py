@@ -150,6 +150,10 @@ class RenderConfig:
             content barely shows). The content weight is adjusted to reach it (planning/strength.py).
         content_weight: Fixed weight of the content term; replaces `strength`. None: follow `strength`.
         content_loss: What is preserved of the content: its features, or which of its places look alike.
+        content_map: Grayscale picture, stretched over the canvas: how much of the content weight acts there.
+            White is all of it, black none. None: all of it everywhere.
+        keep_faces: Whether to find the faces in the content, and to keep them recognizable by a larger content
+            weight there. Needs the extra `faces`.
         tv_weight: Weight of total variation, which smooths the picture.
         tv_form: Which neighbors total variation compares a pixel with.
         tv_exponent: Exponent of the differences in total variation.
@@ -229,6 +233,8 @@ class RenderConfig:
     strength: float = ranged_field(0.5, "a number from 0 to 1", between(0, 1))
     content_weight: float | None = ranged_field(None, WEIGHT_HINT, _is_weight)
     content_loss: ContentLoss = ContentLoss.FEATURES
+    content_map: Any = field(default=None, metadata=FILE_METADATA)
+    keep_faces: bool = False
     tv_weight: float = ranged_field(0.0, WEIGHT_HINT, _is_weight)
     tv_form: TvForm = TvForm.NEIGHBORS
     tv_exponent: float = ranged_field(2.0, "a number from 1 to 100", between(1, 100))

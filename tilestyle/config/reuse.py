@@ -51,13 +51,13 @@ REUSABLE = (
 NOT_REUSABLE = {
     "chosen for every picture": ("size", "seed", "tileable"),
     "for a content, which a texture does not have": (
-        *("strength", "content_weight", "content_loss", "content_layers", "color"),
+        *("strength", "content_weight", "content_loss", "content_layers", "color", "keep_faces"),
     ),
     # The features of the finished picture already have the right size and direction.
     "for the style that the picture was made from": (
         *("style_scale", "enlarge_style", "turn_style", "style_blend"),
     ),
-    "for positions in that picture": ("mask", "blend_map", "locality", "locality_window"),
+    "for positions in that picture": ("mask", "blend_map", "content_map", "locality", "locality_window"),
     "for another picture": ("anchor", "trust", "anchor_weight"),
     "for the machine": (
         *("device", "precision", "deterministic"),

@@ -56,6 +56,8 @@ class Settings(TypedDict, total=False):
     strength: float
     content_weight: float | None
     content_loss: ContentLoss | Literal["features", "self-similarity"]
+    content_map: Any
+    keep_faces: bool
     tv_weight: float
     tv_form: TvForm | Literal["neighbors", "gradient", "nine-point"]
     tv_exponent: float

@@ -105,6 +105,8 @@ def _parse_value(text: str, kind: Any) -> Any:
         return None
     if kind is bool:
         return {"yes": True, "no": False}[text]
+    if kind in (Any, object):  # a picture: by its file
+        return None if text == "none" else text
     if origin is tuple:
         return tuple(_parse_value(part, get_args(kind)[0]) for part in text.split(PART_SEPARATOR))
     if issubclass(origin, Mapping):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Reader, read_box
+from tilestyle.canvas.content_map import ContentMap
 from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
 from tilestyle.config.enums import ContentLoss
 from tilestyle.devices.transfer import to_device
@@ -39,6 +40,7 @@ class ContentTarget:
         loss_form: Features or self-similarity.
         energies: By layer, what the loss is divided by.
         energy_floors: By layer, the least energy (networks.energy).
+        content_map: Factors of the content weight; None: 1 everywhere.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ContentTarget:
         self.loss_form = ContentLoss.FEATURES
         self.energies: dict[str, float] = {}
         self.energy_floors: Mapping[str, float] = {}
+        self.content_map: ContentMap | None = None
 
     def measure_energies(
         self,
@@ -118,6 +121,12 @@ class ContentTarget:
             features[0].flatten(1).float(), self.min_norm(layer)
         ).unit_vectors  # [C + 1, h w]
         return units.view(1, -1, *features.shape[2:])
+
+    def cell_factors(self, layer: str, patch: Patch) -> Tensor | None:
+        """Return the factors of the content weight at the cells of a patch, [h, w]; None: all 1."""
+        if self.content_map is None:
+            return None
+        return self.content_map.cell_factors(patch, self._network.layers[layer].stride, self._network.device)
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
         """Features [1, C, h, w] of each layer over what the patch sees."""

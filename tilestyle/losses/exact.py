@@ -19,7 +19,7 @@ from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.sampling import halo_tiles
 from tilestyle.losses.objective import LossTerms
-from tilestyle.losses.planes import content_plane, region_weights
+from tilestyle.losses.planes import content_map, content_plane, region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.losses.total_variation import total_variation_gradient, total_variation_sum
@@ -39,7 +39,8 @@ class ExactObjective:
         self._regions = region_weights(job, level)
         moments = style_moments(job, level)
         arrangement = style_autocorrelations(job, level, 1, moments)
-        targets = LevelTargets(moments, content_plane(job, level), self._regions, arrangement)
+        content, factors = content_plane(job, level), content_map(job, level)
+        targets = LevelTargets(moments, content, self._regions, arrangement, factors)
         self._scales = [
             ExactScale(job, level, targets, factor, names) for factor, names in job.scale_groups(level).items()
         ]

@@ -21,7 +21,7 @@ from tilestyle.losses.anchor import AnchorLoss
 from tilestyle.losses.coarse import CoarseLayersObjective
 from tilestyle.losses.color_fringes import FringeLoss
 from tilestyle.losses.objective import LossTerms, Objective
-from tilestyle.losses.planes import content_plane, region_weights
+from tilestyle.losses.planes import content_map, content_plane, region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec, all_reduce_and_end_sweep
 from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
@@ -83,6 +83,7 @@ class LevelObjective(Stateful):
         self._job = job
         self._level = level
         self._content_plane = content_plane(job, level)
+        self._content_map = content_map(job, level)
         self._scale_objectives: dict[int, ScaleObjective] = {}
         self._content_weight = job.weights.content
         self._single_patch = False
@@ -173,7 +174,7 @@ class LevelObjective(Stateful):
         """Return the targets of patches at this scale: style statistics, content and regions."""
         moments = style_moments(self._job, self._level, scale)
         arrangement = style_autocorrelations(self._job, self._level, scale, moments)
-        return LevelTargets(moments, self._content_plane, self.regions, arrangement)
+        return LevelTargets(moments, self._content_plane, self.regions, arrangement, self._content_map)
 
     def begin_sweep(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
         """Measure what the gradients of a sweep need beforehand.

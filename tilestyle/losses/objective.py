@@ -246,7 +246,8 @@ class Objective(Stateful):
     ) -> None:
         """Add the content loss of a layer to the sums, and its gradient to the layer's cotangent.
 
-        The loss is the mean squared difference of features, relative to their variance in the content.
+        The loss is the mean squared difference of features, relative to their variance in the content, weighted
+        by the content map.
 
         Args:
             layer: Name of the layer.
@@ -259,8 +260,13 @@ class Objective(Stateful):
         density = (self._network.layers[layer].stride * self._scale) ** 2
         share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energies[layer])
         difference = features - target
-        owned = crop_cells(difference, sample.patch.owned_cells(self._network.layers[layer].stride))
-        self._losses[0] += share * owned.float().square().sum() * density / self._extent.area
+        owned_cells = sample.patch.owned_cells(self._network.layers[layer].stride)
+        squares = crop_cells(difference, owned_cells).float().square()
+        factors = self._content.cell_factors(layer, sample.patch)
+        if factors is not None:
+            squares *= crop_cells(factors[None, None], owned_cells)
+            difference *= factors
+        self._losses[0] += share * squares.sum() * density / self._extent.area
         gradient.add_(difference, alpha=2 * self._content_weight * share * density)
 
     def _add_self_similarity_loss(
@@ -286,7 +292,9 @@ class Objective(Stateful):
         )
         min_norm, energy = self._content.min_norm(layer), self._content.energies[layer]
         canvas, content = (values[0][:, rows, columns].float() for values in (features, target))  # [C, n]
-        loss, slope = self_similarity_loss(canvas, content, min_norm, energy)
+        factors = self._content.cell_factors(layer, sample.patch)
+        places = None if factors is None else factors[rows, columns]
+        loss, slope = self_similarity_loss(canvas, content, min_norm, energy, places)
         self._losses[0] += share * loss * sample.patch.owned.area / self._extent.area
         # The loss is a mean over the cells that the patch sees; it counts for the canvas pixels under them.
         area = cells.area * (stride * self._scale) ** 2

@@ -1,9 +1,10 @@
-"""Planes of a level: content and regions of a job at the size of its canvas, margin included."""
+"""Planes of a level: content, content map and regions of a job at the size of its canvas, with its margin."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from tilestyle.canvas.content_map import ContentMap
 from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.resample import Filter
@@ -21,3 +22,16 @@ def region_weights(job: Job, level: Level) -> RegionWeights | None:
 def content_plane(job: Job, level: Level) -> Tensor | None:
     """Return the content at a level's size with its margin, [3, H, W]; None without content."""
     return None if job.content is None else with_margin(job.content, level.extent, job.store, clamped=True)
+
+
+def content_factors(job: Job, level: Level) -> Tensor | None:
+    """Return the factor of the content weight at every pixel of a level's canvas, [1, H, W]; None: all 1."""
+    if job.content_map is None:
+        return None
+    return with_margin(job.content_map, level.extent, job.store, Filter.LINEAR)
+
+
+def content_map(job: Job, level: Level) -> ContentMap | None:
+    """Return the content map over a level's canvas; None without one."""
+    factors = content_factors(job, level)
+    return None if factors is None else ContentMap(factors)

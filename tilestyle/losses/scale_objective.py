@@ -100,6 +100,7 @@ class ScaleObjective:
                 if layer in job.energy_floors
             }
             content.loss_form = weights.content_loss
+            content.content_map = level_targets.content_map
             if job.config.normalize is Normalize.ABSOLUTE:
                 content.energies = dict.fromkeys(content.layers, 1.0)
             else:

@@ -21,12 +21,14 @@ from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
+from tilestyle.images.faces import check_detector
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Series, open_series, read_pixels
 from tilestyle.pipeline.api import render_fingerprint
 from tilestyle.pipeline.events import Observer
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.content_map import detect_faces
 from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import check_picture_fits
@@ -137,6 +139,8 @@ def drift(  # noqa: PLR0913
             f"a drift with {cycles} cycles and {len(styles)} styles has no steps",
             hint="give at least one of each",
         )
+    if config.keep_faces:
+        check_detector()
     fingerprint = {"kind": "drift", **render_fingerprint(config, {"start": start})}
     fingerprint |= {"styles": [content_hash(style) for style in styles]}
     total = cycles * len(styles)
@@ -148,12 +152,13 @@ def drift(  # noqa: PLR0913
         first = resize_to(read_pixels(Path(start)), config.size)
         height, width = first.shape[1:]
         config = replace(config, size=(width, height), coarsest=max(1, max(height, width) // 2))
+        faces = detect_faces(first) if config.keep_faces else None  # painted faces are not found again
         jobs: dict[int, Job] = {}
         while output.count < total:
             index = output.count % len(styles)
             previous = output.last_pixels() if output.count else first
             if index not in jobs:
-                jobs[index] = with_style_cache(prepare(styles[index], config, previous))
+                jobs[index] = with_style_cache(prepare(styles[index], config, previous, faces=faces))
             result = render_step(
                 step_job(jobs[index], output.count, previous, content=previous),
                 callbacks.observer,

@@ -20,6 +20,7 @@ from tilestyle.config.enums import FlowName
 from tilestyle.config.render import RenderConfig, VideoConfig
 from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.images.faces import Face, check_detector
 from tilestyle.motion.clip import Clip, open_clip
 from tilestyle.motion.drift import (
     NO_CALLBACKS,
@@ -43,6 +44,7 @@ from tilestyle.motion.repeated_job import render_step, step_job, with_style_cach
 from tilestyle.motion.series import Row, Series, open_series
 from tilestyle.pipeline.api import render_fingerprint
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.content_map import detect_faces, with_faces
 from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import find_device
@@ -125,6 +127,8 @@ def stylize_video(  # noqa: PLR0913
         >>> series = stylize_video("clip.mp4", "painting.jpg", "frames", size=640, quality="draft")
     """
     config = with_settings(config, settings, keywords=SERIES_KEYWORDS)
+    if config.keep_faces:
+        check_detector()
     clip = clip if isinstance(clip, Clip) else open_clip(Path(clip))
     fingerprint = {
         "kind": "video",
@@ -189,6 +193,7 @@ class FrameJobs:
         self._config = config
         self._video = video
         self._next_job: Job | None = None
+        self._faces: dict[int, tuple[Face, ...]] = {}  # of the last frames, by their numbers
 
     def fix_content_weight(self, weight: float) -> None:
         """Fix the content weight of all later frames to the one that was found for the first."""
@@ -208,7 +213,10 @@ class FrameJobs:
         height, width = current.shape[1:]
         config = replace(self._config, size=(width, height))
         if motion is None or last is None:
-            return step_job(with_style_cache(prepare(self._style, config, current)), number, current)
+            faces = self._faces_in(number, current)
+            return step_job(
+                with_style_cache(prepare(self._style, config, current, faces=faces)), number, current
+            )
         warped, trust = motion.warp_to_current(last), torch.from_numpy(motion.trust)[None]
         if self._next_job is None:
             video = self._video
@@ -220,10 +228,24 @@ class FrameJobs:
                 anchor_weight=video.anchor_weight,
                 anchor=warped,
             )
-            self._next_job = with_style_cache(prepare(self._style, config, current))
+            self._next_job = with_style_cache(prepare(self._style, config, current, faces=()))
         estimate = fill_disocclusions(motion.previous, last, current, motion)
         start = estimate + torch.from_numpy(motion.visible) * (warped - estimate)
-        return step_job(self._next_job, number, start, content=current, anchor=warped, trust=trust)
+        job = step_job(self._next_job, number, start, content=current, anchor=warped, trust=trust)
+        if not config.keep_faces:
+            return job
+        # A face that is not found in a single frame is kept where it was in the frame before.
+        kept = [self._faces_in(number, current), self._faces_in(number - 1, motion.previous)]
+        return with_faces(job, tuple(face for faces in kept for face in faces or ()))
+
+    def _faces_in(self, number: int, frame: Tensor) -> tuple[Face, ...] | None:
+        """Find the faces in a frame [3, h, w], with `keep_faces`; None without."""
+        if not self._config.keep_faces:
+            return None
+        if number not in self._faces:
+            earlier = {each: faces for each, faces in self._faces.items() if each == number - 1}
+            self._faces = {**earlier, number: detect_faces(frame)}
+        return self._faces[number]
 
 
 def fill_disocclusions(previous: Tensor, last: Tensor, current: Tensor, motion: FrameMotion) -> Tensor:

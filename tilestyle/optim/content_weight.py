@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
@@ -18,7 +19,14 @@ from tilestyle.networks.perceptual_distance import SIDE, PerceptualFeatures
 from tilestyle.optim.state import RenderState
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
-from tilestyle.planning.strength import COARSE_TARGET_POWER, STEP_DECAY_POWER, ContentWeightState, adjust_weight
+from tilestyle.planning.strength import (
+    COARSE_TARGET_POWER,
+    MIN_FACTOR,
+    STEP_DECAY_POWER,
+    ContentWeightState,
+    adjust_weight,
+    distance_at,
+)
 
 
 class ContentWeightController:
@@ -60,9 +68,35 @@ class ContentWeightController:
                     self._comparison_view(job.region_weights, Filter.LINEAR).sum(0, keepdim=True).clamp(0, 1)
                 )
                 self._pixel_weights = styled if float(styled.max()) > 0 else None
-            self._content = PerceptualFeatures(
-                self._comparison_view(job.content), self._pixel_weights, job.network
-            )
+            if job.content_map is None or self._follow_content_map(job.content_map):
+                self._content = PerceptualFeatures(
+                    self._comparison_view(job.content), self._pixel_weights, job.network
+                )
+
+    def _follow_content_map(self, content_map: Tensor) -> bool:
+        """Compare where the content has its full weight, and expect of the rest what its weight makes of it.
+
+        The strength is that of a factor of 1. Places with less or more content count less, and the distance to
+        reach allows for them.
+
+        Args:
+            content_map: Factors of the content weight, [1, h, w].
+
+        Returns:
+            Whether there is anything to compare.
+        """
+        assert self._target_distance is not None, "the weight is adjusted"
+        factors = self._comparison_view(content_map, Filter.LINEAR)
+        counts = torch.where(factors > 1, 1 / factors, factors)
+        if self._pixel_weights is not None:
+            counts = counts * self._pixel_weights
+        total = float(counts.sum())
+        if total <= 0:
+            return False
+        doublings = float((counts * factors.clamp(min=MIN_FACTOR).log2()).sum()) / total
+        self._target_distance = distance_at(self._target_distance, doublings)
+        self._pixel_weights = counts
+        return True
 
     @property
     def weight(self) -> float:

@@ -294,6 +294,9 @@ def render_fingerprint(config: RenderConfig, sources: Mapping[str, object]) -> d
     settings["quality"] = config.quality or Quality.NORMAL  # as it was called before it could be None
     settings["size"] = stored_size(config.size)
     settings |= {name: _setting_digest(name, getattr(config, name)) for name in sorted(FILE_FIELDS)}
+    for name in ("content_map", "keep_faces"):  # work folders from before these settings can be resumed
+        if not settings[name]:
+            del settings[name]
     return {"settings": settings, **{role: content_hash(source) for role, source in sources.items()}}
 
 

@@ -287,6 +287,7 @@ def _noise_job(outline: Outline, side: int, sweeps: int) -> Job:
         style_scale=1.0,
         mask=None,
         blend_map=None,
+        content_map=None,
         style_blend=(),
         init=None,
         anchor=None,
@@ -312,6 +313,7 @@ def _noise_job(outline: Outline, side: int, sweeps: int) -> Job:
         anchor=None,
         trust=None,
         style_cache=None,
+        content_map=None,
     )
 
 

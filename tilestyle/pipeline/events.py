@@ -41,6 +41,7 @@ class Started:
             machine, a few seconds of measurement come first. None means that it was not possible.
         settled: Settings that were left to the machine, as its kind and its free memory decided them.
         machine: The same, and what else of the machine affects the pixels, as JSON.
+        faces: Number of faces that were found in the content, with `keep_faces`; None without.
     """
 
     side: int
@@ -53,6 +54,7 @@ class Started:
     seconds: Callable[[], float | None]
     settled: Mapping[str, Any] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
+    faces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +13,19 @@ from torch import Tensor
 from tilestyle import images
 from tilestyle.canvas.color import ColorMoments, apply_color_mode, color_moments
 from tilestyle.canvas.storage import MappedStore, MemoryStore, PlaneStore, SharedMappedStore
-from tilestyle.config.consistency import check_color_mode, check_multiprocess
+from tilestyle.config.consistency import check_color_mode, check_content_map, check_multiprocess
 from tilestyle.config.enums import Color, Init
 from tilestyle.config.render import RenderConfig
 from tilestyle.devices.failures import short_device_errors
 from tilestyle.devices.malloc import release_cached_memory
-from tilestyle.distributed import SINGLE
+from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import SettingError
 from tilestyle.images import Picture
+from tilestyle.images.faces import Face
 from tilestyle.losses.anchor import check_anchor
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.estimate import Outline
+from tilestyle.planning.content_map import content_map_sides, detect_faces, load_content_map
 from tilestyle.planning.inputs import (
     Style,
     as_styles,
@@ -54,6 +56,7 @@ def prepare(
     content: Source | None = None,
     checkpoints: WorkDirCheckpointer | None = None,
     palette: ColorMoments | None = None,
+    faces: tuple[Face, ...] | None = None,
 ) -> Job:
     """Read the pictures, resolve the settings for this machine, and return the job to render.
 
@@ -65,12 +68,13 @@ def prepare(
             run.
         palette: Color moments of the whole picture of which the content is a part, for the color modes that use
             them; measured on the content if None.
+        faces: Faces of the content, with `keep_faces`; looked for in the content if None.
 
     Raises:
         TilestyleError: An input, a setting or a device cannot be used.
     """
     with images.pixel_limit(config.max_input_pixels):
-        return _prepare(style, config, content, checkpoints, palette)
+        return _prepare(style, config, content, checkpoints, palette, faces)
 
 
 def _prepare(
@@ -79,6 +83,7 @@ def _prepare(
     content: Source | None,
     checkpoints: WorkDirCheckpointer | None,
     palette: ColorMoments | None,
+    faces: tuple[Face, ...] | None,
 ) -> Job:
     """Do what `prepare` does, within the limit of input pixels."""
     planned = _plan(style, config, content, checkpoints, can_map=checkpoints is not None)
@@ -101,6 +106,8 @@ def _prepare(
     pixels, alpha = planes.get("content", (None, None))
     inputs = {role: plane for role, (plane, _) in planes.items() if role in ("content", "init")}
     del planes
+    if config.keep_faces and faces is None and pixels is not None:
+        faces = _agreed_faces(pixels, ranks)
     exemplars = guides.exemplars(host_store, [sizes[role] for role in planned.styles])
     if pixels is not None and config.color is not Color.STYLE:
         palette = palette or color_moments(pixels, alpha)
@@ -132,6 +139,10 @@ def _prepare(
         anchor=anchor,
         trust=trust_map,
         energy_floors=resolved.energy_floors,
+        content_map=load_content_map(
+            config, (plan.size.height, plan.size.width), faces or (), resolved.weights.face_factor, host_store
+        ),
+        face_count=len(faces or ()) if config.keep_faces else None,
     )
 
 
@@ -167,6 +178,7 @@ def _plan(
     """Decide everything that can be decided before pictures are read; only their headers and masks are."""
     ranks = checkpoints.ranks if checkpoints else SINGLE
     check_color_mode(config, with_content=content is not None)
+    check_content_map(config, with_content=content is not None)
     check_multiprocess(config, ranks.world_size)
     resumed = checkpoints.resume_point if checkpoints else None
     resolved = resolve_config(
@@ -198,6 +210,7 @@ def _plan(
         sizes.get("init"),
         guides.plane_numbers,
         sizes.get("anchor"),
+        content_map_sides(config, size),
     )
     if not can_map:
         resolved.memory_limits.check_reading(sum(pictures.areas), resolved.network.device)
@@ -250,6 +263,12 @@ def outline(style: Styles | None, config: RenderConfig, content: Source | None =
     )
     sizes = tuple(planned.sizes[role] for role in planned.styles)
     return Outline(job, sizes, content is not None, planned.guides.region_count, plan.decisions.mapped)
+
+
+def _agreed_faces(content: Tensor, ranks: Communicator) -> tuple[Face, ...]:
+    """Find the faces in a content [3, h, w]; the first process does it for all."""
+    boxes = [astuple(face) for face in detect_faces(content)] if ranks.is_rank_zero else []
+    return tuple(Face(*box) for box in ranks.broadcast(boxes))
 
 
 def _anchor_planes(planes: Mapping[str, tuple[Tensor, Tensor | None]]) -> AnchorPlanes:

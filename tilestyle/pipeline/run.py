@@ -182,4 +182,5 @@ def started_event(job: Job) -> Started:
         lambda: estimate_seconds(job),
         job.chosen_settings,
         job.machine_settings,
+        job.face_count,
     )

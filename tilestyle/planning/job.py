@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilestyle.canvas.content_map import ContentMap
 from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.storage import MappedStore, MemoryStore, PlaneStore
 from tilestyle.config.enums import Init, Optimizer, Sampler
@@ -34,12 +35,14 @@ class LevelTargets:
         content: The content [3, H, W] with its margin; None without one.
         regions: Weights of the regions; None: the whole canvas is one region.
         autocorrelations: For each region, the target autocorrelations of their layers.
+        content_map: Factors of the content weight; None: 1 everywhere.
     """
 
     style_moments: Sequence[Mapping[str, Moments]]
     content: Tensor | None
     regions: RegionWeights | None = None
     autocorrelations: Sequence[Mapping[str, AutocorrelationTarget]] = ()
+    content_map: ContentMap | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Job:
         trust: Trust map of the anchor, [1, h, w].
         energy_floors: Smallest energy of each layer (networks.energy).
         style_cache: Measurements of the styles, shared by jobs; None: measured anew each time.
+        content_map: Factor of the content weight over the picture, [1, h, w]; None: 1 everywhere.
+        face_count: Number of faces that were found; None if none were looked for.
     """
 
     config: RenderConfig
@@ -95,6 +100,8 @@ class Job:
     trust: Tensor | None = None
     energy_floors: Mapping[str, float] = field(default_factory=dict)
     style_cache: dict[Any, Any] | None = None
+    content_map: Tensor | None = None
+    face_count: int | None = None
 
     @property
     def canvas_device(self) -> torch.device:

@@ -16,6 +16,8 @@ AUTOCORRELATION_STRIDES = (4, 8)
 # Default content weight of self-similarity, relative to that of features, which preserves as much of the
 # content.
 SIMILARITY_WEIGHT = 8.0
+# Strength at which faces that are kept are rendered, if that of the picture is higher.
+FACE_STRENGTH = 0.35
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class LossWeights:
         arrangement: Weight of the autocorrelations, relative to the style's moments.
         arrangement_layers: Weight of each layer within the autocorrelations; a subset of the style layers.
         content_loss: How content is compared.
+        face_factor: Factor of the content weight in faces that are kept.
     """
 
     style: float
@@ -49,6 +52,7 @@ class LossWeights:
     arrangement: float = 0.0
     arrangement_layers: Mapping[str, float] = field(default_factory=dict)
     content_loss: ContentLoss = ContentLoss.FEATURES
+    face_factor: float = 1.0
 
     @property
     def layer_names(self) -> dict[str, str]:
@@ -87,10 +91,11 @@ def loss_weights(
         style = _normalized_layer_weights(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
     weight, aim = config.content_weight, None
+    default_weight = network.content_weight
+    if config.content_loss is ContentLoss.SELF_SIMILARITY:
+        default_weight *= SIMILARITY_WEIGHT
     if weight is None:
-        weight = network.content_weight
-        if config.content_loss is ContentLoss.SELF_SIMILARITY:
-            weight *= SIMILARITY_WEIGHT
+        weight = default_weight
         if with_content and with_style and config.style_weight:
             weight, aim = (
                 initial_weight(weight * config.style_weight, config.strength),
@@ -112,7 +117,23 @@ def loss_weights(
         arrangement=arrangement,
         arrangement_layers=layers,
         content_loss=config.content_loss,
+        face_factor=_face_factor(config, default_weight * config.style_weight, weight),
     )
+
+
+def _face_factor(config: RenderConfig, default_weight: float, weight: float) -> float:
+    """Return the factor of the content weight in faces: it holds them to the content as FACE_STRENGTH would.
+
+    In absolute units weights cannot be compared; there the weight counts as that of strength 0.5.
+
+    Args:
+        config: The settings.
+        default_weight: The content weight of strength 0.5.
+        weight: The content weight.
+    """
+    if config.normalize is Normalize.ABSOLUTE:
+        default_weight = weight
+    return max(1.0, initial_weight(default_weight, FACE_STRENGTH) / weight) if weight else 1.0
 
 
 def _palette_weight(config: RenderConfig) -> float:

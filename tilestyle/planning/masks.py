@@ -154,6 +154,20 @@ def blend_planes(source: object, count: int, store: PlaneStore, sides: tuple[int
     return _fill_planes(source, count, values, store, sides)
 
 
+def gray_plane(source: object, store: PlaneStore, sides: tuple[int, int] | None = None) -> Tensor:
+    """Return a gray map as numbers from 0 (black) to 1 (white).
+
+    Args:
+        source: The map.
+        store: Where the plane goes.
+        sides: Height and width of the plane; None for those of the map.
+
+    Returns:
+        A plane [1, h, w].
+    """
+    return _fill_planes(source, 1, lambda strip: strip[..., :3].mean(-1)[None], store, sides)
+
+
 def _fill_planes(
     source: object, channels: int, values: Any, store: PlaneStore, sides: tuple[int, int] | None
 ) -> Tensor:

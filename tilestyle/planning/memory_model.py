@@ -78,6 +78,7 @@ class InputSizes:
         init: Those of the initial picture; None without one.
         guide_numbers: Number of values in all guides and region weights.
         anchor: Those of the anchor; None without one.
+        content_map: Those at which the content map is kept; None without one.
     """
 
     styles: tuple[tuple[int, int], ...] = ()
@@ -85,12 +86,18 @@ class InputSizes:
     init: tuple[int, int] | None = None
     guide_numbers: int = 0
     anchor: tuple[int, int] | None = None
+    content_map: tuple[int, int] | None = None
 
     @property
     def areas(self) -> list[int]:
         """Number of pixels of each picture."""
         sizes = (*self.styles, self.content, self.init, self.anchor)
         return [height * width for height, width in filter(None, sizes)]
+
+    @property
+    def map_numbers(self) -> int:
+        """Number of values of the content map; 0 without one."""
+        return self.content_map[0] * self.content_map[1] if self.content_map else 0
 
     @property
     def largest_style(self) -> int:
@@ -198,9 +205,9 @@ def estimate_memory(
         patch_side, levels[-1].patch_side
     )  # of patches of the canvas; those of the style have `patch_side`
     window = _patch_pixels(extent, canvas_side * scale)
-    sources = (PIXEL_BYTES + LUMINANCE_BYTES * inputs.luminance_only) * sum(
-        input_sizes.areas
-    ) + FLOAT_BYTES * input_sizes.guide_numbers
+    sources = (PIXEL_BYTES + LUMINANCE_BYTES * inputs.luminance_only) * sum(input_sizes.areas) + FLOAT_BYTES * (
+        input_sizes.guide_numbers + input_sizes.map_numbers
+    )
     regions = (
         FLOAT_BYTES * inputs.regions if input_sizes.guide_numbers else 0
     )  # bytes a pixel for the weights of regions
@@ -209,6 +216,7 @@ def estimate_memory(
         + PIXEL_BYTES * bool(input_sizes.content)
         + _extra_canvas_bytes(inputs)
         + regions
+        + FLOAT_BYTES * bool(input_sizes.map_numbers)
     )
     canvas = CANVAS_BYTES + extra + _anchor_bytes(input_sizes, extent)
     held = sources + round(canvas * extent.area) + _deferred_bytes(extent, canvas_side)
@@ -265,6 +273,7 @@ def _estimate_mapped(
         min(area, MIN_MAPPED_PIXELS) for area in input_sizes.areas
     )
     small += FLOAT_BYTES * min(input_sizes.guide_numbers, 2 * inputs.regions * MIN_MAPPED_PIXELS)
+    small += FLOAT_BYTES * min(input_sizes.map_numbers, MIN_MAPPED_PIXELS)
     previous_area = levels[-2].extent.area if len(levels) > 1 else 0
     style = input_sizes.largest_style
     largest = max(style, extent.area) if style > MIN_MAPPED_PIXELS else 0
@@ -288,7 +297,7 @@ def _estimate_mapped(
         loading=_loading_bytes(inputs.network),
         disk=round(max(changing, working))
         + PIXEL_BYTES * sum(area for area in input_sizes.areas if area > MIN_MAPPED_PIXELS)
-        + FLOAT_BYTES * input_sizes.guide_numbers
+        + FLOAT_BYTES * (input_sizes.guide_numbers + input_sizes.map_numbers)
         + extra,
         staging=_staging_bytes(inputs, extent, canvas_side),
     )

@@ -15,6 +15,7 @@ from tilestyle.devices.malloc import limit_kernel_cache, return_large_blocks
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import SettingError, WorkError
 from tilestyle.geometry.boxes import Box, round_up
+from tilestyle.images.faces import check_detector
 from tilestyle.networks.base import FeatureNetwork, exact_halo
 from tilestyle.networks.energy import energy_floors
 from tilestyle.networks.registry import load_network
@@ -147,8 +148,10 @@ def resolve_config(
         comm: Processes that render together. The first one decides for all.
 
     Raises:
-        TilestyleError: A device, network or layer is not available.
+        TilestyleError: A device, network, layer or detector is not available.
     """
+    if config.keep_faces:
+        check_detector()
     check_device_per_rank(config.device, comm.local_world_size)
     device = find_device(config.device)
     limits = MemoryLimits.from_config(config)

@@ -62,6 +62,11 @@ def initial_weight(weight: float, strength: float) -> float:
     )
 
 
+def distance_at(distance: float, doublings: float) -> float:
+    """Return the distance from the content where its weight is 2^doublings times as large, to first order."""
+    return 1 / (1 + exp(SLOPE * doublings - _log_odds(distance)))
+
+
 @dataclass(frozen=True)
 class ContentWeightState:
     """The content weight, and the distance from the content when it was last adjusted."""

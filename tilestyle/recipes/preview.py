@@ -26,12 +26,14 @@ from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import ImageSource, Picture, as_source, contact_sheet, crop_source, read_all
+from tilestyle.images.faces import Face
 from tilestyle.pipeline import api
 from tilestyle.pipeline.estimate import Outline
 from tilestyle.pipeline.events import Event, Finished, Observer, SweepDone
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.pipeline.run import render_job
+from tilestyle.planning.content_map import faces_in
 from tilestyle.planning.inputs import Style, load_planes
 from tilestyle.planning.resolve import COARSEST_STYLE
 from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, plan_levels
@@ -191,7 +193,7 @@ def preview(
     on_render(PreviewStep(0, 0, height, width, 0, pixels))
     watch = _Watch(observer, stop)
     styles = [Style(read_all(cast(ImageSource, style.picture)), style.mask) for style in inputs.styles]
-    model = PreviewStyles(styles, _content_colors(inputs))
+    model = PreviewStyles(styles, _content_colors(inputs), _content_faces(inputs))
     small = _render(inputs, model, _small_config(inputs, (height, width)), None, watch)
     if watch.stopped:
         return Preview(small, (), inputs.height, inputs.width, 0)
@@ -290,10 +292,11 @@ def preview_outlines(inputs: PreparedInputs, request: PreviewRequest) -> list[Ou
 
 @dataclass(frozen=True)
 class PreviewStyles:
-    """What all windows share: the styles, and the colors of the whole content where they matter."""
+    """What all windows share: the styles, and of the whole content its colors and faces, where they matter."""
 
     styles: list[Style]
     palette: ColorMoments | None
+    faces: tuple[Face, ...] | None
 
 
 @dataclass(frozen=True)
@@ -402,6 +405,13 @@ def _content_colors(inputs: PreparedInputs) -> ColorMoments | None:
     return color_moments(*load_planes(inputs.content.downsample(*sides), MemoryStore()))
 
 
+def _content_faces(inputs: PreparedInputs) -> tuple[Face, ...] | None:
+    """Find the faces in the whole content, with `keep_faces`; a window may show only a part of one."""
+    if inputs.content is None or not inputs.config.keep_faces:
+        return None
+    return faces_in(inputs.content)
+
+
 def _small_config(inputs: PreparedInputs, size: tuple[int, int]) -> RenderConfig:
     """Return the settings for the whole picture at a small size (height, width)."""
     scale = inputs.config.style_scale
@@ -451,7 +461,7 @@ def _render_window(
 
     Args:
         inputs: The inputs of the full render.
-        styles: The styles, and the colors of the whole content.
+        styles: The styles, and the colors and faces of the whole content.
         level: The level.
         window: The window of the level before.
         box: The window to render, in the picture of this level.
@@ -475,6 +485,9 @@ def _render_window(
         learning_rate_falloff=0.0,
         tileable=None,
     )
+    if styles.faces is not None:
+        place = box.top, box.left, box.height, box.width
+        styles = replace(styles, faces=tuple(face.seen_in(place, size) for face in styles.faces))
     return RenderedWindow(box, size, _render(inputs, styles, config, content, watch))
 
 
@@ -489,7 +502,7 @@ def _render(
 
     Args:
         inputs: The inputs of the full render.
-        styles: The styles, and the colors of the whole content.
+        styles: The styles, and the colors and faces of the whole content.
         config: The settings.
         content: The content; None for the whole of it, or for a texture.
         watch: Sees its events.
@@ -500,4 +513,5 @@ def _render(
         width, height = cast(tuple[int, int], config.size)
         smaller = height <= inputs.content.height and width <= inputs.content.width
         content = inputs.content.downsample(height, width) if smaller else read_all(inputs.content)
-    return render_job(prepare(styles.styles, config, content, palette=styles.palette), watch, watch.stop)
+    job = prepare(styles.styles, config, content, palette=styles.palette, faces=styles.faces)
+    return render_job(job, watch, watch.stop)

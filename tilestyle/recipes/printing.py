@@ -223,7 +223,7 @@ def _cropped_shares(
 
 
 def crop_masks(config: RenderConfig, box: tuple[int, int, int, int], size: tuple[int, int]) -> RenderConfig:
-    """Return the settings with mask and blend map cropped like a part of the picture.
+    """Return the settings with mask and maps cropped like a part of the picture.
 
     Args:
         config: The settings.
@@ -231,7 +231,7 @@ def crop_masks(config: RenderConfig, box: tuple[int, int, int, int], size: tuple
         size: Height and width of the whole picture.
     """
     parts: dict[str, Any] = {}
-    for name in ("mask", "blend_map"):
+    for name in ("mask", "blend_map", "content_map"):
         guide = getattr(config, name)
         if guide is not None:
             source = guide if isinstance(guide, ImageSource) else as_source(picture_from(guide))

@@ -9,7 +9,7 @@ from tilestyle.stats.autocorrelation import MAX_LAG
 from tilestyle.stats.autocorrelation import RIDGE as SPECTRAL_RIDGE
 from tilestyle.stats.distances import ABSOLUTE_RIDGE, MIN_VARIANCE, RIDGE
 from tilestyle.stats.moments import Moments
-from tilestyle.stats.self_similarity import HUBER_DELTA, MIN_DISTANCE, UnitFeatures
+from tilestyle.stats.self_similarity import HUBER_DELTA, MIN_DISTANCE, UnitFeatures, pair_weights
 
 
 def wasserstein_distance(moments: Moments, target: Moments, *, absolute: bool = False) -> Tensor:
@@ -90,7 +90,13 @@ def stationary_wasserstein(products: Tensor, target: Tensor) -> Tensor:
     return torch.as_tensor(errors.mean((1, 2)).sum() / powers[1].mean((1, 2)).sum())
 
 
-def self_similarity(canvas: Tensor, content: Tensor, min_norm: float, mean_distance: float) -> Tensor:
+def self_similarity(
+    canvas: Tensor,
+    content: Tensor,
+    min_norm: float,
+    mean_distance: float,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Return the Huber distance of the cosine distances of places, rows scaled to the mean of the content's.
 
     Args:
@@ -98,19 +104,19 @@ def self_similarity(canvas: Tensor, content: Tensor, min_norm: float, mean_dista
         content: Features of the content, [C, n].
         min_norm: Norm below which features count as close to zero.
         mean_distance: Mean cosine distance of two places of the whole content.
+        weights: Factor of the content weight at each place, [n]; None: all 1.
     """
     canvas_distances, content_distances = (
         UnitFeatures.normalize(features, min_norm).distances for features in (canvas, content)
     )
-    scaled = canvas_distances * (
-        content_distances.mean(1, keepdim=True) / canvas_distances.mean(1, keepdim=True).clamp(min=MIN_DISTANCE)
+    factors = torch.ones_like(canvas[0]) if weights is None else weights
+    pairs, shares = pair_weights(factors)
+    canvas_rows, content_rows = (each @ shares[:, None] for each in (canvas_distances, content_distances))
+    scaled = canvas_distances * (content_rows / canvas_rows.clamp(min=MIN_DISTANCE))
+    terms = torch.nn.functional.huber_loss(
+        scaled / mean_distance, content_distances / mean_distance, delta=HUBER_DELTA, reduction="none"
     )
-    return (
-        torch.nn.functional.huber_loss(
-            scaled / mean_distance, content_distances / mean_distance, delta=HUBER_DELTA
-        )
-        / HUBER_DELTA
-    )
+    return (pairs * terms).mean() / HUBER_DELTA
 
 
 def mean_distance(features: Tensor, min_norm: float) -> Tensor:

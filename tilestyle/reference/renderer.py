@@ -12,7 +12,7 @@ from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Color
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.losses.color_fringes import FRINGE_WEIGHT, style_roughness
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import content_factors, content_plane
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.losses.total_variation import total_variation
 from tilestyle.optim.adam import Adam
@@ -96,6 +96,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
         region_moments, content = style_moments(job, level), content_plane(job, level)
+        factors = content_factors(job, level)
         targets = ReferenceTargets(
             region_moments[0], (style_autocorrelations(job, level, 1, region_moments) or [{}])[0]
         )
@@ -103,7 +104,7 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             draw = SweepRng(job.config.seed, level.index, sweep)
-            loss = balance.weight * content_loss(job, pixels, content, draw)
+            loss = balance.weight * content_loss(job, pixels, content, draw, factors=factors)
             tv_form = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *tv_form)
             roughness = style_roughness(job, level) if is_finishing(job.config, level, sweep) else None

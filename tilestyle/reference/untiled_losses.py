@@ -91,6 +91,7 @@ def content_loss(
     content: Tensor | None,
     rng: SweepRng | None = None,
     patches: Sequence[Patch] = (),
+    factors: Tensor | None = None,
 ) -> Tensor:
     """Return the content loss: a weighted sum over the layers.
 
@@ -103,12 +104,17 @@ def content_loss(
         content: The content on the canvas [3, H, W]; None without one.
         rng: Random numbers that sample the cells.
         patches: Patches that own every pixel once; empty: one patch, the whole canvas.
+        factors: Factor of the content weight at every pixel, [1, H, W]; None: all 1.
     """
     if job.config.content_loss is ContentLoss.SELF_SIMILARITY and content is not None:
         height, width = pixels.shape[1:]
         canvas_box = Box(0, 0, height, width)
         return _self_similarity_loss(
-            job, pixels, content, rng or SweepRng(0, 0, 0), patches or [Patch(canvas_box, canvas_box, 1)]
+            job,
+            (pixels, content),
+            rng or SweepRng(0, 0, 0),
+            patches or [Patch(canvas_box, canvas_box, 1)],
+            factors,
         )
     weights = job.weights.content_layers if content is not None else {}
     loss = torch.zeros((), device=job.network.device)
@@ -117,7 +123,10 @@ def content_loss(
             job.network.features(_network_input(job, x), weights) for x in (pixels, content)
         )
         for k, weight in weights.items():
-            error = (canvas_features[k] - content_features[k]).float().square().mean()
+            errors = (canvas_features[k] - content_features[k]).float().square()
+            if factors is not None:
+                errors = errors * F.avg_pool2d(factors, job.network.layers[k].stride).to(errors)
+            error = errors.mean()
             relative = job.config.normalize is Normalize.RELATIVE
             energy = content_features[k].float().var((2, 3), correction=0).mean() if relative else 1.0
             loss = loss + weight * error / energy
@@ -154,15 +163,18 @@ def palette_loss(job: Job, level: Level, pixels: Tensor, previous: Tensor) -> Te
 
 
 def _self_similarity_loss(
-    job: Job, pixels: Tensor, content: Tensor, rng: SweepRng, patches: Sequence[Patch]
+    job: Job,
+    planes: tuple[Tensor, Tensor],
+    rng: SweepRng,
+    patches: Sequence[Patch],
+    factors: Tensor | None,
 ) -> Tensor:
-    """Return the self-similarity loss of the content."""
+    """Return the self-similarity loss of canvas and content [3, H, W]; see `content_loss`."""
     weights = job.weights.content_layers
-    canvas_features, content_features = (
-        job.network.features(_network_input(job, x), weights) for x in (pixels, content)
-    )
+    canvas_features, content_features = (job.network.features(_network_input(job, x), weights) for x in planes)
     loss = torch.zeros((), device=job.network.device)
     for k, weight in weights.items():
+        cell_factors = None if factors is None else F.avg_pool2d(factors, job.network.layers[k].stride)[0]
         min_norm, unit, stride = (
             job.energy_floors.get(k, MIN_VARIANCE) ** 0.5,
             1.0,
@@ -175,8 +187,9 @@ def _self_similarity_loss(
             canvas_cells, content_cells = (
                 x[k][0][:, rows, columns].float() for x in (canvas_features, content_features)
             )
-            share = patch.owned.area / (pixels.shape[1] * pixels.shape[2])
-            loss = loss + weight * share * self_similarity(canvas_cells, content_cells, min_norm, unit)
+            share = patch.owned.area / planes[0][0].numel()
+            places = None if cell_factors is None else cell_factors[rows, columns].to(canvas_cells)
+            loss = loss + weight * share * self_similarity(canvas_cells, content_cells, min_norm, unit, places)
     return loss
 
 

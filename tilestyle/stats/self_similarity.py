@@ -14,6 +14,9 @@ STROTSS normalizes rows to a sum of one instead. That is the same except for the
 / R: without it, patches of flat sky would be held to what little there is in them. STROTSS also uses |x| as it
 is, whose slope on a canvas that begins as its content would be rounding errors. Here h is Huber's, x^2 / 2 d
 below d.
+
+Where the content weight differs by place, by factors w_i, the term of i and j is multiplied by sqrt(w_i w_j),
+and means of rows are weighted by sqrt(w_j): places without content neither change nor count.
 """
 
 from __future__ import annotations
@@ -89,8 +92,26 @@ def sample_cells(
     return cells.top + chosen // cells.width, cells.left + chosen % cells.width
 
 
+def pair_weights(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what factors of the content weight at n places mean for pairs of them.
+
+    Args:
+        weights: Factors, [n], 0 or more.
+
+    Returns:
+        - The factor of every pair, [n, n]: the geometric mean of its two.
+        - The share of each place in the mean of a row, [n]; they sum to 1, or to 0 if all factors are 0.
+    """
+    roots = weights.sqrt()
+    return roots[:, None] * roots, roots / roots.sum().clamp(min=torch.finfo(roots.dtype).tiny)
+
+
 def self_similarity_loss(
-    canvas: Tensor, content: Tensor, min_norm: float, mean_distance: float
+    canvas: Tensor,
+    content: Tensor,
+    min_norm: float,
+    mean_distance: float,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss, and its gradient [C, n] in the canvas's features.
 
@@ -99,20 +120,30 @@ def self_similarity_loss(
         content: Features of the content at the same places, [C, n].
         min_norm: Norm below which features count as close to zero.
         mean_distance: R, the mean cosine distance of two places of the whole content.
+        weights: Factor of the content weight at each place, [n]; None: all 1.
     """
     canvas_directions, content_distances = (
         UnitFeatures.normalize(canvas, min_norm),
         UnitFeatures.normalize(content, min_norm).distances,
     )
     distances, count = canvas_directions.distances, canvas.shape[1]
-    rows = distances.mean(1, keepdim=True)
-    scale = content_distances.mean(1, keepdim=True) / rows.clamp(min=MIN_DISTANCE)
+    pairs, shares = (None, None) if weights is None else pair_weights(weights)
+    rows, content_rows = (
+        each.mean(1, keepdim=True) if shares is None else each @ shares[:, None]
+        for each in (distances, content_distances)
+    )
+    scale = content_rows / rows.clamp(min=MIN_DISTANCE)
     difference = (distances * scale - content_distances) / mean_distance
     size = difference.abs()
-    loss = torch.where(size < HUBER_DELTA, size * size / (2 * HUBER_DELTA), size - HUBER_DELTA / 2).mean()
+    terms = torch.where(size < HUBER_DELTA, size * size / (2 * HUBER_DELTA), size - HUBER_DELTA / 2)
+    loss = (terms if pairs is None else terms.mul_(pairs)).mean()
     # dh / dx, divided as the sum is; then the gradient through the means of rows, where they are not clamped.
     slope = (difference / HUBER_DELTA).clamp(-1, 1) * (scale / (mean_distance * count**2))
-    mean_gradient = (slope * distances).sum(1, keepdim=True) / (count * rows.clamp(min=MIN_DISTANCE))
+    slope = slope if pairs is None else slope.mul_(pairs)
+    if shares is None:
+        mean_gradient = (slope * distances).sum(1, keepdim=True) / (count * rows.clamp(min=MIN_DISTANCE))
+    else:
+        mean_gradient = shares * (slope * distances).sum(1, keepdim=True) / rows.clamp(min=MIN_DISTANCE)
     slope -= mean_gradient * (rows > MIN_DISTANCE)
     descent = canvas_directions.unit_vectors @ (
         slope + slope.mT

@@ -44,7 +44,8 @@ BETWEEN = opt.BETWEEN.but(default=11)
 @command(
     *(START, opt.STYLE_WORDS, STYLES, opt.OUT_FOLDER, CYCLES),
     *(opt.PRESET, opt.CONFIG),
-    *(opt.SERIES_SIZE, STRENGTH, opt.CONTENT_WEIGHT, opt.STYLE_SCALE, opt.SEED),
+    *(opt.SERIES_SIZE, STRENGTH, opt.CONTENT_WEIGHT, opt.CONTENT_MAP, opt.KEEP_FACES),
+    *(opt.STYLE_SCALE, opt.SEED),
     *(opt.SWEEPS, opt.NETWORK, opt.WEIGHTS),
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,

@@ -56,6 +56,7 @@ ANCHOR_WEIGHT = setting(
     *(opt.PRESET, opt.CONFIG),
     ANCHOR_WEIGHT,
     opt.CONTENT_WEIGHT.but(help="Weight of the content loss: larger keeps the lines of PICTURE better."),
+    *(opt.CONTENT_MAP, opt.KEEP_FACES),
     opt.STYLE_SCALE.but(help="Scale of the reference: 1 is its own size and the largest, 0.5 half of that."),
     *(opt.TURN_STYLE, opt.SEED, opt.SWEEPS, opt.NETWORK, opt.WEIGHTS),
     *opt.HARDWARE,
