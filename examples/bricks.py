@@ -1,4 +1,4 @@
-"""Draw a wall of slightly irregular bricks: `python examples/bricks.py --out bricks.png`.
+"""Draw the wall of bricks that is included in tilestyle: `python examples/bricks.py --out bricks.jpg`.
 
 A regular texture for `tilestyle texture`, made by arithmetic and a seed.
 """
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="picture to write")
     parser.add_argument("--seed", type=int, default=3)
     arguments = parser.parse_args()
-    wall(np.random.default_rng(arguments.seed)).save(arguments.out)
+    wall(np.random.default_rng(arguments.seed)).save(arguments.out, quality=95)
 
 
 def bumps(random: Generator, height: int, width: int, cell: float) -> Array:

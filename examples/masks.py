@@ -1,4 +1,4 @@
-"""Paint the masks and the map of docs/cookbook.md: `python examples/masks.py --out FOLDER`.
+"""Draw the masks and the map that are included in tilestyle: `python examples/masks.py --out FOLDER`.
 
 A mask is a picture of flat colors, which any paint program can make. These consist of ellipses and polygons.
 """
@@ -45,7 +45,7 @@ def woodcut() -> Image.Image:
     return mask
 
 
-def doodle() -> Image.Image:
+def landscape() -> Image.Image:
     """Draw the mask of a new landscape: two suns over hills, in the colors of `woodcut`'s mask."""
     width, height = 1280, 640
     mask = Image.new("RGB", (width, height), YELLOW)
@@ -65,14 +65,17 @@ def ramp() -> Image.Image:
     return Image.fromarray(np.broadcast_to(row, (64, 640)).copy())
 
 
+PICTURES = {"coffee-mask": coffee, "woodcut-mask": woodcut, "landscape-mask": landscape, "ramp": ramp}
+
+
 def main() -> None:
     """Write all masks and the map."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("masks"), help="folder to write to")
     folder = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in (("coffee", coffee), ("woodcut", woodcut), ("doodle", doodle), ("ramp", ramp)):
-        picture().save(folder / f"{name}.png")
+    for name, draw in PICTURES.items():
+        draw().save(folder / f"{name}.png")
 
 
 if __name__ == "__main__":

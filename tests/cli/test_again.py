@@ -143,3 +143,11 @@ def test_files_are_found_beside_the_picture_or_in_the_package(
     assert find_file("style.png", folder / "out.png") == folder / "style.png"
     assert find_file("swirls.jpg", folder / "out.png") == picture_path("swirls")
     assert find_file("/gone/nowhere.png", folder / "out.png") == Path("nowhere.png")
+
+
+def test_help_with_a_picture_is_that_of_the_command_that_made_it(folder: Path) -> None:
+    made(folder, "texture", "style.png", "-o", "first.png", "--size=32", *QUICK[:2], "--sweeps=1", "--quiet")
+    done = called(folder, "again", "first.png", "--help-all")
+    assert done.returncode == 0
+    assert "tilestyle texture" in done.stdout and "--tileable" in done.stdout
+    assert "again PICTURE --help-all" in " ".join(called(folder, "again", "--help-all").stdout.split())

@@ -16,7 +16,7 @@ from tilestyle.config.presets import look_names, preset_names
 from tilestyle.config.toml import load_preset, load_settings
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.images import read_picture, read_provenance, write_picture
-from tilestyle.pictures import CREDIT_OF, NAMES, STYLES, bundled_name, picture_path
+from tilestyle.pictures import CREDIT_OF, NAMES, STYLES, bundled_name, file_name, picture_path
 
 TINY = ("--size", "32", "--sweeps", "1", "-q")
 
@@ -35,6 +35,12 @@ def test_a_name_is_the_bundled_picture_unless_there_is_a_file(
     (tmp_path / "facets").touch()
     assert with_bundled(Path("facets"), "style") == Path("facets")
     assert with_bundled(Path("photo.jpg"), "content") == Path("photo.jpg")
+    assert (
+        with_bundled("woodcut:woodcut-mask", "style")
+        == f"{picture_path('woodcut')}:{picture_path('woodcut-mask')}"
+    )
+    assert with_bundled("noise", "init") == "noise"
+    assert with_bundled("raccoon", "init") == str(picture_path("raccoon"))
     with pytest.raises(PictureError, match=r"style: there is no file swirl, .*did you mean swirls"):
         with_bundled(Path("swirl"), "style")
     assert shown_name(swirls) == bundled_name(swirls) == "swirls"
@@ -93,7 +99,7 @@ def test_the_bundled_pictures_are_listed_and_copied(tmp_path: Path) -> None:
     done = called(tmp_path, "pictures", "--to", "new/folder")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "new" / "folder"
-    assert {file.name for file in folder.iterdir()} == {*(f"{name}.jpg" for name in NAMES), "CREDITS.md"}
+    assert {file.name for file in folder.iterdir()} == {*map(file_name, NAMES), "CREDITS.md"}
     (folder / "weave.jpg").unlink()
     assert "copied 1 file to" in called(tmp_path, "pictures", "--to", "new/folder").stderr
     (folder / "weave.jpg").unlink()
@@ -154,3 +160,21 @@ def test_the_sheet_of_the_demo_shows_what_was_made(tmp_path: Path) -> None:
     for words in demo.NEXT:  # they can be typed as they are
         command, picture, *_ = words.split()
         assert command in commands().commands and picture in NAMES
+
+
+def test_every_option_that_takes_a_picture_takes_a_name(tmp_path: Path) -> None:
+    quick = ("--size", "48", "--sweeps", "1", "--network", "wavelet", "-q")
+    for words in (
+        ("render", "coffee", "swirls:#0000ff", "--mask", "coffee-mask", "--init", "raccoon", "-o", "a.png"),
+        ("texture", "woodcut:woodcut-mask", "--mask=landscape-mask", "--style-scale=0.1", "-o", "b.png"),
+        ("texture", "facets", "swirls", "--blend-map", "ramp", "--style-scale", "0.1", "-o", "c.png"),
+    ):
+        done = called(tmp_path, *words, *quick)
+        assert done.returncode == 0, done.stderr
+    stored = read_provenance(tmp_path / "a.png")
+    assert stored is not None
+    assert stored["settings"]["mask"] == "coffee-mask.png"  # type: ignore[index, call-overload]
+    done = called(tmp_path, "again", "a.png", "-q", "-o", "d.png")
+    assert done.returncode == 0, done.stderr
+    done = called(tmp_path, "render", "coffee", "swirls:#0000ff", "--mask", "cofee-mask", "-o", "e.png")
+    assert "did you mean coffee-mask" in done.stderr

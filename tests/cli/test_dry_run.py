@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +125,46 @@ def test_strokes_far_beyond_the_pixels_of_the_style_are_warned_of(folder: Path, 
 )
 def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "rows"),
+    [
+        (
+            ("sheet", "content.png", "style.png", "--vary=strength=0.3,0.7", "--vary=style-scale=0.5,1"),
+            4,
+            ("strength 0.7, style-scale 1",),
+        ),
+        (("drift", "content.png", "style.png", "--cycles=3", "--film=film.gif"), 3, ("style.png", "film")),
+        (("zoom", "style.png", "--steps=5"), 6, ("first texture", "steps", "disk")),
+        (("zoom", "style.png", "--steps=5", "--start=content.png"), 5, ("steps",)),
+        (("video", "clip", "style.png", "-o", "film.gif"), 2, ("first frame", "later frames", "film")),
+        (("demo",), 3, ("raccoon-swirls.png",)),
+        (("looks", "content.png"), 17, ("--preset ink", "--style swirls")),
+    ],
+)
+def test_it_says_what_several_renders_take_and_writes_nothing(
+    folder: Path, words: tuple[str, ...], count: int, rows: tuple[str, ...]
+) -> None:
+    (folder / "clip").mkdir()
+    for number in range(2):
+        (folder / "clip" / f"{number}.png").write_bytes((folder / "content.png").read_bytes())
+    before = sorted(folder.rglob("*"))
+    is_fixed = words[0] in ("demo", "looks")  # they have no choice of networks
+    sizes = ("--size=48",) if is_fixed else ("--size=48", "--network=wavelet", "--sweeps=2")
+    code, out, err = run(folder, *words, *sizes, "--dry-run")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"renders  {count} of 48 x ")
+    assert sum(map(int, re.findall(r"\d+ x \d+ +(\d+) +\d+", out))) == count
+    for name in ("time", "memory", *rows):
+        assert any(line.startswith(name) for line in out.splitlines()), out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_series_adds_to_what_is_known_of_times(folder: Path) -> None:
+    words = ("drift", "content.png", "style.png", "-o", "made", "--cycles=2", "--quiet")
+    assert run(folder, *words, "--size=48", "--network=wavelet", "--sweeps=2")[0] == 0
+    (kind,) = [json.loads(file.read_text()) for file in (folder.parent / "cache").rglob("*.json")]
+    assert len(kind["stages"]["sweep"]) == 4  # two levels, twice
+    assert len(kind["stages"]["level"]) == 2  # the second step did not measure the style

@@ -187,3 +187,19 @@ def test_a_source_is_converted_into_a_work_folder_and_let_go_of(folder: Path) ->
             assert len(list((folder / "converted").glob("source-*.tif"))) == 1
         (next((folder / "converted").glob("source-*.tif"))).unlink()
         assert (source.window(0, 0, 8, 8).pixels == before).all()
+
+
+def test_a_series_takes_settings_and_style_of_a_picture(folder: Path) -> None:
+    quick = ("--size", "40", "--sweeps", "1", "--network", "wavelet", "-q")
+    assert called(folder, "render", *CALLS["render"], *quick, "--seed", "5").returncode == 0
+    for words in (
+        ("drift", "start.png", "--cycles=1", "-o", "drifted"),
+        ("zoom", "--steps=1", "--start=start.png", "-o", "zoomed"),
+        ("zoom", "--preset=ink", "--steps=1", "--start=start.png", "-o", "inked"),
+    ):
+        done = called(folder, *words, *(() if "--preset=ink" in words else ("--config", "out.png")), *quick)
+        assert done.returncode == 0, done.stderr
+        assert (folder / words[-1] / "0001.png").exists()
+    done = called(folder, "zoom", "--steps=1", *quick)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no style image" in done.stderr

@@ -141,3 +141,10 @@ def test_what_was_meant_is_suggested(folder: Path, words: str, meant: str) -> No
     done = called(folder, *call)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert meant in done.stderr.partition(";")[2]
+
+
+def test_a_file_that_looks_like_an_option_is_not_taken_for_one(folder: Path) -> None:
+    (folder / "content.png").rename(folder / "-dash.png")
+    done = called(folder, "render", "-dash.png", "-s", "style.png", "-o", "out.png")
+    assert done.returncode == 2
+    assert done.stderr == "tilestyle: '-dash.png' looks like an option; give ./-dash.png for the file\n"

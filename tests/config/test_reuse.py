@@ -25,9 +25,10 @@ from tilestyle.config.reuse import (
     NOT_REUSABLE,
     PICTURELESS_INITS,
     REUSABLE,
-    reusable_settings,
+    look_of,
     with_current_names,
 )
+from tilestyle.config.stored import stored_settings
 from tilestyle.config.toml import load_preset
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
@@ -97,13 +98,14 @@ def test_weights_are_looked_for_beside_the_picture(tmp_path: Path) -> None:
     stored = {"settings": {"network": "vgg19", "weights": "small.safetensors", "scale_odds": [0.9, 0.1]}}
     defaults = vars(RenderConfig())
     with pytest.raises(SettingError, match=r"weights small\.safetensors, which were not found; give --weights"):
-        reusable_settings(stored, tmp_path / "wall.png", defaults)
-    look = reusable_settings(stored, tmp_path / "wall.png", defaults, {"weights"})
+        look_of(stored_settings(stored, tmp_path / "wall.png"), defaults)
+    look = look_of(stored_settings(stored, tmp_path / "wall.png"), defaults, {"weights"})
     assert "weights" not in look
     assert RenderConfig(**look).scale_odds == (0.9, 0.1)
     (tmp_path / "small.safetensors").touch()
     assert (
-        reusable_settings(stored, tmp_path / "wall.png", defaults)["weights"] == tmp_path / "small.safetensors"
+        look_of(stored_settings(stored, tmp_path / "wall.png"), defaults)["weights"]
+        == tmp_path / "small.safetensors"
     )
 
 
@@ -117,7 +119,7 @@ def test_the_look_of_a_preset_comes_back_whole(name: str, tmp_path: Path) -> Non
     """What is stored in a picture made by a preset gives all that the preset says of a texture."""
     config = RenderConfig(**load_preset(name).settings)
     stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), config, {})))
-    look = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()))
+    look = look_of(stored_settings(stored, tmp_path / "wall.png"), vars(RenderConfig()))
     again = RenderConfig(**look)
     for setting in REUSABLE:
         if setting != "init" or config.init in PICTURELESS_INITS:
@@ -140,7 +142,7 @@ def test_a_setting_that_is_given_wins_over_the_look(setting: str, tmp_path: Path
     given = others.get(setting, {setting: getattr(RenderConfig(), setting)})
     made_by = RenderConfig(**load_preset("johnson").settings, history=5, seed=3, pooling_scale=2.0)
     stored = json.loads(json.dumps(provenance(Inputs([StyleFile(tmp_path / "style.png")]), made_by, {})))
-    look = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()), set(given))
+    look = look_of(stored_settings(stored, tmp_path / "wall.png"), vars(RenderConfig()), set(given))
     config = RenderConfig(**{**look, **given})
     assert all(getattr(config, name) == value for name, value in given.items())
     if setting == "quality":
@@ -158,7 +160,7 @@ def test_the_old_spelling_of_a_stored_setting_is_read(tmp_path: Path) -> None:
     stored: dict[str, Any] = {
         "settings": {"optimiser": "lbfgs", "init": "grey", "style_layers": {"colour_1": 2.0}}
     }
-    found = reusable_settings(stored, tmp_path / "wall.png", vars(RenderConfig()))
+    found = look_of(stored_settings(stored, tmp_path / "wall.png"), vars(RenderConfig()))
     assert found["optimizer"] == "lbfgs"
     assert found["init"] == "gray"
     assert found["style_layers"] == {"color_1": 2.0}

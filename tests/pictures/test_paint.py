@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tilestyle.pictures import NAMES, STYLES, picture_path
+from tilestyle.pictures import MASKS, NAMES, STYLES, picture_path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEIGHT = 84
@@ -57,3 +57,14 @@ def test_a_smaller_file_is_of_lower_quality(paint: ModuleType, monkeypatch: pyte
     whole = len(paint.encoded(picture))
     monkeypatch.setattr(paint, "LARGEST", 1)
     assert len(paint.encoded(picture)) < whole
+
+
+def test_masks_and_samples_are_those_of_the_examples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not EXAMPLES.exists():
+        pytest.skip("the examples are not here")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    masks = importlib.import_module("masks")
+    assert tuple(masks.PICTURES) == MASKS
+    for name, draw in masks.PICTURES.items():
+        with Image.open(picture_path(name)) as image:
+            assert (np.asarray(image) == np.asarray(draw())).all()

@@ -56,6 +56,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
         ("scale-odds=1,0.9+0.1", "scale_odds", [(1.0,), (0.9, 0.1)]),
         ("tileable=none,x", "tileable", [None, "x"]),
         ("keep-content=yes,no", "keep_content", [True, False]),
+        ("turn-style=true,False,on,off", "turn_style", [True, False, True, False]),
         ("--color=luminance", "color", [Color.LUMINANCE]),
         ("init=noise,start.png", "init", ["noise", "start.png"]),
         ("content-map=none,soft.png", "content_map", [None, "soft.png"]),
@@ -75,7 +76,8 @@ def test_every_kind_of_setting_is_read(text: str, setting: str, values: list[Any
     [
         ("contnt-weight=1", "no setting 'contnt-weight' to vary; did you mean 'content-weight'"),
         ("color=sepia", "color cannot be 'sepia'; give one of style, content, luminance"),
-        ("seed=one", "seed cannot be 'one'"),
+        ("seed=one", "seed cannot be 'one'; give a number"),
+        ("turn-style=maybe", "turn-style cannot be 'maybe'; give yes or no"),
         ("seed", "no values in 'seed'; give values, such as seed=1,2"),
         ("seed=1,,2", "no values in"),
         ("size=300+400", "invalid size '300\\+400'; give a long side such as 2048 or 4k"),

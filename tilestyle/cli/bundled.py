@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from tilestyle.cli.file_roles import Reads
 from tilestyle.cli.parameters import parameters_of
-from tilestyle.cli.parsing import parse_styles
+from tilestyle.cli.parsing import parse_init, parse_styles
 from tilestyle.errors import PictureError
 from tilestyle.files.paths import file_id, is_regular_file
 from tilestyle.pictures import NAMES, bundled_name, picture_path
@@ -51,12 +51,18 @@ def name_pictures(context: typer.Context) -> None:
 
 
 def with_bundled(word: Any, role: str) -> Any:
-    """A file name, or STYLE:MASK, with the file of the bundled picture if it names one."""
+    """A file name, or STYLE:MASK, with the files of the bundled pictures that it names."""
     if isinstance(word, Path):
         return _file_of(word, role)
+    if not isinstance(parse_init(word), Path):
+        return word  # a kind of starting image
     style = parse_styles([word])[0]
-    file = _file_of(style.path, role)
-    return word if file == style.path else str(file) + word[len(str(style.path)) :]
+    files = [_file_of(style.path, role)]
+    if isinstance(style.mask, Path):
+        files.append(_file_of(style.mask, f"mask of {role}"))
+    if files == [style.path, style.mask][: len(files)]:
+        return word
+    return ":".join([*map(str, files), *([style.mask] if isinstance(style.mask, str) else [])])
 
 
 def shown_name(path: Path) -> str:

@@ -24,6 +24,10 @@ NOT_SAVED = ("out", "preset", "config_file")
 """Parameters that --save-config leaves out, besides settings and what does not affect the result."""
 
 
+SERIES = ("drift", "zoom", "video")
+"""Commands that store no settings: a file is of another command, and only settings and style are used."""
+
+
 @dataclass(frozen=True)
 class SaveRequest:
     """What --save-config writes besides the settings, and where."""
@@ -35,7 +39,8 @@ class SaveRequest:
 
 def config_of(values: Values) -> RenderConfig:
     """The settings of a command; raises TilestyleError for those that are wrong, or name a file that is."""
-    from tilestyle.cli.remembered import DECIDED_BY, remembered_settings
+    from tilestyle.cli.remembered import remembered_settings
+    from tilestyle.config.stored import DECIDED_BY
     from tilestyle.config.toml import load_preset
 
     words, context = {}, values.context
@@ -80,6 +85,10 @@ def load_config_file(context: typer.Context, path: Path | None) -> Path | None:
     from tilestyle.config.toml import unknown_name_error
 
     stored, command = remembered_settings(path), context.command.name
+    if command in SERIES:
+        words = [_words(each) for each in _style_pictures(stored.run)]
+        context.default_map = {**(context.default_map or {}), **_for_style(context, words, path)}
+        return path
     if stored.command and stored.command != command and stored.run:
         raise SettingError(f"{path} was saved by 'tilestyle {stored.command}'", hint="use it with that command")
     known = [parameter.name or "" for parameter in context.command.params]
@@ -88,6 +97,25 @@ def load_config_file(context: typer.Context, path: Path | None) -> Path | None:
             raise unknown_name_error("option", name, known, f" under [run] in {path}")
     context.default_map = {**(context.default_map or {}), **{k: _words(v) for k, v in stored.run.items()}}
     return path
+
+
+def _style_pictures(run: Mapping[str, Any]) -> list[Any]:
+    """The pictures of the styles in a [run] table, without their masks."""
+    styles = run.get("style") or ()
+    styles = styles if isinstance(styles, list | tuple) else [styles]
+    return [each["picture"] if isinstance(each, Mapping) else each for each in styles]
+
+
+def _for_style(context: typer.Context, words: list[Any], path: Path) -> dict[str, Any]:
+    """The default of the parameter for the style, which may take one or several."""
+    from tilestyle.cli.parameters import parameters_of
+
+    takes_many = any(each.name == "style" and each.is_list for each in parameters_of(context.command.callback))
+    if not words or takes_many:
+        return {"style": words} if words else {}
+    if len(words) > 1:
+        raise SettingError(f"{path} has {len(words)} styles", hint=f"{context.command.name} takes one: give it")
+    return {"style": words[0]}
 
 
 def save_request(values: Values) -> SaveRequest | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from tilestyle.cli import signals
+from tilestyle.cli import learning, signals
 from tilestyle.cli.progress import Parts, Position, clock
 from tilestyle.cli.terminal import say
 from tilestyle.config.byte_size import format_bytes
@@ -242,7 +242,7 @@ def watcher(
         peak: Measures the peak memory, for --verbose.
         announces: Whether to print the plan of the render and measure how long it will take.
     """
-    observers: list[Observer] = []
+    observers: list[Observer] = [] if announces else [learning.note_part]  # render_to_file notes its own
     if not quiet:
         shown = RenderProgress(parts, peak, announces=announces)
         observers.append(guard_callback(shown, "the progress display", warn))

@@ -118,7 +118,7 @@ def _summary(
     inputs: Inputs, ready: PreparedInputs, output: Output | None, needs: Needs, *, is_preview: bool
 ) -> Table:
     """Size, time, memory and disk."""
-    table = _grid()
+    table = grid()
     size = f"{ready.width} x {ready.height} pixels, {ready.width * ready.height / 1e6:.3g} megapixels"
     table.add_row("picture", f"preview of {size}" if is_preview else size)
     if ready.dpi:
@@ -136,7 +136,7 @@ def _summary(
         table.add_row("", f"Warning: {warning}")
     time = "unknown: it could not be measured"
     table.add_row("time", time if needs.seconds is None else f"about {duration(needs.seconds)}")
-    _add_memory(table, needs.outlines)
+    add_memory(table, needs.outlines)
     if output is not None:
         from tilestyle.images import max_disk_bytes
 
@@ -148,7 +148,7 @@ def _summary(
     return table
 
 
-def _add_memory(table: Table, outlines: Sequence[Outline]) -> None:
+def add_memory(table: Table, outlines: Sequence[Outline]) -> None:
     """Add the memory of the device and of the machine; on a CPU they are one."""
     from tilestyle.planning.memory_budget import device_bytes
 
@@ -241,7 +241,7 @@ def _computation(outlines: Sequence[Outline]) -> Table:
     pixels = sum(level.sweeps * level.extent.area for _, level in levels)
     passes = sum(level.sweeps * patch_count(level.extent, each.patch_side_at(level)) for each, level in levels)
     work = 3 * 2 * job.network.multiply_adds_per_pixel(job.weights.layer_names) * pixels
-    table = _grid()
+    table = grid()
     table.add_row("patch", f"{job.patch_side} pixels a side")
     table.add_row("patch passes", f"{passes} over {pixels / 1e6:.0f} megapixels")
     table.add_row("convolutions", f"{work / 1e12:.1f} Tflop")
@@ -263,7 +263,8 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
-def _grid() -> Table:
+def grid() -> Table:
+    """A table of names and what is said of them."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

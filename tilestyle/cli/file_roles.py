@@ -17,7 +17,7 @@ from tilestyle.cli.parsing import parse_init, parse_styles
 from tilestyle.config.enums import SUFFIXES, Format
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
 from tilestyle.files.paths import file_id, regular_file
-from tilestyle.pictures import CREDITS, NAMES
+from tilestyle.pictures import CREDITS, NAMES, file_name
 
 Named = tuple[str, Path]  # a role, and the file in it
 
@@ -266,7 +266,7 @@ SERIES = re.compile(r"\d{4,}\.png|series\.json|statistics\.json")
 FILM_FRAME = re.compile(r"\d{5,}\.png")
 FRAME = re.compile(r"frame-\d{5,}\.png")
 DEMO = re.compile(r"(raccoon|pagoda|texture)-[a-z]+\.png|sheet\.png")
-COPY = re.compile("|".join(re.escape(name) for name in (*(f"{name}.jpg" for name in NAMES), CREDITS)))
+COPY = re.compile("|".join(re.escape(name) for name in (*map(file_name, NAMES), CREDITS)))
 
 CONTENT = Reads("content", inspect=_picture, bundled=True)
 START = Reads("start", inspect=_picture, bundled=True)
@@ -276,10 +276,10 @@ LOW = Reads("image to enlarge", inspect=_picture, bundled=True)
 REFERENCE = Reads("reference", inspect=_picture, bundled=True)
 LIKE = Reads("image of --like", inspect=_picture)
 DESCRIBED = Reads("image", bundled=True)
-MASK = Reads("mask", inspect=_picture)
-BLEND_MAP = Reads("blend map", inspect=_picture)
-CONTENT_MAP = Reads("content map", inspect=_picture)
-INIT = Reads("init", inspect=_picture, files=_init_files)
+MASK = Reads("mask", inspect=_picture, bundled=True)
+BLEND_MAP = Reads("blend map", inspect=_picture, bundled=True)
+CONTENT_MAP = Reads("content map", inspect=_picture, bundled=True)
+INIT = Reads("init", inspect=_picture, files=_init_files, bundled=True)
 CLIP = Reads("clip", files=_clip_files)
 WEIGHTS = Reads("weights", NetworkError)
 NAMED_WEIGHTS = Reads(

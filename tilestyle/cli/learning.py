@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tilestyle.cli.output_options import Output
     from tilestyle.config.render import RenderConfig
-    from tilestyle.pipeline.events import Finished
+    from tilestyle.pipeline.events import Event, Finished
     from tilestyle.recipes.printing import PreparedInputs
 
 _begun = False  # whether a render of this process has begun: a second one does not start the process
@@ -61,6 +61,15 @@ def note_writing(output: Output, config: RenderConfig, size: tuple[int, int], se
 
     kind = writing_kind(output, find_device(config.device))
     timings.remember(kind, {WRITING: [Sample((1.0, size[0] * size[1] / 1e6), seconds)]})
+
+
+def note_part(event: Event) -> None:
+    """Note what a render took that is one of several."""
+    from tilestyle.pipeline import timings
+    from tilestyle.pipeline.events import Finished
+
+    if isinstance(event, Finished):
+        timings.remember(event.kind, event.taken)
 
 
 def note_render(finished: Finished | None, ready: PreparedInputs, since_start: float | None) -> None:

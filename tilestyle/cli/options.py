@@ -415,7 +415,7 @@ INIT = setting(
     "init",
     str,
     "Picture to start from: content (the photo), noise (shuffled pixels of the style), style, uniform (noise "
-    "of all colors), gray, or a picture file.",
+    "of all colors), gray, or a picture.",
     parse=parsing.parse_init,
     shown="content, or noise for textures",
     panel=LOOK,

@@ -13,9 +13,9 @@ from tilestyle.cli.config_options import SaveRequest, run_options, save_request
 from tilestyle.cli.file_roles import Writes
 from tilestyle.cli.film_options import FilmOptions
 from tilestyle.cli.naming import AutomaticName, aside, stored_name
-from tilestyle.cli.remembered import portable_run
 from tilestyle.cli.terminal import say
 from tilestyle.config.enums import Compression, Format
+from tilestyle.config.stored import portable_run
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values

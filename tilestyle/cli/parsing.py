@@ -8,6 +8,7 @@ from pathlib import Path
 from tilestyle.config.enums import Init
 from tilestyle.errors import SettingError, excerpt
 from tilestyle.files.paths import is_regular_file
+from tilestyle.pictures import NAMES
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,15 @@ def parse_styles(texts: list[str]) -> list[StyleFile]:
     for text in texts:
         name, colon, mask = text.rpartition(":")
         is_color = len(mask) == 7 and mask.startswith("#")
-        if (
-            not colon
-            or is_regular_file(text)
-            or not (is_color or is_regular_file(mask) or is_regular_file(name))
-        ):
+        if not colon or is_regular_file(text) or not (is_color or _is_picture(mask) or _is_picture(name)):
             found.append(StyleFile(Path(text)))
         else:
             found.append(StyleFile(Path(name), mask if is_color else Path(mask)))
     return found
+
+
+def _is_picture(name: str) -> bool:
+    return name in NAMES or is_regular_file(name)
 
 
 def parse_blend(text: str | None) -> tuple[float, ...]:

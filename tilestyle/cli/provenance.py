@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilestyle.cli import options
-from tilestyle.cli.remembered import RUN
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.stored import RUN
 from tilestyle.pipeline import provenance as library
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def provenance(inputs: Inputs, config: RenderConfig, run: Mapping[str, Json]) ->
     Args:
         inputs: The pictures.
         config: The settings.
-        run: The other options of the command (remembered.py).
+        run: The other options of the command (config/stored.py).
     """
     command = " ".join(["tilestyle", *map(_bare, affecting_result(sys.argv[1:]))])
     content = None if inputs.content is None else inputs.content.name

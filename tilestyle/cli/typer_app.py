@@ -16,10 +16,11 @@ from tilestyle.cli.bundled import name_pictures, take_style_of_preset
 from tilestyle.cli.conversion import allowed
 from tilestyle.cli.file_checks import check_files
 from tilestyle.cli.naming import name_output
-from tilestyle.cli.parameters import parameters_of
+from tilestyle.cli.parameters import HELP_ALL, parameters_of
 from tilestyle.cli.positional import merge_arguments
 from tilestyle.cli.suggestions import did_you_mean
 from tilestyle.errors import SettingError, excerpt
+from tilestyle.files.paths import is_regular_file
 
 # Of click, which some versions of typer bundle.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -80,6 +81,8 @@ class ForwardingCommand(Command):
         """Read the argument, and the options that this command has itself."""
         first = [] if not args or args[0].startswith("-") else args[:1]
         flags = {*flags_of(self), *ctx.help_option_names}
+        if first:  # then it is about the options of the other command
+            flags -= set(HELP_ALL.flags)
         own = [word for word in args[len(first) :] if word.partition("=")[0] in flags]
         super().parse_args(ctx, [*first, *own])
         ctx.args = [word for word in args[len(first) :] if word not in own]
@@ -150,6 +153,8 @@ def check_dashes(words: list[str], flags: list[str], context: Any) -> None:
     """
     for word in words[: words.index("--")] if "--" in words else words:
         name, equals, value = word.partition("=")
+        if name[0:1] == "-" and name not in flags and is_regular_file(word):
+            raise SettingError(f"{excerpt(word)} looks like an option", hint=f"give ./{word} for the file")
         if name.startswith("--"):
             continue
         if len(name) > 2 and f"-{name}" in flags:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilestyle.errors import SettingError
-from tilestyle.pictures import NAMES, picture_path
+from tilestyle.pictures import NAMES, file_name, picture_path
+
+if TYPE_CHECKING:
+    from tilestyle.config.toml import SettingsFile
 
 NETWORK_SETTINGS = ("weights", "pooling", "pooling_scale", "input_scaling", "feature_scale", "style_layers")
 REUSABLE = (
@@ -100,34 +103,33 @@ def _current_value(name: str, value: Any) -> Any:
     return with_current_names(value)
 
 
-def reusable_settings(
-    provenance: Mapping[str, Any], file: Path, defaults: Mapping[str, Any], overridden: Collection[str] = ()
+def look_of(
+    stored: SettingsFile, defaults: Mapping[str, Any], overridden: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the settings for another picture with the look of `file`.
+    """Return the settings for another picture with the look of one that was made before.
 
     Args:
-        provenance: What is stored in the file (see images.read_provenance). It contains only the settings that
-            differ from the defaults.
-        file: The picture.
+        stored: The settings of that picture (stored.py). They are only those that differ from the defaults.
         defaults: Default values of all settings, by name.
         overridden: Names of settings that the user has set. They are not reused, nor are those that depend on
             them.
 
     Returns:
-        A value for every reused setting. Weights are stored without their folder: the file is searched for in
-        the current folder and next to the picture.
+        A value for every reused setting.
 
     Raises:
-        SettingError: The file of the weights is in neither folder.
+        SettingError: The file of the weights was not found.
     """
-    settings = provenance.get("settings")
-    settings = with_current_names(settings) if isinstance(settings, dict) else {}
     excluded = {*overridden, *(name for setting in overridden for name in DEPENDENT_SETTINGS.get(setting, ()))}
-    reused = {name: settings.get(name, defaults[name]) for name in REUSABLE if name not in excluded}
+    reused = {name: stored.settings.get(name, defaults[name]) for name in REUSABLE if name not in excluded}
     if reused.get("init") not in PICTURELESS_INITS:
         reused.pop("init", None)
-    if reused.get("weights") not in (None, RANDOM_WEIGHTS):
-        reused["weights"] = _find_weights(str(reused["weights"]), file)
+    weights = reused.get("weights")
+    if isinstance(weights, Path) and not weights.is_file():
+        raise SettingError(
+            f"{stored.path.name} was made with the weights {weights.name}, which were not found",
+            hint="give --weights",
+        )
     return reused
 
 
@@ -142,15 +144,5 @@ def find_file(name: str, picture: Path) -> Path:
     for path in (bare, picture.parent / bare):
         if path.is_file():
             return path
-    is_bundled = bare.suffix == ".jpg" and bare.stem in NAMES
+    is_bundled = bare.stem in NAMES and bare.name == file_name(bare.stem)
     return picture_path(bare.stem) if is_bundled else bare
-
-
-def _find_weights(name: str, file: Path) -> Path:
-    """Find the file of the weights; raises SettingError if it is nowhere."""
-    path = find_file(name, file)
-    if path.is_file():
-        return path
-    raise SettingError(
-        f"{file.name} was made with the weights {name}, which were not found", hint="give --weights"
-    )

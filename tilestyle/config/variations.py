@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.size import parse_size
 from tilestyle.errors import SettingError
+from tilestyle.pictures import bundled_name
 
 # Settings whose command line options have another name.
 OPTION_NAMES = {"style_layers": "style-layer", "content_layers": "content-layer"}
@@ -20,6 +21,7 @@ OPTION_NAMES = {"style_layers": "style-layer", "content_layers": "content-layer"
 RESET_SETTINGS: dict[str, dict[str, Any]] = {"strength": {"content_weight": None}}
 # Separates the parts of one value; commas separate values.
 PART_SEPARATOR = "+"
+SWITCH = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Variation:
 
     def caption(self, index: int) -> str:
         """Return the caption of a cell of the sheet, such as "strength 0.3"."""
-        return f"{self.option} {self.values[index][0]}"
+        text = self.values[index][0]
+        return f"{self.option} {bundled_name(text) or text}"
 
 
 def parse_variation(text: str) -> Variation:
@@ -89,9 +92,7 @@ def value_parser(option: str, kind: Any) -> Callable[[str], Any]:
                 return _parse_value(text, alternative)
             except (ValueError, KeyError):
                 continue
-        choices = ", ".join(value for alternative in kinds if _is_enum(alternative) for value in alternative)
-        hint = f"give one of {choices}" if choices else "give it in the same form as the option"
-        raise SettingError(f"{option} cannot be {text!r}", hint=hint)
+        raise SettingError(f"{option} cannot be {text!r}", hint=f"give {_allowed(kinds)}")
 
     return parse
 
@@ -104,7 +105,7 @@ def _parse_value(text: str, kind: Any) -> Any:
             raise ValueError(text)
         return None
     if kind is bool:
-        return {"yes": True, "no": False}[text]
+        return SWITCH[text.lower()]
     if kind in (Any, object):  # a picture: by its file
         return None if text == "none" else text
     if origin is tuple:
@@ -115,6 +116,18 @@ def _parse_value(text: str, kind: Any) -> Any:
     if issubclass(origin, os.PathLike):
         return text
     return origin(text)
+
+
+def _allowed(kinds: tuple[Any, ...]) -> str:
+    """Describe the values that one of several types allows, for a hint."""
+    choices = [value for kind in kinds if _is_enum(kind) for value in kind]
+    if choices:
+        return f"one of {', '.join(choices)}"
+    if bool in kinds:
+        return "yes or no"
+    if float in kinds or int in kinds:
+        return "a number"
+    return "it in the same form as the option"
 
 
 def _is_enum(kind: Any) -> bool:

@@ -21,13 +21,15 @@ from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box
+from tilestyle.images import open_source
 from tilestyle.images.faces import check_detector
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Series, open_series, read_pixels
 from tilestyle.pipeline.api import render_fingerprint
+from tilestyle.pipeline.estimate import Repeated
 from tilestyle.pipeline.events import Observer
 from tilestyle.pipeline.observers import guard_callback
-from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces
 from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
@@ -150,8 +152,7 @@ def drift(  # noqa: PLR0913
     ):
         callbacks.on_begin(output)
         first = resize_to(read_pixels(Path(start)), config.size)
-        height, width = first.shape[1:]
-        config = replace(config, size=(width, height), coarsest=max(1, max(height, width) // 2))
+        config = step_config(config, first.shape[1], first.shape[2])
         faces = detect_faces(first) if config.keep_faces else None  # painted faces are not found again
         jobs: dict[int, Job] = {}
         while output.count < total:
@@ -171,6 +172,30 @@ def drift(  # noqa: PLR0913
             output.add(picture, {**row, "style loss": terms.style, "content loss": terms.content})
             callbacks.on_step(output)
         return output
+
+
+def step_config(config: RenderConfig, height: int, width: int) -> RenderConfig:
+    """Return the settings of a step of a drift whose pictures have this size."""
+    return replace(config, size=(width, height), coarsest=max(1, max(height, width) // 2))
+
+
+def plan_drift(
+    start: PathLike, styles: Sequence[PathLike], config: RenderConfig, cycles: int
+) -> list[Repeated]:
+    """Plan the renders of a drift. Nothing is rendered.
+
+    Args:
+        start: Picture to start from.
+        styles: Style pictures.
+        config: Settings of every render.
+        cycles: How many times to go through all the styles.
+    """
+    with open_source(start) as source:
+        config = step_config(config, *picture_size(config.size, (source.height, source.width)))
+        return [
+            Repeated(Path(style).name, outline(style, config, source), cycles, shares_style=True)
+            for style in styles
+        ]
 
 
 def resize_to(pixels: Tensor, size: int | tuple[int, int] | None) -> Tensor:

@@ -43,11 +43,13 @@ from tilestyle.motion.raft import raft_method
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Row, Series, open_series
 from tilestyle.pipeline.api import render_fingerprint
-from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.estimate import Repeated
+from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces, with_faces
 from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import find_device
+from tilestyle.planning.schedule import picture_size
 
 # Ridge of the color map, per pixel: a frame with few colors does not determine the map alone.
 RIDGE = 1e-4
@@ -219,15 +221,7 @@ class FrameJobs:
             )
         warped, trust = motion.warp_to_current(last), torch.from_numpy(motion.trust)[None]
         if self._next_job is None:
-            video = self._video
-            config = replace(
-                config,
-                coarsest=max(height, width),
-                sweeps=video.sweeps,
-                learning_rate=video.learning_rate,
-                anchor_weight=video.anchor_weight,
-                anchor=warped,
-            )
+            config = later_config(config, self._video, warped)
             self._next_job = with_style_cache(prepare(self._style, config, current, faces=()))
         estimate = fill_disocclusions(motion.previous, last, current, motion)
         start = estimate + torch.from_numpy(motion.visible) * (warped - estimate)
@@ -246,6 +240,43 @@ class FrameJobs:
             earlier = {each: faces for each, faces in self._faces.items() if each == number - 1}
             self._faces = {**earlier, number: detect_faces(frame)}
         return self._faces[number]
+
+
+def later_config(config: RenderConfig, video: VideoConfig, anchor: Tensor) -> RenderConfig:
+    """Return the settings of all frames but the first.
+
+    Args:
+        config: Settings of the first frame, with the size of the pictures.
+        video: In what the others differ.
+        anchor: The previous result [3, h, w], warped to the frame.
+    """
+    return replace(
+        config,
+        coarsest=max(anchor.shape[1:]),
+        sweeps=video.sweeps,
+        learning_rate=video.learning_rate,
+        anchor_weight=video.anchor_weight,
+        anchor=anchor,
+    )
+
+
+def plan_video(clip: Clip, style: PathLike, config: RenderConfig, video: VideoConfig) -> list[Repeated]:
+    """Plan the renders of a video. Nothing is rendered, and no frame is read.
+
+    Args:
+        clip: The clip.
+        style: The style picture.
+        config: Settings of the first frame.
+        video: Settings in which the other frames differ.
+    """
+    height, width = picture_size(config.size, (clip.height, clip.width))
+    config = replace(config, size=(width, height))
+    frame = torch.zeros(3, height, width)
+    first = Repeated("first frame", outline(style, config, frame))
+    if clip.count < 2:
+        return [first]
+    later = outline(style, later_config(config, video, frame), frame)
+    return [first, Repeated("later frames", later, clip.count - 1, shares_style=True)]
 
 
 def fill_disocclusions(previous: Tensor, last: Tensor, current: Tensor, motion: FrameMotion) -> Tensor:

@@ -18,12 +18,14 @@ from tilestyle.config.enums import Quality
 from tilestyle.config.render import ZOOM_DEFAULTS, RenderConfig
 from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.images import open_source
 from tilestyle.motion.drift import SERIES_KEYWORDS, PathLike, SeriesCallbacks, resize_to, showing_steps
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Series, open_series, read_pixels
 from tilestyle.motion.zoom_path import ZoomPath
 from tilestyle.pipeline.api import render_fingerprint, texture
-from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.estimate import Repeated
+from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.schedule import picture_size
 
 NO_CALLBACKS, DEFAULT_PATH = SeriesCallbacks(), ZoomPath()
@@ -76,7 +78,7 @@ def zoom(  # noqa: PLR0913
         callbacks.on_begin(output)
         initial = None if start is None else resize_to(read_pixels(Path(start)), config.size)
         height, width = picture_size(config.size, None) if initial is None else initial.shape[1:]
-        config = replace(config, size=(width, height), coarsest=max(height, width))
+        config = step_config(config, height, width)
         job = with_style_cache(prepare(style, config))
         while output.count < zoom_path.steps:
             if output.count:
@@ -92,6 +94,45 @@ def zoom(  # noqa: PLR0913
         return output
 
 
+def step_config(config: RenderConfig, height: int, width: int) -> RenderConfig:
+    """Return the settings of a step of a zoom whose pictures have this size."""
+    return replace(config, size=(width, height), coarsest=max(height, width))
+
+
+def start_config(config: RenderConfig) -> RenderConfig:
+    """Return the settings of the texture that a zoom starts from, given those of its steps."""
+    defaults = RenderConfig()
+    return replace(
+        config,
+        coarsest=defaults.coarsest,
+        level_ratio=defaults.level_ratio,
+        learning_rate=defaults.learning_rate,
+        learning_rate_falloff=defaults.learning_rate_falloff,
+        sweeps=None,
+        quality=Quality.DRAFT,
+    )
+
+
+def plan_zoom(
+    style: PathLike, config: RenderConfig, zoom_path: ZoomPath, start: PathLike | None = None
+) -> list[Repeated]:
+    """Plan the renders of a zoom. Nothing is rendered.
+
+    Args:
+        style: The style picture.
+        config: Settings of every render.
+        zoom_path: Number of steps, and how far each zooms in.
+        start: Picture to start from; None: a texture of the style.
+    """
+    sides = None
+    if start is not None:
+        with open_source(start) as source:
+            sides = source.height, source.width
+    config = step_config(config, *picture_size(config.size, sides))
+    first = [] if start is not None else [Repeated("first texture", outline(style, start_config(config)))]
+    return [*first, Repeated("steps", outline(style, config), zoom_path.steps, shares_style=True)]
+
+
 def render_start_texture(style: PathLike, config: RenderConfig, callbacks: SeriesCallbacks) -> Tensor:
     """Render a texture [3, h, w] from coarse to fine.
 
@@ -102,15 +143,6 @@ def render_start_texture(style: PathLike, config: RenderConfig, callbacks: Serie
         config: Settings of the zoom.
         callbacks: Observer and stop of the render.
     """
-    defaults = RenderConfig()
-    config = replace(
-        config,
-        coarsest=defaults.coarsest,
-        level_ratio=defaults.level_ratio,
-        learning_rate=defaults.learning_rate,
-        learning_rate_falloff=defaults.learning_rate_falloff,
-        sweeps=None,
-        quality=Quality.DRAFT,
-    )
+    config = start_config(config)
     picture = texture(style, config, observer=callbacks.observer, stop=callbacks.stop)
     return torch.from_numpy(np.ascontiguousarray(picture.pixels.transpose(2, 0, 1)))

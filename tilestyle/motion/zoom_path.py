@@ -100,10 +100,10 @@ class ZoomPath:
             return enlarged
         return blend_textures(enlarged, read_pixels(series.picture_path(target)), target / self.loop_overlap)
 
-    def frame_count(self, series: Series, frames_between: int) -> int:
-        """The number of frames that `frames` makes."""
-        first = self.loop_overlap if self.loop and series.count == self.steps else 1
-        return (series.count - first) * (frames_between + 1) + (first == 1)
+    def frame_count(self, pictures: int, frames_between: int) -> int:
+        """The number of frames that `frames` makes of the first so many pictures."""
+        first = self.loop_overlap if self.loop and pictures == self.steps else 1
+        return (pictures - first) * (frames_between + 1) + (first == 1)
 
     def frames(self, series: Series, frames_between: int) -> Iterator[Frame]:
         """Make the frames of the film of a zoom.

@@ -12,7 +12,10 @@ from tilestyle.errors import PictureError
 PHOTOGRAPHS = ("coffee", "astronaut", "raccoon", "pagoda")
 # Painted by examples/paint.py.
 STYLES = ("swirls", "facets", "woodcut", "weave", "impasto", "mosaic", "watercolor", "inkwash", "pastel")
-NAMES = PHOTOGRAPHS + STYLES
+# Drawn by examples/bricks.py and examples/masks.py.
+SAMPLES = ("bricks",)
+MASKS = ("coffee-mask", "woodcut-mask", "landscape-mask", "ramp")
+NAMES = PHOTOGRAPHS + STYLES + SAMPLES + MASKS
 
 
 CREDITS = "CREDITS.md"
@@ -47,6 +50,11 @@ CREDIT_OF = {
     "watercolor": Credit("washes on rough paper", _OURS),
     "inkwash": Credit("ink in water on soft paper", _OURS),
     "pastel": Credit("chalk on gray-brown paper", _OURS),
+    "bricks": Credit("a brick wall, for textures", _OURS),
+    "coffee-mask": Credit("mask of coffee: cup red, table blue", _OURS),
+    "woodcut-mask": Credit("mask of woodcut: sun red, sky yellow, hills blue", _OURS),
+    "landscape-mask": Credit("mask of a new picture, in the colors of woodcut-mask", _OURS),
+    "ramp": Credit("blend map: from black to white", _OURS),
 }
 """The credit of every picture; CREDITS has them in full."""
 
@@ -55,7 +63,12 @@ def picture_path(name: str) -> Path:
     """The file of a picture; raises PictureError for a name that is not in NAMES."""
     if name not in NAMES:
         raise PictureError(f"no picture {name!r} comes with tilestyle", hint=f"there are {', '.join(NAMES)}")
-    return Path(str(files(__name__).joinpath(f"{name}.jpg")))
+    return Path(str(files(__name__).joinpath(file_name(name))))
+
+
+def file_name(name: str) -> str:
+    """The name of the file of a picture. Masks are PNGs: they need exact colors."""
+    return f"{name}.png" if name in MASKS else f"{name}.jpg"
 
 
 def bundled_name(path: str | os.PathLike[str]) -> str | None:

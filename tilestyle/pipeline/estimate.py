@@ -61,6 +61,7 @@ class Outline:
         has_content: Whether there is a content.
         regions: Regions with moments of their own.
         mapped: Whether canvas and pictures are memory-mapped.
+        style_measured: Whether an earlier render of a series has measured the style for this one.
     """
 
     job: Job
@@ -68,13 +69,15 @@ class Outline:
     has_content: bool
     regions: int = 1
     mapped: bool = False
+    style_measured: bool = False
 
     @classmethod
     def of(cls, job: Job) -> Outline:
         """Return that of a job with its pictures."""
         sizes = tuple((style.picture.shape[1], style.picture.shape[2]) for style in job.styles)
         regions = len(job.styles[0].shares) if job.styles else 1
-        return cls(job, sizes, job.content is not None, regions, isinstance(job.store, MappedStore))
+        mapped, measured = isinstance(job.store, MappedStore), bool(job.style_cache)
+        return cls(job, sizes, job.content is not None, regions, mapped, measured)
 
     @property
     def kind(self) -> dict[str, Any]:
@@ -145,6 +148,31 @@ class Outline:
         if not self.has_content:
             return self.job.config.style_scale * level.size_ratio * max(size)
         return self.job.config.style_scale * max(level.extent.picture.height, level.extent.picture.width)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Renders of the same plan.
+
+    Attributes:
+        name: What they make, such as "later frames".
+        outline: The plan of one.
+        count: How many there are.
+        shares_style: Whether the style is measured once for all.
+    """
+
+    name: str
+    outline: Outline
+    count: int = 1
+    shares_style: bool = False
+
+    def seconds(self) -> float | None:
+        """Estimate the time of all, as `estimate_outline`."""
+        once = estimate_outline(self.outline)
+        if once is None:
+            return None
+        prepared = sum(level.preparation for level in known_forecast(self.outline).levels)
+        return once + (self.count - 1) * (once - prepared if self.shares_style else once)
 
 
 @dataclass(frozen=True)
@@ -341,7 +369,9 @@ def samples_of(
         if level.sweep is None:
             continue
         samples[SWEEP].append(Sample(work.sweep, level.sweep))
-        if level.first is not None and not (resumed and level.index == resumed.level):
+        if level.first is None or outline.style_measured:
+            continue
+        if not (resumed and level.index == resumed.level):
             samples[LEVEL].append(Sample(work.preparation, max(level.first - level.sweep, 1e-6)))
     if complete:
         samples[END].append(Sample(outline.ending, max(ending, 1e-6)))

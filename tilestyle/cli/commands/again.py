@@ -21,8 +21,8 @@ REPEATABLE = ("render", "texture", "invert", "upscale", "preview", "sheet")
 def again(values: Values) -> None:
     """Make a picture again from the settings stored in it, larger or with other options.
 
-    Options of the command that made it follow the picture and replace what is stored. Without --out the result
-    gets a new name, and no file is replaced.
+    Options of the command that made it follow the picture and replace what is stored: `tilestyle again PICTURE
+    --help-all` lists them. Without --out the result gets a new name, and no file is replaced.
     """
     from tilestyle.cli.app import main
 

@@ -13,6 +13,7 @@ from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run_series import print_several
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command, option, setting
@@ -26,6 +27,7 @@ from tilestyle.errors import OutputError
 
 if TYPE_CHECKING:
     from tilestyle.images import Picture
+    from tilestyle.pipeline.estimate import Repeated
 
 RENDERS = (("raccoon", "swirls"), ("pagoda", "impasto"))
 """Content and style of each render."""
@@ -58,13 +60,17 @@ BASE = RenderConfig(size=512, quality=Quality.DRAFT)  # what two cores finish in
 
 
 @command(
-    *(OUT, SIZE, opt.QUALITY, opt.DEVICE, opt.MEMORY, opt.HOST_MEMORY, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(OUT, SIZE, opt.QUALITY, opt.DEVICE, opt.MEMORY, opt.HOST_MEMORY),
+    *(opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=BASE,
 )
 def demo(values: Values) -> None:
     """Make three example pictures, and a sheet of all, from included pictures. Nothing is downloaded."""
     config = config_of(values)
     out = values[OUT]
+    if values[opt.DRY_RUN]:
+        print_several(plans(config), (), f"and a sheet of all, in the folder {out}")
+        return
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -80,12 +86,8 @@ def demo(values: Values) -> None:
                 out.rmdir()
 
 
-def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) -> None:
-    """Render and synthesize into a folder.
-
-    Raises:
-        typer.Exit: It was stopped.
-    """
+def renders_of(config: RenderConfig) -> list[tuple[Make, Inputs, RenderConfig, str]]:
+    """The renders: what makes them, from what, with what settings, and the names of their files."""
     from tilestyle.pictures import picture_path
 
     assert isinstance(config.size, int)
@@ -96,7 +98,28 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) 
         if (name := f"{content}-{style}.png")
     ]
     inputs = Inputs([StyleFile(picture_path(TEXTURE))])
-    renders.append((make_texture, inputs, texture_config, f"texture-{TEXTURE}.png"))
+    return [*renders, (make_texture, inputs, texture_config, f"texture-{TEXTURE}.png")]
+
+
+def plans(config: RenderConfig) -> list[Repeated]:
+    """What --dry-run tells of."""
+    from tilestyle.pipeline.estimate import Repeated
+    from tilestyle.pipeline.prepare import outline
+
+    planned = []
+    for _, inputs, settings, name in renders_of(config):
+        with inputs.opened(settings) as ready:
+            planned.append(Repeated(name, outline(ready.styles, ready.config, ready.content)))
+    return planned
+
+
+def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) -> None:
+    """Render and synthesize into a folder.
+
+    Raises:
+        typer.Exit: It was stopped.
+    """
+    renders = renders_of(config)
     names = [name for *_, name in renders]
     with open_display(quiet=quiet, verbose=verbose) as display:
         parts = Parts(display, len(renders))

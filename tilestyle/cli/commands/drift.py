@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run_series import folder_row, print_several
 from tilestyle.cli.film_options import FilmOptions
 from tilestyle.cli.naming import series_names
 from tilestyle.cli.parameters import Values, argument, command, option
@@ -50,7 +51,8 @@ BETWEEN = opt.BETWEEN.but(default=11)
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.SERIES_FILM, BETWEEN, opt.FPS, opt.CODEC),
-    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN),
+    *(opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=DRIFT_DEFAULTS,
 )
 def drift(values: Values) -> None:
@@ -59,6 +61,7 @@ def drift(values: Values) -> None:
     If it is stopped, run the same command again to continue. Run it with more cycles to go on.
     """
     from tilestyle.motion.drift import drift as make_drift
+    from tilestyle.motion.drift import plan_drift
     from tilestyle.motion.optical_flow import import_opencv
 
     config = config_of(values)
@@ -68,6 +71,13 @@ def drift(values: Values) -> None:
         film.check()
         import_opencv()
     total = values[CYCLES] * len(styles)
+    if values[opt.DRY_RUN]:
+        renders = plan_drift(values[START], styles, config, values[CYCLES])
+        count = (total - 1) * (values[BETWEEN] + 1) + 1
+        rows = [("film", f"{film.path}, {count} frames")] if film else []
+        rows.append(folder_row(values[opt.OUT_FOLDER], renders, total))
+        print_several(renders, rows, "each made from the one before")
+        return
     done = run_series(
         lambda folder, watch: make_drift(values[START], styles, folder, config, values[CYCLES], watch),
         total,

@@ -12,6 +12,7 @@ from tilestyle.cli import options as opt
 from tilestyle.cli import signals
 from tilestyle.cli.bundled import shown_name
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run_series import plans, print_several
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.naming import work_folder
 from tilestyle.cli.output_options import Output
@@ -43,7 +44,7 @@ BASE = RenderConfig(size=224, quality=Quality.DRAFT)  # all looks take about two
     *opt.HARDWARE,
     *(opt.MAX_INPUT_PIXELS_OPTION, opt.JPEG_QUALITY),
     *(opt.WORK_DIR, opt.KEEP, opt.RESTART),
-    *(opt.OVERWRITE, opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.OVERWRITE, opt.OPEN, opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=BASE,
 )
 def looks(values: Values) -> None:
@@ -59,6 +60,9 @@ def looks(values: Values) -> None:
     config = config_of(values)
     sheet = every_look(photo, config) if style is None else one_style(photo, style, config)
     output = Output.of(values)
+    if values[opt.DRY_RUN]:
+        print_several(plans(sheet, [look.words for look in sheet.looks]), (), f"on the sheet {output.file}")
+        return
     output = output.settled(lambda folder: has_cells(sheet, folder), values[opt.WORK_DIR])
     folder = values[opt.WORK_DIR] or work_folder(output.file)
     if values[opt.RESTART]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
-from tilestyle.cli import signals
+from tilestyle.cli.bundled import with_bundled
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run_series import captions_of, plans, print_several
 from tilestyle.cli.file_checks import check_files
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.naming import work_folder
@@ -55,7 +57,7 @@ VARY = optional(
     *opt.HARDWARE,
     *(opt.MAX_INPUT_PIXELS_OPTION, opt.JPEG_QUALITY),
     *(opt.WORK_DIR, opt.KEEP, opt.RESTART),
-    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.DRY_RUN, opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=RenderConfig(size=384),
 )
 def sheet(values: Values) -> None:
@@ -71,6 +73,10 @@ def sheet(values: Values) -> None:
     comparison = Comparison(values[opt.CONTENT], values[opt.STYLE], config, variations)
     check_files(values.context, *comparison.configs())
     output = Output.of(values)
+    if values[opt.DRY_RUN]:
+        output.check(output.file, 1, 1, None)
+        print_several(plans(comparison, captions_of(comparison)), (), f"on the sheet {output.file}")
+        return
     output = output.settled(lambda folder: has_cells(comparison, folder), values[opt.WORK_DIR])
     folder = values[opt.WORK_DIR] or work_folder(output.file)
     if values[opt.RESTART]:
@@ -87,6 +93,9 @@ def stored_spelling(text: str) -> str:
         name = "color"
     if name.removeprefix("--") == "init":
         rest = ",".join("gray" if value.strip() == "grey" else value for value in rest.split(","))
+    role = file_roles.SETTINGS.get(name.strip().removeprefix("--").replace("-", "_"))
+    if role is not None and role.bundled and rest:
+        rest = ",".join(with_bundled(value.strip(), role.role) for value in rest.split(","))
     return f"{name}{equals}{rest}"
 
 

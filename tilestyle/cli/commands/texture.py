@@ -88,7 +88,8 @@ def style_files(styles: list[str] | None, like: Path | None) -> list[StyleFile]:
 
 def config_like(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
     """The settings stored in an image, except for those that were given."""
-    from tilestyle.config.reuse import reusable_settings
+    from tilestyle.config.reuse import look_of
+    from tilestyle.config.stored import stored_settings
     from tilestyle.images import read_provenance
 
     stored = read_provenance(like)
@@ -98,4 +99,4 @@ def config_like(like: Path, config: RenderConfig, given: set[str], *, quiet: boo
         return config
     if STOPPED in stored and not quiet:
         say(f"{like} is unfinished (stopped {stored[STOPPED]}); using it as it is")
-    return replace(config, **reusable_settings(stored, like, vars(RenderConfig()), given))
+    return replace(config, **look_of(stored_settings(stored, like), vars(RenderConfig()), given))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run_series import folder_row, print_several
 from tilestyle.cli.naming import aside, series_names
 from tilestyle.cli.parameters import Values, argument, command, option, optional
 from tilestyle.cli.progress import Steps, open_display
@@ -18,6 +20,10 @@ from tilestyle.cli.viewer import show
 from tilestyle.config.enums import FlowName
 from tilestyle.config.render import FilmConfig, VideoConfig
 from tilestyle.errors import SettingError
+
+if TYPE_CHECKING:
+    from tilestyle.motion.series import Series
+    from tilestyle.pipeline.estimate import Repeated
 
 DEFAULTS = VideoConfig()
 CLIP = argument("clip", Path, "Video, or folder of pictures.", files=file_roles.CLIP)
@@ -62,7 +68,8 @@ FPS = optional("fps", float, "Frames per second.", shown="from the clip", panel=
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(FPS, opt.CODEC),
-    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN),
+    *(opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
 )
 def video(values: Values) -> None:
     """Repaint a video, with little flicker and with its sound (GIF and WebP have none).
@@ -72,10 +79,9 @@ def video(values: Values) -> None:
     """
     from tilestyle.motion.clip import open_clip
     from tilestyle.motion.film import check_film, is_frame_output
-    from tilestyle.motion.film_sound import check_audio, write_film
+    from tilestyle.motion.film_sound import check_audio
     from tilestyle.motion.optical_flow import import_opencv
-    from tilestyle.motion.series import discard_series
-    from tilestyle.motion.video import stylize_video
+    from tilestyle.motion.video import plan_video, stylize_video
 
     config = config_of(values)
     out, quiet = values[OUT], values[opt.QUIET]
@@ -88,6 +94,11 @@ def video(values: Values) -> None:
     is_film = not is_frame_output(out)
     if is_film:
         check_audio(clip.path, out)
+    flow: FlowName = values[FLOW]
+    later = VideoConfig(sweeps=values[SWEEPS], anchor_weight=values[ANCHOR_WEIGHT], flow=flow)
+    if values[opt.DRY_RUN]:
+        print_plan(plan_video(clip, values[opt.STYLE], config, later), out, film if is_film else None)
+        return
     is_new = True
 
     def folders() -> Iterator[Path]:
@@ -96,8 +107,6 @@ def video(values: Values) -> None:
             out, is_new = name, not os.path.lexists(name)
             yield out.with_name(f"{out.name}.frames") if is_film else out
 
-    flow: FlowName = values[FLOW]
-    later = VideoConfig(sweeps=values[SWEEPS], anchor_weight=values[ANCHOR_WEIGHT], flow=flow)
     done = run_series(
         lambda folder, watch: stylize_video(clip, values[opt.STYLE], folder, config, later, watch),
         clip.count,
@@ -110,11 +119,27 @@ def video(values: Values) -> None:
     if is_film:
         if is_new and os.path.lexists(out):
             out = aside(out)
-        with open_display(quiet=quiet) as display:
-            files = Steps(display, f"writing {out.name}").track(done.picture_paths, done.count)
-            write_film(files, out, film, clip.path)
-        discard_series(done)
-        if not quiet:
-            say(f"wrote {out}")
+        write_video(done, out, film, clip.path, quiet=quiet)
     if values[opt.OPEN]:
         show(out)
+
+
+def write_video(done: Series, out: Path, film: FilmConfig, clip: Path, *, quiet: bool) -> None:
+    """Write the frames as a video with the sound of the clip, and remove their folder."""
+    from tilestyle.motion.film_sound import write_film
+    from tilestyle.motion.series import discard_series
+
+    with open_display(quiet=quiet) as display:
+        files = Steps(display, f"writing {out.name}").track(done.picture_paths, done.count)
+        write_film(files, out, film, clip)
+    discard_series(done)
+    if not quiet:
+        say(f"wrote {out}")
+
+
+def print_plan(renders: Sequence[Repeated], out: Path, film: FilmConfig | None) -> None:
+    """Print what a video will take; without a film, its frames are the result."""
+    rows = [("film", f"{out}, {film.fps:g} frames per second")] if film else []
+    folder = out.with_name(f"{out.name}.frames") if film else out
+    count = sum(each.count for each in renders)
+    print_several(renders, [*rows, folder_row(folder, renders, count)], "one for each frame")

@@ -7,17 +7,20 @@ from pathlib import Path
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
+from tilestyle.cli.dry_run_series import folder_row, print_several
 from tilestyle.cli.film_options import FilmOptions
 from tilestyle.cli.naming import series_names
-from tilestyle.cli.parameters import Values, argument, command, option, optional, switch
+from tilestyle.cli.parameters import Values, command, option, optional, optional_argument, switch
 from tilestyle.cli.series_display import run_series, write_film
 from tilestyle.cli.viewer import show
 from tilestyle.config.render import ZOOM_DEFAULTS
+from tilestyle.errors import SettingError
 
-STYLE = argument(
+STYLE = optional_argument(
     "style",
     Path,
     "Picture whose style is used, such as a painting.",
+    shown="that of --preset or --config",
     metavar="STYLE",
     files=file_roles.STYLE_FILE,
 )
@@ -42,7 +45,8 @@ BETWEEN = opt.BETWEEN.but(default=2)
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.SERIES_FILM, BETWEEN, opt.FPS, opt.CODEC),
-    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN),
+    *(opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=ZOOM_DEFAULTS,
 )
 def zoom(values: Values) -> None:
@@ -50,24 +54,34 @@ def zoom(values: Values) -> None:
 
     If it is stopped, run the same command again to continue. Run it with more steps to go on.
     """
+    from tilestyle.motion.zoom import plan_zoom
     from tilestyle.motion.zoom import zoom as make_zoom
     from tilestyle.motion.zoom_path import ZoomPath
 
     config = config_of(values)
+    style = values[STYLE]
+    if style is None:
+        raise SettingError("no style image", hint="give one, such as swirls; tilestyle looks PHOTO shows all")
     steps, quiet = values[STEPS], values[opt.QUIET]
     path = ZoomPath(steps, values[FACTOR], values[LOOP])
     film = FilmOptions.of(values)
     if film:
         film.check()
+    if values[opt.DRY_RUN]:
+        renders = plan_zoom(style, config, path, values[START])
+        rows = [("film", f"{film.path}, {path.frame_count(steps, values[BETWEEN])} frames")] if film else []
+        rows.append(folder_row(values[opt.OUT_FOLDER], renders, steps))
+        print_several(renders, rows, "each made from the one before")
+        return
     done = run_series(
-        lambda folder, watch: make_zoom(values[STYLE], folder, config, path, values[START], watch),
+        lambda folder, watch: make_zoom(style, folder, config, path, values[START], watch),
         steps,
         series_names(values, values[opt.OUT_FOLDER]),
         quiet=quiet,
         verbose=values[opt.VERBOSE],
     )
     between = values[BETWEEN]
-    count = path.frame_count(done, between)
+    count = path.frame_count(done.count, between)
     write_film(film, path.frames(done, between), count, complete=done.count >= steps, quiet=quiet)
     if values[opt.OPEN] and done.count >= steps:
         show(film.path if film else done.path)

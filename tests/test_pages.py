@@ -1,0 +1,83 @@
+"""What README.md and docs/ show works as it is written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tilestyle.pictures
+from tests.support import pages
+from tests.support.cli import commands
+from tilestyle.config.render import FilmConfig
+from tilestyle.motion.film import open_film
+from tilestyle.pictures import NAMES, credits_path, picture_path
+
+pytestmark = pytest.mark.skipif(not (pages.ROOT / "README.md").exists(), reason="the pages are not here")
+
+WITH_COMMANDS = [page for page in pages.PAGES if page.exists() and any(pages.commands_of(page))]
+
+
+@pytest.fixture(scope="module")
+def thumbnails(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled pictures, small: a texture takes as long as its style is large."""
+    folder = tmp_path_factory.mktemp("thumbnails")
+    for path in (*map(picture_path, NAMES), credits_path()):
+        if path.suffix == ".md":
+            shutil.copy(path, folder)
+            continue
+        with Image.open(path) as image:
+            image.resize((72, 48), Image.Resampling.NEAREST if path.suffix == ".png" else None).save(
+                folder / path.name
+            )
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with nothing in it but what readers have themselves."""
+    monkeypatch.setattr(tilestyle.pictures, "files", lambda package: thumbnails)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    place = tmp_path / "folder"
+    place.mkdir()
+    for name in pages.BROUGHT:
+        if name.endswith(".png"):
+            shutil.copy(thumbnails / "coffee.jpg", place / name)
+            continue
+        with open_film(place / name, FilmConfig()) as film, Image.open(thumbnails / "coffee.jpg") as image:
+            film.add(np.asarray(image))
+            film.add(np.asarray(image))
+    return place
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+def test_every_command_runs_in_an_empty_folder(page: Path, folder: Path) -> None:
+    for command in pages.commands_of(page):
+        pages.run(command, folder)
+
+
+def test_every_picture_is_made_by_a_command_that_is_shown() -> None:
+    shown = (each.text for page in WITH_COMMANDS for each in pages.commands_of(page))
+    made = set(re.findall(r"[\w.-]+\.jpg", " ".join(shown)))
+    for picture in sorted((pages.ROOT / "docs/pictures").iterdir()):
+        assert picture.name in made, picture.name
+        assert picture.stat().st_size < 400_000, picture.name
+
+
+def test_every_option_that_a_page_names_exists() -> None:
+    known = set(pages.OTHER_FLAGS)
+    pending = [commands()]
+    while pending:
+        command = pending.pop()
+        known |= {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)} | {"--help"}
+        pending += getattr(command, "commands", {}).values()
+    for page in pages.PAGES:
+        if page.name in pages.OF_PROGRAMS:
+            continue
+        for code in re.findall(r"`([^`\n]+)`", page.read_text()):
+            for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code):
+                assert flag in known, f"{page.name}: {code}"
