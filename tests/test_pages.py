@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image
 
 import tilestyle.pictures
 from tests.support import pages
 from tests.support.cli import commands
 from tilestyle.config.render import FilmConfig
+from tilestyle.images import output_color
 from tilestyle.motion.film import open_film
 from tilestyle.pictures import NAMES, credits_path, picture_path
 
@@ -42,6 +44,9 @@ def folder(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A folder with nothing in it but what readers have themselves."""
     monkeypatch.setattr(tilestyle.pictures, "files", lambda package: thumbnails)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "press.icc").write_bytes(bytes(pyvips.Operation.call("profile_load", "cmyk")))
+    monkeypatch.setattr(output_color, "profile_folders", lambda: [tmp_path / "profiles"])
     place = tmp_path / "folder"
     place.mkdir()
     for name in pages.BROUGHT:

@@ -64,6 +64,7 @@ WORDS = {
         "limit",
         "ranks",
     ),
+    *("distance", "scale", "max_file_size", "wrap", "panels", "panel_overlap"),
 }
 # How each command is called; of words in {}, the file of that parameter.
 CALLS = {
@@ -79,6 +80,7 @@ CALLS = {
     "video": "video {clip} -s {style} -o {out}",
     "demo": "demo --out {out}",
     "info": "info {file}",
+    "paper": "paper {picture} -o {out} --dpi 25.4",
 }
 OTHERWISE = {
     ("texture", "like"): "texture --like {like} -o {out}",
@@ -121,7 +123,18 @@ def folder(tmp_path: Path) -> Path:
     return filled(tmp_path)
 
 
-INPUT_NAMES = ("content", "style", "start", "low", "reference", "file", "blend_map", "init", "content_map")
+INPUT_NAMES = (
+    "content",
+    "style",
+    "start",
+    "low",
+    "reference",
+    "file",
+    "blend_map",
+    "init",
+    "content_map",
+    "picture",
+)
 
 
 def filled(folder: Path) -> Path:

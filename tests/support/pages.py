@@ -176,6 +176,7 @@ def small(words: list[str]) -> list[str]:
     is_print = "paper" in own and flags & set(own["paper"].names)
     words = without(words, *(own[name] for name in LEFT_OUT if name in own))
     unsuitable = {"size"} if is_print else {"paper", "dpi"}
+    unsuitable |= {"dpi"} if name == "paper" else set()  # the paper says it
     for option, value in SMALL.items():
         if option in own and own[option].flags and option not in unsuitable:
             words += [own[option].label, value]

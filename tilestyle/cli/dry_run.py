@@ -141,7 +141,9 @@ def _summary(
         from tilestyle.images import max_disk_bytes
 
         work = 0 if is_preview else work_bytes(needs.outlines[0])
-        largest = max_disk_bytes(output.file, ready.height, ready.width, 3, output.depth)
+        largest = max_disk_bytes(
+            output.file, ready.height, ready.width, output.paper.channels, output.depth, flat=output.paper.flat
+        )
         folder = f"about {format_bytes(work)} while it runs; " if work else ""
         if not is_preview:
             table.add_row("disk", f"{folder}{plain(output.file.name)} up to {format_bytes(largest)}")

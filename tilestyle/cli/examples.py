@@ -46,6 +46,14 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("A detail, such as an eye", "preview photo.jpg --style painting.jpg -o look.png --at 0.4,0.3"),
         Example("Bigger strokes", "preview photo.jpg --style painting.jpg -o look.png --print A1 --stroke 8mm"),
     ),
+    "paper": (
+        Example(
+            "A PDF for a print shop", "paper poster.tif --print 24x36in --bleed 3mm --profile press --marks"
+        ),
+        Example("A TIFF for a photo lab", "paper poster.png -o lab.tif --print 60x90cm --profile adobe-rgb"),
+        Example("A canvas with mirrored edges", "paper poster.tif --print 60x90cm --wrap 4cm --edge mirror"),
+        Example("A wall in panels", "paper poster.tif -o wall.tif --print 3x2m --panels 120cm"),
+    ),
     "looks": (
         Example("Every look and style", "looks photo.jpg -o looks.jpg"),
         Example("One style in several strengths", "looks photo.jpg --style painting.jpg -o looks.jpg"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tilestyle.cli.parsing import parse_init, parse_styles
-from tilestyle.config.enums import SUFFIXES, Format
+from tilestyle.config.enums import READABLE_SUFFIXES, SUFFIXES, Format
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
 from tilestyle.files.paths import file_id, regular_file
 from tilestyle.pictures import CREDITS, NAMES, file_name
@@ -168,7 +168,7 @@ def _clip_files(value: Any, role: str) -> Iterable[Named]:
     path = Path(value)
     if not os.path.isdir(path):
         return [(role, path)]
-    return [(role, file) for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES]
+    return [(role, file) for file in sorted(path.iterdir()) if file.suffix.lower() in READABLE_SUFFIXES]
 
 
 def _style_files(value: Any, role: str) -> Iterable[Named]:
@@ -183,6 +183,13 @@ def _init_files(value: Any, role: str) -> Iterable[Named]:
     """An image file, unless it is a kind of starting image."""
     found = parse_init(str(value))
     return [(role, found)] if isinstance(found, Path) else []
+
+
+def _profile_files(value: Any, role: str) -> Iterable[Named]:
+    """A profile, unless it is one that needs no file."""
+    from tilestyle.images import PROFILE_NAMES
+
+    return [] if str(value) in PROFILE_NAMES else [(role, Path(value))]
 
 
 def _pressed(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -205,6 +212,16 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
         if not place.is_folder:
             stem, suffix = re.escape(place.path.stem), re.escape(place.path.suffix)
             yield Place(place.path.parent, re.compile(rf"{stem}-crop-\d+{suffix}"), made=True)
+
+
+def _with_panels(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
+    """A file for print; or its panels, and their plan."""
+    for place in _pressed(value, params):
+        if params.get("panels") is None or place.is_folder:
+            yield place
+            continue
+        stem, suffix = re.escape(place.path.stem), re.escape(place.path.suffix)
+        yield Place(place.path.parent, re.compile(rf"{stem}-panel-\d+{suffix}|{stem}-plan\.png"), made=True)
 
 
 def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -269,6 +286,7 @@ DEMO = re.compile(r"(raccoon|pagoda|texture)-[a-z]+\.png|sheet\.png")
 COPY = re.compile("|".join(re.escape(name) for name in (*map(file_name, NAMES), CREDITS)))
 
 CONTENT = Reads("content", inspect=_picture, bundled=True)
+FINISHED = Reads("picture", inspect=_picture, bundled=True)
 START = Reads("start", inspect=_picture, bundled=True)
 STYLE = Reads("style", inspect=_picture, files=_style_files, bundled=True)
 STYLE_FILE = Reads("style", inspect=_picture, bundled=True)
@@ -286,10 +304,12 @@ NAMED_WEIGHTS = Reads(
     "weights", NetworkError, files=lambda value, role: [] if value == "random" else [(role, Path(value))]
 )
 PROFILE = Reads("proof profile")
+OUTPUT_PROFILE = Reads("profile", files=_profile_files)
 CONFIG = Reads("config", SettingError)
 KEPT_RENDER = Reads("work folder", files=lambda value, role: [])  # a folder, which resume looks at itself
 
 PICTURE = Writes("out", last=True, kept=True, places=_pressed)
+PANELS = Writes("out", last=True, kept=True, places=_with_panels)
 CROPS = Writes("out", kept=True, places=_with_crops)
 WATCHED = Writes("preview")
 COMPARED = Writes("sheet", last=True, kept=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ from tilestyle.cli.file_roles import SETTINGS
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.cli.terminal import say
 from tilestyle.config.render import RenderConfig
-from tilestyle.geometry.paper import Fit, parse_length, parse_paper, turned_spelling
+from tilestyle.errors import SettingError
+from tilestyle.geometry.paper import Fit, dpi_at_distance, parse_length, parse_paper, turned_spelling
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values
-    from tilestyle.images import ImageSource
+    from tilestyle.images import ImageSource, OutputColor
     from tilestyle.recipes.printing import PreparedInputs, PrintOptions
 
 MAX_ENLARGEMENT = 2.0
@@ -36,6 +38,24 @@ class Inputs:
     styles: Sequence[StyleFile] = ()
     content: Path | None = None
     printing: PrintOptions | None = None
+    color: OutputColor | None = None  # of the file; None for sRGB
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """Whether colors outside sRGB are kept: the file has them, and so may an input."""
+        from tilestyle.images import has_wide_colors
+
+        if self.color is None or not self.color.exceeds_srgb:
+            return False
+        files = [each.path for each in self.styles] + ([] if self.content is None else [self.content])
+        return any(has_wide_colors(file) for file in files)
+
+    @property
+    def working_profile(self) -> bytes:
+        """The profile of the colors that the render computes in."""
+        from tilestyle.images import built_in_profile
+
+        return built_in_profile("display-p3" if self.is_wide else "srgb")
 
     def files(self, config: RenderConfig) -> list[object]:
         """Everything that the render reads, files among them."""
@@ -52,8 +72,9 @@ class Inputs:
         files = labelled_images([Style(each.path, each.mask) for each in self.styles])
         files |= {} if self.content is None else {"content": self.content}
         printing = self.printing
+        wide: dict[str, Any] = {"colors": "display-p3"} if self.is_wide else {}
         if printing is None:
-            return api.render_fingerprint(config, files)
+            return {**api.render_fingerprint(config, files), **wide}
         if printing.paper is not None:
             config = with_print_schedule(config)
         asked = {field.name: getattr(printing, field.name) for field in fields(printing)}
@@ -61,7 +82,7 @@ class Inputs:
             asked["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
         if printing.paper is not None:
             asked["paper"] = {name: each for name, each in asdict(printing.paper).items() if name != "text"}
-        return {**api.render_fingerprint(config, files), **asked}
+        return {**api.render_fingerprint(config, files), **asked, **wide}
 
     @contextmanager
     def opened(self, config: RenderConfig) -> Iterator[PreparedInputs]:
@@ -69,22 +90,30 @@ class Inputs:
 
         No pixels are read, except for the strokes of a style that are measured.
         """
-        from tilestyle.images import open_source, pixel_limit
+        from tilestyle.images import open_source, pixel_limit, srgb_profile, working_space
         from tilestyle.planning.inputs import Style
         from tilestyle.recipes.printing import prepare_inputs
 
-        with pixel_limit(config.max_input_pixels), ExitStack() as stack:
+        with (
+            pixel_limit(config.max_input_pixels),
+            working_space(self.working_profile),
+            ExitStack() as stack,
+        ):
 
             def source(file: Path) -> ImageSource:
                 return stack.enter_context(open_source(file))
 
+            def guide(file: Path) -> ImageSource:  # its colors are names, not colors
+                with working_space(srgb_profile()):
+                    return source(file)
+
             content = None if self.content is None else source(self.content)
             styles = [
-                Style(source(each.path), source(each.mask) if isinstance(each.mask, Path) else each.mask)
+                Style(source(each.path), guide(each.mask) if isinstance(each.mask, Path) else each.mask)
                 for each in self.styles
             ]
             guides: dict[str, Any] = {
-                name: source(file) for name in OVER_CANVAS if isinstance(file := getattr(config, name), Path)
+                name: guide(file) for name in OVER_CANVAS if isinstance(file := getattr(config, name), Path)
             }
             yield prepare_inputs(replace(config, **guides), styles or None, content, self.printing)
 
@@ -128,6 +157,28 @@ class Inputs:
         return f"give {ways}"
 
 
+def color_of(values: Values) -> OutputColor | None:
+    """Colors of the file, from the options of a command; None for those of the picture."""
+    from tilestyle.images import open_output_color
+
+    profile = values[options.PROFILE]
+    if profile is None:
+        return None
+    return open_output_color(profile, values[options.INTENT], values[options.BLACK_POINT])
+
+
+def _dpi(values: Values) -> float | None:
+    """Dots per inch: as they were given, or by the distance from which the print is seen."""
+    distance = values[options.DISTANCE]
+    if distance is None:
+        return values[options.RESOLUTION]
+    if values.given(options.DISTANCE) and values.given(options.RESOLUTION):
+        raise SettingError("distance and dpi both set the dots per inch", hint="give one of them")
+    if values.given(options.RESOLUTION):  # typed, over the distance of a file of settings
+        return values[options.RESOLUTION]
+    return dpi_at_distance(parse_length(distance, "distance"))
+
+
 def printing_of(values: Values) -> PrintOptions:
     """Paper and ink, from the options of a command; without --fit, the picture fills the paper exactly."""
     from tilestyle.images import open_proof
@@ -143,7 +194,7 @@ def printing_of(values: Values) -> PrintOptions:
     has_fit = any(each.name == options.FIT.name for each in values.parameters)
     return PrintOptions(
         paper=None if paper is None else parse_paper(paper),
-        dpi=values[options.RESOLUTION],
+        dpi=_dpi(values),
         fit=values[options.FIT] if has_fit else Fit.EXACT,
         bleed=parse_length(bleed, "bleed"),
         stroke=stroke,

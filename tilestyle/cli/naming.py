@@ -32,6 +32,7 @@ ENDINGS = {
     "invert": "-invert",
     "upscale": "-upscale",
     "preview": "-preview",
+    "paper": "-paper",
     "sheet": "-sheet",
     "looks": "-looks",
     "video": "",
@@ -112,7 +113,9 @@ def automatic_name(command: str, params: Mapping[str, Any]) -> Path:
     """The name of an output, without a number: from the names of its inputs."""
     from tilestyle.cli.parsing import parse_styles
 
-    main = [params[each] for each in ("content", "low", "start", "clip") if params.get(each) is not None][:1]
+    main = [
+        params[each] for each in ("content", "low", "start", "clip", "picture") if params.get(each) is not None
+    ][:1]
     if command == "zoom":
         main = []
     styles = params.get("style") or params.get("like") or []
@@ -128,7 +131,7 @@ def automatic_name(command: str, params: Mapping[str, Any]) -> Path:
         clip = Path(params["clip"])
         suffix = clip.suffix.lower() if clip.suffix.lower() in FILM_SUFFIXES else ".mp4"
         return Path(name if clip.is_dir() else f"{name}{suffix}")
-    form = params.get("form") or Format.PNG
+    form = params.get("form") or (Format.PDF if command == "paper" else Format.PNG)
     return Path(name + next(suffix for suffix, each in SUFFIXES.items() if each is form))
 
 

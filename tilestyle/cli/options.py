@@ -186,14 +186,14 @@ DEPTH = option("depth", int, "Bits per color channel: 8, or 16 (PNG and TIFF).",
 COMPRESSION = option(
     "compression",
     Compression,
-    "TIFF compression: deflate, zstd, lzw, jpeg or none.",
+    "Compression: deflate, zstd, lzw, jpeg or none for TIFF; deflate or jpeg for PDF.",
     default=Compression.DEFLATE,
     panel=OUTPUT,
 )
 FORMAT = optional(
     "form",
     Format,
-    "Format of the file: png, jpeg, webp, tiff or dzi.",
+    "Format of the file: png, jpeg, webp, tiff, dzi or pdf.",
     "--format",
     shown="from the file name",
     panel=OUTPUT,
@@ -600,6 +600,60 @@ PROOF = optional(
     panel=PRINT,
     files=file_roles.PROFILE,
 )
+PROFILE = optional(
+    "profile",
+    Path,
+    "Colors of the file: srgb, adobe-rgb, display-p3, press (a CMYK profile of this computer), or the ICC file "
+    "that your lab or print shop gives you.",
+    panel=PRINT,
+    shown="srgb",
+    metavar="NAME|FILE",
+    basic=True,
+    complete=lambda _: ("srgb", "adobe-rgb", "display-p3", "press"),
+    files=file_roles.OUTPUT_PROFILE,
+)
+BLACK_POINT = option(
+    "black_point",
+    bool,
+    "With --profile: black becomes the darkest that can be printed, and shadows keep their differences.",
+    "--black-point/--no-black-point",
+    default=True,
+    panel=PRINT,
+)
+INK_LIMIT = option(
+    "ink_limit",
+    float,
+    "Warn if a pixel of a CMYK file has more ink than this, all four inks together, in percent.",
+    default=320.0,
+    panel=PRINT,
+    affects_result=False,
+)
+DISTANCE = optional(
+    "distance",
+    str,
+    "Chooses the dots per inch by how far away the print is seen, such as 2m: 180 at a meter, 90 at two.",
+    shown="--dpi",
+    panel=PRINT,
+    metavar="LENGTH",
+)
+SCALE = option(
+    "scale",
+    str,
+    "Size of the file's page to that of the print, such as 1:10: a shop enlarges it ten times.",
+    default="1:1",
+    panel=PRINT,
+    metavar="SCALE",
+)
+MARKS = switch("marks", "Crop marks outside the bleed (PDF).", panel=PRINT)
+FLAT = switch("flat", "TIFF: one plain page, without smaller copies for viewers.", panel=OUTPUT)
+MAX_FILE_SIZE = optional(
+    "max_file_size",
+    str,
+    "Refuse before the render what may become a larger file, such as 2GB, and say what would fit.",
+    panel=OUTPUT,
+    metavar="SIZE",
+    affects_result=False,
+)
 INTENT = option(
     "intent",
     Intent,
@@ -698,7 +752,8 @@ SCHEDULE = (QUALITY, SWEEPS)
 OPTIMIZATION = (OPTIMIZER, HISTORY)
 HARDWARE = (DEVICE, PRECISION, PATCH, MEMORY)
 SAMPLING = (SAMPLER, SCALE_ODDS)
-PRINTING = (PAPER, RESOLUTION, FIT, BLEED, PROOF, INTENT)
+PRINTING = (PAPER, RESOLUTION, DISTANCE, FIT, BLEED, PROOF, INTENT)
+PAPER_FILE = (PROFILE, BLACK_POINT, INK_LIMIT, SCALE, MARKS, FLAT, MAX_FILE_SIZE)
 FILE_FORMAT = (DEPTH, COMPRESSION, FORMAT, JPEG_QUALITY)
 TIMELAPSE = (FILM_FILE, FPS, CODEC, FILM_STEP)
 PLANNING = (DRY_RUN, VERBOSE)

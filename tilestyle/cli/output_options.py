@@ -13,6 +13,7 @@ from tilestyle.cli.config_options import SaveRequest, run_options, save_request
 from tilestyle.cli.file_roles import Writes
 from tilestyle.cli.film_options import FilmOptions
 from tilestyle.cli.naming import AutomaticName, aside, stored_name
+from tilestyle.cli.print_file import PrintFile
 from tilestyle.cli.terminal import say
 from tilestyle.config.enums import Compression, Format
 from tilestyle.config.stored import portable_run
@@ -52,6 +53,7 @@ class Output:
     is_new: bool = False  # whether there was no such file when the command began, so that none is replaced
     shown: bool = False  # in the system's viewer, when it is complete
     run: Mapping[str, Any] = field(default_factory=dict)  # options that the picture stores besides settings
+    paper: PrintFile = field(default_factory=PrintFile)
 
     @classmethod
     def of(cls, values: Values) -> Output:
@@ -71,6 +73,7 @@ class Output:
             AutomaticName.of(values),
             shown=values[options.OPEN],
             run=remembered_run(values),
+            paper=PrintFile.of(values),
         )
         return output.named(output.path)
 
@@ -115,14 +118,14 @@ class Output:
         from tilestyle.files.atomic import check_output_path
         from tilestyle.files.folders import nearest_folder
         from tilestyle.images import WriteOptions, check_writable, max_disk_bytes
+        from tilestyle.images.disk_space import check_disk_space
         from tilestyle.motion.snapshots import check_snapshot_folder
-        from tilestyle.pipeline.workdir import check_disk_space
 
         WriteOptions(depth=self.depth, quality=self.quality, dpi=dpi)
         check_writable(file, height, width, self.depth, self.compression, creates_folder=True)
-        check_disk_space(
-            nearest_folder(file.parent), max_disk_bytes(file, height, width, 3, self.depth), "the picture"
-        )
+        self.paper.check(file, (height, width), dpi, (self.depth, self.compression, self.quality))
+        largest = max_disk_bytes(file, height, width, self.paper.channels, self.depth, flat=self.paper.flat)
+        check_disk_space(nearest_folder(file.parent), largest, "the picture")
         if self.preview:
             check_writable(self.preview, height, width)
         if self.frames:
@@ -138,16 +141,20 @@ class Output:
         That is another one if somebody has created a file of this name since the command began.
         """
         from tilestyle.canvas.storage import releasing_mapped_pages
-        from tilestyle.images import WriteOptions, write_stream
+        from tilestyle.images import InkMeter, WriteOptions, write_stream
 
+        ink = InkMeter(self.paper.ink_limit)
         how = WriteOptions(
             depth=self.depth,
             quality=self.quality,
             compression=self.compression,
-            dpi=dpi,
             provenance=made,
+            ink=ink,
+            **self.paper.settings(dpi, self.file.stem),
         )
         strips = releasing_mapped_pages(source.strips())
         file = aside(self.file) if self.is_new and os.path.lexists(self.file) else self.file
         write_stream(file, source.height, source.width, strips, options=how, name=source.name)
+        if not self.quiet:
+            self.paper.say_ink(file, ink)
         return file

@@ -37,7 +37,7 @@ from tilestyle.pipeline.provenance import STOPPED, RenderFacts
 
 if TYPE_CHECKING:
     from tilestyle.devices.peak_memory import PeakMemory
-    from tilestyle.images import Picture
+    from tilestyle.images import ImageSource, Picture
     from tilestyle.pipeline.events import Observer
     from tilestyle.pipeline.workdir import Work
     from tilestyle.recipes.printing import PreparedInputs
@@ -158,7 +158,10 @@ def render_part(
                     return  # a partial picture does not replace an original
                 made = provenance(inputs, ready.config, output.run) | record.mark | {"machine": record.machine}
                 start = time.monotonic()
-                record.file = output.write(ready.soft_proof(as_source(picture)), ready.dpi, made)
+                finished: ImageSource = as_source(picture)
+                if output.paper.color is None:  # else the file has the colors of the print itself
+                    finished = ready.soft_proof(finished)
+                record.file = output.write(finished, ready.dpi, made)
                 learning.note_writing(output, config, (picture.height, picture.width), time.monotonic() - start)
                 record.size = picture.width, picture.height
                 signals.wrote(record.file)

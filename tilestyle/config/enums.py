@@ -13,6 +13,7 @@ class Format(StrEnum):
     WEBP = "webp"
     TIFF = "tiff"
     DEEP_ZOOM = "dzi"
+    PDF = "pdf"
 
     @property
     def label(self) -> str:
@@ -28,8 +29,12 @@ SUFFIXES = {
     ".tif": Format.TIFF,
     ".tiff": Format.TIFF,
     ".dzi": Format.DEEP_ZOOM,
+    ".pdf": Format.PDF,
 }
 """Formats by file name extension. The first extension of a format is added to names that have none."""
+
+READABLE_SUFFIXES = tuple(suffix for suffix, form in SUFFIXES.items() if form is not Format.PDF)
+"""Extensions of pictures that a folder of frames can have."""
 
 
 class Compression(StrEnum):

@@ -15,16 +15,19 @@ from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
 from tilestyle.geometry.paper_names import named_paper, similar_name
 
-MILLIMETERS = {"mm": 1.0, "cm": 10.0, "in": 25.4}
+MILLIMETERS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 """Millimeters of the supported units of length."""
 
 DPI = 300.0
 """Default dots per inch of a print: the finest detail that the eye resolves at reading distance."""
 
+_DPI_METERS = 180.0  # dots per inch that are enough at one meter; half as many at two
+
 _NUMBER, _UNIT, _ORIENTATION = r"\d+(?:\.\d+)?", "|".join(MILLIMETERS), r"(?:[ -](landscape|portrait))?"
 _LENGTH = re.compile(rf"({_NUMBER})\s*({_UNIT})")
 _SIDES = re.compile(rf"({_NUMBER})\s*[x×]\s*({_NUMBER})\s*({_UNIT}){_ORIENTATION}")
 _NAME = re.compile(rf"(.+?){_ORIENTATION}", re.IGNORECASE | re.DOTALL)
+_SCALE = re.compile(rf"({_NUMBER})\s*:\s*({_NUMBER})")
 _NO_UNIT = re.compile(rf"{_NUMBER}\s*[x×]\s*{_NUMBER}")
 _PERCENT = re.compile(rf"({_NUMBER})\s*%")
 _MAX_MILLIMETERS = 100_000.0  # a hundred meters
@@ -170,6 +173,30 @@ def parse_length(text: str, name: str = "length") -> float:
     return float(match[1]) * MILLIMETERS[match[2]]
 
 
+def parse_scale(text: str) -> float:
+    """Parse the scale that a file is supplied at, `1:10`, and return how many times smaller it is.
+
+    Raises:
+        SettingError: `text` is not a scale, or enlarges.
+    """
+    match = _SCALE.fullmatch(text.strip())
+    if match is None or not float(match[1]) > 0 or not 1 <= float(match[2]) / float(match[1]) <= 1000:
+        raise SettingError(f"invalid scale {excerpt(text)}", hint="give 1:10, or 1:1 for the size of the print")
+    return float(match[2]) / float(match[1])
+
+
+def dpi_at_distance(millimeters: float) -> float:
+    """Return the dots per inch that are enough for a viewer at a distance: 180 at a meter.
+
+    Nearer than 60 cm it stays at 300, as in a book.
+    """
+    if not 100 <= millimeters <= 1_000_000:
+        raise SettingError(
+            f"a distance of {millimeters / 1000:g} m is out of range", hint="give 10cm to 1000m, such as 2m"
+        )
+    return min(DPI, max(1.0, round(_DPI_METERS / (millimeters / 1000))))
+
+
 def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
     """Return the width of a brush stroke in pixels.
 
@@ -258,6 +285,15 @@ def cropped_share(layout: PageLayout, content: tuple[int, int]) -> float:
     if layout.crop is None:
         return 0.0
     return 1 - (layout.crop.height * layout.crop.width) / (content[0] * content[1])
+
+
+def cover_crop(content: tuple[int, int], area: tuple[float, float]) -> PageCrop:
+    """Return the largest centered part of the content with the proportions of an area (height, width)."""
+    scale = min(content[0] / area[0], content[1] / area[1])
+    height, width = (
+        max(1, min(side, round(length * scale))) for side, length in zip(content, area, strict=True)
+    )
+    return PageCrop((content[0] - height) // 2, (content[1] - width) // 2, height, width)
 
 
 def _centered_crop(content: tuple[int, int], height: int, width: int) -> PageCrop:

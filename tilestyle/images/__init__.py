@@ -16,10 +16,21 @@ from tilestyle.images.animation import (
 from tilestyle.images.area_average import AreaAccumulator, area_average
 from tilestyle.images.bilinear import bilinear_window
 from tilestyle.images.captioned_rows import CaptionedRow, draw_captioned_rows
+from tilestyle.images.color_management import srgb_profile, working_space
 from tilestyle.images.contact_sheet import contact_sheet
 from tilestyle.images.file_source import as_source, open_source
 from tilestyle.images.format_limits import OUTPUT_SUFFIXES, check_writable, max_disk_bytes, with_format_suffix
 from tilestyle.images.info import PictureInfo, inspect_picture
+from tilestyle.images.output_color import (
+    PROFILE_NAMES,
+    InkMeter,
+    OutputColor,
+    built_in_profile,
+    has_wide_colors,
+    open_output_color,
+)
+from tilestyle.images.page_boxes import Insets, PageBoxes
+from tilestyle.images.panel_plan import draw_panel_plan
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.pixel_limit import check_pixel_count, pixel_limit
 from tilestyle.images.provenance import Json, read_provenance
@@ -27,28 +38,36 @@ from tilestyle.images.read import picture_from, read_picture
 from tilestyle.images.soft_proof import Proof, open_proof
 from tilestyle.images.source import ImageSource, read_all
 from tilestyle.images.source_filters import crop_source, fill_transparent, soft_proof
+from tilestyle.images.stored_colors import StoredColors
 from tilestyle.images.strips import read_strips
-from tilestyle.images.write import write_picture, write_stream
+from tilestyle.images.write import write_picture, write_samples, write_stream
 from tilestyle.images.write_options import WriteOptions
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "PROFILE_NAMES",
     "AreaAccumulator",
     "CaptionedRow",
     "Compression",
     "FloatArray",
     "Format",
     "ImageSource",
+    "InkMeter",
+    "Insets",
     "Intent",
     "Json",
+    "OutputColor",
+    "PageBoxes",
     "Picture",
     "PictureInfo",
     "Proof",
+    "StoredColors",
     "WriteOptions",
     "animation_head",
     "area_average",
     "as_source",
     "bilinear_window",
+    "built_in_profile",
     "check_frame_rate",
     "check_pixel_count",
     "check_writable",
@@ -56,11 +75,14 @@ __all__ = [
     "contact_sheet",
     "crop_source",
     "draw_captioned_rows",
+    "draw_panel_plan",
     "encode_frame",
     "fill_transparent",
     "finish_animation",
+    "has_wide_colors",
     "inspect_picture",
     "max_disk_bytes",
+    "open_output_color",
     "open_proof",
     "open_source",
     "picture_from",
@@ -70,8 +92,11 @@ __all__ = [
     "read_provenance",
     "read_strips",
     "soft_proof",
+    "srgb_profile",
     "ticks_until",
     "with_format_suffix",
+    "working_space",
     "write_picture",
+    "write_samples",
     "write_stream",
 ]

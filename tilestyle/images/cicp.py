@@ -17,7 +17,7 @@ from tilestyle.images.picture import FloatArray
 
 # Chromaticities x, y of red, green and blue, and of white (H.273, table 2).
 _D65 = (0.3127, 0.3290)
-_SRGB = 1
+_SRGB, _DISPLAY_P3 = 1, 12
 _PRIMARIES = {
     _SRGB: ("sRGB", (0.640, 0.330, 0.300, 0.600, 0.150, 0.060), _D65),
     5: ("BT.601 (625 lines)", (0.640, 0.330, 0.290, 0.600, 0.150, 0.060), _D65),
@@ -80,12 +80,13 @@ class Cicp:
         }.get(self.transfer, "")
         return f"{_PRIMARIES[self.primaries][0]}{curve}{'' if self.full_range else ', narrow range'}"
 
-    def to_srgb(self, unit: FloatArray, depth: int) -> FloatArray:
-        """Convert samples to sRGB.
+    def to_srgb(self, unit: FloatArray, depth: int, *, is_wide: bool = False) -> FloatArray:
+        """Convert samples to sRGB, or to Display P3, which has the same curve.
 
         Args:
             unit: Encoded values [h, w, 3] in [0, 1].
             depth: Bits per channel of the file, which determine the narrow range.
+            is_wide: Whether to convert to Display P3.
 
         Returns:
             sRGB-encoded values [h, w, 3] in [0, 1]. Colors outside sRGB are clipped. In high dynamic range,
@@ -95,7 +96,9 @@ class Cicp:
             step = 2.0 ** (depth - 8)
             unit = np.clip((unit * (2**depth - 1) / step - 16) / 219, 0, 1).astype(np.float32)
         light = _DECODERS[self.transfer](unit, self.primaries)
-        light = np.asarray(light @ _to_srgb_primaries(self.primaries).T, np.float32)
+        light = np.asarray(
+            light @ _to_primaries(_DISPLAY_P3 if is_wide else _SRGB, self.primaries).T, np.float32
+        )
         if self.transfer in (_PQ, _HLG):
             light = _tone_map(light)
         return _encode_srgb(np.clip(light, 0, 1, dtype=np.float32))
@@ -111,13 +114,13 @@ def _to_xyz(primaries: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=16)
-def _to_srgb_primaries(primaries: int) -> NDArray[np.float64]:
-    """Return the matrix [3, 3] from linear RGB to linear sRGB, with Bradford adaptation of the white point."""
-    if primaries == _SRGB:
+def _to_primaries(target: int, primaries: int) -> NDArray[np.float64]:
+    """Return the matrix [3, 3] from linear RGB to that of a target, with Bradford adaptation to D65."""
+    if primaries == target:
         return np.eye(3)
     cones = _BRADFORD @ _white_xyz(_PRIMARIES[primaries][2])
     adapted = np.linalg.inv(_BRADFORD) @ np.diag(_BRADFORD @ _white_xyz(_D65) / cones) @ _BRADFORD
-    return np.asarray(np.linalg.inv(_to_xyz(_SRGB)) @ adapted @ _to_xyz(primaries))
+    return np.asarray(np.linalg.inv(_to_xyz(target)) @ adapted @ _to_xyz(primaries))
 
 
 def _white_xyz(white: tuple[float, float]) -> NDArray[np.float64]:

@@ -1,9 +1,11 @@
-"""Conversion of stored samples to sRGB."""
+"""Conversion of stored samples to the colors of computation: sRGB, if nothing else is asked for."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -37,8 +39,10 @@ class ColorModel(StrEnum):
 
 MODEL_CHANNELS = {ColorModel.GRAY: 1, ColorModel.RGB: 3, ColorModel.CMYK: 4, ColorModel.LAB: 3}
 
-_SPACES = {ColorModel.GRAY: b"GRAY", ColorModel.RGB: b"RGB ", ColorModel.CMYK: b"CMYK"}
-_LCMS_NAMES = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
+MODEL_SPACES = {ColorModel.GRAY: b"GRAY", ColorModel.RGB: b"RGB ", ColorModel.CMYK: b"CMYK"}
+LCMS_NAMES = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk", b"Lab ": "lab"}
+
+_working: ContextVar[bytes | None] = ContextVar("tilestyle_working_profile", default=None)  # None: sRGB
 
 _Convert = Callable[[NDArray[Any]], FloatArray]
 
@@ -51,6 +55,28 @@ def srgb_profile() -> bytes:
     """
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile[:24] + b"".join(n.to_bytes(2) for n in (2000, 1, 1, 0, 0, 0)) + profile[36:]
+
+
+@contextmanager
+def working_space(profile: bytes) -> Iterator[None]:
+    """Compute in other colors inside the block, in this thread: pictures are read as RGB with this profile.
+
+    Files that are written there without colors of their own get the profile, too. Sources keep the colors with
+    which they were opened.
+
+    Args:
+        profile: ICC profile with the curve of sRGB, so that what is said of encoded values holds.
+    """
+    token = _working.set(profile)
+    try:
+        yield
+    finally:
+        _working.reset(token)
+
+
+def working_profile() -> bytes:
+    """Return the profile of the colors that pictures are computed in."""
+    return _working.get() or srgb_profile()
 
 
 @lru_cache(maxsize=1)
@@ -71,13 +97,13 @@ def profile_name(profile: bytes | None) -> str:
 
 def profile_description(model: ColorModel, profile: bytes | Cicp | None) -> str:
     """Return a description of the colors that a picture is converted from."""
-    return _choose_conversion(np.dtype(np.uint8), model, profile)[1]
+    return _choose_conversion(np.dtype(np.uint8), model, profile, srgb_profile())[1]
 
 
 def srgb_from_samples(
-    values: NDArray[Any], model: ColorModel, profile: bytes | Cicp | None
+    values: NDArray[Any], model: ColorModel, profile: bytes | Cicp | None, target: bytes | None = None
 ) -> tuple[FloatArray, str]:
-    """Convert stored samples to sRGB.
+    """Convert stored samples to sRGB, or another working space.
 
     A profile that is broken or made for another color model is ignored, and the description says so. Values
     outside [0, 1] are clipped.
@@ -87,11 +113,12 @@ def srgb_from_samples(
             on the model.
         model: Color model of the samples.
         profile: ICC profile or color code points. None: sRGB, gray with the curve of sRGB, or plain CMYK.
+        target: Profile of the result. None: that of the working space, normally sRGB.
 
     Returns:
         Pixels [H, W, 3], float32 sRGB in [0, 1], and a description of the original colors.
     """
-    convert, name = _choose_conversion(values.dtype, model, profile)
+    convert, name = _choose_conversion(values.dtype, model, profile, target or working_profile())
     height, width = values.shape[:2]
     pixels = np.empty((height, width, 3), dtype=np.float32)
     rows = max(1, _BAND_SAMPLES // (3 * width))
@@ -111,34 +138,42 @@ def to_unit_range(values: NDArray[Any]) -> FloatArray:
 
 
 def _choose_conversion(
-    dtype: np.dtype[Any], model: ColorModel, profile: bytes | Cicp | None
+    dtype: np.dtype[Any], model: ColorModel, profile: bytes | Cicp | None, target: bytes
 ) -> tuple[_Convert, str]:
-    """Return the function that converts samples to sRGB, and the description of their colors."""
+    """Return the function that converts samples to a target, and the description of their colors."""
     if isinstance(profile, Cicp):
-        return _by_code_points(dtype, profile)
+        return _by_code_points(dtype, profile, target)
     name = profile_name(profile)
     if model is ColorModel.LAB:
-        return _lab_to_srgb, "CIELAB"
-    fallback = _cmyk_to_srgb if model is ColorModel.CMYK else _plain_to_srgb
+        return lambda band: _transform(band, _lab_profile(), target, np.float32, precise=True), "CIELAB"
+    fallback = _from_srgb_to(target, _cmyk_to_srgb if model is ColorModel.CMYK else _plain_to_srgb)
     if profile is None:
         return fallback, "CMYK without a profile" if model is ColorModel.CMYK else name
     space = profile[16:20]
-    if space != _SPACES[model] and not (model is ColorModel.GRAY and space == b"RGB "):
+    if space != MODEL_SPACES[model] and not (model is ColorModel.GRAY and space == b"RGB "):
         return fallback, name if name == UNREADABLE_PROFILE else f"{name}, not used: not for {model} pictures"
-    distance = _distance_from_srgb(profile)
+    distance = _distance_between(profile, target)
     if distance is None:
         return fallback, UNREADABLE_PROFILE
     if distance < _HALF_STEP:
-        return fallback, name
-    return lambda band: _icc_to_srgb(band, profile, precise=dtype != np.uint8), name
+        return _plain_to_srgb, name
+    return lambda band: _icc_to(target, band, profile, precise=dtype != np.uint8), name
 
 
-def _by_code_points(dtype: np.dtype[Any], code: Cicp) -> tuple[_Convert, str]:
+def _from_srgb_to(target: bytes, convert: _Convert) -> _Convert:
+    """Return a conversion to the target, from one to sRGB."""
+    if target == srgb_profile():
+        return convert
+    return lambda band: _icc_to(target, np.ascontiguousarray(convert(band)), srgb_profile(), precise=True)
+
+
+def _by_code_points(dtype: np.dtype[Any], code: Cicp, target: bytes) -> tuple[_Convert, str]:
     """Return the conversion by code points, which only apply to gray and RGB, and its description."""
     depth = 8 if dtype == np.uint8 else 16
+    is_wide = target != srgb_profile()  # which is Display P3
     if code.is_srgb:
-        return _plain_to_srgb, code.name
-    return lambda band: code.to_srgb(_plain_to_srgb(band), depth), code.name
+        return _from_srgb_to(target, _plain_to_srgb), code.name
+    return lambda band: code.to_srgb(_plain_to_srgb(band), depth, is_wide=is_wide), code.name
 
 
 def _plain_to_srgb(band: NDArray[Any]) -> FloatArray:
@@ -152,11 +187,7 @@ def _cmyk_to_srgb(band: NDArray[Any]) -> FloatArray:
     return light[..., :3] * light[..., 3:]
 
 
-def _lab_to_srgb(band: NDArray[Any]) -> FloatArray:
-    return _transform(band, _lab_profile(), "lab", np.float32, precise=True)
-
-
-def _icc_to_srgb(band: NDArray[Any], profile: bytes, *, precise: bool) -> FloatArray:
+def _icc_to(target: bytes, band: NDArray[Any], profile: bytes, *, precise: bool) -> FloatArray:
     """Convert through littleCMS: gray [h, w, 1], RGB [h, w, 3] or CMYK [h, w, 4] -> [h, w, 3]."""
     space = profile[16:20]
     if band.shape[2] == 1 and space == b"RGB ":
@@ -167,11 +198,11 @@ def _icc_to_srgb(band: NDArray[Any], profile: bytes, *, precise: bool) -> FloatA
     if band.shape[2] == 1:
         band = band[..., 0]  # imagecodecs would keep this axis in addition to the new one
     dtype = np.float32 if band.dtype == np.float32 else np.uint16
-    return to_unit_range(_transform(band, profile, _LCMS_NAMES[space], dtype, precise=precise))
+    return to_unit_range(_transform(band, profile, target, dtype, precise=precise))
 
 
 def _transform(
-    band: NDArray[Any], profile: bytes, space: str, dtype: type[np.generic], *, precise: bool
+    band: NDArray[Any], profile: bytes, target: bytes, dtype: type[np.generic], *, precise: bool
 ) -> NDArray[Any]:
     """Convert by a profile, relative colorimetric with black point compensation: keeps all colors of sRGB.
 
@@ -180,7 +211,7 @@ def _transform(
     Args:
         band: Samples [h, w, C], or [h, w] for gray.
         profile: ICC profile of the samples.
-        space: Name of their color space in littleCMS.
+        target: ICC profile of the result, RGB.
         dtype: Type of the result.
         precise: If False, littleCMS may replace the profile by interpolated tables. They are ten times as fast,
             with errors of a third of an 8-bit step; in 16 bits, errors reach 19 steps near black.
@@ -191,8 +222,8 @@ def _transform(
     converted: NDArray[Any] = imagecodecs.cms_transform(
         np.ascontiguousarray(band),
         profile,
-        srgb_profile(),
-        colorspace=space,
+        target,
+        colorspace=LCMS_NAMES[profile[16:20]],
         outcolorspace="rgb",
         outdtype=np.dtype(dtype),
         intent=imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
@@ -202,8 +233,8 @@ def _transform(
 
 
 @lru_cache(maxsize=16)
-def _distance_from_srgb(profile: bytes) -> float | None:
-    """Return the largest difference to sRGB over a grid of colors; infinite for CMYK, None if it is broken.
+def _distance_between(profile: bytes, target: bytes) -> float | None:
+    """Return the largest difference to the target over a grid of colors; infinite for CMYK, None if broken.
 
     Names are not reliable: many profiles are sRGB under other names, and converting those only adds rounding
     errors.
@@ -215,7 +246,7 @@ def _distance_from_srgb(profile: bytes) -> float | None:
     if profile[16:20] == b"CMYK":
         probes = np.zeros((1, 1, 4), dtype=np.uint16)
     try:
-        converted = _icc_to_srgb(probes, profile, precise=True)
+        converted = _icc_to(target, probes, profile, precise=True)
     except imagecodecs.CmsError:
         return None
     return np.inf if probes.shape[2] == 4 else float(np.abs(converted - to_unit_range(probes)).max())

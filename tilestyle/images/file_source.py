@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tilestyle.files.paths import PathLike
 from tilestyle.images import tiled_cache
 from tilestyle.images.area_average import PictureAccumulator
+from tilestyle.images.color_management import srgb_profile, working_profile
 from tilestyle.images.decode import decode_strips, decode_whole
 from tilestyle.images.file_header import Alpha, Coding, Decoder, FileHeader
 from tilestyle.images.library_errors import translating_decode_errors
@@ -42,6 +43,7 @@ class FileSource(ImageSource):
             raster: Windows of the file, if reading them is cheap without a conversion.
         """
         self._header, self._cache_folder = header, cache_folder
+        self._colors = working_profile()  # other threads than this one may read
         self._raster = None if raster is None else (raster, header)
         self.name = header.name
         self.height, self.width = header.height, header.width
@@ -56,6 +58,23 @@ class FileSource(ImageSource):
             windows, header = self._open_raster()
             stored = stored_window((top, left, height, width), (self.height, self.width), header.orientation)
             return self._picture(interpret_samples(header, windows.read_window(*stored)))
+
+    def samples(self, top: int, left: int, height: int, width: int) -> RawSamples:
+        """Decode the samples of a window as they are stored, in their own colors, but rotated upright.
+
+        Arguments and errors as in `window`.
+        """
+        check_inside(self, top, left, height, width)
+        with translating_decode_errors(self.name):
+            windows, header = self._open_raster()
+            stored = stored_window((top, left, height, width), (self.height, self.width), header.orientation)
+            raw = interpret_samples(header, windows.read_window(*stored))
+        return replace(
+            raw,
+            values=rotate_upright(raw.values, raw.orientation),
+            alpha=None if raw.alpha is None else rotate_upright(raw.alpha, raw.orientation),
+            orientation=UPRIGHT,
+        )
 
     def strips(self) -> Iterator[FloatArray]:
         """Read the picture from top to bottom in strips; a file that can be streamed is not converted."""
@@ -141,7 +160,7 @@ class FileSource(ImageSource):
 
     def _picture(self, samples: RawSamples) -> Picture:
         """Convert samples to a Picture with the facts of the original file, even if they come from a copy."""
-        picture = picture_from_window(samples, self.name)
+        picture = picture_from_window(samples, self.name, self._colors)
         return replace(picture, depth=self.depth, profile=self.profile, dpi=self.dpi)
 
     def _open_raster(self) -> tuple[Raster, FileHeader]:
@@ -208,6 +227,7 @@ class _PictureSource(FileSource):
 
     def __init__(self, header: FileHeader, picture: Picture) -> None:
         super().__init__(header, None, _PictureRaster(picture))
+        self._colors = srgb_profile()  # as its header says: its values stay as they are
         self.name, self.profile = picture.name, picture.profile
         self._scale_is_known = True
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tilestyle.config.enums import SUFFIXES, Compression, Format
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.files.atomic import check_output_path
-from tilestyle.images import deepzoom, write_jpeg, write_png, write_tiff
+from tilestyle.images import deepzoom, write_jpeg, write_pdf, write_png, write_tiff
 from tilestyle.images.library_errors import translating_encode_errors
 
 PathLike = str | os.PathLike[str]
@@ -20,7 +20,15 @@ _SIDE_LIMITS = {
     Format.WEBP: 16383,
     Format.TIFF: write_tiff.SIDE_LIMIT,
     Format.DEEP_ZOOM: deepzoom.SIDE_LIMIT,
+    Format.PDF: write_pdf.SIDE_LIMIT,
 }
+
+_DEEP = (Format.PNG, Format.TIFF, Format.PDF)  # 16 bits per channel
+_COLORED = {
+    "CMYK": (Format.TIFF, Format.JPEG, Format.PDF),
+    "gray": (Format.PNG, Format.TIFF, Format.JPEG, Format.PDF),
+}
+"""Formats of other color spaces than RGB."""
 
 OUTPUT_SUFFIXES = tuple(SUFFIXES)
 """File name extensions of the output formats, in lower case."""
@@ -42,7 +50,7 @@ def check_writable(
         height: Height of the picture in pixels.
         width: Width of the picture in pixels.
         depth: Bits per channel.
-        compression: Compression of a TIFF.
+        compression: Compression of a TIFF or PDF.
         creates_folder: Whether missing folders will be created.
 
     Returns:
@@ -54,13 +62,19 @@ def check_writable(
     """
     path = Path(path)
     form = output_format(path)
-    if depth != 8 and form not in (Format.PNG, Format.TIFF):
+    if depth != 8 and form not in _DEEP:
         raise OutputError(f"{form.label} cannot hold {depth} bits per channel", hint="write PNG or TIFF")
-    if depth != 8 and form is Format.TIFF and compression is Compression.JPEG:
+    if form is Format.PDF and compression not in (Compression.DEFLATE, Compression.JPEG):
+        raise OutputError(
+            f"PDF cannot be compressed as {compression}",
+            hint="use --compression deflate or jpeg, or write TIFF",
+        )
+    if depth != 8 and compression is Compression.JPEG and form in (Format.TIFF, Format.PDF):
         raise OutputError(f"JPEG compression cannot hold {depth} bits per channel", hint="use zstd or deflate")
     limit = _SIDE_LIMITS[form]
     if max(height, width) > limit:
         labels = [choice.label for choice, side in _SIDE_LIMITS.items() if max(height, width) <= side]
+        labels = [label for label in labels if label != Format.PDF.label]
         labels = [label for label in labels if depth == 8 or label in (Format.PNG.label, Format.TIFF.label)]
         hint = (
             f"write {' or '.join(labels)}"
@@ -75,6 +89,14 @@ def check_writable(
         if form is Format.DEEP_ZOOM:
             _check_tiles_folder(path)
     return form
+
+
+def check_color(path: PathLike, space: str) -> None:
+    """Raise OutputError if the format of a file does not have a color space: gray, RGB or CMYK."""
+    form, forms = output_format(Path(path)), _COLORED.get(space)
+    if forms is not None and form not in forms:
+        *labels, last = (each.label for each in forms)
+        raise OutputError(f"{form.label} cannot hold {space}", hint=f"write {', '.join(labels)} or {last}")
 
 
 def _check_tiles_folder(path: Path) -> None:
@@ -124,7 +146,9 @@ def with_format_suffix(path: PathLike, form: Format | None) -> Path:
     return path
 
 
-def max_disk_bytes(path: PathLike, height: int, width: int, channels: int, depth: int = 8) -> int:
+def max_disk_bytes(
+    path: PathLike, height: int, width: int, channels: int, depth: int = 8, *, flat: bool = False
+) -> int:
     """Return the most bytes of disk space that writing a picture can take, as if nothing could be compressed.
 
     The reduced pages of a TIFF count twice: in the file, and in the temporary files that they are kept in until
@@ -136,10 +160,13 @@ def max_disk_bytes(path: PathLike, height: int, width: int, channels: int, depth
         width: Width of the picture in pixels.
         channels: Number of channels.
         depth: Bits per channel.
+        flat: Whether a TIFF has no reduced pages.
     """
     shape = (height, width, channels)
     unpacked = write_tiff.uncompressed_bytes(shape, depth // 8)
     form = output_format(Path(path))
     if form is Format.TIFF:
-        return unpacked + 2 * write_tiff.pyramid_bytes(shape, depth // 8)
-    return {Format.DEEP_ZOOM: 2 * unpacked, Format.JPEG: unpacked * 3 // 2}.get(form, unpacked)
+        return unpacked + (0 if flat else 2 * write_tiff.pyramid_bytes(shape, depth // 8))
+    return {Format.DEEP_ZOOM: 2 * unpacked, Format.JPEG: unpacked * 3 // 2, Format.PDF: unpacked * 3 // 2}.get(
+        form, unpacked
+    )

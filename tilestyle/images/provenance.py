@@ -4,7 +4,7 @@ They are one JSON object in ASCII (other characters as \u escapes), because the 
 it allow nothing else. PNG stores it in an iTXt chunk with the keyword "tilestyle"; JPEG, WebP and TIFF in the
 ImageDescription tag, next to the Software tag. EXIF is used and not XMP: it is the same single tag in three
 formats, needs no XML, and programs that copy any metadata copy EXIF. Deep Zoom stores it in a separate file
-among the tiles.
+among the tiles, and PDF among the facts of the document.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 from tilestyle.errors import SettingError
 from tilestyle.files.paths import PathLike, regular_file
-from tilestyle.images import deepzoom, read_pillow, read_png, read_tiff
+from tilestyle.images import deepzoom, read_pillow, read_png, read_tiff, write_pdf
 from tilestyle.images.library_errors import translating_decode_errors
 from tilestyle.images.read_header import is_png, is_tiff
 from tilestyle.version import __version__
@@ -43,6 +43,9 @@ def read_provenance(path: PathLike) -> dict[str, Json] | None:
     with translating_decode_errors(path.name):
         if path.suffix.lower() == ".dzi":
             return _parse_settings(deepzoom.read_settings_text(path))
+        if write_pdf.is_pdf(path):
+            with path.open("rb") as file:
+                return _parse_settings(write_pdf.stored_settings(file))
         if is_tiff(path):
             with read_tiff.open_main_page(path) as page:
                 return _parse_settings(page.description)

@@ -64,8 +64,13 @@ def picture_from_samples(samples: RawSamples, name: str) -> Picture:
         return _develop(samples, name, label)
 
 
-def picture_from_window(samples: RawSamples, name: str) -> Picture:
+def picture_from_window(samples: RawSamples, name: str, target: bytes | None = None) -> Picture:
     """Convert the samples of a window, which may have any size and brightness.
+
+    Args:
+        samples: The samples.
+        name: Name of the picture.
+        target: Profile of the result. None: that of the working space.
 
     Raises:
         PictureError: Values are NaN or infinite.
@@ -80,7 +85,7 @@ def picture_from_window(samples: RawSamples, name: str) -> Picture:
                 and not np.isfinite([values.min(), values.max()]).all()
             ):
                 raise _not_finite_error(name)
-        return _upright_srgb(samples, name)
+        return _upright_srgb(samples, name, target)
 
 
 def _develop(samples: RawSamples, name: str, label: str) -> Picture:
@@ -89,8 +94,8 @@ def _develop(samples: RawSamples, name: str, label: str) -> Picture:
     return _upright_srgb(samples, name)
 
 
-def _upright_srgb(samples: RawSamples, name: str) -> Picture:
-    pixels, profile = srgb_from_samples(samples.values, samples.model, samples.profile)
+def _upright_srgb(samples: RawSamples, name: str, target: bytes | None = None) -> Picture:
+    pixels, profile = srgb_from_samples(samples.values, samples.model, samples.profile, target)
     alpha: FloatArray | None = None
     if samples.alpha is not None:
         alpha = rotate_upright(np.clip(to_unit_range(samples.alpha), 0.0, 1.0), samples.orientation)

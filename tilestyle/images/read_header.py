@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tilestyle.errors import PictureError
 from tilestyle.files.paths import PathLike, regular_file
-from tilestyle.images import deepzoom, read_tiff
+from tilestyle.images import deepzoom, read_tiff, write_pdf
 from tilestyle.images.file_header import FileHeader
 from tilestyle.images.library_errors import translating_decode_errors
 from tilestyle.images.read_pillow import describe_with_pillow
@@ -23,6 +24,11 @@ def describe(path: PathLike) -> FileHeader:
     path = regular_file(path)
     with translating_decode_errors(path.name):
         deepzoom.check_input(path)
+        if write_pdf.is_pdf(path):
+            raise PictureError(
+                f"{path.name} is a PDF, not a picture",
+                hint="give the picture that it was made of",
+            )
         if is_tiff(path):
             return read_tiff.describe_tiff(path)
         return describe_png(path) if is_png(path) else describe_with_pillow(path)

@@ -14,7 +14,7 @@ from tilestyle.files.paths import PathLike, regular_file
 from tilestyle.images.color_management import profile_name, srgb_profile, to_unit_range
 from tilestyle.images.picture import FloatArray
 
-_INTENTS = {
+INTENTS = {
     Intent.PERCEPTUAL: imagecodecs.CMS.INTENT.PERCEPTUAL,
     Intent.RELATIVE: imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
 }
@@ -27,10 +27,12 @@ class Proof:
     Attributes:
         profile: ICC profile of the press.
         intent: Rendering intent of the conversion to the colors of the press.
+        colors: ICC profile of the pixels; None for sRGB.
     """
 
     profile: bytes
     intent: Intent = Intent.RELATIVE
+    colors: bytes | None = None
 
     @cached_property
     def name(self) -> str:
@@ -53,18 +55,18 @@ class Proof:
         flags = int(imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION)
         inks = imagecodecs.cms_transform(
             np.ascontiguousarray(levels),
-            srgb_profile(),
+            self.colors or srgb_profile(),
             self.profile,
             colorspace="rgb",
             outcolorspace="cmyk",
             outdtype=np.uint16,
-            intent=_INTENTS[self.intent],
+            intent=INTENTS[self.intent],
             flags=flags,
         )
         printed = imagecodecs.cms_transform(
             inks,
             self.profile,
-            srgb_profile(),
+            self.colors or srgb_profile(),
             colorspace="cmyk",
             outcolorspace="rgb",
             outdtype=np.uint16,

@@ -13,6 +13,7 @@ import numpy as np
 from tilestyle.images.alpha import fill_transparent_pixels
 from tilestyle.images.area_average import PictureAccumulator
 from tilestyle.images.bilinear import bilinear_window
+from tilestyle.images.color_management import working_profile
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.soft_proof import Proof
 from tilestyle.images.source import ImageSource, check_downsample_size, check_inside
@@ -41,7 +42,7 @@ def crop_source(source: ImageSource, top: int, left: int, height: int, width: in
 
 def soft_proof(source: ImageSource, proof: Proof) -> ImageSource:
     """Show a source in the colors that a press would print."""
-    return _ProofedSource(source, proof)
+    return _ProofedSource(source, replace(proof, colors=working_profile()))
 
 
 def fill_transparent(source: ImageSource) -> ImageSource:

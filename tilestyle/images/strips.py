@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from tilestyle.errors import PictureError
 from tilestyle.images.picture import FloatArray, Picture
 
 _STRIP_SAMPLES = 1 << 21
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def read_strips(
@@ -66,12 +71,39 @@ def regroup_strips(strips: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArra
         yield np.concatenate(pending)
 
 
+def in_order(pool: Executor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Apply a function to items in threads, and yield the results in order.
+
+    Args:
+        pool: The threads.
+        work: The function.
+        items: What it is applied to; drawn as it is needed, not at once.
+        ahead: How many items are drawn before their results are.
+    """
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
 def composite_on_white(strip: FloatArray) -> FloatArray:
     """Composite a strip [h, W, 4] on white: returns [h, W, 3]. Opaque strips are returned unchanged."""
     if strip.shape[2] == 3:
         return strip
     # Encoded values are blended, not linear light, as image viewers do.
     return strip[..., :3] * strip[..., 3:] + (1 - strip[..., 3:])
+
+
+def to_depth(samples: NDArray[Any], depth: int) -> NDArray[Any]:
+    """Round samples of 8 or 16 bits to another depth; those that have it already are returned as they are."""
+    if samples.dtype.itemsize * 8 == depth:
+        return samples
+    if depth == 16:
+        return samples.astype(np.uint16) * np.uint16(257)
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def quantize(strip: FloatArray, depth: int, name: str = "") -> NDArray[Any]:

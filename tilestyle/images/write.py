@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,15 +18,25 @@ from PIL import Image
 from tilestyle.config.enums import Compression, Format
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import PathLike
-from tilestyle.images import deepzoom, write_jpeg, write_png, write_tiff
-from tilestyle.images.color_management import srgb_profile
-from tilestyle.images.format_limits import check_writable
+from tilestyle.geometry.paper import DPI
+from tilestyle.images import deepzoom, write_jpeg, write_pdf, write_png, write_tiff
+from tilestyle.images.color_management import profile_name, srgb_profile, working_profile
+from tilestyle.images.format_limits import check_color, check_writable
 from tilestyle.images.library_errors import translating_encode_errors
+from tilestyle.images.output_color import InkMeter, OutputColor
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.provenance import KEYWORD, provenance_exif, software_name
 from tilestyle.images.read import picture_from
-from tilestyle.images.strips import composite_on_white, picture_strips, quantize, regroup_strips, strip_rows
+from tilestyle.images.strips import (
+    composite_on_white,
+    picture_strips,
+    quantize,
+    regroup_strips,
+    strip_rows,
+    to_depth,
+)
 from tilestyle.images.write_options import WriteOptions
+from tilestyle.images.write_png import compress_rows
 
 _DEFAULT = WriteOptions()
 
@@ -75,7 +87,8 @@ def write_stream(
         width: Width of the picture in pixels.
         strips: float32 arrays [h, width, 3], or [h, width, 4] with straight alpha, whose heights add up to
             ``height``.
-        options: Bit depth, quality and the like.
+        options: Bit depth, quality and the like. Colors other than those of the picture are those of print:
+            transparent areas become white.
         name: Name of the picture in error messages.
 
     Raises:
@@ -87,21 +100,74 @@ def write_stream(
     form = check_writable(path, height, width, options.depth, options.compression)
     with translating_encode_errors(str(path)):
         first, rest = _peek_strip(strips)
-        is_opaque = form is Format.JPEG or (form is Format.TIFF and options.compression is Compression.JPEG)
-        shape = (height, width, 3 if is_opaque else first.shape[2])
-        bands = (
-            quantize(composite_on_white(strip) if is_opaque else strip, options.depth, name)
+        is_opaque = (
+            form in (Format.JPEG, Format.PDF)
+            or (form is Format.TIFF and options.compression is Compression.JPEG)
+            or options.color is not None
+        )
+        whole = (
+            composite_on_white(strip) if is_opaque else strip
             for strip in _check_rows(chain([first], rest), height, width)
         )
-        if form is Format.DEEP_ZOOM:
-            deepzoom.write_deep_zoom(path, bands, shape, options.quality, options.provenance_text())
-            return
-        with atomic_write(path) as file:
-            _ENCODERS[form](file, bands, shape, options)
+        if options.color is None:
+            shape = (height, width, 3 if is_opaque else first.shape[2])
+            bands = (quantize(strip, options.depth, name) for strip in whole)
+            _encode(path, form, bands, shape, options)
+        else:
+            fine = (quantize(strip, 16, name) for strip in whole)
+            write_samples(path, (height, width), fine, working_profile(), options=options)
+
+
+def write_samples(
+    path: PathLike,
+    size: tuple[int, int],
+    strips: Bands,
+    source: bytes,
+    *,
+    options: WriteOptions,
+) -> None:
+    """Write samples with a profile of their own in the colors that the options state, as `write_stream`.
+
+    Args:
+        path: The file to create or replace; its extension chooses the format.
+        size: Height and width of the picture, pixels.
+        strips: uint8 or uint16 samples [h, width, C] from top to bottom, without alpha.
+        source: ICC profile of the samples. Samples that have the profile of the options already are kept.
+        options: Bit depth, quality and the like, with colors.
+
+    Raises:
+        OutputError: The format or the folder cannot hold the picture.
+    """
+    path, color = Path(path), options.color
+    assert color is not None, "the colors of the file are stated"
+    check_color(path, color.space)
+    form = check_writable(path, *size, options.depth, options.compression)
+    ink = options.ink or InkMeter()
+    with translating_encode_errors(str(path)):
+        converted = strips if source == color.profile else (color.convert(strip, source) for strip in strips)
+        bands = ink.watch(to_depth(strip, options.depth) for strip in converted)
+        _encode(path, form, bands, (*size, color.channels), options)
+
+
+def _encode(path: Path, form: Format, bands: Bands, shape: Shape, options: WriteOptions) -> None:
+    """Write samples in their final form."""
+    if form is Format.DEEP_ZOOM:
+        deepzoom.write_deep_zoom(path, bands, shape, options.quality, options.provenance_text())
+        return
+    with atomic_write(path) as file:
+        _ENCODERS[form](file, bands, shape, options)
+
+
+def _profile(options: WriteOptions) -> bytes:
+    """The profile of the samples of a file."""
+    return working_profile() if options.color is None else options.color.profile
 
 
 def _write_png(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
-    chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))]
+    is_srgb = _profile(options) == srgb_profile()
+    title = "sRGB" if is_srgb else profile_name(_profile(options))
+    label = title.encode("latin-1", "replace")[:79].strip() or b"profile"
+    chunks = [(b"iCCP", label + b"\0\0" + zlib.compress(_profile(options)))]
     if options.dpi is not None:
         per_meter = round(options.dpi / 0.0254)  # pixels
         chunks.append((b"pHYs", struct.pack(">IIB", per_meter, per_meter, 1)))
@@ -116,19 +182,21 @@ def _write_png(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions
 
 def _write_tiff(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
     tags = write_tiff.TiffTags(
-        profile=srgb_profile(),
+        profile=_profile(options),
         description=options.provenance_text(),
         software=software_name(),
         dpi=options.dpi,
         compression=options.compression,
         quality=options.quality,
+        flat=options.flat,
+        photometric="rgb" if options.color is None else _PHOTOMETRICS[options.color.channels],
     )
     write_tiff.write_tiles(file, bands, shape, tags, Path(file.name).parent)
 
 
 def _write_jpeg(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
     exif = provenance_exif(options.provenance_text(), options.dpi)
-    segments = write_jpeg.segments_of(srgb_profile(), exif, options.dpi)
+    segments = write_jpeg.segments_of(_profile(options), exif, options.dpi)
     write_jpeg.write_jpeg(file, bands, shape, options.quality, segments)
 
 
@@ -139,16 +207,42 @@ def _write_webp(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOption
         lossless=options.lossless,
         quality=80 if options.lossless else options.quality,  # if lossless: the effort of the encoder
         exact=options.lossless,  # keep the colors of transparent pixels
-        icc_profile=srgb_profile(),
+        icc_profile=_profile(options),
         exif=provenance_exif(options.provenance_text(), options.dpi),
     )
 
 
+def _write_pdf(file: BinaryIO, bands: Bands, shape: Shape, options: WriteOptions) -> None:
+    color = options.color or OutputColor(working_profile())
+    is_jpeg = options.compression is Compression.JPEG
+    facts = write_pdf.PdfFacts(
+        profile=color.profile,
+        profile_name=color.name,
+        is_printer=color.is_printer,
+        dpi=options.dpi or DPI,
+        title=options.title or "tilestyle",
+        software=software_name(),
+        settings=options.provenance_text(),
+        boxes=options.boxes,
+    )
+    with ExitStack() as files:
+        pieces: Iterable[bytes] = compress_rows(bands)
+        if is_jpeg:  # libvips pushes, the writer of PDF pulls
+            encoded = files.enter_context(TemporaryFile(dir=Path(file.name).parent))
+            write_jpeg.write_jpeg(encoded, bands, shape, options.quality, [])
+            encoded.seek(0)
+            pieces = iter(lambda: encoded.read(1 << 20), b"")
+        picture = write_pdf.PdfPicture(pieces, shape[0], shape[1], shape[2], options.depth, is_jpeg)
+        write_pdf.write_pdf(file, picture, facts)
+
+
+_PHOTOMETRICS = {1: "minisblack", 3: "rgb", 4: "separated"}
 _ENCODERS = {
     Format.PNG: _write_png,
     Format.JPEG: _write_jpeg,
     Format.WEBP: _write_webp,
     Format.TIFF: _write_tiff,
+    Format.PDF: _write_pdf,
 }
 
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 from tilestyle.config.enums import Compression
 from tilestyle.config.validation import between, check_fields, ranged_field
 from tilestyle.errors import SettingError
+from tilestyle.images.output_color import InkMeter, OutputColor
+from tilestyle.images.page_boxes import PageBoxes
 from tilestyle.images.provenance import Json, provenance_text
+
+_NO_BOXES = PageBoxes()
 
 
 class WriteSettings(TypedDict, total=False):
@@ -21,6 +25,11 @@ class WriteSettings(TypedDict, total=False):
     compression: Compression | Literal["deflate", "zstd", "lzw", "jpeg", "none"]
     dpi: float | None
     provenance: Mapping[str, Json] | None
+    color: OutputColor | None
+    flat: bool
+    boxes: PageBoxes
+    title: str
+    ink: InkMeter | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,11 @@ class WriteOptions:
         compression: Compression of TIFF.
         dpi: Dots per inch to store in the file, from 0.1 to 60000. None: nothing is stored.
         provenance: Settings to store in the file. None: nothing is stored.
+        color: Colors of the file. None: those of the picture, sRGB.
+        flat: Whether a TIFF is one page of strips, without smaller copies.
+        boxes: What of a PDF page is cut off after printing, and whether crop marks say where.
+        title: Title of a PDF.
+        ink: Measures the ink of a CMYK file.
 
     Raises:
         SettingError: A value is out of range.
@@ -46,6 +60,11 @@ class WriteOptions:
     compression: Compression = Compression.DEFLATE
     dpi: float | None = None
     provenance: Mapping[str, Json] | None = None
+    color: OutputColor | None = None
+    flat: bool = False
+    boxes: PageBoxes = _NO_BOXES
+    title: str = ""
+    ink: InkMeter | None = None
 
     if TYPE_CHECKING:
 
@@ -53,7 +72,7 @@ class WriteOptions:
 
     def __post_init__(self) -> None:
         """Validate the fields; raises SettingError."""
-        check_fields(self, skip=("provenance",))
+        check_fields(self, skip=("provenance", "color", "boxes", "ink"))
         if self.depth not in (8, 16):
             raise SettingError(f"invalid depth of {self.depth} bits per channel", hint="use 8 or 16")
         if self.dpi is not None and not 0.1 <= self.dpi <= 60000:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -45,23 +46,38 @@ def encode_png(
         The bytes of the file.
     """
     height, width, channels = shape
+    bands = iter(bands)
+    first = next(bands)
+    header = (width, height, 8 * first.dtype.itemsize, _COLOR_TYPES[channels], 0, 0, 0)
+    yield SIGNATURE
+    yield _encode_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
+    yield from (_encode_chunk(kind, content) for kind, content in chunks)
+    for piece in compress_rows(chain([first], bands), compress=compress):
+        yield _encode_chunk(b"IDAT", piece)
+    yield _encode_chunk(b"IEND", b"")
+
+
+def compress_rows(bands: Iterable[NDArray[Any]], *, compress: bool = True) -> Iterator[bytes]:
+    """Filter and compress rows as in PNG, which PDF can also read; see `encode_png`.
+
+    Args:
+        bands: Strips of uint8 or uint16 samples [h, W, C] from top to bottom.
+        compress: Whether to filter and compress the rows, or only to put them into the same frame.
+
+    Yields:
+        The pieces of one zlib stream.
+    """
     compressor = zlib.compressobj(6, strategy=zlib.Z_RLE) if compress else zlib.compressobj(0)
     last_row: NDArray[np.uint8] | None = None
-    yield SIGNATURE
     for band in bands:
-        sample_bytes = band.dtype.itemsize
-        if last_row is None:
-            header = (width, height, 8 * sample_bytes, _COLOR_TYPES[channels], 0, 0, 0)
-            yield _encode_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
-            yield from (_encode_chunk(kind, content) for kind, content in chunks)
-            last_row = np.zeros(width * channels * sample_bytes, dtype=np.uint8)
         big_endian = np.ascontiguousarray(band, dtype=band.dtype.newbyteorder(">"))
         rows = big_endian.view(np.uint8).reshape(band.shape[0], -1)  # bytes [h, W * C * sample_bytes]
-        step = channels * sample_bytes if compress else 0
-        yield _encode_chunk(b"IDAT", compressor.compress(_filter_rows(rows, last_row, step)))
+        if last_row is None:
+            last_row = np.zeros(rows.shape[1], dtype=np.uint8)
+        step = band.shape[2] * band.dtype.itemsize if compress else 0
+        yield compressor.compress(_filter_rows(rows, last_row, step))
         last_row = rows[-1]
-    yield _encode_chunk(b"IDAT", compressor.flush())
-    yield _encode_chunk(b"IEND", b"")
+    yield compressor.flush()
 
 
 def _filter_rows(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -18,7 +22,7 @@ from numpy.typing import NDArray
 from tilestyle.config.enums import Compression
 from tilestyle.images.alpha import halve, premultiply, unpremultiply
 from tilestyle.images.color_management import to_unit_range
-from tilestyle.images.strips import quantize, regroup_strips
+from tilestyle.images.strips import in_order, quantize, regroup_strips
 
 SIDE_LIMIT = 2**32 - 1
 """Largest height or width of a TIFF."""
@@ -30,6 +34,8 @@ _REDUCED = 1  # NewSubfileType
 _CLASSIC_LIMIT = 2**32 - 2**25  # classic TIFF addresses 4 GiB; 32 MiB are reserved for tags and overhead
 _HALVED_ROWS = 32  # rows that are halved at once: even, so that pairs stay together; few, to save memory
 _DEFLATE_LEVEL = 4  # on paintings, files are within 1 % of the size with the usual level 6, but faster
+_STRIP_BYTES = 1 << 18  # of a strip, uncompressed
+_STRIP_THREADS = min(4, os.cpu_count() or 1)
 _BUFFER_BYTES = 1 << 25  # bytes of tiles that wait for compression in a thread
 _CODECS = {
     Compression.DEFLATE: "zlib",
@@ -53,6 +59,8 @@ class TiffTags:
         dpi: Dots per inch, if they are stated.
         compression: Compression of the tiles.
         quality: Quality of JPEG compression, 1 to 100.
+        flat: Whether there are no reduced pages, and strips in place of tiles, as in the oldest readers.
+        photometric: What the samples are: "rgb", "separated" (CMYK) or "minisblack".
     """
 
     profile: bytes
@@ -61,6 +69,8 @@ class TiffTags:
     dpi: float | None
     compression: Compression = Compression.DEFLATE
     quality: int = 95
+    flat: bool = False
+    photometric: str = "rgb"
 
 
 def write_tiles(
@@ -84,15 +94,20 @@ def write_tiles(
     bands = iter(bands)
     first = next(bands)
     dtype = first.dtype
-    big = pyramid_bytes(shape, dtype.itemsize) + uncompressed_bytes(shape, dtype.itemsize) > _CLASSIC_LIMIT
-    pages = [(shape, 0), *((reduced, _REDUCED) for reduced in _reduced_shapes(shape))]
+    smaller = [] if tags.flat else list(_reduced_shapes(shape))
+    big = sum(uncompressed_bytes(each, dtype.itemsize) for each in (shape, *smaller)) > _CLASSIC_LIMIT
+    pages = [(shape, 0), *((reduced, _REDUCED) for reduced in smaller)]
+    if tags.flat and tags.compression is not Compression.JPEG:
+        with tifffile.TiffWriter(file, bigtiff=big, byteorder="<") as writer:
+            _write_strips(writer, chain([first], bands), shape, dtype, tags)
+        return
     rows = regroup_strips(chain([first], bands), TILE_SIDE)
     with tifffile.TiffWriter(file, bigtiff=big, byteorder="<") as writer, ExitStack() as spools:
         for (page, kind), following in zip(pages, [*pages[1:], None], strict=True):
             spool = spools.enter_context(TemporaryFile(dir=folder)) if following else None
             writer.write(
                 _cut_tiles(_spool_halved(rows, spool) if spool else rows),
-                shape=page,
+                shape=_tiff_shape(page),
                 dtype=dtype,
                 subfiletype=kind,
                 **_page_arguments(shape[2], tags, first=kind == 0),
@@ -100,6 +115,40 @@ def write_tiles(
             if following and spool:
                 spool.seek(0)
                 rows = _read_spooled(spool, following[0], dtype)
+
+
+def _tiff_shape(shape: Shape) -> tuple[int, ...]:
+    """Return a shape as tifffile takes it: gray has no axis of channels."""
+    return shape if shape[2] > 1 else shape[:2]
+
+
+def _write_strips(
+    writer: tifffile.TiffWriter,
+    bands: Iterable[NDArray[Any]],
+    shape: Shape,
+    dtype: np.dtype[Any],
+    tags: TiffTags,
+) -> None:
+    """Write one page of strips. tifffile takes them encoded only."""
+    rows = max(1, min(shape[0], _STRIP_BYTES // (shape[1] * shape[2] * dtype.itemsize)))
+    arguments = _page_arguments(shape[2], tags, first=True)
+    del arguments["tile"]
+    encode = functools.partial(_encode_strip, compression=tags.compression)
+    with ThreadPoolExecutor(_STRIP_THREADS) as pool:
+        strips = in_order(pool, encode, regroup_strips(bands, rows), 2 * _STRIP_THREADS)
+        writer.write(strips, shape=_tiff_shape(shape), dtype=dtype, rowsperstrip=rows, **arguments)
+
+
+def _encode_strip(strip: NDArray[Any], compression: Compression) -> bytes:
+    """Compress the samples [h, W, C] of a strip, as differences of neighbors."""
+    if compression is Compression.NONE:
+        return strip.tobytes()
+    differences = imagecodecs.delta_encode(np.ascontiguousarray(strip), axis=1).tobytes()
+    if compression is Compression.LZW:
+        return bytes(imagecodecs.lzw_encode(differences))
+    if compression is Compression.ZSTD:
+        return bytes(imagecodecs.zstd_encode(differences))
+    return bytes(imagecodecs.zlib_encode(differences, level=_DEFLATE_LEVEL))
 
 
 def uncompressed_bytes(shape: Shape, sample_bytes: int) -> int:
@@ -126,8 +175,8 @@ def _page_arguments(channels: int, tags: TiffTags, *, first: bool) -> dict[str, 
     """Return the arguments of tifffile for a page; only the first one gets text and resolution."""
     is_jpeg = tags.compression is Compression.JPEG
     arguments: dict[str, Any] = {
-        "photometric": "rgb",  # tifffile changes it to YCbCr for JPEG
-        "extrasamples": ["unassalpha"] if channels == 4 else None,
+        "photometric": tags.photometric,  # tifffile changes it to YCbCr for JPEG
+        "extrasamples": ["unassalpha"] if channels == 4 and tags.photometric == "rgb" else None,
         "tile": (TILE_SIDE, TILE_SIDE),
         "compression": _CODECS[tags.compression],
         "predictor": tags.compression not in (Compression.JPEG, Compression.NONE),
@@ -156,7 +205,8 @@ def _cut_tiles(rows: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
         for left in range(0, row.shape[1], TILE_SIDE):
             tile = row[:, left : left + TILE_SIDE]
             padding = [(0, TILE_SIDE - tile.shape[0]), (0, TILE_SIDE - tile.shape[1]), (0, 0)]
-            yield np.pad(tile, padding, mode="edge")
+            padded = np.pad(tile, padding, mode="edge")
+            yield padded if padded.shape[2] > 1 else padded[..., 0]
 
 
 def _spool_halved(rows: Iterator[NDArray[Any]], spool: IO[bytes]) -> Iterator[NDArray[Any]]:

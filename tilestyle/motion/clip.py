@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilestyle.config.enums import SUFFIXES
+from tilestyle.config.enums import READABLE_SUFFIXES
 from tilestyle.errors import PictureError
 from tilestyle.files.paths import regular_file
 from tilestyle.images import inspect_picture, read_picture
@@ -81,7 +81,7 @@ def open_clip(path: Path) -> Clip:
         SettingError: PyAV is not installed.
     """
     if os.path.isdir(path):
-        files = tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES))
+        files = tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in READABLE_SUFFIXES))
         if not files:
             raise PictureError(f"there is no picture in {path}", hint="give a folder of pictures or a film")
         first = inspect_picture(files[0])

@@ -36,6 +36,7 @@ from tilestyle.config.reuse import with_current_names
 from tilestyle.errors import OutputError, WorkError
 from tilestyle.files import ownership
 from tilestyle.geometry.boxes import Box, CanvasExtent
+from tilestyle.images.disk_space import check_disk_space
 from tilestyle.notices import notice
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline import checksums, journal, manifest, tensor_archive
@@ -49,7 +50,7 @@ from tilestyle.pipeline.checkpoint_tensors import (
 from tilestyle.pipeline.checksums import BandChecksums
 from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.manifest import RESTART_HINT, ArchiveEntry, Manifest, MappedCanvas, RenderPosition
-from tilestyle.pipeline.workdir import LockedWorkDir, Work, check_disk_space, translating_errors
+from tilestyle.pipeline.workdir import LockedWorkDir, Work, translating_errors
 from tilestyle.planning.resolve import MemoryDecisions
 from tilestyle.planning.schedule import Level
 

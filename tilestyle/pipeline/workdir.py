@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import socket
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from tilestyle.config.byte_size import format_bytes
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
 from tilestyle.files import ownership
@@ -67,28 +65,6 @@ class Work:
     ranks: Communicator = SINGLE
     about: Callable[[], Mapping[str, Any]] | None = None
     agree: Callable[[ResumePoint], bool] | None = None
-
-
-def check_disk_space(folder: Path, required_bytes: int, what: str) -> None:
-    """Check that a folder's drive has enough free space, as far as the drive can tell.
-
-    Args:
-        folder: An existing folder.
-        required_bytes: Bytes needed in addition to what is there.
-        what: What needs them, for the message.
-
-    Raises:
-        DiskError: There is too little free space.
-    """
-    try:
-        total, _, free = shutil.disk_usage(folder)
-    except OSError:
-        return
-    if total and required_bytes > free:  # some network drives report 0 for everything
-        raise DiskError(
-            f"{what} needs {format_bytes(required_bytes)} of disk in {folder}, {format_bytes(free)} is free",
-            hint="free some space, or give another folder",
-        )
 
 
 def file_system_type(path: Path) -> str:

@@ -16,6 +16,7 @@ from tilestyle.cli.commands import (
     info,
     invert,
     looks,
+    paper,
     pictures,
     presets,
     preview,
@@ -47,6 +48,7 @@ app.command("upscale", rich_help_panel=MAKE)(upscale.upscale)
 app.command("again", cls=ForwardingCommand, rich_help_panel=MAKE)(again.again)
 app.command("resume", rich_help_panel=MAKE)(resume.resume)
 app.command("demo", rich_help_panel=MAKE)(demo.demo)
+app.command("paper", rich_help_panel=MAKE)(paper.paper)
 app.command("preview", rich_help_panel=COMPARE)(preview.preview)
 app.command("looks", rich_help_panel=COMPARE)(looks.looks)
 app.command("sheet", rich_help_panel=COMPARE)(sheet.sheet)

@@ -6,7 +6,7 @@ from tilestyle.cli import options as opt
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of
 from tilestyle.cli.dry_run import print_dry_run
-from tilestyle.cli.inputs import Inputs, printing_of
+from tilestyle.cli.inputs import Inputs, color_of, printing_of
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command
 from tilestyle.cli.parsing import parse_styles
@@ -31,6 +31,7 @@ from tilestyle.cli.render_to_file import make_render, render_to_file
     *opt.SAMPLING,
     opt.DETERMINISTIC,
     *opt.PRINTING,
+    *opt.PAPER_FILE,
     *opt.FILE_FORMAT,
     opt.PREVIEW_FILE,
     *opt.TIMELAPSE,
@@ -41,7 +42,9 @@ from tilestyle.cli.render_to_file import make_render, render_to_file
 def render(values: Values) -> None:
     """Repaint a photo in the style of another picture."""
     config = config_of(values)
-    inputs = Inputs(parse_styles(values[opt.STYLES]), values[opt.CONTENT], printing_of(values))
+    inputs = Inputs(
+        parse_styles(values[opt.STYLES]), values[opt.CONTENT], printing_of(values), color_of(values)
+    )
     if print_dry_run(values, inputs, config):
         return
     render_to_file(make_render, inputs, config, Output.of(values), CheckpointOptions.of(values))

@@ -11,7 +11,7 @@ from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import config_of, settings_given
 from tilestyle.cli.dry_run import print_dry_run
 from tilestyle.cli.file_checks import check_files
-from tilestyle.cli.inputs import Inputs, printing_of
+from tilestyle.cli.inputs import Inputs, color_of, printing_of
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command, optional, optional_argument
 from tilestyle.cli.parsing import StyleFile, parse_styles
@@ -55,6 +55,7 @@ LIKE = optional(
     *opt.SAMPLING,
     opt.DETERMINISTIC,
     *(opt.PAPER, opt.RESOLUTION, opt.BLEED, opt.PROOF, opt.INTENT),
+    *opt.PAPER_FILE,
     *opt.FILE_FORMAT,
     opt.PREVIEW_FILE,
     *opt.TIMELAPSE,
@@ -70,7 +71,7 @@ def texture(values: Values) -> None:
     if like is not None:
         config = config_like(like, config, settings_given(values), quiet=values[opt.QUIET])
         check_files(values.context, config)
-    inputs = Inputs(styles, printing=printing_of(values))
+    inputs = Inputs(styles, printing=printing_of(values), color=color_of(values))
     if print_dry_run(values, inputs, config):
         return
     render_to_file(make_texture, inputs, config, Output.of(values), CheckpointOptions.of(values))

@@ -1,0 +1,163 @@
+"""How a finished picture lies on its print: what is cut off, folded back or mirrored, and panels.
+
+A finished picture keeps its pixels: only their size on paper is chosen, never their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from math import ceil
+
+from tilestyle.errors import SettingError
+from tilestyle.geometry.paper import MILLIMETERS, PageCrop, Paper, cover_crop
+
+_ROUNDING = 0.001  # share of the dots per inch
+
+
+class Edge(StrEnum):
+    """Where the pixels come from that are cut off or folded back."""
+
+    PICTURE = "picture"
+    MIRROR = "mirror"
+
+
+class Placing(StrEnum):
+    """How a finished picture of another shape is placed; it is not stretched."""
+
+    COVER = "cover"
+    CONTAIN = "contain"
+
+
+@dataclass(frozen=True, slots=True)
+class PrintPlan:
+    """A picture on its print.
+
+    Attributes:
+        crop: The part of the picture that is printed, in its pixels.
+        added: Pixels that are mirrored at every edge of that part.
+        dpi: Dots per inch of the print.
+        trim: Pixels at every edge that are cut off.
+        fold: Pixels at every edge from where it is folded; 0 without a fold.
+    """
+
+    crop: PageCrop
+    added: int
+    dpi: float
+    trim: float
+    fold: float
+
+    @property
+    def height(self) -> int:
+        """Pixels of all that is printed."""
+        return self.crop.height + 2 * self.added
+
+    @property
+    def width(self) -> int:
+        """Pixels of all that is printed."""
+        return self.crop.width + 2 * self.added
+
+
+@dataclass(frozen=True, slots=True)
+class PrintSize:
+    """The size of a print.
+
+    Attributes:
+        paper: What is seen of the print from the front; None if the dots per inch decide.
+        dpi: Dots per inch; None if the paper decides.
+        fit: How a picture of another shape is placed: cover crops it, contain prints it smaller.
+    """
+
+    paper: Paper | None = None
+    dpi: float | None = None
+    fit: Placing = Placing.COVER
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSpan:
+    """The columns of a panel, in pixels of the print."""
+
+    left: int
+    width: int
+
+
+def plan_print(
+    picture: tuple[int, int], size: PrintSize, bleed: float = 0.0, wrap: float = 0.0, edge: Edge = Edge.PICTURE
+) -> PrintPlan:
+    """Place a finished picture on its print.
+
+    Args:
+        picture: Height and width in pixels.
+        size: Size of the print.
+        bleed: Millimeters at every edge that are cut off.
+        wrap: Millimeters at every edge, inside the bleed, that are folded round the edge of a canvas.
+        edge: Whether bleed and wrap are the edge of the picture, or a mirror image of it.
+
+    Raises:
+        SettingError: Neither paper nor dots per inch say how large the print is, or both do.
+    """
+    if (size.paper is None) == (size.dpi is None):
+        if size.paper is None:
+            raise SettingError("the picture does not say how large it is", hint="give --print or --dpi")
+        raise SettingError("print and dpi both set the size of the print", hint="give one of them")
+    outer = bleed + wrap  # millimeters
+    taken = outer if edge is Edge.PICTURE else 0.0  # of the picture
+    crop, dpi = PageCrop(0, 0, *picture), size.dpi or 0.0
+    if size.paper is not None:
+        sheet = size.paper.oriented_for(picture)
+        area = sheet.height + 2 * taken, sheet.width + 2 * taken
+        crop = _crop(picture, area, size.fit)
+        dpi = _dots_per_inch(crop, area, size.fit)
+    per_millimeter = dpi / MILLIMETERS["in"]
+    if edge is Edge.MIRROR:
+        added = ceil(outer * per_millimeter - 1e-6)  # never less than asked for
+        return PrintPlan(crop, added, dpi, added - wrap * per_millimeter, float(added) if wrap else 0.0)
+    trim, fold = bleed * per_millimeter, outer * per_millimeter
+    if 2 * fold >= min(crop.height, crop.width):
+        raise SettingError(
+            f"bleed and wrap of {outer:g} mm leave nothing of the picture", hint="give --edge mirror, or less"
+        )
+    return PrintPlan(crop, 0, dpi, trim, fold if wrap else 0.0)
+
+
+def panel_spans(width: int, largest: int, overlap: int) -> list[PanelSpan]:
+    """Cut a print into panels of almost the same width, which overlap.
+
+    Args:
+        width: Width of the print, pixels.
+        largest: Largest width of a panel, pixels.
+        overlap: Pixels that two neighbors share.
+
+    Raises:
+        SettingError: The panels would be no wider than their overlap.
+    """
+    if largest <= overlap:
+        raise SettingError("panels are not wider than their overlap", hint="give wider --panels")
+    if width <= largest:
+        return [PanelSpan(0, width)]
+    count = ceil((width - overlap) / (largest - overlap))
+    starts = [round(number * (width - overlap) / count) for number in range(count + 1)]
+    return [PanelSpan(start, following - start + overlap) for start, following in pairwise(starts)]
+
+
+def _crop(picture: tuple[int, int], area: tuple[float, float], fit: Placing) -> PageCrop:
+    """Return the part of a picture that covers an area, both height before width; `contain` keeps all of it."""
+    height, width = picture
+    if fit is Placing.CONTAIN:
+        return PageCrop(0, 0, height, width)
+    # Half a pixel of difference is rounding, as in a picture that was rendered for this paper.
+    if abs(height * area[1] / area[0] - width) < 1 or abs(width * area[0] / area[1] - height) < 1:
+        return PageCrop(0, 0, height, width)
+    return cover_crop(picture, area)
+
+
+def _dots_per_inch(crop: PageCrop, area: tuple[float, float], fit: Placing) -> float:
+    """Return the dots per inch at which the crop has the size of the area: a whole number, if that is it."""
+    each = crop.height / area[0] * MILLIMETERS["in"], crop.width / area[1] * MILLIMETERS["in"]
+    dpi = max(each) if fit is Placing.CONTAIN else each[crop.width > crop.height]
+    whole = round(dpi)
+    exact = [length / MILLIMETERS["in"] * whole for length in area]
+    off = sorted((abs(exact[0] - crop.height), abs(exact[1] - crop.width)))  # pixels
+    rounding = off[0] if fit is Placing.CONTAIN else off[1]
+    return float(whole) if rounding < 1.5 and abs(whole - dpi) < _ROUNDING * dpi else dpi
