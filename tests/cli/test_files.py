@@ -52,6 +52,7 @@ WORDS = {
     ),
     *(
         "styles",
+        "sources",  # folders and patterns, too (cli/batch_plan.py)
         "references",
         "bleed",
         "stroke",
@@ -220,6 +221,7 @@ def test_every_setting_that_may_be_a_file_is_roles_of() -> None:
 def test_every_command_is_called() -> None:
     aside = {
         "again",
+        "batch",  # test_batch.py
         "pictures",
         "resume",
         "presets",

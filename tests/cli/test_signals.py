@@ -454,6 +454,76 @@ def test_an_interrupt_ends_the_whole_demo(folder: Path, monkeypatch: pytest.Monk
     assert [each.name for each in (folder / "demo").iterdir()] == ["raccoon-swirls.png"]
 
 
+def test_a_request_that_finds_no_checkpoint_ends_within_its_grace(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never_done() -> None:
+        send(TERM)
+        while True:
+            time.sleep(0.01)
+
+    acting(monkeypatch, CanvasUpdater, "apply", 3, never_done)
+    done = called(folder, *RENDER, "--grace", "1")
+    assert done.returncode == 143
+    assert last(done) == "tilestyle: ended by SIGTERM, nothing was written"
+
+
+@pytest.mark.parametrize("which", [1, 3])
+def test_a_step_that_cannot_be_interrupted_ends_within_the_grace(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    codes: list[int] = []
+
+    def deaf() -> None:
+        """As a call of a library, in which Python does not handle signals."""
+        with contextlib.suppress(signals.Interrupted):
+            send(TERM)
+        while not codes:
+            with contextlib.suppress(signals.Interrupted):
+                time.sleep(0.01)
+
+    monkeypatch.setattr(os, "_exit", codes.append)
+    acting(monkeypatch, CanvasUpdater, "apply", which, deaf)
+    done = called(folder, *RENDER, "--grace", "1")
+    assert codes == [143]
+    assert "tilestyle: ended by SIGTERM, nothing was written" in done.stderr.splitlines()
+
+
+def acting(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, which: int, act: Callable[[], None]) -> None:
+    """Do something when a function is called for the `which`th time."""
+    calls, function = 0, getattr(owner, name)
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == which:
+            act()
+        return function(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, wrapped)
+
+
+def test_ctrl_break_of_windows_is_a_request_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
+    assert signals.Interrupted(21).code == signals.Interrupted(TERM).code == 143
+
+
+def test_a_signal_is_sent_again_without_the_call_that_ends_a_process_on_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "kill")
+    met: list[int] = []
+    before = signal.signal(TERM, lambda number, frame: met.append(number))
+    try:
+        signals.reset()
+        signals._send(TERM)
+        monkeypatch.delattr(signal, "pthread_kill")
+        signals._send(TERM)
+    finally:
+        signal.signal(TERM, before)
+    assert met == [TERM, TERM]
+
+
 def test_a_signal_that_is_ignored_stays_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_call(monkeypatch, CanvasUpdater, "apply", 3, HUP)
     before = signal.signal(HUP, signal.SIG_IGN)  # as nohup does

@@ -61,6 +61,7 @@ def usual(command: str, *left_out: str) -> list[str]:
         value = {
             "out": "out" if each.metavar == "FOLDER" or command == "video" else "out.png",
             "clip": "clip",
+            "sources": "start.png",
             "folder": "none.work",
         }
         word = value.get(each.name, f"{each.name}.png")

@@ -8,7 +8,6 @@ The first rank prints the result as JSON.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import torch
 
 from tilestyle.benchmark.communication import sum_bytes
 from tilestyle.benchmark.workload import Workload
+from tilestyle.devices.peak_memory import peak_resident_bytes
 from tilestyle.devices.timer import synchronized_time
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.distributed import Communicator, process_group
@@ -76,7 +76,7 @@ def measure_rank(ranks: Communicator, spec: dict[str, Any]) -> dict[str, Any]:
             "meeting": _median_seconds(ranks.barrier),
             "meetings": meetings / spec["sweeps"],
             "sums": ranks.traffic.reduced_bytes / spec["sweeps"],
-            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak": peak_resident_bytes(),
         }
 
 

@@ -129,7 +129,9 @@ class MappedStore:
         count = channels * height * width
         try:
             ownership.claim(file, sync=lasting)
-            with file.open("w+b") as handle:
+            with open(
+                file, "w+b", opener=None if lasting or self.comm.world_size > 1 else _vanishing
+            ) as handle:
                 _allocate(handle.fileno(), 4 * count)
                 return _map_plane(handle.fileno(), channels, height, width, file)
         except TilestyleError:
@@ -216,6 +218,11 @@ def _unlink(file: Path) -> None:
     with contextlib.suppress(OSError):
         if not ownership.remove_owned(file):  # in a folder that is not a work folder
             file.unlink(missing_ok=True)
+
+
+def _vanishing(path: str, flags: int) -> int:
+    """Open a file that Windows removes with its last mapping; other systems can remove it at once."""
+    return os.open(path, flags | getattr(os, "O_TEMPORARY", 0), 0o666)
 
 
 def _temporary_name() -> str:

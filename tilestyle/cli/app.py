@@ -15,14 +15,14 @@ def main() -> None:
     """Run the command line.
 
     Errors print one line and exit with code 2, signals print one line and exit with 128 plus their number (130
-    for Ctrl-C).
+    for Ctrl-C, 143 for SIGTERM).
     """
     # torch caches oneDNN kernels for 1024 shapes of bfloat16 tensors, hundreds of MiB. It reads this limit when
     # it is imported.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
     if "WORLD_SIZE" in os.environ:  # one of several ranks, which report a lost rank in one line
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-    with signals.handled():
+    with signals.handled(), signals.ending_in_time():
         try:
             with terminal.streams():
                 code = _run()
@@ -40,7 +40,7 @@ def _run() -> int | str | None:
         code = _called()
         signals.over()
     except signals.Interrupted as ended:
-        terminal.say(f"tilestyle: {signals.farewell(ended)}")
+        signals.say_farewell(ended)
         code = ended.code
         signals.over()  # before the exception is gone, which holds further signals back
     return code
@@ -63,7 +63,7 @@ def _called() -> int | str | None:
     except (TilestyleError, OSError, MemoryError, RuntimeError, AssertionError) as error:
         if "--debug" in sys.argv:
             raise
-        terminal.say(f"tilestyle: {_said(error)}")
+        terminal.say(f"tilestyle: {said(error)}")
         return 2
     return 0
 
@@ -83,7 +83,7 @@ def _incomplete(error: ImportError) -> str:
     return f"{reason}; install tilestyle again in an environment of its own (docs/install.md)"
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """The line about an error; raises it again if it is a bug."""
     from tilestyle.devices.failures import device_error, is_device_failure, is_out_of_memory, reason_of
     from tilestyle.errors import TilestyleError

@@ -86,7 +86,7 @@ def load_config_file(context: typer.Context, path: Path | None) -> Path | None:
 
     stored, command = remembered_settings(path), context.command.name
     if command in SERIES:
-        words = [_words(each) for each in _style_pictures(stored.run)]
+        words = [option_words(each) for each in _style_pictures(stored.run)]
         context.default_map = {**(context.default_map or {}), **_for_style(context, words, path)}
         return path
     if stored.command and stored.command != command and stored.run:
@@ -95,7 +95,7 @@ def load_config_file(context: typer.Context, path: Path | None) -> Path | None:
     for name in stored.run:
         if name not in known:
             raise unknown_name_error("option", name, known, f" under [run] in {path}")
-    context.default_map = {**(context.default_map or {}), **{k: _words(v) for k, v in stored.run.items()}}
+    context.default_map = {**(context.default_map or {}), **{k: option_words(v) for k, v in stored.run.items()}}
     return path
 
 
@@ -138,6 +138,17 @@ def run_options(values: Values) -> dict[str, Any]:
     return run
 
 
+def option_words(value: Any) -> Any:
+    """A value as a command line has it."""
+    if isinstance(value, Mapping) and "picture" in value:
+        return ":".join(str(value[name]) for name in ("picture", "mask") if name in value)
+    if isinstance(value, Mapping):
+        return {name: option_words(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [option_words(each) for each in value]
+    return value if isinstance(value, bool) else str(value)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Path) and (name := bundled_name(value)):
         return name  # another installation has it elsewhere
@@ -150,14 +161,3 @@ def _styles(words: list[str]) -> list[dict[str, Any]]:
 
     found = ({"picture": _plain(style.path), "mask": style.mask} for style in parse_styles(words))
     return [{name: value for name, value in style.items() if value is not None} for style in found]
-
-
-def _words(value: Any) -> Any:
-    """A value as a command line has it."""
-    if isinstance(value, Mapping) and "picture" in value:
-        return ":".join(str(value[name]) for name in ("picture", "mask") if name in value)
-    if isinstance(value, Mapping):
-        return {name: _words(each) for name, each in value.items()}
-    if isinstance(value, tuple):
-        return [_words(each) for each in value]
-    return value if isinstance(value, bool) else str(value)

@@ -268,11 +268,14 @@ def obey(event: Event) -> None:
 
 
 @contextmanager
-def stop_on_interrupt(*, quiet: bool = False, keeps: bool = False) -> Iterator[Callable[[], bool]]:
+def stop_on_interrupt(
+    *, quiet: bool = False, keeps: bool = False, writes: bool = True
+) -> Iterator[Callable[[], bool]]:
     """Yield a function that returns True after Ctrl-C; a second Ctrl-C ends the command.
 
     With `keeps`, it also returns True after a request to end (SIGTERM and the like): the command then ends when
-    `obey` sees that a checkpoint was saved. Without, it ends at once.
+    `obey` sees that a checkpoint was saved. Without, it ends at once. Without `writes`, Ctrl-C is such a
+    request, too: an unfinished picture is not written.
     """
-    with signals.stopping(quiet=quiet, keeps=keeps) as stop:
+    with signals.stopping(quiet=quiet, keeps=keeps, writes=writes) as stop:
         yield stop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -33,11 +34,13 @@ class Needs:
         outlines: Its renders.
         seconds: Time, in total; None if it could not be measured.
         levels: Seconds of each level of the first render.
+        result_bytes: Disk space of the result, at most; 0 if it is not known where it goes.
     """
 
     outlines: Sequence[Outline]
     seconds: float | None
     levels: Sequence[float]
+    result_bytes: int = 0
 
 
 def print_dry_run(
@@ -94,16 +97,64 @@ def _outlines(ready: PreparedInputs, preview: PreviewRequest | None) -> list[Out
     return [outline(ready.styles or None, ready.config, ready.content)]
 
 
-def _needs(ready: PreparedInputs, outlines: Sequence[Outline], output: Output | None) -> Needs:
-    """Estimate the time of everything, from starting the program to writing the picture."""
+def needs_of(ready: PreparedInputs, output: Output) -> Needs:
+    """What one of many renders will take, without the start of the program."""
+    return _needs(ready, _outlines(ready, None), output, starts=False)
+
+
+def print_total(needs: Sequence[Needs], out: Path, count: int, *, done: int) -> None:
+    """Print what the renders of a batch will take.
+
+    Args:
+        needs: What each of them takes.
+        out: The output folder.
+        count: Number of all results.
+        done: Number of results that are finished.
+    """
+    table = grid()
+    finished = f", {done} are finished" if done else ""
+    table.add_row("pictures", f"{len(needs)} of {count} to render into {plain(out)}{finished}")
+    pixels = sum(each.outlines[0].job.size.area for each in needs)
+    table.add_row("size", f"{pixels / 1e6:.3g} megapixels in all")
+    known = [each.seconds for each in needs if each.seconds is not None]
+    if len(known) == len(needs):
+        table.add_row("time", f"about {duration(sum(known))}")
+    else:
+        table.add_row("time", "unknown: it could not be measured")
+    if needs:
+        add_memory(table, [outline for each in needs for outline in each.outlines])
+        work = max(work_bytes(each.outlines[0]) for each in needs)
+        table.add_row("disk", f"about {format_bytes(work)} while it runs; results up to {_largest(needs)}")
+    console().print(table)
+
+
+def _largest(needs: Sequence[Needs]) -> str:
+    """The disk space of all results, at most."""
+    return format_bytes(sum(each.result_bytes for each in needs))
+
+
+def _needs(
+    ready: PreparedInputs, outlines: Sequence[Outline], output: Output | None, *, starts: bool = True
+) -> Needs:
+    """Estimate the time of everything, from starting the program to writing the picture.
+
+    Args:
+        ready: The inputs.
+        outlines: The renders.
+        output: Where the picture goes.
+        starts: Whether the start of the program counts.
+    """
+    from tilestyle.images import max_disk_bytes
     from tilestyle.pipeline import timings
     from tilestyle.pipeline.estimate import estimate_outline, known_forecast
     from tilestyle.planning.time_model import START, WRITING, StageModel
 
     device = outlines[0].job.network.device
     samples = timings.recall(learning.starting_kind(device)).get(START, ())
-    other = StageModel(START, samples).seconds(learning.starting_amounts(ready))
+    other = StageModel(START, samples).seconds(learning.starting_amounts(ready)) if starts else 0.0
+    result = 0
     if output is not None:
+        result = max_disk_bytes(output.file, ready.height, ready.width, 3, output.depth)
         samples = timings.recall(learning.writing_kind(output, device)).get(WRITING, ())
         written = sum(each.job.size.area for each in outlines) / 1e6
         other += StageModel(WRITING, samples).seconds((1.0, written))
@@ -111,7 +162,7 @@ def _needs(ready: PreparedInputs, outlines: Sequence[Outline], output: Output | 
     known = [each for each in seconds if each is not None]
     total = other + sum(known) if len(known) == len(seconds) else None
     levels = [] if total is None else [level.seconds for level in known_forecast(outlines[0]).levels]
-    return Needs(outlines, total, levels)
+    return Needs(outlines, total, levels, result)
 
 
 def _summary(

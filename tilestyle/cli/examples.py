@@ -34,6 +34,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("More of the photo", "render photo.jpg painting.jpg --strength 0.3"),
         Example("A print", "render photo.jpg painting.jpg -o poster.tif --print 60x90cm"),
     ),
+    "batch": (
+        Example("All photos of a folder", "batch photos --style painting.jpg -o painted"),
+        Example("Each photo in two styles", "batch photos --style swirls --style ink -o painted"),
+        Example("How long it will take", "batch photos --style painting.jpg -o painted --dry-run"),
+    ),
     "texture": (
         Example("A texture larger than its sample", "texture fabric.jpg -o wall.png --size 4000x3000"),
         Example("A tile that repeats without a seam", "texture fabric.jpg -o tile.png --tileable both"),

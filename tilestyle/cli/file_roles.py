@@ -320,6 +320,8 @@ VIDEO = Writes("out", last=True, kept=True, places=_video)
 COPIED = Writes("to", places=_folder(COPY))
 DEMONSTRATED = Writes("out", places=_folder(DEMO))
 WORK = Writes("work folder", places=_work)
+BATCH = Writes("out", places=lambda value, params: [])  # its files are checked one by one
+REPORT = Writes("report")
 SAVED = Writes("save-config")
 RESULT = Writes("keep", places=_kept)
 PLOT = Writes("plot", places=_plots)

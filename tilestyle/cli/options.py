@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from tilestyle.cli import file_roles, parsing
+from tilestyle.cli import file_roles, parsing, signals
 from tilestyle.cli.config_options import load_config_file
 from tilestyle.cli.parameters import (
     Parameter,
@@ -72,6 +72,13 @@ def _check_device(context: typer.Context, name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name):
         raise SettingError(f"--device {excerpt(name)} is unknown", hint="give auto, cpu, cuda, cuda:1 or mps")
     return name
+
+
+def _set_grace(context: typer.Context, seconds: float) -> float:
+    """Apply the grace to every signal from here on."""
+    if not context.resilient_parsing:
+        signals.allow(seconds)
+    return seconds
 
 
 def _nothing(value: Any) -> None:
@@ -482,7 +489,7 @@ POOLING = setting(
 DEVICE = setting(
     "device",
     str,
-    "Where to compute: auto, cpu, cuda (NVIDIA), cuda:1 (a second one) or mps (Apple).",
+    "Where to compute: auto, cpu, cuda (NVIDIA, or AMD with ROCm), cuda:1 (a second one) or mps (Apple).",
     panel=COMPUTATION,
     metavar="DEVICE",
     callback=_check_device,
@@ -730,6 +737,18 @@ CHECKPOINT_EVERY = option(
 KEEP = switch(
     "keep", "Keep the work folder when the result is written.", panel=CHECKPOINTS, affects_result=False
 )
+GRACE = option(
+    "grace",
+    float,
+    "Seconds within which the command ends after SIGTERM or SIGHUP (Ctrl-Break on Windows): it saves its work "
+    "if that can be done in this time.",
+    default=signals.GRACE,
+    limits=(1, 86_400),
+    panel=CHECKPOINTS,
+    metavar="SECONDS",
+    callback=_set_grace,
+    affects_result=False,
+)
 RESTART = switch("restart", "Discard unfinished work and start over.", panel=CHECKPOINTS, affects_result=False)
 YES = switch(
     "yes", "Resume unfinished work without asking.", "--yes", "-y", panel=CHECKPOINTS, affects_result=False
@@ -757,7 +776,7 @@ PAPER_FILE = (PROFILE, BLACK_POINT, INK_LIMIT, SCALE, MARKS, FLAT, MAX_FILE_SIZE
 FILE_FORMAT = (DEPTH, COMPRESSION, FORMAT, JPEG_QUALITY)
 TIMELAPSE = (FILM_FILE, FPS, CODEC, FILM_STEP)
 PLANNING = (DRY_RUN, VERBOSE)
-CHECKPOINTING = (WORK_DIR, CHECKPOINT_EVERY, KEEP, RESTART, YES)
+CHECKPOINTING = (WORK_DIR, CHECKPOINT_EVERY, GRACE, KEEP, RESTART, YES)
 
 ALL: tuple[Parameter[Any], ...] = tuple(
     each for each in list(globals().values()) if isinstance(each, Parameter)

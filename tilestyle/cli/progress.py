@@ -209,6 +209,10 @@ class Parts:
         self._index, self._label, self._start = min(index, self._count - 1), label, now
         self.show(Position(""))
 
+    def abandon(self) -> None:
+        """The current part has failed: what it took says nothing about the others."""
+        self._label = ""
+
     def hidden(self, ask: Callable[[], Item]) -> Item:
         """Ask something, with nothing else on the screen."""
         with self.display.hidden():

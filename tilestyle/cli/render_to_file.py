@@ -111,6 +111,14 @@ def render_to_file(
         raise typer.Exit(signals.INTERRUPTED)
 
 
+def _announce(inputs: Inputs, ready: PreparedInputs, output: Output, work: Work | None) -> None:
+    """Say what is to be known before a render begins, and note how it is continued."""
+    signals.kept_by(lambda: resume_command(work))
+    if not output.quiet:
+        inputs.say_stroke_scale(ready)
+        inputs.say_crop(ready)
+
+
 def render_part(
     make: Make,
     inputs: Inputs,
@@ -118,10 +126,22 @@ def render_part(
     output: Output,
     checkpoints: CheckpointOptions,
     parts: Parts,
+    *,
+    in_batch: bool = False,
 ) -> tuple[RenderRecord, Work | None]:
     """Render, show progress, write the picture with its settings, and say what was done.
 
     Of several processes that torchrun has started, the first one writes and prints.
+
+    Args:
+        make: Makes the picture.
+        inputs: Its pictures.
+        config: Its settings.
+        output: Where it goes.
+        checkpoints: Where its work is kept.
+        parts: The renders of the command; this is the one that has begun.
+        in_batch: Whether it is one of many alike: its plan is not printed, and Ctrl-C saves a checkpoint
+            instead of writing it unfinished.
 
     Returns:
         What happened, and the work folder.
@@ -148,10 +168,8 @@ def render_part(
             name = output.path if output.name else None
             work = checkpoints.work(output.file, ranks, lambda: inputs.identity(config), name)
             work = work and replace(work, agree=lambda left: parts.hidden(lambda: checkpoints.agree(left)))
-            signals.kept_by(lambda: resume_command(work))
-            if not output.quiet:
-                inputs.say_stroke_scale(ready)
-                inputs.say_crop(ready)
+            if not in_batch:
+                _announce(inputs, ready, output, work)
 
             def save(picture: Picture) -> None:
                 if not record.complete and over_input(output.file, inputs.files(config)):
@@ -168,14 +186,16 @@ def render_part(
 
             with (
                 stop_on_interrupt(
-                    quiet=not ranks.is_rank_zero, keeps=work is not None and ranks.world_size == 1
+                    quiet=not ranks.is_rank_zero, keeps=work is not None, writes=not in_batch
                 ) as stop,
                 advice_on_failure(work, record),
                 recording(output.film, ready.height, ready.width, work.path if work else None) as film,
             ):
                 observers: list[Observer] = [
                     record,
-                    progress_display(output, (ready.height, ready.width), config, peak, parts),
+                    progress_display(
+                        output, (ready.height, ready.width), config, peak, parts, announces=not in_batch
+                    ),
                 ]
                 observers += [film.watch, obey, film.finish] if film else [obey]
                 parts.show(Position("reading the images"))
@@ -190,14 +210,22 @@ def render_part(
 
 
 def progress_display(
-    output: Output, size: tuple[int, int], config: RenderConfig, peak: PeakMemory, parts: Parts
+    output: Output,
+    size: tuple[int, int],
+    config: RenderConfig,
+    peak: PeakMemory,
+    parts: Parts,
+    *,
+    announces: bool,
 ) -> Observer:
     """What shows a render and writes files on its way: progress, preview, frames and settings."""
     from tilestyle.cli.display import together, warn, watcher
     from tilestyle.motion.snapshots import SnapshotRecorder
     from tilestyle.pipeline.observers import guard_callback
 
-    observers = [watcher(parts, quiet=output.quiet, preview=output.preview, peak=peak.bytes, announces=True)]
+    observers = [
+        watcher(parts, quiet=output.quiet, preview=output.preview, peak=peak.bytes, announces=announces)
+    ]
     if output.frames:
         frames = SnapshotRecorder(output.frames, *size)
         observers.append(guard_callback(frames, f"writing frames into {output.frames}", warn))

@@ -1,8 +1,12 @@
 """What Ctrl-C and requests to end do to a command, depending on what it is doing.
 
 Before rendering, a command ends at once. While it renders, it ends after the current patch: Ctrl-C then writes
-the picture as far as it is done, a request to end (SIGTERM, SIGHUP) saves a checkpoint and writes nothing.
-While the picture is written, only a second Ctrl-C ends the command.
+the picture as far as it is done, a request to end (SIGTERM, SIGHUP; on Windows, Ctrl-Break) saves a checkpoint
+and writes nothing. While the picture is written, only a second Ctrl-C ends the command.
+
+A command that was asked to end does so within its grace (`--grace`), whatever it is doing: schedulers and spot
+machines kill it later. A thread sees to that, because Python handles signals between two steps of the main
+thread only, and one step of a library may take long.
 
 This is imported before everything else, so it imports almost nothing.
 """
@@ -11,12 +15,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -32,11 +37,16 @@ ENDING = [
 ]
 
 
+TERMINATED = 128 + signal.SIGTERM  # and of one that was asked to end
 INTERRUPTED = 128 + signal.SIGINT  # exit code of a command that Ctrl-C ended
 # Seconds in which another signal changes nothing while the command ends because of the one before.
 PATIENCE = 2.0
 # Seconds after which a signal is sent again that came where it could not be handled.
 MOMENT = 0.01
+# Seconds from a request to end to the end; torchrun kills its processes after 30.
+GRACE = 20.0
+# Part of the grace after which a command no longer waits for its checkpoint; the rest is for its cleanup.
+WAITING_SHARE = 0.8
 
 
 class Interrupted(BaseException):
@@ -48,8 +58,8 @@ class Interrupted(BaseException):
 
     @property
     def code(self) -> int:
-        """The exit code, as shells give it."""
-        return 128 + self.number
+        """The exit code, as shells give it; Ctrl-Break of Windows counts as SIGTERM."""
+        return TERMINATED if self.number == getattr(signal, "SIGBREAK", None) else 128 + self.number
 
 
 class Doing(Enum):
@@ -69,7 +79,10 @@ class _State:
         self.keeps = False  # whether a render that is asked to end can save a checkpoint
         self.quiet = False
         self.asked = False  # Ctrl-C has come once
+        self.writes = True  # whether Ctrl-C writes the picture as it is; otherwise it saves a checkpoint
         self.ending = 0  # the request to end that waits for a checkpoint
+        self.grace = GRACE  # seconds from a request to the end
+        self.overdue = False  # whether the wait for a checkpoint has taken too long
         self.passing: weakref.ref[Interrupted] | None = None  # what ends the command
         self.since = 0.0  # when it was raised
         self.over = False
@@ -131,8 +144,79 @@ def _sent_again() -> Iterator[None]:
 
 
 def _send(number: int) -> None:
+    """Send a signal to the main thread. `os.kill` would end the process on Windows."""
+    if _state.over:
+        return
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)
+
+
+def allow(seconds: float) -> None:
+    """Set the grace: the seconds from a request to end to the end."""
+    _state.grace = seconds
+
+
+@contextmanager
+def ending_in_time() -> Iterator[None]:
+    """Inside the block, a request to end ends the process within its grace.
+
+    Python writes the number of every signal to a socket at once, whatever the main thread is doing. Outside the
+    main thread this does nothing.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        try:
+            before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        except ValueError:  # not the main thread
+            yield
+            return
+        watcher = threading.Thread(target=_watch, args=(reader,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            writer.close()
+            watcher.join()
+
+
+def _watch(requests: socket.socket) -> None:
+    """Wait for a request to end, and see to it that the process ends; return when the socket is closed."""
+    number = _received_number(requests)
+    if number is None:
+        return
+    start, grace = time.monotonic(), _state.grace
+    for share in (WAITING_SHARE, 1.0):
+        while (left := start + share * grace - time.monotonic()) > 0:
+            requests.settimeout(left)
+            with suppress(TimeoutError):
+                if not requests.recv(64):
+                    return
+        if share < 1:
+            _state.overdue = True
+            _send(number)
     if not _state.over:
-        os.kill(os.getpid(), number)
+        ended = Interrupted(number)
+        say_farewell(ended)
+        os._exit(ended.code)
+
+
+def _received_number(requests: socket.socket) -> int | None:
+    """Wait for a request to end and return its number; None if the socket is closed first."""
+    while numbers := requests.recv(64):
+        for number in numbers:
+            if number != signal.SIGINT and _handles(number):
+                return number
+    return None
+
+
+def _handles(number: int) -> bool:
+    """Whether a signal is a request to end that is not ignored: `nohup` ignores SIGHUP."""
+    return number in ENDING and signal.getsignal(number) is not signal.SIG_IGN
 
 
 def kept_by(text: Callable[[], str]) -> None:
@@ -165,17 +249,18 @@ def enter(doing: Doing) -> None:
 
 
 @contextmanager
-def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
+def stopping(*, quiet: bool, keeps: bool, writes: bool = True) -> Iterator[Callable[[], bool]]:
     """Let signals stop a render.
 
     Args:
         quiet: Whether Ctrl-C prints nothing (of several processes, one prints).
         keeps: Whether a request to end waits for a checkpoint.
+        writes: Whether Ctrl-C lets the render write the picture as it is; otherwise it is a request to end.
 
     Yields:
         A function that the render calls after every patch; it returns whether to stop.
     """
-    _state.doing, _state.keeps, _state.quiet = Doing.PREPARING, keeps, quiet
+    _state.doing, _state.keeps, _state.quiet, _state.writes = Doing.PREPARING, keeps, quiet, writes
     _state.asked, _state.ending = False, 0
 
     def stop() -> bool:
@@ -183,7 +268,8 @@ def stopping(*, quiet: bool, keeps: bool) -> Iterator[Callable[[], bool]]:
             _state.doing = Doing.RENDERING
         return bool(_state.ending) or (_state.asked and _state.doing is Doing.RENDERING)
 
-    with handled((signal.SIGINT,)):
+    # SIGTERM again: several processes have another handler for it while they do not render (distributed.py).
+    with handled((signal.SIGINT, signal.SIGTERM)):
         try:
             yield stop
             end_if_asked()
@@ -197,9 +283,20 @@ def end_if_asked() -> None:
         raise _ending(_state.ending)
 
 
+def was_asked() -> bool:
+    """Whether Ctrl-C has come during the last render, which went on to its end."""
+    return _state.asked
+
+
 def over() -> None:
     """The command has ended and its exit code is set: from here on signals change nothing."""
     _state.over = True
+
+
+def say_farewell(ended: Interrupted) -> None:
+    """Print the line that says what ended the command; of several processes that render, one does."""
+    if not _state.quiet:
+        say(f"tilestyle: {farewell(ended)}")
 
 
 def farewell(ended: Interrupted) -> str:
@@ -216,7 +313,7 @@ def _received(number: int, frame: FrameType | None) -> None:
         return
     if number == signal.SIGINT:
         _interrupted()
-    elif _state.keeps and _state.doing in (Doing.RENDERING, Doing.FINISHING):
+    elif _state.keeps and _state.doing in (Doing.RENDERING, Doing.FINISHING) and not _state.overdue:
         _state.ending = _state.ending or number
     else:
         raise _ending(number)
@@ -241,6 +338,11 @@ def _is_passing() -> bool:
 def _interrupted() -> None:
     if _state.doing is Doing.PREPARING or _state.asked or _state.ending:
         raise _ending(signal.SIGINT)
+    if _state.keeps and not _state.writes and _state.doing is not Doing.WRITING:
+        _state.ending = signal.SIGINT
+        if not _state.quiet:
+            say("saving a checkpoint after this patch; press Ctrl-C again to quit at once")
+        return
     _state.asked = True
     if _state.quiet:
         return

@@ -59,12 +59,8 @@ class Command(TyperCommand):
         return rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Complete the inputs, name the output if it has no name, check the files, then run it."""
-        take_style_of_preset(ctx)
-        merge_arguments(ctx)
-        name_pictures(ctx)
-        name_output(ctx)
-        check_files(ctx)
+        """Make it ready, then run it."""
+        make_ready(ctx)
         return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -72,6 +68,15 @@ class Command(TyperCommand):
         from tilestyle.cli.help_pages import print_help
 
         print_help(ctx)
+
+
+def make_ready(context: Any) -> None:
+    """Complete the inputs of a command, name the output if it has no name, and check the files."""
+    take_style_of_preset(context)
+    merge_arguments(context)
+    name_pictures(context)
+    name_output(context)
+    check_files(context)
 
 
 class ForwardingCommand(Command):

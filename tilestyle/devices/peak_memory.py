@@ -40,10 +40,10 @@ class PeakMemory:
         """Return the peak since then, bytes."""
         if self._device.type != "cpu":
             return peak_bytes(self._device)
-        return max(_peak_resident_bytes() - self._baseline, 0)
+        return max(peak_resident_bytes() - self._baseline, 0)
 
 
-def _peak_resident_bytes() -> int:
+def peak_resident_bytes() -> int:
     """Return the most RAM that the process has used at once, bytes."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,10 @@ _UNSUPPORTED_ERRNOS = frozenset(
         getattr(errno, "EOPNOTSUPP", errno.EINVAL),
     }
 )
+# Windows refuses to replace or remove a file that a virus scanner, an indexer or a viewer has open, mostly for
+# a moment. These are the seconds between two tries.
+WINDOWS = os.name == "nt"
+_WAITS = (0.01, 0.05, 0.2, 0.5)
 _NO_REPLACE_ERRNOS = _UNSUPPORTED_ERRNOS | {errno.EACCES, errno.EEXIST, errno.EBUSY}
 
 
@@ -121,12 +126,23 @@ def replace_file(temporary: Path, path: Path) -> None:
         OSError: The file cannot be renamed; the old file is where it was.
     """
     try:
-        os.replace(temporary, path)
+        _replace(temporary, path)
     except OSError as error:
         if error.errno not in _NO_REPLACE_ERRNOS or not path.exists():
             raise
         _replace_in_two_steps(temporary, path)
     fsync_folder(path.parent)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename a file, on Windows after a few tries."""
+    for wait in _WAITS if WINDOWS else ():
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(temporary, path)
 
 
 def _replace_in_two_steps(temporary: Path, path: Path) -> None:

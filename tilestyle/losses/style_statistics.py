@@ -36,13 +36,17 @@ Result = TypeVar("Result")
 
 
 def cached(measure: Callable[[Job, Level, int], Result]) -> Callable[..., Result]:
-    """Decorate a measurement of the styles: a job with a `style_cache` makes it once per level and scale."""
+    """Decorate a measurement of the styles: a job with a `style_cache` makes it once per size and scale.
+
+    It depends on the level only by the size at which the styles are shown.
+    """
 
     @wraps(measure)
     def remembering(job: Job, level: Level, scale: int = 1) -> Result:
         if job.style_cache is None:
             return measure(job, level, scale)
-        key = measure.__name__, level, scale
+        sides = tuple(style_side(job, style, level, scale) for style in job.styles)
+        key = measure.__name__, sides, scale
         if key not in job.style_cache:
             job.style_cache[key] = measure(job, level, scale)
         result: Result = job.style_cache[key]

@@ -90,6 +90,7 @@ class SweepRuns:
     def _pause_wanted(self) -> bool:
         self._comm.raise_if_peer_failed()
         if not self._comm.is_rank_zero:
+            self._should_stop()  # rank 0 decides; a signal to this process waits for its checkpoint
             return self._comm.pause_requested
         pause = self._asked_to_stop() or (self._immediate and self._state.checkpointer.is_due())
         if pause:

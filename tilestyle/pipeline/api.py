@@ -26,6 +26,7 @@ from tilestyle.pipeline.prepare import prepare
 from tilestyle.pipeline.progress import showing_progress
 from tilestyle.pipeline.provenance import RenderFacts, call_provenance
 from tilestyle.pipeline.run import render_job
+from tilestyle.pipeline.shared_statistics import with_shared_statistics
 from tilestyle.pipeline.workdir import LockedWorkDir, Work, translating_errors
 from tilestyle.planning.inputs import as_styles, content_hash
 from tilestyle.planning.style_assignment import labelled_images
@@ -207,7 +208,7 @@ class _Call:
             observer, facts = self.observer, RenderFacts()
             if self.progress:
                 observer = stack.enter_context(showing_progress(observer))
-            job = prepare(style, config, content, checkpoints)
+            job = with_shared_statistics(prepare(style, config, content, checkpoints))
             picture = render_job(job, facts.then(observer), self.stop, checkpoints)
             del job  # frees the network and the input pictures before the result is saved
             made = call_provenance(config, content, as_styles(style))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
@@ -17,7 +18,7 @@ import filelock
 
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
-from tilestyle.files import ownership
+from tilestyle.files import durable, ownership
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import read_limited
 from tilestyle.notices import notice
@@ -192,6 +193,17 @@ def _is_empty_file(path: Path) -> bool:
 def printable(text: str) -> str:
     """Return a text from a file in a form safe to display: short, and without control characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
+
+
+def remove_finished(path: Path) -> None:
+    """Remove the work folder of a render that is complete, if it is still there.
+
+    Args:
+        path: The folder.
+    """
+    with suppress(WorkError, OSError):
+        if ownership.is_marked(path):
+            LockedWorkDir(path).close(remove=True)
 
 
 class LockedWorkDir:
@@ -391,9 +403,13 @@ class LockedWorkDir:
                 self.clear()
                 ownership.remove_owned(self.path / OWNER)
                 ownership.unmark(self.path)
-                (self.path / LOCK).unlink(missing_ok=True)
+                self._remove_lock()
                 self._remove_if_empty()
         except (OSError, MemoryError) as error:
+            if durable.WINDOWS and isinstance(error, PermissionError):
+                # A canvas is mapped as long as somebody has its picture.
+                atexit.register(remove_finished, self.path)
+                return
             reason = getattr(error, "strerror", None) or "no memory"
             notice(f"the work folder {self.path} cannot be removed ({reason}): remove it by hand")
         finally:
@@ -401,6 +417,15 @@ class LockedWorkDir:
         # On network drives a removed file stays under another name until it is closed.
         if remove and not ownership.is_marked(self.path):
             self._remove_if_empty()
+
+    def _remove_lock(self) -> None:
+        """Remove the lock file while it is locked; Windows does not remove open files, so there after it."""
+        if not durable.WINDOWS:
+            (self.path / LOCK).unlink(missing_ok=True)
+            return
+        self._release()
+        with suppress(PermissionError):  # another process has taken it
+            (self.path / LOCK).unlink(missing_ok=True)
 
     def _remove_if_empty(self) -> None:
         """Remove the folder if it is empty."""

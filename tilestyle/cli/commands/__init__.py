@@ -9,6 +9,7 @@ import typer
 
 from tilestyle.cli.commands import (
     again,
+    batch,
     benchmark,
     demo,
     drift,
@@ -43,6 +44,7 @@ app = Commands(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("render", rich_help_panel=MAKE)(render.render)
+app.command("batch", rich_help_panel=MAKE)(batch.batch)
 app.command("texture", rich_help_panel=MAKE)(texture.texture)
 app.command("upscale", rich_help_panel=MAKE)(upscale.upscale)
 app.command("again", cls=ForwardingCommand, rich_help_panel=MAKE)(again.again)

@@ -52,7 +52,7 @@ BETWEEN = opt.BETWEEN.but(default=11)
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.SERIES_FILM, BETWEEN, opt.FPS, opt.CODEC),
     *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN),
-    *(opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.DRY_RUN, opt.GRACE, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=DRIFT_DEFAULTS,
 )
 def drift(values: Values) -> None:

@@ -12,9 +12,7 @@ from tilestyle.cli.parameters import Values, command
 from tilestyle.cli.parsing import parse_styles
 from tilestyle.cli.render_to_file import make_render, render_to_file
 
-
-@command(
-    *(opt.CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT),
+SETTINGS = (
     *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
     opt.SIZE,
     *opt.STRENGTHS,
@@ -39,6 +37,10 @@ from tilestyle.cli.render_to_file import make_render, render_to_file
     *opt.PLANNING,
     *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.DEBUG),
 )
+"""All options but the inputs and the output; `batch` has them, too."""
+
+
+@command(*(opt.CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT), *SETTINGS)
 def render(values: Values) -> None:
     """Repaint a photo in the style of another picture."""
     config = config_of(values)

@@ -69,7 +69,7 @@ FPS = optional("fps", float, "Frames per second.", shown="from the clip", panel=
     opt.MAX_INPUT_PIXELS_OPTION,
     *(FPS, opt.CODEC),
     *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN),
-    *(opt.DRY_RUN, opt.QUIET, opt.VERBOSE, opt.DEBUG),
+    *(opt.DRY_RUN, opt.GRACE, opt.QUIET, opt.VERBOSE, opt.DEBUG),
 )
 def video(values: Values) -> None:
     """Repaint a video, with little flicker and with its sound (GIF and WebP have none).

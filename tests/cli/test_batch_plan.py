@@ -1,0 +1,65 @@
+"""Which pictures a batch finds, and what it calls their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tilestyle.cli.batch_plan import find_pictures, plan_items
+from tilestyle.errors import OutputError, PictureError, SettingError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree of files, whose content does not matter here."""
+    for name in ("photos/b.jpg", "photos/a.PNG", "photos/sub/a.png", "photos/.hidden.jpg", "photos/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(
+    *sources: str, styles: tuple[str, ...] = ("ink.png",), out: str = "out", together: bool = False
+) -> list[str]:
+    items = plan_items(find_pictures(sources, Path(out)), styles, {}, together=together)
+    return [item.name.as_posix() for item in items]
+
+
+def test_pictures_of_a_folder_are_found_in_order(folder: Path) -> None:
+    assert names("photos") == ["a-ink.png", "b-ink.png"]
+
+
+def test_patterns_keep_the_folders_below_their_fixed_part(folder: Path) -> None:
+    assert names("photos/**/*") == ["a-ink.png", "b-ink.png", "sub/a-ink.png"]
+    assert names("photos/*.jpg", "photos/sub/a.png") == ["b-ink.png", "sub/a-ink.png"]
+    assert names("photos", "photos/*.jpg") == ["a-ink.png", "b-ink.png"]  # each once
+
+
+def test_each_picture_is_made_in_each_style_or_in_all(folder: Path) -> None:
+    styles = ("ink.png", "oil.jpg")
+    assert names("photos/*.jpg", styles=styles) == ["b-ink.png", "b-oil.png"]
+    assert names("photos/*.jpg", styles=styles, together=True) == ["b-ink-oil.png"]
+
+
+def test_names_that_would_be_equal_get_their_endings(folder: Path) -> None:
+    (folder / "photos" / "b.tif").touch()
+    assert names("photos") == ["a-ink.png", "b-jpg-ink.png", "b-tif-ink.png"]
+    with pytest.raises(SettingError, match=r"b.jpg in x/ink.png and .* in y/ink.png would both become b-ink"):
+        names("photos/b.jpg", styles=("x/ink.png", "y/ink.png"))
+
+
+def test_results_are_not_pictures(folder: Path) -> None:
+    (folder / "photos" / "out").mkdir()
+    (folder / "photos" / "out" / "b-ink.png").touch()
+    assert names("photos/**/*", out="photos/out") == ["a-ink.png", "b-ink.png", "sub/a-ink.png"]
+    with pytest.raises(OutputError, match="is the folder of the pictures"):
+        names("photos", out="photos")
+
+
+@pytest.mark.parametrize("source", ["missing", "photos/*.webp", "empty"])
+def test_what_is_not_there_is_said(folder: Path, source: str) -> None:
+    (folder / "empty").mkdir()
+    with pytest.raises(PictureError, match=r"there (is no file or folder|are no pictures)"):
+        names(source)

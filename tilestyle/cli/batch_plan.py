@@ -1,0 +1,161 @@
+"""Which pictures a batch renders, in which styles, and what their results are called.
+
+Results lie in the output folder as the pictures lie in theirs, under the names that `render` would give them:
+`holiday/sea.jpg` in the style `ink.png` becomes `OUT/sea-ink.png`.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tilestyle.cli.naming import automatic_name
+from tilestyle.errors import OutputError, PictureError, SettingError, excerpt
+from tilestyle.files.paths import file_id
+
+PICTURE_SUFFIXES = frozenset(
+    (
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+        *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    )
+)
+"""Endings of the files in a folder that are taken for pictures; other files there are left alone."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One result of a batch.
+
+    Attributes:
+        picture: The picture.
+        style: Number of its style among those that were given; None: all of them, or that of a preset.
+        name: The result, relative to the output folder.
+    """
+
+    picture: Path
+    style: int | None
+    name: Path
+
+
+def find_pictures(sources: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
+    """Find the pictures of a batch, each with its path below the folder that all sources share.
+
+    Args:
+        sources: Folders, patterns such as `photos/*.jpg`, and files.
+        out: Output folder; what lies in it is a result and not a picture.
+
+    Raises:
+        PictureError: A source does not exist, or there is no picture.
+        OutputError: The output folder is a source.
+    """
+    found: dict[Path, Path] = {}  # with the folder of its source
+    for source in sources:
+        folder, files = _matches(source)
+        if file_id(out) is not None and file_id(folder) == file_id(out) and Path(source).is_dir():
+            raise OutputError(f"out: {out} is the folder of the pictures", hint="give another --out")
+        for file in files:
+            if not _is_inside(file, out):
+                found.setdefault(file, folder)
+    if not found:
+        named = ", ".join(excerpt(source) for source in sources)
+        raise PictureError(
+            f"there are no pictures in {named}",
+            hint=f"give a folder of pictures, or a pattern such as {_SAMPLE}",
+        )
+    try:
+        root = Path(os.path.commonpath([os.path.abspath(folder) for folder in found.values()]))
+    except ValueError as error:
+        raise SettingError("the pictures are on several drives", hint="render those of one drive") from error
+    return [(file, Path(os.path.abspath(file)).relative_to(root)) for file in found]
+
+
+_SAMPLE = "'photos/*.jpg'"
+
+
+def _matches(source: str) -> tuple[Path, list[Path]]:
+    """The folder of a source, and its pictures in order."""
+    path = Path(source)
+    if path.is_dir():
+        return path, sorted(file for file in path.iterdir() if _is_picture(file))
+    if path.exists() or not glob.has_magic(source):
+        if not os.path.lexists(path):
+            raise PictureError(f"there is no file or folder {source}", hint="check the path")
+        return path.parent, [path]
+    parts = path.parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    files = map(Path, glob.iglob(source, recursive=True))
+    # With an ending, a pattern says itself what a picture is.
+    named = "." in parts[-1].rstrip("*?")
+    return Path(*parts[:fixed]), sorted(
+        file for file in files if not file.is_dir() and (named or _is_picture(file))
+    )
+
+
+def _is_picture(file: Path) -> bool:
+    hidden = file.name.startswith(".")
+    return not hidden and file.suffix.lower() in PICTURE_SUFFIXES and not file.is_dir()
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder or below it, by the folders' real paths."""
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(file.parent) + os.sep + file.name).parents
+
+
+def plan_items(
+    pictures: Iterable[tuple[Path, Path]], styles: Sequence[str], params: dict[str, Any], *, together: bool
+) -> list[Item]:
+    """Name the results: each picture in each style, or in all of them together.
+
+    Args:
+        pictures: Pictures, with their paths below their common folder.
+        styles: The styles, as files or FILE:MASK.
+        params: Parameters of the command, which decide the format.
+        together: Whether all styles are used for every picture.
+
+    Raises:
+        SettingError: Two results would have the same name.
+    """
+    pictures = list(pictures)
+    picked: list[tuple[int | None, list[str]]] = (
+        [(None, list(styles))]
+        if together or len(styles) < 2
+        else [(number, [style]) for number, style in enumerate(styles)]
+    )
+    stems = Counter(_spelled(below.with_suffix("")) for _, below in pictures)
+    items: list[Item] = []
+    taken: dict[str, Item] = {}
+    for number, words in picked:
+        for file, below in pictures:
+            # `a.jpg` and `a.png` would have the same result.
+            shown = _with_ending(below) if stems[_spelled(below.with_suffix(""))] > 1 else below
+            name = automatic_name("render", {"content": shown, "style": words, "form": params.get("form")})
+            item = Item(file, number, below.with_name(name.name))
+            other = taken.setdefault(_spelled(item.name), item)
+            if other is not item:
+                one, two = (_described(each, styles) for each in (other, item))
+                raise SettingError(
+                    f"{one} and {two} would both become {item.name}",
+                    hint="rename one, or render them into two folders",
+                )
+            items.append(item)
+    return items
+
+
+def _with_ending(path: Path) -> Path:
+    """A path whose stem tells its ending, too."""
+    return path.with_name(f"{path.stem}-{path.suffix.lstrip('.')}.png")
+
+
+def _described(item: Item, styles: Sequence[str]) -> str:
+    """A picture in its style, for a message."""
+    return str(item.picture) if item.style is None else f"{item.picture} in {styles[item.style]}"
+
+
+def _spelled(name: Path) -> str:
+    """A key of a name: some systems do not tell upper from lower case."""
+    return str(name).casefold()
