@@ -13,7 +13,7 @@ from PIL import Image
 
 import tilestyle.pictures
 from tests.support import pages
-from tests.support.cli import commands
+from tests.support.cli import called, commands
 from tilestyle.config.render import FilmConfig
 from tilestyle.images import output_color
 from tilestyle.motion.film import open_film
@@ -21,6 +21,7 @@ from tilestyle.pictures import NAMES, credits_path, picture_path
 
 pytestmark = pytest.mark.skipif(not (pages.ROOT / "README.md").exists(), reason="the pages are not here")
 
+LOOK = ("render", "coffee", "swirls", "--size", "16", "--sweeps", "1", "--network", "wavelet", "-o")
 WITH_COMMANDS = [page for page in pages.PAGES if page.exists() and any(pages.commands_of(page))]
 
 
@@ -50,12 +51,15 @@ def folder(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) ->
     place = tmp_path / "folder"
     place.mkdir()
     for name in pages.BROUGHT:
-        if name.endswith(".png"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        if name == "liked.png":
+            assert called(place, *LOOK, name).returncode == 0
+        elif name.endswith(".png"):
             shutil.copy(thumbnails / "coffee.jpg", place / name)
-            continue
-        with open_film(place / name, FilmConfig()) as film, Image.open(thumbnails / "coffee.jpg") as image:
-            film.add(np.asarray(image))
-            film.add(np.asarray(image))
+        else:
+            with open_film(place / name, FilmConfig()) as film, Image.open(thumbnails / "coffee.jpg") as image:
+                film.add(np.asarray(image))
+                film.add(np.asarray(image))
     return place
 
 
@@ -67,7 +71,7 @@ def test_every_command_runs_in_an_empty_folder(page: Path, folder: Path) -> None
 
 def test_every_picture_is_made_by_a_command_that_is_shown() -> None:
     shown = (each.text for page in WITH_COMMANDS for each in pages.commands_of(page))
-    made = set(re.findall(r"[\w.-]+\.jpg", " ".join(shown)))
+    made = set(re.findall(r"[\w.-]+\.jpg", " ".join(shown))) | pages.OF_SCRIPTS
     for picture in sorted((pages.ROOT / "docs/pictures").iterdir()):
         assert picture.name in made, picture.name
         assert picture.stat().st_size < 400_000, picture.name

@@ -39,7 +39,8 @@ NOT_RUN = {
     r"--network vgg|--preset (gatys|crowsonkb)": "needs weights to download",
     r"examples/paint\.py": "paints for minutes; tests/pictures tries it",
     r"examples/contact\.py \w+00 ": "needs what a benchmark makes",
-    r"-m pytest|-m http\.server": "does not end soon",
+    r"-m pytest|-m http\.server|^tilestyle studio": "does not end soon",
+    r"^(sbatch|openjd|sky|docker) ": "programs of render farms; tests/examples tries what can be tried",
 }
 """Commands whose options are only parsed, and why."""
 
@@ -65,14 +66,25 @@ texture, which has many sweeps."""
 LEFT_OUT = ("weights", "proof", "open", "style_layer", "content_layer", "layer")
 """Options whose files or layers are not here, and what opens a window."""
 
-BROUGHT = ("clip.mp4", "small.png", "alike.png")
+BROUGHT = (
+    "clip.mp4",
+    "small.png",
+    "alike.png",
+    "liked.png",
+    "photos/alps.png",
+    "photos/sea.png",
+    "holiday/monday/sea.png",
+)
 """Files of readers, as the pages call them."""
 
-OTHER_FLAGS = ("--max-restarts", "--nnodes", "--nproc-per-node", "--teacher")
-"""Flags of torchrun and of the training that pages name."""
+OF_SCRIPTS = {"studio-try.jpg", "studio-watch.jpg"}
+"""Pictures that a script makes, whose command a page shows without their names."""
 
-OF_PROGRAMS = ("algorithm.md", "benchmarks.md")
-"""Pages that name flags of many programs of the repository."""
+OTHER_FLAGS = ("--max-restarts", "--nnodes", "--nproc-per-node", "--teacher")
+"""Flags of other programs that pages name."""
+
+OF_PROGRAMS = ("algorithm.md", "benchmarks.md", "comparison.md", "farms.md")
+"""Pages that name flags of many other programs."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("One style in several strengths", "looks photo.jpg --style painting.jpg -o looks.jpg"),
         Example("Larger pictures", "looks photo.jpg -o looks.jpg --size 400"),
     ),
+    "studio": (
+        Example("Open it in your browser", "studio"),
+        Example("Use it from a phone as well", "studio --host 0.0.0.0"),
+        Example("Another folder, and at most 50 GB", "studio --root prints --storage 50GB"),
+    ),
     "sheet": (
         Example("Photo, style and result", "sheet photo.jpg --style painting.jpg -o sheet.png"),
         Example(

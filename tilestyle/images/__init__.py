@@ -13,7 +13,7 @@ from tilestyle.images.animation import (
     finish_animation,
     ticks_until,
 )
-from tilestyle.images.area_average import AreaAccumulator, area_average
+from tilestyle.images.area_average import AreaAccumulator, PictureAccumulator, area_average
 from tilestyle.images.bilinear import bilinear_window
 from tilestyle.images.captioned_rows import CaptionedRow, draw_captioned_rows
 from tilestyle.images.color_management import srgb_profile, working_space
@@ -21,6 +21,7 @@ from tilestyle.images.contact_sheet import contact_sheet
 from tilestyle.images.file_source import as_source, open_source
 from tilestyle.images.format_limits import OUTPUT_SUFFIXES, check_writable, max_disk_bytes, with_format_suffix
 from tilestyle.images.info import PictureInfo, inspect_picture
+from tilestyle.images.jpeg_bytes import jpeg_bytes
 from tilestyle.images.output_color import (
     PROFILE_NAMES,
     InkMeter,
@@ -59,6 +60,7 @@ __all__ = [
     "OutputColor",
     "PageBoxes",
     "Picture",
+    "PictureAccumulator",
     "PictureInfo",
     "Proof",
     "StoredColors",
@@ -81,6 +83,7 @@ __all__ = [
     "finish_animation",
     "has_wide_colors",
     "inspect_picture",
+    "jpeg_bytes",
     "max_disk_bytes",
     "open_output_color",
     "open_proof",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tilestyle.images import Picture
+    from tilestyle.pipeline.live_canvas import LiveCanvas
     from tilestyle.planning.schedule import Level
     from tilestyle.planning.time_model import Sample
 
@@ -66,12 +67,14 @@ class Resumed:
         levels: Number of levels of the render.
         sweep: The next sweep, counted from 0.
         seconds: Time that earlier runs took.
+        live: The canvas from here to the end of the render, any part of which can be seen at full detail.
     """
 
     level: Level
     levels: int
     sweep: int
     seconds: float
+    live: LiveCanvas | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,12 @@ class LevelStarted:
     Attributes:
         level: The level.
         levels: Number of levels of the render.
+        live: The canvas from here to the end of the render, any part of which can be seen at full detail.
     """
 
     level: Level
     levels: int
+    live: LiveCanvas | None = None
 
 
 @dataclass(frozen=True, slots=True)

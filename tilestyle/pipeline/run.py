@@ -28,6 +28,7 @@ from tilestyle.pipeline.events import (
     SweepDone,
 )
 from tilestyle.pipeline.finished_picture import PictureFinish, as_picture
+from tilestyle.pipeline.live_canvas import LiveCanvas
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.pipeline.time_left import TimeLeft
@@ -66,11 +67,12 @@ def render_job(
     release_cached_memory()
     resumed = checkpointer.resume_point if checkpointer else None
     state = checkpointer.load_render_state(job.levels, job.store) if checkpointer else RenderState()
+    live = LiveCanvas.of(state, finish)
     outline = Outline.of(job)
     clock = _start_clock(outline, resumed, state)
     if resumed:
         clock.start_level()
-        tell(Resumed(job.levels[resumed.level], len(job.levels), resumed.sweep, resumed.seconds))
+        tell(Resumed(job.levels[resumed.level], len(job.levels), resumed.sweep, resumed.seconds, live))
 
     latest_level = -1
 
@@ -84,7 +86,7 @@ def render_job(
             return
         latest_level = level.index
         clock.start_level()
-        tell(LevelStarted(level, len(job.levels)))
+        tell(LevelStarted(level, len(job.levels), live))
 
     def done(level: Level, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
         sweep_seconds, before = clock.end_sweep(), clock.elapsed

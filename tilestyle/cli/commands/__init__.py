@@ -24,6 +24,7 @@ from tilestyle.cli.commands import (
     render,
     resume,
     sheet,
+    studio,
     texture,
     upscale,
     video,
@@ -52,6 +53,7 @@ app.command("resume", rich_help_panel=MAKE)(resume.resume)
 app.command("demo", rich_help_panel=MAKE)(demo.demo)
 app.command("paper", rich_help_panel=MAKE)(paper.paper)
 app.command("preview", rich_help_panel=COMPARE)(preview.preview)
+app.command("studio", rich_help_panel=COMPARE)(studio.studio)
 app.command("looks", rich_help_panel=COMPARE)(looks.looks)
 app.command("sheet", rich_help_panel=COMPARE)(sheet.sheet)
 app.command("info", rich_help_panel=COMPARE)(info.info)
