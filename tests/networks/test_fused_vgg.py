@@ -121,3 +121,13 @@ def test_what_cannot_be_captured_is_tried_once() -> None:
         assert not any(vgg.graphs.find(vgg, shaped(8, "cpu"), ("relu1_1",)) for _ in range(9))
     assert capture.call_count == 1
     assert not vgg.graphs.captured
+
+
+def test_what_is_dropped_is_not_captured_again() -> None:
+    vgg = replace(by_torch(network(NetworkName.COMPACT, Pooling.AVERAGE)), graphs=PassGraphs())
+    with mock.patch.object(CapturedPass, "capture", side_effect=lambda *facts: object()) as capture:
+        assert any(vgg.graphs.find(vgg, shaped(8), ("relu1_1",)) for _ in range(4))
+        vgg.graphs.drop()
+        assert not vgg.graphs.captured
+        assert not any(vgg.graphs.find(vgg, shaped(8), ("relu1_1",)) for _ in range(9))
+    assert capture.call_count == 1

@@ -247,6 +247,10 @@ class PassGraphs:
         """Whether any are captured now."""
         return self._captured is not None
 
+    def drop(self) -> None:
+        """Forget what is captured, and capture no more."""
+        self._captured, self._failed = None, True
+
     def find(self, network: FusedVgg, pixels: Tensor, layers: tuple[str, ...]) -> CapturedPass | None:
         """Return the passes for these pixels, if they are captured, or are now."""
         if self._failed or pixels.device.type != "cuda":

@@ -231,6 +231,10 @@ class Vgg:
         """Whether a forward and a backward pass are kept as CUDA graphs."""
         return self._fused.graphs.captured
 
+    def drop_captured_passes(self) -> None:
+        """Free the memory of CUDA graphs, and capture no more."""
+        self._fused.graphs.drop()
+
     @cached_property
     def _fused(self) -> FusedVgg:
         """The same network in few kernels."""

@@ -16,6 +16,7 @@ from tilestyle.distributed import SINGLE
 from tilestyle.errors import MemoryLimit
 from tilestyle.geometry.boxes import Patch, tile_grid
 from tilestyle.losses.planes import region_weights
+from tilestyle.networks.vgg import Vgg
 from tilestyle.optim.loop import LevelObserver, optimize
 from tilestyle.optim.state import RenderState, SweepObserver
 from tilestyle.optim.update import CanvasUpdater
@@ -80,6 +81,8 @@ def optimize_with_oom_retry(
             )
         # Not in the handler: there the exception still refers to the tensors of its traceback.
         retrying = True
+        if isinstance(job.network, Vgg):
+            job.network.drop_captured_passes()  # what graphs hold is worth more to patches now
         drop_staging_buffers()
         release_cached_memory(pinned=True)
         place = render_state.level, render_state.sweep, len(render_state.remaining)
