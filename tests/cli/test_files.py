@@ -200,6 +200,8 @@ def one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 def test_every_parameter_that_may_name_a_file_is_roles_of() -> None:
     for command, callback in COMMANDS.items():
+        if command == "studio":  # it has a folder of its own, which studio/root.py checks (tests/studio)
+            continue
         roles = roles_of(callback)
         for each in parameters_of(callback):
             if each.name not in roles:
@@ -226,6 +228,7 @@ def test_every_command_is_called() -> None:
         "resume",
         "presets",
         "help",
+        "studio",  # tests/studio
         *(name for name in COMMANDS if name.startswith("benchmark")),
     }
     assert set(COMMANDS) == set(CALLS) | aside

@@ -124,6 +124,7 @@ CALLED = {
     "layer": ("content layer", "layer"),
     "size": ("size", "pixels", "GiB", "PiB", "EiB", "TiB"),
     "preview_size": ("preview-size", "pixels", "TiB", "GiB"),
+    "ink_limit": ("ink limit", "profile"),
     "jpeg_quality": ("JPEG quality", "jpeg-quality"),
     "steps": ("steps",),
     "factor": ("factor", "zoom", "enlargement", "pixels"),
