@@ -26,6 +26,8 @@ def again(values: Values) -> None:
     """
     from tilestyle.cli.app import main
 
+    if any(word.startswith("--help-all=") for word in values.context.args):
+        raise SettingError("--help-all takes no value", hint="give it without one")
     picture = values[PICTURE]
     name = remembered_settings(picture).command
     if name not in REPEATABLE:
