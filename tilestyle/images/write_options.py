@@ -73,6 +73,13 @@ class WriteOptions:
     def __post_init__(self) -> None:
         """Validate the fields; raises SettingError."""
         check_fields(self, skip=("provenance", "color", "boxes", "ink"))
+        for name, kind in (("color", OutputColor), ("boxes", PageBoxes), ("ink", InkMeter)):
+            value = getattr(self, name)
+            if not (isinstance(value, kind) or (value is None and name != "boxes")):
+                raise SettingError(
+                    f"{name} is of the type {type(value).__name__}",
+                    hint=f"give a tilestyle.images.{kind.__name__}",
+                )
         if self.depth not in (8, 16):
             raise SettingError(f"invalid depth of {self.depth} bits per channel", hint="use 8 or 16")
         if self.dpi is not None and not 0.1 <= self.dpi <= 60000:
