@@ -125,7 +125,7 @@ def _documentation(page: Page, out: Path) -> None:
     page.get_by_role("radio", name="Quick").check()
     page.get_by_role("button", name="Start").click()
     # Late enough that there is something to see.
-    page.locator(".head .share", has_text=re.compile(r"^[6-9]\d %$")).wait_for()
+    page.locator(".head .share", has_text=re.compile(r"^[6-9]\d%$")).wait_for()
     page.locator(".stage[data-revision]").wait_for()
     _save(page, out / "studio-watch.jpg")
 

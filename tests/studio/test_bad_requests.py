@@ -5,16 +5,19 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.studio.conftest import ADDRESS, LIMITS, PORT, Client
+from tilestyle.errors import OutputError
 from tilestyle.studio.access import MAX_JSON_BYTES
+from tilestyle.studio.refusals import Refused
+from tilestyle.studio.root import refusing_disk_errors
 from tilestyle.studio.studio import Studio
-from tilestyle.studio.uploads import UploadFacts
+from tilestyle.studio.uploads import FormFile, UploadFacts, display_name
 
 NOBODY = "0123456789abcdef"
 UPWARDS = (
@@ -375,6 +378,8 @@ def test_without_the_token_nothing_is_answered(studio: Studio, guarded: Path) ->
             refused(client.request(method, path, **more), 401)
     refused(client.get("/api/status", params={"token": "right"}), 401)  # in the address of the page alone
     refused(client.get("/api/status", headers={"authorization": "Bearer right", "host": f"evil.x:{PORT}"}), 421)
+    answer = client.get("/", headers={"accept": "text/html,*/*"})  # somebody opens it, and reads what to do
+    assert answer.status_code == 401 and "<p>Open the address that tilestyle printed.</p>" in answer.text
     answer = client.get("/", params={"token": "right", "view": "gallery"})
     assert answer.status_code == 303 and answer.headers["location"] == "/?view=gallery"
     cookie = answer.headers["set-cookie"]
@@ -406,7 +411,46 @@ def test_a_full_studio_and_a_full_disk_are_one_message(
         patched.setattr(Path, "mkdir", full)
         answer = client.post("/api/uploads", files={"file": ("a.png", png(4, 4))})
     refused(answer, 507)
+    root = client.studio.root.path
+    with pytest.raises(Refused) as caught, refusing_disk_errors(root):
+        raise OutputError(f"cannot write a.png ({os.strerror(28)})", hint="write elsewhere")  # as libvips ends
+    assert caught.value.status == 507 and caught.value.problem.startswith(f"the disk of {root} is full")
     lives(client)
+
+
+def test_a_refused_upload_is_read_to_its_end(client: Client, guarded: Path) -> None:
+    """A browser that is still sending would only see that the connection breaks."""
+    sent = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(50):
+            sent.append(number)
+            yield b"x" * 1000
+
+    form = "multipart/form-data; boundary=x"
+    with pytest.raises(Refused):
+        client.run(client.studio.uploads.receive(form, pieces(), 2**40))
+    assert len(sent) == 50
+    with pytest.raises(Refused):
+        client.run(client.studio.uploads.receive(form, pieces(), 50_000))
+    assert len(sent) == 100
+
+
+def test_refusals_say_what_is_wrong(client: Client, guarded: Path) -> None:
+    headers = {"content-type": "application/json"}
+    assert (
+        client.post("/api/drafts", content=b"{", headers=headers).json()["error"] == "the request is not JSON"
+    )
+    sheet = {"session": "a", "settings": GOOD, "vary": {"strength": []}}
+    assert client.post("/api/sheets", json=sheet).json()["hint"].startswith("give 1 to ")
+
+
+def test_names_have_quotes_as_browsers_write_them(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        form = FormFile("multipart/form-data; boundary=x", file, 1000)
+        form.feed(b'--x\r\nContent-Disposition: form-data; name="file"; filename="100%25 %22a%22.png"\r\n\r\n')
+        form.feed(b"data\r\n--x--\r\n")
+        assert display_name(form.finish()) == "100%25 a.png"
 
 
 def png(width: int, height: int, rows: int | None = None) -> bytes:

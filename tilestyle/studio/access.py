@@ -11,11 +11,12 @@ import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tilestyle.studio.refusals import Refused
@@ -166,7 +167,8 @@ class AccessMiddleware:
             response = self.access.check(headers, query, path=scope["path"], method=scope["method"])
             _check_length(headers, counted.limit)
         except Refused as error:
-            response = problem_response(error)
+            opens_page = scope["path"] == "/" and "text/html" in headers.get("accept", "")
+            response = _problem_page(error) if opens_page else problem_response(error)
         if response is not None:
             await response(scope, receive, sending)
             return
@@ -179,6 +181,16 @@ class AccessMiddleware:
 def problem_response(error: Refused) -> JSONResponse:
     """Return the response for a refused request."""
     return JSONResponse({"error": error.problem, "hint": error.hint}, status_code=error.status)
+
+
+def _problem_page(error: Refused) -> HTMLResponse:
+    """Return the response for who opens the page, for example with the token of an earlier start."""
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>tilestyle studio</title>'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        f"<p>Refused: {escape(error.problem)}.</p><p>{escape(error.hint.capitalize())}.</p></html>",
+        status_code=error.status,
+    )
 
 
 def too_large(limit: int) -> Refused:

@@ -188,7 +188,7 @@ def _drafts(app: FastAPI, studio: Studio) -> None:
         """Begin drafts of several settings, in place of the session's draft. They come as `cell` events."""
         cells = cells_of(request.vary)
         if not 1 <= len(cells) <= models.MAX_CELLS:
-            raise Refused(422, f"the sheet would have {len(cells)} cells", f"give at most {models.MAX_CELLS}")
+            raise Refused(422, f"the sheet would have {len(cells)} cells", f"give 1 to {models.MAX_CELLS}")
         for options in cells:
             resolve(
                 "render", request.settings.options | options, [each.weight for each in request.settings.styles]
@@ -279,6 +279,8 @@ def _handle_errors(app: FastAPI) -> None:
 def _first_mistake(error: RequestValidationError) -> tuple[str, str]:
     with suppress(IndexError, KeyError, TypeError):
         first = error.errors()[0]
+        if first["type"] == "json_invalid":  # its place is a number of letters
+            return "the request is not JSON", "see /api/openapi.json for what is expected"
         where = ".".join(str(part) for part in first["loc"] if part != "body")
         text = str(first["msg"]).removeprefix("Value error, ")
         return f"{where or 'the request'}: {text}"[:300], "see /api/openapi.json for what is expected"

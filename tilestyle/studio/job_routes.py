@@ -13,6 +13,7 @@ from tilestyle.studio import models
 from tilestyle.studio.deep_zoom import OVERLAP, TILE, level_count, stored_tile, stored_tiles
 from tilestyle.studio.jobs import Job
 from tilestyle.studio.refusals import Refused
+from tilestyle.studio.root import refusing_disk_errors
 from tilestyle.studio.settings import command_line, write_toml
 from tilestyle.studio.streams import NO_STORE, sse
 from tilestyle.studio.studio import Studio
@@ -155,8 +156,9 @@ def _results(routes: APIRouter, studio: Studio) -> None:
         """Return the settings as a file for `--config`."""
         chosen = jobs.get(job)
         file = studio.root.temporary / f"{chosen.id}.toml"
-        write_toml(file, chosen.wanted(), chosen.content, chosen.styles)
-        text = file.read_text(encoding="utf-8")
+        with refusing_disk_errors(studio.root.path):
+            write_toml(file, chosen.wanted(), chosen.content, chosen.styles)
+            text = file.read_text(encoding="utf-8")
         file.unlink(missing_ok=True)
         return PlainTextResponse(text, headers=NO_STORE)
 

@@ -537,7 +537,9 @@ class Jobs:
         try:
             settings = models.Settings.model_validate(job.settings)
         except ValidationError as error:
-            raise Refused(409, f"the settings of {job.name} are of another version", "choose anew") from error
+            raise Refused(
+                409, f"the settings of {job.name} are of another version", "choose pictures and settings again"
+            ) from error
         task = loads((self.folder(job) / TASK).read_bytes())
         content = settings.content
         if content is not None and task["content"] is not None:

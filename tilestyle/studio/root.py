@@ -162,9 +162,11 @@ def refusing_disk_errors(path: Path) -> Iterator[None]:
     except Refused:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason, full = error.strerror or str(error), os.strerror(errno.ENOSPC)
         if error.errno in FULL:
             raise disk_full(path, reason) from error
+        if full in reason:  # libvips has errors of the system as text only
+            raise disk_full(path, full) from error
         raise Refused(500, f"{path} cannot be written ({reason})", "check the drive and try again") from error
 
 

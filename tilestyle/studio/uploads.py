@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from tilestyle.studio import copies
 from tilestyle.studio.child import Child, describe_end
@@ -134,6 +135,18 @@ class Uploads:
         Raises:
             Refused: It is no file that can be used.
         """
+        try:
+            return await self._receive(content_type, pieces, length)
+        except Refused:
+            # A browser that is still sending would see a broken connection in place of the reason.
+            with suppress(Refused, ClientDisconnect):
+                async for _ in pieces:
+                    pass
+            raise
+
+    async def _receive(
+        self, content_type: str, pieces: AsyncIterator[bytes], length: int | None
+    ) -> UploadFacts:
         if len(self._facts) >= self.limits.files:
             raise Refused(
                 409, f"there are {len(self._facts)} uploads, the most that are kept", "remove some of them"
@@ -296,7 +309,9 @@ class FormFile:
         self._is_file = options.get(b"name") == FIELD.encode() and b"filename" in options
         if self._is_file:
             self._files += 1
-            self._name = options[b"filename"].decode("utf-8", "replace")
+            name = options[b"filename"].decode("utf-8", "replace")
+            # Browsers write these three letters so, and no other.
+            self._name = re.sub("%(22|0D|0A)", "", name)
         if self._files > 1:
             raise Refused(422, "the form has more than one file", "send one file at a time")
 

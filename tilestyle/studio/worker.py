@@ -9,6 +9,7 @@ A process that is killed leaves its work folder; the next one goes on from its l
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import sys
@@ -393,6 +394,8 @@ def main(folder: Path, mode: str, checkpoint_seconds: float) -> None:
         end = JobRun(job, folder, orders, channel, report, checkpoint_seconds).run()
     except TilestyleError as error:
         problem, hint = split_message(error)
+        if os.strerror(errno.ENOSPC) in problem:
+            hint = "free some space, then resume it"
         end = {"state": "failed", "finished": True, "error": problem, "hint": hint}
     except MemoryError:
         end = {"state": "failed", "finished": True, "error": "memory ran out", "hint": "make a smaller picture"}

@@ -155,7 +155,7 @@ def test_styles_are_blended(open_page: Open) -> None:
         page.get_by_role("slider", name="Share of mosaic").fill("0.25")
     weights = [style["weight"] for style in _sent(asked.value)["settings"]["styles"]]
     assert weights == [1, 0.25]
-    assert page.get_by_text("20 %").is_visible()
+    assert page.get_by_text("20%").is_visible()
     _wait_for_draft(page, first)
 
 
@@ -169,6 +169,11 @@ def test_contact_sheet_is_taken_over_by_a_click(open_page: Open) -> None:
     cells = page.locator(".cell")
     expect(cells).to_have_count(3)
     expect(page.locator(".cell img:visible")).to_have_count(3)
+    page.set_viewport_size({"width": 1280, "height": 500})  # not all have room: they are scrolled
+    caption = page.locator(".cell .caption").first.bounding_box()
+    below = page.locator(".cell .picture").last.bounding_box()
+    assert caption is not None and below is not None
+    assert caption["y"] + caption["height"] <= below["y"]
     cells.filter(has_text="Of the photograph").click()
     expect(page.get_by_role("radio", name="Of the photograph")).to_be_checked()
     expect(cells).to_have_count(0)
@@ -256,6 +261,7 @@ def test_gallery_recalls_settings(open_page: Open, finished: dict[str, Any]) -> 
     page.get_by_text("Settings", exact=True).click()
     expect(page.get_by_label("As a command")).to_contain_text("tilestyle render coffee")
     expect(page.get_by_label("As a file (TOML)")).to_contain_text("strength = 0.4")
+    expect(page.locator("dl").filter(has_text="Style layers")).to_contain_text("color_2 1, first_1 1")
     page.get_by_role("button", name="More like this").click()
     expect(page.get_by_role("slider", name="Strength")).to_have_value("0.4")
     _wait_for_draft(page)

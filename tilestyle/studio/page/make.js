@@ -49,7 +49,8 @@ function paperStage() {
     const { draft } = drafts;
     if (draft && image.getAttribute("src") !== draft.url) image.setAttribute("src", draft.url);
     image.hidden = !draft;
-    const ratio = draft ? draft.width / draft.height : (recipe.content?.width ?? 1) / (recipe.content?.height ?? 1);
+    const known = draft ?? estimate ?? recipe.content;
+    const ratio = (known?.width ?? 1) / (known?.height ?? 1);
     const paper = isPrint() ? paperSize(ratio > 1) : null;
     const whole = estimate ? { width: estimate.width, height: estimate.height } : null;
     const shape = paper ?? whole ?? { width: ratio, height: 1 };
@@ -72,7 +73,7 @@ function paperStage() {
 }
 
 function sizeFields(refreshers) {
-  const side = field("Long side, px", { type: "number", min: 16, step: 1, inputmode: "numeric", "data-option": "size", placeholder: "that of the photograph", list: "sides" }, null);
+  const side = field("Long side, px", { type: "number", min: 16, step: 1, inputmode: "numeric", "data-option": "size", placeholder: "as the photograph", list: "sides" }, null);
   side.append(h("datalist", { id: "sides" }, [1024, 2048, 4096, 8192].map((value) => h("option", { value }))));
   side.input.addEventListener("input", () => side.input.validity.valid && recipe.setOption("size", side.input.value === "" ? undefined : Number(side.input.value)));
   const wide = field("Size", { "data-option": "texture-size", placeholder: "1024x1024", pattern: "\\d+(x\\d+)?" });
@@ -84,7 +85,7 @@ function sizeFields(refreshers) {
   refreshers.push(() => {
     side.hidden = isPrint() || recipe.kind === "texture";
     wide.hidden = isPrint() || recipe.kind !== "texture";
-    side.input.placeholder = recipe.kind === "video" ? "that of the clip" : "that of the photograph";
+    side.input.placeholder = recipe.kind === "video" ? "as the clip" : "as the photograph";
     const size = recipe.options.size ?? "";
     if (document.activeElement !== side.input) side.input.value = typeof size === "number" ? size : "";
     if (document.activeElement !== wide.input) wide.input.value = size;
@@ -234,7 +235,7 @@ export function show(root) {
       takes.replaceChildren(h("p", { class: "warning" }, told(problem)));
     }
     takes.classList.remove("old");
-    start.disabled = estimate === null;
+    start.disabled = preview.disabled = estimate === null;
     paper.refresh(estimate);
   });
 

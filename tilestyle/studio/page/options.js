@@ -106,10 +106,18 @@ export function isSet(name) {
 /** A value as it is written below a picture. */
 export function say(name, value) {
   const option = OPTIONS[name];
-  if (!option) return String(value);
+  if (!option) return plain(value);
   if (option.choices) return option.choices[value] ?? String(value);
   if (option.say) return option.say(value);
-  return typeof value === "number" ? short(value) : String(value);
+  return plain(value);
+}
+
+/** A value of any setting: "color_2 1, first_1 1", "40, 2". */
+function plain(value) {
+  if (typeof value === "number") return short(value);
+  if (Array.isArray(value)) return value.map(plain).join(", ");
+  if (value === null || typeof value !== "object") return String(value);
+  return Object.entries(value).map(([name, each]) => `${name} ${plain(each)}`).join(", ");
 }
 
 export function variations(name) {

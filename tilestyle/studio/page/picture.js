@@ -166,7 +166,7 @@ function finishedPart(id) {
     const box = h("select", { "aria-label": "Compare with", "data-field": "compare", onchange: () => box.value && (location.hash = `#/compare/${id}/${box.value}`) }, h("option", { value: "" }, "Compare with …"), compare.map(([value, text]) => h("option", { value }, text)));
     element.replaceChildren(
       ...[
-        job.kind === "preview" ? h("button", { class: "primary wide", onclick: () => makeIt(job) }, "Make the print") : null,
+        job.kind === "preview" ? h("button", { class: "primary wide", onclick: () => makeIt(job) }, "Make it in full size") : null,
         ready ? downloads(job) : null,
         compare.length ? box : null,
         h("div", { class: "row" }, job.kind === "preview" ? null : h("button", { onclick: () => moreLikeThis(job) }, "More like this"), h("button", {

@@ -255,7 +255,7 @@ function sources() {
       if (!slider) continue;
       if (document.activeElement !== slider.input) slider.input.value = style.weight;
       const share = total > 0 ? style.weight / total : 1 / recipe.styles.length;
-      slider.output.textContent = `${Math.round(100 * share)} %`;
+      slider.output.textContent = `${Math.round(100 * share)}%`;
     }
   };
   return element;

@@ -103,8 +103,11 @@ export class Viewer {
     const shown = this.home;
     if (!shown) return;
     const zoom = (ratio * (width ?? shown.info.width)) / window.devicePixelRatio / this.osd.viewport.getContainerSize().x;
-    this.osd.viewport.zoomTo(zoom);
-    this.osd.viewport.applyConstraints();
+    // A small picture is smaller than OpenSeadragon would let it become.
+    const { viewport } = this.osd;
+    viewport.minZoomLevel = zoom < viewport.getMinZoom() ? zoom : viewport.minZoomLevel;
+    viewport.zoomTo(zoom);
+    viewport.applyConstraints();
   }
 
   /** Lay a detail over the picture, where it belongs. `whole` is the width of the finished picture, in pixels. */

@@ -31,7 +31,7 @@ export function bytes(number) {
 }
 
 export function percent(share) {
-  return `${Math.floor(100 * share)} %`;
+  return `${Math.floor(100 * share)}%`;
 }
 
 /** A number without needless digits: 0.5, 1.41. */
@@ -61,4 +61,4 @@ export function stateWord(state) {
   return STATES[state] ?? state;
 }
 
-export const KINDS = { render: "Picture", texture: "Texture", video: "Video", preview: "Preview of a print" };
+export const KINDS = { render: "Picture", texture: "Texture", video: "Video", preview: "Preview" };
