@@ -63,3 +63,21 @@ def test_what_is_not_there_is_said(folder: Path, source: str) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(PictureError, match=r"there (is no file or folder|are no pictures)"):
         names(source)
+
+
+def test_folders_of_folders_are_pointed_at(folder: Path) -> None:
+    (folder / "photos").rename(folder / "photographs")
+    (folder / "all").mkdir()
+    (folder / "photographs").rename(folder / "all" / "photos")
+    with pytest.raises(PictureError) as error:
+        names("all")
+    assert str(Path("all/**/*")) in (error.value.hint or "")
+    assert names("all/**/*") == ["photos/a-ink.png", "photos/b-ink.png", "photos/sub/a-ink.png"]
+
+
+def test_a_picture_is_rendered_once_whatever_leads_to_it(folder: Path) -> None:
+    (folder / "photos" / "zelda").symlink_to(folder / "photos", target_is_directory=True)
+    (folder / "photos" / "c.jpg").symlink_to(folder / "photos" / "b.jpg")  # a second name is a second picture
+    expected = ["a-ink.png", "b-ink.png", "c-ink.png"]
+    assert names("photos/**/*") == [*expected, "sub/a-ink.png"]
+    assert names("photos", str(folder / "photos")) == expected

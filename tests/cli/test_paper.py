@@ -68,8 +68,11 @@ def test_a_canvas_round_its_frame(folder: Path) -> None:
 
 def test_a_wall_in_panels(folder: Path) -> None:
     words = ("--print", "3x2m", "--panels", "1.2m", "--panel-overlap", "10cm", "-o", "wall.tif")
-    assert called(folder, "paper", "poster.png", *words).returncode == 0
+    done = called(folder, "paper", "poster.png", *words)
+    assert done.returncode == 0
     files = sorted(folder.glob("wall-panel-*.tif"))
+    for file in (*files, folder / "wall-plan.png"):
+        assert f"wrote {file.name}\n" in done.stderr
     assert len(files) == 3 and not (folder / "wall.tif").exists()
     panels = [tifffile.imread(file) for file in files]
     shared = 2  # pixels of 5 cm
@@ -156,6 +159,7 @@ def test_dots_per_inch_by_distance(folder: Path) -> None:
         (["paper", "poster.png", "--print", "60x40mm", "--dpi", "9"], "give one of them"),
         (["paper", "poster.png", "--dpi", "25.4", "--profile", "press"], "no press profile on this computer"),
         (["paper", "poster.png", "--dpi", "25.4", "--profile", "gone.icc"], "there is no file gone.icc"),
+        (["paper", "poster.png", "--dpi", "25.4", "--profile", "adobergb"], "did you mean adobe-rgb?"),
         (["paper", "poster.png", "--dpi", "25.4", "--profile", "poster.png"], "not an ICC profile"),
         (
             ["paper", "poster.png", "--dpi", "25.4", "--profile", "press.icc", "-o", "a.png"],
@@ -173,6 +177,11 @@ def test_dots_per_inch_by_distance(folder: Path) -> None:
         (["paper", "poster.png", "--print", "8x6m"], "give --scale 1:10"),
         (["paper", "poster.png", "--dpi", "25.4", "-o", "a.dzi"], "sRGB"),
         (["paper", "poster.png", "--dpi", "25.4", "--compression", "lzw"], "use --compression deflate or jpeg"),
+        (
+            ["render", "poster.png", "poster.png", "--size", "32", "--bleed", "3mm"],
+            "give --print",
+        ),
+        (["render", "poster.png", "poster.png", "--size", "32", "--scale", "1:10"], "give --print or --dpi"),
         (["paper", "gone.png", "--dpi", "25.4"], "there is no file gone.png"),
         (["paper", "press.icc", "--dpi", "25.4"], "press.icc"),
         (["paper", "poster.png", "--dpi", "25.4", "-o", "a.tif", "--max-file-size", "9kB"], "smaller picture"),

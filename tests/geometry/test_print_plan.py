@@ -94,6 +94,13 @@ def test_panels_side_by_side_are_the_whole(width: int, largest: int, data: st.Da
         assert (len(spans) - 1) * (largest - overlap) + overlap < width  # one fewer would not do
 
 
+@pytest.mark.parametrize("size", [(5000, 1), (1, 5000)])
+def test_a_print_is_not_of_another_shape_than_was_asked_for(size: tuple[int, int]) -> None:
+    with pytest.raises(SettingError, match="too narrow to fill"):
+        plan_print(size, PrintSize(parse_paper("300x200mm")))
+    plan_print(size, PrintSize(parse_paper("300x200mm"), fit=Placing.CONTAIN))
+
+
 def test_panels_narrower_than_their_overlap() -> None:
     with pytest.raises(SettingError, match="give wider --panels"):
         panel_spans(1000, 20, 20)

@@ -53,28 +53,34 @@ def find_pictures(sources: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
         PictureError: A source does not exist, or there is no picture.
         OutputError: The output folder is a source.
     """
-    found: dict[Path, Path] = {}  # with the folder of its source
+    found: dict[Path, tuple[Path, Path]] = {}  # by its real folder: the picture, and the folder of its source
     for source in sources:
         folder, files = _matches(source)
         if file_id(out) is not None and file_id(folder) == file_id(out) and Path(source).is_dir():
             raise OutputError(f"out: {out} is the folder of the pictures", hint="give another --out")
         for file in files:
             if not _is_inside(file, out):
-                found.setdefault(file, folder)
+                found.setdefault(_placed(file), (file, folder))
     if not found:
         named = ", ".join(excerpt(source) for source in sources)
         raise PictureError(
             f"there are no pictures in {named}",
-            hint=f"give a folder of pictures, or a pattern such as {_SAMPLE}",
+            hint=_hint(sources),
         )
     try:
-        root = Path(os.path.commonpath([os.path.abspath(folder) for folder in found.values()]))
+        root = Path(os.path.commonpath([os.path.abspath(folder) for _, folder in found.values()]))
     except ValueError as error:
         raise SettingError("the pictures are on several drives", hint="render those of one drive") from error
-    return [(file, Path(os.path.abspath(file)).relative_to(root)) for file in found]
+    return [(file, Path(os.path.abspath(file)).relative_to(root)) for file, _ in found.values()]
 
 
-_SAMPLE = "'photos/*.jpg'"
+def _hint(sources: Sequence[str]) -> str:
+    """Where pictures may be instead: in the folders of a folder, for instance."""
+    for source in sources:
+        pattern = os.path.join(source, "**", "*")
+        if os.path.isdir(source) and _matches(pattern)[1]:
+            return f"for the pictures in its folders give {excerpt(pattern)}"
+    return "give a folder of pictures, or a pattern such as 'photos/*.jpg'"
 
 
 def _matches(source: str) -> tuple[Path, list[Path]]:
@@ -91,9 +97,10 @@ def _matches(source: str) -> tuple[Path, list[Path]]:
     files = map(Path, glob.iglob(source, recursive=True))
     # With an ending, a pattern says itself what a picture is.
     named = "." in parts[-1].rstrip("*?")
-    return Path(*parts[:fixed]), sorted(
-        file for file in files if not file.is_dir() and (named or _is_picture(file))
-    )
+    matches = sorted(file for file in files if not file.is_dir() and (named or _is_picture(file)))
+    # A folder that a link leads to again has the shorter path: a link to a folder above it has no end.
+    shortest = {_placed(file): file for file in sorted(matches, key=lambda file: -len(file.parts))}
+    return Path(*parts[:fixed]), [file for file in matches if shortest[_placed(file)] == file]
 
 
 def _is_picture(file: Path) -> bool:
@@ -101,9 +108,14 @@ def _is_picture(file: Path) -> bool:
     return not hidden and file.suffix.lower() in PICTURE_SUFFIXES and not file.is_dir()
 
 
+def _placed(file: Path) -> Path:
+    """The path of a file in its real folder; a file that is a link keeps its own name."""
+    return Path(os.path.realpath(file.parent), file.name)
+
+
 def _is_inside(file: Path, folder: Path) -> bool:
     """Whether a file lies in a folder or below it, by the folders' real paths."""
-    return Path(os.path.realpath(folder)) in Path(os.path.realpath(file.parent) + os.sep + file.name).parents
+    return Path(os.path.realpath(folder)) in _placed(file).parents
 
 
 def plan_items(

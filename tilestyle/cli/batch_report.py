@@ -78,6 +78,7 @@ def _is_report(file: Path) -> bool:
         content = read_limited(file)
         if file.suffix.lower() == ".csv":
             return content.startswith(",".join(COLUMNS).encode())
-        rows = json.loads(content)["results"]
-        return all(set(row) == set(COLUMNS) for row in rows)
+        match json.loads(content):
+            case {"results": list(rows)}:
+                return all(isinstance(row, dict) and set(row) == set(COLUMNS) for row in rows)
     return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tilestyle.cli.parsing import parse_init, parse_styles
+from tilestyle.cli.suggestions import did_you_mean
 from tilestyle.config.enums import READABLE_SUFFIXES, SUFFIXES, Format
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
 from tilestyle.files.paths import file_id, regular_file
@@ -189,7 +190,14 @@ def _profile_files(value: Any, role: str) -> Iterable[Named]:
     """A profile, unless it is one that needs no file."""
     from tilestyle.images import PROFILE_NAMES
 
-    return [] if str(value) in PROFILE_NAMES else [(role, Path(value))]
+    if str(value) in PROFILE_NAMES:
+        return []
+    if not Path(value).suffix and file_id(Path(value)) is None:  # a name, not a file
+        raise PictureError(
+            f"{role}: there is no file {value}, and no profile of that name",
+            hint=f"{did_you_mean(str(value), PROFILE_NAMES)}give {', '.join(PROFILE_NAMES)} or an .icc file",
+        )
+    return [(role, Path(value))]
 
 
 def _pressed(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:

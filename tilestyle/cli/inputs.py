@@ -16,7 +16,14 @@ from tilestyle.cli.parsing import StyleFile
 from tilestyle.cli.terminal import say
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import Fit, dpi_at_distance, parse_length, parse_paper, turned_spelling
+from tilestyle.geometry.paper import (
+    Fit,
+    dpi_at_distance,
+    parse_length,
+    parse_paper,
+    parse_scale,
+    turned_spelling,
+)
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values
@@ -188,9 +195,18 @@ def printing_of(values: Values) -> PrintOptions:
     bleed = values[options.BLEED]
     # What is typed replaces what a file of settings says in another way.
     if values.given(options.SIZE) and not values.given(options.PAPER):
-        paper, bleed = None, str(options.BLEED.default)
+        paper = None
+        if not values.given(options.BLEED):
+            bleed = str(options.BLEED.default)
     if values.given(options.STYLE_SCALE) and not values.given(options.STROKE):
         stroke = None
+    if (
+        paper is None
+        and values.given(options.SCALE)
+        and parse_scale(values[options.SCALE]) > 1
+        and not _dpi(values)
+    ):
+        raise SettingError("a scale needs the size of the print", hint="give --print or --dpi, or no --scale")
     has_fit = any(each.name == options.FIT.name for each in values.parameters)
     return PrintOptions(
         paper=None if paper is None else parse_paper(paper),

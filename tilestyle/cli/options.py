@@ -189,7 +189,7 @@ SIZE = setting(
     basic=True,
 )
 SERIES_SIZE = SIZE.but(help="Size of the pictures in pixels: the long side, or WIDTHxHEIGHT.")
-DEPTH = option("depth", int, "Bits per color channel: 8, or 16 (PNG and TIFF).", default=8, panel=OUTPUT)
+DEPTH = option("depth", int, "Bits per color channel: 8, or 16 (PNG, TIFF and PDF).", default=8, panel=OUTPUT)
 COMPRESSION = option(
     "compression",
     Compression,

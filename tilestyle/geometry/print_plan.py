@@ -14,6 +14,7 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import MILLIMETERS, PageCrop, Paper, cover_crop
 
 _ROUNDING = 0.001  # share of the dots per inch
+_OFF_SHAPE = 0.05  # share by which whole pixels may change the shape of a print
 
 
 class Edge(StrEnum):
@@ -95,7 +96,8 @@ def plan_print(
         edge: Whether bleed and wrap are the edge of the picture, or a mirror image of it.
 
     Raises:
-        SettingError: Neither paper nor dots per inch say how large the print is, or both do.
+        SettingError: Neither paper nor dots per inch say how large the print is, or both do; or the picture is
+            too narrow for it.
     """
     if (size.paper is None) == (size.dpi is None):
         if size.paper is None:
@@ -109,6 +111,7 @@ def plan_print(
         area = sheet.height + 2 * taken, sheet.width + 2 * taken
         crop = _crop(picture, area, size.fit)
         dpi = _dots_per_inch(crop, area, size.fit)
+        _check_shape(crop, area, size.fit, picture)
     per_millimeter = dpi / MILLIMETERS["in"]
     if edge is Edge.MIRROR:
         added = ceil(outer * per_millimeter - 1e-6)  # never less than asked for
@@ -150,6 +153,16 @@ def _crop(picture: tuple[int, int], area: tuple[float, float], fit: Placing) -> 
     if abs(height * area[1] / area[0] - width) < 1 or abs(width * area[0] / area[1] - height) < 1:
         return PageCrop(0, 0, height, width)
     return cover_crop(picture, area)
+
+
+def _check_shape(crop: PageCrop, area: tuple[float, float], fit: Placing, picture: tuple[int, int]) -> None:
+    """Raise SettingError if so few pixels are left of a narrow picture that the print has another shape."""
+    shape, wanted = crop.width / crop.height, area[1] / area[0]
+    if fit is Placing.COVER and not 1 - _OFF_SHAPE < shape / wanted < 1 + _OFF_SHAPE:
+        raise SettingError(
+            f"a picture of {picture[1]} x {picture[0]} pixels is too narrow to fill this print",
+            hint="give --fit contain, or a --print of its shape",
+        )
 
 
 def _dots_per_inch(crop: PageCrop, area: tuple[float, float], fit: Placing) -> float:

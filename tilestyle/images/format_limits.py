@@ -63,7 +63,7 @@ def check_writable(
     path = Path(path)
     form = output_format(path)
     if depth != 8 and form not in _DEEP:
-        raise OutputError(f"{form.label} cannot hold {depth} bits per channel", hint="write PNG or TIFF")
+        raise OutputError(f"{form.label} cannot hold {depth} bits per channel", hint="write PNG, TIFF or PDF")
     if form is Format.PDF and compression not in (Compression.DEFLATE, Compression.JPEG):
         raise OutputError(
             f"PDF cannot be compressed as {compression}",

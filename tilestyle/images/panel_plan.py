@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,7 +32,8 @@ def draw_panel_plan(
     font = ImageFont.load_default(size)
     line = round(1.6 * size)
     top = _GAP + line
-    sheet = Image.new("RGB", (width + 2 * _GAP, height + top + 2 * line + _GAP), "white")
+    widest = max(width, ceil(font.getlength(title)))  # the title of a narrow picture is wider than it
+    sheet = Image.new("RGB", (widest + 2 * _GAP, height + top + 2 * line + _GAP), "white")
     draw = ImageDraw.Draw(sheet, "RGBA")
     draw.text((_GAP, _GAP // 2), title, fill="black", font=font)
     sheet.paste(pillow_on_white(picture), (_GAP, top))

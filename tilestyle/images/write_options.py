@@ -37,7 +37,7 @@ class WriteOptions:
     """Options for writing a picture.
 
     Attributes:
-        depth: Bits per channel: 8, or 16 for PNG and TIFF.
+        depth: Bits per channel: 8, or 16 for PNG, TIFF and PDF.
         quality: Quality from 1 to 100 of JPEG (files, tiles of Deep Zoom, and TIFF with JPEG compression) and
             of lossy WebP.
         lossless: Whether WebP is lossless.

@@ -94,7 +94,7 @@ def check_page(height: int, width: int, dpi: float, boxes: PageBoxes) -> None:
             hint="give --scale 1:10, or write TIFF",
         )
     if min(sides) < 3:  # units; also a limit of Acrobat
-        raise OutputError("the page would be smaller than 1 mm", hint="give a lower --dpi")
+        raise OutputError("the page would be smaller than 1 mm", hint="give a larger --print or a lower --dpi")
 
 
 def write_pdf(file: BinaryIO, picture: PdfPicture, facts: PdfFacts) -> None:

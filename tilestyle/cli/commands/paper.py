@@ -22,7 +22,7 @@ from tilestyle.cli.provenance import affecting_result
 from tilestyle.cli.terminal import say
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
-from tilestyle.errors import SettingError
+from tilestyle.errors import OutputError, SettingError
 from tilestyle.geometry.paper import MILLIMETERS, parse_length, parse_paper
 from tilestyle.geometry.print_plan import (
     Edge,
@@ -155,6 +155,7 @@ def paper(values: Values) -> None:
         written = job.write(picture, values[PICTURE], display)
         if job.panels is not None:
             job.write_plan(source)
+            written.append(job.plan_file)
     if not values[opt.QUIET]:
         for name in written:
             say(f"wrote {name}")
@@ -306,7 +307,8 @@ class PaperJob:
         if self.cropped > CROP_WORTH_A_LINE:
             yield (f"the print crops {self.cropped:.0%} of the picture: give --fit contain to keep all of it")
         if plan.dpi < LOW_DPI:
-            yield f"tilestyle: {plan.dpi:.0f} dpi look coarse from nearer than {180 / plan.dpi:.0f} m"
+            dots = f"{plan.dpi:.0f}" if plan.dpi >= 1 else f"{plan.dpi:.1g}"
+            yield f"tilestyle: {dots} dpi look coarse from nearer than {180 / plan.dpi:.0f} m"
         if SUFFIXES.get(self.file.suffix.lower()) is Format.PDF and color is not None and not color.is_printer:
             yield (
                 f"the PDF is not a PDF/X-4: {color.name} is not the profile of a press (give --profile press, "
@@ -357,10 +359,14 @@ def converted(source: Any, folder: Path) -> Iterator[None]:
     """Keep what has to be converted to be read by windows beside the output, inside the block."""
     from tilestyle.files.folders import nearest_folder
 
-    with (
-        TemporaryDirectory(prefix=".tilestyle-paper-", dir=nearest_folder(folder)) as work,
-        source.converting_into(Path(work)),
-    ):
+    place = nearest_folder(folder)
+    try:
+        scratch = TemporaryDirectory(prefix=".tilestyle-paper-", dir=place)
+    except OSError as error:  # not all folders tell beforehand that nothing can be created there
+        raise OutputError(
+            f"out: nothing can be written to {place} ({error.strerror})", hint="choose another folder"
+        ) from error
+    with scratch as work, source.converting_into(Path(work)):
         yield
 
 
