@@ -295,7 +295,7 @@ def test_unknown_suffix_lists_the_known(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])
 def test_depth_the_format_has_not(tmp_path: Path, suffix: str) -> None:
-    message = "cannot hold 16 bits per channel; write PNG or TIFF"
+    message = "cannot hold 16 bits per channel; write PNG, TIFF or PDF"
     with pytest.raises(OutputError, match=message):
         check_writable(tmp_path / f"a.{suffix}", 2, 2, 16)
     with pytest.raises(OutputError, match=message):
