@@ -15,7 +15,12 @@ def program() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from tilestyle.cli.app import main
 
-    main()
+    try:
+        main()
+    finally:  # the exit code is set: a request to end changes nothing while the interpreter ends
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 if __name__ == "__main__":
