@@ -17,7 +17,8 @@ from tilestyle.kernels.cells import (
     fold_gradient_by_torch,
     pool_and_pad_by_torch,
 )
-from tilestyle.networks.fused_vgg import REPLACED_AFTER, CapturedPass, FusedVgg, Operations, PassGraphs
+from tilestyle.networks.captured_passes import REPLACED_AFTER, CapturedPass, PassGraphs
+from tilestyle.networks.fused_vgg import FusedVgg, Operations
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
 
 

@@ -15,8 +15,6 @@ from tilestyle.notices import notice
 OFF_VARIABLE = "TILESTYLE_NO_KERNELS"
 # bfloat16 products need at least this compute capability.
 MIN_CAPABILITY = (8, 0)
-# Also counted as devices that have kernels: in tests, Triton's interpreter runs on a host.
-INTERPRETED_DEVICE_TYPES: set[str] = set()
 
 
 @cache
@@ -27,8 +25,6 @@ def has_kernels(device: torch.device) -> bool:
     """
     if os.environ.get(OFF_VARIABLE) or importlib.util.find_spec("triton") is None:
         return False
-    if device.type in INTERPRETED_DEVICE_TYPES:
-        return True
     if device.type != "cuda" or torch.version.hip or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
         return False
     from tilestyle.kernels.cells import fold_gradient, fold_gradient_by_torch

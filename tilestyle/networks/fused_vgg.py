@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,8 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tilestyle.config.enums import Pooling
-from tilestyle.devices.device_memory import empty_caches
-from tilestyle.devices.graphs import CALLS_BEFORE, capture, graphs_allowed, graphs_enabled
+from tilestyle.devices.graphs import graphs_allowed
 from tilestyle.kernels.cells import (
     Step,
     convolve_pixels,
@@ -28,11 +26,10 @@ from tilestyle.kernels.cells import (
     pool_and_pad,
     rectify_gradient,
 )
+from tilestyle.networks.captured_passes import CapturedPass, PassGraphs
 
 # The channels of pixels are filled up with zeros to a multiple of this, which products on tensor cores need.
 CHANNEL_UNIT = 8
-# Passes of other sizes in a row after which one of these is captured instead.
-REPLACED_AFTER = 2
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class FusedVgg:
 
     stages: Sequence[Stage]
     operations: Operations = Operations()
-    graphs: PassGraphs = field(default_factory=lambda: PassGraphs())
+    graphs: PassGraphs = field(default_factory=PassGraphs)
 
     def features(self, pixels: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Return the responses of rectified layers, differentiable where pixels need a gradient.
@@ -164,111 +161,6 @@ class _FusedFeatures(torch.autograd.Function):
             return ctx.captured.backward(cotangents), None, None, None
         by_layer = dict(zip(ctx.layers, cotangents, strict=True))
         return ctx.network.backward(ctx.kept, by_layer), None, None, None
-
-
-class CapturedPass:
-    """A forward and a backward pass of pixels of one size, as two CUDA graphs.
-
-    What they return lies where the next pass writes: responses are valid until the next forward pass.
-    """
-
-    def __init__(
-        self,
-        pixels: Tensor,
-        responses: Sequence[Tensor],
-        cotangents: Sequence[Tensor],
-        graphs: tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph],
-        gradient: Tensor,
-    ) -> None:
-        """Take the places of all that goes in and comes out, and the graphs."""
-        self._pixels = pixels
-        self._responses, self._cotangents = responses, cotangents
-        self._forward, self._backward = graphs
-        self._gradient = gradient
-        self._kept: Sequence[Tensor] = ()  # what the backward pass reads
-
-    @classmethod
-    def capture(cls, network: FusedVgg, pixels: Tensor, layers: Sequence[str]) -> CapturedPass | None:
-        """Capture the passes of a network cut at its deepest layer; None if that is not possible."""
-        # The memory of passes before this one, which a graph cannot use.
-        empty_caches()
-        static = torch.empty_like(pixels).copy_(pixels.detach())
-        forward = capture(partial(network.forward, static, layers, keep=True), pixels.device)
-        if forward is None:
-            return None
-        graph, (responses, kept) = forward
-        try:
-            cotangents = {layer: torch.zeros_like(responses[layer]) for layer in layers}
-        except torch.OutOfMemoryError:
-            empty_caches()
-            return None
-        backward = capture(partial(network.backward, [*kept], cotangents), pixels.device, after=graph)
-        if backward is None:
-            return None
-        found = cls(
-            static,
-            [responses[layer] for layer in layers],
-            [*cotangents.values()],
-            (graph, backward[0]),
-            backward[1],
-        )
-        found._kept = kept
-        return found
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Return the responses."""
-        self._pixels.copy_(pixels)
-        self._forward.replay()
-        return tuple(response.detach() for response in self._responses)
-
-    def backward(self, cotangents: Sequence[Tensor | None]) -> Tensor:
-        """Return the gradient in the pixels of the last forward pass."""
-        for mine, given in zip(self._cotangents, cotangents, strict=True):
-            if given is None:
-                mine.zero_()
-            else:
-                mine.copy_(given)
-        self._backward.replay()
-        return self._gradient.clone()
-
-
-class PassGraphs:
-    """The passes of a network that are captured: those of the size that comes most often."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._key: tuple[Any, ...] | None = None
-        self._calls = 0
-        self._captured: CapturedPass | None = None
-        self._failed = not graphs_enabled()
-
-    @property
-    def captured(self) -> bool:
-        """Whether any are captured now."""
-        return self._captured is not None
-
-    def drop(self) -> None:
-        """Forget what is captured, and capture no more."""
-        self._captured, self._failed = None, True
-
-    def find(self, network: FusedVgg, pixels: Tensor, layers: tuple[str, ...]) -> CapturedPass | None:
-        """Return the passes for these pixels, if they are captured, or are now."""
-        if self._failed or pixels.device.type != "cuda":
-            return None
-        key = (pixels.shape, pixels.dtype, layers)
-        if key != self._key:
-            if self._captured is not None and self._calls < REPLACED_AFTER:
-                self._calls += 1  # of another size: a patch at an edge, or the first of the next level
-                return None
-            self._key, self._calls, self._captured = key, 0, None
-        elif self._captured is not None:
-            self._calls = 0
-            return self._captured
-        self._calls += 1
-        if self._calls > CALLS_BEFORE:
-            self._captured, self._calls = CapturedPass.capture(network, pixels, layers), 0
-            self._failed = self._captured is None
-        return self._captured
 
 
 def convolve_and_rectify(values: Tensor, stage: Stage) -> Tensor:
