@@ -14,6 +14,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compare bytes, on the processor. With CUDA_VISIBLE_DEVICES=0, test_device.py also tries that GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Without one, kernels run in Triton's interpreter, which it has to know when it is imported.
+if not os.environ["CUDA_VISIBLE_DEVICES"]:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 # Tests compute in float32 on every machine, unless they set a precision, and so do processes that they start.
 # With TILESTYLE_FAST_BF16=1 they take bfloat16 wherever a machine could: all must pass then, too.
 os.environ.setdefault("TILESTYLE_FAST_BF16", "0")

@@ -129,9 +129,10 @@ def main() -> None:
     def by_gloo(backend: str, **named: Any) -> None:
         begin(backend.replace("nccl", "gloo"), **named)
 
+    # As if each were alone on a machine with this card.
+    alone = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     with (
-        mock.patch.object(torch.cuda, "device_count", lambda: 0 if asked["device"] == "cpu" else 2),
-        mock.patch.object(torch.cuda, "set_device", lambda device: None),
+        mock.patch.dict(os.environ, alone),
         mock.patch.object(dist, "init_process_group", by_gloo),
         process_group() as ranks,
     ):

@@ -9,7 +9,7 @@ import torch
 
 from tests.support.fake_device import DEVICE
 from tilestyle.devices import graphs
-from tilestyle.devices.graphs import CapturedFunction, allowing_graphs, graphs_allowed
+from tilestyle.devices.graphs import CapturedFunction
 
 
 def test_on_a_host_it_is_called() -> None:
@@ -24,16 +24,6 @@ def test_on_a_host_it_is_called() -> None:
 def test_a_variable_turns_graphs_off(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(graphs.OFF_VARIABLE, variable)
     assert graphs.graphs_enabled() is (not variable)
-
-
-def test_graphs_are_allowed_within_a_block() -> None:
-    assert not graphs_allowed()
-    with allowing_graphs(True):
-        assert graphs_allowed()
-        with allowing_graphs(False):
-            assert not graphs_allowed()
-        assert graphs_allowed()
-    assert not graphs_allowed()
 
 
 def test_inputs_of_another_shape_are_not_alike() -> None:

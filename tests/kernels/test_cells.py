@@ -101,3 +101,23 @@ def test_pixels_are_convolved_as_by_torch(channels: int, layout: torch.memory_fo
     torch.testing.assert_close(
         convolve_pixels(pixels, rows, bias), convolve_pixels_by_torch(pixels, rows, bias), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("shape", [(1, 8, 3, 5), (2, 16, 2, 70), (1, 48, 3, 4), (1, 192, 2, 66)])
+def test_affine_gradients_are_those_at_every_cell(
+    shape: tuple[int, int, int, int], padding: int, added: bool
+) -> None:
+    features = rectified(shape).half()
+    gradient = laid(torch.randn_like(pool_and_pad_by_torch(features.float(), Step(padding=padding))).half())
+    matrix, offset = torch.randn(shape[1], shape[1]).half(), torch.randn(shape[1]).half()
+    facts = {"padding": padding, "features": features, "affine": ((matrix + matrix.mT) / 8, offset)}
+    if added:
+        facts["cotangent"] = laid(torch.randn(shape).half())
+    torch.testing.assert_close(
+        fold_gradient(gradient, **facts),  # type: ignore[arg-type]
+        fold_gradient_by_torch(gradient, **facts),  # type: ignore[arg-type]
+        rtol=2e-3,
+        atol=2e-3,
+    )

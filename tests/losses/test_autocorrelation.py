@@ -174,7 +174,10 @@ def test_gradients_of_patches_add_up_to_that_of_the_pairs_inside_them() -> None:
     loss = 0.7 * stationary_wasserstein(found, target.target.products)
     expected = torch.autograd.grad(loss * canvas[0].numel(), cells)
     for mine, wanted in zip(pulled, expected, strict=True):
-        torch.testing.assert_close(mine[0].double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
+        assert mine.values is not None
+        torch.testing.assert_close(
+            mine.values[0].double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
+        )
 
 
 def test_what_it_has_seen_is_stored_and_restored() -> None:

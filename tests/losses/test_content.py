@@ -56,7 +56,8 @@ def test_room_for_features_of_any_size(
     from tilestyle.losses.content import _bfloat16_plane
 
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-    room = _bfloat16_plane(MappedStore(tmp_path) if mapped else MemoryStore(), 7, height, width)
+    store = MappedStore(tmp_path) if mapped else MemoryStore()
+    room = _bfloat16_plane(store, 7, height, width, torch.device("cpu"))
     assert (room.shape, room.dtype) == ((7, height, width), torch.bfloat16)
     assert is_mapped(room) == mapped
     assert not room.any()

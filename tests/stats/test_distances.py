@@ -15,7 +15,7 @@ def test_a_distance_is_the_same_without_waiting() -> None:
     torch.manual_seed(0)
     style, canvas = (moments_of(torch.randn(1, 6, 9, 9)) for _ in range(2))
     target = WassersteinTarget(style)
-    numbers, *parts = target.from_factor(*target.factored(canvas))
+    numbers, *parts = target.launch(canvas.mean, canvas.second)
     found, expected = target.resolve(numbers.tolist(), *parts), target.cotangent(canvas)
     assert found is not None
     assert found.value == pytest.approx(expected.value, rel=1e-6)

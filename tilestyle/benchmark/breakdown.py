@@ -47,7 +47,7 @@ def time_parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, floa
     targets = {layer: make_target(moments, job.config) for layer, moments in layer_moments.items()}
     distances = TargetDistances(targets)
     applied = {
-        layer: cotangent.to(network.device, network.dtype)
+        layer: cotangent.to(network.device, network.dtype).affine(network.dtype)
         for layer, cotangent in distances.cotangents(layer_moments).items()
     }
     plane = content_plane(job, level)
@@ -74,7 +74,7 @@ def time_parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, floa
         "canvas read": lambda: canvas.read(patch.read, patch.scale).clone().to(network.device, network.dtype),
         "content features": lambda: content.features(patch) if content else None,
         "moments": add_moments,
-        "cotangents": lambda: [applied[layer].cell_gradient(cells) for layer, cells in features.items()],
+        "cotangents": lambda: [applied[layer].at(cells) for layer, cells in features.items()],
         "optimizer": step,
         measuring: forward,
     }

@@ -17,6 +17,7 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.geometry.boxes import round_up
 from tilestyle.networks.base import FeatureNetwork
+from tilestyle.networks.forward_pass import ForwardPass
 from tilestyle.optim.loop import optimize
 from tilestyle.pictures import picture_path
 from tilestyle.pipeline.prepare import prepare
@@ -134,6 +135,11 @@ class PixelCountingNetwork:
         """Compute features by the network, and count the pixels."""
         self.pixels += pixels.shape[-1] * pixels.shape[-2] * (1.0 if pixels.requires_grad else 0.5)
         return self.network.features(pixels, layers)
+
+    def forward_pass(self, pixels: Tensor, layers: Collection[str], *, captures: bool = False) -> ForwardPass:
+        """Run a forward pass by the network, and count its pixels with those of the backward pass."""
+        self.pixels += pixels.shape[-1] * pixels.shape[-2]
+        return self.network.forward_pass(pixels, layers, captures=captures)
 
     def __getattr__(self, name: str) -> Any:
         """Forward everything else to the network."""

@@ -18,6 +18,7 @@ from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.resample import Filter
 from tilestyle.canvas.storage import MemoryStore, PlaneStore
 from tilestyle.devices.transfer import to_device
+from tilestyle.devices.zero_copy import bus_copies, zero_copy
 from tilestyle.geometry.boxes import Box, CanvasExtent, split_on_torus
 
 # How a patch reads a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
@@ -44,6 +45,8 @@ class Canvas:
         pixels: Tensor,
         state: tuple[Tensor, Tensor, Tensor] | None = None,
         store: PlaneStore | None = None,
+        *,
+        beyond_bus: bool = False,
     ) -> None:
         """Take the pixels, and the optimizer's state if there is one.
 
@@ -52,7 +55,10 @@ class Canvas:
             pixels: [3, H, W], margin included.
             state: First moments [3, H, W], second moments [3, H, W] and steps [1, H, W]; None: zeros.
             store: Where the planes of a new state are allocated; None: on the device of the pixels.
+            beyond_bus: Whether the planes are host memory that a device reads over the bus
+                (devices/zero_copy.py).
         """
+        self.beyond_bus = beyond_bus
         if pixels.shape != (3, extent.height, extent.width):
             raise ValueError(f"pixels {tuple(pixels.shape)} do not fill {extent}")
         self.extent = extent
@@ -67,6 +73,14 @@ class Canvas:
     def planes(self) -> dict[str, Tensor]:
         """Every plane by its name."""
         return {"pixels": self.pixels, "first": self.first, "second": self.second, "steps": self.steps}
+
+    def seen_by(self, device: torch.device) -> Canvas | None:
+        """Return a canvas in host memory as a device sees it, in the same place; None if it cannot."""
+        pixels, *state = (zero_copy(plane, device) for plane in self.planes.values())
+        first, second, steps = state
+        if pixels is None or first is None or second is None or steps is None:
+            return None
+        return Canvas(self.extent, pixels, (first, second, steps), beyond_bus=True)
 
     def read(self, box: Box, scale: int = 1) -> Tensor:
         """Return the pixels of a box averaged over scale x scale: [3, height / scale, width / scale]."""
@@ -119,6 +133,15 @@ def read_box(plane: Tensor, box: Box, scale: int = 1) -> Tensor:
     """
     window = _read_window(plane, box)
     return window if scale == 1 else F.avg_pool2d(window.float(), scale)
+
+
+def fetch_box(plane: Tensor, box: Box) -> Tensor:
+    """Return a copy of a box of a [C, H, W] torus beyond the bus, in the device's own memory."""
+    channels, height, width = plane.shape
+    if box.height > height or box.width > width:
+        return _read_window(plane, box)
+    parts = [(_view(plane, part), row, column) for part, row, column in split_on_torus(box, height, width)]
+    return bus_copies(plane.device).fetch((channels, box.height, box.width), parts)
 
 
 def average_adjoint(patch: Tensor, scale: int) -> Tensor:

@@ -7,7 +7,6 @@ distances of moments, are hundreds of launches that a device is done with sooner
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -23,10 +22,11 @@ from tilestyle.devices.failures import is_out_of_memory
 OFF_VARIABLE = "TILESTYLE_NO_GRAPHS"
 # Calls before one is captured: what is done only once or twice is not worth it.
 CALLS_BEFORE = 2
+# Branches of a graph beside its main one.
+BRANCHES = 2
 
 Function = Callable[..., Sequence[Tensor]]
 R = TypeVar("R")
-_here = threading.local()
 
 
 class CapturedFunction:
@@ -56,8 +56,7 @@ class CapturedFunction:
             self._capture(inputs)
         if self._graph is None:
             return self._function(*inputs)
-        for mine, given in zip(self._inputs, inputs, strict=True):
-            mine.copy_(given)
+        torch._foreach_copy_(self._inputs, list(inputs))
         self._graph.replay()
         return self._outputs
 
@@ -103,6 +102,31 @@ def capture(
     return graph, result
 
 
+def run_in_branches(functions: Sequence[Callable[[], R]], device: torch.device) -> list[R]:
+    """Run functions that do not depend on each other: side by side within a graph, else one after the other.
+
+    Work of a small matrix occupies a few of a device's multiprocessors. The last functions share a branch.
+    """
+    if device.type != "cuda" or not torch.cuda.is_current_stream_capturing():
+        return [function() for function in functions]
+    current, results = torch.cuda.current_stream(device), []
+    branches = _branch_streams(device)[: max(0, len(functions) - 1)]
+    for function, stream in zip(functions, branches, strict=False):
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            results.append(function())
+    results += [function() for function in functions[len(branches) :]]
+    for stream in branches:
+        current.wait_stream(stream)
+    return results
+
+
+@cache
+def _branch_streams(device: torch.device) -> list[torch.cuda.Stream]:
+    """Return the streams of branches of graphs, each of which costs a workspace (`_capturing_stream`)."""
+    return [torch.cuda.Stream(device) for _ in range(BRANCHES)]  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def capturing_stream(device: torch.device) -> Iterator[None]:
     """Launch work in the stream of captures, between the work before and that after."""
@@ -126,21 +150,6 @@ def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
 def graphs_enabled() -> bool:
     """Return whether graphs are not turned off."""
     return not os.environ.get(OFF_VARIABLE)
-
-
-def graphs_allowed() -> bool:
-    """Return whether results may lie where the next call writes (`allowing_graphs`)."""
-    return bool(getattr(_here, "allowed", False))
-
-
-@contextmanager
-def allowing_graphs(allowed: bool) -> Iterator[None]:
-    """Allow captured passes of networks in this thread: the caller needs no results of an earlier pass."""
-    before, _here.allowed = graphs_allowed(), allowed
-    try:
-        yield
-    finally:
-        _here.allowed = before
 
 
 def _alike(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

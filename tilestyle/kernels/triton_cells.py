@@ -96,6 +96,8 @@ def fold_gradient_kernel(
     features,
     cotangent,
     out,
+    matrix,
+    offset,
     channels,
     inner_height,
     inner_width,
@@ -107,6 +109,7 @@ def fold_gradient_kernel(
     PAD: tl.constexpr,
     RECTIFIED: tl.constexpr,
     ADDED: tl.constexpr,
+    AFFINE: tl.constexpr,
     BLOCK_CELLS: tl.constexpr,
     BLOCK_CHANNELS: tl.constexpr,
 ):
@@ -123,6 +126,18 @@ def fold_gradient_kernel(
     places = offsets + j[:, None] * (out_stride * OUT_UNIT) + c[None, :]
     if ADDED:
         total += tl.load(cotangent + places, mask=inside, other=0.0).to(tl.float32)
+    if AFFINE:
+        known = c < channels
+        start = features + offsets + j[:, None] * (out_stride * OUT_UNIT)
+        product = tl.load(offset + c, mask=known, other=0.0).to(tl.float32)[None, :] + total * 0
+        for first_channel in range(0, channels, BLOCK_CHANNELS):
+            k = first_channel + tl.arange(0, BLOCK_CHANNELS)
+            seen = (j < out_width)[:, None] & (k < channels)[None, :]
+            values = tl.load(start + k[None, :], mask=seen, other=0.0)
+            weights = matrix + k[:, None] * (out_stride * OUT_UNIT) + c[None, :]
+            factors = tl.load(weights, mask=(k < channels)[:, None] & known[None, :], other=0.0)
+            product = tl.dot(values, factors, product)
+        total += product
     if RECTIFIED:
         own = tl.load(features + places, mask=inside, other=0.0).to(tl.float32)
         total = tl.where(own > 0, total, 0.0)

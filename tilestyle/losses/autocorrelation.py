@@ -14,6 +14,7 @@ from tilestyle.losses.objective import StyleTerm
 from tilestyle.losses.running_moments import LayerFactors
 from tilestyle.losses.style_global import GlobalStyleLoss
 from tilestyle.networks.base import crop_cells
+from tilestyle.networks.forward_pass import FeatureGradient
 from tilestyle.stats.autocorrelation import (
     Autocorrelation,
     AutocorrelationCotangent,
@@ -121,7 +122,7 @@ class AutocorrelationLoss(StyleTerm):
 
     def cotangents(
         self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, FeatureGradient]:
         """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents).
 
         They are zero at cells that the patch does not own, whose pairs count with their owner.
@@ -143,7 +144,7 @@ class AutocorrelationLoss(StyleTerm):
                 )  # [C, h, w]
                 part = part if weights is None else part * weights.to(part)
                 crop_cells(gradient, owned).add_(part.to(gradient.dtype)[None])
-            gradients[layer] = gradient
+            gradients[layer] = FeatureGradient(gradient)
         return gradients
 
     def use_exact_moments(self, *, calibrate: bool) -> None:
@@ -267,12 +268,14 @@ class StyleLossSum(StyleTerm):
 
     def cotangents(
         self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, FeatureGradient]:
         """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents)."""
         moments, arrangement = self._terms.values()
         gradients = moments.cotangents(features, patch, single_patch=single_patch)
         for layer, gradient in arrangement.cotangents(features, patch, single_patch=single_patch).items():
-            gradients[layer] = gradients[layer] + gradient
+            gradients[layer] = FeatureGradient(
+                gradients[layer].at(features[layer]) + gradient.at(features[layer])
+            )
         return gradients
 
     def use_exact_moments(self, *, calibrate: bool) -> None:

@@ -11,11 +11,12 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Reader, read_box
+from tilestyle.canvas.canvas import Reader, fetch_box, read_box
 from tilestyle.canvas.content_map import ContentMap
 from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
 from tilestyle.config.enums import ContentLoss
 from tilestyle.devices.transfer import to_device
+from tilestyle.devices.zero_copy import bus_copies, zero_copy
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.geometry.boxes import Box, CanvasExtent, Patch, tile_grid
 from tilestyle.geometry.sampling import halo_tiles
@@ -207,9 +208,14 @@ class CachedContentTarget(ContentTarget):
         self._missing = set(self._tiles)
         store = store or MemoryStore(plane.device)
         self._features = {
-            layer.name: _bfloat16_plane(store, layer.channels, *_feature_size(extent, layer.stride))
+            layer.name: _bfloat16_plane(
+                store, layer.channels, *_feature_size(extent, layer.stride), network.device
+            )
             for layer in infos
         }
+        # Whether the planes are host memory that the network's device reads over the bus.
+        on_device = all(plane.device == network.device for plane in self._features.values())
+        self._beyond_bus = on_device and store.device != network.device
 
     def features(self, patch: Patch) -> dict[str, Tensor]:
         """Features [1, C, h, w] of each layer over what the patch sees."""
@@ -218,12 +224,16 @@ class CachedContentTarget(ContentTarget):
         if phase != self._phase:
             self._phase, self._missing = phase, set(self._tiles)
         aligned = Box(box.top - phase[0], box.left - phase[1], box.height, box.width)
-        for tile in [tile for tile in self._missing if self._overlap(tile, aligned)]:
+        missing = [tile for tile in self._missing if self._overlap(tile, aligned)]
+        for tile in missing:
             self._compute_tile(tile)
+        if missing and self._beyond_bus:
+            bus_copies(self._network.device).include_work()
         network, features = self._network, {}
         for layer, plane in self._features.items():
             cells = aligned.to_cells(network.layers[layer].stride)
-            features[layer] = to_device(read_box(plane, cells)[None], network.device, network.dtype)
+            window = fetch_box(plane, cells) if self._beyond_bus else read_box(plane, cells)
+            features[layer] = to_device(window[None], network.device, network.dtype)
             note_mapped_access(
                 plane[:, : cells.height, : cells.width]
             )  # as many bytes as were read, wherever they lie
@@ -248,13 +258,17 @@ class CachedContentTarget(ContentTarget):
         return rows and columns
 
 
-def _bfloat16_plane(store: PlaneStore, channels: int, height: int, width: int) -> Tensor:
+def _bfloat16_plane(store: PlaneStore, channels: int, height: int, width: int, device: torch.device) -> Tensor:
     """Allocate zeros in bfloat16, [channels, height, width]: two in each float32 number of a stored plane.
 
-    The plane has one channel, because a store decides by a plane's area whether to put it in a file.
+    The plane has one channel, because a store decides by a plane's area whether to put it in a file. A plane in
+    host memory is returned as the device sees it, if that is possible.
     """
     pairs = -(-width // 2)
     plane = store.zeros(1, channels * height, pairs)  # [1, C h, w / 2], float32
+    if isinstance(store, MemoryStore) and store.device != device:
+        seen = zero_copy(plane, device)
+        plane = plane if seen is None else seen
     return plane.view(torch.bfloat16).view(channels, height, 2 * pairs)[:, :, :width]
 
 

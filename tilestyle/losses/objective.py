@@ -5,22 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tilestyle.config.enums import ContentLoss
-from tilestyle.devices.graphs import allowing_graphs
 from tilestyle.devices.transfer import to_device
 from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Box, CanvasExtent, Patch
 from tilestyle.geometry.rng import SweepRng
+from tilestyle.kernels.content import add_difference, takes
+from tilestyle.kernels.support import has_kernels
 from tilestyle.losses.content import ContentTarget
 from tilestyle.losses.palette import PaletteLoss
 from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
 from tilestyle.networks.base import FeatureNetwork, crop_cells
+from tilestyle.networks.forward_pass import FeatureGradient
 from tilestyle.planning.loss_weights import LossWeights
 from tilestyle.stats.self_similarity import sample_cells, self_similarity_loss
 
@@ -70,7 +71,7 @@ class StyleTerm(Stateful, ABC):
     @abstractmethod
     def cotangents(
         self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, FeatureGradient]:
         """Add a patch to the sums; return its cotangents, the gradients at every cell of each layer.
 
         Args:
@@ -79,7 +80,7 @@ class StyleTerm(Stateful, ABC):
             single_patch: Whether the patch covers the whole canvas. Then its own moments make the gradient.
 
         Returns:
-            Gradients of the loss, times the number of canvas pixels, by layer; shaped like the features.
+            Gradients of the loss in the features, times the number of canvas pixels, by layer.
         """
 
     @abstractmethod
@@ -207,39 +208,51 @@ class Objective(Stateful):
             Gradient in patch pixels, [3, h, w], float32 on the network's device; each is the sum over the
             canvas pixels that the patch pixel averages.
         """
-        pixels = self._network_input(window).requires_grad_()
-        with allowing_graphs(self.captures):
-            features = self._network.features(pixels, self._layers)
+        pixels = self._network_input(window)
+        forward = self._network.forward_pass(pixels, self._layers, captures=self.captures)
         with torch.no_grad():
-            style_cotangents = self._style.cotangents(features, patch, single_patch=single_patch)
+            style_gradients = self._style.cotangents(forward.features, patch, single_patch=single_patch)
             content_features = self._content.features(patch) if self._content else {}
-            add_content_loss = (
-                self._add_self_similarity_loss
-                if self._weights.content_loss is ContentLoss.SELF_SIMILARITY
-                else self._add_feature_loss
-            )
             sample = PatchSample(patch, rng or SweepRng(0, 0, 0), owned_only)
-            cotangents = []
-            for layer, response in features.items():
-                cotangent = style_cotangents.get(layer)
-                cotangents.append(torch.zeros_like(response) if cotangent is None else cotangent)
+            gradients = {}
+            for layer, features in forward.features.items():
+                gradient = style_gradients.get(layer, FeatureGradient())
+                if not forward.takes_affine or owned_only:
+                    gradient = FeatureGradient(gradient.at(features))
                 if layer in content_features:
-                    add_content_loss(layer, response, content_features[layer], cotangents[-1], sample)
-            if owned_only:
-                cotangents = [
-                    self._zeroed_outside(cotangent, patch.owned_cells(self._network.layers[layer].stride))
-                    for layer, cotangent in zip(features, cotangents, strict=True)
-                ]
-        (gradient,) = torch.autograd.grad(_InjectCotangents.apply(cotangents, *features.values()), pixels)
-        gradient = gradient[0].float()
+                    gradient = self._with_content(layer, features, content_features[layer], gradient, sample)
+                if owned_only and gradient.values is not None:
+                    owned = patch.owned_cells(self._network.layers[layer].stride)
+                    gradient = FeatureGradient(self._zeroed_outside(gradient.values, owned))
+                gradients[layer] = gradient
+        gradient_in_pixels = forward.gradient(gradients)[0].float()
         if self.palette:
-            gradient += self.palette.gradient(self._float32_window(window), patch, single_patch=single_patch)
+            colors = self._float32_window(window)
+            gradient_in_pixels += self.palette.gradient(colors, patch, single_patch=single_patch)
         if self._weights.tv:
-            values = pixels.detach()[0].float()
+            values = pixels[0].float()
             kind = self._weights.tv_form, self._weights.tv_exponent
             self._losses[1] += total_variation(values, *kind) * (patch.owned.area / self._extent.area)
-            gradient += self._weights.tv * self._scale**2 * total_variation_gradient(values, *kind)
-        return gradient
+            gradient_in_pixels += self._weights.tv * self._scale**2 * total_variation_gradient(values, *kind)
+        return gradient_in_pixels
+
+    def _with_content(
+        self, layer: str, features: Tensor, target: Tensor, gradient: FeatureGradient, sample: PatchSample
+    ) -> FeatureGradient:
+        """Add the content loss of a layer to the sums; return the layer's gradient with its own.
+
+        Args:
+            layer: Name of the layer.
+            features: Features of the patch, [1, C, h, w].
+            target: Features of the content, [1, C, h, w].
+            gradient: The layer's gradient, whose values are changed in place.
+            sample: The patch.
+        """
+        values = torch.zeros_like(features) if gradient.values is None else gradient.values
+        alike = self._weights.content_loss is ContentLoss.SELF_SIMILARITY
+        add = self._add_self_similarity_loss if alike else self._add_feature_loss
+        add(layer, features, target, values, sample)
+        return FeatureGradient(values, gradient.affine)
 
     def _add_feature_loss(
         self, layer: str, features: Tensor, target: Tensor, gradient: Tensor, sample: PatchSample
@@ -259,15 +272,20 @@ class Objective(Stateful):
         assert self._content is not None, "content features come from the content"
         density = (self._network.layers[layer].stride * self._scale) ** 2
         share = self._weights.content_layers[layer] / (features.shape[1] * self._content.energies[layer])
-        difference = features - target
-        owned_cells = sample.patch.owned_cells(self._network.layers[layer].stride)
-        squares = crop_cells(difference, owned_cells).float().square()
+        factor = 2 * self._content_weight * share * density
         factors = self._content.cell_factors(layer, sample.patch)
+        owned_cells = sample.patch.owned_cells(self._network.layers[layer].stride)
+        if factors is None and has_kernels(features.device) and takes(features, gradient):
+            total = add_difference(features, target, gradient, factor, owned_cells)
+            self._losses[0] += total * (share * density / self._extent.area)
+            return
+        difference = features - target
+        squares = crop_cells(difference, owned_cells).float().square()
         if factors is not None:
             squares *= crop_cells(factors[None, None], owned_cells)
             difference *= factors
         self._losses[0] += share * squares.sum() * density / self._extent.area
-        gradient.add_(difference, alpha=2 * self._content_weight * share * density)
+        gradient.add_(difference, alpha=factor)
 
     def _add_self_similarity_loss(
         self, layer: str, features: Tensor, target: Tensor, gradient: Tensor, sample: PatchSample
@@ -350,20 +368,3 @@ class PatchSample:
     patch: Patch
     draw: SweepRng  # random numbers of the sweep
     owned_only: bool  # whether only cells that the patch owns count
-
-
-class _InjectCotangents(torch.autograd.Function):
-    """A scalar whose gradient in the features is the given cotangents.
-
-    `grad_outputs` of torch.autograd.grad does the same, but torch checks it by means of sympy, whose import
-    takes a second.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, cotangents: list[Tensor], *features: Tensor) -> Tensor:
-        ctx.cotangents = cotangents
-        return features[0].new_zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, *ones: Tensor) -> Any:
-        return None, *ctx.cotangents

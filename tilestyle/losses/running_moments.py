@@ -16,6 +16,7 @@ from tilestyle.distributed import Communicator
 from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.style_targets import Target, TargetDistances, check_finite
 from tilestyle.networks.base import FeatureNetwork
+from tilestyle.stats.affine_gradient import AffineGradient
 from tilestyle.stats.bias_correction import MomentCorrection
 from tilestyle.stats.distances import Cotangent
 from tilestyle.stats.moments import Moments, MomentSum, all_reduce_moments, mix_moments
@@ -33,9 +34,10 @@ class LayerFactors:
         default_factory=dict
     )  # least energy of each layer (networks.energy)
 
-    def applied_cotangent(self, layer: str, cotangent: Cotangent) -> Cotangent:
-        """Return a layer's cotangent as it is applied to features: scaled, on the network's device."""
-        return cotangent.scaled(self.factors[layer]).to(self.network.device, self.network.dtype)
+    def applied_gradient(self, layer: str, matrix: Tensor, offset: Tensor) -> AffineGradient:
+        """Return the gradient 2 A F + b of a layer as it is applied: scaled, on the network's device."""
+        device, dtype, factor = self.network.device, self.network.dtype, self.factors[layer]
+        return AffineGradient(2 * (matrix * factor).to(device, dtype), (offset * factor).to(device, dtype))
 
 
 class LaggedMomentLoss(Stateful):
@@ -43,11 +45,11 @@ class LaggedMomentLoss(Stateful):
 
     def __init__(self, targets: Mapping[str, Target], layers: LayerFactors) -> None:
         self._targets = targets
-        self._distances = TargetDistances(targets)
+        self._distances = TargetDistances(targets, layers.applied_gradient)
         self._layers = layers
         self._cotangents: dict[str, Cotangent] = {}  # of the distance at `_moments`
         self._extrapolations: dict[str, Cotangent] = {}  # extrapolation: l (A_t - A_(t-1)), the same for b
-        self._applied: dict[str, Cotangent] = {}  # the sum of both, as applied to features
+        self._applied: dict[str, AffineGradient] = {}  # of the sum of both, as applied to features
         self._moments: dict[str, Moments] = {}  # of the sweep before, corrected
         self._exact_moments: dict[str, Moments] = {}  # measured before this sweep, to calibrate the correction
         self._corrections: dict[str, MomentCorrection] = {}  # from the biased moments of patches to exact ones
@@ -125,17 +127,9 @@ class LaggedMomentLoss(Stateful):
         """
         self._sums[layer].add(features, weights)
 
-    def cell_gradient(self, layer: str, features: Tensor) -> Tensor | None:
-        """Return the gradient at every cell, 2 A F + b.
-
-        Args:
-            layer: Name of the layer.
-            features: Features F, [1, C, h, w].
-
-        Returns:
-            Gradient of the loss times the number of canvas pixels, [1, C, h, w]; None without moments.
-        """
-        return self._applied[layer].cell_gradient(features) if layer in self._applied else None
+    def cell_gradient(self, layer: str) -> AffineGradient | None:
+        """Return a layer's gradient, times the number of canvas pixels, at every cell; None without moments."""
+        return self._applied.get(layer)
 
     def all_reduce(self, comm: Communicator) -> None:
         """Add the sums of all processes."""
@@ -173,7 +167,9 @@ class LaggedMomentLoss(Stateful):
         """
         value = None
         if not moments_set:
-            previous = {} if self._exact_moments else self._cotangents
+            # Copied, as a device writes the next ones to the same place.
+            needed = extrapolation and not self._exact_moments
+            previous = {k: past.copied() for k, past in self._cotangents.items()} if needed else {}
             value = self.set_moments(self._updated_moments(ema_decay))
             if extrapolation:
                 self._extrapolate(
@@ -186,7 +182,7 @@ class LaggedMomentLoss(Stateful):
         """Add extrapolations to the cotangents."""
         self._extrapolations = dict(extrapolations)
         for layer, lead in extrapolations.items():
-            self._applied[layer] = self._layers.applied_cotangent(layer, self._cotangents[layer].plus(lead))
+            self._applied[layer] = self._applied_at(layer, self._cotangents[layer].plus(lead))
 
     def _updated_moments(self, ema_decay: float) -> dict[str, Moments]:
         """Return the moments of the sweep that ends: mixed with earlier ones, or corrected for padding."""
@@ -209,11 +205,16 @@ class LaggedMomentLoss(Stateful):
     def set_moments(self, moments: Mapping[str, Moments]) -> float:
         """Take these moments and compute the cotangents at them; return the distance over all layers."""
         self._moments, self._extrapolations = dict(moments), {}
-        self._cotangents = self._distances.cotangents(moments)
+        gradients = self._distances.gradients(moments)
+        self._cotangents = {layer: gradient.cotangent for layer, gradient in gradients.items()}
         self._applied |= {
-            layer: self._layers.applied_cotangent(layer, cotangent)
-            for layer, cotangent in self._cotangents.items()
+            layer: gradient.applied or self._applied_at(layer, gradient.cotangent)
+            for layer, gradient in gradients.items()
         }
         return sum(
             self._layers.weights[layer] * cotangent.value for layer, cotangent in self._cotangents.items()
         )
+
+    def _applied_at(self, layer: str, cotangent: Cotangent) -> AffineGradient:
+        """Return a layer's gradient as it is applied to features."""
+        return self._layers.applied_gradient(layer, cotangent.matrix, cotangent.offset)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.canvas import Canvas, Reader, read_box
+from tilestyle.canvas.canvas import Canvas, Reader, fetch_box, read_box
 from tilestyle.canvas.storage import MappedStore, note_mapped_access
 from tilestyle.config.enums import Normalize, Optimizer
 from tilestyle.devices.transfer import to_device
@@ -194,6 +194,8 @@ class ScaleObjective:
             patch: The patch.
             exact: Whether to keep float32.
         """
+        if canvas.beyond_bus and patch.scale == 1:
+            return fetch_box(canvas.pixels, patch.read)
         window = self.window(canvas, patch)
         if window.device == self.device:
             return window

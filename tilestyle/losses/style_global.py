@@ -19,6 +19,7 @@ from tilestyle.losses.objective import StyleTerm
 from tilestyle.losses.running_moments import LaggedMomentLoss, LayerFactors
 from tilestyle.losses.style_targets import Target
 from tilestyle.networks.base import crop_cells
+from tilestyle.networks.forward_pass import FeatureGradient
 
 
 class GlobalStyleLoss(StyleTerm):
@@ -68,7 +69,7 @@ class GlobalStyleLoss(StyleTerm):
 
     def cotangents(
         self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, FeatureGradient]:
         """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents)."""
         under = self._cell_weights(patch)
         self._accumulate(features, patch, under)
@@ -119,19 +120,18 @@ class GlobalStyleLoss(StyleTerm):
                 part = None if weights is None else crop_cells(weights[None, None], cells)[0, 0]
                 self._losses[region].add(layer, owned, part)
 
-    def _gradient(self, layer: str, features: Tensor, cell_weights: CellWeights | None) -> Tensor:
-        """Return the sum over the regions of weight x (2 A F + b), [1, C, h, w]."""
+    def _gradient(self, layer: str, features: Tensor, cell_weights: CellWeights | None) -> FeatureGradient:
+        """Return the sum over the regions of weight x (2 A F + b) at the cells of features [1, C, h, w]."""
+        if cell_weights is None:
+            return FeatureGradient(affine=self._losses[0].cell_gradient(layer))
         total: Tensor | None = None
-        for region in [0] if cell_weights is None else cell_weights.present:
-            gradient = self._losses[region].cell_gradient(layer, features)
-            weights = (
-                cell_weights.of_region(region, self._layers.network.layers[layer].stride)
-                if cell_weights
-                else None
-            )
-            if gradient is None:
+        for region in cell_weights.present:
+            affine = self._losses[region].cell_gradient(layer)
+            if affine is None:
                 continue
+            gradient = affine.at(features)
+            weights = cell_weights.of_region(region, self._layers.network.layers[layer].stride)
             if weights is not None:
                 gradient = gradient.mul_(weights.to(gradient))
             total = gradient if total is None else total.add_(gradient)
-        return torch.zeros_like(features) if total is None else total
+        return FeatureGradient(total)

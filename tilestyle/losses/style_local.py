@@ -28,6 +28,7 @@ from tilestyle.losses.running_moments import LaggedMomentLoss, LayerFactors
 from tilestyle.losses.stateful import prefixed, unprefixed
 from tilestyle.losses.style_targets import Target, check_finite, make_target
 from tilestyle.networks.base import crop_cells
+from tilestyle.networks.forward_pass import FeatureGradient
 from tilestyle.planning.style_windows import StyleWindows
 from tilestyle.stats.distances import MIN_ENERGY, Cotangent
 from tilestyle.stats.moments import Moments, MomentSum, mix_moments
@@ -101,7 +102,7 @@ class LocalStyleLoss(StyleTerm):
 
     def cotangents(
         self, features: Mapping[str, Tensor], patch: Patch, *, single_patch: bool
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, FeatureGradient]:
         """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents).
 
         Synchronizes host and device, because the gradients depend on the patch's own moments.
@@ -122,7 +123,9 @@ class LocalStyleLoss(StyleTerm):
             if self._locality < 1 and not single_patch:
                 mean = self._mean_cotangents.get(layer, mixed)
                 mixed = mixed.scaled(self._locality).plus(mean.scaled(1 - self._locality))
-            gradients[layer] = self._layers.applied_cotangent(layer, mixed).cell_gradient(features[layer])
+            gradients[layer] = FeatureGradient(
+                affine=self._layers.applied_gradient(layer, mixed.matrix, mixed.offset)
+            )
         self._accumulated_area += area
         return gradients
 

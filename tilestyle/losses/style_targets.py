@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -10,14 +11,16 @@ from torch import Tensor
 
 from tilestyle.config.enums import Normalize, StyleLoss
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.graphs import CapturedFunction
+from tilestyle.devices.graphs import CapturedFunction, run_in_branches
 from tilestyle.devices.threads import run_side_by_side
 from tilestyle.devices.transfer import float64_device
 from tilestyle.errors import DivergedError
+from tilestyle.stats.affine_gradient import AffineGradient
 from tilestyle.stats.distances import MIN_ENERGY, Cotangent, GramTarget, StatisticsTarget, WassersteinTarget
 from tilestyle.stats.moments import Moments
 
 Target = WassersteinTarget | GramTarget | StatisticsTarget
+Apply = Callable[[str, Tensor, Tensor], AffineGradient]
 
 
 def make_target(moments: Moments, config: RenderConfig, min_energy: float = MIN_ENERGY) -> Target:
@@ -41,18 +44,41 @@ def make_target(moments: Moments, config: RenderConfig, min_energy: float = MIN_
     return StatisticsTarget(moments, config.statistics_weight, absolute=absolute, min_energy=min_energy)
 
 
+@dataclass(frozen=True)
+class LayerGradient:
+    """The gradient of a distance in the features of a layer.
+
+    Attributes:
+        cotangent: The distance with A, b.
+        applied: The same as it is applied to features; None: not computed here.
+    """
+
+    cotangent: Cotangent
+    applied: AffineGradient | None = None
+
+
 class TargetDistances:
     """The distances of a canvas's moments to targets for each layer, with their gradients in features."""
 
-    def __init__(self, targets: Mapping[str, Target]) -> None:
-        """Take the distances by layer."""
+    def __init__(self, targets: Mapping[str, Target], apply: Apply | None = None) -> None:
+        """Take the distances.
+
+        Args:
+            targets: By layer.
+            apply: Makes A, b of a layer's distance to its gradient as it is applied to features.
+        """
         self._targets = targets
+        self._apply = apply
         self._transported = {
             layer: target for layer, target in targets.items() if isinstance(target, WassersteinTarget)
         }
-        self._from_factors = CapturedFunction(self._compute_from_factors)
+        self._launched = CapturedFunction(self._launch)
 
     def cotangents(self, layer_moments: Mapping[str, Moments]) -> dict[str, Cotangent]:
+        """Compute the distance of each layer's moments to its target, and its A, b (see `gradients`)."""
+        return {layer: each.cotangent for layer, each in self.gradients(layer_moments).items()}
+
+    def gradients(self, layer_moments: Mapping[str, Moments]) -> dict[str, LayerGradient]:
         """Compute the distance of each layer's moments to its target, and the gradient in features.
 
         On the host, layers are computed in parallel, one thread each. On a device all are launched before the
@@ -62,13 +88,13 @@ class TargetDistances:
             layer_moments: Moments by layer.
 
         Returns:
-            The distance with its gradient A, b, by layer.
+            The distance with its gradient, by layer; on a device valid until the next call.
 
         Raises:
             DivergedError: If moments are not finite.
         """
         if any(float64_device(moments.mean.device).type != "cpu" for moments in layer_moments.values()):
-            return self._cotangents_on_device(layer_moments)
+            return self._gradients_on_device(layer_moments)
         check_finite(layer_moments)
         # Copies from a device are made in the calling thread, which launched the device's work.
         on_host = {layer: moments.on_float64_device() for layer, moments in layer_moments.items()}
@@ -77,37 +103,55 @@ class TargetDistances:
             [partial(self._targets[layer].cotangent, on_host[layer]) for layer in largest_first]
         )
         by_layer = dict(zip(largest_first, results, strict=True))
-        return {layer: by_layer[layer] for layer in layer_moments}
+        return {layer: LayerGradient(by_layer[layer]) for layer in layer_moments}
 
-    def _cotangents_on_device(self, layer_moments: Mapping[str, Moments]) -> dict[str, Cotangent]:
-        """Do the same as `cotangents` on a device that computes in float64."""
-        results: dict[str, Cotangent | None] = {}
+    def _gradients_on_device(self, layer_moments: Mapping[str, Moments]) -> dict[str, LayerGradient]:
+        """Do the same as `gradients` on a device that computes in float64."""
+        results: dict[str, LayerGradient] = {}
         if self._transported and self._transported.keys() <= layer_moments.keys():
-            factors = [
+            inputs = [
                 part
-                for layer, target in self._transported.items()
-                for part in target.factored(layer_moments[layer])
+                for layer in self._transported
+                for part in (layer_moments[layer].mean, layer_moments[layer].second)
             ]
-            numbers, *parts = self._from_factors(*factors)
+            numbers, *parts = self._launched(*inputs)
+            count = len(parts) // len(self._transported)  # of a layer
             for index, ((layer, target), facts) in enumerate(
                 zip(self._transported.items(), numbers.tolist(), strict=True)
             ):
-                results[layer] = target.resolve(facts, *parts[2 * index : 2 * index + 2])
-        if not all(results.get(layer) for layer in layer_moments):
+                matrix, offset, *applied = parts[count * index : count * (index + 1)]
+                cotangent = target.resolve(facts, matrix, offset)
+                if cotangent is not None:
+                    results[layer] = LayerGradient(cotangent, AffineGradient(*applied) if applied else None)
+        if results.keys() != layer_moments.keys():
             check_finite(layer_moments)
         return {
-            layer: results.get(layer) or self._targets[layer].cotangent(moments)
+            layer: results.get(layer) or LayerGradient(self._targets[layer].cotangent(moments))
             for layer, moments in layer_moments.items()
         }
 
-    def _compute_from_factors(self, *factors: Tensor) -> list[Tensor]:
-        """Compute the numbers of all layers [layers, 3], then A and b of each, from four tensors a layer."""
-        numbers, parts = [], []
-        for index, target in enumerate(self._transported.values()):
-            facts, matrix, offset = target.from_factor(*factors[4 * index : 4 * index + 4])
-            numbers.append(facts)
-            parts += [matrix, offset]
-        return [torch.stack(numbers), *parts]
+    def _launch(self, *inputs: Tensor) -> list[Tensor]:
+        """Compute the numbers of all layers [layers, 3], then A and b of each, and both as they are applied.
+
+        Args:
+            inputs: Mean and second raw moment of each layer.
+        """
+        layers = list(self._transported)
+        largest_first = sorted(range(len(layers)), key=lambda index: -len(inputs[2 * index]))
+        results = run_in_branches(
+            [partial(self._launch_layer, layers[i], *inputs[2 * i : 2 * i + 2]) for i in largest_first],
+            inputs[0].device,
+        )
+        by_index = dict(zip(largest_first, results, strict=True))
+        in_order = [by_index[index] for index in range(len(layers))]
+        numbers = torch.stack([layer_numbers for layer_numbers, *_ in in_order])
+        return [numbers, *(part for _, *parts in in_order for part in parts)]
+
+    def _launch_layer(self, layer: str, mean: Tensor, second: Tensor) -> list[Tensor]:
+        """Compute the numbers of a layer [3], then its A and b, and both as they are applied."""
+        numbers, matrix, offset = self._transported[layer].launch(mean, second)
+        applied = self._apply and self._apply(layer, matrix, offset)
+        return [numbers, matrix, offset, *((applied.matrix, applied.offset) if applied else ())]
 
 
 def check_finite(layer_moments: Mapping[str, Moments]) -> None:

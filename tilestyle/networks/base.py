@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tilestyle.errors import LayerError
 from tilestyle.geometry.boxes import Box, round_up
+from tilestyle.networks.forward_pass import ForwardPass
 
 # Halo for measuring, as a share of the widest receptive field; 0.5 would be exact.
 MEASURING_HALO_SHARE = 0.3
@@ -110,6 +111,17 @@ class FeatureNetwork(Protocol):
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the responses of the named layers, in the dtype of `pixels`; differentiable."""
+        ...
+
+    def forward_pass(self, pixels: Tensor, layers: Collection[str], *, captures: bool = False) -> ForwardPass:
+        """Run a forward pass whose gradient will be asked for.
+
+        Args:
+            pixels: [B, 3, H, W].
+            layers: Names of layers.
+            captures: Whether the pass may be kept as a CUDA graph: its features and gradient are then valid
+                until the next pass only.
+        """
         ...
 
     def scale_groups(self, layers: Collection[str]) -> dict[int, dict[str, str]]:

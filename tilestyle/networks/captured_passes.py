@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from tilestyle.devices.device_memory import empty_caches
 from tilestyle.devices.graphs import CALLS_BEFORE, capture, graphs_enabled
+from tilestyle.networks.forward_pass import FeatureGradient
+from tilestyle.stats.affine_gradient import AffineGradient
 
 # Passes of other sizes in a row after which one of these is captured instead.
 REPLACED_AFTER = 2
@@ -25,7 +28,7 @@ class Passes(Protocol):
         """Return the responses, and what the backward pass reads."""
         ...
 
-    def backward(self, kept: list[Tensor], cotangents: Mapping[str, Tensor | None]) -> Tensor:
+    def backward(self, kept: list[Tensor], gradients: Mapping[str, FeatureGradient]) -> Tensor:
         """Return the gradient in the pixels."""
         ...
 
@@ -33,67 +36,113 @@ class Passes(Protocol):
 class CapturedPass:
     """A forward and a backward pass of pixels of one size, as two CUDA graphs.
 
-    What they return lies where the next pass writes: responses are valid until the next forward pass.
+    What they return lies where the next pass writes: features and gradient are valid until then.
     """
+
+    takes_affine = True
 
     def __init__(
         self,
+        network: Passes,
         pixels: Tensor,
-        responses: Sequence[Tensor],
-        cotangents: Sequence[Tensor],
-        graphs: tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph],
-        gradient: Tensor,
+        responses: Mapping[str, Tensor],
+        kept: Sequence[Tensor],
+        graph: torch.cuda.CUDAGraph,
     ) -> None:
-        """Take the places of all that goes in and comes out, and the graphs."""
+        """Take the network, the places of pixels and results, and the graph of the forward pass."""
+        self._network = network
         self._pixels = pixels
-        self._responses, self._cotangents = responses, cotangents
-        self._forward, self._backward = graphs
-        self._gradient = gradient
-        self._kept: Sequence[Tensor] = ()  # what the backward pass reads
+        self.features = responses
+        self._kept = kept  # what the backward pass reads
+        self._graph = graph
+        self._backward: _CapturedBackward | None = None
+        self._failed = False
 
     @classmethod
     def capture(cls, network: Passes, pixels: Tensor, layers: Sequence[str]) -> CapturedPass | None:
-        """Capture the passes of a network cut at its deepest layer; None if that is not possible."""
+        """Capture the forward pass of a network cut at its deepest layer; None if that is not possible."""
         # The memory of passes before this one, which a graph cannot use.
         empty_caches()
-        static = torch.empty_like(pixels).copy_(pixels.detach())
+        static = torch.empty_like(pixels).copy_(pixels)
         forward = capture(partial(network.forward, static, layers, keep=True), pixels.device)
         if forward is None:
             return None
         graph, (responses, kept) = forward
+        return cls(network, static, responses, kept, graph)
+
+    def run(self, pixels: Tensor) -> CapturedPass:
+        """Run the forward pass."""
+        self._pixels.copy_(pixels)
+        self._graph.replay()
+        return self
+
+    def gradient(self, by_layer: Mapping[str, FeatureGradient]) -> Tensor:
+        """Return the gradient in the pixels of the last forward pass.
+
+        The backward pass is captured when gradients of this kind, affine or at every cell, come first.
+        """
+        kind = _kind(by_layer)
+        if not self._failed and (self._backward is None or self._backward.kind != kind):
+            self._backward = None
+            self._backward = self._capture_backward(by_layer)
+            self._failed = self._backward is None
+        if self._backward is None:
+            return self._network.backward([*self._kept], by_layer)
+        return self._backward.run(by_layer)
+
+    def _capture_backward(self, by_layer: Mapping[str, FeatureGradient]) -> _CapturedBackward | None:
+        """Capture the backward pass; None if that is not possible."""
         try:
-            cotangents = {layer: torch.zeros_like(responses[layer]) for layer in layers}
+            static = {layer: _empty_like(gradient) for layer, gradient in by_layer.items()}
         except torch.OutOfMemoryError:
             empty_caches()
             return None
-        backward = capture(partial(network.backward, [*kept], cotangents), pixels.device, after=graph)
-        if backward is None:
-            return None
-        found = cls(
-            static,
-            [responses[layer] for layer in layers],
-            [*cotangents.values()],
-            (graph, backward[0]),
-            backward[1],
+        captured = capture(
+            partial(self._network.backward, [*self._kept], static), self._pixels.device, after=self._graph
         )
-        found._kept = kept
-        return found
+        if captured is None:
+            return None
+        return _CapturedBackward(_kind(by_layer), static, *captured)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Return the responses."""
-        self._pixels.copy_(pixels)
-        self._forward.replay()
-        return tuple(response.detach() for response in self._responses)
 
-    def backward(self, cotangents: Sequence[Tensor | None]) -> Tensor:
-        """Return the gradient in the pixels of the last forward pass."""
-        for mine, given in zip(self._cotangents, cotangents, strict=True):
-            if given is None:
-                mine.zero_()
-            else:
-                mine.copy_(given)
-        self._backward.replay()
-        return self._gradient.clone()
+@dataclass(eq=False)
+class _CapturedBackward:
+    """A backward pass as a CUDA graph: where gradients in features go, and the gradient in pixels comes."""
+
+    kind: tuple[tuple[str, bool, bool], ...]
+    static: Mapping[str, FeatureGradient]
+    graph: torch.cuda.CUDAGraph
+    in_pixels: Tensor
+    _current: dict[str, AffineGradient] = field(default_factory=dict)  # what `static` holds
+
+    def run(self, by_layer: Mapping[str, FeatureGradient]) -> Tensor:
+        """Run it."""
+        for layer, gradient in by_layer.items():
+            mine, affine = self.static[layer], gradient.affine
+            if mine.values is not None and gradient.values is not None:
+                mine.values.copy_(gradient.values)
+            # The same for all patches of a sweep: copied once.
+            if mine.affine is not None and affine is not None and self._current.get(layer) is not affine:
+                mine.affine.matrix.copy_(affine.matrix)
+                mine.affine.offset.copy_(affine.offset)
+                self._current[layer] = affine
+        self.graph.replay()
+        # Callers convert it to float32: then this is their own.
+        return self.in_pixels.clone() if self.in_pixels.dtype is torch.float32 else self.in_pixels
+
+
+def _kind(by_layer: Mapping[str, FeatureGradient]) -> tuple[tuple[str, bool, bool], ...]:
+    """Return which parts the gradients have."""
+    return tuple((layer, each.values is None, each.affine is None) for layer, each in by_layer.items())
+
+
+def _empty_like(gradient: FeatureGradient) -> FeatureGradient:
+    """Return places for gradients of this kind."""
+    values, affine = gradient.values, gradient.affine
+    return FeatureGradient(
+        None if values is None else torch.empty_like(values),
+        affine and AffineGradient(torch.empty_like(affine.matrix), torch.empty_like(affine.offset)),
+    )
 
 
 class PassGraphs:

@@ -17,6 +17,7 @@ from torch import Tensor
 from tilestyle.config.enums import NetworkName, Pooling
 from tilestyle.kernels.support import has_kernels
 from tilestyle.networks.base import Layer, unknown_layer_error
+from tilestyle.networks.forward_pass import AutogradPass, ForwardPass
 from tilestyle.networks.fused_vgg import FusedVgg, fused_stages
 from tilestyle.networks.padding import replicate_pad_conv
 
@@ -209,7 +210,7 @@ class Vgg:
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the responses of the named layers, [B, C, H/stride, W/stride]; deeper layers do not run."""
-        if all(name.startswith("relu") for name in layers) and has_kernels(pixels.device):
+        if self._is_fused(pixels.device, layers):
             return self._fused.features(pixels, list(layers))
         responses: dict[str, Tensor] = {}
         values = pixels.contiguous(memory_format=torch.channels_last)
@@ -225,6 +226,17 @@ class Vgg:
             if name in layers:
                 responses[name] = values
         return {name: responses[name] for name in layers}
+
+    def forward_pass(self, pixels: Tensor, layers: Collection[str], *, captures: bool = False) -> ForwardPass:
+        """Run a forward pass whose gradient will be asked for (FeatureNetwork.forward_pass)."""
+        if self._is_fused(pixels.device, layers):
+            return self._fused.forward_pass(pixels, list(layers), captures=captures)
+        return AutogradPass(self.features, pixels, layers)
+
+    @staticmethod
+    def _is_fused(device: torch.device, layers: Collection[str]) -> bool:
+        """Return whether layers are computed in few kernels on a device."""
+        return all(name.startswith("relu") for name in layers) and has_kernels(device)
 
     @property
     def has_captured_passes(self) -> bool:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.networks.base import Layer, unknown_layer_error
+from tilestyle.networks.forward_pass import AutogradPass, ForwardPass
 from tilestyle.networks.padding import pixel_unshuffle, replicate_pad
 from tilestyle.networks.wavelet_filters import (
     binomial_filter,
@@ -33,7 +34,7 @@ SCALES = 5
 COARSE_HALVINGS = 2  # halvings after which the coarser scales are computed from a reduced picture
 ORIENTATIONS = 8  # orientations of luminance
 CHROMA_ORIENTATIONS = 4  # orientations of each chroma channel
-SIZE = 12  # cells across a first-order filter; even, so that a filter of stride 2 is centerd on its cell
+SIZE = 12  # cells across a first-order filter; even, so that a filter of stride 2 is centered on its cell
 STROKE_SIZE = 8  # cells across a second-order filter
 WAVELENGTH = 4.5
 ENVELOPE = 2.0
@@ -156,6 +157,10 @@ class WaveletNetwork:
         halvings = {scale for bank, scale in _filter_banks(layers) if bank == "halving"}
         responses = _Responses(pixels, self._constants, halvings)
         return {name: getattr(responses, kind)(scale) for name, kind, scale in map(_parse_layer_name, layers)}
+
+    def forward_pass(self, pixels: Tensor, layers: Collection[str], *, captures: bool = False) -> ForwardPass:
+        """Run a forward pass whose gradient will be asked for; nothing is captured."""
+        return AutogradPass(self.features, pixels, layers)
 
     def multiply_adds_per_pixel(self, layers: Collection[str]) -> float:
         """Return the multiply-adds of the convolutions in a forward pass to the named layers."""

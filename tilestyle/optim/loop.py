@@ -25,7 +25,7 @@ from tilestyle.optim.content_weight import ContentWeightController
 from tilestyle.optim.initial import level_canvas, restore_unstyled_pixels
 from tilestyle.optim.pauses import SweepRuns, save_if_due
 from tilestyle.optim.state import RenderState, SweepObserver
-from tilestyle.optim.update import CanvasUpdater, updates_immediately
+from tilestyle.optim.update import CanvasUpdater, nearby_canvas, updates_immediately
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import CYCLED_PLACES, GRID_PERIOD, Level, step_decay, step_size
 from tilestyle.planning.strength import is_adjustment_sweep
@@ -101,6 +101,7 @@ def run_level(
     objective = LevelObjective(job, level, render_state.objective_state)
     render_state.objective_state = {}  # a retry after an error measures the moments again
     controller = ContentWeightController(job, level, render_state)
+    nearby = nearby_canvas(job, canvas, objective.regions)
     for sweep in range(render_state.sweep, level.sweeps):
         objective.set_content_weight(controller.weight)
 
@@ -111,21 +112,23 @@ def run_level(
 
         # Exact moments of the canvas where they are due, and the gradient of the coarse layers.
         if not render_state.moments_ready:
-            objective.begin_sweep(canvas, render_state.patches, sweep)
+            objective.begin_sweep(nearby, render_state.patches, sweep)
             render_state.moments_ready = True
 
         # Per patch: features, moments added to the sums, gradient by backward pass, Adam step.
         updater = CanvasUpdater(
-            job, canvas, step_size(job.config, level, sweep), render_state, objective.regions
+            job, nearby, step_size(job.config, level, sweep), render_state, objective.regions
         )
         for patches in runs:  # one run, unless a checkpoint or a stop falls within the sweep
             for patch, gradient in objective.gradients(
-                canvas, updater.reserve(patches), sweep, updater.device_update
+                nearby, updater.reserve(patches), sweep, updater.device_update
             ):
                 updater.apply(patch, gradient)
+            updater.wait()
         if runs.stopped:
             return False
         updater.end_sweep()  # step what had to wait until neighboring patches had read it
+        updater.wait()
 
         # The summed moments make the style gradient of the next sweep.
         terms = controller.with_content_weight(objective.end_sweep(render_state.patches, sweep))

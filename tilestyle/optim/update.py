@@ -21,6 +21,7 @@ from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, STRIP_ROWS, MappedStore, note_mapped_access
 from tilestyle.config.enums import Sampler
 from tilestyle.devices.staging import is_staged
+from tilestyle.devices.zero_copy import BusCopies, bus_copies
 from tilestyle.geometry.boxes import Box, Patch, any_overlap, boxes_as_array
 from tilestyle.optim.adam import Adam, AdamBuffers
 from tilestyle.optim.device_update import DeviceUpdate, window_at
@@ -63,6 +64,7 @@ class CanvasUpdater:
             regions: Weights of the regions. Pixels outside all of them are not stepped.
         """
         self._adam = Adam()
+        self._bus = bus_copies(canvas.pixels.device) if canvas.beyond_bus else None
         self._regions = regions if regions and regions.has_unstyled else None
         self._checkpointer = render_state.checkpointer
         self._canvas = canvas
@@ -151,6 +153,9 @@ class CanvasUpdater:
         """
         if not box.area:
             return
+        if self._bus:
+            self._step_beyond_bus(self._bus, box, gradient)
+            return
         styled = self._regions.coverage(box) if self._regions else None
         parts = [(*view, AdamBuffers.allocate(view[0])) for view in self._canvas.views(box)]
         for views, row, column, room in parts:
@@ -160,6 +165,17 @@ class CanvasUpdater:
                 views, gradient[part], self._learning_rate, None if styled is None else styled[part], room
             )
             note_mapped_access(*views.values())
+
+    def _step_beyond_bus(self, bus: BusCopies, box: Box, gradient: Tensor) -> None:
+        """Step the pixels of a box in host memory on the device: copied there, stepped, and copied back."""
+        stored: list[tuple[Tensor, Tensor]] = []
+        for views, row, column in self._canvas.views(box):
+            window = {name: bus.fetch(view.shape, [(view, 0, 0)]) for name, view in views.items()}
+            height, width = window["pixels"].shape[1:]
+            part = gradient[:, row : row + height, column : column + width]
+            self._adam.update(window, part, self._learning_rate, None, AdamBuffers.allocate(window))
+            stored += [(view, window[name]) for name, view in views.items()]
+        bus.store(stored)
 
     def _step_deferred(self) -> None:
         """Step the borders that no remaining patch has to read."""
@@ -198,7 +214,8 @@ class CanvasUpdater:
         for part in batches(borders, BATCH_PIXELS):
             place = pixel_indices(part, canvas.extent, canvas.pixels.device)
             window = canvas.gather(place)
-            gradient = torch.cat([at.deferred[border].flatten(1) for border in part], 1)  # [3, pixels]
+            # [3, pixels]; gradients from a checkpoint may be on the host.
+            gradient = torch.cat([at.deferred[border].flatten(1).to(place.device) for border in part], 1)
             styled = None if self._regions is None else self._regions.coverage_at(place)
             room = AdamBuffers.allocate(window)
             self._checkpointer.before_write(canvas, *part)
@@ -220,6 +237,11 @@ class CanvasUpdater:
                 self._accumulator.add(patch, gradient)
         self._shared_gradients = []
 
+    def wait(self) -> None:
+        """Wait until all steps so far have been taken, where the host reads what a device steps."""
+        if self._bus:
+            self._bus.wait()
+
     def end_sweep(self) -> None:
         """Step the rest of the sweep: the remaining borders, or the mean gradients of overlapping patches."""
         if self._accumulator is None:
@@ -240,6 +262,24 @@ class CanvasUpdater:
             views = {name: plane[:, rows] for name, plane in self._canvas.planes.items()}
             self._adam.update(views, gradient, self._learning_rate, step_share)
             note_mapped_access(gradient, step_share, *views.values())
+
+
+def nearby_canvas(job: Job, canvas: Canvas, regions: RegionWeights | None) -> Canvas:
+    """Return a canvas as the network's device works on it: beyond the bus if it is in RAM, else as it is.
+
+    A canvas in files goes through buffers (device_update.py), as does one of which some terms are computed on
+    the host, or whose patches overlap.
+    """
+    device = job.network.device
+    if (
+        job.canvas_device == device
+        or job.anchor is not None
+        or isinstance(job.store, MappedStore)
+        or not updates_immediately(job)
+        or (regions is not None and regions.has_unstyled)
+    ):
+        return canvas
+    return canvas.seen_by(device) or canvas
 
 
 def updates_immediately(job: Job) -> bool:

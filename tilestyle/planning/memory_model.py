@@ -39,8 +39,8 @@ STEP_BYTES = 60
 # What libraries set up when they are first used (kernels, threads, tables), and the growth of the interpreter.
 # The bfloat16 kernels of oneDNN are many.
 RUNTIME_BYTES = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
-# What the stream of captures, and the graph of the distances of moments, take on a GPU.
-GRAPH_BYTES = 96 * 2**20
+# What the stream of captures, and the graph of the distances of moments with its branches, take on a GPU.
+GRAPH_BYTES = 160 * 2**20
 # Copies of the weights in memory: convolutions have layouts of their own, and need work space. Measured.
 WEIGHT_COPIES = 2.5
 # Factor for heap fragmentation, by freed blocks of other sizes: of glibc, and of CUDA's caching allocator.

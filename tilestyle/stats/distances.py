@@ -13,6 +13,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from tilestyle.stats.affine_gradient import AffineGradient
 from tilestyle.stats.gaussian_transport import (
     MAX_NORM_RATIO,
     add_ridge,
@@ -69,6 +70,10 @@ class Cotangent:
         """Return the cotangent of their difference."""
         return self.plus(other.scaled(-1))
 
+    def copied(self) -> Cotangent:
+        """Return a copy."""
+        return Cotangent(self.value, self.matrix.clone(), self.offset.clone())
+
     def scaled(self, factor: float) -> Cotangent:
         """Return the cotangent of `factor` times the distance."""
         return Cotangent(self.value * factor, self.matrix * factor, self.offset * factor)
@@ -79,15 +84,9 @@ class Cotangent:
             self.value, self.matrix.to(device=device, dtype=dtype), self.offset.to(device=device, dtype=dtype)
         )
 
-    def cell_gradient(self, features: Tensor) -> Tensor:
-        """Return 2 A F + b for [B, C, h, w] features: N times the gradient at every cell.
-
-        This is one matrix product over cells: a 1 x 1 convolution takes up to five times as long on a CPU.
-        """
-        weight, offset = (2 * self.matrix).to(features.dtype), self.offset.to(features.dtype)
-        cells = features.permute(0, 2, 3, 1)  # [B, h, w, C]
-        flat = torch.addmm(offset, cells.reshape(-1, cells.shape[3]), weight)  # [B h w, C]
-        return flat.view(cells.shape).permute(0, 3, 1, 2)  # [B, C, h, w]
+    def affine(self, dtype: torch.dtype) -> AffineGradient:
+        """Return the gradient N dL/dF = 2 A F + b as a function of features in `dtype`."""
+        return AffineGradient((2 * self.matrix).to(dtype), self.offset.to(dtype))
 
 
 def trace_energy(target: Moments, min_energy: float) -> float:
@@ -140,45 +139,36 @@ class WassersteinTarget:
         value, matrix, offset = self._from_map(moments.mean, covariance, transport_map, cross_trace)
         return Cotangent(float(value), matrix, offset).scaled(1 / self.energy)
 
-    def factored(self, moments: Moments) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return what `from_factor` takes, without waiting for the device: mean, covariance, factor, error."""
-        moments = moments.double()
-        covariance = add_ridge(moments.covariance, self._ridge)
-        lower, error = torch.linalg.cholesky_ex(covariance)
-        return moments.mean, covariance, lower, error
-
-    def from_factor(
-        self, mean: Tensor, covariance: Tensor, lower: Tensor, error: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def launch(self, mean: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute `cotangent` on a device that computes in float64, without waiting for it.
 
         Args:
             mean: The mean of the canvas's features [C].
-            covariance: Their covariance with the ridge [C, C].
-            lower: Its Cholesky factor [C, C].
-            error: 0 if it has one, of one number.
+            second: Their second raw moment [C, C].
 
         Returns:
-            Numbers for `resolve` [3], A and b times the energy.
+            Numbers for `resolve` [3], A and b.
         """
+        mean, second = mean.double(), second.double()
+        covariance = add_ridge(second - torch.outer(mean, mean), self._ridge)
+        lower, error = torch.linalg.cholesky_ex(covariance)
         transport_map, cross_trace, norm = transport_map_from_factor(
             lower, self._factor, self._ridge, self._max_norm
         )
         value, matrix, offset = self._from_map(mean, covariance, transport_map, cross_trace)
-        return torch.stack([value, error.to(value), norm / self._max_norm]), matrix, offset
+        numbers = torch.stack([value / self.energy, error.to(value), norm / self._max_norm])
+        return numbers, matrix / self.energy, offset / self.energy
 
     def resolve(self, numbers: Sequence[float], matrix: Tensor, offset: Tensor) -> Cotangent | None:
-        """Return the cotangent of `from_factor`; None if it has to be computed in another way.
+        """Return the cotangent of `launch`; None if it has to be computed in another way.
 
         Args:
             numbers: Its numbers, on the host: the distance, the error, and a norm that must not exceed 1.
-            matrix: Its A; copied.
-            offset: Its b; copied.
+            matrix: Its A.
+            offset: Its b.
         """
         value, error, norm = numbers
-        if error or not norm <= 1 or not isfinite(value):
-            return None
-        return Cotangent(value, matrix, offset).scaled(1 / self.energy)
+        return None if error or not norm <= 1 or not isfinite(value) else Cotangent(value, matrix, offset)
 
     def _from_map(
         self, mean: Tensor, covariance: Tensor, transport_map: Tensor, cross_trace: Tensor

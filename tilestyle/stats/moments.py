@@ -15,6 +15,9 @@ from torch import Tensor
 
 from tilestyle.devices.transfer import accumulator_dtype, float64_device
 from tilestyle.distributed import Communicator
+from tilestyle.kernels.moments import add_moments
+from tilestyle.kernels.moments import takes as kernel_takes
+from tilestyle.kernels.support import has_kernels
 from tilestyle.stats.exact_sum import from_fixed, to_fixed, to_fixed_batch
 
 # Counts are rounded to 1 / PARTS of a cell where sums are in fixed point.
@@ -93,6 +96,17 @@ class MomentSum:
             features: [B, C, h, w].
             weights: Weights of the cells [h, w], where B is 1; None: all 1.
         """
+        if (
+            weights is None
+            and not self._fixed_point
+            and has_kernels(features.device)
+            and kernel_takes(features)
+        ):
+            self._count += features[:, 0].numel()
+            self.allocate(features.shape[1], features.device)
+            assert self._sum is not None and self._products is not None, "they have just been allocated"
+            add_moments(features, self._sum, self._products)
+            return
         # In the order of memory: channel by channel, the cells inside a patch would have to be transposed.
         cells = features.permute(0, 2, 3, 1)  # [B, h, w, C]
         if weights is None:
