@@ -20,7 +20,7 @@ from torch import Tensor
 # Flag of cudaHostRegister: for all threads and devices of the process.
 PORTABLE = 1
 # Patches whose results may be under way to the host: more would take memory, and bring nothing.
-STORES_IN_FLIGHT = 2
+STORES_IN_FLIGHT = 1
 
 
 class _HostArray:
@@ -57,7 +57,8 @@ def zero_copy(tensor: Tensor, device: torch.device) -> Tensor | None:
             torch.zeros(1, device=device)
         return None
     array = _HostArray(tensor)
-    weakref.finalize(array, _unlock, tensor, device)  # which also keeps the memory until then
+    unlocking = weakref.finalize(array, _unlock, tensor, device)  # which also keeps the memory until then
+    unlocking.atexit = False
     return torch.as_tensor(array, device=device)
 
 

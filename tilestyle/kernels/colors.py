@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tilestyle.geometry.boxes import Box
 
-COUNTED, MAPPED = 4096, 1024  # cells of one program
+COUNTED, MAPPED = 2048, 1024  # cells of one program
 
 
 def count_colors(planes: Sequence[Tensor], boxes: Sequence[Box], axes: Tensor, bins: int) -> Tensor:

@@ -33,6 +33,7 @@ class LayerFactors:
     energy_floors: Mapping[str, float] = field(
         default_factory=dict
     )  # least energy of each layer (networks.energy)
+    captures: bool = False  # whether memory of a device is spent on speed
 
     def applied_gradient(self, layer: str, matrix: Tensor, offset: Tensor) -> AffineGradient:
         """Return the gradient 2 A F + b of a layer as it is applied: scaled, on the network's device."""
@@ -45,7 +46,7 @@ class LaggedMomentLoss(Stateful):
 
     def __init__(self, targets: Mapping[str, Target], layers: LayerFactors) -> None:
         self._targets = targets
-        self._distances = TargetDistances(targets, layers.applied_gradient)
+        self._distances = TargetDistances(targets, layers.applied_gradient, branches=layers.captures)
         self._layers = layers
         self._cotangents: dict[str, Cotangent] = {}  # of the distance at `_moments`
         self._extrapolations: dict[str, Cotangent] = {}  # extrapolation: l (A_t - A_(t-1)), the same for b

@@ -135,6 +135,7 @@ class ScaleObjective:
                 {layer: weights.style * share * density[layer] for layer, share in shares.items()},
                 job.config.deterministic,
                 {name: job.energy_floors[layer] for layer, name in names.items() if layer in job.energy_floors},
+                job.memory_estimate.captured > 0,
             )
 
         layers = pulled(weights.style_layers)

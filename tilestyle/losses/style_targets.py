@@ -57,22 +57,62 @@ class LayerGradient:
     applied: AffineGradient | None = None
 
 
+class _Launch:
+    """Computes the distances of all layers on a device, without waiting for it.
+
+    It is an object of its own because its graph takes memory on the device: held in a circle of references,
+    that would stay taken until somebody collects garbage.
+    """
+
+    def __init__(
+        self, targets: Mapping[str, WassersteinTarget], apply: Apply | None, *, branches: bool
+    ) -> None:
+        """Take the distances by layer (see `TargetDistances`)."""
+        self._targets = targets
+        self._apply = apply
+        self._branches = branches
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        """Compute the numbers of all layers [layers, 3], then A and b of each, and both as they are applied.
+
+        Args:
+            inputs: Mean and second raw moment of each layer.
+        """
+        layers = list(self._targets)
+        largest_first = sorted(range(len(layers)), key=lambda index: -len(inputs[2 * index]))
+        functions = [partial(self._layer, layers[i], *inputs[2 * i : 2 * i + 2]) for i in largest_first]
+        device = inputs[0].device
+        results = run_in_branches(functions, device) if self._branches else [run() for run in functions]
+        by_index = dict(zip(largest_first, results, strict=True))
+        in_order = [by_index[index] for index in range(len(layers))]
+        numbers = torch.stack([layer_numbers for layer_numbers, *_ in in_order])
+        return [numbers, *(part for _, *parts in in_order for part in parts)]
+
+    def _layer(self, layer: str, mean: Tensor, second: Tensor) -> list[Tensor]:
+        """Compute the numbers of a layer [3], then its A and b, and both as they are applied."""
+        numbers, matrix, offset = self._targets[layer].launch(mean, second)
+        applied = self._apply and self._apply(layer, matrix, offset)
+        return [numbers, matrix, offset, *((applied.matrix, applied.offset) if applied else ())]
+
+
 class TargetDistances:
     """The distances of a canvas's moments to targets for each layer, with their gradients in features."""
 
-    def __init__(self, targets: Mapping[str, Target], apply: Apply | None = None) -> None:
+    def __init__(
+        self, targets: Mapping[str, Target], apply: Apply | None = None, *, branches: bool = False
+    ) -> None:
         """Take the distances.
 
         Args:
             targets: By layer.
             apply: Makes A, b of a layer's distance to its gradient as it is applied to features.
+            branches: Whether layers are computed side by side on a device, which takes memory.
         """
         self._targets = targets
-        self._apply = apply
         self._transported = {
             layer: target for layer, target in targets.items() if isinstance(target, WassersteinTarget)
         }
-        self._launched = CapturedFunction(self._launch)
+        self._launched = CapturedFunction(_Launch(self._transported, apply, branches=branches))
 
     def cotangents(self, layer_moments: Mapping[str, Moments]) -> dict[str, Cotangent]:
         """Compute the distance of each layer's moments to its target, and its A, b (see `gradients`)."""
@@ -129,29 +169,6 @@ class TargetDistances:
             layer: results.get(layer) or LayerGradient(self._targets[layer].cotangent(moments))
             for layer, moments in layer_moments.items()
         }
-
-    def _launch(self, *inputs: Tensor) -> list[Tensor]:
-        """Compute the numbers of all layers [layers, 3], then A and b of each, and both as they are applied.
-
-        Args:
-            inputs: Mean and second raw moment of each layer.
-        """
-        layers = list(self._transported)
-        largest_first = sorted(range(len(layers)), key=lambda index: -len(inputs[2 * index]))
-        results = run_in_branches(
-            [partial(self._launch_layer, layers[i], *inputs[2 * i : 2 * i + 2]) for i in largest_first],
-            inputs[0].device,
-        )
-        by_index = dict(zip(largest_first, results, strict=True))
-        in_order = [by_index[index] for index in range(len(layers))]
-        numbers = torch.stack([layer_numbers for layer_numbers, *_ in in_order])
-        return [numbers, *(part for _, *parts in in_order for part in parts)]
-
-    def _launch_layer(self, layer: str, mean: Tensor, second: Tensor) -> list[Tensor]:
-        """Compute the numbers of a layer [3], then its A and b, and both as they are applied."""
-        numbers, matrix, offset = self._transported[layer].launch(mean, second)
-        applied = self._apply and self._apply(layer, matrix, offset)
-        return [numbers, matrix, offset, *((applied.matrix, applied.offset) if applied else ())]
 
 
 def check_finite(layer_moments: Mapping[str, Moments]) -> None:

@@ -110,7 +110,8 @@ class FusedVgg:
     def _up_to(self, layers: Sequence[str]) -> FusedVgg:
         """Return the network cut at the deepest of some layers."""
         deepest = max(index for index, stage in enumerate(self.stages) if stage.layer in layers)
-        return replace(self, stages=self.stages[: deepest + 1])
+        # Without the graphs, which hold this: what they take would be freed by a garbage collection only.
+        return replace(self, stages=self.stages[: deepest + 1], graphs=PassGraphs())
 
     def forward(
         self, pixels: Tensor, layers: Sequence[str], *, keep: bool
