@@ -42,7 +42,19 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "--sweeps",
         "60",
     ),
-    "video": ("video", "photos", "--style", "style.jpg", "-o", "out", *LOOK, "--sweeps", "6"),
+    "video": (
+        "video",
+        "photos",
+        "--style",
+        "style.jpg",
+        "-o",
+        "out.gif",
+        *LOOK,
+        "--sweeps",
+        "6",
+        "--config",
+        "first.toml",
+    ),
     "drift": (
         "drift",
         "photos/a.jpg",
@@ -55,6 +67,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "6",
         "--cycles",
         "4",
+        "--film",
+        "out.gif",
+        "--between",
+        "2",
     ),
     "batch": ("batch", "photos", "--style", "style.jpg", "-o", "out", *LOOK, "--sweeps", "12"),
 }
@@ -140,6 +156,7 @@ def ended(words: list[str], folder: Path, moment: float | None) -> tuple[int, fl
 def filled(folder: Path) -> Path:
     """A folder with a style and three small photos, which are also a clip."""
     (folder / "photos").mkdir(parents=True)
+    (folder / "first.toml").write_text("sweeps = 12\n")  # of the first frame of a clip
     shutil.copy(picture_path("swirls"), folder / "style.jpg")
     for name, picture in (("a", "coffee"), ("b", "pagoda"), ("c", "coffee")):
         from PIL import Image
@@ -150,10 +167,10 @@ def filled(folder: Path) -> Path:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Digests of the pictures that a command has written, by name."""
+    """Digests of the pictures and films that a command has written, by name."""
     return {
         file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*.png"))
+        for file in sorted([*folder.rglob("*.png"), *folder.rglob("*.gif")])
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 
 
@@ -13,14 +14,12 @@ def program() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from tilestyle.cli import signals
     from tilestyle.cli.app import main
 
-    try:
-        main()
-    finally:  # the exit code is set: a request to end changes nothing while the interpreter ends
-        for name in ("SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+    # Registered before what libraries register, so called after it.
+    atexit.register(signals.ignore_all)
+    main(ends_process=True)
 
 
 if __name__ == "__main__":

@@ -149,5 +149,7 @@ def test_help_with_a_picture_is_that_of_the_command_that_made_it(folder: Path) -
     made(folder, "texture", "style.png", "-o", "first.png", "--size=32", *QUICK[:2], "--sweeps=1", "--quiet")
     done = called(folder, "again", "first.png", "--help-all")
     assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "Usage: tilestyle again first.png [OPTIONS]"
     assert "tilestyle texture" in done.stdout and "--tileable" in done.stdout
+    assert "Arguments" not in done.stdout and "Required" not in done.stdout
     assert "again PICTURE --help-all" in " ".join(called(folder, "again", "--help-all").stdout.split())

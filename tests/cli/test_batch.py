@@ -167,7 +167,12 @@ def test_what_changed_since_is_noticed(folder: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("photos", "-o", "out"), "no style image; give one by --style"),
+        (("photos", "-o", "out"), "no style image; give it by --style, such as swirls"),
+        (("photos", "ink.png"), "no style image; give it by --style ink.png"),
+        (
+            ("raccoon", "-s", "ink.png"),
+            "there is no file or folder raccoon; tilestyle pictures --to FOLDER copies",
+        ),
         (("photos", "--style", "ink.png", "-o", "ink.png"), "out: ink.png is not a folder"),
         (("photos", "--style", "ink.png", "-o", "photos"), "out: photos is the folder of the pictures"),
         (("photos", "--style", "ink.png", "--report", "x.txt"), "report: x.txt is neither .csv nor .json"),

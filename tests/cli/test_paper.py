@@ -168,8 +168,9 @@ def test_dots_per_inch_by_distance(folder: Path) -> None:
         (["paper", "poster.png", "--dpi", "25.4", "--marks", "-o", "a.tif"], "give -o FILE.pdf"),
         (
             ["paper", "poster.png", "--dpi", "25.4", "--panels", "1cm", "--panel-overlap", "2cm"],
-            "wider --panels",
+            "give --panel-overlap 5mm or less, or --panels 40mm or more",
         ),
+        (["paper", "poster.png", "--dpi", "25.4", "--panel-overlap", "2cm"], "give --panels"),
         (["paper", "poster.png", "--dpi", "25.4", "--bleed", "3"], "invalid bleed '3'"),
         (["paper", "poster.png", "--dpi", "25.4", "--wrap", "30mm"], "give --edge mirror"),
         (["paper", "poster.png", "--dpi", "25.4", "--scale", "10:1"], "invalid scale"),

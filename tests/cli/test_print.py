@@ -214,3 +214,29 @@ def test_places() -> None:
     for wrong in ("0.5", "a,b", "1,2,3"):
         with pytest.raises(SettingError, match="invalid position"):
             parse_positions([wrong])
+
+
+def test_a_preview_shows_the_colors_of_the_file_on_the_screen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (80, 60), (0, 0, 255)).save("blue.png")
+    words = ["preview", "blue.png", "blue.png", "--sweeps", "1", "-q", "--size", "96", "--crops", "1"]
+    words += ["--preview-size", "64", "--crop-size", "64"]
+    assert run(monkeypatch, *words, "-o", "plain.png") == 0
+    assert run(monkeypatch, *words, "-o", "print.png", "--profile", "press.icc") == 0
+    assert run(monkeypatch, *words, "-o", "wide.png", "--profile", "display-p3") == 0
+    for name in ("print-crop-1.png", "print.png"):
+        assert inspect_picture(name).profile == inspect_picture("plain.png").profile
+        plain = read_picture(name.replace("print", "plain")).pixels
+        printed = read_picture(name).pixels
+        assert np.abs(printed - open_proof("press.icc")(plain)).max() < 2 / 255
+        assert np.abs(printed - plain).max() > 0.1  # no press prints that blue
+        wide = read_picture(name.replace("print", "wide")).pixels
+        assert np.abs(wide - plain).max() < 2 / 255  # all of sRGB is in it
+
+
+def test_a_dry_run_of_a_preview_takes_the_profile_of_a_press(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["preview", "content.png", "style.png", "-o", "o.png", "--profile", "press.icc", "--dry-run"]
+    assert run(monkeypatch, *words) == 0

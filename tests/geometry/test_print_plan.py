@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import dpi_at_distance, fit_to_paper, parse_length, parse_paper, parse_scale
-from tilestyle.geometry.print_plan import Edge, Placing, PrintSize, panel_spans, plan_print
+from tilestyle.geometry.print_plan import Edge, Placing, PrintSize, check_panels, panel_spans, plan_print
 
 MM = 25.4
 
@@ -99,6 +102,38 @@ def test_a_print_is_not_of_another_shape_than_was_asked_for(size: tuple[int, int
     with pytest.raises(SettingError, match="too narrow to fill"):
         plan_print(size, PrintSize(parse_paper("300x200mm")))
     plan_print(size, PrintSize(parse_paper("300x200mm"), fit=Placing.CONTAIN))
+
+
+@given(st.floats(1, 10000), st.floats(0, 3000), st.floats(0, 3000))
+def test_what_a_message_about_panels_says_to_type_works(width: float, panel: float, overlap: float) -> None:
+    try:
+        check_panels(width, panel, overlap)
+    except SettingError as error:
+        ways = dict(re.findall(r"--(panels|panel-overlap) ([\d.e+]+mm)", str(error)))
+        assert "panels" in ways
+        check_panels(width, parse_length(ways["panels"]), overlap)
+        if "panel-overlap" in ways:  # another message may follow: there may be many of them
+            with suppress(SettingError):
+                check_panels(width, panel, parse_length(ways["panel-overlap"]))
+            assert 2 * parse_length(ways["panel-overlap"]) <= panel
+    else:
+        assert panel >= width or (2 * overlap <= panel and (width - overlap) / (panel - overlap) <= 100.001)
+
+
+@pytest.mark.parametrize(
+    ("panel", "overlap", "message"),
+    [
+        (0, 0, "more than 100 panels of 0 mm; give --panels 6mm or more"),
+        (0, 15, "give --panels 30mm or more"),
+        (10, 15, "give --panel-overlap 5mm or less, or --panels 30mm or more"),
+        (200, 200, "would share 200 mm, more than half of each; give --panel-overlap 100mm or less"),
+        (1, 0, "more than 100 panels of 1 mm; give --panels 6mm or more"),
+    ],
+)
+def test_panels_that_nobody_would_hang(panel: float, overlap: float, message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        check_panels(600, panel, overlap)
+    assert message in str(caught.value)
 
 
 def test_panels_narrower_than_their_overlap() -> None:

@@ -11,18 +11,21 @@ import sys
 from tilestyle.cli import signals, terminal
 
 
-def main() -> None:
+def main(*, ends_process: bool = False) -> None:
     """Run the command line.
 
     Errors print one line and exit with code 2, signals print one line and exit with 128 plus their number (130
     for Ctrl-C, 143 for SIGTERM).
+
+    Args:
+        ends_process: Whether the process ends with the command: then signals are handled until it has.
     """
     # torch caches oneDNN kernels for 1024 shapes of bfloat16 tensors, hundreds of MiB. It reads this limit when
     # it is imported.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
     if "WORLD_SIZE" in os.environ:  # one of several ranks, which report a lost rank in one line
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-    with signals.handled(), signals.ending_in_time():
+    with signals.handled(ends_process=ends_process), signals.ending_in_time():
         try:
             with terminal.streams():
                 code = _run()
@@ -38,11 +41,11 @@ def _run() -> int | str | None:
     code: int | str | None
     try:
         code = _called()
-        signals.over()
+        signals.over(code if isinstance(code, int) else int(bool(code)))
     except signals.Interrupted as ended:
         signals.say_farewell(ended)
         code = ended.code
-        signals.over()  # before the exception is gone, which holds further signals back
+        signals.over(code)  # before the exception is gone, which holds further signals back
     return code
 
 

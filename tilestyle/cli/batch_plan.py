@@ -17,6 +17,7 @@ from typing import Any
 from tilestyle.cli.naming import automatic_name
 from tilestyle.errors import OutputError, PictureError, SettingError, excerpt
 from tilestyle.files.paths import file_id
+from tilestyle.pictures import NAMES
 
 PICTURE_SUFFIXES = frozenset(
     (
@@ -90,7 +91,8 @@ def _matches(source: str) -> tuple[Path, list[Path]]:
         return path, sorted(file for file in path.iterdir() if _is_picture(file))
     if path.exists() or not glob.has_magic(source):
         if not os.path.lexists(path):
-            raise PictureError(f"there is no file or folder {source}", hint="check the path")
+            ways = "tilestyle pictures --to FOLDER copies the included pictures" if source in NAMES else ""
+            raise PictureError(f"there is no file or folder {source}", hint=ways or "check the path")
         return path.parent, [path]
     parts = path.parts
     fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))

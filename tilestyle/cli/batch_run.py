@@ -85,9 +85,8 @@ class Batch:
         config = config_of(values)
         words = [str(style) for style in values[styles] or []]
         if not words:
-            raise SettingError(
-                "no style image", hint="give one by --style, such as swirls; tilestyle looks PHOTO shows all"
-            )
+            meant = f"--style {values[sources][-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
+            raise SettingError("no style image", hint=f"give it by {meant}; tilestyle looks PHOTO shows all")
         files = [each.path for each in parse_styles(words)]
         self._report, self._quiet, self._overwrite = values[report], values[opt.QUIET], values[opt.OVERWRITE]
         if self._report:
@@ -263,6 +262,7 @@ class Batch:
         ):
             parts = Parts(display, [self._weight(task) for task in todo])
             for number, task in enumerate(todo):
+                signals.more_to_do()
                 failed = self._count(FAILED)
                 parts.begin(
                     number,

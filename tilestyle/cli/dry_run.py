@@ -62,7 +62,7 @@ def print_dry_run(
     """
     if not values[opt.DRY_RUN]:
         return False
-    output = Output.of(values)
+    output = Output.of(values) if preview is None else Output.of(values).on_screen()
     with inputs.opened(config) as ready:
         output.check(output.file, ready.height, ready.width, ready.dpi)
         print_needs(inputs, ready, output, preview, verbose=values[opt.VERBOSE])

@@ -6,6 +6,7 @@ between words only, so a choice or a name is never cut.
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -66,6 +67,28 @@ def print_help(context: Any, *, full: bool = False) -> None:
         out.print(f"\nHelp for a command: {path} {next(iter(command.commands))} --help")
     elif hidden(parameters) and not full:
         out.print(f"\nMore options: {path} --help-all")
+
+
+def print_repeated(command: Any, name: str, picture: str) -> None:
+    """Print the options with which `tilestyle again` makes a picture again.
+
+    Args:
+        command: The command that made it.
+        name: The name of that command.
+        picture: The picture, as it was typed.
+    """
+    out = console()
+    out.width = min(out.width, WIDEST)
+    options = [each for each in parameters_of(command.callback) if each.flags and each is not HELP_ALL]
+    _print_usage(out, f"tilestyle again {shlex.quote(picture)}", "[OPTIONS]")
+    about = (
+        f"This picture was made by `tilestyle {name}`, whose options these are. What you do not give stays as "
+        "it is stored in the picture, whatever the default."
+    )
+    out.print("", *_wrapped(about, out.width), sep="\n")
+    free = [each.but(default=None) if each.default is REQUIRED else each for each in options]
+    for title, entries in _option_lists(free, full=True):
+        _print_list(out, title, entries)
 
 
 def usage(parameters: Iterable[Parameter[Any]]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.cli import options
+from tilestyle.cli import options, signals
 from tilestyle.cli.config_options import SaveRequest, run_options, save_request
 from tilestyle.cli.file_roles import Writes
 from tilestyle.cli.film_options import FilmOptions
@@ -102,6 +102,10 @@ class Output:
             say(f"output: {self.named(path).file}")
         return self.named(path)
 
+    def on_screen(self) -> Output:
+        """The same for a picture that only shows what a print will look like."""
+        return replace(self, paper=replace(self.paper, color=None))
+
     def silent(self) -> Output:
         """The same for a process that says nothing and writes nothing beside the picture."""
         return replace(self, quiet=True, preview=None, frames=None, film=None, settings=None)
@@ -138,7 +142,8 @@ class Output:
     def write(self, source: ImageSource, dpi: float | None, made: dict[str, Json]) -> Path:
         """Write the finished picture with its settings, in strips, and return the file.
 
-        That is another one if somebody has created a file of this name since the command began.
+        That is another one if somebody has created a file of this name since the command began. Once it is
+        there, signals change nothing, unless the command has more to do.
         """
         from tilestyle.canvas.storage import releasing_mapped_pages
         from tilestyle.images import InkMeter, WriteOptions, write_stream
@@ -154,6 +159,7 @@ class Output:
         )
         strips = releasing_mapped_pages(source.strips())
         file = aside(self.file) if self.is_new and os.path.lexists(self.file) else self.file
+        signals.writes(file)
         write_stream(file, source.height, source.width, strips, options=how, name=source.name)
         if not self.quiet:
             self.paper.say_ink(file, ink)

@@ -45,12 +45,15 @@ def run_series(
     """
     from tilestyle.cli.display import stop_on_interrupt, watcher
     from tilestyle.motion.drift import SeriesCallbacks
+    from tilestyle.motion.series import STATISTICS
 
     taken: FolderTakenError | None = None
     with open_display(quiet=quiet, verbose=verbose) as display:
         parts = Parts(display, total)
 
         def begin(series: Series) -> None:
+            if series.count + 1 == total:  # the series is complete when its last image is counted
+                signals.writes(series.path / STATISTICS)
             if series.count < total:
                 parts.begin(series.count, f"image {series.count + 1} of {total}")
 
@@ -80,10 +83,13 @@ def write_film(
     film: FilmOptions | None, frames: Iterable[Frame], count: int, *, complete: bool, quiet: bool
 ) -> None:
     """Write the film of a series that is complete; `count` is the number of its frames."""
-    from tilestyle.motion.film import open_film
+    from tilestyle.motion.film import is_frame_output, open_film
 
     if film is None or not complete:
         return
+    signals.more_to_do()
+    if not is_frame_output(film.path):  # a folder of frames is there before its last frame is
+        signals.writes(film.path)
     with open_display(quiet=quiet) as display, open_film(film.path, film.config) as writer:
         tracked = Steps(display, f"writing {film.path.name}").track(frames, count)
         for frame in islice(tracked, writer.count, None):  # pictures in a folder are not written again

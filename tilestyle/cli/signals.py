@@ -2,7 +2,9 @@
 
 Before rendering, a command ends at once. While it renders, it ends after the current patch: Ctrl-C then writes
 the picture as far as it is done, a request to end (SIGTERM, SIGHUP; on Windows, Ctrl-Break) saves a checkpoint
-and writes nothing. While the picture is written, only a second Ctrl-C ends the command.
+and writes nothing. While the picture is written, only a second Ctrl-C ends the command. Once the result is
+there, signals change nothing any more: the command does what little is left and ends as usual, because the same
+command would now find that its result exists.
 
 A command that was asked to end does so within its grace (`--grace`), whatever it is doing: schedulers and spot
 machines kill it later. A thread sees to that, because Python handles signals between two steps of the main
@@ -48,6 +50,8 @@ GRACE = 20.0
 # Part of the grace after which a command no longer waits for its checkpoint; the rest is for its cleanup.
 WAITING_SHARE = 0.8
 
+Identity = tuple[int, int, int]  # what tells a file from the one that replaces it
+
 
 class Interrupted(BaseException):
     """The command ends now. Not an Exception, so that no error handling stops it."""
@@ -84,8 +88,11 @@ class _State:
         self.grace = GRACE  # seconds from a request to the end
         self.overdue = False  # whether the wait for a checkpoint has taken too long
         self.passing: weakref.ref[Interrupted] | None = None  # what ends the command
-        self.since = 0.0  # when it was raised
+        self.since = 0.0  # when it was raised, or the command was over
+        self.result: tuple[Path, Identity | None] | None = None  # the last file, and what was there before
+        self.late = 0  # the signal that came when the result was there
         self.over = False
+        self.code = 0  # the exit code, when it is over
         self.kept: Callable[[], str] = lambda: ""  # how to continue, if there is anything to
         self.written: list[str] = []
 
@@ -94,11 +101,15 @@ _state = _State()
 
 
 @contextmanager
-def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
+def handled(numbers: Sequence[int] = ENDING, *, ends_process: bool = False) -> Iterator[None]:
     """Handle signals inside the block, and restore the handlers after it.
 
     A signal other than Ctrl-C that is ignored stays ignored: that is how `nohup` works. Outside the main
     thread this does nothing.
+
+    Args:
+        numbers: The signals.
+        ends_process: Whether the process ends with the block, so that no other handler may see the end of it.
     """
     before = {}
     try:
@@ -111,8 +122,15 @@ def handled(numbers: Sequence[int] = ENDING) -> Iterator[None]:
         with _sent_again():
             yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if not ends_process:
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def ignore_all() -> None:
+    """Ignore all requests to end while the interpreter ends: it would give them back their default, to kill."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def reset() -> None:
@@ -243,6 +261,37 @@ def wrote(file: os.PathLike[str]) -> None:
     _state.written.append(os.fspath(file))
 
 
+def writes(file: Path) -> None:
+    """Note where the result of the command goes: once this file is there, signals change nothing.
+
+    The file itself is asked, when a signal comes: a flag that is set after the file has got its name would be a
+    moment late. Of several results the first one counts, until there is `more_to_do`.
+    """
+    if not _is_written():
+        _state.result = file, _identity(file)
+
+
+def more_to_do() -> None:
+    """What was written is not the last: signals count again. Raises Interrupted for one that came since."""
+    late, _state.late, _state.result = _state.late, 0, None
+    if late:
+        raise _ending(late)
+
+
+def _is_written() -> bool:
+    """Whether the result of the command is there."""
+    return _state.result is not None and _identity(_state.result[0]) != _state.result[1]
+
+
+def _identity(file: Path) -> Identity | None:
+    """What tells a file from the one that replaces it; None if there is none."""
+    try:
+        facts = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns
+
+
 def enter(doing: Doing) -> None:
     """Note what the command does from here on."""
     _state.doing = doing
@@ -260,6 +309,7 @@ def stopping(*, quiet: bool, keeps: bool, writes: bool = True) -> Iterator[Calla
     Yields:
         A function that the render calls after every patch; it returns whether to stop.
     """
+    more_to_do()
     _state.doing, _state.keeps, _state.quiet, _state.writes = Doing.PREPARING, keeps, quiet, writes
     _state.asked, _state.ending = False, 0
 
@@ -288,8 +338,9 @@ def was_asked() -> bool:
     return _state.asked
 
 
-def over() -> None:
+def over(code: int = 0) -> None:
     """The command has ended and its exit code is set: from here on signals change nothing."""
+    _state.since, _state.code = time.monotonic(), code
     _state.over = True
 
 
@@ -309,7 +360,14 @@ def farewell(ended: Interrupted) -> str:
 
 
 def _received(number: int, frame: FrameType | None) -> None:
-    if _state.over or _is_passing():  # impatience, or a closed terminal that signals more than once
+    if _state.over:
+        if time.monotonic() - _state.since > PATIENCE:  # what is left to do hangs, such as a full pipe
+            os._exit(_state.code)
+        return
+    if _is_passing():  # impatience, or a closed terminal that signals more than once
+        return
+    if _is_written():
+        _state.late = _state.late or number
         return
     if number == signal.SIGINT:
         _interrupted()

@@ -151,7 +151,8 @@ class RenderConfig:
         content_weight: Fixed weight of the content term; replaces `strength`. None: follow `strength`.
         content_loss: What is preserved of the content: its features, or which of its places look alike.
         content_map: Grayscale picture, stretched over the canvas: how much of the content weight acts there.
-            White is all of it, black none. None: all of it everywhere.
+            White is all of it, black none. None: all of it everywhere. Transparent areas of this and of
+            `mask` and `blend_map` count as black.
         keep_faces: Whether to find the faces in the content, and to keep them recognizable by a larger content
             weight there. Needs the extra `faces`.
         tv_weight: Weight of total variation, which smooths the picture.

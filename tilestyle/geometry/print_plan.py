@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from math import ceil
+from math import ceil, floor
 
 from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import MILLIMETERS, PageCrop, Paper, cover_crop
 
 _ROUNDING = 0.001  # share of the dots per inch
+_MOST_PANELS = 100
 _OFF_SHAPE = 0.05  # share by which whole pixels may change the shape of a print
 
 
@@ -124,6 +125,30 @@ def plan_print(
     return PrintPlan(crop, 0, dpi, trim, fold if wrap else 0.0)
 
 
+def check_panels(width: float, panel: float, overlap: float) -> None:
+    """Raise SettingError for panels that nobody would hang, with lengths to give instead.
+
+    Args:
+        width: Width of the print, millimeters.
+        panel: Largest width of a panel, millimeters.
+        overlap: What two neighbors share, millimeters.
+    """
+    if width <= panel:
+        return
+    least = f"--panels {ceil(max(2 * overlap, (width - overlap) / _MOST_PANELS + overlap))}mm or more"
+    if 2 * overlap > panel:
+        less = floor(panel * 5) / 10
+        raise SettingError(
+            f"panels of {panel:.4g} mm would share {overlap:.4g} mm, more than half of each",
+            hint=f"give --panel-overlap {less:g}mm or less, or {least}" if less >= 1 else f"give {least}",
+        )
+    if width - overlap > _MOST_PANELS * (panel - overlap):
+        raise SettingError(
+            f"a print of {width:.4g} mm would have more than {_MOST_PANELS} panels of {panel:.4g} mm",
+            hint=f"give {least}",
+        )
+
+
 def panel_spans(width: int, largest: int, overlap: int) -> list[PanelSpan]:
     """Cut a print into panels of almost the same width, which overlap.
 
@@ -133,12 +158,12 @@ def panel_spans(width: int, largest: int, overlap: int) -> list[PanelSpan]:
         overlap: Pixels that two neighbors share.
 
     Raises:
-        SettingError: The panels would be no wider than their overlap.
+        SettingError: The panels are no wider than their overlap, in whole pixels.
     """
-    if largest <= overlap:
-        raise SettingError("panels are not wider than their overlap", hint="give wider --panels")
     if width <= largest:
         return [PanelSpan(0, width)]
+    if largest <= overlap:
+        raise SettingError("so narrow panels have no pixels of their own", hint="give wider --panels")
     count = ceil((width - overlap) / (largest - overlap))
     starts = [round(number * (width - overlap) / count) for number in range(count + 1)]
     return [PanelSpan(start, following - start + overlap) for start, following in pairwise(starts)]

@@ -38,7 +38,7 @@ from tilestyle.images.provenance import Json, read_provenance
 from tilestyle.images.read import picture_from, read_picture
 from tilestyle.images.soft_proof import Proof, open_proof
 from tilestyle.images.source import ImageSource, read_all
-from tilestyle.images.source_filters import crop_source, fill_transparent, soft_proof
+from tilestyle.images.source_filters import crop_source, fill_transparent, shown_in, soft_proof
 from tilestyle.images.stored_colors import StoredColors
 from tilestyle.images.strips import read_strips
 from tilestyle.images.write import write_picture, write_samples, write_stream
@@ -94,6 +94,7 @@ __all__ = [
     "read_picture",
     "read_provenance",
     "read_strips",
+    "shown_in",
     "soft_proof",
     "srgb_profile",
     "ticks_until",

@@ -20,7 +20,8 @@ from tilestyle.config.enums import Intent
 from tilestyle.errors import PictureError
 from tilestyle.files.paths import PathLike, regular_file
 from tilestyle.images.cicp import Cicp
-from tilestyle.images.color_management import LCMS_NAMES, profile_name, srgb_profile
+from tilestyle.images.color_management import LCMS_NAMES, profile_name, srgb_profile, to_unit_range
+from tilestyle.images.picture import FloatArray
 from tilestyle.images.read_header import describe
 from tilestyle.images.soft_proof import INTENTS
 
@@ -104,6 +105,34 @@ class OutputColor:
             return part(parts[0])
         with ThreadPoolExecutor(_THREADS) as pool:
             return np.concatenate(list(pool.map(part, parts)))
+
+
+@dataclass(frozen=True)
+class ShownColors:
+    """What a picture looks like in the colors of a file. Call it to convert pixels.
+
+    Attributes:
+        color: The colors of the file.
+        colors: ICC profile of the pixels.
+    """
+
+    color: OutputColor
+    colors: bytes
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """Convert pixels to the colors of the file, and back as an image viewer would: paper white is white.
+
+        Args:
+            pixels: Any part of a picture, [h, w, 3], in [0, 1].
+
+        Returns:
+            Pixels of the same shape, in [0, 1].
+        """
+        levels = np.rint(np.clip(pixels, 0.0, 1.0) * np.float32(65535)).astype(np.uint16)
+        stored = self.color.convert(levels, self.colors)
+        flags = int(imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION)
+        intent = INTENTS[Intent.RELATIVE]
+        return to_unit_range(_transform(stored, self.color.profile, self.colors, intent, flags))
 
 
 class InkMeter:

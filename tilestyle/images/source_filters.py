@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from tilestyle.images.alpha import fill_transparent_pixels
 from tilestyle.images.area_average import PictureAccumulator
 from tilestyle.images.bilinear import bilinear_window
 from tilestyle.images.color_management import working_profile
+from tilestyle.images.output_color import OutputColor, ShownColors
 from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.soft_proof import Proof
 from tilestyle.images.source import ImageSource, check_downsample_size, check_inside
@@ -43,6 +44,11 @@ def crop_source(source: ImageSource, top: int, left: int, height: int, width: in
 def soft_proof(source: ImageSource, proof: Proof) -> ImageSource:
     """Show a source in the colors that a press would print."""
     return _ProofedSource(source, replace(proof, colors=working_profile()))
+
+
+def shown_in(source: ImageSource, color: OutputColor) -> ImageSource:
+    """Show a source in the colors that a file has; the colors stay those of the source."""
+    return _ProofedSource(source, ShownColors(color, working_profile()))
 
 
 def fill_transparent(source: ImageSource) -> ImageSource:
@@ -98,7 +104,7 @@ class _CroppedSource(_WrappedSource):
 
 
 class _ProofedSource(_WrappedSource):
-    def __init__(self, source: ImageSource, proof: Proof) -> None:
+    def __init__(self, source: ImageSource, proof: Callable[[FloatArray], FloatArray]) -> None:
         super().__init__(source)
         self._proof = proof
 

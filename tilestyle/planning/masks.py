@@ -1,4 +1,8 @@
-"""Masks of flat colors and gray blend maps, as planes of weights."""
+"""Masks of flat colors and gray maps, as planes of weights.
+
+Transparent areas of them count as black, whatever colors are stored there: nothing is painted there, and black
+is the first style of a blend map, no photograph in a content map, and one more region of a mask.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +72,7 @@ def flat_colors(mask: object) -> list[RgbColor]:
     sums = np.zeros((3, counts.size))
     total = 0
     for strip in _strips(mask):
-        pixels = strip[..., :3]
+        pixels = _painted(strip)
         total += pixels.shape[0] * pixels.shape[1]
         values = pixels[_flat_pixels(pixels)] * 255.0
         bins = (values.astype(np.int64) >> (8 - COLOR_BITS)) @ [1 << (2 * COLOR_BITS), 1 << COLOR_BITS, 1]
@@ -127,7 +131,7 @@ def label_planes(
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
         points = np.array(colors, np.float32) / 255
-        distance = np.square(strip[..., None, :3] - points).sum(-1)
+        distance = np.square(_painted(strip)[..., None, :] - points).sum(-1)
         return np.stack([distance.argmin(-1) == index for index in indices]).astype(np.float32)
 
     return _fill_planes(mask, len(indices), values, store, sides)
@@ -147,7 +151,7 @@ def blend_planes(source: object, count: int, store: PlaneStore, sides: tuple[int
     """
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-        position = strip[..., :3].mean(-1) * (count - 1)
+        position = _on_black(strip).mean(-1) * (count - 1)
         weights = [np.clip(1 - np.abs(position - index), 0, 1) for index in range(count)]
         return np.stack(weights).astype(np.float32)
 
@@ -165,7 +169,22 @@ def gray_plane(source: object, store: PlaneStore, sides: tuple[int, int] | None 
     Returns:
         A plane [1, h, w].
     """
-    return _fill_planes(source, 1, lambda strip: strip[..., :3].mean(-1)[None], store, sides)
+    return _fill_planes(source, 1, lambda strip: _on_black(strip).mean(-1)[None], store, sides)
+
+
+def _on_black(strip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colors of a strip [h, w, 3 or 4] on black, [h, w, 3]."""
+    return strip if strip.shape[2] == 3 else strip[..., :3] * strip[..., 3:]
+
+
+def _painted(strip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colors of a strip [h, w, 3 or 4], and black where it is more transparent than not, [h, w, 3].
+
+    A mixture with black, at the smooth edge of a region, could be the color of another region.
+    """
+    if strip.shape[2] == 3:
+        return strip
+    return np.where(strip[..., 3:] >= 0.5, strip[..., :3], np.float32(0))
 
 
 def _fill_planes(

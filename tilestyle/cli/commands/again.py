@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
+from tilestyle.cli.help_pages import print_repeated
 from tilestyle.cli.parameters import Values, argument, command
 from tilestyle.cli.remembered import remembered_settings
 from tilestyle.errors import SettingError
@@ -33,6 +35,10 @@ def again(values: Values) -> None:
     if name not in REPEATABLE:
         made_by = f"was made by 'tilestyle {name}'" if name else "does not say how it was made"
         raise SettingError(f"{picture} {made_by} and cannot be made again", hint="run that command again")
+    if "--help-all" in values.context.args:
+        group: Any = values.context.find_root().command
+        print_repeated(group.commands[name], name, str(picture))
+        return
     debug = ["--debug"] if values[opt.DEBUG] else []
     sys.argv[1:] = [name, "--config", str(picture), *values.context.args, *debug]
     main()

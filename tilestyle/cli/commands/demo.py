@@ -124,6 +124,7 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) 
     with open_display(quiet=quiet, verbose=verbose) as display:
         parts = Parts(display, len(renders))
         for number, (make, inputs, settings, name) in enumerate(renders):
+            signals.more_to_do()
             parts.begin(number, f"image {number + 1} of {len(renders)}")
             output = Output(out / name, quiet=quiet, verbose=verbose)
             record, _ = render_part(make, inputs, settings, output, CheckpointOptions(enabled=False), parts)
@@ -134,6 +135,8 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) 
         missing = f", {' and '.join(names[number + 1 :])} missing" if names[number + 1 :] else ""
         say(f"stopped: {done}{missing}; run the same command again to make them")
         raise typer.Exit(signals.INTERRUPTED)
+    signals.more_to_do()
+    signals.writes(out / SHEET)
     write_sheet(out)
     if not quiet:
         say(f"all in one picture: {out / SHEET}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,7 @@ from tilestyle.geometry.print_plan import (
     Placing,
     PrintPlan,
     PrintSize,
+    check_panels,
     panel_spans,
     plan_print,
 )
@@ -152,10 +153,7 @@ def paper(values: Values) -> None:
         job = replace(job, shop=job.colored(picture))
         job.check()  # now that the colors of the file are known
         display = stack.enter_context(open_display(quiet=values[opt.QUIET]))
-        written = job.write(picture, values[PICTURE], display)
-        if job.panels is not None:
-            job.write_plan(source)
-            written.append(job.plan_file)
+        written = job.write(picture, source, values[PICTURE], display)
     if not values[opt.QUIET]:
         for name in written:
             say(f"wrote {name}")
@@ -251,25 +249,37 @@ class PaperJob:
 
         return replace(self.shop, color=self.shop.color or OutputColor(picture.profile))
 
-    def write(self, picture: StoredColors, original: Path, display: Display) -> list[Path]:
-        """Write all files, and return them."""
+    def write(self, picture: StoredColors, source: ImageSource, original: Path, display: Display) -> list[Path]:
+        """Write all files, and return them.
+
+        Args:
+            picture: The samples of the print.
+            source: The finished picture, for the plan of the panels.
+            original: Its file.
+            display: Shows how far it is.
+        """
         from tilestyle.files.folders import created_folder
         from tilestyle.images import InkMeter, read_provenance, write_samples
 
         made: dict[str, Json] = dict(read_provenance(original) or {})
         made["paper"] = " ".join(["tilestyle", *affecting_result([Path(word).name for word in sys.argv[1:]])])
-        written, ink = [], InkMeter(self.shop.ink_limit)
-        with created_folder(self.file.parent):
+        written: list[Path] = []
+        ink = InkMeter(self.shop.ink_limit)
+        with created_folder(self.file.parent), removed_unless_all(written, is_new=self.is_new):
             for number, (file, span) in enumerate(zip(self.files, self.spans, strict=True)):
                 steps = Steps(display, f"writing {file.name}")
                 share = (number / len(self.files), (number + 1) / len(self.files))
                 strips = _watched(picture.strips(span.left, span.width), picture.height, steps, share)
                 target = aside(file) if self.is_new and file.exists() else file
-                how = self._options(span, made, ink, target.stem)
-                size = picture.height, span.width
-                write_samples(target, size, strips, picture.profile, options=how)
-                signals.wrote(target)
+                if self.panels is None:
+                    signals.writes(target)
                 written.append(target)
+                how = self._options(span, made, ink, target.stem)
+                write_samples(target, (picture.height, span.width), strips, picture.profile, options=how)
+            if self.panels is not None:
+                signals.writes(self.plan_file)
+                self.write_plan(source)
+                written.append(self.plan_file)
         if not self.quiet:
             self.shop.say_ink(self.file, ink)
         return written
@@ -304,6 +314,8 @@ class PaperJob:
             f"print of {width:.1f} x {height:.1f} mm at {plan.dpi:.4g} dpi{ends}{scale}; "
             f"{color.name if color else 'sRGB'}, {self.depth} bits; {clock(seconds)} min"
         )
+        if self.panels is not None and len(self.panels) == 1:
+            yield f"one panel is enough for {width:.0f} mm: without --panels the print is one file, {self.file}"
         if self.cropped > CROP_WORTH_A_LINE:
             yield (f"the print crops {self.cropped:.0%} of the picture: give --fit contain to keep all of it")
         if plan.dpi < LOW_DPI:
@@ -341,6 +353,23 @@ class PaperJob:
         return PageBoxes(insets(self.plan.trim), insets(self.plan.fold), self.shop.marks)
 
 
+@contextmanager
+def removed_unless_all(written: list[Path], *, is_new: bool) -> Iterator[None]:
+    """Remove the files of a list if the block fails: some panels are no print, and would stand in the way.
+
+    Args:
+        written: The files so far, and the one that is being written.
+        is_new: Whether none of them has replaced another.
+    """
+    try:
+        yield
+    except BaseException:
+        for file in written if is_new else ():
+            with suppress(OSError):
+                file.unlink()
+        raise
+
+
 def plan_of(values: Values, source: ImageSource) -> PrintPlan:
     """How the picture lies on the print, from the options of the command."""
     size, dpi = values[PAPER], values[RESOLUTION]
@@ -373,11 +402,14 @@ def converted(source: Any, folder: Path) -> Iterator[None]:
 def _panels(values: Values, plan: PrintPlan) -> list[PanelSpan] | None:
     widest = values[PANELS]
     if widest is None:
+        if values.given(PANEL_OVERLAP):
+            raise SettingError("panel-overlap needs panels", hint="give --panels, such as --panels 48in")
         return None
     millimeter = plan.dpi / MILLIMETERS["in"]
-    largest = parse_length(widest, "panels") * millimeter
-    overlap = parse_length(values[PANEL_OVERLAP], "panel-overlap") * millimeter
-    return panel_spans(plan.width, int(largest), round(overlap))
+    largest = parse_length(widest, "panels")
+    overlap = parse_length(values[PANEL_OVERLAP], "panel-overlap")
+    check_panels(plan.width / millimeter, largest, overlap)
+    return panel_spans(plan.width, int(largest * millimeter), round(overlap * millimeter))
 
 
 def _watched(strips: Iterator[Any], height: int, steps: Steps, share: tuple[float, float]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tilestyle.cli import file_roles
+from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
 from tilestyle.cli.parameters import Values, command, optional
 from tilestyle.cli.terminal import console, say
@@ -73,6 +73,8 @@ def copy_pictures(folder: Path) -> int:
             elif not target.is_file() or target.read_bytes() != source.read_bytes():
                 raise OutputError(f"{target} exists and differs", hint="give another folder")
         folder.mkdir(parents=True, exist_ok=True)
+        if missing:
+            signals.writes(folder / missing[-1].name)
         for source in missing:
             with atomic_write(folder / source.name) as file:
                 file.write(source.read_bytes())

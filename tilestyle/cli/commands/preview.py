@@ -12,7 +12,7 @@ from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
 from tilestyle.cli.dry_run import print_dry_run
-from tilestyle.cli.inputs import Inputs, printing_of
+from tilestyle.cli.inputs import Inputs, color_of, printing_of
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.parameters import Values, command, option, optional, optional_argument
 from tilestyle.cli.parsing import parse_positions, parse_styles
@@ -24,7 +24,7 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.pipeline.provenance import STOPPED
 
 if TYPE_CHECKING:
-    from tilestyle.images import Json
+    from tilestyle.images import ImageSource, Json, OutputColor, Picture
     from tilestyle.recipes.preview import PreviewRequest
 
 CONTENT = optional_argument(
@@ -50,6 +50,11 @@ AT = optional(
 )
 CROP_SIZE = option("crop_size", int, "Side of the details, in pixels.", default=512, panel=opt.PREVIEW)
 
+PROFILE = opt.PROFILE.but(
+    help="Show the colors of a file with this profile: srgb, adobe-rgb, display-p3, press (a CMYK profile of "
+    "this computer), or an ICC file. The preview itself is for your screen, in sRGB.",
+)
+
 
 @command(
     *(CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT.but(files=file_roles.CROPS)),
@@ -69,6 +74,7 @@ CROP_SIZE = option("crop_size", int, "Side of the details, in pixels.", default=
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.OVERLAP, opt.KEEP_CONTENT),
     *opt.SAMPLING,
     *opt.PRINTING,
+    *(PROFILE, opt.BLACK_POINT),
     *opt.FILE_FORMAT,
     *opt.PLANNING,
     *(opt.OVERWRITE, opt.OPEN, opt.QUIET, opt.DEBUG),
@@ -86,19 +92,32 @@ def preview(values: Values) -> None:
     wanted = PreviewRequest(values[PREVIEW_SIZE], values[CROP_SIZE], at)
     if print_dry_run(values, inputs, config, wanted):
         return
-    write_preview(inputs, config, Output.of(values), wanted)
+    write_preview(inputs, config, Output.of(values).on_screen(), wanted, color_of(values))
 
 
-def write_preview(inputs: Inputs, config: RenderConfig, output: Output, wanted: PreviewRequest) -> None:
+def write_preview(
+    inputs: Inputs, config: RenderConfig, output: Output, wanted: PreviewRequest, color: OutputColor | None
+) -> None:
     """Preview, show progress, write the sheet and the crops with their settings.
+
+    Args:
+        inputs: The pictures.
+        config: The settings of the render.
+        output: Where the sheet goes.
+        wanted: What is seen.
+        color: Colors of the file that the render would write; None for those of the picture.
 
     Raises:
         typer.Exit: It was stopped. Then the sheet says so, and has the finished crops only.
     """
     from tilestyle.cli.display import stop_on_interrupt, watcher
     from tilestyle.files.folders import created_folder
-    from tilestyle.images import as_source
+    from tilestyle.images import as_source, shown_in
     from tilestyle.recipes.preview import PreviewStep, preview
+
+    def printed(picture: Picture) -> ImageSource:
+        proofed = ready.soft_proof(as_source(picture))
+        return proofed if color is None else shown_in(proofed, color)
 
     with inputs.opened(config) as ready, ExitStack() as folders:
         crops = [output.named(beside(output.file, number)) for number in range(1, len(wanted.at) + 1)]
@@ -122,10 +141,10 @@ def write_preview(inputs: Inputs, config: RenderConfig, output: Output, wanted: 
         made = provenance(inputs, ready.config, output.run)
         mark: dict[str, Json] = {} if seen.stopped_at is None else {STOPPED: f"at {where}"}
         folders.enter_context(created_folder(output.file.parent))
-        written = output.write(ready.soft_proof(as_source(seen.sheet())), None, made | mark)
+        written = output.write(printed(seen.sheet()), None, made | mark)
         signals.wrote(written)
         for crop_output, crop in zip(crops, seen.crops, strict=False):  # fewer, if it was stopped
-            file = crop_output.write(ready.soft_proof(as_source(crop.picture)), ready.dpi, made)
+            file = crop_output.write(printed(crop.picture), ready.dpi, made)
             signals.wrote(file)
             if not output.quiet:
                 box = crop.box

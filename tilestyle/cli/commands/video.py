@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilestyle.cli import file_roles
+from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
 from tilestyle.cli.dry_run_series import folder_row, print_several
@@ -129,6 +129,8 @@ def write_video(done: Series, out: Path, film: FilmConfig, clip: Path, *, quiet:
     from tilestyle.motion.film_sound import write_film
     from tilestyle.motion.series import discard_series
 
+    signals.more_to_do()
+    signals.writes(out)
     with open_display(quiet=quiet) as display:
         files = Steps(display, f"writing {out.name}").track(done.picture_paths, done.count)
         write_film(files, out, film, clip)
