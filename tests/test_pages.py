@@ -77,6 +77,12 @@ def test_every_picture_is_made_by_a_command_that_is_shown() -> None:
         assert picture.stat().st_size < 400_000, picture.name
 
 
+def test_all_pictures_together_stay_small() -> None:
+    folders = (pages.ROOT / "docs/pictures", pages.ROOT / "tilestyle/pictures")
+    pictures = [file for folder in folders for file in folder.iterdir() if file.suffix in (".jpg", ".png")]
+    assert sum(picture.stat().st_size for picture in pictures) < 9_000_000
+
+
 def test_every_option_that_a_page_names_exists() -> None:
     known = set(pages.OTHER_FLAGS)
     pending = [commands()]

@@ -23,32 +23,32 @@ import torch
 from benchmarks.gpu.apart import BAD, campaign
 from benchmarks.gpu.core import Place, Row
 from benchmarks.gpu.groups import GROUPS
-from benchmarks.gpu.record import Record, asked, line, table
+from benchmarks.gpu.record import Record, circumstances, line, table
 from tilestyle.benchmark.environment import script_command
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments."""
-    found = argparse.ArgumentParser(
+    """The parser of the arguments."""
+    arguments = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    found.add_argument(
+    arguments.add_argument(
         "--group", action="append", choices=list(GROUPS), help="this one; repeatable (default: all)"
     )
-    found.add_argument(
+    arguments.add_argument(
         "--deadline", type=float, default=600.0, help="seconds for all; what no longer fits is skipped"
     )
-    found.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
-    found.add_argument("--tiny", action="store_true", help="a dry run, of sizes that mean nothing")
-    found.add_argument("--list", action="store_true", help="say what the groups do, and end")
-    found.add_argument("--keep", type=Path, help="JSON file for the result")
-    return found
+    arguments.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
+    arguments.add_argument("--tiny", action="store_true", help="a dry run, of sizes that mean nothing")
+    arguments.add_argument("--list", action="store_true", help="say what the groups do, and end")
+    arguments.add_argument("--keep", type=Path, help="JSON file for the result")
+    return arguments
 
 
 def main() -> int:
-    """Run what was asked for; answers the exit code."""
+    """Run the groups; return the exit code."""
     options = parser().parse_args()
     if options.list:
         for group in GROUPS.values():
@@ -67,17 +67,19 @@ def main() -> int:
         device = torch.device("cuda", 0)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # groups end with this
     rows: list[Row] = []
-    record = Record(asked(script_command()), f"a GPU{', dry run' if options.tiny else ''}", options.keep)
-    record.keep(rows)  # a file that cannot be written is to show now
+    record = Record(
+        circumstances(script_command()), f"a GPU{', dry run' if options.tiny else ''}", options.keep
+    )
+    record.keep(rows)  # fails now if the file cannot be written
 
-    def told(row: Row) -> None:
+    def keep(row: Row) -> None:
         rows.append(row)
         record.keep(rows)
         print(line(row), flush=True)
 
     with tempfile.TemporaryDirectory(prefix="gpu-", ignore_cleanup_errors=True) as folder:
         place = Place(device, options.tiny, Path(folder))
-        campaign([GROUPS[name] for name in options.group or GROUPS], place, options.deadline, told)
+        campaign([GROUPS[name] for name in options.group or GROUPS], place, options.deadline, keep)
     print(f"\n{record.about['machine']}\n{table(rows)}")
     return 1 if any(row["verdict"] in BAD for row in rows) else 0
 

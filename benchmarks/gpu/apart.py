@@ -1,7 +1,7 @@
 """Groups in processes of their own: a crash, a hang, or memory that runs out costs one of them.
 
-They come from a server that has loaded the libraries and begun nothing: neither CUDA nor threads. What a group
-finds is in a file, check by check, so that what is known when it dies is kept.
+They are forked from a server that has loaded the libraries and started neither CUDA nor threads. A group writes
+its results into a file, check by check, so that they are kept if it dies.
 """
 
 from __future__ import annotations
@@ -19,52 +19,52 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.core import Group, Place, Row, ran
+from benchmarks.gpu.core import Group, Place, Row, run_check
 
-# Seconds that a group, over its time, has to write what it knows; and that the end of a process takes.
+# Seconds that a group that is late has to write its results, and that the end of a process takes.
 GRACE = 3.0
-# How much longer than it usually takes a group may be at work.
+# How many times its usual time a group may take.
 SLACK = 2.5
 
 GOOD, FAILED, DIED, LATE, SKIPPED = "good", "failed", "died", "timed out", "skipped"
 BAD = (FAILED, DIED, LATE)
 
-Told = Callable[[Row], None]
+RowObserver = Callable[[Row], None]
 
 
-def company() -> Any:
+def process_context() -> Any:
     """What starts processes: a server where the system has one, else each loads the libraries itself."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["benchmarks.gpu.groups"])
-    return found
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.gpu.groups"])
+    return context
 
 
-def campaign(groups: Sequence[Group], place: Place, deadline: float, told: Told) -> list[Row]:
-    """Run the groups within so many seconds; `told` hears every group's row as it comes."""
+def campaign(groups: Sequence[Group], place: Place, deadline: float, on_row: RowObserver) -> list[Row]:
+    """Run the groups within so many seconds; `on_row` gets the row of every group as it ends."""
     end = time.monotonic() + deadline
     rows: list[Row] = []
     for group in groups:
-        left = end - time.monotonic()
+        remaining = end - time.monotonic()
         if group.cuda and not place.cuda:
             row: Row = {"group": group.name, "verdict": SKIPPED, "why": "needs CUDA", "checks": []}
-        elif left < group.seconds:
-            why = f"deadline: it needs {group.seconds:.3g} s, {max(left, 0):.3g} s are left"
+        elif remaining < group.seconds:
+            why = f"deadline: it needs {group.seconds:.3g} s, {max(remaining, 0):.3g} s are left"
             row = {"group": group.name, "verdict": SKIPPED, "why": why, "checks": []}
         else:
-            row = tried(group, place, min(SLACK * place.patience * group.seconds, left))
+            row = run_group(group, place, min(SLACK * place.patience * group.seconds, remaining))
         rows.append(row)
-        told(row)
+        on_row(row)
     return rows
 
 
-def tried(group: Group, place: Place, seconds: float) -> Row:
-    """The row of a group that has so many seconds."""
-    found, log = place.folder / f"{group.name}.jsonl", place.folder / f"{group.name}.log"
+def run_group(group: Group, place: Place, seconds: float) -> Row:
+    """Run a group in a process of its own, for at most so many seconds; return its row."""
+    results, log = place.folder / f"{group.name}.jsonl", place.folder / f"{group.name}.log"
     began = time.monotonic()
-    work = partial(_work, group, place, max(seconds - GRACE, seconds / 2), found, log)
-    process = company().Process(target=work, name=group.name)
+    work = partial(_work, group, place, max(seconds - GRACE, seconds / 2), results, log)
+    process = process_context().Process(target=work, name=group.name)
     process.start()
     late = True
     try:
@@ -74,33 +74,33 @@ def tried(group: Group, place: Place, seconds: float) -> Row:
         if late:
             _end(process)
     row: Row = {"group": group.name, "verdict": GOOD, "seconds": time.monotonic() - began}
-    checks = _read(found)
+    checks = _read(results)
     if late:
-        row |= {"verdict": LATE, "why": f"ended after {seconds:.3g} s"}
+        row.update({"verdict": LATE, "why": f"ended after {seconds:.3g} s"})
     elif process.exitcode:
-        row |= {"verdict": DIED, "why": f"{_said(process.exitcode)}: {_last(log)}"}
+        row.update({"verdict": DIED, "why": f"{_exit_text(process.exitcode)}: {_last(log)}"})
     elif any(check["ok"] is False for check in checks):
         row["verdict"] = FAILED
     elif checks and all("skipped" in check for check in checks):
-        row |= {"verdict": SKIPPED, "why": checks[0]["skipped"]}
+        row.update({"verdict": SKIPPED, "why": checks[0]["skipped"]})
     return {**row, "checks": checks}
 
 
-def _work(group: Group, place: Place, seconds: float, found: Path, log: Path) -> None:
+def _work(group: Group, place: Place, seconds: float, results: Path, log: Path) -> None:
     """Run the checks of a group, in its process."""
     end = time.monotonic() + seconds
-    if hasattr(os, "setsid"):  # what it starts goes with it
+    if hasattr(os, "setsid"):  # the processes that it starts are killed with it
         os.setsid()
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         for stream in (1, 2):
-            os.dup2(said.fileno(), stream)
-    with found.open("w") as file:
+            os.dup2(output.fileno(), stream)
+    with results.open("w") as file:
         for check in group.checks(place):
             _write(file, {"check": check.name, "ok": False, "error": "the process ended amid it"})
-            _write(file, ran(place, check, end - time.monotonic()))
+            _write(file, run_check(place, check, end - time.monotonic()))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # what libraries would do at the end, or wait for, is no matter
+    os._exit(0)  # without the cleanup of libraries, which may wait
 
 
 def _write(file: Any, row: Row) -> None:
@@ -126,7 +126,7 @@ def _end(process: BaseProcess) -> None:
     process.join()
 
 
-def _said(code: int) -> str:
+def _exit_text(code: int) -> str:
     """What an exit code means."""
     if code > 0:
         return f"exit code {code}"
@@ -136,6 +136,6 @@ def _said(code: int) -> str:
 
 
 def _last(log: Path) -> str:
-    """The last line that a process has said."""
+    """The last line that a process has printed."""
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "without a word")

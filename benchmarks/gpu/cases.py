@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.gpu.core import Check, Group, Place, Row, off
+from benchmarks.gpu.core import Check, Group, Place, Row, relative_error
 from benchmarks.gpu.jobs import DEVICE, HOST, VGG19, Sized, at_home, loading_once, swept, waves
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Optimizer, Precision
@@ -124,7 +124,7 @@ def settings_of(case: str, device: torch.device, precision: str) -> RenderConfig
 def gradients(
     case: str, place: Place, device: torch.device, home: str, precision: str, shake: float = 0.0
 ) -> Tensor:
-    """What all patches of a first sweep say, [n] numbers on the host."""
+    """The gradients of all patches of a first sweep, [n] on the host."""
     config = settings_of(case, device, precision)
     with at_home(place, home if device.type != "cpu" else None), loading_once():
         job = prepare(shaken(STYLE, shake), config, shaken(CONTENT, shake))
@@ -132,11 +132,11 @@ def gradients(
     canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
     if config.optimizer is Optimizer.LBFGS:
         return ExactObjective(job, level)(canvas)[1].cpu().flatten()
-    sight, patches = LevelObjective(job, level), sweep_patches(job, level, 0)
-    sight.begin_sweep(canvas, patches, 0)
+    objective, patches = LevelObjective(job, level), sweep_patches(job, level, 0)
+    objective.begin_sweep(canvas, patches, 0)
     # Copied: what comes from a device is valid until the next patch only.
     return torch.cat(
-        [g.detach().float().flatten().to("cpu", copy=True) for _, g in sight.gradients(canvas, patches)]
+        [g.detach().float().flatten().to("cpu", copy=True) for _, g in objective.gradients(canvas, patches)]
     )
 
 
@@ -150,13 +150,13 @@ def _gradient(case: str, place: Place, row: Row) -> bool:
     """In both arithmetics, wherever the canvas is, against the host's in float32."""
     host = torch.device("cpu")
     expected = gradients(case, place, host, HOST, "fp32")
-    row["the host's, shaken"] = off(gradients(case, place, host, HOST, "fp32", SHAKE), expected)
+    row["the host's, shaken"] = relative_error(gradients(case, place, host, HOST, "fp32", SHAKE), expected)
     limits = {**GRADIENT, "fp32": max(GRADIENT["fp32"], SHAKEN * row["the host's, shaken"])}
     good = True
     ways = ("fp32",) if "L-BFGS" in case else ("fp32", "bf16")
     for precision in ways:
         for home in (DEVICE, HOST) if case in HOSTED else (DEVICE,):
-            away = off(gradients(case, place, place.device, home, precision), expected)
+            away = relative_error(gradients(case, place, place.device, home, precision), expected)
             row[f"{precision}, canvas on the {home}"] = away
             good = good and away < limits[precision]
     return good
@@ -168,29 +168,29 @@ def _picture(case: str, place: Place, row: Row) -> bool:
     good = True
     for precision in ("fp32",) if "L-BFGS" in case else ("fp32", "bf16"):
         with loading_once():
-            found = render(CONTENT, STYLE, settings_of(case, place.device, precision)).pixels
-        away = np.abs(found - expected)
+            actual = render(CONTENT, STYLE, settings_of(case, place.device, precision)).pixels
+        away = np.abs(actual - expected)
         row[precision] = {"mean": float(away.mean()), "largest": float(away.max())}
-        good = good and bool(np.isfinite(found).all()) and float(away.mean()) < PICTURE[precision]
+        good = good and bool(np.isfinite(actual).all()) and float(away.mean()) < PICTURE[precision]
     return good
 
 
 def _arithmetic(settings: dict[str, Any], place: Place, row: Row) -> bool:
     """What a product and a convolution of float32 come to within a render, whatever the switches say."""
-    seen: list[tuple[float, float]] = []
+    errors: list[tuple[float, float]] = []
     original = Vgg.features
 
-    def looked(self: Vgg, pixels: Tensor, layers: Any) -> dict[str, Tensor]:
-        if len(seen) < 20:
-            seen.append(rounding(pixels.device))
+    def measuring(self: Vgg, pixels: Tensor, layers: Any) -> dict[str, Tensor]:
+        if len(errors) < 20:
+            errors.append(rounding(pixels.device))
         return original(self, pixels, layers)
 
     config = RenderConfig(**{**FULL, **VGG_FEW, "patch": 96, "sweeps": 1, **settings}, device=str(place.device))
-    with mock.patch.object(Vgg, "features", looked):
+    with mock.patch.object(Vgg, "features", measuring):
         render(CONTENT, STYLE, config)
-    row["looks"] = len(seen)
-    row["largest error of a product, of a convolution"] = [max(errors) for errors in zip(*seen, strict=True)]
-    return bool(seen) and max(map(max, seen)) < 1e-6
+    row["looks"] = len(errors)
+    row["largest error of a product, of a convolution"] = [max(each) for each in zip(*errors, strict=True)]
+    return bool(errors) and max(map(max, errors)) < 1e-6
 
 
 def rounding(device: torch.device) -> tuple[float, float]:
@@ -210,14 +210,14 @@ def _downhill(place: Place, row: Row) -> bool:
     """The loss after every iteration, from noise; and what an iteration takes."""
     side = 96 if place.tiny else 768
     settings = {"optimizer": "lbfgs", "init": "noise", "content_weight": 0.015}
-    found = swept(
+    sweeps = swept(
         Sized(side, side, VGG19, Precision.FP32, 3 if place.tiny else 8, None, None, settings).job(place)
     )
-    weights = found.job.weights
-    losses = [weights.style * terms.style + weights.content * terms.content for terms in found.terms]
-    row |= {"losses": losses, "an iteration, s": found.seconds, "patch": found.job.patch_side}
-    row["says"] = f"L-BFGS {found.seconds:.2g} s an iteration of {found.megapixels:.2g} MP"
-    return all(after <= 1.001 * before for before, after in pairwise(losses))
+    weights = sweeps.job.weights
+    losses = [weights.style * terms.style + weights.content * terms.content for terms in sweeps.terms]
+    row.update({"losses": losses, "an iteration, s": sweeps.seconds, "patch": sweeps.job.patch_side})
+    row["says"] = f"L-BFGS {sweeps.seconds:.2g} s an iteration of {sweeps.megapixels:.2g} MP"
+    return all(later <= 1.001 * earlier for earlier, later in pairwise(losses))
 
 
 GRADIENTS = Group(

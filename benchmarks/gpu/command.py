@@ -54,7 +54,7 @@ def _rendered(name: str, place: Place, row: Row) -> bool | None:
         command, capture_output=True, text=True, timeout=place.patience * PATIENCE, check=False
     )
     seconds = time.monotonic() - began
-    row |= {"seconds of the command": seconds, "exit code": done.returncode}
+    row.update({"seconds of the command": seconds, "exit code": done.returncode})
     if done.returncode:
         row["said"] = done.stderr[-600:]
         return False

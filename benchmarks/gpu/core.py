@@ -1,7 +1,7 @@
 """What a check is, what a group of them is, and how one is run.
 
-A check fills a row with what it finds, and answers whether that is as it should be; None where there is only
-something to look at. What goes wrong in a check is written into its row, and the next one runs.
+A check fills a row with its results, and returns whether they are as they should be; None where there is only
+something to look at. An error in a check is written into its row, and the next one runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where checks run, how large what they run is, and what groups tell those that come later."""
+    """Where checks run, whether they are tiny, and facts that groups note for later ones."""
 
     device: torch.device
     tiny: bool  # whether this is a dry run, which means nothing
@@ -47,20 +47,20 @@ class Place:
 
     @property
     def patience(self) -> float:
-        """By what bounds of time are longer: a dry run may be beside other work."""
+        """Factor of the limits of time: a dry run may share the machine with other work."""
         return 4.0 if self.tiny else 1.0
 
     @property
     def precision(self) -> Precision:
-        """What a GPU computes in unless it is told otherwise; on the host what every processor has."""
+        """What a GPU computes in by default; on the host what every processor has."""
         return Precision.BF16 if self.cuda else Precision.FP32
 
     def note(self, **facts: Any) -> None:
-        """Tell later groups."""
+        """Note facts for later groups."""
         self._notes.write_text(json.dumps({**self._noted, **plain(facts)}))
 
     def noted(self, name: str) -> Any:
-        """What an earlier group has told; None if it has not run."""
+        """A fact that an earlier group has noted; None if it has not run."""
         return self._noted.get(name)
 
     @property
@@ -88,7 +88,7 @@ class Group:
 
     name: str
     about: str
-    seconds: float  # with less than this left, it is not begun
+    seconds: float  # it is skipped if fewer remain
     checks: Callable[[Place], list[Check]]
     cuda: bool = False
 
@@ -97,29 +97,33 @@ class LateError(BaseException):
     """A check took longer than it may. Not an Exception, which the code at work might catch."""
 
 
-def ran(place: Place, check: Check, left: float = inf) -> Row:
-    """Run one check with so many seconds left for it; answers its row."""
+def run_check(place: Place, check: Check, remaining: float = inf) -> Row:
+    """Run one check within the remaining seconds; return its row."""
     row: Row = {"check": check.name, "ok": None}
     if check.cuda and not place.cuda:
         return {**row, "skipped": "needs CUDA"}
-    if left < LEAST:
+    if remaining < LEAST:
         return {**row, "skipped": "no time is left"}
     began = time.monotonic()
-    found: Row = {}
-    with warnings.catch_warnings(record=True) as heard:
+    facts: Row = {}
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with at_most(min(place.patience * check.seconds, left)):
-                row["ok"] = check.run(place, found)
+            with at_most(min(place.patience * check.seconds, remaining)):
+                row["ok"] = check.run(place, facts)
                 synchronized_time(place.device)
         except Exception as error:
-            row |= {"ok": False, "error": f"{type(error).__name__}: {str(error)[:400]}", "at": _frames(error)}
+            row.update(
+                {"ok": False, "error": f"{type(error).__name__}: {str(error)[:400]}", "at": _frames(error)}
+            )
         except LateError as error:
-            row |= {"ok": False, "error": str(error), "at": _frames(error)}
-    row |= found
-    said = sorted({str(warning.message).splitlines()[0][:160] for warning in heard if str(warning.message)})
-    if said:
-        row["warnings"] = said[:4]
+            row.update({"ok": False, "error": str(error), "at": _frames(error)})
+    row.update(facts)
+    messages = sorted(
+        {str(warning.message).splitlines()[0][:160] for warning in caught if str(warning.message)}
+    )
+    if messages:
+        row["warnings"] = messages[:4]
     row["seconds"] = time.monotonic() - began
     if place.cuda:
         with suppress(RuntimeError):
@@ -137,13 +141,13 @@ def at_most(seconds: float) -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise LateError(f"it took more than {seconds:.3g} s")
 
-    before = signal.signal(signal.SIGALRM, late)
+    previous = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def _frames(error: BaseException) -> list[str]:
@@ -165,15 +169,15 @@ def plain(value: Any) -> Any:
 
 
 def best(run: Callable[[], Any], device: torch.device, repeats: int = 3) -> float:
-    """Least seconds, after one run that is not counted."""
+    """Least seconds of several runs, after one that is not counted."""
     run()
     return min(time_call(run, device) for _ in range(repeats))
 
 
-def off(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Distance of two tensors, relative to the second, by their norms; infinite where one is not finite."""
-    if found.shape != expected.shape:
+def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """Norm of the difference of two tensors over that of the second; infinite where one is not finite."""
+    if actual.shape != expected.shape:
         return inf
-    one, other = found.detach().cpu().double(), expected.detach().cpu().double()
-    distance = float((one - other).norm() / other.norm().clamp(min=1e-30))
+    first, second = actual.detach().cpu().double(), expected.detach().cpu().double()
+    distance = float((first - second).norm() / second.norm().clamp(min=1e-30))
     return distance if math.isfinite(distance) else inf

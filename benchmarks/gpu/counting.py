@@ -1,4 +1,4 @@
-"""What a sweep asks of a device: operations, launches, bytes either way, and what the host waits for."""
+"""What a sweep costs a device: operations, launches, bytes in either direction, and waits of the host."""
 
 from __future__ import annotations
 
@@ -13,34 +13,46 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.gpu.core import Place
+from benchmarks.gpu.core import Place, Row
 from benchmarks.gpu.jobs import Sized
 from tilestyle.devices.timer import synchronized_time
 from tilestyle.optim.loop import optimize, sweep_patches
 
 COPIES = ("aten::copy_", "aten::_to_copy")
-ASKED = "aten::_local_scalar_dense"
-SYNCHRONISED = "synchronizing CUDA operation"  # as torch warns of one
+SCALAR_READ = "aten::_local_scalar_dense"
+SYNCHRONIZED = "synchronizing CUDA operation"  # as torch warns of one
+TRANSFERS = ("bytes_to_device", "bytes_to_host", "blocking", "scalar_reads")
+# Names in the JSON.
+KEYS = {
+    "bytes_to_device": "arrived",
+    "bytes_to_host": "left",
+    "scalar_reads": "asked",
+    "synchronizations": "waited",
+}
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one sweep; or, as the difference of two sweeps, of one patch."""
+    """Counts of one sweep; or, as the difference of two sweeps, of one patch."""
 
     patches: float
     operations: float  # of torch, whatever they launch
     launches: float  # of kernels; 0 where nothing counts them
-    arrived: float  # bytes, on the device
-    left: float  # bytes, for the host
-    blocking: float  # copies either way that the host waits for
-    asked: float  # numbers that the host waits for
-    waited: float  # by the account of CUDA
+    bytes_to_device: float
+    bytes_to_host: float
+    blocking: float  # copies in either direction that the host waits for
+    scalar_reads: float  # numbers that the host waits for
+    synchronizations: float  # of which CUDA warns
 
-    def a_patch(self, more: Counts) -> Counts:
-        """Of a patch: what a sweep of `more` patches costs more. What every sweep costs is not in it."""
-        patches = more.patches - self.patches
-        each = {f.name: (getattr(more, f.name) - getattr(self, f.name)) / patches for f in fields(self)}
+    def per_patch(self, larger: Counts) -> Counts:
+        """The counts of one patch: by how much those of a sweep with more patches are larger."""
+        patches = larger.patches - self.patches
+        each = {f.name: (getattr(larger, f.name) - getattr(self, f.name)) / patches for f in fields(self)}
         return Counts(**each)
+
+    def row(self) -> Row:
+        """The counts under the keys of the JSON."""
+        return {KEYS.get(f.name, f.name): round(getattr(self, f.name), 3) for f in fields(self)}
 
 
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -48,38 +60,39 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = self.arrived = self.left = self.blocking = self.asked = 0
+        self.operations = self.blocking = self.scalar_reads = 0
+        self.bytes_to_device = self.bytes_to_host = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Not asked of a compiler, whose import takes seconds."""
+        """Avoid torch's compiler, whose import takes seconds."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run it and see where it went."""
-        found = func(*args, **(kwargs or {}))
+        """Run an operation and count it."""
+        result = func(*args, **(kwargs or {}))
         name = func._schema.name
         self.operations += 1
-        self.asked += name == ASKED and args[0].device.type != "cpu"
+        self.scalar_reads += name == SCALAR_READ and args[0].device.type != "cpu"
         if name in COPIES:
-            source, target = (args[1], args[0]) if name == "aten::copy_" else (args[0], found)
-            self._crossing(source, target, bool(_flag(args, kwargs or {}, name)))
-        return found
+            source, target = (args[1], args[0]) if name == "aten::copy_" else (args[0], result)
+            self._count_copy(source, target, bool(_is_non_blocking(args, kwargs or {}, name)))
+        return result
 
-    def _crossing(self, source: Tensor, target: Tensor, unwaited: bool) -> None:
-        there, back = target.device.type != "cpu", source.device.type != "cpu"
-        if there == back:
+    def _count_copy(self, source: Tensor, target: Tensor, non_blocking: bool) -> None:
+        to_device, from_device = target.device.type != "cpu", source.device.type != "cpu"
+        if to_device == from_device:
             return
-        host = source if there else target
-        self.blocking += not (unwaited and host.is_pinned())
-        if there:
-            self.arrived += target.nbytes
+        host = source if to_device else target
+        self.blocking += not (non_blocking and host.is_pinned())
+        if to_device:
+            self.bytes_to_device += target.nbytes
         else:
-            self.left += source.nbytes
+            self.bytes_to_host += source.nbytes
 
 
-def _flag(args: Any, kwargs: Mapping[str, Any], name: str) -> Any:
-    """Whether a copy is not waited for."""
+def _is_non_blocking(args: Any, kwargs: Mapping[str, Any], name: str) -> Any:
+    """Whether a copy has `non_blocking` set."""
     if name == "aten::copy_" and len(args) > 2:
         return args[2]
     return kwargs.get("non_blocking", False)
@@ -87,29 +100,27 @@ def _flag(args: Any, kwargs: Mapping[str, Any], name: str) -> Any:
 
 def counted(place: Place, sized: Sized) -> Counts:
     """The second sweep of a job: not the first, which measures moments and fills caches."""
-    with _waiting(place) as waited:
-        counting, first = _dispatched(place, sized, waited)
+    with _sync_warnings(place) as warned:
+        second, first = _dispatched(place, sized, warned)
     launches = _launched(place, sized) if place.cuda else 0
     return Counts(
-        counting["patches"],
-        counting["operations"] - first["operations"],
+        second["patches"],
+        second["operations"] - first["operations"],
         launches,
-        *(counting[name] - first[name] for name in ("arrived", "left", "blocking", "asked", "waited")),
+        *(second[name] - first[name] for name in (*TRANSFERS, "synchronizations")),
     )
 
 
-def _dispatched(place: Place, sized: Sized, waited: list[str]) -> tuple[dict[str, int], dict[str, int]]:
-    """What had been counted after the second sweep, and after the first."""
+def _dispatched(place: Place, sized: Sized, warned: list[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """The counts after the second sweep, and after the first."""
     job = sized.job(place)
     ends: list[dict[str, int]] = []
     counting = Counting()
 
     def observe(*facts: Any) -> None:
-        counts = {
-            name: getattr(counting, name) for name in ("operations", "arrived", "left", "blocking", "asked")
-        }
+        counts = {name: getattr(counting, name) for name in ("operations", *TRANSFERS)}
         patches = len(sweep_patches(job, job.levels[-1], len(ends)))
-        ends.append({**counts, "waited": len(waited), "patches": patches})
+        ends.append({**counts, "synchronizations": len(warned), "patches": patches})
 
     with counting:
         optimize(job, lambda level: None, observe, lambda: len(ends) >= 2)
@@ -122,51 +133,51 @@ def _launched(place: Place, sized: Sized) -> int:
 
 
 @contextmanager
-def _waiting(place: Place) -> Iterator[list[str]]:
-    """What CUDA warns of while the block runs: everything that the host waits for."""
-    heard: list[str] = []
+def _sync_warnings(place: Place) -> Iterator[list[str]]:
+    """CUDA's warnings inside the block, one for everything that the host waits for."""
+    messages: list[str] = []
     if not place.cuda:
-        yield heard
+        yield messages
         return
-    before = torch.cuda.get_sync_debug_mode()
+    previous = torch.cuda.get_sync_debug_mode()
 
-    def hear(message: Any, *facts: Any, **named: Any) -> None:
-        if SYNCHRONISED in str(message):
-            heard.append(str(message))
+    def note(message: Any, *facts: Any, **named: Any) -> None:
+        if SYNCHRONIZED in str(message):
+            messages.append(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = hear
+        warnings.showwarning = note
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            yield heard
+            yield messages
         finally:
-            torch.cuda.set_sync_debug_mode(before)
+            torch.cuda.set_sync_debug_mode(previous)
 
 
 def profiled(place: Place, sized: Sized) -> tuple[profile, float, int]:
     """The second sweep of a job under torch's profiler, its seconds, and its patches."""
     job = sized.job(place)
     device = place.device
-    watch = profile(activities=[ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * place.cuda)
+    profiler = profile(activities=[ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * place.cuda)
     moments: list[float] = []
 
     def observe(*facts: Any) -> None:
         moments.append(synchronized_time(device))
         if len(moments) == 1:
-            watch.start()
+            profiler.start()
         elif len(moments) == 2:
-            watch.stop()
+            profiler.stop()
 
     optimize(job, lambda level: None, observe, lambda: len(moments) >= 2)
-    return watch, moments[1] - moments[0], len(sweep_patches(job, job.levels[-1], 1))
+    return profiler, moments[1] - moments[0], len(sweep_patches(job, job.levels[-1], 1))
 
 
-def kernels(watch: profile) -> list[Any]:
-    """What ran on the device."""
-    return [event for event in events(watch) if "CUDA" in str(event.device_type)]
+def kernels(profiler: profile) -> list[Any]:
+    """The events on the device."""
+    return [event for event in events(profiler) if "CUDA" in str(event.device_type)]
 
 
-def events(watch: profile) -> list[Any]:
-    """All that was seen."""
-    return list(watch.events() or [])  # type: ignore[no-untyped-call]
+def events(profiler: profile) -> list[Any]:
+    """Everything that the profiler has recorded."""
+    return list(profiler.events() or [])  # type: ignore[no-untyped-call]

@@ -32,32 +32,36 @@ def _checks(place: Place) -> list[Check]:
 
 def _card(place: Place, row: Row) -> bool:
     device = find_device("auto")
-    row |= {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "tilestyle": tilestyle.__version__,
-        "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "auto is": f"{device}, {find_dtype(Precision.AUTO, device)}",
-        "distances on": str(float64_device(device)),
-    }
+    row.update(
+        {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "tilestyle": tilestyle.__version__,
+            "processors": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "auto is": f"{device}, {find_dtype(Precision.AUTO, device)}",
+            "distances on": str(float64_device(device)),
+        }
+    )
     if not place.cuda:
         row["says"] = f"torch {torch.__version__}, a host"
         return device.type == place.device.type
     facts = torch.cuda.get_device_properties(place.device)
     free, total = torch.cuda.mem_get_info(place.device)
     capability = torch.cuda.get_device_capability(place.device)
-    row |= {
-        "card": facts.name,
-        "capability": list(capability),
-        "kernels for": torch.cuda.get_arch_list(),
-        "CUDA": torch.version.cuda,
-        "cuDNN": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-        "GiB": total / GIB,
-        "context and others, GiB": (total - free) / GIB,
-        "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF") or os.environ.get("PYTORCH_ALLOC_CONF"),
-        "says": f"{facts.name}, {total / GIB:.0f} GiB, torch {torch.__version__}",
-    }
+    row.update(
+        {
+            "card": facts.name,
+            "capability": list(capability),
+            "kernels for": torch.cuda.get_arch_list(),
+            "CUDA": torch.version.cuda,
+            "cuDNN": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+            "GiB": total / GIB,
+            "context and others, GiB": (total - free) / GIB,
+            "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF") or os.environ.get("PYTORCH_ALLOC_CONF"),
+            "says": f"{facts.name}, {total / GIB:.0f} GiB, torch {torch.__version__}",
+        }
+    )
     return device.type == "cuda"
 
 

@@ -62,7 +62,7 @@ class Sized:
 
 @contextmanager
 def at_home(place: Place, home: str | None) -> Iterator[None]:
-    """Canvases are where one wants them."""
+    """Inside the block, canvases are allocated on the device or on the host, as named."""
     if home is None:
         yield
         return
@@ -78,7 +78,7 @@ def _loaded(network: NetworkName, weights: str | None, pooling: str | None) -> F
 
 @contextmanager
 def loading_once() -> Iterator[None]:
-    """Networks are read, or drawn at random, once in a process."""
+    """Inside the block, a network that was loaded before is used again."""
 
     def load(config: RenderConfig) -> FeatureNetwork:
         weights = None if config.weights is None else str(config.weights)
@@ -90,18 +90,18 @@ def loading_once() -> Iterator[None]:
 
 @dataclass
 class Swept:
-    """Sweeps of a job that has been run: when each ended, and when the host began to wait for it."""
+    """The sweeps of a job that was run: when each ended, and when the host began to wait for it."""
 
     job: Job
     ends: list[float]
-    turns: list[float]
+    waits: list[float]  # when the host began to wait
     terms: list[LossTerms]
     canvas: Canvas
 
     @property
     def times(self) -> list[float]:
         """Seconds of the sweeps."""
-        return [after - before for before, after in pairwise(self.ends)]
+        return [end - start for start, end in pairwise(self.ends)]
 
     @property
     def seconds(self) -> float:
@@ -129,38 +129,38 @@ class Swept:
             "MP/s": self.megapixels / self.seconds,
             "ms a patch": 1e3 * self.seconds / patches,
         }
-        waits = [turn - end for end, turn in zip(self.ends, self.turns, strict=False)]
-        if len(waits) == len(self.times):  # near 1 it is the host that the device waits for
-            row["host at work before it waits, share"] = sum(waits[1:] or waits) / sum(
+        work = [wait - end for end, wait in zip(self.ends, self.waits, strict=False)]
+        if len(work) == len(self.times):  # near 1, the device waits for the host
+            row["host at work before it waits, share"] = sum(work[1:] or work) / sum(
                 self.times[1:] or self.times
             )
         return row
 
 
 def swept(job: Job) -> Swept:
-    """Run a job."""
-    ends, turns, terms = [synchronized_time(job.network.device)], [], []
+    """Run a job and time its sweeps."""
+    ends, waits, terms = [synchronized_time(job.network.device)], [], []
     original = LevelObjective.end_sweep
 
-    def turn(self: LevelObjective, *arguments: Any, **named: Any) -> LossTerms:
-        turns.append(time.perf_counter())
+    def end_sweep(self: LevelObjective, *arguments: Any, **named: Any) -> LossTerms:
+        waits.append(time.perf_counter())
         return original(self, *arguments, **named)
 
-    def observe(level: Level, sweep: int, found: LossTerms, canvas: Canvas) -> None:
-        terms.append(found)
+    def observe(level: Level, sweep: int, sweep_terms: LossTerms, canvas: Canvas) -> None:
+        terms.append(sweep_terms)
         ends.append(synchronized_time(job.network.device))
 
-    with mock.patch.object(LevelObjective, "end_sweep", turn):
+    with mock.patch.object(LevelObjective, "end_sweep", end_sweep):
         canvas, _ = optimize(job, lambda level: None, observe, lambda: False)
-    return Swept(job, ends, turns, terms, canvas)
+    return Swept(job, ends, waits, terms, canvas)
 
 
 @contextmanager
 def exact() -> Iterator[None]:
     """Float32 as it is: no TF32 in products or convolutions, by the switches of this process."""
-    before, tf32 = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    precision, tf32 = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     with ExitStack() as stack:
-        stack.callback(torch.set_float32_matmul_precision, before)
+        stack.callback(torch.set_float32_matmul_precision, precision)
         stack.callback(setattr, torch.backends.cudnn, "allow_tf32", tf32)
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False

@@ -82,25 +82,27 @@ def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place
     halved = _sides(rescues)
     synchronized_time(place.device)
     took = time.monotonic() - prepared
-    found, foretold = peak.bytes(), device_bytes(job.memory_estimate, place.device, job.canvas_device)
-    row |= {
-        "patch": job.patch_side,
-        "canvas on": job.canvas_device.type,
-        "limit, MiB": limit / MIB,
-        "foretold, MiB": foretold / MIB,
-        "peak, MiB": found / MIB,
-        "beyond the canvas, MiB": (
-            found - job.memory_estimate.resident if job.canvas_device == place.device else found
-        )
-        / MIB,
-        "peak over foretold": found / foretold,
-        "halved to": halved,
-        "made ready, s": prepared - began,
-        "MP/s": sweeps * side * side / 1e6 / took,
-        **_elsewhere(place),
-    }
-    row["says"] = f"{side}: {found / MIB:.0f} of {limit / MIB:.0f} MiB, patch {job.patch_side}"
-    return not halved and found <= limit
+    actual, promised = peak.bytes(), device_bytes(job.memory_estimate, place.device, job.canvas_device)
+    row.update(
+        {
+            "patch": job.patch_side,
+            "canvas on": job.canvas_device.type,
+            "limit, MiB": limit / MIB,
+            "foretold, MiB": promised / MIB,
+            "peak, MiB": actual / MIB,
+            "beyond the canvas, MiB": (
+                actual - job.memory_estimate.resident if job.canvas_device == place.device else actual
+            )
+            / MIB,
+            "peak over foretold": actual / promised,
+            "halved to": halved,
+            "made ready, s": prepared - began,
+            "MP/s": sweeps * side * side / 1e6 / took,
+            **_elsewhere(place),
+        }
+    )
+    row["says"] = f"{side}: {actual / MIB:.0f} of {limit / MIB:.0f} MiB, patch {job.patch_side}"
+    return not halved and actual <= limit
 
 
 def _elsewhere(place: Place) -> Row:
@@ -162,7 +164,7 @@ def _went_on(job: Job, row: Row) -> bool:
             cap_memory(job.network.device, EVERYTHING)
     sides = _sides(rescues)
     finite = bool(torch.isfinite(canvas.pixels).all())
-    row |= {"patches": [job.patch_side, *sides], "complete": complete, "finite": finite}
+    row.update({"patches": [job.patch_side, *sides], "complete": complete, "finite": finite})
     row["says"] = f"patches {' '.join(map(str, row['patches']))}"
     return bool(sides) and complete and finite
 

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.core import Check, Group, Place, Row, best, off
+from benchmarks.gpu.core import Check, Group, Place, Row, best, relative_error
 from benchmarks.gpu.jobs import exact, waves
 from benchmarks.maps import covariance
 from tilestyle.config.enums import BUILT_IN, NetworkName
@@ -39,14 +39,14 @@ def _checks(place: Place) -> list[Check]:
     ]
 
 
-def answers(network: FeatureNetwork, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def features_and_gradient(network: FeatureNetwork, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """Features of all layers that are used, and the gradient of the sum of their squares, at the pixels."""
     names = dict.fromkeys([*network.style_layers, *network.content_layers])
     layers = list(dict.fromkeys(network.scale_groups(names)[1].values()))
     shown = pixels.to(network.device, network.dtype).requires_grad_()
-    found = network.features(shown, layers)
-    (gradient,) = torch.autograd.grad([f.float().square().mean() for f in found.values()], [shown])
-    return {name: features.detach() for name, features in found.items()}, gradient
+    features = network.features(shown, layers)
+    (gradient,) = torch.autograd.grad([f.float().square().mean() for f in features.values()], [shown])
+    return {name: each.detach() for name, each in features.items()}, gradient
 
 
 def _features(name: NetworkName, place: Place, row: Row) -> bool:
@@ -55,13 +55,13 @@ def _features(name: NetworkName, place: Place, row: Row) -> bool:
     host = load_network(RenderConfig(network=name, weights=weights))
     side = 64 if place.tiny else 256
     pixels = torch.from_numpy(waves(side, side)).permute(2, 0, 1)[None].contiguous()
-    expected, slope = answers(host, pixels)
+    expected, slope = features_and_gradient(host, pixels)
     good = True
     for dtype, limit in FEATURES.items():
         with exact():
-            found, gradient = answers(host.to(place.device, dtype), pixels)
-        worst = max(off(found[layer], expected[layer]) for layer in expected)
-        away = off(gradient, slope)
+            actual, gradient = features_and_gradient(host.to(place.device, dtype), pixels)
+        worst = max(relative_error(actual[layer], expected[layer]) for layer in expected)
+        away = relative_error(gradient, slope)
         row[str(dtype)] = {"features off": worst, "gradient off": away}
         # A sign that turns at a rectifier turns a gradient: it is rougher than the features.
         good = good and worst < limit and away < 4 * limit
@@ -88,8 +88,8 @@ def _moments(place: Place, row: Row) -> bool:
                 seconds = best(partial(MomentSum().add, features), place.device)
             moments = total.moments()
             mean = moments.mean.double()
-            found = moments.second.double() - torch.outer(mean, mean)
-            away = float((found - expected).abs().max() / expected.diagonal().mean())
+            actual = moments.second.double() - torch.outer(mean, mean)
+            away = float((actual - expected).abs().max() / expected.diagonal().mean())
             row[f"{side} x {side} x {channels}, {dtype}"] = {
                 "covariance off": away,
                 "ms": 1e3 * seconds,
@@ -108,11 +108,11 @@ def _cotangents(place: Place, row: Row) -> bool:
         expected = WassersteinTarget(other).cotangent(one)
         there = [_moved(moments, place.device) for moments in (one, other)]
         goal = WassersteinTarget(there[1])
-        found = goal.cotangent(there[0])
+        actual = goal.cotangent(there[0])
         away = max(
-            off(found.matrix, expected.matrix),
-            off(found.offset, expected.offset),
-            abs(found.value / expected.value - 1),
+            relative_error(actual.matrix, expected.matrix),
+            relative_error(actual.offset, expected.offset),
+            abs(actual.value / expected.value - 1),
         )
         milliseconds = 1e3 * best(partial(goal.cotangent, there[0]), place.device)
         row[f"{channels} channels"] = {"off": away, "ms": milliseconds}

@@ -27,38 +27,40 @@ def _checks(place: Place) -> list[Check]:
 def _spent(network: NetworkName, home: str, place: Place, row: Row) -> None:
     """A sweep under the profiler, whose own overhead is in all host times."""
     side, patch = (96, 64) if place.tiny else (FITTING[PATCH], PATCH)
-    watch, seconds, patches = profiled(place, Sized(side, side, network, home=home, patch=patch))
-    ran = kernels(watch)
-    spans = sorted((event.time_range.start, event.time_range.end) for event in ran)
+    profiler, seconds, patches = profiled(place, Sized(side, side, network, home=home, patch=patch))
+    device_events = kernels(profiler)
+    spans = sorted((event.time_range.start, event.time_range.end) for event in device_events)
     busy = covered(spans)
-    row |= {"patches": patches, "a patch, ms": 1e3 * seconds / patches}
+    row.update({"patches": patches, "a patch, ms": 1e3 * seconds / patches})
     if spans:
         whole = max(end for _, end in spans) - spans[0][0]
-        row |= {
-            "kernels and copies a patch": len(spans) / patches,
-            "device idle, share": 1 - busy / whole,
-            "short, share": sum(end - start < SHORT for start, end in spans) / len(spans),
-            "says": f"{network} {home}: {len(spans) / patches:.0f} a patch, idle {1 - busy / whole:.0%}",
-        }
-    row["top"] = longest(ran or events(watch), patches)
-    row["host"] = longest((e for e in events(watch) if e.name.startswith("cuda")), patches)[:8]
+        row.update(
+            {
+                "kernels and copies a patch": len(spans) / patches,
+                "device idle, share": 1 - busy / whole,
+                "short, share": sum(end - start < SHORT for start, end in spans) / len(spans),
+                "says": f"{network} {home}: {len(spans) / patches:.0f} a patch, idle {1 - busy / whole:.0%}",
+            }
+        )
+    row["top"] = longest(device_events or events(profiler), patches)
+    row["host"] = longest((e for e in events(profiler) if e.name.startswith("cuda")), patches)[:8]
 
 
 def covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Length of the union of spans, which come by their beginnings."""
-    found, last = 0.0, float("-inf")
+    """Length of the union of spans, which are sorted by their starts."""
+    total, last = 0.0, float("-inf")
     for start, end in spans:
-        found += max(0.0, end - max(start, last))
+        total += max(0.0, end - max(start, last))
         last = max(last, end)
-    return found
+    return total
 
 
-def longest(found: Iterable[Any], patches: int) -> list[Row]:
+def longest(recorded: Iterable[Any], patches: int) -> list[Row]:
     """Events by name: those that take longest together, microseconds a patch."""
-    named: dict[str, list[float]] = {}
-    for event in found:
-        named.setdefault(event.name, []).append(event.time_range.end - event.time_range.start)
-    top = sorted(named.items(), key=lambda item: -sum(item[1]))[:TOP]
+    by_name: dict[str, list[float]] = {}
+    for event in recorded:
+        by_name.setdefault(event.name, []).append(event.time_range.end - event.time_range.start)
+    top = sorted(by_name.items(), key=lambda item: -sum(item[1]))[:TOP]
     return [
         {
             "name": re.sub(r"\s+", " ", name)[:90],

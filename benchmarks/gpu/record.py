@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.apart import BAD, GOOD, SKIPPED, company
+from benchmarks.gpu.apart import BAD, GOOD, SKIPPED, process_context
 from benchmarks.gpu.core import Row, plain
 from tilestyle.benchmark.environment import run_environment
 from tilestyle.cli.benchmark_report import shown
 from tilestyle.files.atomic import atomic_write
 
-PATIENCE = 60.0  # seconds that a machine may take to say what it is
+TIMEOUT = 60.0  # seconds to describe the machine
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Record:
     file: Path | None = None
 
     def keep(self, rows: Sequence[Row]) -> None:
-        """Write what there is so far; whoever reads the file meanwhile finds the one before."""
+        """Write the rows so far; the file is replaced as a whole, so that it can be read at any time."""
         if self.file is None:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -36,14 +36,14 @@ class Record:
             file.write((json.dumps(plain(whole), indent=1) + "\n").encode())
 
 
-def asked(command: Sequence[str]) -> dict[str, Any]:
-    """The circumstances, from a process of their own: this one never begins CUDA, and so never loses it."""
-    with company().Pool(1) as pool:
+def circumstances(command: Sequence[str]) -> dict[str, Any]:
+    """The machine and the versions, read by another process: this one never starts CUDA."""
+    with process_context().Pool(1) as pool:
         try:
-            found: dict[str, Any] = pool.apply_async(run_environment, (list(command),)).get(PATIENCE)
+            result: dict[str, Any] = pool.apply_async(run_environment, (list(command),)).get(TIMEOUT)
         except (RuntimeError, multiprocessing.TimeoutError) as error:
-            found = {"machine": f"unknown ({error or 'it does not answer'})", "command": " ".join(command)}
-    return found
+            result = {"machine": f"unknown ({error or 'it does not answer'})", "command": " ".join(command)}
+    return result
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Any]:
@@ -76,14 +76,16 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def facts(check: Row) -> Row:
-    """What a check has found, without what is said of all."""
+    """The facts of a check, without the entries that every check has."""
     return {key: value for key, value in check.items() if key not in ("check", "ok", "seconds", "warnings")}
 
 
 def line(row: Row) -> str:
     """A group in one line: why it ended as it did, or what its checks say."""
-    said = "; ".join(check["says"] for check in row["checks"] if "says" in check and check["ok"] is not False)
-    what = row.get("why") or said or f"{len(row['checks'])} checks"
+    summary = "; ".join(
+        check["says"] for check in row["checks"] if "says" in check and check["ok"] is not False
+    )
+    what = row.get("why") or summary or f"{len(row['checks'])} checks"
     skipped = [check["skipped"] for check in row["checks"] if "skipped" in check]
     if skipped and row["verdict"] != SKIPPED:
         what = f"{what} (skipped: {len(skipped)}, {skipped[0]})"

@@ -1,8 +1,8 @@
-"""A render that is killed and gone on with, and one that nothing happens to.
+"""A render that is killed and resumed, compared with one that is not disturbed.
 
     python -m benchmarks.gpu.resuming '{"folder": ..., "network": "vgg19", "device": "cuda:0", "tiny": false}'
 
-is the victim: it renders, and kills itself amid a sweep.
+is the process that is killed: it renders, and kills itself amid a sweep.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def config_of(network: NetworkName, device: str, tiny: bool) -> RenderConfig:
 def _resumed(network: NetworkName, place: Place, row: Row) -> bool:
     """To the same bytes on a CPU, as is promised; elsewhere as near as two renders are to one another."""
     folder = place.folder / f"work-{network}"
-    asked = {"folder": str(folder), "network": network, "device": str(place.device), "tiny": place.tiny}
-    command = [sys.executable, "-m", "benchmarks.gpu.resuming", json.dumps(asked)]
+    arguments = {"folder": str(folder), "network": network, "device": str(place.device), "tiny": place.tiny}
+    command = [sys.executable, "-m", "benchmarks.gpu.resuming", json.dumps(arguments)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=place.patience * PATIENCE, check=False
     )
@@ -72,18 +72,18 @@ def _resumed(network: NetworkName, place: Place, row: Row) -> bool:
         return False
     config = config_of(network, str(place.device), place.tiny)
     events: list[Event] = []
-    found = render(CONTENT, STYLE, config, work=Work(folder, every=1e9), observer=events.append).pixels
-    peaceful = [render(CONTENT, STYLE, config).pixels for _ in range(2)]
+    resumed = render(CONTENT, STYLE, config, work=Work(folder, every=1e9), observer=events.append).pixels
+    undisturbed = [render(CONTENT, STYLE, config).pixels for _ in range(2)]
     row["gone on with"] = any(isinstance(event, Resumed) for event in events)
-    row["from a peaceful one"] = _away(found, peaceful[0])
-    row["two peaceful ones"] = usual = _away(*peaceful)
+    row["from a peaceful one"] = _difference(resumed, undisturbed[0])
+    row["two peaceful ones"] = usual = _difference(*undisturbed)
     away = row["from a peaceful one"]
     row["says"] = f"{network}: {'the same bytes' if away['same'] else 'off by ' + format(away['mean'], '.1g')}"
     promised = away["same"] if not place.cuda else away["mean"] <= 4 * usual["mean"] + 1e-3
     return row["gone on with"] and bool(promised)
 
 
-def _away(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:
+def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:
     off = np.abs(one - other)
     return {"same": bool(np.array_equal(one, other)), "mean": float(off.mean()), "largest": float(off.max())}
 
@@ -95,24 +95,24 @@ def _padding(place: Place, row: Row) -> None:
         values = torch.randn(1, 32, side, side, device=place.device).to(dtype).requires_grad_()
         padded = torch.nn.functional.pad(values, [7] * 4, mode="replicate")
         weight = torch.randn_like(padded)
-        found = [torch.autograd.grad(padded, values, weight, retain_graph=True)[0] for _ in range(5)]
-        row[f"{dtype}: the same"] = all(torch.equal(found[0], other) for other in found[1:])
+        gradients = [torch.autograd.grad(padded, values, weight, retain_graph=True)[0] for _ in range(5)]
+        row[f"{dtype}: the same"] = all(torch.equal(gradients[0], other) for other in gradients[1:])
 
 
 def main() -> None:
-    """Be the victim."""
-    asked = json.loads(sys.argv[1])
-    left = 12 if asked["tiny"] else PATCHES
+    """Render, and kill this process amid a sweep."""
+    arguments = json.loads(sys.argv[1])
+    remaining = 12 if arguments["tiny"] else PATCHES
 
     def stop() -> bool:
-        nonlocal left
-        left -= 1
-        if not left:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
             os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
         return False
 
-    config = config_of(NetworkName(asked["network"]), asked["device"], asked["tiny"])
-    work = Work(Path(asked["folder"]), every=0.0 if asked["tiny"] else 0.1)
+    config = config_of(NetworkName(arguments["network"]), arguments["device"], arguments["tiny"])
+    work = Work(Path(arguments["folder"]), every=0.0 if arguments["tiny"] else 0.1)
     render(CONTENT, STYLE, config, work=work, stop=stop)
 
 

@@ -52,23 +52,25 @@ def _share(
     side = 96 if place.tiny else FITTING[patch]
     sized = Sized(side, side, network, precision, 3 if place.tiny else 6, home, patch)
     peak = PeakMemory(place.device)
-    found = swept(sized.job(place))
-    job = found.job
+    sweeps = swept(sized.job(place))
+    job = sweeps.job
     each = job.network.multiply_adds_per_pixel
     # Forward, and backward to the pixels; a multiply-add is two operations. Of content a forward pass.
-    operations = 4 * each(job.weights.layer_names) * 1e6 * found.megapixels
+    operations = 4 * each(job.weights.layer_names) * 1e6 * sweeps.megapixels
     if job.weights.content_layers and not job.content_kept:
-        operations += 2 * each(job.weights.content_layers) * 1e6 * found.megapixels
-    share = operations / found.seconds / 1e12 / peak_of(place, job.network.dtype)
-    row |= found.facts
+        operations += 2 * each(job.weights.content_layers) * 1e6 * sweeps.megapixels
+    share = operations / sweeps.seconds / 1e12 / peak_of(place, job.network.dtype)
+    row.update(sweeps.facts)
     if isinstance(job.network, Vgg):
         row["passes are captured"] = job.network.has_captured_passes
-    row |= {
-        "TFLOP/s": operations / found.seconds / 1e12,
-        "share of matrix peak": share,
-        "peak, MiB": peak.bytes() / MIB,
-        "foretold, MiB": device_bytes(job.memory_estimate, place.device, job.canvas_device) / MIB,
-    }
+    row.update(
+        {
+            "TFLOP/s": operations / sweeps.seconds / 1e12,
+            "share of matrix peak": share,
+            "peak, MiB": peak.bytes() / MIB,
+            "foretold, MiB": device_bytes(job.memory_estimate, place.device, job.canvas_device) / MIB,
+        }
+    )
     row["says"] = f"{network} {patch} {home} {row['MP/s']:.3g} MP/s, {share:.0%}"
     judged = (network, patch, precision) == (VGG19, JUDGED, None) and place.cuda
     return share >= GOALS[home] if judged and not place.tiny else None
@@ -86,9 +88,9 @@ def _small(network: NetworkName, place: Place, row: Row) -> None:
     """Sweeps of one patch: what they cost however small they are."""
     taken = []
     for side in (64,) if place.tiny else SMALL:
-        found = swept(Sized(side, side, network, sweeps=3 if place.tiny else MANY).job(place))
-        row[f"{side}, ms a sweep"] = 1e3 * found.seconds
-        taken.append(f"{1e3 * found.seconds:.3g}")
+        sweeps = swept(Sized(side, side, network, sweeps=3 if place.tiny else MANY).job(place))
+        row[f"{side}, ms a sweep"] = 1e3 * sweeps.seconds
+        taken.append(f"{1e3 * sweeps.seconds:.3g}")
     row["says"] = f"{network} {' '.join(taken)} ms a sweep"
 
 
@@ -96,8 +98,8 @@ def _maps(place: Place, row: Row) -> None:
     """Milliseconds by decomposition on the host, and by both ways on the device."""
     for channels in (16, 32) if place.tiny else CHANNELS:
         for device in dict.fromkeys([place.device.type, "cpu"]):
-            found = timed(channels, place.device if device != "cpu" else torch.device("cpu"), 3)
-            row[f"{channels} channels, {device}"] = {name: found[name] for name in found if name != "channels"}
+            times = timed(channels, place.device if device != "cpu" else torch.device("cpu"), 3)
+            row[f"{channels} channels, {device}"] = {name: times[name] for name in times if name != "channels"}
 
 
 def _local(place: Place) -> list[Check]:
@@ -107,8 +109,8 @@ def _local(place: Place) -> list[Check]:
 
 def _localized(network: NetworkName, place: Place, row: Row) -> None:
     side = 96 if place.tiny else 1024
-    found = swept(Sized(side, side, network, sweeps=3, settings={"locality": 1.0}).job(place))
-    row |= found.facts
+    sweeps = swept(Sized(side, side, network, sweeps=3, settings={"locality": 1.0}).job(place))
+    row.update(sweeps.facts)
     row["says"] = f"{network} {row['MP/s']:.3g} MP/s in {row['patches']} patches"
 
 

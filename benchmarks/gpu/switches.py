@@ -51,14 +51,14 @@ def _checks(place: Place) -> list[Check]:
 
 
 def state() -> dict[str, Any]:
-    """All of them, and the current device; what torch refuses to read is left out."""
-    found: dict[str, Any] = {}
+    """The values of all switches, and the current device; without those that torch refuses to read."""
+    values: dict[str, Any] = {}
     for name, (get, _, _) in SWITCHES.items():
         with suppress(RuntimeError):  # it has two ways to say how exact products are, and does not mix them
-            found[name] = str(get())
+            values[name] = str(get())
     if torch.cuda.is_available():
-        found["current device"] = torch.cuda.current_device()
-    return found
+        values["current device"] = torch.cuda.current_device()
+    return values
 
 
 def _kept(changed: bool, place: Place, row: Row) -> bool:

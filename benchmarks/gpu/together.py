@@ -47,9 +47,9 @@ def _checks(place: Place) -> list[Check]:
 
 def _one(place: Place, row: Row) -> bool:
     """All kinds of sums, where they are; and what the largest message of a sweep and a meeting take."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = str(listening.getsockname()[1])
     here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": "0", "WORLD_SIZE": "1"}
     with mock.patch.dict(os.environ, {**here, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}):
         ranks = _init_process_group()
@@ -75,15 +75,15 @@ def _two(place: Place, row: Row) -> bool:
     """A small picture by two ranks, against that by one."""
     folder = place.folder / "two"
     folder.mkdir(exist_ok=True)
-    asked = json.dumps({"folder": str(folder), "device": str(place.device)})
-    done = _started(place, [*TORCHRUN, "2", "-m", "benchmarks.gpu.together", asked])
+    arguments = json.dumps({"folder": str(folder), "device": str(place.device)})
+    done = _started(place, [*TORCHRUN, "2", "-m", "benchmarks.gpu.together", arguments])
     row["exit code"] = done.returncode
     if done.returncode:
-        row["said"] = _complaints(done.stderr)
+        row["said"] = _error_lines(done.stderr)
         return False
     expected = render(CONTENT, STYLE, _config(str(place.device))).pixels
-    off = np.abs(np.load(folder / "found.npy") - expected)
-    row |= {"mean": float(off.mean()), "largest": float(off.max())}
+    off = np.abs(np.load(folder / "picture.npy") - expected)
+    row.update({"mean": float(off.mean()), "largest": float(off.max())})
     return float(off.mean()) < NEAR
 
 
@@ -95,7 +95,7 @@ def _command(place: Place, row: Row) -> bool:
     done = _started(place, [*TORCHRUN, "1", "-m", "tilestyle", *words])
     row["exit code"] = done.returncode
     if done.returncode:
-        row["said"] = _complaints(done.stderr)
+        row["said"] = _error_lines(done.stderr)
         return False
     row["picture"] = list(read_picture(out).pixels.shape)
     return True
@@ -108,10 +108,10 @@ def _started(place: Place, command: list[str]) -> subprocess.CompletedProcess[st
     )
 
 
-def _complaints(said: str) -> str:
+def _error_lines(output: str) -> str:
     """The lines that name an error; the end, if none does."""
-    found = [line.strip() for line in said.splitlines() if "rror" in line and "error_file" not in line]
-    return "\n".join(found)[:900] or said[-600:]
+    errors = [line.strip() for line in output.splitlines() if "rror" in line and "error_file" not in line]
+    return "\n".join(errors)[:900] or output[-600:]
 
 
 def _config(device: str) -> RenderConfig:
@@ -121,9 +121,9 @@ def _config(device: str) -> RenderConfig:
 
 
 def main() -> None:
-    """Be a rank."""
-    asked = json.loads(sys.argv[1])
-    folder = Path(asked["folder"])
+    """Run as one of the ranks."""
+    arguments = json.loads(sys.argv[1])
+    folder = Path(arguments["folder"])
     begin = dist.init_process_group
 
     def by_gloo(backend: str, **named: Any) -> None:
@@ -137,9 +137,9 @@ def main() -> None:
         process_group() as ranks,
     ):
         work = Work(folder / "work", every=float("inf"), ranks=ranks)
-        picture = render(CONTENT, STYLE, _config(asked["device"]), work=work)
+        picture = render(CONTENT, STYLE, _config(arguments["device"]), work=work)
         if ranks.is_rank_zero:
-            np.save(folder / "found.npy", picture.pixels)
+            np.save(folder / "picture.npy", picture.pixels)
 
 
 GROUP = Group(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,7 +20,7 @@ from tilestyle.optim.device_update import PIXEL_BYTES
 
 LAUNCHES = 250  # at most, of a patch with VGG-19, the canvas on the device
 CYCLES = 200_000_000  # of a device that is kept busy: about a tenth of a second
-BUSY = 0.03  # seconds after which somebody has waited for it
+BUSY = 0.03  # seconds; a call that takes longer has waited for the device
 PATCH = 1024
 # Heights of one and of two rows of patches with their laps, and widths of canvases.
 ROWS, WIDTHS = (1016, 2032), (4064, 16256)
@@ -44,16 +44,18 @@ def _pinned(place: Place, row: Row) -> bool:
     window = plane[:, 5 : 5 + PATCH, 7 : 7 + PATCH][None]
     to_device(window[:, :, :1, :1], place.device, torch.bfloat16)  # begins CUDA, and its account
     drop_staging_buffers()
-    before = torch.cuda.host_memory_stats()["allocated_bytes.allocated"]
+    allocated = torch.cuda.host_memory_stats()["allocated_bytes.allocated"]
     to_device(window, place.device, torch.bfloat16)
     synchronized_time(place.device)
-    taken = torch.cuda.host_memory_stats()["allocated_bytes.allocated"] - before
+    taken = torch.cuda.host_memory_stats()["allocated_bytes.allocated"] - allocated
     own = window.numel() * window.element_size()
-    row |= {
-        "window, MiB": own / MIB,
-        "pinned, MiB": taken / MIB,
-        "says": f"a window pins {taken / own:.3g} of itself",
-    }
+    row.update(
+        {
+            "window, MiB": own / MIB,
+            "pinned, MiB": taken / MIB,
+            "says": f"a window pins {taken / own:.3g} of itself",
+        }
+    )
     return bool(taken <= 2 * own)
 
 
@@ -82,51 +84,52 @@ def _unwaited(place: Place, row: Row) -> bool:
 
 
 def _whole(place: Place, row: Row) -> bool:
-    """Many windows one after the other, each of its own number: a buffer taken again too early would show."""
+    """Many windows in turn, each filled with its own number: a buffer reused too early would show."""
     side, part, count = (96, 32, 20) if place.tiny else (2048, 512, 200)
-    plane, arrived, wrong = torch.zeros(3, side, side), [], 0
-    landings: list[tuple[int, AsyncCopy]] = []
+    plane, means, wrong = torch.zeros(3, side, side), [], 0
+    copies: list[tuple[int, AsyncCopy]] = []
     for index in range(count):
         plane.fill_(index % 251)
         window = plane[:, 3 : 3 + part, 1 : 1 + part][None]
-        arrived.append(to_device(window, place.device, torch.float32).double().mean())
+        means.append(to_device(window, place.device, torch.float32).double().mean())
     expected = torch.arange(count, dtype=torch.float64) % 251
-    wrong += int((torch.stack(arrived).cpu() - expected).abs().gt(1e-6).sum())
+    wrong += int((torch.stack(means).cpu() - expected).abs().gt(1e-6).sum())
     for index in range(count):
         full = torch.full((3, part, part), float(index), device=place.device)
-        landings.append((index, AsyncCopy.start(full, torch.device("cpu"))))
-        if len(landings) > 2:
-            number, landing = landings.pop(0)
-            wrong += int((landing.result() != number).any())
-            landing.release()
+        copies.append((index, AsyncCopy.start(full, torch.device("cpu"))))
+        if len(copies) > 2:
+            number, copy = copies.pop(0)
+            wrong += int((copy.result() != number).any())
+            copy.release()
     row["wrong"] = wrong
     return wrong == 0
 
 
 def _patch(home: str, width: int, place: Place, row: Row) -> bool:
-    """What one more patch asks for: the difference between canvases of one row of patches and of two."""
+    """The cost of one more patch: the difference between canvases of one row of patches and of two."""
     patch, heights = (64, (64, 120)) if place.tiny else (PATCH, ROWS)
     # Content is shown with every patch, so that what travels is a window of it, too.
     network = COMPACT if place.tiny else VGG19
     base = Sized(0, width, network, home=home, patch=patch, settings={"keep_content": False})
-    one, two = (counted(place, replace(base, height=height)) for height in heights)
-    found = one.a_patch(two)
+    one_row, two_rows = (counted(place, replace(base, height=height)) for height in heights)
+    counts = one_row.per_patch(two_rows)
     window = 3 * 4 * patch**2
-    row |= {name: round(value, 3) for name, value in asdict(found).items() if name != "patches"}
-    row |= {"arrived, windows": found.arrived / window, "left, windows": found.left / window}
+    arrived, left = counts.bytes_to_device, counts.bytes_to_host
+    row.update((name, value) for name, value in counts.row().items() if name != "patches")
+    row.update({"arrived, windows": arrived / window, "left, windows": left / window})
     row["says"] = (
-        f"{home}, {width} wide: {found.launches or found.operations:.0f} "
-        f"{'launches' if found.launches else 'operations'}, "
-        f"{found.arrived / window:.2g} + {found.left / window:.2g} windows"
+        f"{home}, {width} wide: {counts.launches or counts.operations:.0f} "
+        f"{'launches' if counts.launches else 'operations'}, "
+        f"{arrived / window:.2g} + {left / window:.2g} windows"
     )
     if not place.cuda:
-        return found.arrived == found.left == 0
-    unwaited = max(found.asked, found.blocking, found.waited) < 0.5
+        return arrived == left == 0
+    never_waits = max(counts.scalar_reads, counts.blocking, counts.synchronizations) < 0.5
     if home == DEVICE:
-        return unwaited and found.launches <= LAUNCHES and found.arrived + found.left < 0.01 * window
+        return never_waits and counts.launches <= LAUNCHES and arrived + left < 0.01 * window
     # All planes of the canvas are stepped on the device: their own bytes once each way, and the content's.
     planes, content = PIXEL_BYTES * patch**2, 3 * 2 * patch**2
-    return unwaited and found.arrived <= 1.02 * (planes + content) and found.left <= 1.02 * planes
+    return never_waits and arrived <= 1.02 * (planes + content) and left <= 1.02 * planes
 
 
 def _step(place: Place, row: Row) -> None:

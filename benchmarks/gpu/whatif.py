@@ -1,4 +1,4 @@
-"""What other ways of doing the same would bring. Nothing here can fail: a way that there is not says so."""
+"""What other ways of doing the same would gain. Nothing here can fail: a way that does not work is noted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOMENTS = ((1024, 64), (512, 128), (128, 512))
 def _checks(place: Place) -> list[Check]:
     networks = (COMPACT,) if place.tiny else (VGG19, COMPACT)
     return [
-        *(Check(f"the bare network, {each}", partial(_bare, each), 30) for each in networks),
+        *(Check(f"the bare network, {each}", partial(_network_passes, each), 30) for each in networks),
         Check("moments by one product", _products, 20),
         *(Check(f"cuDNN's {name}", partial(_cudnn, name), 30) for name in ("benchmark", "deterministic")),
         *(Check(f"compiled, {each}", partial(_compiled, each), 90) for each in networks),
@@ -36,7 +36,7 @@ def _checks(place: Place) -> list[Check]:
 
 @contextmanager
 def attempted(row: Row, name: str) -> Iterator[None]:
-    """Note why a way is none."""
+    """Note why a way does not work."""
     try:
         yield
     except (Exception, LateError) as error:
@@ -55,13 +55,13 @@ def step_of(
     pixels = torch.rand(1, 3, side, side, device=place.device).to(dtype).requires_grad_()
 
     def step() -> Tensor:
-        found = list(network.features(pixels, layers).values())
-        return torch.autograd.grad(found, pixels, [torch.ones_like(each) for each in found])[0]
+        features = list(network.features(pixels, layers).values())
+        return torch.autograd.grad(features, pixels, [torch.ones_like(each) for each in features])[0]
 
     return network, step, layers
 
 
-def _bare(name: NetworkName, place: Place, row: Row) -> None:
+def _network_passes(name: NetworkName, place: Place, row: Row) -> None:
     """Forward and backward: launched from Python, with features by channels, and replayed as a CUDA graph."""
     for side in (64,) if place.tiny else SIDES:
         network, step, layers = step_of(place, name, side)
@@ -72,12 +72,12 @@ def _bare(name: NetworkName, place: Place, row: Row) -> None:
         operations = 4 * network.multiply_adds_per_pixel(layers) * side**2
         peak = peak_of(place, network.dtype)
         shares = {way: operations / milliseconds / 1e9 / peak for way, milliseconds in ways.items()}
-        row |= {f"{side}, ms": ways, f"{side}, share of matrix peak": shares}
+        row.update({f"{side}, ms": ways, f"{side}, share of matrix peak": shares})
         row["says"] = f"{name} {side}: " + ", ".join(f"{way} {share:.0%}" for way, share in shares.items())
 
 
 def captured(step: Callable[[], Any]) -> torch.cuda.CUDAGraph:
-    """A graph of it."""
+    """A CUDA graph of a step."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -101,8 +101,8 @@ def _compiled(name: NetworkName, place: Place, row: Row) -> None:
         forward = torch.compile(lambda shown: list(network.features(shown, layers).values()), backend=backend)
 
         def run() -> Tensor:
-            found = forward(pixels)
-            return torch.autograd.grad(found, pixels, [torch.ones_like(each) for each in found])[0]
+            features = forward(pixels)
+            return torch.autograd.grad(features, pixels, [torch.ones_like(each) for each in features])[0]
 
         first = best(run, place.device, 1)
         row["compiled, ms"] = 1e3 * min(first, best(run, place.device))
@@ -114,24 +114,24 @@ def _products(place: Place, row: Row) -> None:
     for side, channels in ((64, 64),) if place.tiny else MOMENTS:
         cells = torch.randn(1, side, side, channels, device=place.device).relu_().bfloat16()
         features, flat = cells.permute(0, 3, 1, 2), cells.reshape(-1, channels)
-        found = {"as it is": 1e3 * best(partial(MomentSum().add, features), place.device)}
+        times = {"as it is": 1e3 * best(partial(MomentSum().add, features), place.device)}
         with attempted(row, f"{side} x {side} x {channels}: at once"):
             product = partial(torch.mm, flat.mT, flat, out_dtype=torch.float32)
-            found["at once"] = 1e3 * best(product, place.device)
-        row[f"{side} x {side} x {channels}, ms"] = found
+            times["at once"] = 1e3 * best(product, place.device)
+        row[f"{side} x {side} x {channels}, ms"] = times
 
 
 def _cudnn(name: str, place: Place, row: Row) -> None:
     """Sweeps with a switch of cuDNN on, and with it off."""
     side, patch, network = (96, 64, COMPACT) if place.tiny else (FITTING[PATCH], PATCH, VGG19)
     for on in (False, True):
-        before = getattr(torch.backends.cudnn, name)
+        previous = getattr(torch.backends.cudnn, name)
         setattr(torch.backends.cudnn, name, on)
         try:
-            found = swept(Sized(side, side, network, sweeps=3 if place.tiny else 5, patch=patch).job(place))
+            sweeps = swept(Sized(side, side, network, sweeps=3 if place.tiny else 5, patch=patch).job(place))
         finally:
-            setattr(torch.backends.cudnn, name, before)
-        row["on, MP/s" if on else "off, MP/s"] = found.megapixels / found.seconds
+            setattr(torch.backends.cudnn, name, previous)
+        row["on, MP/s" if on else "off, MP/s"] = sweeps.megapixels / sweeps.seconds
     row["says"] = f"{name} {row['on, MP/s'] / row['off, MP/s']:.2f} times as fast"
 
 

@@ -14,7 +14,7 @@ import torch
 from benchmarks.gpu import apart
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.apart import DIED, FAILED, GOOD, LATE, SKIPPED, campaign
-from benchmarks.gpu.core import Check, Group, Place, Row, ran
+from benchmarks.gpu.core import Check, Group, Place, Row, run_check
 from benchmarks.gpu.groups import GROUPS
 from benchmarks.gpu.record import Record, figures, line, table
 from tests.support.failing_checks import Several, dying, good, hanging, looked_at, made, raising, slow, wrong
@@ -85,17 +85,17 @@ def test_one_group_that_ends_badly_costs_no_other(place: Place, monkeypatch: pyt
 
 
 def test_a_check_that_takes_too_long_is_ended_and_the_next_runs(place: Place) -> None:
-    found = ran(place, Check("slow", slow, 0.1))
+    found = run_check(place, Check("slow", slow, 0.1))
     assert found["ok"] is False
     assert "more than 0.4 s" in found["error"]
-    assert ran(place, Check("good", good))["ok"] is True
+    assert run_check(place, Check("good", good))["ok"] is True
 
 
 def test_what_no_longer_fits_is_skipped(place: Place) -> None:
     rows = campaign([made("long", good, seconds=1e6), made("short", good)], place, 1e4, lambda row: None)
     assert [row["verdict"] for row in rows] == [SKIPPED, GOOD]
     assert rows[0]["why"].startswith("deadline: it needs 1e+06 s")
-    assert ran(place, Check("good", good), left=1.0)["skipped"] == "no time is left"
+    assert run_check(place, Check("good", good), remaining=1.0)["skipped"] == "no time is left"
 
 
 def test_what_needs_cuda_is_skipped(place: Place) -> None:

@@ -22,7 +22,7 @@ from tests.support.cli import called, commands
 from tilestyle.cli import commands as application
 from tilestyle.cli import display
 from tilestyle.cli.commands import benchmark
-from tilestyle.cli.file_roles import SETTINGS, Place, Reads, Writes, spot
+from tilestyle.cli.file_roles import SETTINGS, Place, Reads, Writes, path_key
 from tilestyle.cli.parameters import parameters_of, roles_of
 from tilestyle.config.render import RenderConfig
 from tilestyle.files import paths
@@ -515,6 +515,8 @@ def test_files_are_known_by_more_than_their_names(tmp_path: Path) -> None:
     os.link(tmp_path / "a", tmp_path / "b")
     assert paths.file_id(tmp_path / "a") == paths.file_id(tmp_path / "b") is not None
     assert paths.file_id(tmp_path / "c") is None
-    assert spot(tmp_path / "new.png") == spot(tmp_path / "." / "NEW.png") != spot(tmp_path / "old.png")
+    assert (
+        path_key(tmp_path / "new.png") == path_key(tmp_path / "." / "NEW.png") != path_key(tmp_path / "old.png")
+    )
     assert Place(tmp_path / "b").holds(tmp_path / "a")
     assert Place(tmp_path, whole=True).holds(tmp_path / "a")

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.cli.display import announced
+from tilestyle.cli.display import announcement
 from tilestyle.config.enums import NetworkName
 from tilestyle.devices.failures import is_out_of_memory, short_device_errors
 from tilestyle.errors import MemoryLimit, TilestyleError
@@ -82,7 +82,7 @@ class Running(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def estimated(event: Event) -> None:
     """An observer that shows the first line, time and all, as the command line does."""
     if isinstance(event, Started):
-        announced(event)
+        announcement(event)
 
 
 class Steps:
@@ -161,7 +161,7 @@ def test_the_estimate_never_ends_a_render(
         shutil.rmtree(fresh_cache, ignore_errors=True)
         timings.forget()
         with Running(place * peaceful.count // 4, error, row):
-            assert announced(started).endswith(" in RAM")
+            assert announcement(started).endswith(" in RAM")
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

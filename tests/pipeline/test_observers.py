@@ -124,7 +124,7 @@ TEXTURE = ("texture", "style.png", *SMALL, "--style-layer", "first_1")
 INVERT = ("invert", "content.png", *SMALL)
 # Who fails, in which command and where, and what the line calls it.
 OBSERVERS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "progress": ("tilestyle.cli.display.described", TEXTURE, "the progress display"),
+    "progress": ("tilestyle.cli.display.loss_summary", TEXTURE, "the progress display"),
     "preview": ("tilestyle.images.write_picture", (*TEXTURE, "--preview", "now.png"), "the preview now.png"),
     "settings": (
         "tilestyle.config.toml.save_settings",

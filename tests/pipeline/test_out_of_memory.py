@@ -21,7 +21,7 @@ from tests.support.fake_device import DEVICE
 from tilestyle import CanvasMoved, PatchHalved, RenderConfig, Work, render
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.canvas.storage import MemoryStore
-from tilestyle.cli.display import announced
+from tilestyle.cli.display import announcement
 from tilestyle.config.enums import Optimizer
 from tilestyle.devices.malloc import release_cached_memory
 from tilestyle.distributed import Communicator
@@ -265,4 +265,4 @@ def test_a_render_whose_canvas_has_moved_is_resumed(tmp_path: Path, monkeypatch:
 
 
 def test_it_is_said_in_one_line() -> None:
-    assert announced(CanvasMoved()) == "out of device memory: moving the canvas to RAM"
+    assert announcement(CanvasMoved()) == "out of device memory: moving the canvas to RAM"

@@ -61,7 +61,7 @@ def work(loop: Drafts) -> None:
         commands = list(loop._commands)
         loop._commands.clear()
         for each in commands:
-            loop._obey(each)
+            loop._begin(each)
         loop._step()
 
 
@@ -88,7 +88,7 @@ def test_a_small_picture_needs_fewer_stages(pictures: dict[str, Message]) -> Non
 def test_a_change_cancels_the_draft_before(pictures: dict[str, Message]) -> None:
     told = Told()
     loop = Drafts(cast(Channel, told))
-    loop._obey(command(pictures, "draft", 1))
+    loop._begin(command(pictures, "draft", 1))
     send, told.send = told.send, None  # type: ignore[assignment]
 
     def interrupting(message: Message, payload: bytes = b"") -> None:

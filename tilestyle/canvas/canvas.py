@@ -24,9 +24,9 @@ from tilestyle.geometry.boxes import Box, CanvasExtent, split_on_torus
 # How a patch reads a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].
 Reader = Callable[[Tensor, Box, int], Tensor]
 
-# Channels of each plane, and the filter that resamples it. The spline removes what alternates from pixel to
-# pixel. A sharper filter keeps it where new pixels fall on old ones and loses it between them, which remains
-# visible as lines across the picture after levels of few sweeps. The spline also keeps second moments positive.
+# Channels of each plane, and the filter that resamples it. The spline removes detail that alternates from pixel
+# to pixel. A sharper filter keeps such detail where new pixels fall on old ones, and loses it between them:
+# after a level of few sweeps, lines across the picture remain. The spline also keeps second moments positive.
 PLANES = {
     "pixels": (3, Filter.SPLINE),
     "first": (3, Filter.SPLINE),
@@ -96,11 +96,11 @@ class Canvas:
             yield {name: _view(plane, part) for name, plane in self.planes.items()}, row, column
 
     def gather(self, indices: Tensor) -> dict[str, Tensor]:
-        """Return copies [C, n] of all planes at these pixel indices (row x width + column)."""
+        """Return the values [C, n] of all planes at pixel indices (row x width + column), by name."""
         return {name: plane.flatten(1).index_select(1, indices) for name, plane in self.planes.items()}
 
     def scatter(self, indices: Tensor, values: Mapping[str, Tensor]) -> None:
-        """Write such copies [C, n] back to these pixel indices."""
+        """Write the values [C, n] of all planes at pixel indices, as `gather` returns them."""
         for name, plane in self.planes.items():
             plane.view(len(plane), -1).index_copy_(1, indices, values[name])
 
@@ -167,9 +167,8 @@ def pyramid_reduce(plane: Tensor, box: Box, factor: int) -> Tensor:
     if factor == 1:
         return _read_window(plane, box)
     small = plane.new_empty(plane.shape[0], box.height // factor, box.width // factor)
-    for top in range(
-        0, small.shape[1], REDUCED_STRIP_ROWS
-    ):  # the full-size window may be many times as large as a patch
+    # A few rows at a time: the window at full size may be many times as large as a patch.
+    for top in range(0, small.shape[1], REDUCED_STRIP_ROWS):
         rows = min(REDUCED_STRIP_ROWS, small.shape[1] - top)
         part = Box(box.top + factor * top, box.left, factor * rows, box.width)
         small[:, top : top + rows] = _pyramid_halve(_read_window(plane, part.padded(factor - 1)), factor)
@@ -187,10 +186,10 @@ def _pyramid_halve(window: Tensor, factor: int) -> Tensor:
 
 
 def pyramid_expand(plane: Tensor, box: Box, factor: int, device: torch.device | None = None) -> Tensor:
-    """Return a box of the larger torus as the adjoint of `pyramid_reduce` sees it.
+    """Apply the adjoint of `pyramid_reduce` to a torus; return a box of the larger torus that results.
 
     Args:
-        plane: [C, h, w]: one cell for every factor x factor pixels, the first beginning at pixel (0, 0).
+        plane: The torus [C, h, w]: one cell for every factor x factor pixels, the first at pixel (0, 0).
         box: The box, in pixels of the larger torus.
         factor: A power of 2.
         device: Where to compute; None: where the plane is.

@@ -1,9 +1,9 @@
 """Color modes: the colors of one picture applied to another, and transfer in luminance alone.
 
-Matching colors: an affine map takes the mean and the covariance of a picture's colors to given ones. Gatys et
-al. 2016 (arXiv 1606.05897, section 3) match style to content so before a transfer. Of the maps that do it, this
-is the optimal transport of Gaussians, which moves colors least. (The map of Cholesky factors alone depends on
-the order of the channels, and lost the blue threads of a weave; K*^1/2 K^-1/2 turned yellows orange.)
+Matching colors: an affine map gives a picture's colors another mean and covariance. Gatys et al. 2016 (arXiv
+1606.05897, section 3) match the style to the content in this way before a transfer. Of the maps that do it,
+this is the optimal transport of Gaussians, which moves colors least. (The map of Cholesky factors alone depends
+on the order of the channels, and lost the blue threads of a weave; K*^1/2 K^-1/2 turned yellows orange.)
 
 Luminance alone: pictures are rendered in grayscale, and the result takes the content's chroma (Gatys et al.
 2016, section 4). Luminance is Y of YIQ (BT.601) on sRGB-encoded values, as theirs. It is linear in the numbers
@@ -130,7 +130,7 @@ def apply_chroma(pixels: Tensor, chroma_source: Tensor, store: PlaneStore) -> Te
 
     Args:
         pixels: [3, h, w].
-        chroma_source: [3, ...], resampled to that size.
+        chroma_source: The other picture, [3, ...]; resampled to the size of the pixels.
         store: Where the plane is allocated.
     """
     _, height, width = pixels.shape
@@ -152,7 +152,7 @@ def _luminance(strip: Tensor) -> Tensor:
 
 
 def _luminance_moments(target: ColorMoments) -> tuple[float, float]:
-    """Return mean and standard deviation of the luminance of such colors."""
+    """Return mean and standard deviation of the luminance of colors with these moments."""
     weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float64)
     variance = float(weights @ target.covariance @ weights)
     return float(weights @ target.mean), max(variance, 0.0) ** 0.5
@@ -161,7 +161,7 @@ def _luminance_moments(target: ColorMoments) -> tuple[float, float]:
 def apply_color_mode(
     mode: Color, pictures: Mapping[str, Tensor], content_colors: ColorMoments, store: PlaneStore
 ) -> dict[str, Tensor]:
-    """Return pictures as a color mode shows them to the renderer.
+    """Return pictures as they are rendered in a color mode.
 
     Args:
         mode: The color mode.

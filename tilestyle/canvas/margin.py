@@ -64,21 +64,19 @@ def _fill_margin(plane: Tensor, axis: int, offset: int, size: int) -> None:
         size: Length of the picture along the axis.
     """
     length = plane.shape[axis]
-    beyond = length - size
+    margin_length = length - size
     picture = plane.narrow(axis, offset, size)
-    near_index, far_index = reflect_indices(size, 0, beyond), reflect_indices(size, beyond, 0)
-    position = torch.arange(size, length)  # counted from the start of the picture
-    blend = (position - size + 0.5) / max(beyond, 1)
+    # From the end of the picture on: its reflection there, and the one in front of its start.
+    after_end = _index_rows(picture, axis, reflect_indices(size, 0, margin_length)[size:])
+    before_start = _index_rows(picture, axis, reflect_indices(size, margin_length, 0)[:margin_length])
+    blend = (torch.arange(margin_length) + 0.5) / max(margin_length, 1)
     blend = (blend * blend * (3 - 2 * blend)).reshape([-1 if k == axis else 1 for k in range(3)])
-    near_edge = _index_rows(picture, axis, near_index[position])
-    # Beyond the end of the picture, `far_index` runs backwards from its other edge.
-    far_edge = _index_rows(picture, axis, far_index[position - size])
-    margin = torch.lerp(near_edge, far_edge, blend.to(plane))
+    margin = torch.lerp(after_end, before_start, blend.to(plane))
     # The margin runs from the end of the picture to its start, in one piece or across the edge of the torus.
     start = (size + offset) % length
-    first = min(beyond, length - start)
+    first = min(margin_length, length - start)
     plane.narrow(axis, start, first).copy_(margin.narrow(axis, 0, first))
-    plane.narrow(axis, 0, beyond - first).copy_(margin.narrow(axis, first, beyond - first))
+    plane.narrow(axis, 0, margin_length - first).copy_(margin.narrow(axis, first, margin_length - first))
 
 
 def reflect_indices(size: int, before: int, after: int) -> Tensor:

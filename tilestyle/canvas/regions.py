@@ -29,7 +29,7 @@ class RegionWeights:
     """
 
     def __init__(self, plane: Tensor) -> None:
-        """Take the weights [K, H, W], and note on the host which blocks contain which regions."""
+        """Take the weights [K, H, W], and measure on the host which regions each block contains."""
         self._plane = plane
         self._last_cell_weights: tuple[Patch, torch.device, CellWeights] | None = None
         self.area_shares = [0.0] * len(plane)
@@ -86,7 +86,7 @@ class RegionWeights:
         return weights
 
     def _cell_weights(self, patch: Patch, device: torch.device) -> CellWeights:
-        """Read the weights under a patch, and note which regions cover some or all of it."""
+        """Read the weights under a patch, with the regions that cover some and all of it."""
         box, (_, height, width) = patch.read, self._plane.shape
         down = np.unique(np.arange(box.top, box.top + box.height) % height // BLOCK_SIDE)
         across = np.unique(np.arange(box.left, box.left + box.width) % width // BLOCK_SIDE)

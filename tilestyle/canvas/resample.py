@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
 
-# Rows and columns of a band. Their taps are a banded matrix that is multiplied as if it were full: larger bands
-# waste operations, and smaller ones leave the matrix units idle.
+# Rows and columns of a band. Its taps are a banded matrix that is multiplied as if it were full: larger bands
+# waste operations, and smaller ones leave the processor's matrix units idle.
 BAND_ROWS, BAND_COLUMNS = 32, 128
 # Bytes of the picture that are read at once.
 READ_BYTES = 2**24
@@ -32,12 +32,8 @@ class Filter(StrEnum):
     NEAREST = "nearest"
 
 
-FILTER_RADIUS = {
-    Filter.CUBIC: 2.0,
-    Filter.SPLINE: 2.0,
-    Filter.LINEAR: 1.0,
-    Filter.NEAREST: 0.5,
-}  # radius in pixels
+# Pixels.
+FILTER_RADIUS = {Filter.CUBIC: 2.0, Filter.SPLINE: 2.0, Filter.LINEAR: 1.0, Filter.NEAREST: 0.5}
 
 
 def resample_into(
@@ -49,19 +45,31 @@ def resample_into(
     clamped: bool = False,
     rows: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Fill a plane [C, H, W] with the picture [C, h, w] at its size, or only the rows from one to another."""
+    """Fill a plane with a picture, resampled to its size.
+
+    Args:
+        picture: [C, h, w].
+        plane: [C, H, W], changed in place.
+        kind: The filter.
+        repeats: Whether the picture tiles (down, across).
+        clamped: Whether to clamp the result to [0, 1].
+        rows: First and end of the rows to fill, as `resample_strips` takes them; None: all.
+
+    Returns:
+        The plane.
+    """
     _, height, width = plane.shape
-    first, last = rows or (0, height)
+    first, end = rows or (0, height)
     if picture.shape == plane.shape:
-        parts: Iterator[tuple[int, Tensor]] = (
-            (top, picture[:, top : min(top + STRIP_ROWS, last)]) for top in range(first, last, STRIP_ROWS)
+        strips: Iterator[tuple[int, Tensor]] = (
+            (top, picture[:, top : min(top + STRIP_ROWS, end)]) for top in range(first, end, STRIP_ROWS)
         )
     else:
-        parts = resample_strips(picture, (height, width), kind, repeats, (first, last))
-    for top, strip in parts:
-        into = plane[:, top : top + strip.shape[1]]
-        into.copy_(strip.clamp(0, 1) if clamped else strip)
-        note_mapped_access(into, strip)
+        strips = resample_strips(picture, (height, width), kind, repeats, (first, end))
+    for top, strip in strips:
+        target = plane[:, top : top + strip.shape[1]]
+        target.copy_(strip.clamp(0, 1) if clamped else strip)
+        note_mapped_access(target, strip)
     return plane
 
 
@@ -112,7 +120,7 @@ def _resample_rows(picture: Tensor, height: int, kind: Filter, top: int, repeats
 def _resample_columns(strip: Tensor, width: int, index: Tensor, weights: Tensor) -> Tensor:
     """Resample the columns of a strip [C, n, w] to another width.
 
-    All bands are one product, since each product waits for all threads.
+    All bands are multiplied in one call, because every call waits for all threads.
     """
     channels, rows, _ = strip.shape
     parts = strip.index_select(2, index.flatten()).view(channels * rows, *index.shape)  # [C n, bands, m]
@@ -157,7 +165,7 @@ def _band_weights(sides: tuple[int, int], kind: Filter, repeats: bool) -> tuple[
 def _band_taps(
     sides: tuple[int, int], kind: Filter, start: int, count: int, repeats: bool
 ) -> tuple[int, Tensor]:
-    """Return the first source pixel of a band, and the weights [count, n] of that one and the next.
+    """Return the first source pixel of a band, and the weights [count, n] of the n source pixels from there on.
 
     Args:
         sides: Length of source and target.

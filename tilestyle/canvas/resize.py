@@ -28,5 +28,5 @@ def resize_to_plane(
         store: Where the plane is allocated.
         repeats: Whether the picture tiles (down, across).
     """
-    place = store.empty(picture.shape[0], size.height, size.width)
-    return resample_into(picture, place, repeats=repeats, clamped=True)
+    plane = store.empty(picture.shape[0], size.height, size.width)
+    return resample_into(picture, plane, repeats=repeats, clamped=True)

@@ -1,9 +1,9 @@
 """Where planes [C, H, W] are stored: in host memory, on a device, or in memory-mapped files.
 
-A mapped plane is a tensor like any other. The pages of it that have been accessed count as memory of this
-process until the system takes them back, which it does late. So code that works through planes reports what it
-has accessed (`note_mapped_access`), and now and then all pages are released. They stay in the system's page
-cache as long as there is room.
+A mapped plane is a tensor like any other. Its pages count as memory of this process from the first access until
+the system takes them back, which it does late. So code that works through planes reports what it has accessed
+(`note_mapped_access`), and now and then all pages are released. They stay in the system's page cache as long as
+there is room.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class MappedStore:
         try:
             ownership.claim(file, sync=lasting)
             with open(
-                file, "w+b", opener=None if lasting or self.comm.world_size > 1 else _vanishing
+                file, "w+b", opener=None if lasting or self.comm.world_size > 1 else _open_temporary
             ) as handle:
                 _allocate(handle.fileno(), 4 * count)
                 return _map_plane(handle.fileno(), channels, height, width, file)
@@ -214,14 +214,14 @@ class SharedMappedStore(MappedStore):
 
 
 def _unlink(file: Path) -> None:
-    """Remove a file whose name is not needed; if that fails, it goes with its work folder."""
+    """Remove a file whose name is not needed; if that fails, it is removed with its work folder."""
     with contextlib.suppress(OSError):
         if not ownership.remove_owned(file):  # in a folder that is not a work folder
             file.unlink(missing_ok=True)
 
 
-def _vanishing(path: str, flags: int) -> int:
-    """Open a file that Windows removes with its last mapping; other systems can remove it at once."""
+def _open_temporary(path: str, flags: int) -> int:
+    """Open a file that Windows removes after its last use; elsewhere an open file can be removed."""
     return os.open(path, flags | getattr(os, "O_TEMPORARY", 0), 0o666)
 
 
@@ -304,12 +304,12 @@ def is_mapped(plane: Tensor) -> bool:
 
 
 def note_mapped_access(*views: Tensor, times: int = 1) -> None:
-    """Report that these parts of planes have been read or written, or `times` as much."""
+    """Report that these views of planes have been read or written, or `times` as many bytes."""
     _mapped_registry.note_access(times * sum(map(_mapped_bytes, views)))
 
 
 def _mapped_bytes(view: Tensor) -> int:
-    """Return the bytes that a view of a plane brings into memory: those around pieces of a row come with it."""
+    """Return the bytes that an access to a view brings into memory, with those around each piece of a row."""
     size = view.element_size()
     if view.ndim < 3 or view.is_contiguous():
         return view.numel() * size

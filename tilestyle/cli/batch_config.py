@@ -9,11 +9,11 @@ import typer
 from tilestyle.cli.config_options import option_words
 from tilestyle.errors import SettingError
 
-OF_ONE_PICTURE = ("content", "out", "save_config", "frames", "film", "work_dir", "preview")
+SINGLE_PICTURE_ONLY = ("content", "out", "save_config", "frames", "film", "work_dir", "preview")
 
 
 def load_render_settings(context: typer.Context, path: Path | None) -> Path | None:
-    """Let the options of a render, but its photo, stand in for those of the batch that are not given."""
+    """Take options that are not given to the batch from those of a stored render, except its photo."""
     if path is None or context.resilient_parsing:
         return path
     from tilestyle.cli.remembered import remembered_settings
@@ -23,7 +23,7 @@ def load_render_settings(context: typer.Context, path: Path | None) -> Path | No
         raise SettingError(
             f"{path} was saved by 'tilestyle {stored.command}'", hint="give settings or a picture of a render"
         )
-    known = {parameter.name for parameter in context.command.params} - {*OF_ONE_PICTURE}
+    known = {parameter.name for parameter in context.command.params} - {*SINGLE_PICTURE_ONLY}
     words = {name: option_words(value) for name, value in stored.run.items() if name in known}
     context.default_map = {**(context.default_map or {}), **words}
     return path

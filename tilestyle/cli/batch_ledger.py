@@ -1,4 +1,4 @@
-"""What a batch knows of its results: a small file for each in the folder `.batch` of the output folder.
+"""What a batch stores about its results: a small file for each in the folder `.batch` of the output folder.
 
 It is written before a result is rendered and again when the result is there. So a batch that was killed at any
 moment knows which results are its own, whether they are finished, and which settings and pictures made them.
@@ -109,7 +109,7 @@ class Ledger:
                 return Judgment(State.FINISHED, record=record)
             if record.digest is None and record.replaces == digest and overwrite:
                 return Judgment(State.REPLACED)
-            if record.digest is None and record.replaces != digest and _is_ours(file):
+            if record.digest is None and record.replaces != digest and _is_finished_render(file):
                 # The batch was killed between the result and its record.
                 record = replace(record, digest=digest)
                 self._write(name, record)
@@ -175,7 +175,7 @@ def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_ours(file: Path) -> bool:
+def _is_finished_render(file: Path) -> bool:
     """Whether a picture says that a finished render made it."""
     from tilestyle.images import read_provenance
     from tilestyle.pipeline.provenance import STOPPED

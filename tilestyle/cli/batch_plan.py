@@ -54,25 +54,22 @@ def find_pictures(sources: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
         PictureError: A source does not exist, or there is no picture.
         OutputError: The output folder is a source.
     """
-    found: dict[Path, tuple[Path, Path]] = {}  # by its real folder: the picture, and the folder of its source
+    pictures: dict[Path, tuple[Path, Path]] = {}  # by real path: the picture, and the folder of its source
     for source in sources:
         folder, files = _matches(source)
         if file_id(out) is not None and file_id(folder) == file_id(out) and Path(source).is_dir():
             raise OutputError(f"out: {out} is the folder of the pictures", hint="give another --out")
         for file in files:
             if not _is_inside(file, out):
-                found.setdefault(_placed(file), (file, folder))
-    if not found:
-        named = ", ".join(excerpt(source) for source in sources)
-        raise PictureError(
-            f"there are no pictures in {named}",
-            hint=_hint(sources),
-        )
+                pictures.setdefault(_real_path(file), (file, folder))
+    if not pictures:
+        names = ", ".join(excerpt(source) for source in sources)
+        raise PictureError(f"there are no pictures in {names}", hint=_hint(sources))
     try:
-        root = Path(os.path.commonpath([os.path.abspath(folder) for _, folder in found.values()]))
+        root = Path(os.path.commonpath([os.path.abspath(folder) for _, folder in pictures.values()]))
     except ValueError as error:
         raise SettingError("the pictures are on several drives", hint="render those of one drive") from error
-    return [(file, Path(os.path.abspath(file)).relative_to(root)) for file, _ in found.values()]
+    return [(file, Path(os.path.abspath(file)).relative_to(root)) for file, _ in pictures.values()]
 
 
 def _hint(sources: Sequence[str]) -> str:
@@ -95,14 +92,14 @@ def _matches(source: str) -> tuple[Path, list[Path]]:
             raise PictureError(f"there is no file or folder {source}", hint=ways or "check the path")
         return path.parent, [path]
     parts = path.parts
-    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    first_pattern = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     files = map(Path, glob.iglob(source, recursive=True))
-    # With an ending, a pattern says itself what a picture is.
-    named = "." in parts[-1].rstrip("*?")
-    matches = sorted(file for file in files if not file.is_dir() and (named or _is_picture(file)))
-    # A folder that a link leads to again has the shorter path: a link to a folder above it has no end.
-    shortest = {_placed(file): file for file in sorted(matches, key=lambda file: -len(file.parts))}
-    return Path(*parts[:fixed]), [file for file in matches if shortest[_placed(file)] == file]
+    # A pattern with an ending says itself what a picture is.
+    has_ending = "." in parts[-1].rstrip("*?")
+    matches = sorted(file for file in files if not file.is_dir() and (has_ending or _is_picture(file)))
+    # Of several paths to a file, through links, the shortest counts: a link to a folder above leads to itself.
+    shortest = {_real_path(file): file for file in sorted(matches, key=lambda file: -len(file.parts))}
+    return Path(*parts[:first_pattern]), [file for file in matches if shortest[_real_path(file)] == file]
 
 
 def _is_picture(file: Path) -> bool:
@@ -110,14 +107,14 @@ def _is_picture(file: Path) -> bool:
     return not hidden and file.suffix.lower() in PICTURE_SUFFIXES and not file.is_dir()
 
 
-def _placed(file: Path) -> Path:
-    """The path of a file in its real folder; a file that is a link keeps its own name."""
+def _real_path(file: Path) -> Path:
+    """The path of a file by its real folder; a file that is a link keeps its own name."""
     return Path(os.path.realpath(file.parent), file.name)
 
 
 def _is_inside(file: Path, folder: Path) -> bool:
     """Whether a file lies in a folder or below it, by the folders' real paths."""
-    return Path(os.path.realpath(folder)) in _placed(file).parents
+    return Path(os.path.realpath(folder)) in _real_path(file).parents
 
 
 def plan_items(
@@ -135,25 +132,26 @@ def plan_items(
         SettingError: Two results would have the same name.
     """
     pictures = list(pictures)
-    picked: list[tuple[int | None, list[str]]] = (
+    style_groups: list[tuple[int | None, list[str]]] = (
         [(None, list(styles))]
         if together or len(styles) < 2
         else [(number, [style]) for number, style in enumerate(styles)]
     )
-    stems = Counter(_spelled(below.with_suffix("")) for _, below in pictures)
+    stems = Counter(_case_key(relative.with_suffix("")) for _, relative in pictures)
     items: list[Item] = []
-    taken: dict[str, Item] = {}
-    for number, words in picked:
-        for file, below in pictures:
+    by_name: dict[str, Item] = {}
+    for number, words in style_groups:
+        for file, relative in pictures:
             # `a.jpg` and `a.png` would have the same result.
-            shown = _with_ending(below) if stems[_spelled(below.with_suffix(""))] > 1 else below
-            name = automatic_name("render", {"content": shown, "style": words, "form": params.get("form")})
-            item = Item(file, number, below.with_name(name.name))
-            other = taken.setdefault(_spelled(item.name), item)
+            is_unique = stems[_case_key(relative.with_suffix(""))] == 1
+            content = relative if is_unique else _with_ending(relative)
+            name = automatic_name("render", {"content": content, "style": words, "form": params.get("form")})
+            item = Item(file, number, relative.with_name(name.name))
+            other = by_name.setdefault(_case_key(item.name), item)
             if other is not item:
-                one, two = (_described(each, styles) for each in (other, item))
+                first, second = (_description(each, styles) for each in (other, item))
                 raise SettingError(
-                    f"{one} and {two} would both become {item.name}",
+                    f"{first} and {second} would both become {item.name}",
                     hint="rename one, or render them into two folders",
                 )
             items.append(item)
@@ -165,11 +163,11 @@ def _with_ending(path: Path) -> Path:
     return path.with_name(f"{path.stem}-{path.suffix.lstrip('.')}.png")
 
 
-def _described(item: Item, styles: Sequence[str]) -> str:
+def _description(item: Item, styles: Sequence[str]) -> str:
     """A picture in its style, for a message."""
     return str(item.picture) if item.style is None else f"{item.picture} in {styles[item.style]}"
 
 
-def _spelled(name: Path) -> str:
+def _case_key(name: Path) -> str:
     """A key of a name: some systems do not tell upper from lower case."""
     return str(name).casefold()

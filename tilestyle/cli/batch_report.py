@@ -58,10 +58,10 @@ def write_report(file: Path, rows: Sequence[Row]) -> None:
     from tilestyle.files.atomic import atomic_write
 
     with atomic_write(file) as handle:
-        handle.write(encoded(rows, file.suffix.lower()).encode("utf-8", "backslashreplace"))
+        handle.write(format_report(rows, file.suffix.lower()).encode("utf-8", "backslashreplace"))
 
 
-def encoded(rows: Sequence[Row], suffix: str) -> str:
+def format_report(rows: Sequence[Row], suffix: str) -> str:
     """The text of a report."""
     if suffix == ".json":
         return json.dumps({"results": [asdict(row) for row in rows]}, indent=1) + "\n"

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 1  # exit code
 SECONDS_BETWEEN_REPORTS = 10.0
-MANY = 5  # results with other settings that are named
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The command that renders one picture of a batch: the words of the batch, with one picture, style and result.
 
-A batch runs these commands. So a result has the bytes that the command alone would give it, and what is left of
-one that was stopped can be resumed alone.
+A batch runs these commands. So a result has the bytes that the command alone would give it, and a render that
+was stopped can be resumed alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tilestyle.cli.naming import with_options
 from tilestyle.cli.parameters import Parameter
 from tilestyle.cli.words import Word, parsed, rewritten
 
-OF_THE_BATCH = ("report", opt.DRY_RUN.name, opt.OPEN.name, opt.OVERWRITE.name, opt.YES.name)
+BATCH_ONLY = ("report", opt.DRY_RUN.name, opt.OPEN.name, opt.OVERWRITE.name, opt.YES.name)
 
 
 class RenderWords:
@@ -51,7 +51,7 @@ class RenderWords:
             if word.parameter is None and not word.flag:
                 first, has_picture = not has_picture, True
                 return Word(None, value=_argument(item.picture)) if first else None
-            if word.parameter is None or word.parameter.name in OF_THE_BATCH:
+            if word.parameter is None or word.parameter.name in BATCH_ONLY:
                 return word if word.parameter is None else None
             if _is(word, opt.OUT):
                 return replace(word, value=str(result))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from tilestyle.cli import learning, signals
+from tilestyle.cli.dry_run import duration
 from tilestyle.cli.progress import Parts, Position, clock
 from tilestyle.cli.terminal import say
 from tilestyle.config.byte_size import format_bytes
@@ -48,7 +49,7 @@ class RenderProgress:
         self._begin(None)
 
     def _begin(self, left: float | None) -> None:
-        """A render begins, whose seconds are estimated if `left` says so."""
+        """Begin a render, with an estimate of its seconds; None: there is none yet."""
         self._since = self._parts.timer()  # when a sweep ended last
         self._seconds, self._left = 0.0, left  # at that moment: of the render so far, and to its end
         self._earlier = 0.0  # seconds of the runs before this one
@@ -56,11 +57,11 @@ class RenderProgress:
         self._done, self._details = 0.0, ""
 
     def __call__(self, event: Event) -> None:
-        """Show it."""
+        """Show an event of the render."""
         if isinstance(event, Started):
             self._start(event)
         elif isinstance(event, Resumed | PatchHalved | CanvasMoved):
-            say(announced(event))
+            say(announcement(event))
             if isinstance(event, Resumed) and self._left is not None:
                 self._earlier, self._left = event.seconds, max(0.0, self._left - event.seconds)
         elif isinstance(event, LevelStarted):
@@ -83,7 +84,7 @@ class RenderProgress:
             say(describe_count(event.faces))
         if self._announces:
             event = replace(event, seconds=cache(event.seconds))  # it is measured once
-            say(announced(event))
+            say(announcement(event))
             self._begin(event.seconds())
             self._show("preparing the style")
 
@@ -91,17 +92,17 @@ class RenderProgress:
         level = event.level
         if self._seconds_per_megapixel is None:  # the first sweep
             self._done = max(self._done, event.share / level.sweeps / event.levels)
-            self._show(*place(event))
+            self._show(*location(event))
             return
         expected = self._seconds_per_megapixel * level.extent.area / 1e6
-        self._show(*place(event), share=event.share, expected=expected)
+        self._show(*location(event), share=event.share, expected=expected)
 
     def _show_sweep(self, event: SweepDone) -> None:
         self._since = self._parts.timer()
         self._seconds, self._left = event.seconds, event.seconds_left
         self._seconds_per_megapixel = 1 / max(event.megapixels_per_second, 1e-9)
-        self._details = described(event, self._peak() if self._peak else None)
-        self._show(*place(event), expected=0.0, milestone=event.sweep + 1 == event.level.sweeps)
+        self._details = loss_summary(event, self._peak() if self._peak else None)
+        self._show(*location(event), expected=0.0, milestone=event.sweep + 1 == event.level.sweeps)
 
     def _show(
         self,
@@ -137,14 +138,14 @@ class RenderProgress:
         )
 
 
-def place(event: PatchDone | SweepDone) -> tuple[str, str]:
+def location(event: PatchDone | SweepDone) -> tuple[str, str]:
     """Where a render is: the level with its long side, and the sweep."""
     box = event.level.extent.picture
     where = f"level {event.level.index + 1} of {event.levels}, {max(box.width, box.height)} px"
     return where, f"sweep {event.sweep + 1} of {event.level.sweeps}"
 
 
-def described(event: SweepDone, peak: int | None) -> str:
+def loss_summary(event: SweepDone, peak: int | None) -> str:
     """Losses, speed and peak memory."""
     names = "style", "palette", "content", "tv", "anchor"
     terms = {name: getattr(event, name) for name in names}
@@ -155,7 +156,7 @@ def described(event: SweepDone, peak: int | None) -> str:
     return what if peak is None else f"{what} peak {format_bytes(peak)}"
 
 
-def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
+def announcement(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
     """The plan of a render, or a change of it."""
     if isinstance(event, PatchHalved):
         return f"out of memory: continuing with patches of {event.side} pixels"
@@ -167,26 +168,18 @@ def announced(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
         sweep = event.sweep + 1
         at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, all sweeps done"
         return f"continuing at {at}, after {clock(event.seconds)}"
-    memory = of(event.need, event.limit)
+    memory = memory_use(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
-    canvas = of(event.held, event.host_limit)
+    canvas = memory_use(event.held, event.host_limit)
     files = f" and {format_bytes(event.disk)} on disk" if event.disk else ""
     seconds = event.seconds()
-    time_needed = "" if seconds is None else f", about {approximately(seconds)}"
+    time_needed = "" if seconds is None else f", about {duration(seconds)}"
     return f"patch {event.side}, {memory}, canvas {canvas} in RAM{files}{time_needed}"
 
 
-def of(need: int, limit: int | None) -> str:
+def memory_use(need: int, limit: int | None) -> str:
     """Bytes needed, and the limit if there is one."""
     return f"about {format_bytes(need)}" if limit is None else f"{format_bytes(need)} of {format_bytes(limit)}"
-
-
-def approximately(seconds: float) -> str:
-    """A time in its natural unit."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 class Preview:
@@ -210,7 +203,7 @@ class Preview:
             self._last = time.monotonic() + max(0.0, 10 * spent - SECONDS_BETWEEN_PREVIEWS)
 
 
-def together(observers: list[Observer]) -> Observer:
+def combined(observers: list[Observer]) -> Observer:
     """One observer that calls all of these."""
 
     def tell(event: Event) -> None:
@@ -249,10 +242,10 @@ def watcher(
     if preview:
         # Its drive may be available again later.
         observers.append(guard_callback(Preview(preview), f"the preview {preview}", warn, retry=True))
-    return together(observers)
+    return combined(observers)
 
 
-def obey(event: Event) -> None:
+def note_phase(event: Event) -> None:
     """Tell signals.py how far a render is; end it if a request to end has waited for this."""
     last = (
         isinstance(event, SweepDone)
@@ -274,7 +267,7 @@ def stop_on_interrupt(
     """Yield a function that returns True after Ctrl-C; a second Ctrl-C ends the command.
 
     With `keeps`, it also returns True after a request to end (SIGTERM and the like): the command then ends when
-    `obey` sees that a checkpoint was saved. Without, it ends at once. Without `writes`, Ctrl-C is such a
+    `note_phase` sees that a checkpoint was saved. Without, it ends at once. Without `writes`, Ctrl-C is such a
     request, too: an unfinished picture is not written.
     """
     with signals.stopping(quiet=quiet, keeps=keeps, writes=writes) as stop:

@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from tilestyle.config.render import RenderConfig
 
 FLAG = "--overwrite-input"
-UNFINISHED = (
-    "manifest.json",
-    "cells.json",
-    "series.json",
-)  # pipeline.workdir, motion.series: both import torch
+# Of pipeline.workdir, recipes.comparison and motion.series, which import torch.
+UNFINISHED = ("manifest.json", "cells.json", "series.json")
 """Files that say that a folder holds unfinished work, or a series that can be continued."""
 
 
@@ -77,7 +74,7 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
         _check_unused(context, outputs, replaced)
 
 
-def used_place(context: typer.Context, out: Path) -> Path | None:
+def existing_output(context: typer.Context, out: Path) -> Path | None:
     """A file that exists and would be replaced if the output had this name; None if there is none."""
     writes = roles_of(context.command.callback)["out"] if context.command.callback else None
     assert isinstance(writes, Writes), "the command has an output"
@@ -101,7 +98,7 @@ def is_continued(context: typer.Context) -> bool:
     )
 
 
-def over_input(out: Path, inputs: Iterable[object]) -> bool:
+def replaces_input(out: Path, inputs: Iterable[object]) -> bool:
     """Whether an output is one of these inputs; inputs that are not files are ignored."""
     place = Place(out)
     return any(place.holds(Path(each)) for each in inputs if isinstance(each, str | os.PathLike))
@@ -121,12 +118,13 @@ def _check_input(reads: Reads, role: str, path: Path) -> None:
     except PictureError:
         # A value of --init that is not a file may be a misspelled choice.
         choices = [each.value for each in Init]
-        near = difflib.get_close_matches(path.name, choices, n=1) if role == "init" else []
+        similar = difflib.get_close_matches(path.name, choices, n=1) if role == "init" else []
         if role != "init" or file_id(path) is not None or path.suffix:
             raise
-        meant = f"did you mean {near[0]}? " if near else ""
+        question = f"did you mean {similar[0]}? " if similar else ""
         raise PictureError(
-            f"init: there is no file {path}", hint=f"{meant}give an image file, or one of {', '.join(choices)}"
+            f"init: there is no file {path}",
+            hint=f"{question}give an image file, or one of {', '.join(choices)}",
         ) from None
 
 
@@ -156,10 +154,10 @@ def _check_apart(
     for writes, place in outputs:
         if allowed and writes.last and not place.is_folder:
             continue
-        found = next(((role, path) for role, path in inputs if place.holds(path)), None)
-        if found is None:
+        replaced = next(((role, path) for role, path in inputs if place.holds(path)), None)
+        if replaced is None:
             continue
-        role, path = found
+        role, path = replaced
         where = f"files in {place.path}" if place.is_folder else f"the file {place.path}"
         ways = "give another name"
         if can_allow and writes.last and not place.is_folder:
@@ -180,15 +178,15 @@ def _check_unused(context: typer.Context, outputs: Sequence[tuple[Writes, Place]
         file = place.first_file() if writes.kept and place.names is not SERIES else None
         if file is None:
             continue
-        if any(place.holds(path) for path in replaced) or (continued and _is_ours(writes, place)):
+        if any(place.holds(path) for path in replaced) or (continued and _may_be_own(writes, place)):
             continue
         raise OutputError(
             f"{writes.role}: {file} exists", hint="give another name, or --overwrite to replace it"
         )
 
 
-def _is_ours(writes: Writes, place: Place) -> bool:
-    """Whether an output may be what tilestyle wrote before: of a picture, whether it has settings stored."""
+def _may_be_own(writes: Writes, place: Place) -> bool:
+    """Whether tilestyle may have written an output before: a picture then has settings stored in it."""
     from tilestyle.images import read_provenance
 
     if writes.role != "out" or place.is_folder or place.path.suffix.lower() not in SUFFIXES:
@@ -201,9 +199,9 @@ def _is_ours(writes: Writes, place: Place) -> bool:
 
 def _check_distinct(outputs: Sequence[tuple[Writes, Place]]) -> None:
     """Raise OutputError for two outputs that are the same file."""
-    for (writes, place), (others, other) in combinations(outputs, 2):
-        if place.meets(other):
+    for (writes, place), (other_writes, other_place) in combinations(outputs, 2):
+        if place.overlaps(other_place):
             raise OutputError(
-                f"{writes.role} and {others.role} would both write to {place.path}",
+                f"{writes.role} and {other_writes.role} would both write to {place.path}",
                 hint="give them different names",
             )

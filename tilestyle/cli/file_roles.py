@@ -78,8 +78,8 @@ class Place:
 
     def holds(self, path: Path) -> bool:
         """Whether the file at a path, by any of its names, would be overwritten or removed."""
-        wanted = file_id(path)
-        if wanted is None:
+        identity = file_id(path)
+        if identity is None:
             return False
         if self.whole:
             folder = file_id(self.path)
@@ -87,12 +87,12 @@ class Place:
             return folder is not None and any(file_id(parent) == folder for parent in parents)
         if self.names is None:
             # Not every file system has stable file numbers, so paths are compared, too.
-            return file_id(self.path) == wanted or os.path.realpath(self.path) == os.path.realpath(path)
+            return file_id(self.path) == identity or os.path.realpath(self.path) == os.path.realpath(path)
         try:
-            there = [file for file in self.path.iterdir() if self.names.fullmatch(file.name)]
+            files = [file for file in self.path.iterdir() if self.names.fullmatch(file.name)]
         except OSError:
             return False
-        return any(file_id(file) == wanted for file in there)
+        return any(file_id(file) == identity for file in files)
 
     def first_file(self) -> Path | None:
         """What is there already and would be written over; None if nothing is."""
@@ -103,31 +103,33 @@ class Place:
         except OSError:
             return None
 
-    def meets(self, other: Place) -> bool:
+    def overlaps(self, other: Place) -> bool:
         """Whether both would write to the same file, which may not exist yet."""
         if self.is_folder and other.is_folder:
-            return (self.whole or other.whole) and spot(self.path) == spot(other.path)
+            return (self.whole or other.whole) and path_key(self.path) == path_key(other.path)
         if self.is_folder:
-            return other.meets(self)
+            return other.overlaps(self)
         if not other.is_folder:
-            return spot(self.path) == spot(other.path)
+            return path_key(self.path) == path_key(other.path)
         if other.whole:
-            top = spot(other.path)
+            top = path_key(other.path)
             return any(
-                spot(parent) == top for parent in [self.path, *Path(os.path.realpath(self.path)).parents]
+                path_key(parent) == top for parent in [self.path, *Path(os.path.realpath(self.path)).parents]
             )
-        inside = spot(self.path.parent) == spot(other.path)
+        inside = path_key(self.path.parent) == path_key(other.path)
         return inside and other.names is not None and bool(other.names.fullmatch(self.path.name))
 
 
-def spot(path: Path) -> object:
-    """A key that is the same for all spellings of a path; of a missing file, its folder and name.
+def path_key(path: Path) -> object:
+    """Return a key that is the same for all spellings of a path; for a missing file, of its folder and name.
 
     Case is ignored: names that differ in case only are the same file on some systems.
     """
     real = Path(os.path.realpath(path))
-    found = file_id(real)
-    return found if found is not None else (file_id(real.parent) or str(real.parent), real.name.casefold())
+    identity = file_id(real)
+    if identity is not None:
+        return identity
+    return file_id(real.parent) or str(real.parent), real.name.casefold()
 
 
 Places = Callable[[Any, Mapping[str, Any]], Iterable[Place]]
@@ -182,8 +184,8 @@ def _style_files(value: Any, role: str) -> Iterable[Named]:
 
 def _init_files(value: Any, role: str) -> Iterable[Named]:
     """An image file, unless it is a kind of starting image."""
-    found = parse_init(str(value))
-    return [(role, found)] if isinstance(found, Path) else []
+    init = parse_init(str(value))
+    return [(role, init)] if isinstance(init, Path) else []
 
 
 def _profile_files(value: Any, role: str) -> Iterable[Named]:
@@ -200,7 +202,7 @@ def _profile_files(value: Any, role: str) -> Iterable[Named]:
     return [(role, Path(value))]
 
 
-def _pressed(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
+def _picture_places(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """The image, with the suffix of its format; and the tiles of Deep Zoom."""
     from tilestyle.images import with_format_suffix
     from tilestyle.images.deepzoom import tiles_folder
@@ -215,7 +217,7 @@ def _pressed(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """The sheet of a preview and its crops."""
-    for place in _pressed(value, params):
+    for place in _picture_places(value, params):
         yield place
         if not place.is_folder:
             stem, suffix = re.escape(place.path.stem), re.escape(place.path.suffix)
@@ -224,7 +226,7 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
 
 def _with_panels(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A file for print; or its panels, and their plan."""
-    for place in _pressed(value, params):
+    for place in _picture_places(value, params):
         if params.get("panels") is None or place.is_folder:
             yield place
             continue
@@ -261,7 +263,7 @@ def _work(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """The work folder, by default next to the output."""
     if value is not None:
         return [Place(Path(value), whole=True, made=True)]
-    pictures = [place.path for place in _pressed(params.get("out"), params) if not place.is_folder]
+    pictures = [place.path for place in _picture_places(params.get("out"), params) if not place.is_folder]
     return [Place(path.with_name(f"{path.name}.work"), whole=True, made=True) for path in pictures]
 
 
@@ -281,7 +283,7 @@ def _plots(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     return [Place(path.with_suffix(suffix), made=True) for suffix in suffixes]
 
 
-def _kept(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
+def _file_place(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A file whose folder is created."""
     return [] if value is None else [Place(Path(value), made=True)]
 
@@ -316,7 +318,7 @@ OUTPUT_PROFILE = Reads("profile", files=_profile_files)
 CONFIG = Reads("config", SettingError)
 KEPT_RENDER = Reads("work folder", files=lambda value, role: [])  # a folder, which resume looks at itself
 
-PICTURE = Writes("out", last=True, kept=True, places=_pressed)
+PICTURE = Writes("out", last=True, kept=True, places=_picture_places)
 PANELS = Writes("out", last=True, kept=True, places=_with_panels)
 CROPS = Writes("out", kept=True, places=_with_crops)
 WATCHED = Writes("preview")
@@ -331,7 +333,7 @@ WORK = Writes("work folder", places=_work)
 BATCH = Writes("out", places=lambda value, params: [])  # its files are checked one by one
 REPORT = Writes("report")
 SAVED = Writes("save-config")
-RESULT = Writes("keep", places=_kept)
+RESULT = Writes("keep", places=_file_place)
 PLOT = Writes("plot", places=_plots)
 
 SETTINGS = {

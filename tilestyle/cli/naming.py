@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.cli.file_checks import check_files, is_continued, used_place
+from tilestyle.cli.file_checks import check_files, existing_output, is_continued
 from tilestyle.cli.terminal import say
 from tilestyle.config.enums import FILM_SUFFIXES, SUFFIXES, Format
 from tilestyle.errors import OutputError, TilestyleError
@@ -91,7 +91,7 @@ class AutomaticName:
         return name
 
     def _is_used(self, name: Path) -> bool:
-        return used_place(self.context, name) is not None
+        return existing_output(self.context, name) is not None
 
 
 def name_output(context: typer.Context) -> None:
@@ -103,7 +103,7 @@ def name_output(context: typer.Context) -> None:
     context.meta[_FIRST] = first
     for name in numbered(first):
         params["out"] = name
-        if params.get("overwrite") or is_continued(context) or used_place(context, name) is None:
+        if params.get("overwrite") or is_continued(context) or existing_output(context, name) is None:
             return
         if work_folder(_with_suffix(name, params)).exists():
             return

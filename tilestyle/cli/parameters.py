@@ -28,7 +28,7 @@ from tilestyle.config.render import RenderConfig
 T = TypeVar("T")
 Role = Reads | Writes | None
 REQUIRED: Any = ...
-USUAL = RenderConfig()
+DEFAULT_CONFIG = RenderConfig()
 METAVARS = {Path: "FILE", float: "NUMBER", int: "NUMBER", str: "TEXT"}
 
 
@@ -60,8 +60,8 @@ class Parameter(Generic[T]):
         basic: Whether `--help` of a command with many options shows it, not only `--help-all`.
         complete: Values that the shell completes, besides the choices of its kind.
         stands_for: The option whose values an argument gives (positional.py).
-        affects_result: Whether it has a say in the pixels, the format or the place of the result. What does not
-            is stored neither in the picture nor by --save-config.
+        affects_result: Whether it affects the pixels, the format or the place of the result. Options that do
+            not are stored neither in the picture nor by --save-config.
     """
 
     name: str
@@ -93,7 +93,8 @@ class Parameter(Generic[T]):
         """The parameter of a setting, with its default from a config."""
         if self.field is None:
             return self
-        usual, default = (self.unparse(getattr(config, self.field)) for config in (USUAL, base))
+        usual, default = (self.unparse(getattr(config, self.field)) for config in (DEFAULT_CONFIG, base))
+        # `shown` explains the default None; a base with a value of its own is shown as it is.
         return self.but(default=default, shown=self.shown if usual is not None or default is None else False)
 
     @property
@@ -174,22 +175,30 @@ def option(
     name: str, kind: type[T], text: str, *flags: str, default: T = REQUIRED, **more: Any
 ) -> Parameter[T]:
     """An option; without a default, one that must be given."""
-    return Parameter(name=name, kind=kind, help=text, default=default, **_looks(name, kind, flags) | more)
+    return Parameter(
+        name=name, kind=kind, help=text, default=default, **_flags_and_metavar(name, kind, flags) | more
+    )
 
 
 def optional(name: str, kind: type[T], text: str, *flags: str, **more: Any) -> Parameter[T | None]:
     """An option that need not be given, and then is None."""
-    return Parameter(name=name, kind=kind, help=text, default=None, **_looks(name, kind, flags) | more)
+    return Parameter(
+        name=name, kind=kind, help=text, default=None, **_flags_and_metavar(name, kind, flags) | more
+    )
 
 
 def switch(name: str, text: str, *flags: str, **more: Any) -> Parameter[bool]:
     """An option without a value, off unless it is given."""
-    return Parameter(name=name, kind=bool, help=text, default=False, **_looks(name, bool, flags) | more)
+    return Parameter(
+        name=name, kind=bool, help=text, default=False, **_flags_and_metavar(name, bool, flags) | more
+    )
 
 
 def setting(name: str, kind: Any, text: str, *flags: str, **more: Any) -> Parameter[Any]:
     """An option that sets a field of RenderConfig, by default the one of its name."""
-    return Parameter(name=name, kind=kind, help=text, **{"field": name} | _looks(name, kind, flags) | more)
+    return Parameter(
+        name=name, kind=kind, help=text, **{"field": name} | _flags_and_metavar(name, kind, flags) | more
+    )
 
 
 def argument(name: str, kind: type[T], text: str, **more: Any) -> Parameter[T]:
@@ -202,7 +211,7 @@ def optional_argument(name: str, kind: type[T], text: str, **more: Any) -> Param
     return Parameter(name=name, kind=kind, help=text, default=None, **{"metavar": name.upper()} | more)
 
 
-def _looks(name: str, kind: Any, flags: tuple[str, ...]) -> dict[str, Any]:
+def _flags_and_metavar(name: str, kind: Any, flags: tuple[str, ...]) -> dict[str, Any]:
     """Flags and metavar of an option that says nothing of them."""
     long = f"--{name.replace('_', '-')}"
     if not any(flag.startswith("--") for flag in flags):
@@ -226,20 +235,20 @@ HELP_ALL = switch("help_all", "Show all options.", eager=True, callback=_show_al
 
 
 def without(words: Iterable[str], *parameters: Parameter[Any]) -> list[str]:
-    """The words of a command, up to a "--" without these options and their values."""
+    """The words of a command without these options and their values; what follows a "--" stays."""
     rest = list(words)
-    left: list[str] = []
+    kept: list[str] = []
     while rest:
         word = rest.pop(0)
         if word == "--":
-            return [*left, word, *rest]
+            return [*kept, word, *rest]
         name, equals, _ = word.partition("=")
         parameter = next((each for each in parameters if name in each.names), None)
         if parameter is None:
-            left.append(word)
+            kept.append(word)
         elif parameter.takes_value and not equals and rest:
             rest.pop(0)
-    return left
+    return kept
 
 
 class Values:
@@ -284,8 +293,8 @@ def command(
     base = base or RenderConfig()
     own = [each.with_default_of(base) for each in (*parameters, HELP_ALL)]
 
-    def made(run: Callable[[Values], None]) -> Callable[..., None]:
-        def called(context: typer.Context, **words: Any) -> None:
+    def decorate(run: Callable[[Values], None]) -> Callable[..., None]:
+        def wrapper(context: typer.Context, **words: Any) -> None:
             run(Values(context, base))
 
         hints = {"context": typer.Context, **{each.name: each.annotation() for each in own}}
@@ -302,12 +311,12 @@ def command(
             )
             for name, hint in hints.items()
         ]
-        called.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-        called.__annotations__ = {**hints, "return": None}
-        called.__name__, called.__doc__, called.__module__ = run.__name__, run.__doc__, run.__module__
-        return called
+        wrapper.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {**hints, "return": None}
+        wrapper.__name__, wrapper.__doc__, wrapper.__module__ = run.__name__, run.__doc__, run.__module__
+        return wrapper
 
-    return made
+    return decorate
 
 
 def parameters_of(callback: Callable[..., Any] | None) -> tuple[Parameter[Any], ...]:

@@ -21,15 +21,15 @@ class StyleFile:
 
 def parse_styles(texts: list[str]) -> list[StyleFile]:
     """Styles from STYLE, STYLE:MASK or STYLE:#rrggbb; file names may contain colons."""
-    found = []
+    styles = []
     for text in texts:
         name, colon, mask = text.rpartition(":")
         is_color = len(mask) == 7 and mask.startswith("#")
         if not colon or is_regular_file(text) or not (is_color or _is_picture(mask) or _is_picture(name)):
-            found.append(StyleFile(Path(text)))
+            styles.append(StyleFile(Path(text)))
         else:
-            found.append(StyleFile(Path(name), mask if is_color else Path(mask)))
-    return found
+            styles.append(StyleFile(Path(name), mask if is_color else Path(mask)))
+    return styles
 
 
 def _is_picture(name: str) -> bool:
@@ -47,7 +47,7 @@ def parse_blend(text: str | None) -> tuple[float, ...]:
 
 
 def parse_sweeps(text: str | None) -> int | tuple[int, ...] | None:
-    """Sweeps per level, or of each level."""
+    """The same number of sweeps for every level, or one number for each."""
     if text is None:
         return None
     try:
@@ -90,7 +90,7 @@ def parse_odds(text: str) -> tuple[float, ...]:
 
 def parse_positions(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
     """Positions X,Y as fractions of the image: (down, across)."""
-    found = []
+    positions = []
     for text in texts or []:
         try:
             across, down = (float(part) for part in text.split(","))
@@ -98,8 +98,8 @@ def parse_positions(texts: list[str] | None) -> tuple[tuple[float, float], ...]:
             raise SettingError(
                 f"invalid position {excerpt(text)} in --at", hint="give X,Y as fractions, such as 0.5,0.25"
             ) from None
-        found.append((down, across))
-    return tuple(found)
+        positions.append((down, across))
+    return tuple(positions)
 
 
 def parse_init(text: str | None) -> Init | Path | None:

@@ -1,6 +1,6 @@
 """How far a command is: a bar in a terminal, a line every ten seconds elsewhere.
 
-What a command does is told to a `Display`. `Parts` adds up the renders of a command that makes several, and
+A command shows its position on a `Display`. `Parts` adds up the renders of a command that makes several, and
 `Steps` estimates the time left of work that is not a render.
 """
 
@@ -44,9 +44,9 @@ class Position:
     Attributes:
         where: What it does, such as "level 3 of 5, 724 px".
         done: Fraction of all its work, 0 to 1.
-        left: Seconds left at the moment when this is told; None if that is not known.
-        least: The seconds left do not count down below this before the next position is told; None: when they
-            have run out, the time left is not known.
+        seconds_left: Seconds left at the moment when this is shown; None if that is not known.
+        min_seconds_left: The seconds left do not count down below this before the next position; None: when
+            they have run out, the time left is not known.
         more: What wide terminals and lines show too, such as the sweep.
         details: What is shown with --verbose.
         milestone: Whether this deserves a line of its own where there is no bar.
@@ -54,8 +54,8 @@ class Position:
 
     where: str
     done: float = 0.0
-    left: float | None = None
-    least: float | None = 0.0
+    seconds_left: float | None = None
+    min_seconds_left: float | None = 0.0
     more: str = ""
     details: str = ""
     milestone: bool = False
@@ -99,7 +99,7 @@ class Bar(Display):
     def show(self, position: Position) -> None:
         """Draw it with the next refresh."""
         begins = self._column.position is None
-        self._column.tell(position)
+        self._column.set_position(position)
         if begins:
             self._progress.start()
 
@@ -134,7 +134,7 @@ class Lines(Display):
         if now - self._last < SECONDS_BETWEEN_LINES and not position.milestone:
             return
         self._last = now
-        parts = [position.where, position.more, position.percentage.strip(), time_left(position.left)]
+        parts = [position.where, position.more, position.percentage.strip(), time_left(position.seconds_left)]
         say(", ".join(filter(None, [*parts, position.details if self._verbose else ""])))
 
 
@@ -223,7 +223,7 @@ class Parts:
         weight, before = self._weight(self._index), self._work_before(self._index)
         rest = self._work_before(self._count) - before - weight
         elapsed = self.timer() - self._start
-        left = position.left
+        left, least = position.seconds_left, position.min_seconds_left
         if left is None and self._rates:
             left = max(0.0, weight * median_low(self._rates) - elapsed)
         added = 0.0
@@ -235,8 +235,8 @@ class Parts:
                 where=self._label or position.where,
                 more=position.where if self._label else position.more,
                 done=(before + weight * position.done) / (before + weight + rest),
-                left=None if left is None else left + added,
-                least=None if position.least is None else position.least + added,
+                seconds_left=None if left is None else left + added,
+                min_seconds_left=None if least is None else least + added,
                 milestone=position.milestone and not self._label,
             )
         )
@@ -299,21 +299,21 @@ class _Column(ProgressColumn):
     def __init__(self, verbose: bool, timer: Timer) -> None:
         super().__init__()
         self._verbose, self._timer = verbose, timer
-        self._told = timer()
+        self._set_at = timer()
         self.position: Position | None = None
 
-    def tell(self, position: Position) -> None:
+    def set_position(self, position: Position) -> None:
         """Draw this from now on."""
-        self._told, self.position = self._timer(), position
+        self._set_at, self.position = self._timer(), position
 
     def render(self, task: Task) -> _Line:
         """The line at this moment."""
         position = self.position or Position("")
-        if position.left is not None:
-            counted = position.left - (self._timer() - self._told)
-            if position.least is not None:
-                counted = max(counted, min(position.left, position.least))
-            position = replace(position, left=None if counted < 0 else counted)
+        if position.seconds_left is not None:
+            left = position.seconds_left - (self._timer() - self._set_at)
+            if position.min_seconds_left is not None:
+                left = max(left, min(position.seconds_left, position.min_seconds_left))
+            position = replace(position, seconds_left=None if left < 0 else left)
         return _Line(position, self._verbose)
 
 
@@ -331,7 +331,7 @@ class _Line:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         position = self.position
-        numbers = f" {position.percentage} {time_left(position.left)}"
+        numbers = f" {position.percentage} {time_left(position.seconds_left)}"
         room = width - cell_len(numbers)
         where = _fitting(_texts(position), room - LEAST_BAR)
         bar = min(WIDEST_BAR, room - cell_len(where))
@@ -345,7 +345,7 @@ class _Line:
 
 
 def _texts(position: Position) -> list[tuple[str, int]]:
-    """What can be said of a position, the most first, and how many more columns of bar it should leave."""
+    """Texts for a position, the longest first, each with the columns that it must leave to a wider bar."""
     where, more = plain(position.where), plain(position.more)
     both = ", ".join(filter(None, (where, more)))
     return [(both, ROOMY_BAR - LEAST_BAR), (where or more, 0)]

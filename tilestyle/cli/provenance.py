@@ -25,26 +25,26 @@ def provenance(inputs: Inputs, config: RenderConfig, run: Mapping[str, Json]) ->
         config: The settings.
         run: The other options of the command (config/stored.py).
     """
-    command = " ".join(["tilestyle", *map(_bare, affecting_result(sys.argv[1:]))])
+    command = " ".join(["tilestyle", *map(_without_folder, affecting_result(sys.argv[1:]))])
     content = None if inputs.content is None else inputs.content.name
     names = [each.path.name for each in inputs.styles]
     return library.provenance(config, content, names, command) | {RUN: dict(run)}
 
 
 def affecting_result(words: list[str]) -> list[str]:
-    """The words of a command that have a say in its result."""
-    without = {name: each.takes_value for each in options.ALL if not each.affects_result for name in each.names}
-    found, rest = [], iter(words)
+    """The words of a command that affect its result."""
+    ignored = {name: each.takes_value for each in options.ALL if not each.affects_result for name in each.names}
+    kept, rest = [], iter(words)
     for word in rest:
         name, equals, _ = word.partition("=")
-        if without.get(name) and not equals:
+        if ignored.get(name) and not equals:
             next(rest, None)
-        elif name not in without:
-            found.append(word)
-    return found
+        elif name not in ignored:
+            kept.append(word)
+    return kept
 
 
-def _bare(word: str) -> str:
+def _without_folder(word: str) -> str:
     """A word of the command line without folders, also behind --option=."""
     option, equals, value = word.rpartition("=")
     return option + equals + ":".join(Path(part).name or part for part in value.split(":"))

@@ -19,7 +19,7 @@ import tilestyle
 from tilestyle.cli import learning, signals
 from tilestyle.cli.checkpoint_options import CheckpointOptions
 from tilestyle.cli.config_options import SaveRequest
-from tilestyle.cli.file_checks import over_input
+from tilestyle.cli.file_checks import replaces_input
 from tilestyle.cli.film_options import recording
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.naming import holds_render
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Make(Protocol):
-    """Makes a picture of inputs that are ready, by a public function of the library (tilestyle.render)."""
+    """Makes a picture of prepared inputs, by a public function of the library such as tilestyle.render."""
 
     def __call__(
         self,
@@ -59,18 +59,18 @@ class Make(Protocol):
 
 
 def make_render(ready: PreparedInputs, **how: Any) -> Picture:
-    """A content in a style."""
+    """Render a content in a style."""
     assert ready.content is not None, "the command has a content"
     return tilestyle.render(ready.content, ready.styles, ready.config, **how)
 
 
 def make_texture(ready: PreparedInputs, **how: Any) -> Picture:
-    """A texture of a style."""
+    """Make a texture of a style."""
     return tilestyle.texture(ready.styles, ready.config, **how)
 
 
 def make_inversion(ready: PreparedInputs, **how: Any) -> Picture:
-    """A picture of the activations of a content."""
+    """Make a picture of the activations of a content."""
     assert ready.content is not None, "the command has a content"
     return tilestyle.invert(ready.content, ready.config, **how)
 
@@ -112,7 +112,7 @@ def render_to_file(
 
 
 def _announce(inputs: Inputs, ready: PreparedInputs, output: Output, work: Work | None) -> None:
-    """Say what is to be known before a render begins, and note how it is continued."""
+    """Print what the user should know before a render begins, and set the advice on how to continue it."""
     signals.kept_by(lambda: resume_command(work))
     if not output.quiet:
         inputs.say_stroke_scale(ready)
@@ -146,7 +146,7 @@ def render_part(
     Returns:
         What happened, and the work folder.
     """
-    from tilestyle.cli.display import obey, stop_on_interrupt, together
+    from tilestyle.cli.display import combined, note_phase, stop_on_interrupt
     from tilestyle.devices.peak_memory import PeakMemory
     from tilestyle.distributed import process_group
     from tilestyle.images import as_source
@@ -172,7 +172,7 @@ def render_part(
                 _announce(inputs, ready, output, work)
 
             def save(picture: Picture) -> None:
-                if not record.complete and over_input(output.file, inputs.files(config)):
+                if not record.complete and replaces_input(output.file, inputs.files(config)):
                     return  # a partial picture does not replace an original
                 made = provenance(inputs, ready.config, output.run) | record.mark | {"machine": record.machine}
                 start = time.monotonic()
@@ -197,9 +197,9 @@ def render_part(
                         output, (ready.height, ready.width), config, peak, parts, announces=not in_batch
                     ),
                 ]
-                observers += [film.watch, obey, film.finish] if film else [obey]
+                observers += [film.watch, note_phase, film.finish] if film else [note_phase]
                 parts.show(Position("reading the images"))
-                make(ready, observer=together(observers), stop=stop, work=work, save=save)
+                make(ready, observer=combined(observers), stop=stop, work=work, save=save)
     if ranks.is_rank_zero:
         learning.note_render(record.finished, ready, record.since_start)
         if not output.quiet and record.size:
@@ -219,7 +219,7 @@ def progress_display(
     announces: bool,
 ) -> Observer:
     """What shows a render and writes files on its way: progress, preview, frames and settings."""
-    from tilestyle.cli.display import together, warn, watcher
+    from tilestyle.cli.display import combined, warn, watcher
     from tilestyle.motion.snapshots import SnapshotRecorder
     from tilestyle.pipeline.observers import guard_callback
 
@@ -232,7 +232,7 @@ def progress_display(
     if output.settings:
         saver = SettingsSaver(output.settings, config)
         observers.append(guard_callback(saver, f"writing {output.settings.file}", warn))
-    return together(observers)
+    return combined(observers)
 
 
 @dataclass(frozen=True)

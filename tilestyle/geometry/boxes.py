@@ -53,7 +53,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What the network sees at once.
+    """A part of the canvas that the network sees at once.
 
     Both boxes are in canvas pixels and multiples of `scale`.
 
@@ -93,15 +93,15 @@ class Patch:
         Neighbors see each other's pixels as far as their halo or apron reaches, and one patch pixel more
         where an overlap is odd. Both the interior and the borders may be empty.
         """
-        owned, seen_box, pixel = self.owned, self.read, self.scale
-        reaches = (
-            owned.top - seen_box.top,
-            seen_box.top + seen_box.height - owned.top - owned.height,
-            owned.left - seen_box.left,
-            seen_box.left + seen_box.width - owned.left - owned.width,
+        owned, read, pixel = self.owned, self.read, self.scale
+        overlaps = (
+            owned.top - read.top,
+            read.top + read.height - owned.top - owned.height,
+            owned.left - read.left,
+            read.left + read.width - owned.left - owned.width,
         )
         top_border, bottom_border, left_border, right_border = (
-            reach + pixel if reach else 0 for reach in reaches
+            overlap + pixel if overlap else 0 for overlap in overlaps
         )
         rows, top_border = max(0, owned.height - top_border - bottom_border), min(top_border, owned.height)
         columns, left_border = max(0, owned.width - left_border - right_border), min(left_border, owned.width)

@@ -139,16 +139,19 @@ def _invalid_paper(text: str) -> SettingError:
             hint=f"give a size such as {plain[:40]}in or {plain[:40]}cm",
         )
     name = _NAME.fullmatch(plain)
-    near = similar_name(name[1]) if name else None
-    meant = f"did you mean {near}? " if near else ""
+    similar = similar_name(name[1]) if name else None
+    question = f"did you mean {similar}? " if similar else ""
     return SettingError(
         f"invalid print size {excerpt(text)}",
-        hint=f"{meant}give a size such as 24x36in, 594x841mm, A2 or letter",
+        hint=f"{question}give a size such as 24x36in, 594x841mm, A2 or letter",
     )
 
 
 def turned_spelling(text: str) -> str | None:
-    """Return how a paper of the other orientation is typed: 36x24in for 24x36in; None if it turns by itself."""
+    """Return how the same paper in the other orientation is written: 36x24in for 24x36in.
+
+    None for a paper that turns with the picture.
+    """
     plain = text.strip()
     if sides := _SIDES.fullmatch(plain.lower()):
         if sides[4] is None:

@@ -103,13 +103,13 @@ def plan_print(
     if (size.paper is None) == (size.dpi is None):
         if size.paper is None:
             raise SettingError("the picture does not say how large it is", hint="give --print or --dpi")
-        raise SettingError("print and dpi both set the size of the print", hint="give one of them")
+        raise SettingError("--print and --dpi both set the size of the print", hint="give one of them")
     outer = bleed + wrap  # millimeters
-    taken = outer if edge is Edge.PICTURE else 0.0  # of the picture
+    from_picture = outer if edge is Edge.PICTURE else 0.0  # millimeters
     crop, dpi = PageCrop(0, 0, *picture), size.dpi or 0.0
     if size.paper is not None:
         sheet = size.paper.oriented_for(picture)
-        area = sheet.height + 2 * taken, sheet.width + 2 * taken
+        area = sheet.height + 2 * from_picture, sheet.width + 2 * from_picture
         crop = _crop(picture, area, size.fit)
         dpi = _dots_per_inch(crop, area, size.fit)
         _check_shape(crop, area, size.fit, picture)
@@ -182,8 +182,8 @@ def _crop(picture: tuple[int, int], area: tuple[float, float], fit: Placing) -> 
 
 def _check_shape(crop: PageCrop, area: tuple[float, float], fit: Placing, picture: tuple[int, int]) -> None:
     """Raise SettingError if so few pixels are left of a narrow picture that the print has another shape."""
-    shape, wanted = crop.width / crop.height, area[1] / area[0]
-    if fit is Placing.COVER and not 1 - _OFF_SHAPE < shape / wanted < 1 + _OFF_SHAPE:
+    ratio = (crop.width / crop.height) / (area[1] / area[0])
+    if fit is Placing.COVER and not 1 - _OFF_SHAPE < ratio < 1 + _OFF_SHAPE:
         raise SettingError(
             f"a picture of {picture[1]} x {picture[0]} pixels is too narrow to fill this print",
             hint="give --fit contain, or a --print of its shape",
@@ -191,11 +191,12 @@ def _check_shape(crop: PageCrop, area: tuple[float, float], fit: Placing, pictur
 
 
 def _dots_per_inch(crop: PageCrop, area: tuple[float, float], fit: Placing) -> float:
-    """Return the dots per inch at which the crop has the size of the area: a whole number, if that is it."""
-    each = crop.height / area[0] * MILLIMETERS["in"], crop.width / area[1] * MILLIMETERS["in"]
-    dpi = max(each) if fit is Placing.CONTAIN else each[crop.width > crop.height]
+    """Return the dots per inch at which the crop fills the area; a whole number where rounding explains it."""
+    down, across = crop.height / area[0] * MILLIMETERS["in"], crop.width / area[1] * MILLIMETERS["in"]
+    at_long_side = across if crop.width > crop.height else down
+    dpi = max(down, across) if fit is Placing.CONTAIN else at_long_side
     whole = round(dpi)
-    exact = [length / MILLIMETERS["in"] * whole for length in area]
-    off = sorted((abs(exact[0] - crop.height), abs(exact[1] - crop.width)))  # pixels
-    rounding = off[0] if fit is Placing.CONTAIN else off[1]
-    return float(whole) if rounding < 1.5 and abs(whole - dpi) < _ROUNDING * dpi else dpi
+    height, width = (length / MILLIMETERS["in"] * whole for length in area)
+    errors = abs(height - crop.height), abs(width - crop.width)  # pixels
+    error = min(errors) if fit is Placing.CONTAIN else max(errors)
+    return float(whole) if error < 1.5 and abs(whole - dpi) < _ROUNDING * dpi else dpi

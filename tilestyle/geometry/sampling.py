@@ -43,7 +43,7 @@ def grid_patches(
     """Return the patches of one sweep: a grid from a random corner that owns every pixel of the torus once.
 
     An axis that fits into one patch is not cut and has no context around it. It begins anywhere in the margin,
-    or anywhere at all where it repeats. If both axes fit, the patch is the untiled method.
+    or anywhere at all where it repeats. If both axes fit, the one patch is the canvas itself, untiled.
 
     The corner may be any pixel, or lies on the grid of `rng`. If it were always a multiple of `unit`, borders
     would return to the same few lines and cells to the same places in every sweep, and both leave a visible
@@ -58,7 +58,7 @@ def grid_patches(
         context: How far patches see beyond what they own.
     """
 
-    def axis(index: int, length: int, slack: int) -> list[tuple[int, int, int, int]]:
+    def split_axis(index: int, length: int, slack: int) -> list[tuple[int, int, int, int]]:
         """Return (start, length, context before and after) of every part; `slack` is the margin's width."""
         if length // scale <= side:
             reach = min(slack, unit * scale // 2)
@@ -69,11 +69,14 @@ def grid_patches(
             parts = _with_halo(length // scale, side, unit, context.halo)
         else:
             parts = _with_apron(length // scale, side, unit, context.apron, rng.stride)
-        return [(start + a * scale, b * scale, c * scale, d * scale) for a, b, c, d in parts]
+        return [
+            (start + offset * scale, owned * scale, before * scale, after * scale)
+            for offset, owned, before, after in parts
+        ]
 
     box = extent.picture
-    rows = axis(0, extent.height, min(box.top, extent.height - box.top - box.height))
-    columns = axis(1, extent.width, min(box.left, extent.width - box.left - box.width))
+    rows = split_axis(0, extent.height, min(box.top, extent.height - box.top - box.height))
+    columns = split_axis(1, extent.width, min(box.left, extent.width - box.left - box.width))
     return [
         Patch(
             Box(top, left, height, width),
@@ -124,7 +127,7 @@ def halo_tiles(extent: CanvasExtent, side: int, unit: int, halo: int, scale: int
     edges included. An axis that fits into one patch is not cut. The arguments are those of `grid_patches`.
     """
 
-    def axis(length: int) -> list[tuple[int, int, int, int]]:
+    def split_axis(length: int) -> list[tuple[int, int, int, int]]:
         """Return (start, length) of what every part owns and of what it reads."""
         if length <= side:
             return [(0, length, 0, length)]
@@ -141,8 +144,8 @@ def halo_tiles(extent: CanvasExtent, side: int, unit: int, halo: int, scale: int
             Box(read_top, read_left, rows, columns).scaled(scale),
             scale,
         )
-        for top, height, read_top, rows in axis(extent.height // scale)
-        for left, width, read_left, columns in axis(extent.width // scale)
+        for top, height, read_top, rows in split_axis(extent.height // scale)
+        for left, width, read_left, columns in split_axis(extent.width // scale)
     ]
 
 

@@ -83,8 +83,8 @@ def upsample_residual(residual: Tensor, axis: int, pixels: range, factor: int) -
 class AnchorLoss(Stateful):
     """The anchor loss of one level. Takes 12 / factor^2 bytes per canvas pixel, twice that for factors above 1.
 
-    If the level is not a whole multiple of the anchor, the anchor is resampled to the level and then averaged;
-    on a smaller level it is only resampled.
+    If the level is not a whole multiple of the anchor, the anchor is resampled to the level and then averaged.
+    If the level is smaller than the anchor, the anchor is only resampled.
 
     Attributes:
         factor: Canvas pixels per anchor pixel, per axis.
@@ -93,7 +93,7 @@ class AnchorLoss(Stateful):
     """
 
     def __init__(self, job: Job, level: Level, anchor: Tensor) -> None:
-        """Bring the anchor to the level.
+        """Resample the anchor to the level.
 
         Args:
             job: The render.
@@ -114,7 +114,7 @@ class AnchorLoss(Stateful):
         self.target = at_level(anchor)
         self.trust = None if job.trust is None else at_level(job.trust).clamp(0, 1)
         self._loss = 0.0
-        self._residual: Tensor | None = None  # for factors above 1, whose pixels patches cut apart
+        self._residual: Tensor | None = None  # for factors above 1: patches may begin within an anchor pixel
 
     def begin_sweep(self, canvas: Canvas) -> None:
         """Compute the loss, and for factors above 1 the residual, at the canvas before a sweep."""

@@ -26,11 +26,12 @@ from tilestyle.stats.autocorrelation import (
 
 
 class AutocorrelationLoss(StyleTerm):
-    """Autocorrelations of the canvas, or of each of its regions, against the style's; one sweep old.
+    """The distance of the canvas's autocorrelations, or of those of each region, to the style's.
 
-    The weight of a pair of cells in a region is the product of their weights. As with moments
-    (style_global.py), the loss is the sum of the regions' distances times their shares of the canvas. The bias
-    by padding is not corrected: it changes moments far more than products of distant cells.
+    Gradients use the autocorrelations of the sweep before. The weight of a pair of cells in a region is the
+    product of their weights. As with moments (style_global.py), the loss is the sum of the regions' distances
+    times their shares of the canvas. The bias by padding is not corrected: it changes moments far more than
+    products of distant cells.
     """
 
     def __init__(
@@ -49,18 +50,20 @@ class AutocorrelationLoss(StyleTerm):
         self._targets, self._layers, self._regions = targets, layers, regions
         self._area_shares = regions.area_shares if regions else [1.0]
         self._autocorrelations: list[dict[str, Autocorrelation]] = [{} for _ in targets]
-        self._cotangents: list[dict[str, AutocorrelationCotangent]] = [
-            {} for _ in targets
-        ]  # gradients at these
-        self._applied: list[dict[str, AutocorrelationCotangent]] = [{} for _ in targets]  # extrapolated
-        self._is_exact = False  # whether `_autocorrelations` is an exact measurement
-        self._known_value: float | None = None  # of the sweep, if it is known before its end
+        # The gradients in the features at these autocorrelations, and those extrapolated to the next sweep.
+        self._cotangents: list[dict[str, AutocorrelationCotangent]] = [{} for _ in targets]
+        self._applied_cotangents: list[dict[str, AutocorrelationCotangent]] = [{} for _ in targets]
+        self._is_exact = False  # whether `_autocorrelations` are an exact measurement
+        self._known_loss: float | None = None  # the loss of the sweep, if it is known before the end
         self._new_sums()
 
     def _new_sums(self) -> None:
-        fixed = self._layers.fixed_point
+        fixed_point = self._layers.fixed_point
         self._sums = [
-            {layer: AutocorrelationSum(target.center, fixed_point=fixed) for layer, target in targets.items()}
+            {
+                layer: AutocorrelationSum(target.center, fixed_point=fixed_point)
+                for layer, target in targets.items()
+            }
             for targets in self._targets
         ]
 
@@ -71,7 +74,7 @@ class AutocorrelationLoss(StyleTerm):
         ] = {
             "seen": self._autocorrelations,
             "slopes": self._cotangents,
-            "led": self._applied,
+            "led": self._applied_cotangents,
             "sums": self._sums,
         }
         state = {
@@ -82,15 +85,15 @@ class AutocorrelationLoss(StyleTerm):
             for name, tensor in statistic.state_dict().items()
         }
         state["exact"] = torch.tensor(self._is_exact)
-        if self._known_value is not None:
-            state["value"] = torch.tensor(self._known_value, dtype=torch.float64)
+        if self._known_loss is not None:
+            state["value"] = torch.tensor(self._known_loss, dtype=torch.float64)
         return state
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore `own_state`."""
         device = self._layers.network.device
         self._is_exact = bool(state["exact"])
-        self._known_value = float(state["value"]) if "value" in state else None
+        self._known_loss = float(state["value"]) if "value" in state else None
         for region, targets in enumerate(self._targets):
             for layer in targets:
                 parts: dict[str, dict[str, Tensor]] = {}
@@ -101,9 +104,11 @@ class AutocorrelationLoss(StyleTerm):
                     self._autocorrelations[region][layer] = Autocorrelation.from_state_dict(
                         parts["seen"], device
                     )
-                for part, slopes in (("slopes", self._cotangents), ("led", self._applied)):
+                for part, cotangents in (("slopes", self._cotangents), ("led", self._applied_cotangents)):
                     if parts[part]:
-                        slopes[region][layer] = AutocorrelationCotangent.from_state_dict(parts[part], device)
+                        cotangents[region][layer] = AutocorrelationCotangent.from_state_dict(
+                            parts[part], device
+                        )
                 if parts["sums"]:
                     self._sums[region][layer].load_state_dict(parts["sums"])
 
@@ -114,10 +119,10 @@ class AutocorrelationLoss(StyleTerm):
 
     def accumulate_moments(self, features: Mapping[str, Tensor], patch: Patch) -> None:
         """Add the pairs of cells of a patch to the sums."""
-        under = self._cell_weights(patch)
+        cell_weights = self._cell_weights(patch)
         for layer, cells in self._owned_cells(features, patch):
             if cells.numel():
-                for region, weights in self._region_weights(layer, patch, under):
+                for region, weights in self._region_weights(layer, patch, cell_weights):
                     self._sums[region][layer].add(cells, weights)
 
     def cotangents(
@@ -129,18 +134,18 @@ class AutocorrelationLoss(StyleTerm):
         """
         self.accumulate_moments(features, patch)
         if single_patch:
-            self._known_value = self._set_autocorrelations()
-        under = self._cell_weights(patch)
+            self._known_loss = self._set_autocorrelations()
+        cell_weights = self._cell_weights(patch)
         gradients = {}
         for layer, cells in self._owned_cells(features, patch):
             gradient = torch.zeros_like(features[layer])
             owned = patch.owned_cells(self._layers.network.layers[layer].stride)
-            for region, weights in self._region_weights(layer, patch, under) if cells.numel() else []:
-                if layer not in self._applied[region]:
+            for region, weights in self._region_weights(layer, patch, cell_weights) if cells.numel() else []:
+                if layer not in self._applied_cotangents[region]:
                     continue
                 centered = self._sums[region][layer].centered(cells, weights)
                 part = autocorrelation_gradient(
-                    centered, self._applied[region][layer].coefficients * self._layers.factors[layer]
+                    centered, self._applied_cotangents[region][layer].coefficients * self._layers.factors[layer]
                 )  # [C, h, w]
                 part = part if weights is None else part * weights.to(part)
                 crop_cells(gradient, owned).add_(part.to(gradient.dtype)[None])
@@ -165,7 +170,7 @@ class AutocorrelationLoss(StyleTerm):
 
     def reset_sums(self) -> None:
         """Reset the sums of the current sweep."""
-        self._known_value = None
+        self._known_loss = None
         self._new_sums()
 
     def end_sweep(self, ema_decay: float, extrapolation: float) -> float:
@@ -178,25 +183,39 @@ class AutocorrelationLoss(StyleTerm):
         Returns:
             The loss.
         """
-        value = self._known_value
-        if value is None:
-            past = [{} for _ in self._targets] if self._is_exact else self._cotangents
-            value = self._set_autocorrelations(ema_decay)
-            for region, slopes in enumerate(past) if extrapolation else []:
-                for layer, earlier in slopes.items():
-                    self._applied[region][layer] = self._cotangents[region][layer].extrapolated(
-                        earlier, extrapolation
-                    )
-        self._known_value, self._is_exact = None, False
+        loss = self._known_loss
+        if loss is None:
+            previous = self._cotangents
+            loss = self._set_autocorrelations(ema_decay)
+            if extrapolation and not self._is_exact:
+                self._extrapolate(previous, extrapolation)
+        self._known_loss, self._is_exact = None, False
         self._new_sums()
-        return value
+        return loss
+
+    def _extrapolate(
+        self, previous: Sequence[Mapping[str, AutocorrelationCotangent]], extrapolation: float
+    ) -> None:
+        """Extrapolate the gradients from those of the sweep before, for each region by layer."""
+        for region, cotangents in enumerate(previous):
+            for layer, earlier in cotangents.items():
+                self._applied_cotangents[region][layer] = self._cotangents[region][layer].extrapolated(
+                    earlier, extrapolation
+                )
 
     def _set_autocorrelations(self, ema_decay: float = 0.0) -> float:
-        """Compute the gradients at the sums' autocorrelations, mixed with earlier ones; return the distance."""
-        value = 0.0
-        slopes: list[dict[str, AutocorrelationCotangent]] = []
+        """Take the sums' autocorrelations, mixed with earlier ones, and compute their gradients.
+
+        Args:
+            ema_decay: Share of the earlier autocorrelations.
+
+        Returns:
+            The loss.
+        """
+        loss = 0.0
+        cotangents: list[dict[str, AutocorrelationCotangent]] = []
         for region, targets in enumerate(self._targets):
-            slopes.append({})
+            cotangents.append({})
             for layer, target in targets.items():
                 current, previous = self._sums[region][layer].mean(), self._autocorrelations[region].get(layer)
                 if current is not None and previous is not None and ema_decay:
@@ -204,13 +223,13 @@ class AutocorrelationLoss(StyleTerm):
                 current = previous if current is None else current
                 if current is not None:
                     self._autocorrelations[region][layer] = current
-                    slopes[region][layer] = slope = target.cotangent(current)
-                    value += self._area_shares[region] * self._layers.weights[layer] * slope.value
-        self._cotangents, self._applied = slopes, [dict(of_region) for of_region in slopes]
-        return value
+                    cotangents[region][layer] = cotangent = target.cotangent(current)
+                    loss += self._area_shares[region] * self._layers.weights[layer] * cotangent.value
+        self._cotangents, self._applied_cotangents = cotangents, [dict(by_layer) for by_layer in cotangents]
+        return loss
 
     def _cell_weights(self, patch: Patch) -> CellWeights | None:
-        """Return the weights of the regions under a patch; None without regions."""
+        """Return the weights of the regions cell_weights a patch; None without regions."""
         return self._regions.cell_weights(patch, self._layers.network.device) if self._regions else None
 
     def _owned_cells(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
@@ -222,12 +241,12 @@ class AutocorrelationLoss(StyleTerm):
     def _region_weights(
         self, layer: str, patch: Patch, cell_weights: CellWeights | None
     ) -> Iterator[tuple[int, Tensor | None]]:
-        """Iterate over the regions under a patch that have a target for a layer.
+        """Iterate over the regions cell_weights a patch that have a target for a layer.
 
         Args:
             layer: Name of the layer.
             patch: The patch.
-            cell_weights: Weights of the regions under it; None without regions.
+            cell_weights: Weights of the regions cell_weights it; None without regions.
 
         Yields:
             The region, and its weights for the cells that the patch owns, [h, w]; None if all are 1.

@@ -25,9 +25,9 @@ from tilestyle.planning.schedule import Level
 class CoarseLayersObjective(Stateful):
     """The layers that a network can evaluate on the canvas reduced by a factor.
 
-    A patch of the same size covers factor x factor times as much canvas there. So cells with wide receptive
-    fields do not see mostly padding. The gradient is stored at the reduced size next to the canvas,
-    12 / factor^2 bytes per canvas pixel; the patches of the sweep read it from there.
+    A patch of the same size covers factor x factor times as much canvas there, so cells with wide receptive
+    fields see less padding. The gradient is stored at the reduced size, 12 / factor^2 bytes per canvas pixel;
+    the patches of the sweep read it from there.
     """
 
     def __init__(
@@ -69,33 +69,34 @@ class CoarseLayersObjective(Stateful):
         patches = grid_patches(
             self._extent, self._side, self._scale_objective.unit, rng, factor, PatchContext(apron=APRON)
         )
-        alone = self._single_patch = len(patches) == 1
-        if not alone:
+        single_patch = len(patches) == 1
+        self._single_patch = single_patch
+        if not single_patch:
             self._scale_objective.measure_exact_moments(canvas, rng, calibrate=False)
         top, left = self._origin = patches[0].owned.top, patches[0].owned.left
         # On a device, the next patch is launched before the result of one is stored.
         ahead = int(self._gradient.device != self._scale_objective.device)
         pending: deque[tuple[Box, AsyncCopy]] = deque()
 
-        def landed() -> None:
-            box, landing = pending.popleft()
+        def store_oldest() -> None:
+            box, copy = pending.popleft()
             cells = Box(box.top - top, box.left - left, box.height, box.width).to_cells(factor)
-            write_box(self._gradient, cells, landing.result())
-            note_mapped_access(landing.result())
-            landing.release()
+            write_box(self._gradient, cells, copy.result())
+            note_mapped_access(copy.result())
+            copy.release()
 
         for patch in shard_patches(patches, self._extent.height, self._comm.world_size)[self._comm.rank]:
             gradient = objective.gradient(
-                self._scale_objective.device_window(canvas, patch), patch, rng, single_patch=alone
+                self._scale_objective.device_window(canvas, patch), patch, rng, single_patch=single_patch
             )
             inside = patch.owned_in_patch
             rows = slice(inside.top, inside.top + inside.height)
             columns = slice(inside.left, inside.left + inside.width)
             pending.append((patch.owned, AsyncCopy.start(gradient[:, rows, columns], self._gradient.device)))
             if len(pending) > ahead:
-                landed()
+                store_oldest()
         while pending:
-            landed()
+            store_oldest()
         self._comm.barrier()
 
     def gradient(self, box: Box, device: torch.device | None = None) -> Tensor:

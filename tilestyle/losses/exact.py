@@ -49,26 +49,26 @@ class ExactObjective:
     def set_content_weight(self, weight: float) -> None:
         """Set the content weight for the gradients to come."""
         self._content_weight = weight
-        for octave in self._scales:
-            octave.set_content_weight(weight)
+        for scale in self._scales:
+            scale.set_content_weight(weight)
 
     def __call__(self, canvas: Canvas) -> tuple[LossTerms, Tensor]:
         """Compute the loss and its gradient.
 
         Returns:
             - The loss terms.
-            - The gradient of the loss times the number of canvas pixels, [3, H, W], until the next call.
+            - The gradient of the loss times the number of canvas pixels, [3, H, W]; valid until the next call.
         """
         tv = self._total_variation(canvas.pixels)
-        terms = [octave.accumulate_gradient(canvas, self._gradient) for octave in self._scales]
+        terms = [scale.accumulate_gradient(canvas, self._gradient) for scale in self._scales]
         self._mask_unstyled()
         return sum(terms, LossTerms(0.0, 0.0, tv)), self._gradient
 
     def loss(self, terms: LossTerms) -> float:
-        """Return the loss of these terms, times the number of canvas pixels: its gradient is that of a call."""
+        """Return the weighted sum of loss terms, times the number of canvas pixels; a call has its gradient."""
         weights = self._weights
-        weighed = weights.style * terms.style + self._content_weight * terms.content + weights.tv * terms.tv
-        return weighed * self._extent.area
+        weighted = weights.style * terms.style + self._content_weight * terms.content + weights.tv * terms.tv
+        return weighted * self._extent.area
 
     def _mask_unstyled(self) -> None:
         """Zero the gradient of pixels outside all regions, which are not optimized."""
@@ -80,22 +80,22 @@ class ExactObjective:
             note_mapped_access(self._gradient[:, top : top + box.height].mul_(self._regions.coverage(box) > 0))
 
     def _total_variation(self, pixels: Tensor) -> float:
-        """Return the total variation, and initialize the gradient with its weighted gradient."""
+        """Set the gradient to that of the weighted total variation, or to 0; return the total variation."""
         weights, height = self._weights, self._extent.height
         if not weights.tv:
             for top in range(0, height, STRIP_ROWS):
                 note_mapped_access(self._gradient[:, top : top + STRIP_ROWS].zero_())
             return 0.0
-        kind = weights.tv_form, weights.tv_exponent
+        form_and_exponent = weights.tv_form, weights.tv_exponent
         total = 0.0
         for top in range(0, height, STRIP_ROWS):
             end = min(top + STRIP_ROWS, height)
             above, below = max(top - 1, 0), min(end + 1, height)
-            gradient = total_variation_gradient(pixels[:, above:below], *kind)
+            gradient = total_variation_gradient(pixels[:, above:below], *form_and_exponent)
             self._gradient[:, top:end] = weights.tv * gradient[:, top - above : end - above]
-            total += float(total_variation_sum(pixels[:, top:below], *kind))
+            total += float(total_variation_sum(pixels[:, top:below], *form_and_exponent))
             if below > end:  # differences within the first row of the next strip count there
-                total -= float(total_variation_sum(pixels[:, end:below], *kind))
+                total -= float(total_variation_sum(pixels[:, end:below], *form_and_exponent))
             note_mapped_access(self._gradient[:, top:end], pixels[:, above:below])
         return total / pixels.numel()
 
@@ -144,18 +144,18 @@ class ExactScale:
             The loss terms of these layers.
         """
         objective, factor = self._scale_objective.objective, self._factor
-        alone = len(self._patches) == 1
-        if not alone:
+        single_patch = len(self._patches) == 1
+        if not single_patch:
             for patch in self._patches:
                 objective.accumulate_moments(self._scale_objective.window(canvas, patch), patch)
             objective.use_exact_moments(calibrate=False)
         total = gradient if factor == 1 else self._reduced_gradient.zero_()
         for patch in self._patches:
-            tile = objective.gradient(
-                self._scale_objective.window(canvas, patch), patch, single_patch=alone, owned_only=True
+            tile_gradient = objective.gradient(
+                self._scale_objective.window(canvas, patch), patch, single_patch=single_patch, owned_only=True
             )
-            add_to_box(total, patch.read.to_cells(factor), tile.to(total.device))
-            note_mapped_access(tile)
+            add_to_box(total, patch.read.to_cells(factor), tile_gradient.to(total.device))
+            note_mapped_access(tile_gradient)
         if factor > 1:
             for top in range(0, self._extent.height, STRIP_ROWS):
                 box = Box(top, 0, min(STRIP_ROWS, self._extent.height - top), self._extent.width)

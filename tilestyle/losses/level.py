@@ -1,4 +1,4 @@
-"""The loss of one level: the objectives of all its scales, kept supplied with recent moments."""
+"""The loss of one level: the objectives of all its scales, with moments that are recent enough."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from tilestyle.planning.schedule import Level, extrapolation
 if TYPE_CHECKING:
     from tilestyle.optim.device_update import DeviceUpdate
 
-# Independent windows leave pixels unseen, so moments are an exponential moving average over sweeps; its decay.
+# Decay of the moments' exponential moving average over sweeps, for independent windows, which leave pixels out.
 WINDOW_EMA_DECAY = 0.5
 
 # Sweeps between exact measurements of the moments, before and in the last quarter of a level. There steps are
 # small, and the measured moments decide where the canvas settles. Each costs a forward pass with a halo.
 MEASURE_EVERY, MEASURE_EVERY_LATE = 16, 3
-# That holds for patches up to twice the widest receptive field. In larger ones a smaller share of the cells
-# sees padding, and squared distances of moments change by the square of that share.
+# These intervals hold for patches up to twice the widest receptive field. In larger ones a smaller share of the
+# cells sees padding, and squared distances of moments change by the square of that share.
 RECEPTIVE_FIELDS = 2
 
 
@@ -59,8 +59,8 @@ class _SweepContext:
     """What the gradients of a sweep's patches have in common."""
 
     canvas: Canvas
-    draw: SweepRng
-    index: int
+    rng: SweepRng
+    sweep: int  # index in the level
 
 
 class LevelObjective(Stateful):
@@ -104,13 +104,13 @@ class LevelObjective(Stateful):
     def parts(self) -> Mapping[str, Stateful]:
         """Return the objectives of all scales, the coarse layers and the anchor."""
         parts: dict[str, Stateful] = {
-            f"view {scale}": view.objective for scale, view in self._scale_objectives.items()
+            f"view {scale}": at_scale.objective for scale, at_scale in self._scale_objectives.items()
         }
         parts |= {f"coarse {index}": coarse for index, coarse in enumerate(self._coarse)}
         return parts | ({"anchor 0": self._anchor} if self._anchor else {})
 
     def own_state(self) -> dict[str, Tensor]:
-        """Return the flag whether one patch covers the whole canvas in this sweep."""
+        """Return whether one patch covers the whole canvas in this sweep, as a tensor."""
         return {"sweep 0 alone": torch.tensor(self._single_patch)}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
@@ -140,10 +140,10 @@ class LevelObjective(Stateful):
 
     def reduce_to_rank_zero(self) -> None:
         """Add the sums of all ranks on rank 0, and reset those of the others."""
-        ranks = self._job.comm
-        if ranks.world_size > 1:
-            self.all_reduce(ranks)
-            if not ranks.is_rank_zero:
+        comm = self._job.comm
+        if comm.world_size > 1:
+            self.all_reduce(comm)
+            if not comm.is_rank_zero:
                 self.reset_sums()
 
     @property
@@ -208,11 +208,13 @@ class LevelObjective(Stateful):
             return
         late = 4 * sweep >= 3 * self._level.sweeps
         for scale in scales:
-            view = self.scale_objective(scale)
-            every = measurement_interval(self._job.patch_side_at(self._level), view.receptive_field, late=late)
+            at_scale = self.scale_objective(scale)
+            interval = measurement_interval(
+                self._job.patch_side_at(self._level), at_scale.receptive_field, late=late
+            )
             always = self._job.config.style_loss is not StyleLoss.W2 or scale > 1
-            if always or not view.objective.has_moments or sweep % every == 0:
-                view.measure_exact_moments(canvas, rng, calibrate=not always)
+            if always or not at_scale.objective.has_moments or sweep % interval == 0:
+                at_scale.measure_exact_moments(canvas, rng, calibrate=not always)
 
     def gradients(
         self,
@@ -242,27 +244,27 @@ class LevelObjective(Stateful):
         ahead = int(self._job.network.device != canvas.pixels.device)
         pending: deque[tuple[Patch, AsyncCopy]] = deque()
 
-        def landed() -> Iterator[tuple[Patch, Tensor]]:
-            patch, landing = pending.popleft()
-            result = landing.result()
+        def oldest() -> Iterator[tuple[Patch, Tensor]]:
+            patch, copy = pending.popleft()
+            result = copy.result()
             yield patch, result if device_update else self._finish_gradient(context, patch, result)
-            landing.release()
+            copy.release()
 
         for patch in patches:
             pending.append((patch, self._launch_gradient(context, patch, device_update)))
             if len(pending) > ahead:
-                yield from landed()
+                yield from oldest()
         while pending:
-            yield from landed()
+            yield from oldest()
 
     def _launch_gradient(
         self, context: _SweepContext, patch: Patch, device_update: DeviceUpdate | None
     ) -> AsyncCopy:
         """Start the gradient of a patch, or its whole step, and the copy to the canvas's device."""
-        view = self.scale_objective(patch.scale)
-        exact = device_update is not None or self._fringe_loss.is_active(context.index)
-        window = view.device_window(context.canvas, patch, exact=exact)
-        gradient = view.objective.gradient(window, patch, context.draw, single_patch=self._single_patch)
+        at_scale = self.scale_objective(patch.scale)
+        exact = device_update is not None or self._fringe_loss.is_active(context.sweep)
+        window = at_scale.device_window(context.canvas, patch, exact=exact)
+        gradient = at_scale.objective.gradient(window, patch, context.rng, single_patch=self._single_patch)
         if device_update or self._completes_on_device(context, patch):
             gradient = self._complete_gradient(context, patch, gradient, window)
         if device_update:
@@ -301,7 +303,7 @@ class LevelObjective(Stateful):
         gradient = average_adjoint(gradient, patch.scale)
         for coarse in self._coarse if patch.scale == 1 else []:
             gradient = gradient + coarse.gradient(patch.read, gradient.device)
-        if not self._fringe_loss.is_active(context.index):
+        if not self._fringe_loss.is_active(context.sweep):
             return gradient
         if window is None or patch.scale > 1:
             window = to_device(read_box(context.canvas.pixels, patch.read), gradient.device, torch.float32)
@@ -324,13 +326,13 @@ class LevelObjective(Stateful):
         Returns:
             The loss terms of the finest scale of the sweep.
         """
-        scales, ranks = sorted({patch.scale for patch in patches}), self._job.comm
+        scales = sorted({patch.scale for patch in patches})
         ema_decay = WINDOW_EMA_DECAY if self._job.config.sampler is Sampler.WINDOWS else 0.0
         factor = extrapolation(self._level, sweep + 1)  # l of docs/algorithm.md, for the next sweep
         terms = [
             all_reduce_and_end_sweep(
                 self._scale_objectives[scale].objective,
-                ranks,
+                self._job.comm,
                 ema_decay,
                 factor,
                 single_patch=self._single_patch,

@@ -39,14 +39,19 @@ MIN_COLOR_ENERGY = 0.01
 
 @dataclass(frozen=True)
 class ScaleSpec:
-    """What an objective sees of the canvas: which layers, at which scale, through which reduction."""
+    """What an objective sees of the canvas: which layers, at which scale, through which reduction.
 
-    layer_names: Mapping[str, str]  # the layers, each with its name on the reduced canvas
-    scale: int = 1  # canvas pixels averaged into one patch pixel, per axis
-    reader: Reader = read_box  # reads a box of the canvas at this scale
-    with_pixel_terms: bool = (
-        True  # whether the losses of pixels themselves, total variation and palette, are included
-    )
+    Attributes:
+        layer_names: The layers, each with its name on the reduced canvas.
+        scale: Canvas pixels averaged into one patch pixel, per axis.
+        reader: Reads a box of the canvas at this scale.
+        with_pixel_terms: Whether the losses of the pixels themselves are included: total variation and palette.
+    """
+
+    layer_names: Mapping[str, str]
+    scale: int = 1
+    reader: Reader = read_box
+    with_pixel_terms: bool = True
 
 
 class ScaleObjective:
@@ -78,36 +83,8 @@ class ScaleObjective:
         self.device, self._dtype = job.network.device, job.network.dtype
         weights = job.weights.for_layers(spec.layer_names)
         weights = weights if spec.with_pixel_terms else replace(weights, tv=0.0, palette=0.0)
-        content: ContentTarget | None = None
-        if level_targets.content is not None and weights.content_layers:
-            if spec.scale == 1 and job.grid_stride(level) > 1:
-                # Features are stored like the canvas; each rank has its own.
-                store = job.local_store if isinstance(job.store, MappedStore) else job.store
-                content = CachedContentTarget(
-                    level_targets.content, job.network, weights.content_layers, level.extent, self._side, store
-                )
-            elif spec.scale == 1 and job.cycles_places(level):
-                content = RecentContentTarget(
-                    level_targets.content, job.network, weights.content_layers, CYCLED_PLACES
-                )
-            else:
-                content = ContentTarget(
-                    level_targets.content, job.network, weights.content_layers, spec.scale, spec.reader
-                )
-            content.energy_floors = {
-                name: job.energy_floors[layer]
-                for layer, name in spec.layer_names.items()
-                if layer in job.energy_floors
-            }
-            content.loss_form = weights.content_loss
-            content.content_map = level_targets.content_map
-            if job.config.normalize is Normalize.ABSOLUTE:
-                content.energies = dict.fromkeys(content.layers, 1.0)
-            else:
-                halo = exact_halo(layers) if job.config.optimizer is Optimizer.LBFGS else 0
-                fixed = job.config.deterministic
-                content.measure_energies(level.extent, self._side, self.unit, halo, job.comm, fixed)
         self._comm = job.comm
+        content = self._content_target(job, level, level_targets, weights)
         self.objective = Objective(
             job.network,
             self._style_term(job, level, level_targets, weights),
@@ -119,13 +96,52 @@ class ScaleObjective:
         self.objective.captures = job.memory_estimate.captured > 0
         self.objective.palette = self._palette_term(job, level, level_targets, weights.palette)
 
+    def _content_target(
+        self, job: Job, level: Level, level_targets: LevelTargets, weights: LossWeights
+    ) -> ContentTarget | None:
+        """Build the content targets as the job plans them: features stored, kept for a few sweeps or computed.
+
+        Returns:
+            The targets; None without a content loss.
+        """
+        plane, layers, spec = level_targets.content, weights.content_layers, self._spec
+        if plane is None or not layers:
+            return None
+        target: ContentTarget
+        if spec.scale == 1 and job.grid_stride(level) > 1:
+            # Features are stored like the canvas; each rank has its own.
+            store = job.local_store if isinstance(job.store, MappedStore) else job.store
+            target = CachedContentTarget(plane, job.network, layers, level.extent, self._side, store)
+        elif spec.scale == 1 and job.cycles_places(level):
+            target = RecentContentTarget(plane, job.network, layers, CYCLED_PLACES)
+        else:
+            target = ContentTarget(plane, job.network, layers, spec.scale, spec.reader)
+        target.energy_floors = self._energy_floors(job)
+        target.loss_form = weights.content_loss
+        target.content_map = level_targets.content_map
+        if job.config.normalize is Normalize.ABSOLUTE:
+            target.energies = dict.fromkeys(target.layers, 1.0)
+        else:
+            names = spec.layer_names.values()
+            is_exact = job.config.optimizer is Optimizer.LBFGS
+            halo = exact_halo([job.network.layers[name] for name in names]) if is_exact else 0
+            target.measure_energies(
+                level.extent, self._side, self.unit, halo, job.comm, job.config.deterministic
+            )
+        return target
+
+    def _energy_floors(self, job: Job) -> dict[str, float]:
+        """Return the least energy of the layers that have one, by their names on the reduced canvas."""
+        names = self._spec.layer_names.items()
+        return {name: job.energy_floors[layer] for layer, name in names if layer in job.energy_floors}
+
     def _style_term(
         self, job: Job, level: Level, level_targets: LevelTargets, weights: LossWeights
     ) -> StyleTerm:
         """Build the style loss that the settings ask for: global or local, with autocorrelations or without."""
         names, scale = self._spec.layer_names, self._spec.scale
 
-        def pulled(shares: Mapping[str, float]) -> LayerFactors:
+        def layer_factors(shares: Mapping[str, float]) -> LayerFactors:
             """Return the layers with their shares of the style loss, and the factors of their gradients."""
             # A cell's gradient counts for all canvas pixels under it.
             density = {layer: (job.network.layers[layer].stride * scale) ** 2 for layer in shares}
@@ -134,11 +150,11 @@ class ScaleObjective:
                 shares,
                 {layer: weights.style * share * density[layer] for layer, share in shares.items()},
                 job.config.deterministic,
-                {name: job.energy_floors[layer] for layer, name in names.items() if layer in job.energy_floors},
+                self._energy_floors(job),
                 job.memory_estimate.captured > 0,
             )
 
-        layers = pulled(weights.style_layers)
+        layers = layer_factors(weights.style_layers)
         if job.config.locality:
             return LocalStyleLoss(
                 level_targets.style_moments[0], style_windows(job, level, scale), layers, job.config
@@ -156,11 +172,11 @@ class ScaleObjective:
             return global_loss
         shares = {layer: weights.arrangement * share for layer, share in weights.arrangement_layers.items()}
         autocorrelations = [
-            {name: of_region[layer] for layer, name in names.items() if layer in of_region}
-            for of_region in level_targets.autocorrelations
+            {name: by_layer[layer] for layer, name in names.items() if layer in by_layer}
+            for by_layer in level_targets.autocorrelations
         ]
         return StyleLossSum(
-            global_loss, AutocorrelationLoss(autocorrelations, pulled(shares), level_targets.regions)
+            global_loss, AutocorrelationLoss(autocorrelations, layer_factors(shares), level_targets.regions)
         )
 
     def _palette_term(

@@ -48,7 +48,7 @@ class LocalStyleLoss(StyleTerm):
 
         Args:
             style_moments: Moments of the whole style, by layer.
-            windows: Moments of the style at the place of any patch.
+            windows: Gives the moments of the style at the place of a patch.
             layers: The style layers.
             config: Settings; `locality` is t above.
         """
@@ -62,10 +62,9 @@ class LocalStyleLoss(StyleTerm):
         self._reset_cotangents()
 
     def _reset_cotangents(self) -> None:
-        self._cotangent_sums: dict[
-            str, Cotangent
-        ] = {}  # of this sweep, times the patches' shares of the canvas
-        self._accumulated_area = 0.0  # sum of these shares
+        # Cotangents of this sweep's patches, each times its share of the canvas; and the sum of these shares.
+        self._cotangent_sums: dict[str, Cotangent] = {}
+        self._accumulated_area = 0.0
 
     def parts(self) -> Mapping[str, LaggedMomentLoss]:
         """Return the loss of the whole canvas."""

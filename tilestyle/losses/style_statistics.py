@@ -17,8 +17,12 @@ from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 from tilestyle.planning.style_images import Exemplar, PaddedStyle
 from tilestyle.planning.style_windows import StyleWindows
-from tilestyle.stats.autocorrelation import Autocorrelation, AutocorrelationSum, AutocorrelationTarget
-from tilestyle.stats.autocorrelation import mix_autocorrelations as mixture
+from tilestyle.stats.autocorrelation import (
+    Autocorrelation,
+    AutocorrelationSum,
+    AutocorrelationTarget,
+    mix_autocorrelations,
+)
 from tilestyle.stats.distances import MIN_ENERGY
 from tilestyle.stats.moments import Moments, mix_moments
 from tilestyle.stats.sliced_wasserstein import (
@@ -29,20 +33,20 @@ from tilestyle.stats.sliced_wasserstein import (
     normalized_histogram,
 )
 
-# An enlarged style is shown to layers whose stride is at least so many times the enlargement.
+# An enlarged style is shown only to layers whose stride is at least this many times the enlargement.
 MIN_STRIDE_PER_ENLARGEMENT = 1.0
 
 Result = TypeVar("Result")
 
 
 def cached(measure: Callable[[Job, Level, int], Result]) -> Callable[..., Result]:
-    """Decorate a measurement of the styles: a job with a `style_cache` makes it once per size and scale.
+    """Keep what a measurement of the styles returns in the job's `style_cache`, if it has one.
 
-    It depends on the level only by the size at which the styles are shown.
+    The key is the size at which the styles are shown, and the scale: nothing else of a level matters.
     """
 
     @wraps(measure)
-    def remembering(job: Job, level: Level, scale: int = 1) -> Result:
+    def wrapper(job: Job, level: Level, scale: int = 1) -> Result:
         if job.style_cache is None:
             return measure(job, level, scale)
         sides = tuple(style_side(job, style, level, scale) for style in job.styles)
@@ -52,7 +56,7 @@ def cached(measure: Callable[[Job, Level, int], Result]) -> Callable[..., Result
         result: Result = job.style_cache[key]
         return result
 
-    return remembering
+    return wrapper
 
 
 def style_side(job: Job, style: Exemplar, level: Level, scale: int) -> float:
@@ -175,19 +179,19 @@ def style_autocorrelations(
         for padded_style in _padded_styles(job, style, level, scale):
             for region, sums in enumerate(padded_style.accumulate(factories, job.patch_side)):
                 means = {layer: total.mean() for layer, total in sums.items()}
-                for layer, mean in means.items():  # None where the layer sees the style at another size
-                    if mean is not None:
+                for layer, mean in means.items():
+                    if mean is not None:  # else the layer sees the style at another size
                         parts[region].setdefault(layer, []).append((style.shares[region], mean))
     return [
         {
             layer: AutocorrelationTarget(
-                mixture([mean for _, mean in pairs], [share for share, _ in pairs]),
+                mix_autocorrelations([mean for _, mean in pairs], [share for share, _ in pairs]),
                 by_layer[layer].mean,
                 job.energy_floors.get(layer, MIN_ENERGY),
             )
-            for layer, pairs in of_region.items()
+            for layer, pairs in region_parts.items()
         }
-        for by_layer, of_region in zip(moments, parts, strict=True)
+        for by_layer, region_parts in zip(moments, parts, strict=True)
     ]
 
 
@@ -207,16 +211,21 @@ def _padded_styles(
     for size, layers in sizes_shown(
         job, (style.picture.shape[1], style.picture.shape[2]), style_side(job, style, level, scale)
     ):
-        octaves = job.network.scale_groups(layers) if by_scale else {1: {layer: layer for layer in layers}}
+        groups = job.network.scale_groups(layers) if by_scale else {1: {layer: layer for layer in layers}}
         turns = 4 if job.config.turn_style else 1
-        yield PaddedStyle(style, size, job.network, octaves, job.local_store, turns)
+        yield PaddedStyle(style, size, job.network, groups, job.local_store, turns)
 
 
 def sizes_shown(job: Job, own_size: tuple[int, int], side: float) -> list[tuple[Box, list[str]]]:
     """Return the sizes at which a style is shown for this long side, each with the layers that see it.
 
-    An enlarged style has no detail for layers finer than its own pixels; they see it at its own size. So the
-    shapes are as large as asked, and the paint within them stays fine.
+    An enlarged style has no detail for layers finer than its own pixels; they see it at its own size. So its
+    shapes get the size that was asked for, and the paint within them stays fine.
+
+    Args:
+        job: The render.
+        own_size: Height and width of the style, pixels.
+        side: Long side to show it at, patch pixels.
     """
     height, width = own_size
     original, layers = size_within(height, width, side), list(job.weights.style_layers)

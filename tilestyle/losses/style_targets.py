@@ -109,10 +109,10 @@ class TargetDistances:
             branches: Whether layers are computed side by side on a device, which takes memory.
         """
         self._targets = targets
-        self._transported = {
+        self._wasserstein_targets = {
             layer: target for layer, target in targets.items() if isinstance(target, WassersteinTarget)
         }
-        self._launched = CapturedFunction(_Launch(self._transported, apply, branches=branches))
+        self._launched = CapturedFunction(_Launch(self._wasserstein_targets, apply, branches=branches))
 
     def cotangents(self, layer_moments: Mapping[str, Moments]) -> dict[str, Cotangent]:
         """Compute the distance of each layer's moments to its target, and its A, b (see `gradients`)."""
@@ -148,16 +148,16 @@ class TargetDistances:
     def _gradients_on_device(self, layer_moments: Mapping[str, Moments]) -> dict[str, LayerGradient]:
         """Do the same as `gradients` on a device that computes in float64."""
         results: dict[str, LayerGradient] = {}
-        if self._transported and self._transported.keys() <= layer_moments.keys():
+        if self._wasserstein_targets and self._wasserstein_targets.keys() <= layer_moments.keys():
             inputs = [
                 part
-                for layer in self._transported
+                for layer in self._wasserstein_targets
                 for part in (layer_moments[layer].mean, layer_moments[layer].second)
             ]
             numbers, *parts = self._launched(*inputs)
-            count = len(parts) // len(self._transported)  # of a layer
+            count = len(parts) // len(self._wasserstein_targets)  # of a layer
             for index, ((layer, target), facts) in enumerate(
-                zip(self._transported.items(), numbers.tolist(), strict=True)
+                zip(self._wasserstein_targets.items(), numbers.tolist(), strict=True)
             ):
                 matrix, offset, *applied = parts[count * index : count * (index + 1)]
                 cotangent = target.resolve(facts, matrix, offset)

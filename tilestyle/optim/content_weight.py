@@ -40,19 +40,15 @@ class ContentWeightController:
             level: The level whose canvas is compared.
             render_state: Holds the adjusted weight from sweep to sweep and from level to level.
         """
-        self._target_distance, self._initial_weight, self._comm = (
-            job.weights.target_distance,
-            job.weights.content,
-            job.comm,
-        )
-        self._render_state, self._network = render_state, job.network
+        self._target_distance, self._initial_weight = job.weights.target_distance, job.weights.content
+        self._render_state, self._network, self._comm = render_state, job.network, job.comm
         picture = level.extent.picture
         long_side = max(picture.height, picture.width)
         share = SIDE / long_side
         self._gain = 1.0
         if level.size_ratio < 1 and share > 1:
-            # A coarse level smaller than the size of comparison: it is compared at its own size. Finer levels
-            # will still change the picture, so what it shows of a weight counts less.
+            # A coarse level smaller than the size of comparison is compared at its own size. Finer levels will
+            # still change the picture, so its distance says less about the weight.
             self._gain = share**-2
             if self._target_distance is not None:
                 self._target_distance *= share**-COARSE_TARGET_POWER
@@ -64,48 +60,41 @@ class ContentWeightController:
         self._content: PerceptualFeatures | None = None
         if self._target_distance is not None and job.content is not None and job.comm.is_rank_zero:
             if job.region_weights is not None:  # pixels outside all regions are the content itself
-                styled = (
-                    self._comparison_view(job.region_weights, Filter.LINEAR).sum(0, keepdim=True).clamp(0, 1)
-                )
+                styled = self._resized(job.region_weights, Filter.LINEAR).sum(0, keepdim=True).clamp(0, 1)
                 self._pixel_weights = styled if float(styled.max()) > 0 else None
             if job.content_map is None or self._follow_content_map(job.content_map):
-                self._content = PerceptualFeatures(
-                    self._comparison_view(job.content), self._pixel_weights, job.network
-                )
+                self._content = PerceptualFeatures(self._resized(job.content), self._pixel_weights, job.network)
 
     def _follow_content_map(self, content_map: Tensor) -> bool:
-        """Compare where the content has its full weight, and expect of the rest what its weight makes of it.
+        """Weight the comparison by the content map, and adapt the target distance to it.
 
-        The strength is that of a factor of 1. Places with less or more content count less, and the distance to
-        reach allows for them.
+        The strength is meant for pixels with a factor of 1. Pixels with a smaller or larger factor count less,
+        and the target distance allows for their share.
 
         Args:
             content_map: Factors of the content weight, [1, h, w].
 
         Returns:
-            Whether there is anything to compare.
+            Whether there is anything to compare: a factor above 0.
         """
         assert self._target_distance is not None, "the weight is adjusted"
-        factors = self._comparison_view(content_map, Filter.LINEAR)
-        counts = torch.where(factors > 1, 1 / factors, factors)
+        factors = self._resized(content_map, Filter.LINEAR)
+        weights = torch.where(factors > 1, 1 / factors, factors)
         if self._pixel_weights is not None:
-            counts = counts * self._pixel_weights
-        total = float(counts.sum())
+            weights = weights * self._pixel_weights
+        total = float(weights.sum())
         if total <= 0:
             return False
-        doublings = float((counts * factors.clamp(min=MIN_FACTOR).log2()).sum()) / total
+        doublings = float((weights * factors.clamp(min=MIN_FACTOR).log2()).sum()) / total
         self._target_distance = distance_at(self._target_distance, doublings)
-        self._pixel_weights = counts
+        self._pixel_weights = weights
         return True
 
     @property
     def weight(self) -> float:
         """The current content weight."""
-        return (
-            self._initial_weight
-            if self._render_state.content_weight_state is None
-            else self._render_state.content_weight_state.weight
-        )
+        state = self._render_state.content_weight_state
+        return self._initial_weight if state is None else state.weight
 
     def with_content_weight(self, terms: LossTerms) -> LossTerms:
         """Return the loss terms of a sweep, with the content weight if it is adjusted."""
@@ -124,7 +113,7 @@ class ContentWeightController:
         distance = None
         if self._content is not None and not self._content.is_flat:
             distance = self._content.distance(
-                PerceptualFeatures(self._comparison_view(canvas.picture()), self._pixel_weights, self._network)
+                PerceptualFeatures(self._resized(canvas.picture()), self._pixel_weights, self._network)
             )
         if distance is not None:
             state = adjust_weight(
@@ -136,8 +125,8 @@ class ContentWeightController:
             )
         self._render_state.content_weight_state = ContentWeightState(**self._comm.broadcast(asdict(state)))
 
-    def _comparison_view(self, plane: Tensor, kind: Filter = Filter.CUBIC) -> Tensor:
-        """Return a plane [C, H, W] resized for the comparison, [C, h, w] on the host."""
+    def _resized(self, plane: Tensor, kind: Filter = Filter.CUBIC) -> Tensor:
+        """Return a plane [C, H, W] at the size of comparison, [C, h, w] on the host."""
         if plane.shape[1:] == (self._comparison_size.height, self._comparison_size.width):
             return plane.detach().cpu()
         return resize(plane.detach(), self._comparison_size, kind).cpu()

@@ -18,7 +18,7 @@ BLOCK_BYTES = 16 * 2**20  # bytes; on the host, a block takes memory only where 
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """Where a gradient lies: numbers in a block, from `start` on."""
+    """Where a gradient lies: elements of a block, from `start` on."""
 
     block: Tensor
     start: int
@@ -45,7 +45,7 @@ class DeferredGradients(MutableMapping[Box, Tensor]):
     def __init__(self) -> None:
         self._slots: dict[Box, _Slot] = {}
         self._block = torch.empty(0)
-        self._used = 0  # numbers of the block that are taken
+        self._used = 0  # elements of the block that are taken
         self.nbytes = 0
 
     def __setitem__(self, border: Box, gradient: Tensor) -> None:
@@ -54,9 +54,9 @@ class DeferredGradients(MutableMapping[Box, Tensor]):
         count = gradient.numel()
         if self._used + count > self._block.numel() or self._block.device != gradient.device:
             self._block, self._used = _new_block(max(BLOCK_BYTES, 4 * count), gradient.device), 0
-        place = _Slot(self._block, self._used, tuple(gradient.shape))
-        place.tensor().copy_(gradient)
-        self._slots[border] = place
+        slot = _Slot(self._block, self._used, tuple(gradient.shape))
+        slot.tensor().copy_(gradient)
+        self._slots[border] = slot
         self._used += count
         self.nbytes += 4 * count
 

@@ -25,9 +25,9 @@ from tilestyle.planning.schedule import Level
 # Largest distance of noise from the middle gray where there is no style to take colors from.
 COLOR_NOISE = 0.1
 
-# Noise of a gray start, in units of the full range of brightness; as in fast.ai's course. (neural-style has
-# less.)
-FAINT = 0.05 / 255
+# Width of the noise of a gray start, in units of the full range of brightness; as in fast.ai's course.
+# (neural-style has less.)
+GRAY_NOISE = 0.05 / 255
 
 
 def level_canvas(job: Job, level: Level, previous: Canvas | None) -> Canvas:
@@ -48,8 +48,8 @@ def level_canvas(job: Job, level: Level, previous: Canvas | None) -> Canvas:
 def restore_unstyled_pixels(job: Job, level: Level, canvas: Canvas) -> None:
     """Set the pixels outside all regions to the content.
 
-    A step of its own after `level_canvas`, when the previous canvas, which takes as much memory as the content
-    plane, is released.
+    It is a step of its own after `level_canvas`: by then the previous canvas, which takes as much memory as the
+    content plane, is released.
     """
     regions = region_weights(job, level)
     if regions and regions.has_unstyled:
@@ -59,7 +59,7 @@ def restore_unstyled_pixels(job: Job, level: Level, canvas: Canvas) -> None:
 
 
 def initial_pixels(job: Job, level: Level) -> Tensor:
-    """Return the initial pixels of the first level, [3, H, W]: `--init`, resized to the level."""
+    """Return the initial pixels of the first level, [3, H, W]: the picture of `--init`, resized, or noise."""
     init = job.init
     if init is Init.CONTENT:
         init = job.content if job.content is not None else Init.NOISE
@@ -74,7 +74,7 @@ def _initial_noise(job: Job, level: Level, init: Init) -> Tensor:
     """Return noise [3, H, W]: uniform, or in the colors of each region's styles."""
     rng = SweepRng(job.config.seed, level.index, 0)
     if init in (Init.UNIFORM, Init.GRAY):
-        fill = partial(_fill_with_noise, rng=rng, spread=1.0 if init is Init.UNIFORM else FAINT)
+        fill = partial(_fill_with_noise, rng=rng, spread=1.0 if init is Init.UNIFORM else GRAY_NOISE)
     else:
         colors, regions = _region_colors(job, level), region_weights(job, level)
         fill = partial(_fill_with_colors, rng=rng, region_colors=colors, regions=regions)
@@ -84,9 +84,14 @@ def _initial_noise(job: Job, level: Level, init: Init) -> Tensor:
 
 
 def _fill_with_noise(plane: Tensor, rng: SweepRng, spread: float) -> None:
-    """Fill a plane [3, H, W] with uniform noise around gray, of this width.
+    """Fill a plane [3, H, W] with uniform noise around the middle gray.
 
     Gray alone has no gradient in some networks, so a gray start has noise too faint to see.
+
+    Args:
+        plane: Filled in place.
+        rng: Random numbers.
+        spread: Width of the noise, in units of the full range of brightness.
     """
     channels, height, width = plane.shape
     for channel in range(channels):
@@ -124,8 +129,8 @@ def _fill_with_colors(
 def _region_colors(job: Job, level: Level) -> list[Tensor]:
     """Return the colors of each region, [3, n]: pixels of its styles in proportion to their shares.
 
-    Without a style (network inversion), an even cube of colors around gray: the picture should show nothing but
-    the activations.
+    Without a style (network inversion), they are an even cube of colors around gray: the picture should show
+    nothing but the activations.
     """
     if not job.styles:
         return [_color_cube()]

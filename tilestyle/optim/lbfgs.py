@@ -24,7 +24,7 @@ from tilestyle.optim.state import RenderState, ShouldStop, SweepObserver
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 
-# Factor of the content weight's adjustment at the end of a round: it takes the place of those of many sweeps.
+# Gain of the content weight's adjustment at the end of a round: it takes the place of those of many sweeps.
 ADJUSTMENTS_PER_ROUND = 6.0
 MAX_EVALUATIONS = 25  # at most so many evaluations of the loss per iteration
 MIN_MEAN_SLOPE = 1e-30  # least mean slope to divide by
@@ -134,8 +134,8 @@ class LBFGSOptimizer:
 
     @property
     def _optimizer_state(self) -> dict[str, Any]:
-        memory: dict[str, Any] = self._optimizer.state[self._canvas.pixels]
-        return memory
+        state: dict[str, Any] = self._optimizer.state[self._canvas.pixels]
+        return state
 
     def _new_optimizer(self) -> torch.optim.LBFGS:
         return torch.optim.LBFGS(
@@ -151,7 +151,7 @@ class LBFGSOptimizer:
         """Compute the loss of the canvas and set the gradient of the pixels.
 
         An iteration usually begins with the pixels at which the last line search ended. A hash of the pixels
-        finds out, and the loss is not computed twice.
+        tells, so that the loss is not computed twice.
 
         Returns:
             - The scaled loss with the penalty.
@@ -174,7 +174,10 @@ def bound_penalty(pixels: Tensor, gradient: Tensor) -> float:
 
     Args:
         pixels: Pixels, [3, h, w].
-        gradient: Gradient in them, [3, h, w], changed in place.
+        gradient: Gradient in them, [3, h, w]; that of the penalty is added in place.
+
+    Returns:
+        The penalty, summed over pixels and channels.
     """
     penalty = 0.0
     for top in range(0, pixels.shape[1], STRIP_ROWS):
@@ -195,10 +198,10 @@ def pack_state(optimizer_state: Mapping[str, Any]) -> dict[str, Tensor]:
 def unpack_state(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Convert tensors by name back to the state of torch's L-BFGS."""
     t, diagonal, loss, iterations, evaluations = state["numbers"].tolist()
-    memory: dict[str, Any] = {name: state[name] for name in TENSOR_KEYS}
-    memory |= {"t": t, "H_diag": torch.tensor(diagonal), "prev_loss": loss}
-    memory |= {"n_iter": int(iterations), "func_evals": int(evaluations)}
+    optimizer_state: dict[str, Any] = {name: state[name] for name in TENSOR_KEYS}
+    optimizer_state |= {"t": t, "H_diag": torch.tensor(diagonal), "prev_loss": loss}
+    optimizer_state |= {"n_iter": int(iterations), "func_evals": int(evaluations)}
     for name in LIST_KEYS:
         count = sum(key.startswith(f"{name} ") for key in state)
-        memory[name] = [state[f"{name} {k}"] for k in range(count)]
-    return memory
+        optimizer_state[name] = [state[f"{name} {k}"] for k in range(count)]
+    return optimizer_state

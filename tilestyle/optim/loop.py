@@ -134,9 +134,8 @@ def run_level(
         terms = controller.with_content_weight(objective.end_sweep(render_state.patches, sweep))
         on_sweep(level, sweep, terms, canvas)
 
-        if is_adjustment_sweep(
-            sweep, level.sweeps
-        ):  # --strength: adjust the content weight by the distance from the content
+        # --strength: adjust the content weight by the distance from the content.
+        if is_adjustment_sweep(sweep, level.sweeps):
             controller.adjust(canvas, step_decay(level, sweep))
         if render_state.partial_sweep:  # the sums cover only a part of the canvas: measure the moments again
             del objective
@@ -156,11 +155,10 @@ def sweep_patches(job: Job, level: Level, sweep: int) -> list[Patch]:
     the cached features, or to a few places in turn if one patch sees the whole canvas.
     """
     rng = SweepRng(job.config.seed, level.index, sweep)
-    rng = (
-        rng.cycled(CYCLED_PLACES, GRID_PERIOD)
-        if job.cycles_places(level)
-        else rng.on_grid(job.grid_stride(level), GRID_PERIOD)
-    )
+    if job.cycles_places(level):
+        rng = rng.cycled(CYCLED_PLACES, GRID_PERIOD)
+    else:
+        rng = rng.on_grid(job.grid_stride(level), GRID_PERIOD)
     if job.config.sampler is Sampler.WINDOWS:
         return random_windows(level.extent, job.patch_side_at(level), level.scale_odds, rng)
     scale = 2 ** rng.weighted_choice(level.scale_odds, stream=0)

@@ -9,7 +9,8 @@ from tilestyle.canvas.canvas import add_to_box
 from tilestyle.canvas.storage import CPU, PlaneStore, note_mapped_access
 from tilestyle.geometry.boxes import CanvasExtent, Patch
 
-# Weights rise to 1 in the middle of a window. Where their sum is at least 1 / FADE, a pixel takes a full step.
+# Weights rise to 1 in the middle of a window. A pixel takes a full step where its weights sum to at least
+# 1 / OVERLAP_FADE.
 OVERLAP_FADE = 8
 
 
@@ -51,7 +52,7 @@ def overlap_weights(patch: Patch, device: torch.device = CPU) -> Tensor:
 
 
 def _ramp(length: int, overlap: int, device: torch.device) -> Tensor:
-    """Trapezoid over `length` pixels that rises and falls over `overlap` pixels; a triangle without overlap."""
+    """Return a trapezoid of `length` pixels that rises and falls over `overlap`; a triangle without overlap."""
     rise = overlap if overlap else length / 2
     position = torch.arange(length, device=device) + 0.5
     return torch.minimum(position, length - position).div(rise).clamp(max=1)

@@ -9,7 +9,7 @@ from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.level import LevelObjective
 from tilestyle.optim.state import NullCheckpointer, RenderState
 
-# What each process reports at a pause; all follow the largest.
+# What each process reports at the end of a run of patches; all follow the largest.
 DONE, PAUSE, STOP = range(3)
 
 
@@ -47,7 +47,7 @@ class SweepRuns:
         overlapping = not self._immediate and not isinstance(render_state.checkpointer, NullCheckpointer)
         self._beginning = objective.state_snapshot if overlapping else None
         self._unfinished = False
-        self._stop_asked = False
+        self._stop_requested = False
         self.stopped = False
 
     def __iter__(self) -> Iterator[Iterator[Patch]]:
@@ -55,12 +55,12 @@ class SweepRuns:
         while True:
             self._state.shard(self._comm)
             yield self._until_pause()
-            agreed = self._agree()
+            decision = self._agree()
             self._state.merge_shards(self._comm)
-            if agreed == DONE:
+            if decision == DONE:
                 return
             self._save()
-            if agreed == STOP:
+            if decision == STOP:
                 self.stopped = True
                 return
 
@@ -84,22 +84,24 @@ class SweepRuns:
 
     def _agree(self) -> int:
         """Wait for all processes; return DONE if none has patches left, else PAUSE or STOP."""
-        stopped = self._comm.is_rank_zero and self._asked_to_stop()
+        stopped = self._comm.is_rank_zero and self._is_stop_requested()
         return self._comm.all_max(STOP if stopped else PAUSE if self._unfinished else DONE)
 
     def _pause_wanted(self) -> bool:
+        """Return whether to pause before the next patch; rank 0 also tells the others."""
         self._comm.raise_if_peer_failed()
         if not self._comm.is_rank_zero:
             self._should_stop()  # rank 0 decides; a signal to this process waits for its checkpoint
             return self._comm.pause_requested
-        pause = self._asked_to_stop() or (self._immediate and self._state.checkpointer.is_due())
+        pause = self._is_stop_requested() or (self._immediate and self._state.checkpointer.is_due())
         if pause:
             self._comm.request_pause()
         return pause
 
-    def _asked_to_stop(self) -> bool:
-        self._stop_asked = self._stop_asked or self._should_stop()
-        return self._stop_asked
+    def _is_stop_requested(self) -> bool:
+        """Return whether `should_stop` has ever answered yes in this sweep."""
+        self._stop_requested = self._stop_requested or self._should_stop()
+        return self._stop_requested
 
 
 def save_if_due(comm: Communicator, render_state: RenderState, objective: LevelObjective) -> None:

@@ -29,10 +29,10 @@ class Checkpointer(Protocol):
     """
 
     def before_write(self, canvas: Canvas, *boxes: Box) -> None:
-        """Hear that the pixels of these boxes are about to be stepped."""
+        """Prepare for a step of the pixels in these boxes, which follows."""
 
     def flush(self) -> None:
-        """Make sure that all boxes announced so far are safe to overwrite."""
+        """Make sure that the pixels of all boxes named so far can be overwritten safely."""
 
     def is_due(self) -> bool:
         """Return whether it is time to save."""
@@ -46,7 +46,7 @@ class Checkpointer(Protocol):
         """
 
     def on_level_start(self, render_state: RenderState) -> None:
-        """Hear that a level begins, with a new canvas, or that all levels are done."""
+        """Take notice of a new level with its canvas, or of the end of the last level."""
 
 
 class NullCheckpointer:
@@ -86,15 +86,13 @@ class RenderState:
     shard_index: int = 0  # this rank's shard
     done_in_shard: int = 0  # how many patches of it are done
     content_weight_state: ContentWeightState | None = None  # for --strength; None before the first adjustment
-    deferred: DeferredGradients = field(
-        default_factory=DeferredGradients
-    )  # gradients of patch borders that are still to be stepped
+    # Gradients of patch borders that are still to be stepped.
+    deferred: DeferredGradients = field(default_factory=DeferredGradients)
     moments_ready: bool = False  # whether the moments for the sweep are measured
     partial_sweep: bool = False  # whether `patches` are only those that a failed attempt left undone
     checkpointer: Checkpointer = field(default_factory=NullCheckpointer)
-    objective_state: dict[str, Tensor] = field(
-        default_factory=dict
-    )  # saved state of the level's objective (losses/level.py)
+    # Saved state of the level's objective (losses/level.py).
+    objective_state: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def remaining(self) -> list[Patch]:
@@ -115,27 +113,26 @@ class RenderState:
     @property
     def other_shards(self) -> list[Patch]:
         """Patches in the shards of other ranks, done or not."""
-        return [
-            patch for index, share in enumerate(self.shards) if index != self.shard_index for patch in share
-        ]
+        others = (shard for index, shard in enumerate(self.shards) if index != self.shard_index)
+        return [patch for shard in others for patch in shard]
 
     def shard(self, comm: Communicator) -> None:
         """Divide the patches that are not done among the ranks."""
-        shares = shard_patches(
-            self.patches[self.done :], self.canvas.extent.height if self.canvas else 1, comm.world_size
-        )
-        self.shards, self.shard_index, self.done_in_shard = shares, comm.rank, 0
+        height = self.canvas.extent.height if self.canvas else 1
+        self.shards = shard_patches(self.patches[self.done :], height, comm.world_size)
+        self.shard_index, self.done_in_shard = comm.rank, 0
 
     def merge_shards(self, comm: Communicator) -> None:
         """Combine the progress of all ranks and dissolve the shards.
 
         Afterwards the patches that any rank has done are the first in `patches`.
         """
-        counts = comm.all_gather_int(self.done_in_shard) if self.shards else []
-        done = [patch for share, count in zip(self.shards, counts, strict=True) for patch in share[:count]]
-        rest = [patch for share, count in zip(self.shards, counts, strict=True) for patch in share[count:]]
-        if self.shards:
-            self.patches = self.patches[: self.done] + done + rest
+        if not self.shards:
+            return
+        counts = comm.all_gather_int(self.done_in_shard)
+        done = [patch for shard, count in zip(self.shards, counts, strict=True) for patch in shard[:count]]
+        rest = [patch for shard, count in zip(self.shards, counts, strict=True) for patch in shard[count:]]
+        self.patches = self.patches[: self.done] + done + rest
         self.done, self.shards, self.done_in_shard = self.done + len(done), [], 0
 
     def begin_level(self, level: int, canvas: Canvas) -> None:

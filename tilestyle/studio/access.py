@@ -82,11 +82,11 @@ class Access:
     def _check_host(self, headers: Headers) -> str:
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else ""
-        if not self._is_ours(host):
+        if not self._is_own_address(host):
             raise Refused(421, "this address is not the studio's", "open the address that tilestyle printed")
         return host
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_own_address(self, host: str) -> bool:
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname, parts.port
@@ -117,8 +117,8 @@ class Access:
         offered += _cookies(headers)
         if any(self._is_token(each) for each in offered):
             return None
-        asked = parse_qs(query).get("token", []) if path == "/" and method == "GET" else []
-        if any(self._is_token(each) for each in asked):
+        in_address = parse_qs(query).get("token", []) if path == "/" and method == "GET" else []
+        if any(self._is_token(each) for each in in_address):
             rest = {name: values for name, values in parse_qs(query).items() if name != "token"}
             response = RedirectResponse(f"/?{urlencode(rest, doseq=True)}" if rest else "/", status_code=303)
             response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", max_age=90 * 86400)
@@ -150,7 +150,7 @@ class AccessMiddleware:
         counted = _CountedBody(receive, self._limit(scope["path"]))
 
         async def sending(message: Message) -> None:
-            if counted.exceeded:  # whatever the application made of it
+            if counted.exceeded:  # whatever the application answers
                 await counted.refuse(scope, send)
                 return
             if message["type"] == "http.response.start":

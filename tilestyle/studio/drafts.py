@@ -21,7 +21,7 @@ from typing import Any
 
 from tilestyle.config.enums import BUILT_IN
 from tilestyle.config.render import RenderConfig
-from tilestyle.errors import SettingError, TilestyleError
+from tilestyle.errors import TilestyleError
 from tilestyle.geometry.paper import fit_to_paper
 from tilestyle.images import Picture, jpeg_bytes
 from tilestyle.networks.vgg_weights import downloaded_file
@@ -32,7 +32,7 @@ from tilestyle.planning.memory_budget import find_device
 from tilestyle.planning.schedule import picture_size
 from tilestyle.recipes.printing import PreparedInputs, prepare_inputs
 from tilestyle.studio.child import Channel, Message
-from tilestyle.studio.refusals import split_message
+from tilestyle.studio.refusals import Refused, split_message
 from tilestyle.studio.settings import Wanted, cells_of, draft_settings, preview_options, resolve
 from tilestyle.studio.stand_in import SmallPicture
 
@@ -44,8 +44,8 @@ FIRST_LOOK_SECONDS = 1.2  # after which it is shown in any case: some settings m
 SHEET_STAGE = (144, 40)
 CACHED_STYLES = 48  # sets of measurements
 MAX_ENLARGEMENT = 2.0  # of a style, beyond which it looks soft
-# Settings that the measurements of the styles do not depend on.
-NOT_OF_THE_STYLE = (
+# Settings that do not affect the measurements of the styles.
+WITHOUT_EFFECT_ON_STYLES = (
     *("strength", "content_weight", "content_loss", "content_layers", "seed", "tv_weight", "palette_weight"),
     *("style_weight", "learning_rate", "finish", "sweeps", "quality", "init"),
 )
@@ -91,7 +91,7 @@ class Drafts:
                 commands = list(self._commands)
                 self._commands.clear()
             for command in commands:
-                self._obey(command)
+                self._begin(command)
             self._step()
 
     def _warm_up(self) -> None:
@@ -101,7 +101,8 @@ class Drafts:
             job = prepare(as_job_input(noise), RenderConfig(size=64, sweeps=2), as_job_input(noise))
             render_job(job)
 
-    def _obey(self, command: Message) -> None:
+    def _begin(self, command: Message) -> None:
+        """Answer a command, or begin the task that it asks for."""
         what, session = command.get("do"), str(command.get("session", ""))
         try:
             if what == "forget":
@@ -139,15 +140,16 @@ class Drafts:
 
     def _draft(self, command: Message) -> Iterator[None]:
         """Make the pictures of a draft, one stage at each step."""
-        start, wanted, content, styles = time.monotonic(), _wanted(command), *_pictures(command)
+        start, wanted = time.monotonic(), _wanted(command)
+        content, styles = _pictures(command)
         picture: Picture | None = None
         largest = _largest_side(wanted, content)
-        stages = [stage for stage in STAGES if stage[0] < largest] or []
+        stages = [stage for stage in STAGES if stage[0] < largest]
         if len(stages) < len(STAGES):
             stages.append((largest, STAGES[len(stages)][1]))
         number = 0
-        for place, stage in enumerate(stages):
-            final = place == len(stages) - 1
+        for index, stage in enumerate(stages):
+            final = index == len(stages) - 1
 
             def show(shown: Picture, *, last: bool) -> None:
                 nonlocal number
@@ -225,7 +227,7 @@ class Drafts:
         of_style = [
             (each.name, str(getattr(config, each.name)))
             for each in fields(RenderConfig)
-            if each.name not in NOT_OF_THE_STYLE
+            if each.name not in WITHOUT_EFFECT_ON_STYLES
         ]
         # With colors of the content, the styles are recolored like it.
         colors = (content and content.file) if config.color != "style" else None
@@ -332,14 +334,14 @@ def plan(command: Message) -> Message:
     total = sum(known) if len(known) == len(seconds) else None
     if total is not None and wanted.kind == "video":
         total *= max(1, command.get("frames", 1))
-    warnings_ = []
+    remarks = []
     if ready.config.enlarge_style and ready.style_enlargement > MAX_ENLARGEMENT:
-        warnings_.append(
+        remarks.append(
             f"the strokes are enlarged {ready.style_enlargement:.1f} times beyond the style's own pixels and "
             "will look soft: use a larger scan of the style, or smaller strokes"
         )
     if ready.cropped > 0.03:
-        warnings_.append(
+        remarks.append(
             f"the paper crops {ready.cropped:.0%} of the photograph: choose contain to keep all of it"
         )
     mapped = outlines[0].mapped or isinstance(outlines[0].job.store, MappedStore)
@@ -350,7 +352,7 @@ def plan(command: Message) -> Message:
         "seconds": total,
         "memory_bytes": memory,
         "disk_bytes": outlines[0].job.memory_estimate.disk if mapped else 0,
-        "warnings": warnings_,
+        "warnings": remarks,
         "device": str(device),
     }
 
@@ -364,9 +366,10 @@ def _wanted(command: Message, more: dict[str, Any] | None = None) -> Wanted:
     wanted = resolve(command["kind"], options, [style["weight"] for style in command["styles"]])
     network = wanted.config.network
     if network not in BUILT_IN and downloaded_file(network) is None:
-        raise SettingError(
+        raise Refused(
+            422,
             f"the weights of {network} are not on this machine",
-            hint=f"choose another network, or download them once: tilestyle render --network {network}",
+            f"choose another network, or download them once: tilestyle render --network {network}",
         )
     return wanted
 

@@ -27,7 +27,7 @@ class Source(_Request):
 
     @model_validator(mode="after")
     def _one(self) -> Source:
-        if (self.upload is None) == (self.included is None):
+        if (self.upload is None) == (self.included is None):  # neither or both
             raise ValueError("give either upload or included")
         return self
 

@@ -1,8 +1,26 @@
-"""Requests that are refused: errors with a status of HTTP."""
+"""Requests that are refused: errors with a status of HTTP, in the words of the page."""
 
 from __future__ import annotations
 
+import re
+
 from tilestyle.errors import TilestyleError
+
+FIELDS = {
+    "print": "paper",
+    "dpi": "resolution",
+    "stroke": "stroke width",
+    "style-scale": "stroke size",
+    "color": "colors",
+    "seed": "variation",
+    "tileable": "repeats",
+}
+"""What the page calls the options of the command line that it has under another name."""
+
+WORK_FOLDER = ("--work-dir", "--restart")
+"""Options about the folder of unfinished work, which the studio chooses itself."""
+
+_FLAG = re.compile(r"(\bgive )?--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 
 
 class Refused(TilestyleError):
@@ -20,6 +38,27 @@ class Refused(TilestyleError):
 
 
 def split_message(error: TilestyleError) -> tuple[str, str]:
-    """Return an error as what is wrong and what to do."""
+    """Return an error as what is wrong and what to do, for somebody who sees the page."""
     text, hint = str(error), error.hint
-    return (text.removesuffix(f"; {hint}"), hint) if hint else (text, "")
+    problem = text.removesuffix(f"; {hint}") if hint else text
+    if isinstance(error, Refused):  # in words of the studio
+        return problem, hint
+    if any(flag in hint for flag in WORK_FOLDER):
+        hint = "make it again, as a new job"
+    return page_words(problem), page_words(hint)
+
+
+def page_words(text: str) -> str:
+    """Return a message of the library with the names of fields in place of command-line options.
+
+    Options that the page does not have get their names in the HTTP interface, with underscores.
+    """
+
+    def name_of(match: re.Match[str]) -> str:
+        lead, flag = match[1] or "", match[2]
+        field = FIELDS.get(flag)
+        if field is None:
+            return lead + flag.replace("-", "_")
+        return f"{lead}{'a ' if lead and not field.endswith('s') else ''}{field}"
+
+    return _FLAG.sub(name_of, text)

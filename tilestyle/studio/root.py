@@ -188,7 +188,7 @@ def folder_bytes(folder: Path) -> int:
 
 
 def link_or_copy(file: Path, copy: Path) -> None:
-    """Give a file another name that stays when the first one goes."""
+    """Give a file a second name, which stays when the first one is removed."""
     try:
         os.link(file, copy)
     except OSError:

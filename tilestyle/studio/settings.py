@@ -41,18 +41,10 @@ VIDEO_SETTINGS = (
 )
 DECIDED_BY = {"paper": ("size",), "stroke": ("style_scale", "enlarge_style")}  # as on the command line
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:\d{1,2})?")
-# What the page may have set for a photograph, and a texture leaves out.
+# Options for a photograph, which a texture ignores: the page may have set them before.
 FOR_A_CONTENT = (
-    *(
-        "strength",
-        "content_weight",
-        "content_loss",
-        "content_layers",
-        "color",
-        "keep_content",
-        "fit",
-        "keep_faces",
-    ),
+    *("strength", "content_weight", "content_loss", "content_layers", "color", "keep_content", "fit"),
+    "keep_faces",
 )
 FLAGS = {"paper": "--print", "look": "--preset"}
 SWITCHES = {
@@ -133,7 +125,7 @@ def resolve(kind: str, options: Mapping[str, Any], weights: Sequence[float]) -> 
     if kind == "video":
         videos = {name: settings.pop(name, None) or given.get(name) for name in VIDEO if name in given}
         if "flow" in videos and videos["flow"] != FlowName.DIS:
-            raise SettingError("the studio has no other flow than dis", hint="leave flow out")
+            raise SettingError("the studio measures motion by dis only", hint="leave flow out")
     if len(set(weights)) > 1 and "style_blend" not in settings:
         settings["style_blend"] = tuple(weights)
     config = with_settings(base, settings)
@@ -298,7 +290,10 @@ def _check_printing(printing: Printing, config: RenderConfig) -> None:
     if printing.stroke is not None:
         stroke_pixels(printing.stroke, MAX_SIDE, printing.dpi or (DPI if printing.paper else None))
         if config.style_scale != RenderConfig().style_scale:
-            raise SettingError("stroke and style_scale both set the size of strokes", hint="give one of them")
+            raise SettingError(
+                "stroke width (stroke) and stroke size (style_scale) both set the size of strokes",
+                hint="give one of them",
+            )
 
 
 def _depth(given: Mapping[str, Any]) -> int:

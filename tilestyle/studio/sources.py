@@ -88,8 +88,8 @@ class Sources:
         with refusing_disk_errors(self._root.path):
             folder.mkdir(parents=True)
             # Pictures of our own need no process of their own.
-            found = await asyncio.to_thread(_inspect, file, folder)
-        facts = UploadFacts(name, name, "picture", found["width"], found["height"], found["stroke"])
+            inspected = await asyncio.to_thread(_inspect, file, folder)
+        facts = UploadFacts(name, name, "picture", inspected["width"], inspected["height"], inspected["stroke"])
         with refusing_disk_errors(self._root.path):
             write_json(folder / FACTS, asdict(facts))
         return facts

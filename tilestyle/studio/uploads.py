@@ -186,15 +186,17 @@ class Uploads:
 
     async def _accept(self, upload: str, folder: Path, name: str) -> UploadFacts:
         async with self._inspecting:
-            found = await inspect_in_process(folder / FILE, folder, self.limits.pixels, self._root.temporary)
+            inspected = await inspect_in_process(
+                folder / FILE, folder, self.limits.pixels, self._root.temporary
+            )
         facts = UploadFacts(
             upload,
             name,
-            str(found["kind"]),
-            int(found["width"]),
-            int(found["height"]),
-            float(found.get("stroke", 0.0)),
-            found.get("seconds"),
+            str(inspected["kind"]),
+            int(inspected["width"]),
+            int(inspected["height"]),
+            float(inspected.get("stroke", 0.0)),
+            inspected.get("seconds"),
             time.time(),
         )
         with refusing_disk_errors(self._root.path):

@@ -107,7 +107,7 @@ class Reporter:
         self.facts = RenderFacts()
 
     def __call__(self, event: Event) -> None:
-        """Hear what happens."""
+        """Note an event of the render, and send progress if it is time."""
         self.facts(event)
         if isinstance(event, Started):
             self._progress["memory_promised"] = event.need
@@ -300,18 +300,18 @@ class JobRun:
             what = f"detail {step.crop} of {len(request.at)}" if step.crop else "the whole picture"
             self.report.step(what, share=sum(step.pixels[: step.number]) / sum(step.pixels))
 
-        seen = preview(ready, request, begin, self.orders.stop, self.report)
-        if seen.stopped_at is not None and not self.orders.writes:
+        result = preview(ready, request, begin, self.orders.stop, self.report)
+        if result.stopped_at is not None and not self.orders.writes:
             return {"state": "paused", "finished": self.orders.asked == "pause"}
-        sheet = as_source(seen.sheet())
+        sheet = as_source(result.sheet())
         self._write_result(sheet, None, self._made(ready))
-        self._write_shown(as_source(seen.small))
+        self._write_shown(as_source(result.small))
         crops = []
-        for number, crop in enumerate(seen.crops, 1):
+        for number, crop in enumerate(result.crops, 1):
             (self.folder / f"crop-{number}.jpg").write_bytes(jpeg_bytes(crop.picture, 95))
             crops.append([crop.box.left, crop.box.top, crop.box.width, crop.box.height])
-        complete = seen.stopped_at is None
-        return self._end(seen.width, seen.height, complete=complete, crops=crops)
+        complete = result.stopped_at is None
+        return self._end(result.width, result.height, complete=complete, crops=crops)
 
     # --- Films ---
 

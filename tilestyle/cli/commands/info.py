@@ -8,12 +8,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from rich.table import Table
-
 from tilestyle.cli import file_roles
 from tilestyle.cli import options as opt
 from tilestyle.cli.config_options import config_of
-from tilestyle.cli.dry_run import print_needs
+from tilestyle.cli.dry_run import grid, print_needs
 from tilestyle.cli.inputs import Inputs, printing_of
 from tilestyle.cli.parameters import Values, command, optional, optional_argument
 from tilestyle.cli.parsing import StyleFile, parse_styles
@@ -83,7 +81,7 @@ def machine() -> None:
     from tilestyle.planning.memory_budget import find_device, find_dtype, free_bytes
 
     device = find_device("auto")
-    table = _table()
+    table = grid()
     table.add_row("tilestyle", __version__)
     table.add_row("python", platform.python_version())
     for library in LIBRARIES:
@@ -94,8 +92,8 @@ def machine() -> None:
     table.add_row("network wavelet", "built in, without trained weights")
     for name in (NetworkName.VGG16, NetworkName.VGG19):
         file = downloaded_file(name)
-        found = f"weights in {file}" if file else "weights are downloaded at first use"
-        table.add_row(f"network {name}", f"{found}; slower, and needs several times the memory")
+        weights = f"weights in {file}" if file else "weights are downloaded at first use"
+        table.add_row(f"network {name}", f"{weights}; slower, and needs several times the memory")
     console().print(table)
 
 
@@ -107,29 +105,29 @@ def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool =
     """
     from tilestyle.images import check_pixel_count, inspect_picture, read_provenance
 
-    found = inspect_picture(file)
-    table = _table()
-    table.add_row("picture", plain(f"{found.name}, {found.format}, {format_bytes(found.file_bytes)}"))
-    table.add_row("size", f"{found.width} x {found.height}, {found.width * found.height / 1e6:.1f} MP")
-    table.add_row("pixels", plain(f"{found.mode}, {found.depth} bits per channel"))
-    table.add_row("profile", plain(found.profile))
-    if found.dpi:
-        table.add_row("dpi", f"{found.dpi[0]:g} x {found.dpi[1]:g}")
+    facts = inspect_picture(file)
+    table = grid()
+    table.add_row("picture", plain(f"{facts.name}, {facts.format}, {format_bytes(facts.file_bytes)}"))
+    table.add_row("size", f"{facts.width} x {facts.height}, {facts.width * facts.height / 1e6:.1f} MP")
+    table.add_row("pixels", plain(f"{facts.mode}, {facts.depth} bits per channel"))
+    table.add_row("profile", plain(facts.profile))
+    if facts.dpi:
+        table.add_row("dpi", f"{facts.dpi[0]:g} x {facts.dpi[1]:g}")
     shown, refusal = console(), None
     try:
         made = read_provenance(file)
         for key, value in (made or {}).items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(plain(f"made: {key}"), plain(text))
-        if found.format != Format.DEEP_ZOOM.label:
-            check_pixel_count(found.name, found.height, found.width)
-            table.add_row("strokes", strokes(file, found.height * found.width))
+        if facts.format != Format.DEEP_ZOOM.label:
+            check_pixel_count(facts.name, facts.height, facts.width)
+            table.add_row("strokes", strokes(file, facts.height * facts.width))
     except PictureError as error:
         refusal = error
     shown.print(table)
     if refusal:
         raise refusal
-    if found.format == Format.DEEP_ZOOM.label:  # cannot be rendered from
+    if facts.format == Format.DEEP_ZOOM.label:  # cannot be rendered from
         return
     shown.print()
     shown.print("A render of it would take" if inputs.styles else "A render of it in a style of its own size")
@@ -152,10 +150,3 @@ def strokes(file: Path, pixels: int) -> str:
             return "none: a single color"
         share = 100 * width / max(source.height, source.width)
     return f"about {width:.1f} pixels wide, {share:.2f} % of the long side"
-
-
-def _table() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table

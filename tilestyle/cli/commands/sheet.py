@@ -129,12 +129,12 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
             parts.begin(number - 1, f"cell {number} of {count}")
 
         with stop_on_interrupt() as stop:
-            found = render_cells(comparison, folder, begin, stop, watcher(parts, quiet=output.quiet))
-    if len(found) < count:
-        kept = f"{len(found)} of {count} cells are in {folder}" if found else "no cell is finished"
+            pictures = render_cells(comparison, folder, begin, stop, watcher(parts, quiet=output.quiet))
+    if len(pictures) < count:
+        kept = f"{len(pictures)} of {count} cells are in {folder}" if pictures else "no cell is finished"
         say(f"stopped: {kept}, {output.file} was not written; to continue: run the same command again")
         raise typer.Exit(signals.INTERRUPTED)
-    picture = comparison.sheet(found)
+    picture = comparison.sheet(pictures)
     made = provenance(Inputs([StyleFile(comparison.style)], comparison.content), comparison.config, output.run)
     with logging_temporaries(folder):
         written = output.write(as_source(picture), None, made)
