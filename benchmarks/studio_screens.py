@@ -13,18 +13,13 @@ from __future__ import annotations
 import argparse
 import io
 import re
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
+
+from benchmarks.running_studio import find_chromium, running_studio
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -46,9 +41,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     from playwright.sync_api import sync_playwright
 
-    with _studio() as address, sync_playwright() as playwright:
-        chromium = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_studio(Path(folder)) as address,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         if options.all:
             for device in ("desktop", "phone"):
                 for scheme in ("light", "dark"):
@@ -56,27 +54,6 @@ def main() -> None:
         else:
             _documentation(_page(browser, address, "desktop", "light"), options.out)
         browser.close()
-
-
-@contextmanager
-def _studio() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        command = [sys.executable, "-m", "tilestyle", "studio", "--no-browser", "--port", "0"]
-        with log.open("w") as out:
-            process = subprocess.Popen([*command, "--root", f"{folder}/root"], stdout=out, stderr=out)
-        try:
-            while not (address := re.search(r"^studio: (http\S+)", log.read_text(), re.MULTILINE)):
-                if process.poll() is not None:
-                    raise SystemExit(log.read_text())
-                time.sleep(0.1)
-            yield address[1]
-        finally:
-            process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(60)
-            process.kill()
-            process.wait()
 
 
 def _page(browser: Browser, address: str, device: str, scheme: str) -> Page:

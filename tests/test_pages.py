@@ -14,7 +14,8 @@ from PIL import Image
 import tilestyle.pictures
 from tests.support import pages
 from tests.support.cli import called, commands
-from tilestyle.config.render import FilmConfig
+from tilestyle.config.enums import Quality
+from tilestyle.config.render import SCHEDULES, FilmConfig, Schedule
 from tilestyle.images import output_color
 from tilestyle.motion.film import open_film
 from tilestyle.pictures import NAMES, credits_path, picture_path
@@ -44,6 +45,8 @@ def thumbnails(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with nothing in it but what readers have themselves."""
     monkeypatch.setattr(tilestyle.pictures, "files", lambda package: thumbnails)
+    # For commands without an option for sweeps, such as of the first frame of a video.
+    monkeypatch.setitem(SCHEDULES, Quality.DRAFT, Schedule(coarsest_sweeps=1, ratio=1.0, min_sweeps=1))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "press.icc").write_bytes(bytes(pyvips.Operation.call("profile_load", "cmyk")))

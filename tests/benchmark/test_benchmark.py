@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from tests.conftest import job, waves
+from tests.support.cli import main
 from tilestyle.benchmark.communication import border_pixels
 from tilestyle.benchmark.environment import Workdone, run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
@@ -24,7 +25,6 @@ from tilestyle.benchmark.single_run import RunSpec
 from tilestyle.benchmark.speed import matrix_peak
 from tilestyle.benchmark.workload import Workload, content_picture, square_side
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.cli.app import main
 from tilestyle.cli.benchmark_report import flattened, shown
 from tilestyle.cli.commands.benchmark import parse_sizes
 from tilestyle.config.enums import NetworkName, Precision

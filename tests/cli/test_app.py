@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import called, main
 from tests.support.signals import SWEEP, signalled
-from tilestyle.cli.app import main
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile, parse_init, parse_layers, parse_odds
 from tilestyle.cli.progress import clock

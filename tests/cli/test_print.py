@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from tests.conftest import waves
-from tilestyle.cli.app import main
+from tests.support.cli import main
 from tilestyle.cli.parsing import parse_positions
 from tilestyle.config.enums import SUFFIXES, Format
 from tilestyle.errors import SettingError

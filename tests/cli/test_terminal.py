@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import waves
+from tests.support.cli import main
 from tilestyle import images
-from tilestyle.cli.app import main
 from tilestyle.cli.commands import app
 from tilestyle.cli.terminal import console, plain
 from tilestyle.errors import PictureError, TilestyleError

@@ -25,6 +25,7 @@ from tilestyle.networks.vgg import convolution_keys
 from tilestyle.networks.vgg_weights import MEAN, STD, WIDTHS, random_vgg
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning import resolve
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 from tilestyle.stats.moments import Moments
@@ -220,14 +221,14 @@ def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", OF_VGG)
-def test_a_preset_descends(name: str) -> None:
+def test_a_preset_descends(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = random_vgg(NetworkName(load_preset(name).settings["network"]), width_divisor=16)
     assert set(map(network.resolve_layer_name, load_preset(name).settings["style_layers"])) <= set(
         network.layers
     )
     narrow = {"size": 64, "sweeps": 4, "margin": 8, "weights": "random", "precision": "fp32"}
+    monkeypatch.setattr(resolve, "load_network", lambda config: network)
     task = prepare(waves(70, 80, 2), merge_settings(load_preset(name).settings, narrow), waves(64, 64, 1))
-    task = Job(**{**vars(task), "network": network})
     seen: list[LossTerms] = []
     optimize(task, lambda level: None, lambda level, sweep, terms, canvas: seen.append(terms), lambda: False)
     weights = task.weights

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tilestyle.cli.app import main
+from tests.support.cli import main
 from tilestyle.cli.commands import app
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tilestyle.cli.app import main
+from tests.support.cli import main
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.toml import load_settings, matches_type, merge_settings, save_settings
 from tilestyle.errors import OutputError, SettingError

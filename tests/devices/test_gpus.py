@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from tests.conftest import FEW, job, waves
+from tests.support.cli import main
 from tilestyle import RenderConfig, notices
 from tilestyle.benchmark import memory_cap, rank_worker
 from tilestyle.benchmark.timing import LapTimer
 from tilestyle.benchmark.workload import Workload
-from tilestyle.cli.app import main
 from tilestyle.devices import device_memory, malloc
 from tilestyle.devices.failures import (
     is_device_failure,

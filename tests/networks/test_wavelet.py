@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tilestyle.canvas.canvas import pyramid_reduce
 from tilestyle.errors import LayerError
 from tilestyle.geometry.boxes import Box
+from tilestyle.networks import wavelet
 from tilestyle.networks.wavelet import WaveletNetwork
 from tilestyle.networks.wavelet_filters import detail_filters, gabor_pairs, stroke_pairs
 
@@ -130,3 +131,16 @@ def test_default_layers_exist() -> None:
 def test_an_unknown_layer_is_named_with_its_neighbor() -> None:
     with pytest.raises(LayerError, match="did you mean 'first_1'"):
         DOUBLE.resolve_layer_name("first1")
+
+
+def test_filters_are_computed_once_and_serve_every_network() -> None:
+    wavelet._constants.cache_clear()
+    with torch.inference_mode():
+        WaveletNetwork()
+    WaveletNetwork().to(torch.device("cpu"), torch.bfloat16)
+    network = WaveletNetwork()
+    assert network.dtype is torch.float64
+    assert not any(constant.is_inference() for constant in network._constants.values())
+    pixels = torch.rand(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    network.features(pixels, ["first_1"])["first_1"].sum().backward()  # type: ignore[no-untyped-call]
+    assert pixels.grad is not None and bool(pixels.grad.any())

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from tests.conftest import FEW, job, waves
 from tests.pipeline.test_checkpoint import after
+from tests.support.cli import main
 from tilestyle import RenderConfig, render
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.cli.app import main
 from tilestyle.config.enums import NetworkName, Optimizer, Precision
 from tilestyle.config.toml import load_preset
 from tilestyle.config.variations import parse_variation

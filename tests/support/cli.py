@@ -13,14 +13,20 @@ from unittest import mock
 
 import typer.main
 
+from tilestyle.cli import app
 from tilestyle.cli import commands as application
-from tilestyle.cli.app import main
 
 
 @cache
 def commands() -> Any:
     """All commands, built once: typer does so anew with every call, which takes longer than most of them."""
     return typer.main.get_command(application.app)
+
+
+def main() -> None:
+    """The command line, with the words of `sys.argv`."""
+    with mock.patch.object(application, "app", commands()):
+        app.main()
 
 
 def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +37,6 @@ def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(told),
         mock.patch.object(sys, "argv", ["tilestyle", *words]),
-        mock.patch.object(application, "app", commands()),
     ):
         try:
             main()

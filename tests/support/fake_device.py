@@ -12,10 +12,11 @@ memory.
 from __future__ import annotations
 
 import os
-import traceback
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -166,8 +167,10 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _stall(self, name: str) -> None:
         package = str(Path(tilestyle.__file__).parent) + os.sep  # a checkout may have the same name
-        frames = [frame for frame in traceback.extract_stack() if frame.filename.startswith(package)]
-        place = f"{frames[-1].filename.removeprefix(package)}: {frames[-1].line}" if frames else "elsewhere"
+        frame: FrameType | None = sys._getframe()  # not by traceback, which reads the source of every frame
+        while frame is not None and not frame.f_code.co_filename.startswith(package):
+            frame = frame.f_back
+        place = f"{frame.f_code.co_filename.removeprefix(package)}: {frame.f_lineno}" if frame else "elsewhere"
         self.stalls[f"{name.removeprefix('aten::')} in {place}"] += 1
 
 

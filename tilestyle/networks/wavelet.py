@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -109,7 +110,7 @@ class WaveletNetwork:
         content = ("contour_2", "shape_3", "shape_4", "shape_5")
         self.content_layers: Mapping[str, float] = dict.fromkeys(content, 1.0)
         self.content_weight = 0.1
-        self._constants = _constants()
+        self._constants: Mapping[str, Tensor] = _constants()
 
     @property
     def device(self) -> torch.device:
@@ -148,8 +149,7 @@ class WaveletNetwork:
     def to(self, device: torch.device, dtype: torch.dtype) -> WaveletNetwork:
         """Return the same network with its filters on `device` in `dtype`."""
         network = WaveletNetwork()
-        for name, constant in network._constants.items():
-            network._constants[name] = constant.to(device, dtype)
+        network._constants = {name: constant.to(device, dtype) for name, constant in _constants().items()}
         return network
 
     def features(self, pixels: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
@@ -278,8 +278,10 @@ def _parse_layer_name(name: str) -> tuple[str, str, int]:
     return name, kind, int(scale)
 
 
-def _constants() -> dict[str, Tensor]:
-    """Return every filter bank and bias, in float64."""
+@cache
+@torch.inference_mode(False)  # of whoever asks first: its tensors could not be used elsewhere
+def _constants() -> Mapping[str, Tensor]:
+    """Return every filter bank and bias, in float64; computed once, and not to be changed."""
     opponent = torch.tensor(OPPONENT, dtype=torch.float64)[:, :, None, None]
     luminance = gabor_pairs(ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE, SLANT)
     chroma = gabor_pairs(CHROMA_ORIENTATIONS, SIZE, WAVELENGTH, ENVELOPE, SLANT)

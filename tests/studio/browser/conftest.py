@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from benchmarks.running_studio import find_chromium, running_studio
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -26,39 +20,16 @@ PHONE = {"width": 390, "height": 844}
 Open = Callable[..., "Page"]
 
 
-def _chromium() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a studio that runs."""
     for library in ("fastapi", "uvicorn", "playwright"):
         if importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed")
-    if _chromium() is None:
+    if find_chromium() is None:
         pytest.skip("chromium is not installed")
-    root = tmp_path_factory.mktemp("studio")
-    command = [sys.executable, "-m", "tilestyle", "studio", "--root", str(root / "root"), "--no-browser"]
-    log = root / "log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [*command, "--port", "0"],
-            stdout=out,
-            stderr=out,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-    try:
-        while not (address := re.search(r"^studio: (http\S+)", log.read_text(), re.MULTILINE)):
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-        yield address[1]
-    finally:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-        process.kill()
-        process.wait()
+    with running_studio(tmp_path_factory.mktemp("studio")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +41,7 @@ def browser(address: str) -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         # Without the sandbox, which root and most containers cannot have: it opens nothing but the studio.
-        chromium = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         yield chromium
         chromium.close()
 
