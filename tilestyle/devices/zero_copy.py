@@ -21,6 +21,8 @@ from torch import Tensor
 PORTABLE = 1
 # Patches whose results may be under way to the host: more would take memory, and bring nothing.
 STORES_IN_FLIGHT = 1
+# Bytes and number of fetched windows that a device has not come to yet: what two patches need at least.
+FETCHED_BYTES, FETCHED_WINDOWS = 32 * 2**20, 12
 
 
 class _HostArray:
@@ -78,11 +80,13 @@ class BusCopies:
         self._there: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._back: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._stored: deque[Any] = deque()
+        self._fetched: deque[tuple[int, Any]] = deque()  # bytes, and an event of the device's work before
 
     def fetch(self, shape: Sequence[int], parts: Sequence[tuple[Tensor, int, int]]) -> Tensor:
         """Copy parts of a window to the device's memory, beside its work.
 
-        Nothing may be changing them: work on the device that is not done yet is not waited for.
+        Nothing may be changing them: work on the device that is not done yet is not waited for. Where the host
+        is far ahead of the device, it waits.
 
         Args:
             shape: Of the window, [C, height, width].
@@ -92,6 +96,7 @@ class BusCopies:
             The window; work that is launched from now on waits for it.
         """
         current = torch.cuda.current_stream(self._device)
+        self._limit_fetches(current)
         with torch.cuda.stream(self._there):
             window = torch.empty(shape, dtype=parts[0][0].dtype, device=self._device)
             for part, row, column in parts:
@@ -99,7 +104,18 @@ class BusCopies:
                 copy_window(window[:, row : row + height, column : column + width], part)
         current.wait_stream(self._there)
         window.record_stream(current)
+        self._fetched[-1] = window.nbytes, self._fetched[-1][1]
         return window
+
+    def _limit_fetches(self, current: Any) -> None:
+        """Wait until few windows lie ahead of the device's work, and note where that is now."""
+        while (
+            len(self._fetched) >= FETCHED_WINDOWS and sum(nbytes for nbytes, _ in self._fetched) > FETCHED_BYTES
+        ):
+            self._fetched.popleft()[1].synchronize()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record(current)
+        self._fetched.append((0, event))
 
     def include_work(self) -> None:
         """Let later fetches wait for the work launched so far, which writes what they read."""
@@ -125,6 +141,7 @@ class BusCopies:
     def wait(self) -> None:
         """Wait until the host and all later work see what was stored."""
         self._stored.clear()
+        self._fetched.clear()
         torch.cuda.synchronize(self._device)
 
 

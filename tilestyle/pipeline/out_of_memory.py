@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -84,6 +85,7 @@ def optimize_with_oom_retry(
         if isinstance(job.network, Vgg):
             job.network.drop_captured_passes()  # what graphs hold is worth more to patches now
         drop_staging_buffers()
+        gc.collect()  # circles of references may hold memory of the device
         release_cached_memory(pinned=True)
         place = render_state.level, render_state.sweep, len(render_state.remaining)
         if is_library_error and last_retry != place:
