@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle import NetworkName, Pooling
@@ -18,7 +19,15 @@ from tilestyle.kernels.cells import (
     pool_and_pad_by_torch,
 )
 from tilestyle.networks.captured_passes import REPLACED_AFTER, CapturedPass, PassGraphs
-from tilestyle.networks.fused_vgg import FusedVgg, Operations
+from tilestyle.networks.fused_vgg import (
+    SLOW_UNPADDED,
+    TURNED,
+    FusedVgg,
+    Operations,
+    convolve_and_rectify,
+    convolve_back,
+    fused_stages,
+)
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
 
 
@@ -66,6 +75,25 @@ def test_features_and_gradient_are_those_of_the_network(
         for each in (found, expected)
     )
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("replicates_edges", [False, True])
+@pytest.mark.parametrize("channels", [*TURNED[:3], *SLOW_UNPADDED, 24])
+def test_convolutions_are_the_same_whichever_way_is_faster(channels: int, replicates_edges: bool) -> None:
+    torch.manual_seed(0)
+    weight, bias = torch.randn(channels, channels, 3, 3) / 20, torch.randn(channels) / 10
+    made = [("conv1_1", torch.randn(channels, 3, 3, 3), bias), ("conv1_2", weight, bias)]
+    stage = fused_stages(made, Pooling.MAX, 1.0, replicates_edges=replicates_edges)[1]
+    assert (stage.turned is not None) == (channels in TURNED)
+    values = torch.randn(1, channels, 7, 9).requires_grad_()
+    expected = F.conv2d(values, stage.weight, bias, padding=1 if stage.zeros else 0)
+    gradient = torch.randn_like(expected)
+    (slope,) = torch.autograd.grad((expected * gradient).sum(), values)
+    torch.testing.assert_close(convolve_back(gradient, stage), slope, rtol=1e-4, atol=1e-4)
+    halves = replace(stage, weight=stage.weight.bfloat16(), bias=bias.bfloat16())
+    found = convolve_and_rectify(values.detach().bfloat16(), halves)
+    torch.testing.assert_close(found.float(), expected.relu(), rtol=0.05, atol=0.05)
+    assert found.is_contiguous(memory_format=torch.channels_last) or channels not in SLOW_UNPADDED
 
 
 def test_a_layer_without_a_cotangent_adds_nothing() -> None:

@@ -51,7 +51,9 @@ def zero_copy(tensor: Tensor, device: torch.device) -> Tensor | None:
     Returns:
         A tensor on the device; None if the system does not allow it.
     """
-    if device.type != "cuda" or not tensor.is_contiguous() or tensor.dtype is not torch.float32:
+    if device.type != "cuda" or torch.version.hip:  # on AMD's nobody has tried it
+        return None
+    if not tensor.is_contiguous() or tensor.dtype is not torch.float32:
         return None
     runtime: Any = torch.cuda.cudart()  # type: ignore[no-untyped-call]
     if int(runtime.cudaHostRegister(tensor.data_ptr(), tensor.nbytes, PORTABLE)) != 0:

@@ -229,7 +229,7 @@ class AutocorrelationLoss(StyleTerm):
         return loss
 
     def _cell_weights(self, patch: Patch) -> CellWeights | None:
-        """Return the weights of the regions cell_weights a patch; None without regions."""
+        """Return the weights of the regions under a patch; None without regions."""
         return self._regions.cell_weights(patch, self._layers.network.device) if self._regions else None
 
     def _owned_cells(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
@@ -241,12 +241,12 @@ class AutocorrelationLoss(StyleTerm):
     def _region_weights(
         self, layer: str, patch: Patch, cell_weights: CellWeights | None
     ) -> Iterator[tuple[int, Tensor | None]]:
-        """Iterate over the regions cell_weights a patch that have a target for a layer.
+        """Iterate over the regions under a patch that have a target for a layer.
 
         Args:
             layer: Name of the layer.
             patch: The patch.
-            cell_weights: Weights of the regions cell_weights it; None without regions.
+            cell_weights: Weights of the regions under it; None without regions.
 
         Yields:
             The region, and its weights for the cells that the patch owns, [h, w]; None if all are 1.

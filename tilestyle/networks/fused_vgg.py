@@ -202,22 +202,22 @@ class _FusedFeatures(torch.autograd.Function):
 
 def convolve_back(gradient: Tensor, stage: Stage) -> Tensor:
     """Return the gradient before a convolution, [B, C, H, W], given that after it [B, K, h, w]."""
-    if stage.turned is not None and gradient.device.type == "cuda":
+    if stage.turned is not None:
         return F.conv2d(gradient, stage.turned, padding=1 if stage.zeros else 2)
     return F.conv_transpose2d(gradient, stage.weight, padding=1 if stage.zeros else 0)
 
 
 def convolve_and_rectify(values: Tensor, stage: Stage) -> Tensor:
     """Return max(0, weight * values + bias) [B, K, H, W]: in one kernel on NVIDIA GPUs."""
-    padding = 1 if stage.zeros else 0
+    slow = not stage.zeros and len(stage.bias) in SLOW_UNPADDED and values.dtype is torch.bfloat16
+    padding = 1 if stage.zeros or slow else 0
     if values.device.type == "cuda":
-        slow = not stage.zeros and len(stage.bias) in SLOW_UNPADDED and values.dtype is torch.bfloat16
-        around = 1 if slow else padding
-        fused: Tensor = torch.cudnn_convolution_relu(
-            values, stage.weight, stage.bias, (1, 1), (around, around), (1, 1), 1
+        responses: Tensor = torch.cudnn_convolution_relu(
+            values, stage.weight, stage.bias, (1, 1), (padding, padding), (1, 1), 1
         )
-        return fused[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last) if slow else fused
-    return F.relu(F.conv2d(values, stage.weight, stage.bias, padding=padding), inplace=True)
+    else:
+        responses = F.relu(F.conv2d(values, stage.weight, stage.bias, padding=padding), inplace=True)
+    return responses[:, :, 1:-1, 1:-1].contiguous(memory_format=torch.channels_last) if slow else responses
 
 
 def fused_stages(
