@@ -37,24 +37,6 @@ KINDS: dict[str, tuple[list[str], int, int]] = {
 }
 VGG = "vgg", (["render", COFFEE, "--style", SWIRLS, "--network", "vgg19", "--quality", "draft"], 512, 128)
 WITHIN = 0.25
-FOLLOW = """
-import json, sys, time
-from tilestyle.cli import display
-from tilestyle.pipeline.events import Finished, SweepDone
-plain = display.watcher
-def watched(*parts, **options):
-    rows = []
-    def watch(event):
-        if isinstance(event, SweepDone):
-            rows.append((event.seconds, event.seconds_left))
-        elif isinstance(event, Finished):
-            json.dump({"seconds": event.seconds, "left": rows}, open(sys.argv_left, "w"))
-    return display.together([plain(*parts, **options), watch])
-display.watcher = watched
-sys.argv_left = sys.argv.pop(1)
-from tilestyle.__main__ import program
-program()
-"""
 
 
 def words_of(kind: str, *, quick: bool) -> list[str]:
@@ -85,9 +67,8 @@ def taken(words: list[str], environment: dict[str, str], folder: Path) -> dict[s
 
     file = folder / "left.json"
     start = time.monotonic()
-    subprocess.run(
-        [sys.executable, "-c", FOLLOW, str(file), *words], env=environment, capture_output=True, check=True
-    )
+    command = [sys.executable, "-m", "benchmarks.following", str(file), *words]
+    subprocess.run(command, env=environment, capture_output=True, check=True)
     seconds = time.monotonic() - start
     followed = json.loads(file.read_text())
     third = next((row for row in followed["left"] if row[0] >= followed["seconds"] / 3), followed["left"][-1])

@@ -169,6 +169,12 @@ def test_what_changed_since_is_noticed(folder: Path, change: str) -> None:
     [
         (("photos", "-o", "out"), "no style image; give it by --style, such as swirls"),
         (("photos", "ink.png"), "no style image; give it by --style ink.png"),
+        (("photos", "swirls"), "no style image; give it by --style swirls"),
+        (("swirls", "photos"), "no style image; give it by --style swirls"),
+        (
+            ("photos", "--style", "ink.png", "-o", "result.PNG"),
+            "out: result.PNG looks like a picture; give a folder for the results",
+        ),
         (
             ("raccoon", "-s", "ink.png"),
             "there is no file or folder raccoon; tilestyle pictures --to FOLDER copies",

@@ -106,6 +106,9 @@ def test_sizes_out_of_range(text: str) -> None:
 
 def test_lengths() -> None:
     assert [parse_length(text) for text in ("3mm", "0.3 cm", "0.125in", "0mm")] == [3, 3, 3.175, 0]
+    with pytest.raises(SettingError, match="invalid panels") as refusal:
+        parse_length("120", "panels")
+    assert refusal.value.hint and "120cm" in refusal.value.hint
     for text in ("3", "mm", "-3mm", "3 feet"):
         with pytest.raises(SettingError, match="invalid length"):
             parse_length(text)

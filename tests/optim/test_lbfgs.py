@@ -1,9 +1,11 @@
 """L-BFGS on the canvas: what it reaches, what it remembers, what it needs."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -99,6 +101,21 @@ def test_outside_there_is_a_slope_with_its_own_gradient() -> None:
     found = bound_penalty(pixels.detach(), gradient)
     torch.testing.assert_close(gradient, 1 + BOUND_PENALTY / 2 * slope)
     assert found == pytest.approx(BOUND_PENALTY / 2 * 3 * (0.5**2 + 0.75**2))
+
+
+def test_slopes_of_nothing_but_rounding_are_no_slopes() -> None:
+    task = job(CONTENT, STYLE, **SETTINGS)
+    level = task.levels[0]
+    for slope, steps in ((1e-15, False), (1e-6, True)):
+        canvas = Canvas(level.extent, torch.full((3, level.extent.height, level.extent.width), 0.5))
+        descent = LBFGSOptimizer(task, level, canvas, {})
+        gradient = partial(torch.full_like, canvas.pixels, slope)
+        stub = mock.Mock(side_effect=lambda pixels, of=gradient: (LossTerms(0.0, 0.0, 0.0), of()))
+        stub.loss = lambda terms: 0.0
+        descent._exact = stub
+        descent.step()
+        assert bool((canvas.pixels != 0.5).any()) == steps
+        assert bool(descent.state_dict()) == steps
 
 
 def test_what_it_remembers_is_stored_whole() -> None:

@@ -34,6 +34,7 @@ from tilestyle.cli.sizes import RelativeSize, parse_any_size
 from tilestyle.cli.terminal import say
 from tilestyle.cli.typer_app import make_ready, one_line
 from tilestyle.cli.viewer import show
+from tilestyle.config.enums import SUFFIXES
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import OutputError, PictureError, SettingError, TilestyleError
 from tilestyle.files.folders import created_folder
@@ -84,7 +85,9 @@ class Batch:
         config = config_of(values)
         words = [str(style) for style in values[styles] or []]
         if not words:
-            meant = f"--style {values[sources][-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
+            # Of several words, the style is likely the one that is no file or folder.
+            likely = [each for each in values[sources] if not Path(str(each)).exists()] or values[sources]
+            meant = f"--style {likely[-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
             raise SettingError("no style image", hint=f"give it by {meant}; tilestyle looks PHOTO shows all")
         files = [each.path for each in parse_styles(words)]
         self._report, self._quiet, self._overwrite = values[report], values[opt.QUIET], values[opt.OVERWRITE]
@@ -93,6 +96,8 @@ class Batch:
         self._out = values[out] or _automatic_folder(values[sources][0], words)
         if self._out.exists() and not self._out.is_dir():
             raise OutputError(f"out: {self._out} is not a folder", hint="give another --out")
+        if not self._out.exists() and self._out.suffix.lower() in SUFFIXES:
+            raise OutputError(f"out: {self._out} looks like a picture", hint="give a folder for the results")
         self._ledger = Ledger(self._out)
         # Results whose size depends on that of their picture take a time that does, too.
         is_relative = isinstance(parse_any_size(values[opt.SIZE]), RelativeSize)

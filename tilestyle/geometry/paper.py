@@ -170,8 +170,10 @@ def parse_length(text: str, name: str = "length") -> float:
     """
     match = _LENGTH.fullmatch(text.strip().lower())
     if match is None:
+        number = text.strip()
+        units = f"{number}mm, {number}cm or {number}in" if number.isdecimal() else "3mm, 0.3cm or 0.125in"
         raise SettingError(
-            f"invalid {name} {excerpt(text)}", hint="give a number with a unit, such as 3mm, 0.3cm or 0.125in"
+            f"invalid {name} {excerpt(text)}", hint=f"give a number with a unit, such as {units}"
         )
     return float(match[1]) * MILLIMETERS[match[2]]
 

@@ -27,7 +27,9 @@ from tilestyle.planning.schedule import Level
 # Gain of the content weight's adjustment at the end of a round: it takes the place of those of many sweeps.
 ADJUSTMENTS_PER_ROUND = 6.0
 MAX_EVALUATIONS = 25  # at most so many evaluations of the loss per iteration
-MIN_MEAN_SLOPE = 1e-30  # least mean slope to divide by
+# Least mean slope, relative to the weights of the loss. Smaller slopes are rounding errors of a picture that is
+# as it should be, as a black one in a black style. Where losses are about 1, real slopes are above 1e-4.
+MIN_MEAN_SLOPE = 1e-10
 # Second derivative of the penalty outside [0, 1], where the slope of the loss is 1 on average.
 BOUND_PENALTY = 100.0
 # Keys of torch's optimizer state: numbers, tensors and lists of tensors.
@@ -94,6 +96,8 @@ class LBFGSOptimizer:
         self._history = job.history
         # The first step of a round, along the gradient, changes a pixel by the learning rate on average.
         self._first_step = job.config.learning_rate * canvas.pixels.numel()
+        weights = job.weights
+        self._min_slope = MIN_MEAN_SLOPE * (weights.style + weights.content + weights.tv + weights.palette)
         # The last evaluation: hash of the pixels, loss terms, and penalty of the pixels outside [0, 1].
         self._last_evaluation: tuple[bytes, LossTerms, float] | None = None
         # Factor of the loss that makes its slopes 1 on average: torch's thresholds are absolute.
@@ -162,8 +166,11 @@ class LBFGSOptimizer:
         if self._last_evaluation is None or self._last_evaluation[0] != digest:
             terms, gradient = self._exact(self._canvas)
             if not self._scale:
-                self._scale = 1 / max(float(gradient.abs().mean(dtype=torch.float64)), MIN_MEAN_SLOPE)
-            pixels.grad = gradient.mul_(self._scale)
+                slope = float(gradient.abs().mean(dtype=torch.float64))
+                self._scale = 1 / slope if slope > self._min_slope else 0.0
+            pixels.grad = gradient.mul_(
+                self._scale
+            )  # all 0 if it is nothing but rounding: then there is no step
             self._last_evaluation = digest, terms, bound_penalty(pixels.detach(), gradient)
         _, terms, penalty = self._last_evaluation
         return self._scale * self._exact.loss(terms) + penalty, terms

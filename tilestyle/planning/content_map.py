@@ -15,6 +15,7 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import ImageSource
 from tilestyle.images.faces import DETECTION_SIDE, Face, face_weights, find_faces
+from tilestyle.notices import notice
 from tilestyle.planning.inputs import image_size, load_planes, oversampled_sides
 from tilestyle.planning.job import Job
 from tilestyle.planning.masks import gray_plane
@@ -80,6 +81,8 @@ def load_content_map(
         return None
     if config.content_map is not None:
         plane = gray_plane(config.content_map, store, sides)
+        if not any(plane[:, top : top + STRIP_ROWS].any() for top in range(0, sides[0], STRIP_ROWS)):
+            notice("the content map is black or transparent everywhere: nothing holds the photograph")
     else:
         plane = store.empty(1, *sides).fill_(1.0)
     for top in range(0, sides[0] if faces else 0, STRIP_ROWS):

@@ -13,7 +13,9 @@ from tilestyle.cli.parameters import Values, argument, command
 from tilestyle.cli.remembered import remembered_settings
 from tilestyle.errors import SettingError
 
-PICTURE = argument("picture", Path, "Picture that tilestyle made.", files=file_roles.DESCRIBED)
+PICTURE = argument(
+    "picture", Path, "Picture that tilestyle made. It comes before all options.", files=file_roles.DESCRIBED
+)
 
 REPEATABLE = ("render", "texture", "invert", "upscale", "preview", "sheet")
 """Commands that can make a picture again; they take --config."""
@@ -23,7 +25,7 @@ REPEATABLE = ("render", "texture", "invert", "upscale", "preview", "sheet")
 def again(values: Values) -> None:
     """Make a picture again from the settings stored in it, larger or with other options.
 
-    Options of the command that made it follow the picture and replace what is stored: `tilestyle again PICTURE
+    After PICTURE, any option of the command that made it replaces the stored value: `tilestyle again PICTURE
     --help-all` lists them. Without --out the result gets a new name, and no file is replaced.
     """
     from tilestyle.cli.app import main
