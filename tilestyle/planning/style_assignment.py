@@ -181,8 +181,8 @@ def _assign_by_mask(
             raise SettingError(
                 f"style {style.name} is for {_listed_colors(colors_of_style)}, but the mask has "
                 f"{_listed_colors(mask_colors)}",
-                hint="name a color of the mask after the style, or give regions that belong together the same color; "
-                "transparent areas are black",
+                hint="name a color of the mask after the style, or give regions that belong together the same "
+                "color; transparent areas are black",
             )
     rows: dict[int, list[float]] = {}
     for index, mask_color in enumerate(mask_colors):
