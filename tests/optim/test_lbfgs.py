@@ -1,7 +1,6 @@
 """L-BFGS on the canvas: what it reaches, what it remembers, what it needs."""
 
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -109,9 +108,13 @@ def test_slopes_of_nothing_but_rounding_are_no_slopes() -> None:
     for slope, steps in ((1e-15, False), (1e-6, True)):
         canvas = Canvas(level.extent, torch.full((3, level.extent.height, level.extent.width), 0.5))
         descent = LBFGSOptimizer(task, level, canvas, {})
-        gradient = partial(torch.full_like, canvas.pixels, slope)
-        stub = mock.Mock(side_effect=lambda pixels, of=gradient: (LossTerms(0.0, 0.0, 0.0), of()))
-        stub.loss = lambda terms: 0.0
+
+        def linear(canvas: Canvas, slope: float = slope) -> tuple[LossTerms, torch.Tensor]:
+            loss = slope * float(canvas.pixels.sum(dtype=torch.float64))
+            return LossTerms(loss, 0.0, 0.0), torch.full_like(canvas.pixels, slope)
+
+        stub = mock.Mock(side_effect=linear)
+        stub.loss = lambda terms: terms.style
         descent._exact = stub
         descent.step()
         assert bool((canvas.pixels != 0.5).any()) == steps

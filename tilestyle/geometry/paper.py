@@ -24,6 +24,7 @@ DPI = 300.0
 _DPI_METERS = 180.0  # dots per inch that are enough at one meter; half as many at two
 
 _NUMBER, _UNIT, _ORIENTATION = r"\d+(?:\.\d+)?", "|".join(MILLIMETERS), r"(?:[ -](landscape|portrait))?"
+_MOST_DIGITS = 6  # of a number without a unit that a message repeats
 _LENGTH = re.compile(rf"({_NUMBER})\s*({_UNIT})")
 _SIDES = re.compile(rf"({_NUMBER})\s*[x×]\s*({_NUMBER})\s*({_UNIT}){_ORIENTATION}")
 _NAME = re.compile(rf"(.+?){_ORIENTATION}", re.IGNORECASE | re.DOTALL)
@@ -171,7 +172,8 @@ def parse_length(text: str, name: str = "length") -> float:
     match = _LENGTH.fullmatch(text.strip().lower())
     if match is None:
         number = text.strip()
-        units = f"{number}mm, {number}cm or {number}in" if number.isdecimal() else "3mm, 0.3cm or 0.125in"
+        plain = number.isdecimal() and len(number) <= _MOST_DIGITS
+        units = f"{number}mm, {number}cm or {number}in" if plain else "3mm, 0.3cm or 0.125in"
         raise SettingError(
             f"invalid {name} {excerpt(text)}", hint=f"give a number with a unit, such as {units}"
         )
