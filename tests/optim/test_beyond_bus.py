@@ -18,7 +18,8 @@ from tests.support.device_cost import on_device
 from tests.support.fake_device import DEVICE, There
 from tilestyle import Work
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.devices.zero_copy import _is_pitched, copy_window, zero_copy
+from tilestyle.devices.bus_copies import _is_pitched, copy_window
+from tilestyle.devices.zero_copy import zero_copy
 from tilestyle.geometry.boxes import Box, CanvasExtent
 from tilestyle.pipeline.api import render
 from tilestyle.stats.color_histograms import MAX_CACHED_BINS
@@ -123,7 +124,7 @@ def test_windows_with_whole_rows_between_their_planes_can_be_copied_by_engines()
 
 def test_without_engines_windows_are_copied_by_torch() -> None:
     plane, window = torch.zeros(3, 8, 10), torch.rand(3, 4, 5)
-    with mock.patch("tilestyle.devices.zero_copy._runtime", lambda: None):
+    with mock.patch("tilestyle.devices.bus_copies._runtime", lambda: None):
         copy_window(plane[:, 2:6, 1:6], window)
     assert torch.equal(plane[:, 2:6, 1:6], window)
     assert plane.count_nonzero() <= window.numel()

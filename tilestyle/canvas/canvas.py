@@ -17,8 +17,9 @@ from torch import Tensor
 from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.resample import Filter
 from tilestyle.canvas.storage import MemoryStore, PlaneStore
+from tilestyle.devices.bus_copies import bus_copies
 from tilestyle.devices.transfer import to_device
-from tilestyle.devices.zero_copy import bus_copies, zero_copy
+from tilestyle.devices.zero_copy import zero_copy
 from tilestyle.geometry.boxes import Box, CanvasExtent, split_on_torus
 
 # How a patch reads a plane [C, H, W]: (plane, box, scale) -> [C, height / scale, width / scale].

@@ -15,8 +15,9 @@ from tilestyle.canvas.canvas import Reader, fetch_box, read_box
 from tilestyle.canvas.content_map import ContentMap
 from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
 from tilestyle.config.enums import ContentLoss
+from tilestyle.devices.bus_copies import bus_copies
 from tilestyle.devices.transfer import to_device
-from tilestyle.devices.zero_copy import bus_copies, zero_copy
+from tilestyle.devices.zero_copy import zero_copy
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.geometry.boxes import Box, CanvasExtent, Patch, tile_grid
 from tilestyle.geometry.sampling import halo_tiles

@@ -37,8 +37,8 @@ class LayerFactors:
 
     def applied_gradient(self, layer: str, matrix: Tensor, offset: Tensor) -> AffineGradient:
         """Return the gradient 2 A F + b of a layer as it is applied: scaled, on the network's device."""
-        device, dtype, factor = self.network.device, self.network.dtype, self.factors[layer]
-        return AffineGradient(2 * (matrix * factor).to(device, dtype), (offset * factor).to(device, dtype))
+        scaled = Cotangent(0.0, matrix, offset).scaled(self.factors[layer])
+        return scaled.to(self.network.device, self.network.dtype).affine(self.network.dtype)
 
 
 class LaggedMomentLoss(Stateful):

@@ -20,8 +20,8 @@ from tilestyle.canvas.canvas import Canvas, pixel_indices
 from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, STRIP_ROWS, MappedStore, note_mapped_access
 from tilestyle.config.enums import Sampler
+from tilestyle.devices.bus_copies import BusCopies, bus_copies
 from tilestyle.devices.staging import is_staged
-from tilestyle.devices.zero_copy import BusCopies, bus_copies
 from tilestyle.geometry.boxes import Box, Patch, any_overlap, boxes_as_array
 from tilestyle.optim.adam import Adam, AdamBuffers
 from tilestyle.optim.device_update import DeviceUpdate, window_at

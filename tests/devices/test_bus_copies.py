@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tilestyle.devices import zero_copy
-from tilestyle.devices.zero_copy import FETCHED_WINDOWS, STORES_IN_FLIGHT, BusCopies, copy_window
+from tilestyle.devices import bus_copies
+from tilestyle.devices.bus_copies import FETCHED_WINDOWS, STORES_IN_FLIGHT, BusCopies, copy_window
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,7 @@ def bus() -> Iterator[BusCopies]:
         }.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, stands_for))
         stack.enter_context(mock.patch.object(Tensor, "record_stream", lambda self, stream: None))
-        stack.enter_context(mock.patch.object(zero_copy, "_runtime", lambda: None))
+        stack.enter_context(mock.patch.object(bus_copies, "_runtime", lambda: None))
         yield BusCopies(CPU)
 
 
@@ -67,7 +67,7 @@ def test_the_host_waits_where_it_is_far_ahead(
     bus: BusCopies, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = torch.rand(3, 8, 8)
-    monkeypatch.setattr(zero_copy, "FETCHED_BYTES", 10**9 if small else plane.nbytes)
+    monkeypatch.setattr(bus_copies, "FETCHED_BYTES", 10**9 if small else plane.nbytes)
     for count in range(1, 3 * FETCHED_WINDOWS):
         bus.fetch((3, 8, 8), [(plane, 0, 0)])
         assert len(Event.waited) == (0 if small else max(0, count - FETCHED_WINDOWS))
@@ -86,7 +86,7 @@ def test_few_results_are_under_way(bus: BusCopies) -> None:
 def test_no_window_is_copied_by_engines_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = mock.Mock()
     runtime.cudaMemcpy3DAsync.side_effect = AssertionError
-    monkeypatch.setattr(zero_copy, "_runtime", lambda: runtime)
+    monkeypatch.setattr(bus_copies, "_runtime", lambda: runtime)
     plane, columns = torch.rand(3, 8, 8), torch.zeros(3, 4, 8)
     copy_window(columns.mT, plane[:, :, ::2])
     assert torch.equal(columns.mT, plane[:, :, ::2])
