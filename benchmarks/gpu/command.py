@@ -12,7 +12,7 @@ from benchmarks.gpu.core import Check, Group, Place, Row
 from benchmarks.record import assets
 from tilestyle.config.enums import NetworkName
 from tilestyle.images import read_picture
-from tilestyle.networks.vgg_weights import downloaded_file
+from tilestyle.networks.vgg_files import downloaded_file
 from tilestyle.pictures import picture_path
 
 LONG = 1225  # side of the photograph that makes it a megapixel

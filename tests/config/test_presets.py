@@ -21,8 +21,9 @@ from tilestyle.errors import SettingError
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.objective import LossTerms
 from tilestyle.losses.style_statistics import style_moments
+from tilestyle.networks.random_vgg import WIDTHS, random_vgg
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.networks.vgg_weights import MEAN, STD, WIDTHS, random_vgg
+from tilestyle.networks.vgg_weights import MEAN, STD
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import resolve

@@ -23,7 +23,7 @@ from tilestyle.devices.staging import (
     staging_buffers,
 )
 from tilestyle.devices.transfer import to_device
-from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.planning.memory_model import CANVAS_BYTES, PIXEL_BYTES, InputSizes, MemoryInputs, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels
 

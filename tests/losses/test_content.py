@@ -15,7 +15,7 @@ from tilestyle.canvas import storage
 from tilestyle.canvas.storage import MappedStore, MemoryStore, is_mapped
 from tilestyle.config.enums import NetworkName
 from tilestyle.losses.content import CachedContentTarget
-from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.planning import resolve
 from tilestyle.planning.memory_model import InputSizes, MemoryInputs, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels

@@ -15,16 +15,10 @@ from torch import Tensor
 
 from tilestyle.config.enums import NetworkName, Pooling
 from tilestyle.errors import LayerError, NetworkError
+from tilestyle.networks.random_vgg import random_vgg, repeat_channels
 from tilestyle.networks.vgg import BLOCKS, Convolution, Vgg, convolution_keys, layer_names
-from tilestyle.networks.vgg_weights import (
-    MEAN,
-    STD,
-    cached_file,
-    downloaded_file,
-    load_vgg,
-    random_vgg,
-    repeat_channels,
-)
+from tilestyle.networks.vgg_files import cached_file, downloaded_file
+from tilestyle.networks.vgg_weights import MEAN, STD, load_vgg
 
 COMPACT, VGG16, VGG19 = NetworkName.COMPACT, NetworkName.VGG16, NetworkName.VGG19
 CPU = torch.device("cpu")

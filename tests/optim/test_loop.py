@@ -27,7 +27,7 @@ from tilestyle.losses.style_global import GlobalStyleLoss
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
 from tilestyle.networks.base import exact_halo, measuring_halo
-from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.optim import loop, update
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import optimize

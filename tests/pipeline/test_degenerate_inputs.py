@@ -23,7 +23,8 @@ from tilestyle.motion.zoom import zoom
 from tilestyle.motion.zoom_path import ZoomPath
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.energy import energy_floors
-from tilestyle.networks.vgg_weights import load_vgg, random_vgg
+from tilestyle.networks.random_vgg import random_vgg
+from tilestyle.networks.vgg_weights import load_vgg
 from tilestyle.networks.wavelet import WaveletNetwork
 from tilestyle.pictures import picture_path
 from tilestyle.pipeline import api

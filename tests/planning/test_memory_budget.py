@@ -21,7 +21,7 @@ from tilestyle.config.enums import NetworkName, Sampler
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.losses.scale_objective import ScaleObjective
-from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.optim import loop
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.update import CanvasUpdater
@@ -198,7 +198,7 @@ import sys
 import numpy as np
 import torch
 from tilestyle.planning import resolve
-from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.devices.peak_memory import PeakMemory
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.pipeline.run import render_job

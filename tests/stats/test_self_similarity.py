@@ -20,7 +20,7 @@ from tilestyle.losses.content import ContentTarget
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.planes import content_plane
 from tilestyle.networks.base import FeatureNetwork
-from tilestyle.networks.vgg_weights import random_vgg
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.planning.job import Job
 from tilestyle.reference.autograd_distances import mean_distance, self_similarity
 from tilestyle.reference.untiled_losses import content_loss

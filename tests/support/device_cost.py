@@ -21,8 +21,8 @@ from tilestyle.devices import staging
 from tilestyle.distributed import SINGLE
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.level import LevelObjective
+from tilestyle.networks.random_vgg import WIDTHS
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.networks.vgg_weights import WIDTHS
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import sweep_patches
 from tilestyle.optim.state import RenderState

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from tests.conftest import waves
 from tilestyle.config.enums import NetworkName
 from tilestyle.errors import NetworkError, OutputError, PictureError
+from tilestyle.networks.random_vgg import WIDTHS, random_vgg
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.networks.vgg_weights import WIDTHS, load_vgg, random_vgg
+from tilestyle.networks.vgg_weights import load_vgg
 from tilestyle.training import distillation, export, student
 from tilestyle.training.channel_selection import select_greedily
 from tilestyle.training.crops import CropStream, pictures_in

@@ -20,9 +20,10 @@ def load_network(config: RenderConfig) -> FeatureNetwork:
         from tilestyle.networks.wavelet import WaveletNetwork
 
         return WaveletNetwork()
-    from tilestyle.networks.vgg_weights import VggOptions, load_vgg, random_vgg
+    from tilestyle.networks.random_vgg import random_vgg
+    from tilestyle.networks.vgg_weights import VggOptions, load_vgg
 
-    shape = VggOptions(config.pooling, config.pooling_scale, config.input_scaling, config.feature_scale)
+    options = VggOptions(config.pooling, config.pooling_scale, config.input_scaling, config.feature_scale)
     if config.weights == RANDOM:
-        return random_vgg(config.network, options=shape)
-    return load_vgg(config.network, config.weights, shape)
+        return random_vgg(config.network, options=options)
+    return load_vgg(config.network, config.weights, options)

@@ -24,7 +24,7 @@ from tilestyle.config.render import RenderConfig
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry.paper import fit_to_paper
 from tilestyle.images import Picture, jpeg_bytes
-from tilestyle.networks.vgg_weights import downloaded_file
+from tilestyle.networks.vgg_files import downloaded_file
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.pipeline.run import render_job

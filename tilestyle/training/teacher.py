@@ -12,7 +12,8 @@ import torch
 from tilestyle.config.enums import InputScaling, NetworkName
 from tilestyle.errors import NetworkError
 from tilestyle.networks.vgg import Convolution, Vgg, convolution_keys
-from tilestyle.networks.vgg_weights import VggOptions, build_vgg, cached_file, load_vgg
+from tilestyle.networks.vgg_files import cached_file
+from tilestyle.networks.vgg_weights import VggOptions, build_vgg, load_vgg
 
 
 def load_teacher(file: Path | None) -> tuple[Vgg, str]:

@@ -77,7 +77,7 @@ def info(values: Values) -> None:
 def machine() -> None:
     """Print device, memory, versions and networks."""
     from tilestyle.config.enums import Precision
-    from tilestyle.networks.vgg_weights import downloaded_file
+    from tilestyle.networks.vgg_files import downloaded_file
     from tilestyle.planning.memory_budget import find_device, find_dtype, free_bytes
 
     device = find_device("auto")

@@ -17,8 +17,9 @@ from safetensors.torch import save
 
 from tilestyle.config.enums import NetworkName
 from tilestyle.errors import NetworkError
+from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.networks.vgg_weights import load_vgg, random_vgg
+from tilestyle.networks.vgg_weights import load_vgg
 
 NAME = NetworkName.VGG16
 MUTATIONS = 60  # of each file
