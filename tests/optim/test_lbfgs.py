@@ -20,8 +20,8 @@ from tilestyle.losses.objective import LossTerms
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.lbfgs import BOUND_PENALTY, LBFGSOptimizer, bound_penalty, pack_state, unpack_state
 from tilestyle.optim.loop import optimize
-from tilestyle.pipeline.estimate import equivalent_sweeps
 from tilestyle.pipeline.events import Event, Resumed
+from tilestyle.pipeline.outline import equivalent_sweeps
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.pipeline.workdir import Work
 

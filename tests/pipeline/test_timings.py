@@ -9,7 +9,8 @@ from tests.conftest import FEW, job, waves
 from tilestyle import Event, Finished, RenderConfig, Started, render
 from tilestyle.config.enums import Precision
 from tilestyle.pipeline import estimate, timings
-from tilestyle.pipeline.estimate import Outline, estimate_seconds, known_forecast
+from tilestyle.pipeline.estimate import estimate_seconds, known_forecast
+from tilestyle.pipeline.outline import Outline
 from tilestyle.pipeline.prepare import outline
 from tilestyle.pipeline.time_left import PRIOR_SHARE_LEARNED
 from tilestyle.planning.time_model import END, LEVEL, SWEEP, Sample
@@ -107,5 +108,5 @@ def test_an_outline_is_planned_like_the_render(fresh_cache: Path) -> None:
     styles = [waves(70, 90, 1), waves(50, 60, 2)]
     planned = outline(styles, config, waves(48, 48))
     full = Outline.of(job(waves(48, 48), styles, **{**SMALL, "style_scale": 0.5}))  # type: ignore[arg-type]
-    assert planned.works() == full.works()
+    assert planned.works == full.works
     assert {**planned.kind, "canvas": ""} == {**full.kind, "canvas": ""}

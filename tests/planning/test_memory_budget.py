@@ -26,8 +26,8 @@ from tilestyle.optim import loop
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
-from tilestyle.pipeline.estimate import measurement_count
 from tilestyle.pipeline.events import Event, PatchHalved, Started
+from tilestyle.pipeline.outline import measurement_count
 from tilestyle.planning.memory_budget import MemoryLimits, choose_patch_side, should_memory_map
 from tilestyle.planning.memory_model import (
     InputSizes,
@@ -181,7 +181,7 @@ def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:
 
 def test_a_render_says_what_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     # Measured, although it is small: what is known of earlier renders depends on the tests before this one.
-    monkeypatch.setattr("tilestyle.pipeline.estimate._is_worth_measuring", lambda job: True)
+    monkeypatch.setattr("tilestyle.pipeline.estimate.WORTH_MEASURING", 0)
     events: list[Event] = []
     render(CONTENT, waves(70, 90, 1), RenderConfig(memory="1GiB", **QUICK), observer=events.append)
     started = events[0]

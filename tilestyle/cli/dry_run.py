@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tilestyle.cli.inputs import Inputs
     from tilestyle.cli.parameters import Values
     from tilestyle.config.render import RenderConfig
-    from tilestyle.pipeline.estimate import Outline
+    from tilestyle.pipeline.outline import Outline
     from tilestyle.recipes.preview import PreviewRequest
     from tilestyle.recipes.printing import PreparedInputs
 

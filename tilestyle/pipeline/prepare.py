@@ -24,7 +24,7 @@ from tilestyle.images import Picture
 from tilestyle.images.faces import Face
 from tilestyle.losses.anchor import check_anchor
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
-from tilestyle.pipeline.estimate import Outline
+from tilestyle.pipeline.outline import Outline
 from tilestyle.planning.content_map import content_map_sides, detect_faces, load_content_map
 from tilestyle.planning.inputs import (
     Style,

@@ -14,7 +14,7 @@ from tilestyle.images import Picture
 from tilestyle.losses.objective import LossTerms
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline.checkpoint import ResumePoint, WorkDirCheckpointer
-from tilestyle.pipeline.estimate import Outline, estimate_seconds, known_forecast, samples_of
+from tilestyle.pipeline.estimate import estimate_seconds, known_forecast
 from tilestyle.pipeline.events import (
     CanvasMoved,
     Finished,
@@ -31,6 +31,7 @@ from tilestyle.pipeline.finished_picture import PictureFinish, as_picture
 from tilestyle.pipeline.live_canvas import LiveCanvas
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
+from tilestyle.pipeline.outline import Outline
 from tilestyle.pipeline.time_left import TimeLeft
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_budget import device_bytes
@@ -127,7 +128,7 @@ def render_job(
     picture = as_picture(pixels, finish.alpha if first else None, finish.store)
     drop_staging_buffers()
     release_cached_memory(pinned=True)
-    taken = samples_of(outline, clock.levels, resumed, clock.elapsed - swept, complete=complete)
+    taken = outline.samples(clock.levels, resumed, clock.elapsed - swept, complete=complete)
     tell(Finished(complete, clock.elapsed, outline.kind, taken))
     return picture
 

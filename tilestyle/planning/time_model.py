@@ -7,7 +7,7 @@
     the end  = one + megapixels of the picture                  cutting it out, its final colors
     writing  = one + megapixels of the picture                  one cost per format
 
-Each is a stage. Amounts are arithmetic on the plan of a render (pipeline/estimate.py). Costs are fitted to
+Each is a stage. Amounts are arithmetic on the plan of a render (pipeline/outline.py). Costs are fitted to
 samples, which are amounts with the seconds that they took (`StageModel`). Samples come from a short measurement
 and from renders (pipeline/timings.py). Costs hold for one machine and one kind of render: the same network,
 precision, patch size, losses. Everything here is a pure function of its arguments.

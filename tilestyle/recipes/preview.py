@@ -28,9 +28,9 @@ from tilestyle.geometry.boxes import Box
 from tilestyle.images import ImageSource, Picture, as_source, contact_sheet, crop_source, read_all
 from tilestyle.images.faces import Face
 from tilestyle.pipeline import api
-from tilestyle.pipeline.estimate import Outline
 from tilestyle.pipeline.events import Event, Finished, Observer, SweepDone
 from tilestyle.pipeline.observers import guard_callback
+from tilestyle.pipeline.outline import Outline
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.pipeline.run import render_job
 from tilestyle.planning.content_map import faces_in
