@@ -23,7 +23,7 @@ from tilestyle.errors import SettingError, TilestyleError
 from tilestyle.geometry.paper import Paper
 from tilestyle.images import Picture, WriteOptions
 from tilestyle.motion.zoom_path import ZoomPath
-from tilestyle.pipeline.api import render_fingerprint
+from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.recipes.preview import PreviewRequest
 from tilestyle.recipes.printing import PrintOptions
 

@@ -18,7 +18,8 @@ from tilestyle.config.enums import NetworkName
 from tilestyle.errors import WorkError
 from tilestyle.images.faces import Face
 from tilestyle.pipeline import prepare as preparing
-from tilestyle.pipeline.api import render, render_fingerprint
+from tilestyle.pipeline.api import render
+from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.planning.content_map import MAX_FACES_SIDE, content_map_sides, load_content_map, with_faces
 from tilestyle.planning.memory_model import InputSizes, MemoryInputs, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels

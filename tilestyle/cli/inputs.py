@@ -71,7 +71,7 @@ class Inputs:
 
     def identity(self, config: RenderConfig) -> dict[str, Any]:
         """What the render is made of, as JSON: settings, paper and ink, and digests of the files."""
-        from tilestyle.pipeline import api
+        from tilestyle.pipeline.fingerprint import render_fingerprint
         from tilestyle.planning.inputs import Style
         from tilestyle.planning.style_assignment import labelled_images
         from tilestyle.recipes.printing import with_print_schedule
@@ -81,7 +81,7 @@ class Inputs:
         printing = self.printing
         wide: dict[str, Any] = {"colors": "display-p3"} if self.is_wide else {}
         if printing is None:
-            return {**api.render_fingerprint(config, files), **wide}
+            return {**render_fingerprint(config, files), **wide}
         if printing.paper is not None:
             config = with_print_schedule(config)
         asked = {field.name: getattr(printing, field.name) for field in fields(printing)}
@@ -89,7 +89,7 @@ class Inputs:
             asked["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
         if printing.paper is not None:
             asked["paper"] = {name: each for name, each in asdict(printing.paper).items() if name != "text"}
-        return {**api.render_fingerprint(config, files), **asked, **wide}
+        return {**render_fingerprint(config, files), **asked, **wide}
 
     @contextmanager
     def opened(self, config: RenderConfig) -> Iterator[PreparedInputs]:

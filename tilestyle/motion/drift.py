@@ -25,9 +25,9 @@ from tilestyle.images import open_source
 from tilestyle.images.faces import check_detector
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Series, open_series, read_pixels
-from tilestyle.pipeline.api import render_fingerprint
 from tilestyle.pipeline.estimate import Repeated
 from tilestyle.pipeline.events import Observer
+from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces

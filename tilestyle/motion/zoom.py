@@ -23,8 +23,9 @@ from tilestyle.motion.drift import SERIES_KEYWORDS, PathLike, SeriesCallbacks, r
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Series, open_series, read_pixels
 from tilestyle.motion.zoom_path import ZoomPath
-from tilestyle.pipeline.api import render_fingerprint, texture
+from tilestyle.pipeline.api import texture
 from tilestyle.pipeline.estimate import Repeated
+from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.schedule import picture_size
 

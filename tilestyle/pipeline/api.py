@@ -5,30 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from tilestyle import images
 from tilestyle.config.consistency import inversion_config
-from tilestyle.config.enums import Init, Quality
 from tilestyle.config.render import FILE_FIELDS, RenderConfig
 from tilestyle.config.settings import Settings, with_settings
-from tilestyle.config.size import stored_size
 from tilestyle.devices.torch_state import with_torch_state
-from tilestyle.errors import NetworkError, PictureError
+from tilestyle.errors import PictureError
 from tilestyle.files.ownership import logging_temporaries
 from tilestyle.images import Picture
-from tilestyle.networks.registry import RANDOM
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.events import Observer
+from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.pipeline.progress import showing_progress
 from tilestyle.pipeline.provenance import RenderFacts, call_provenance
 from tilestyle.pipeline.run import render_job
 from tilestyle.pipeline.shared_statistics import with_shared_statistics
 from tilestyle.pipeline.workdir import LockedWorkDir, Work, translating_errors
-from tilestyle.planning.inputs import as_styles, content_hash
+from tilestyle.planning.inputs import as_styles
 from tilestyle.planning.style_assignment import labelled_images
 
 if TYPE_CHECKING:
@@ -276,45 +274,3 @@ def open_checkpoints(
         finally:
             finished = succeeded and checkpoints is not None and checkpoints.complete
             folder.close(remove=not work.keep and (finished or not folder.has_checkpoint))
-
-
-def render_fingerprint(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
-    """Return what determines the picture, as JSON: the settings, and digests of the inputs.
-
-    A file counts by its content, whatever its path.
-
-    Raises:
-        TilestyleError: An input cannot be read.
-    """
-    limits = ("memory", "host_memory", "max_input_pixels")  # decide where data lies, not what it becomes
-    settings = {
-        field.name: getattr(config, field.name)
-        for field in fields(config)
-        if field.name not in (*limits, *FILE_FIELDS)
-    }
-    settings["quality"] = config.quality or Quality.NORMAL  # as it was called before it could be None
-    settings["size"] = stored_size(config.size)
-    settings |= {name: _setting_digest(name, getattr(config, name)) for name in sorted(FILE_FIELDS)}
-    for name in ("content_map", "keep_faces"):  # work folders from before these settings can be resumed
-        if not settings[name]:
-            del settings[name]
-    return {"settings": settings, **{role: content_hash(source) for role, source in sources.items()}}
-
-
-def _setting_digest(name: str, value: object) -> str | None:
-    """Return a setting that may be a file as JSON: a digest of the file, or the setting if it is a choice."""
-    if value is None or isinstance(value, Init):
-        return value
-    if name == "weights" and value == RANDOM:
-        return RANDOM
-    try:
-        return content_hash(value)
-    except OSError as error:
-        if name == "weights":
-            raise NetworkError(
-                f"cannot read the weights file {value} ({error.strerror})", hint="check --weights"
-            ) from error
-        option = name.replace("_", "-")
-        raise PictureError(
-            f"cannot read the {option} {value} ({error.strerror})", hint="check the path"
-        ) from error

@@ -20,6 +20,7 @@ from tilestyle.files.paths import read_limited
 from tilestyle.images import CaptionedRow, Picture, draw_captioned_rows, open_source, read_all, read_picture
 from tilestyle.pipeline import api
 from tilestyle.pipeline.events import Event, Finished, Observer
+from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.workdir import CELLS_MANIFEST, LockedWorkDir, translating_errors
 from tilestyle.planning.inputs import content_hash
@@ -41,7 +42,7 @@ class Cell:
     def file_name(self) -> str:
         """The name of its file: the same for renders with the same settings and inputs."""
         sources = {"style": self.style, "content": self.content}
-        fingerprint = json.dumps([__version__, api.render_fingerprint(self.config, sources)], sort_keys=True)
+        fingerprint = json.dumps([__version__, render_fingerprint(self.config, sources)], sort_keys=True)
         return f"cell-{hashlib.sha256(fingerprint.encode()).hexdigest()[:20]}.png"
 
 
