@@ -27,7 +27,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     from tilestyle.pictures import picture_path
     from tilestyle.pipeline.prepare import prepare
     from tilestyle.pipeline.run import render_job
-    from tilestyle.planning.memory_budget import find_device
+    from tilestyle.planning.device_choice import find_device
 
     kinds = {"network": NetworkName(settings["network"]), "precision": Precision(settings["precision"])}
     peak = PeakMemory(find_device("cpu"))

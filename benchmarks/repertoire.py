@@ -62,8 +62,8 @@ def measure(settings: dict[str, Any]) -> dict[str, int]:
     from tilestyle.devices.peak_memory import PeakMemory
     from tilestyle.optim.loop import optimize
     from tilestyle.pipeline.prepare import prepare
+    from tilestyle.planning.device_choice import find_device
     from tilestyle.planning.inputs import Style
-    from tilestyle.planning.memory_budget import find_device
 
     kinds = {"color": Color, "tileable": Tileable, "scale_odds": tuple, "style_blend": tuple}
     read = {name: kinds.get(name, lambda value: value)(value) for name, value in settings.items()}

@@ -37,7 +37,7 @@ from tilestyle.geometry.sampling import grid_patches
 from tilestyle.geometry.sharding import balanced_runs, shard_patches
 from tilestyle.networks.registry import load_network
 from tilestyle.pipeline.events import Event, Resumed
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.stats.exact_sum import from_fixed, to_fixed, to_fixed_batch
 from tilestyle.stats.sliced_wasserstein import BINS, SCALES, color_axes
 
@@ -191,7 +191,7 @@ def test_what_one_has_left_two_go_on_with(
     for name in left:
         if name == "files":
             monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-            monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+            monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
         patches = iter(range(100))
         render(
             CONTENT,

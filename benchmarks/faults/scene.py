@@ -146,10 +146,10 @@ def differing(one: Tree, other: Tree) -> list[str]:
 def force_files() -> None:
     """Put small canvases in files, too, so that they can be disturbed in seconds."""
     from tilestyle.canvas import storage
-    from tilestyle.planning import resolve
+    from tilestyle.planning.memory_budget import MemoryBudget
 
     storage.MIN_MAPPED_PIXELS = 0
-    resolve.should_memory_map = lambda *facts: True  # type: ignore[attr-defined]
+    MemoryBudget.should_memory_map = lambda *facts: True  # type: ignore[method-assign]
 
 
 class Scene:

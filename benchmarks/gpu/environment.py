@@ -15,7 +15,7 @@ from benchmarks.gpu.core import GIB, Check, Group, Place, Row, best
 from tilestyle.benchmark.speed import matrix_peak
 from tilestyle.config.enums import Precision
 from tilestyle.devices.transfer import float64_device
-from tilestyle.planning.memory_budget import find_device, find_dtype
+from tilestyle.planning.device_choice import DTYPES, choose_precision, find_device
 
 MATRIX = 8192  # side of the products, for float32 and float64 less
 COPIED = 2**30  # bytes
@@ -39,7 +39,7 @@ def _card(place: Place, row: Row) -> bool:
             "tilestyle": tilestyle.__version__,
             "processors": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "auto is": f"{device}, {find_dtype(Precision.AUTO, device)}",
+            "auto is": f"{device}, {DTYPES[choose_precision(Precision.AUTO, device)]}",
             "distances on": str(float64_device(device)),
         }
     )

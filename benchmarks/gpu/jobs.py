@@ -29,6 +29,7 @@ from tilestyle.networks.registry import RANDOM, load_network
 from tilestyle.optim.loop import optimize, sweep_patches
 from tilestyle.planning import resolve
 from tilestyle.planning.job import Job
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.planning.schedule import Level
 
 VGG19, COMPACT, WAVELET = NetworkName.VGG19, NetworkName.COMPACT, NetworkName.WAVELET
@@ -67,7 +68,7 @@ def at_home(place: Place, home: str | None) -> Iterator[None]:
         yield
         return
     where = place.device if home == DEVICE else torch.device("cpu")
-    with mock.patch.object(resolve, "choose_canvas_device", lambda *facts: where):
+    with mock.patch.object(MemoryBudget, "choose_canvas_device", lambda *facts: where):
         yield
 
 

@@ -23,7 +23,6 @@ from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.events import CanvasMoved, PatchHalved
 from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import device_bytes
 
 WALL = 2 * GIB
 SIDES = (2048, 4096, 8192)
@@ -82,7 +81,7 @@ def _held(side: int, limit: int, network: NetworkName, sweeps: int, place: Place
     halved = _sides(rescues)
     synchronized_time(place.device)
     took = time.monotonic() - prepared
-    actual, promised = peak.bytes(), device_bytes(job.memory_estimate, place.device, job.canvas_device)
+    actual, promised = peak.bytes(), job.device_bytes
     row.update(
         {
             "patch": job.patch_side,

@@ -13,7 +13,6 @@ from benchmarks.maps import timed
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.devices.peak_memory import PeakMemory
 from tilestyle.networks.vgg import Vgg
-from tilestyle.planning.memory_budget import device_bytes
 
 # Share of the matrix peak that a sweep of VGG-19 is to reach in patches of this side, by where the canvas is.
 GOALS = {DEVICE: 0.50, HOST: 0.35}
@@ -68,7 +67,7 @@ def _share(
             "TFLOP/s": operations / sweeps.seconds / 1e12,
             "share of matrix peak": share,
             "peak, MiB": peak.bytes() / MIB,
-            "foretold, MiB": device_bytes(job.memory_estimate, place.device, job.canvas_device) / MIB,
+            "foretold, MiB": job.device_bytes / MIB,
         }
     )
     row["says"] = f"{network} {patch} {home} {row['MP/s']:.3g} MP/s, {share:.0%}"

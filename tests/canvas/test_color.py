@@ -20,7 +20,7 @@ from tilestyle.errors import SettingError
 from tilestyle.images import FloatArray, Picture, WriteOptions, as_source, read_picture
 from tilestyle.pipeline.events import Event
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.recipes.preview import PreviewRequest, preview
 from tilestyle.recipes.printing import prepare_inputs
 
@@ -133,7 +133,7 @@ def test_mapped_and_resumed_renders_are_the_same(
     whole = render(content, STYLE, config)
     assert whole.alpha is not None
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+    monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     asked = iter(range(1000))
     render(content, STYLE, config, work=tmp_path / "work", stop=lambda: next(asked) >= 5)
     found = render(content, STYLE, config, work=tmp_path / "work")

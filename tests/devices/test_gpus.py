@@ -20,6 +20,7 @@ from tilestyle.benchmark import memory_cap, rank_worker
 from tilestyle.benchmark.timing import LapTimer
 from tilestyle.benchmark.workload import Workload
 from tilestyle.devices import device_memory, malloc
+from tilestyle.devices.device_memory import free_bytes
 from tilestyle.devices.failures import (
     is_device_failure,
     is_library_failure,
@@ -33,8 +34,12 @@ from tilestyle.devices.timer import synchronized_time
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DeviceError, MemoryLimit, SettingError, TilestyleError
 from tilestyle.pictures import picture_path
-from tilestyle.planning import memory_budget
-from tilestyle.planning.memory_budget import check_device_per_rank, find_device, free_bytes, has_fast_bf16
+from tilestyle.planning.device_choice import (
+    FAST_BF16_VARIABLE,
+    check_device_per_rank,
+    find_device,
+    has_fast_bf16,
+)
 from tilestyle.planning.resolve import resolve_config
 
 CUDA, MPS, CPU = torch.device("cuda", 0), torch.device("mps", 0), torch.device("cpu")
@@ -217,7 +222,7 @@ def test_processes_that_would_share_a_card_are_refused_before_anything_is_read(
 
 @pytest.mark.parametrize("hip", [None, "6.4"])
 def test_bf16_is_asked_of_the_card_that_is_meant(hip: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(memory_budget.FAST_BF16_VARIABLE, raising=False)
+    monkeypatch.delenv(FAST_BF16_VARIABLE, raising=False)
     monkeypatch.setattr(torch.version, "hip", hip)
     cards(monkeypatch, [(9, 0), (7, 5)], WHEELS)
     assert has_fast_bf16(torch.device("cuda:0"))
@@ -456,9 +461,9 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 # Where a command speaks to a device outside of the patches.
 OUTSIDE = {
-    "the device": "tilestyle.planning.memory_budget.find_device",
+    "the device": "tilestyle.planning.device_choice.find_device",
     "the network": "tilestyle.networks.vgg.Vgg.to",
-    "free memory": "tilestyle.planning.memory_budget.free_bytes",
+    "free memory": "tilestyle.planning.resolve.free_bytes",
     "the canvas": "tilestyle.pipeline.run.optimize_with_oom_retry",
     "the picture": "tilestyle.pipeline.run.as_picture",
 }

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 import torch
 
-from tilestyle.devices import host_memory
+from tilestyle.devices import device_memory, host_memory
 from tilestyle.devices.host_memory import available_memory
-from tilestyle.planning import memory_budget
+from tilestyle.planning.memory_budget import MemoryBudget
+from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import MemoryEstimate
 
 MACHINE = 64 * 2**30
@@ -154,13 +154,12 @@ def test_limits_of_the_process_count(limited: str, tmp_path: Path, monkeypatch: 
 
 
 def test_budgets_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(memory_budget, "available_memory", lambda: 2 * GIB)
-    assert memory_budget.free_bytes(cpu) == 2 * GIB
-    large: Any = MemoryEstimate(0, 0, 0, 3 * GIB, 0, 0, 0)
-    assert memory_budget.should_memory_map(cpu, memory_budget.MemoryLimits(), large)
-    monkeypatch.setattr(memory_budget, "available_memory", lambda: 20 * GIB)
-    assert not memory_budget.should_memory_map(cpu, memory_budget.MemoryLimits(), large)
+    cpu, limits = torch.device("cpu"), MemoryLimits()
+    large = MemoryEstimate(0, 0, 0, 3 * GIB, 0, 0, 0)
+    for free, is_mapped in ((2 * GIB, True), (20 * GIB, False)):
+        monkeypatch.setattr(device_memory, "available_memory", lambda free=free: free)
+        assert device_memory.free_bytes(cpu) == free
+        assert MemoryBudget(cpu, limits, free, free).should_memory_map(large) is is_mapped
 
 
 def test_this_machine_has_some() -> None:

@@ -23,7 +23,7 @@ from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import Work
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.reference.renderer import render_untiled
 from tilestyle.reference.untiled_losses import anchor_loss
 
@@ -134,7 +134,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     expected = render(CONTENT, STYLE, config).pixels.tobytes()
     if mapped:
         monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+        monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     asked = iter(range(1_000_000))
     work = Work(tmp_path / "work", every=0.0)
     stopped = render(CONTENT, STYLE, config, stop=lambda: next(asked) >= 31, work=work)

@@ -16,7 +16,7 @@ from tilestyle.canvas.storage import MappedStore, MemoryStore, is_mapped
 from tilestyle.config.enums import NetworkName
 from tilestyle.losses.content import CachedContentTarget
 from tilestyle.networks.random_vgg import random_vgg
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.planning.memory_model import InputSizes, MemoryInputs, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels
 
@@ -41,7 +41,7 @@ def test_kept_features_lie_where_the_canvas_does(
     monkeypatch.setattr(CachedContentTarget, "_compute_tile", filled)
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
     monkeypatch.setattr(storage, "MAX_RESIDENT_BYTES", 2**16)
-    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: mapped)
+    monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: mapped)
     found = render(CONTENT, STYLE, CONFIG, work=tmp_path / "work").pixels
     assert kept and set(kept) == {mapped}
     assert np.array_equal(found, expected)

@@ -33,8 +33,8 @@ from tilestyle.optim.initial import initial_pixels
 from tilestyle.optim.loop import optimize
 from tilestyle.optim.state import NullCheckpointer, RenderState
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.caching import should_cache_content
 from tilestyle.planning.job import Job, LevelTargets
-from tilestyle.planning.memory_budget import should_cache_content
 from tilestyle.planning.schedule import CYCLED_PLACES, EXTRAPOLATION, GRID_PERIOD, Level, extrapolation
 from tilestyle.reference.autograd_distances import wasserstein_distance
 from tilestyle.reference.renderer import render_untiled

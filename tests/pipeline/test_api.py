@@ -213,15 +213,15 @@ def test_a_texture_has_no_content_to_begin_with() -> None:
 
 
 def test_patches_follow_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tilestyle.planning import memory_budget
+    from tilestyle.planning import resolve
 
     automatic = {**QUICK, "patch": None, "size": 600, "precision": Precision.FP32, "device": "cpu"}
-    monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 2**40)
+    monkeypatch.setattr(resolve, "free_bytes", lambda device: 2**40)
     roomy = prepare(STYLE, RenderConfig(**automatic), CONTENT)
-    monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 300 * 2**20)
+    monkeypatch.setattr(resolve, "free_bytes", lambda device: 300 * 2**20)
     tight = prepare(STYLE, RenderConfig(**automatic), CONTENT)
     assert tight.patch_side < roomy.patch_side == 512
-    monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 2**10)
+    monkeypatch.setattr(resolve, "free_bytes", lambda device: 2**10)
     with pytest.raises(MemoryError, match="give a smaller --patch"):
         prepare(STYLE, RenderConfig(**automatic), CONTENT)
 

@@ -23,7 +23,7 @@ from tilestyle.pipeline import manifest, tensor_archive
 from tilestyle.pipeline.events import Event, Resumed, SweepDone
 from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.workdir import LockedWorkDir, Work
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 
 CONTENT, STYLE = waves(90, 150, 1), waves(70, 90, 2)
 # Three levels, the last of six patches.
@@ -49,7 +49,7 @@ def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Where canvases live."""
     if request.param == "files":
         monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+        monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     return str(request.param)
 
 
@@ -78,7 +78,7 @@ def test_a_canvas_in_files_makes_the_same_picture(tmp_path: Path, monkeypatch: p
     expected = peaceful(CONFIG)
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
     monkeypatch.setattr(storage, "MAX_RESIDENT_BYTES", 2**16)
-    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+    monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     assert pixels(CONFIG, tmp_path / "work") == expected
     assert not (tmp_path / "work").exists()
 

@@ -26,7 +26,8 @@ from tilestyle.optim.loop import sweep_patches
 from tilestyle.pipeline.api import invert, render, texture
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning import memory_budget as budgets
+from tilestyle.planning import device_choice
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.stats.color_histograms import MAX_CACHED_BINS
 from tilestyle.stats.gaussian_transport import newton_schulz_steps
 
@@ -76,9 +77,9 @@ def test_a_gpu_has_its_number(asked: str, found: str) -> None:
         mock.patch("torch.cuda.is_available", lambda: True),
         mock.patch("torch.cuda.device_count", lambda: 2),
         mock.patch("torch.cuda.current_device", lambda: 1),
-        mock.patch("tilestyle.planning.memory_budget.unusable_reason", lambda device: ""),
+        mock.patch("tilestyle.planning.device_choice.unusable_reason", lambda device: ""),
     ):
-        assert budgets.find_device(asked) == torch.device(found)
+        assert device_choice.find_device(asked) == torch.device(found)
 
 
 @contextmanager
@@ -144,7 +145,7 @@ def test_cuda_makes_nearly_the_picture_of_the_host(case: str, home: str) -> None
     config = replace(SMALL, **CASES[case])
     expected = render(CONTENT, STYLE, replace(config, device="cpu")).pixels
     place = torch.device("cuda:0" if home == "device" else "cpu")
-    with mock.patch("tilestyle.planning.resolve.choose_canvas_device", lambda *limits: place):
+    with mock.patch.object(MemoryBudget, "choose_canvas_device", lambda *facts: place):
         found = render(CONTENT, STYLE, replace(config, device="cuda")).pixels
     # Products are rounded to TF32; two steps are of 0.02 each, whichever way.
     assert np.abs(found - expected).mean() < 5e-3

@@ -30,7 +30,7 @@ from tilestyle.images import Picture, read_picture, write_picture, write_png
 from tilestyle.pipeline import manifest, run, tensor_archive, timings
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import MANIFEST, Work
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 
 FULL_SWEEPS = bool(os.environ.get("TILESTYLE_FULL_SWEEPS"))
 CONTENT, STYLE, OTHER = waves(64, 80, 1), waves(40, 48, 2), waves(64, 80, 3)
@@ -65,7 +65,7 @@ def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Where canvases live."""
     if request.param == "files":
         monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+        monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     return str(request.param)
 
 
@@ -659,7 +659,7 @@ def test_a_work_folder_that_is_emptied_meanwhile_is_ours_again_or_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: bytes, way: str, mapped: bool
 ) -> None:
     if mapped:
-        monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+        monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
         monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
     folder = tmp_path / "work"
     sweeps = 0

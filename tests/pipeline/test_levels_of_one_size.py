@@ -14,7 +14,7 @@ from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
 from tilestyle.config.enums import Precision
 from tilestyle.pipeline.workdir import Work
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 
 CONTENT = waves(48, 64, 1)
 
@@ -35,7 +35,7 @@ def pixels(size: int, coarsest: int, work: Work | None) -> bytes:
 
 def in_files(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-    patch.setattr(resolve, "should_memory_map", lambda *facts: True)
+    patch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
 
 
 @pytest.mark.parametrize(("size", "coarsest"), SIZES)

@@ -19,22 +19,21 @@ from tilestyle.config.enums import Precision
 from tilestyle.errors import SettingError, WorkError
 from tilestyle.images import read_provenance
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning import memory_budget
-from tilestyle.planning.memory_budget import FAST_BF16_VARIABLE, find_dtype, has_fast_bf16
+from tilestyle.planning import device_choice, resolve
+from tilestyle.planning.device_choice import FAST_BF16_VARIABLE, choose_precision, has_fast_bf16
 from tilestyle.planning.resolve import resolve_config
 
 CPU = torch.device("cpu")
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
 CONFIG = RenderConfig(size=96, patch=64, coarsest=96, sweeps=2, margin=8, device="cpu", **FEW)
-KINDS = {False: torch.float32, True: torch.bfloat16}
 
 
 @pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("precision", Precision)
 def test_only_auto_asks_the_machine(precision: Precision, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: fast)
-    asked = {Precision.AUTO: KINDS[fast], Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
-    assert find_dtype(precision, CPU) is asked[precision]
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: fast)
+    chosen = Precision.BF16 if fast else Precision.FP32
+    assert choose_precision(precision, CPU) is (chosen if precision is Precision.AUTO else precision)
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
@@ -59,11 +58,11 @@ def test_the_environment_answers_for_the_machine(device: str, monkeypatch: pytes
 def test_a_resumed_render_keeps_its_precision(
     began: bool, now: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: began)
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: began)
     expected = render(CONTENT, STYLE, CONFIG).pixels
     asked = iter(range(1000))
     render(CONTENT, STYLE, CONFIG, work=tmp_path / "work", stop=lambda: next(asked) >= 1)
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: now)
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: now)
     assert np.array_equal(render(CONTENT, STYLE, CONFIG, work=tmp_path / "work").pixels, expected)
 
 
@@ -91,7 +90,7 @@ def test_ranks_compute_as_the_first_one_does(monkeypatch: pytest.MonkeyPatch) ->
             """What the first has said."""
             return "bf16"
 
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: False)
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: False)
     ranks: Any = Second()
     assert resolve_config(CONFIG, with_content=True, comm=ranks).network.dtype is torch.bfloat16
 
@@ -102,7 +101,7 @@ def test_a_picture_says_what_its_machine_decided(
     fast: bool, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And given as settings, it makes the same picture on a machine that would decide otherwise."""
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: fast)
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: fast)
     for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
         Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / name)
     words = ["render", "content.png", "--style", "style.png", "--size", "96", "--sweeps", "1", "--quiet"]
@@ -128,8 +127,8 @@ def test_a_picture_says_what_its_machine_decided(
     assert machine.pop("patch") >= 64
     assert set(machine) == ({"keep_content"} if optimizer == "adam" else {"history"})
     assert json.dumps(made)
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: not fast)
-    monkeypatch.setattr(memory_budget, "free_bytes", lambda device: 2**40)
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: not fast)
+    monkeypatch.setattr(resolve, "free_bytes", lambda device: 2**40)
     job = prepare(STYLE, RenderConfig(size=96), CONTENT)
     assert job.chosen_settings["precision"] == ("bf16" if not fast else "fp32")
     precision = "bf16" if fast and optimizer == "adam" else "fp32"
@@ -143,7 +142,7 @@ def test_memory_changes_the_patch_and_the_picture_says_so(monkeypatch: pytest.Mo
     config = RenderConfig(size=700, precision="fp32", device="cpu")
     sides = []
     for free in (2**40, 300 * 2**20):
-        monkeypatch.setattr(memory_budget, "free_bytes", lambda device, free=free: free)
+        monkeypatch.setattr(resolve, "free_bytes", lambda device, free=free: free)
         sides.append(prepare(STYLE, config, CONTENT).machine_settings["patch"])
     assert sides[0] == 512 > sides[1]
 
@@ -152,6 +151,6 @@ def test_a_render_without_a_stored_precision_is_resumed(monkeypatch: pytest.Monk
     """Checkpoints of before do not say it."""
     from tilestyle.planning.resolve import MemoryDecisions
 
-    monkeypatch.setattr(memory_budget, "has_fast_bf16", lambda device: False)
+    monkeypatch.setattr(device_choice, "has_fast_bf16", lambda device: False)
     settled = MemoryDecisions(64, mapped=False, content_kept=False)
     assert resolve_config(CONFIG, with_content=True, decisions=settled).network.dtype is torch.float32

@@ -26,7 +26,7 @@ from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import grid_patches, random_windows
 from tilestyle.images import FloatArray
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning import resolve
+from tilestyle.planning.memory_budget import MemoryBudget
 
 BOTH = (True, True)
 # A smooth texture, of which neighboring pixels are alike: where they are not, there is a seam.
@@ -130,7 +130,7 @@ def test_mapped_canvases_repeat_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     config = RenderConfig(size=(150, 101), sweeps=2, tileable=Tileable.BOTH, **QUICK)
     whole = texture(STYLE, config).pixels
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-    monkeypatch.setattr(resolve, "should_memory_map", lambda *facts: True)
+    monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     assert np.array_equal(texture(STYLE, config, work=tmp_path / "work").pixels, whole)
 
 

@@ -28,7 +28,8 @@ from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
 from tilestyle.pipeline.events import Event, PatchHalved, Started
 from tilestyle.pipeline.outline import measurement_count
-from tilestyle.planning.memory_budget import MemoryLimits, choose_patch_side, should_memory_map
+from tilestyle.planning.memory_budget import MemoryBudget
+from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import (
     InputSizes,
     MemoryEstimate,
@@ -125,6 +126,9 @@ def test_forward_takes_what_is_answered_and_the_widest_layer() -> None:
     assert forward_bytes(half, network.style_layers) == 2 * held + 6 * 64
 
 
+FREE = 2**40
+
+
 def linear(side: int) -> MemoryEstimate:
     """A footprint of 1000 bytes a patch pixel, 100 MB of canvas and 10 MB of network."""
     return MemoryEstimate(10**7, 1000 * side**2, 0, 10**8, 0, 0, 0)
@@ -140,7 +144,7 @@ def linear(side: int) -> MemoryEstimate:
     ],
 )
 def test_the_largest_patch_that_fits_is_taken(limits: MemoryLimits, side: int) -> None:
-    assert choose_patch_side(CPU, limits, linear, 64, None) == side
+    assert MemoryBudget(CPU, limits, FREE, FREE).choose_patch_side(linear, 64, None) == side
 
 
 @pytest.mark.parametrize(
@@ -161,14 +165,15 @@ def test_the_largest_patch_that_fits_is_taken(limits: MemoryLimits, side: int) -
 )
 def test_too_small_a_budget_says_what_is_needed(limits: MemoryLimits, given: int | None, message: str) -> None:
     with pytest.raises(MemoryLimit, match=message) as caught:
-        choose_patch_side(CPU, limits, linear, 64, given)
+        MemoryBudget(CPU, limits, FREE, FREE).choose_patch_side(linear, 64, given)
     assert "\n" not in str(caught.value)
 
 
 def test_a_picture_that_takes_more_in_files_stays_in_memory() -> None:
-    small, limits = MemoryEstimate(10**7, 10**7, 0, 10**8, 0, 0, 0), MemoryLimits(memory=10**8)
-    assert should_memory_map(CPU, limits, small, replace(small, resident=10**7))
-    assert not should_memory_map(CPU, limits, small, replace(small, resident=10**9))
+    small = MemoryEstimate(10**7, 10**7, 0, 10**8, 0, 0, 0)
+    budget = MemoryBudget(CPU, MemoryLimits(memory=10**8), FREE, FREE)
+    assert budget.should_memory_map(small, replace(small, resident=10**7))
+    assert not budget.should_memory_map(small, replace(small, resident=10**9))
 
 
 def test_pictures_too_large_to_read_are_not_read(tmp_path: Any) -> None:

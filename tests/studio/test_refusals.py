@@ -7,7 +7,7 @@ import pytest
 from tests.support.cli import commands
 from tilestyle.cli.parameters import parameters_of
 from tilestyle.errors import OutputError, SettingError, TilestyleError
-from tilestyle.planning.memory_budget import find_device
+from tilestyle.planning.device_choice import find_device
 from tilestyle.studio.refusals import FIELDS, Refused, page_words, split_message
 from tilestyle.studio.settings import resolve
 

@@ -30,6 +30,7 @@ from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning import memory_budget as budgets
 from tilestyle.planning.job import Job
+from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.planning.schedule import step_size
 
 NARROW = 32  # times fewer channels than VGG-19 has: as many kernels, of less work
@@ -58,7 +59,7 @@ def on_device(home: str) -> Iterator[Elsewhere]:
     with (
         Elsewhere() as device,
         mock.patch("tilestyle.planning.resolve.find_device", lambda name: DEVICE),
-        mock.patch("tilestyle.planning.resolve.choose_canvas_device", lambda *limits: place),
+        mock.patch.object(MemoryBudget, "choose_canvas_device", lambda *facts: place),
         mock.patch.dict(budgets.PATCH_SIDES, {DEVICE.type: budgets.PATCH_SIDES["cpu"]}),
         mock.patch.object(staging, "STAGED_DEVICE_TYPES", {DEVICE.type}),
     ):

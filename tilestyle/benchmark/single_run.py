@@ -27,7 +27,7 @@ from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry.boxes import round_up
 from tilestyle.optim.loop import optimize
-from tilestyle.planning.memory_budget import device_bytes, find_device
+from tilestyle.planning.device_choice import find_device
 from tilestyle.planning.memory_model import CANVAS_BYTES
 
 
@@ -134,7 +134,7 @@ def measure(workload: Workload, spec: RunSpec, on_sweep: Callable[[], object] = 
         "peak": peak_bytes,
         "canvas": CANVAS_BYTES * extent.area,
         "beyond": peak_bytes - job.memory_estimate.resident if job.canvas_device == device else peak_bytes,
-        "predicted": device_bytes(job.memory_estimate, device, job.canvas_device),
+        "predicted": job.device_bytes,
     }
 
 

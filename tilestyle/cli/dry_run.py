@@ -203,10 +203,8 @@ def _summary(
 
 def add_memory(table: Table, outlines: Sequence[Outline]) -> None:
     """Add the memory of the device and of the machine; on a CPU they are one."""
-    from tilestyle.planning.memory_budget import device_bytes
-
     device = outlines[0].job.network.device
-    on_device = max(device_bytes(each.job.memory_estimate, device, each.job.canvas_device) for each in outlines)
+    on_device = max(each.job.device_bytes for each in outlines)
     if device.type == "cpu":
         table.add_row("memory", f"about {format_bytes(on_device)} of RAM")
     else:

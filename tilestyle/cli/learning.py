@@ -56,7 +56,7 @@ def starting_amounts(ready: PreparedInputs) -> tuple[float, ...]:
 def note_writing(output: Output, config: RenderConfig, size: tuple[int, int], seconds: float) -> None:
     """Note what writing a picture of this height and width took."""
     from tilestyle.pipeline import timings
-    from tilestyle.planning.memory_budget import find_device
+    from tilestyle.planning.device_choice import find_device
     from tilestyle.planning.time_model import WRITING, Sample
 
     kind = writing_kind(output, find_device(config.device))
@@ -75,7 +75,7 @@ def note_part(event: Event) -> None:
 def note_render(finished: Finished | None, ready: PreparedInputs, since_start: float | None) -> None:
     """Note what a render took, and what came before it."""
     from tilestyle.pipeline import timings
-    from tilestyle.planning.memory_budget import find_device
+    from tilestyle.planning.device_choice import find_device
     from tilestyle.planning.time_model import START, Sample
 
     if finished is None:

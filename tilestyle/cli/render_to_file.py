@@ -150,7 +150,7 @@ def render_part(
     from tilestyle.devices.peak_memory import PeakMemory
     from tilestyle.distributed import process_group
     from tilestyle.images import as_source
-    from tilestyle.planning.memory_budget import find_device
+    from tilestyle.planning.device_choice import find_device
 
     with process_group() as ranks:
         if not ranks.is_rank_zero:

@@ -46,9 +46,9 @@ from tilestyle.pipeline.estimate import Repeated
 from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces, with_faces
+from tilestyle.planning.device_choice import find_device
 from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import find_device
 from tilestyle.planning.schedule import picture_size
 
 # Ridge of the color map, per pixel: a frame with few colors does not determine the map alone.

@@ -10,6 +10,7 @@ import torch
 
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.canvas.storage import MemoryStore
+from tilestyle.devices.device_memory import free_bytes
 from tilestyle.devices.failures import is_library_failure, is_out_of_memory, may_be_out_of_memory, reason_of
 from tilestyle.devices.malloc import release_cached_memory
 from tilestyle.devices.staging import drop_staging_buffers
@@ -23,7 +24,7 @@ from tilestyle.optim.state import RenderState, SweepObserver
 from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline.events import CanvasMoved, PatchHalved
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import RAM_SHARE, free_bytes
+from tilestyle.planning.memory_budget import RAM_SHARE
 from tilestyle.planning.schedule import step_size
 
 CPU = torch.device("cpu")

@@ -34,7 +34,6 @@ from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.pipeline.outline import Outline
 from tilestyle.pipeline.time_left import TimeLeft
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_budget import device_bytes
 from tilestyle.planning.schedule import Level
 
 
@@ -172,15 +171,13 @@ def _start_clock(outline: Outline, resumed: ResumePoint | None, state: RenderSta
 
 def started_event(job: Job) -> Started:
     """Return the event that describes a render before it starts."""
-    device = job.network.device
-    need, limits = device_bytes(job.memory_estimate, device, job.canvas_device), job.memory_limits
     return Started(
         job.patch_side,
-        device.type,
-        need,
-        limits.memory,
+        job.network.device.type,
+        job.device_bytes,
+        job.memory_limits.memory,
         job.memory_estimate.resident,
-        limits.host,
+        job.memory_limits.host,
         job.memory_estimate.disk if isinstance(job.store, MappedStore) else 0,
         lambda: estimate_seconds(job),
         job.chosen_settings,

@@ -18,7 +18,7 @@ from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Box
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.planning.loss_weights import LossWeights
-from tilestyle.planning.memory_budget import MemoryLimits
+from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import MemoryEstimate
 from tilestyle.planning.schedule import Level
 from tilestyle.planning.style_images import Exemplar
@@ -107,6 +107,11 @@ class Job:
     def canvas_device(self) -> torch.device:
         """The device that stores canvases and updates them."""
         return self.store.device
+
+    @property
+    def device_bytes(self) -> int:
+        """The bytes that the render needs of what `--memory` limits."""
+        return self.memory_estimate.device_bytes(self.network.device, self.canvas_device)
 
     @property
     def chosen_settings(self) -> dict[str, Any]:

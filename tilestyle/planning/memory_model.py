@@ -186,6 +186,10 @@ class MemoryEstimate:
         working = self.resident + max(self.patch, self.style_extra + self.style_pass)
         return max(self.network + max(working, self.transitions), self.loading) + self.captured
 
+    def device_bytes(self, device: torch.device, canvas_device: torch.device) -> int:
+        """Return the bytes that `--memory` limits, of a network on one device and a canvas on one."""
+        return self.unified_total if canvas_device == device else self.device_total
+
 
 def estimate_memory(
     inputs: MemoryInputs, levels: tuple[Level, ...], patch_side: int, input_sizes: InputSizes, style_side: float

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from math import inf
 
 import torch
 
 from tilestyle.config.enums import Color, ContentLoss, Optimizer, Precision, Sampler
 from tilestyle.config.render import RenderConfig
+from tilestyle.devices.device_memory import free_bytes
 from tilestyle.devices.malloc import limit_kernel_cache, return_large_blocks
 from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import SettingError, WorkError
@@ -19,21 +19,11 @@ from tilestyle.images.faces import check_detector
 from tilestyle.networks.base import FeatureNetwork, exact_halo
 from tilestyle.networks.energy import energy_floors
 from tilestyle.networks.registry import load_network
+from tilestyle.planning.caching import should_cache_content, should_capture
+from tilestyle.planning.device_choice import DTYPES, check_device_per_rank, choose_precision, find_device
 from tilestyle.planning.loss_weights import LossWeights, loss_weights
-from tilestyle.planning.memory_budget import (
-    MemoryLimits,
-    check_device_per_rank,
-    choose_canvas_device,
-    choose_history,
-    choose_patch_side,
-    device_bytes,
-    find_device,
-    find_dtype,
-    fits,
-    should_cache_content,
-    should_capture,
-    should_memory_map,
-)
+from tilestyle.planning.memory_budget import CPU, MemoryBudget
+from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import (
     CANVAS_BYTES,
     InputSizes,
@@ -159,12 +149,12 @@ def resolve_config(
     precision = Precision.FP32 if is_lbfgs else config.precision
     if precision is Precision.AUTO and decisions is not None and decisions.precision:
         precision = Precision(decisions.precision)
-    dtype = find_dtype(Precision(comm.broadcast(str(precision_of(find_dtype(precision, device))))), device)
+    precision = Precision(comm.broadcast(str(choose_precision(precision, device))))
     if device.type == "cuda":  # restored when the call of the library ends (devices.torch_state)
         torch.cuda.set_device(device)  # the device of streams and kernels that name none
     if device.type == "cpu" and limits.memory is not None:
         limit_kernel_cache()
-    network = load_network(config).to(device, dtype)
+    network = load_network(config).to(device, DTYPES[precision])
     weights = loss_weights(network, config, with_content=with_content, with_style=with_style)
     unit = max(network.layers[layer].stride for layer in weights.layer_names)
     halo = max_exact_halo(network, weights) if is_lbfgs else config.overlap
@@ -248,34 +238,26 @@ def plan_render(
         return estimate_memory(task, levels_at(side), side, input_sizes, style_side)
 
     device = resolved.network.device
+    budget = MemoryBudget(device, resolved.memory_limits, free_bytes(device), free_bytes(CPU))
     if decisions is None and config.optimizer is Optimizer.LBFGS:
-        history = choose_history(
-            device,
-            resolved.memory_limits,
-            lambda length: estimate_for(fixed_side or minimum_side, history=length),
-            config.history,
+        history = budget.choose_history(
+            lambda length: estimate_for(fixed_side or minimum_side, history=length), config.history
         )
-        side = choose_patch_side(
-            device, resolved.memory_limits, partial(estimate_for, history=history), minimum_side, fixed_side
-        )
+        side = budget.choose_patch_side(partial(estimate_for, history=history), minimum_side, fixed_side)
         decisions = MemoryDecisions(side, mapped=False, content_kept=False, history=history)
     elif decisions is None:
         unmapped, memory_mapped = (
             estimate_for(fixed_side or minimum_side, mapped=mapped) for mapped in (False, True)
         )
-        mapped = can_map and should_memory_map(device, resolved.memory_limits, unmapped, memory_mapped)
+        mapped = can_map and budget.should_memory_map(unmapped, memory_mapped)
         estimate_at = partial(estimate_for, mapped=mapped or comm.world_size > 1)
-        side = choose_patch_side(
-            device, resolved.memory_limits, estimate_at, minimum_side, fixed_side, comm.local_world_size
-        )
+        side = budget.choose_patch_side(estimate_at, minimum_side, fixed_side, comm.local_world_size)
         cache_content = config.keep_content
         if cache_content is None:
             is_worth = not mapped and should_cache_content(
                 resolved.network, resolved.layers, resolved.weights.content_layers, side
             )
-            cache_content = is_worth and fits(
-                device, resolved.memory_limits, estimate_for(side, cache_content=True), inf
-            )
+            cache_content = is_worth and budget.fits(estimate_for(side, cache_content=True))
         decisions = MemoryDecisions(side, mapped, cache_content)
     decisions = replace(decisions, precision=str(precision_of(resolved.network.dtype)))
     decisions = MemoryDecisions(**comm.broadcast(asdict(decisions)))
@@ -295,11 +277,11 @@ def plan_render(
     ):
         return_large_blocks(estimate.patch)
     on_host = mapped or decisions.history > 0
-    home = torch.device("cpu") if on_host else choose_canvas_device(device, resolved.memory_limits, estimate)
+    home = CPU if on_host else budget.choose_canvas_device(estimate)
     levels = levels_at(decisions.side)
     captured = captured_bytes(work, levels[-1].extent, decisions.side)
-    total = device_bytes(estimate, device, home) + captured
-    captured *= should_capture(resolved.network, resolved.memory_limits, total)
+    total = estimate.device_bytes(device, home) + captured
+    captured *= should_capture(resolved.network, budget, total)
     estimate = replace(estimate, captured=captured)
     return RenderPlan(Box(0, 0, *size), levels, decisions.side, home, decisions, estimate)
 

@@ -28,7 +28,7 @@ from tilestyle.networks.vgg_files import downloaded_file
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.pipeline.run import render_job
-from tilestyle.planning.memory_budget import find_device
+from tilestyle.planning.device_choice import find_device
 from tilestyle.planning.schedule import picture_size
 from tilestyle.recipes.printing import PreparedInputs, prepare_inputs
 from tilestyle.studio.child import Channel, Message
@@ -310,7 +310,6 @@ def plan(command: Message) -> Message:
     from tilestyle.canvas.storage import MappedStore
     from tilestyle.pipeline.estimate import estimate_outline
     from tilestyle.planning.inputs import Style
-    from tilestyle.planning.memory_budget import device_bytes
     from tilestyle.recipes.preview import PreviewRequest, crop_centers, preview_outlines
 
     wanted = _wanted(command)
@@ -330,7 +329,7 @@ def plan(command: Message) -> Message:
     seconds = [estimate_outline(each, measures=bool(command.get("measures"))) for each in outlines]
     known = [each for each in seconds if each is not None]
     device = outlines[0].job.network.device
-    memory = max(device_bytes(each.job.memory_estimate, device, each.job.canvas_device) for each in outlines)
+    memory = max(each.job.device_bytes for each in outlines)
     total = sum(known) if len(known) == len(seconds) else None
     if total is not None and wanted.kind == "video":
         total *= max(1, command.get("frames", 1))

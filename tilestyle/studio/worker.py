@@ -48,8 +48,8 @@ from tilestyle.pipeline.events import Event, Finished, LevelStarted, PatchDone, 
 from tilestyle.pipeline.live_canvas import LiveCanvas, StillCanvas
 from tilestyle.pipeline.provenance import RenderFacts, provenance
 from tilestyle.pipeline.workdir import Work
+from tilestyle.planning.device_choice import find_device
 from tilestyle.planning.inputs import Style
-from tilestyle.planning.memory_budget import find_device
 from tilestyle.recipes.printing import PreparedInputs, prepare_inputs
 from tilestyle.studio import copies, intake, jobs
 from tilestyle.studio.child import Channel, Message

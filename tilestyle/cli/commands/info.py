@@ -77,8 +77,9 @@ def info(values: Values) -> None:
 def machine() -> None:
     """Print device, memory, versions and networks."""
     from tilestyle.config.enums import Precision
+    from tilestyle.devices.device_memory import free_bytes
     from tilestyle.networks.vgg_files import downloaded_file
-    from tilestyle.planning.memory_budget import find_device, find_dtype, free_bytes
+    from tilestyle.planning.device_choice import DTYPES, choose_precision, find_device
 
     device = find_device("auto")
     table = grid()
@@ -87,7 +88,7 @@ def machine() -> None:
     for library in LIBRARIES:
         table.add_row(library, version(library))
     table.add_row("device", f"{device}, {format_bytes(free_bytes(device))} free")
-    table.add_row("precision", str(find_dtype(Precision.AUTO, device)).removeprefix("torch."))
+    table.add_row("precision", str(DTYPES[choose_precision(Precision.AUTO, device)]).removeprefix("torch."))
     table.add_row("network compact", "built in, the default: trained features")
     table.add_row("network wavelet", "built in, without trained weights")
     for name in (NetworkName.VGG16, NetworkName.VGG19):
