@@ -24,7 +24,13 @@ from tilestyle.devices.staging import (
 )
 from tilestyle.devices.transfer import to_device
 from tilestyle.networks.random_vgg import random_vgg
-from tilestyle.planning.memory_model import CANVAS_BYTES, PIXEL_BYTES, InputSizes, MemoryInputs, estimate_memory
+from tilestyle.planning.memory_model import (
+    CANVAS_BYTES,
+    PIXEL_BYTES,
+    MemoryInputs,
+    PictureSizes,
+    estimate_memory,
+)
 from tilestyle.planning.schedule import Pyramid, plan_levels
 
 CPU = torch.device("cpu")
@@ -143,7 +149,9 @@ def test_what_is_locked_counts_as_memory_of_the_host() -> None:
     def needed(where: torch.device, *, blended: bool) -> int:
         placed = network.to(where, torch.float32)
         task = MemoryInputs(placed, network.style_layers, network.content_layers, overlapping=blended)
-        return estimate_memory(task, steps, 512, InputSizes(((300, 400),), (1000, 1000)), 1000).staging
+        return estimate_memory(
+            task, steps, 512, PictureSizes((1000, 1000), ((300, 400),), (1000, 1000)), 1000
+        ).staging
 
     assert needed(CPU, blended=False) == 0
     for blended, pixel in ((True, PIXEL_BYTES), (False, CANVAS_BYTES)):

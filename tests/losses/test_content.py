@@ -17,7 +17,7 @@ from tilestyle.config.enums import NetworkName
 from tilestyle.losses.content import CachedContentTarget
 from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.planning.memory_budget import MemoryBudget
-from tilestyle.planning.memory_model import InputSizes, MemoryInputs, estimate_memory
+from tilestyle.planning.memory_model import MemoryInputs, PictureSizes, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels
 
 CONTENT, STYLE = waves(90, 151, 1), waves(70, 90, 2)
@@ -76,7 +76,9 @@ def test_keeping_features_costs_disk_and_no_memory(network: NetworkName, size: i
         task = MemoryInputs(
             seen, seen.style_layers, seen.content_layers, overlapping=False, mapped=True, content_cached=kept
         )
-        needs.append(estimate_memory(task, steps, 512, InputSizes(((300, 400),), (size, size)), size))
+        needs.append(
+            estimate_memory(task, steps, 512, PictureSizes((size, size), ((300, 400),), (size, size)), size)
+        )
     without, beside = needs
     numbers = sum(seen.layers[layer].channels / seen.layers[layer].stride ** 2 for layer in seen.content_layers)
     assert beside.resident - without.resident <= 2 * numbers * storage.MIN_MAPPED_PIXELS

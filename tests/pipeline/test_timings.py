@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import FEW, job, waves
 from tilestyle import Event, Finished, RenderConfig, Started, render
 from tilestyle.config.enums import Precision
-from tilestyle.pipeline import estimate, timings
+from tilestyle.pipeline import estimate, probe, timings
 from tilestyle.pipeline.estimate import estimate_seconds, known_forecast
 from tilestyle.pipeline.outline import Outline
 from tilestyle.pipeline.prepare import outline
@@ -84,7 +84,7 @@ def test_a_kind_is_measured_once(fresh_cache: Path, monkeypatch: pytest.MonkeyPa
     task = job(waves(48, 48), **SMALL)
     assert estimate_seconds(task)
     timings.forget()
-    monkeypatch.setattr(estimate, "optimize", lambda *arguments: pytest.fail("measured again"))
+    monkeypatch.setattr(probe, "optimize", lambda *arguments: pytest.fail("measured again"))
     assert estimate_seconds(task)
 
 

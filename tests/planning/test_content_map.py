@@ -20,8 +20,9 @@ from tilestyle.images.faces import Face
 from tilestyle.pipeline import prepare as preparing
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.fingerprint import render_fingerprint
-from tilestyle.planning.content_map import MAX_FACES_SIDE, content_map_sides, load_content_map, with_faces
-from tilestyle.planning.memory_model import InputSizes, MemoryInputs, estimate_memory
+from tilestyle.planning.content_map import MAX_FACES_SIDE, faces_map_sides, load_content_map, with_faces
+from tilestyle.planning.inputs import image_size, oversampled_sides
+from tilestyle.planning.memory_model import MemoryInputs, PictureSizes, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels
 
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 2)
@@ -50,9 +51,10 @@ def test_a_large_map_is_kept_no_larger_than_it_is_used(monkeypatch: pytest.Monke
     monkeypatch.setattr("tilestyle.planning.inputs.MIN_READ_PIXELS", 1)
     large = np.linspace(0, 1, 600, dtype=np.float32)[None, :, None].repeat(400, 0).repeat(3, 2)
     config = RenderConfig(content_map=large, **QUICK)
-    plane = load_content_map(config, (32, 48), (), 1.0, MemoryStore())
+    sides = oversampled_sides(image_size(large), (32, 48))
+    plane = load_content_map(config, sides, (), 1.0, MemoryStore())
     assert plane is not None
-    assert plane.shape[1:] == content_map_sides(config, (32, 48)) == (128, 192)
+    assert plane.shape[1:] == sides == (128, 192)
     assert float(plane.mean()) == pytest.approx(0.5, abs=1e-3)
 
 
@@ -77,7 +79,8 @@ def test_a_face_gets_more_and_the_rest_what_it_had() -> None:
 @pytest.mark.usefixtures("one_face")
 def test_of_map_and_faces_the_larger_counts() -> None:
     task = job(CONTENT, keep_faces=True, strength=0.8, content_map=gray(0, 0, 0, 0, 0.5), **QUICK)
-    plane, alone = task.content_map, load_content_map(task.config, (36, 48), (), 1.0, MemoryStore())
+    plane = task.content_map
+    alone = load_content_map(task.config, image_size(task.config.content_map), (), 1.0, MemoryStore())
     assert plane is not None and alone is not None
     assert bool((plane >= alone).all())
     assert float(plane[0, 2, 2]) > 4
@@ -108,10 +111,8 @@ def test_another_picture_of_a_series_has_its_own_faces() -> None:
 
 
 def test_a_map_of_faces_alone_is_small() -> None:
-    config = RenderConfig(keep_faces=True, **QUICK)
-    assert content_map_sides(config, (20000, 30000)) == (683, MAX_FACES_SIDE)
-    assert content_map_sides(config, (20, 30)) == (20, 30)
-    assert content_map_sides(RenderConfig(**QUICK), (20, 30)) is None
+    assert faces_map_sides((20000, 30000)) == (683, MAX_FACES_SIDE)
+    assert faces_map_sides((20, 30)) == (20, 30)
 
 
 @pytest.mark.parametrize("mapped", [False, True])
@@ -120,8 +121,8 @@ def test_the_memory_of_a_map_is_counted(mapped: bool) -> None:
     inputs = MemoryInputs(network, FEW["style_layers"], FEW["content_layers"], False, mapped=mapped)
     levels = plan_levels(4096, 4096, RenderConfig(network=NetworkName.WAVELET), Pyramid(128, 512, 16))
     sizes = (
-        InputSizes(((300, 400),), (4096, 4096)),
-        InputSizes(((300, 400),), (4096, 4096), content_map=(4096, 4096)),
+        PictureSizes((4096, 4096), ((300, 400),), (4096, 4096)),
+        PictureSizes((4096, 4096), ((300, 400),), (4096, 4096), content_map=(4096, 4096)),
     )
     without, beside = (estimate_memory(inputs, levels, 512, each, 4096) for each in sizes)
     area = levels[-1].extent.area

@@ -31,9 +31,9 @@ from tilestyle.pipeline.outline import measurement_count
 from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import (
-    InputSizes,
     MemoryEstimate,
     MemoryInputs,
+    PictureSizes,
     estimate_memory,
     forward_bytes,
 )
@@ -80,7 +80,7 @@ def needed_by(side: int, size: int = 1000, **work: Any) -> MemoryEstimate:
     known: dict[str, Any] = {"overlapping": False, "content_layers": network.content_layers} | work
     steps = plan_levels(size, size, RenderConfig(), Pyramid(128, side, 16))
     task = MemoryInputs(network, network.style_layers, **known)
-    return estimate_memory(task, steps, side, InputSizes(((300, 400),), (size, size)), size)
+    return estimate_memory(task, steps, side, PictureSizes((size, size), ((300, 400),), (size, size)), size)
 
 
 def test_a_footprint_is_arithmetic() -> None:
@@ -111,7 +111,11 @@ def test_what_says_where_regions_are_is_counted() -> None:
     task = MemoryInputs(network, network.style_layers, network.content_layers, overlapping=False, regions=3)
     without, guided = (
         estimate_memory(
-            task, steps, 512, InputSizes(((300, 400),), (1000, 1000), guide_numbers=guides), 1000
+            task,
+            steps,
+            512,
+            PictureSizes((1000, 1000), ((300, 400),), (1000, 1000), guide_numbers=guides),
+            1000,
         ).resident
         for guides in (0, 3 * 10**6)
     )

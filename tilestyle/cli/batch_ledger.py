@@ -92,7 +92,7 @@ class Ledger:
             overwrite: Whether a file that was made otherwise is to be replaced.
         """
         from tilestyle.pipeline.checkpoint import differing_settings
-        from tilestyle.planning.inputs import content_hash
+        from tilestyle.pipeline.fingerprint import content_hash
 
         file = self._out / name
         if not os.path.lexists(file):
@@ -118,14 +118,14 @@ class Ledger:
 
     def begin(self, name: Path, identity: dict[str, Any]) -> None:
         """Note that a result is about to be rendered. Raises OSError."""
-        from tilestyle.planning.inputs import content_hash
+        from tilestyle.pipeline.fingerprint import content_hash
 
         file = self._out / name
         self._write(name, Record(identity, content_hash(file) if os.path.lexists(file) else None))
 
     def finish(self, name: Path, size: tuple[int, int], seconds: float) -> None:
         """Note that a result is there, with its width and height. Raises OSError."""
-        from tilestyle.planning.inputs import content_hash
+        from tilestyle.pipeline.fingerprint import content_hash
 
         record = self._read(name)
         assert record is not None, "it was begun"

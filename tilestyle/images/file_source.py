@@ -23,6 +23,7 @@ from tilestyle.images.picture import FloatArray, Picture
 from tilestyle.images.pixel_limit import check_pixel_count
 from tilestyle.images.raster import MemoryRaster, Raster, TiffRaster
 from tilestyle.images.raw_samples import RawSamples, check_floats, picture_from_window
+from tilestyle.images.read import picture_from
 from tilestyle.images.read_header import describe
 from tilestyle.images.samples_to_srgb import interpret_samples
 from tilestyle.images.source import ImageSource, check_downsample_size, check_inside, stack_channels
@@ -201,8 +202,11 @@ def open_source(path: PathLike, cache_folder: Path | None = None) -> FileSource:
         return FileSource(header, cache_folder, _open_cheap_raster(header))
 
 
-def as_source(picture: Picture) -> FileSource:
-    """Wrap a picture in memory, or mapped from a file, as a source."""
+def as_source(image: object) -> ImageSource:
+    """Return anything that holds a picture (`picture_from`) as a source in memory; a source as it is."""
+    if isinstance(image, ImageSource):
+        return image
+    picture = picture_from(image)
     alpha = Alpha.NONE if picture.alpha is None else Alpha.STRAIGHT
     header = FileHeader(
         path=Path(picture.name),

@@ -27,11 +27,10 @@ from tilestyle.motion.repeated_job import render_step, step_job, with_style_cach
 from tilestyle.motion.series import Series, open_series, read_pixels
 from tilestyle.pipeline.estimate import Repeated
 from tilestyle.pipeline.events import Observer
-from tilestyle.pipeline.fingerprint import render_fingerprint
+from tilestyle.pipeline.fingerprint import content_hash, render_fingerprint
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces
-from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_limits import check_picture_fits
 from tilestyle.planning.schedule import picture_size

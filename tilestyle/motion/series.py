@@ -26,8 +26,8 @@ from tilestyle.files.ownership import recover_unlisted
 from tilestyle.files.paths import read_limited
 from tilestyle.images import Picture, read_picture, write_picture
 from tilestyle.pipeline.checkpoint import differing_settings
+from tilestyle.pipeline.fingerprint import content_hash
 from tilestyle.pipeline.workdir import translating_errors, try_lock
-from tilestyle.planning.inputs import content_hash
 from tilestyle.version import __version__
 
 MANIFEST, STATISTICS, LOCK = "series.json", "statistics.json", ".lock"

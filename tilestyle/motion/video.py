@@ -43,11 +43,10 @@ from tilestyle.motion.raft import raft_method
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
 from tilestyle.motion.series import Row, Series, open_series
 from tilestyle.pipeline.estimate import Repeated
-from tilestyle.pipeline.fingerprint import render_fingerprint
+from tilestyle.pipeline.fingerprint import content_hash, render_fingerprint
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces, with_faces
 from tilestyle.planning.device_choice import find_device
-from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import picture_size
 

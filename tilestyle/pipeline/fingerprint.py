@@ -1,17 +1,22 @@
-"""What determines a picture: the settings and the inputs, as JSON by which renders are told apart."""
+"""What determines a picture: its settings and digests of its inputs, by which renders are told apart."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
+
+import numpy as np
 
 from tilestyle.config.enums import Init, Quality
 from tilestyle.config.render import FILE_FIELDS, RenderConfig
 from tilestyle.config.size import stored_size
 from tilestyle.errors import NetworkError, PictureError
+from tilestyle.files.paths import regular_file
+from tilestyle.images import as_source
 from tilestyle.networks.registry import RANDOM
-from tilestyle.planning.inputs import content_hash
 
 
 def render_fingerprint(config: RenderConfig, sources: Mapping[str, object]) -> dict[str, Any]:
@@ -54,3 +59,18 @@ def _setting_digest(name: str, value: object) -> str | None:
         raise PictureError(
             f"cannot read the {option} {value} ({error.strerror})", hint="check the path"
         ) from error
+
+
+def content_hash(image: object) -> str:
+    """Return the SHA-256 of a picture: of the bytes of a file, or else of the pixels.
+
+    Raises:
+        PictureError: The file cannot be read.
+    """
+    if isinstance(image, str | os.PathLike):
+        with regular_file(image).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    hasher = hashlib.sha256()
+    for strip in as_source(image).strips():
+        hasher.update(np.ascontiguousarray(strip).data)
+    return hasher.hexdigest()

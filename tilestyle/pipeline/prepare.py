@@ -25,16 +25,10 @@ from tilestyle.images.faces import Face
 from tilestyle.losses.anchor import check_anchor
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.outline import Outline
-from tilestyle.planning.content_map import content_map_sides, detect_faces, load_content_map
-from tilestyle.planning.inputs import (
-    Style,
-    as_styles,
-    image_size,
-    load_planes,
-    oversampled_sides,
-)
+from tilestyle.planning.content_map import detect_faces, faces_map_sides, load_content_map
+from tilestyle.planning.inputs import Style, as_styles, image_size, load_planes, oversampled_sides
 from tilestyle.planning.job import Job
-from tilestyle.planning.memory_model import InputSizes
+from tilestyle.planning.memory_model import PictureSizes
 from tilestyle.planning.resolve import RenderPlan, ResolvedConfig, plan_render, resolve_config
 from tilestyle.planning.schedule import picture_size
 from tilestyle.planning.style_assignment import StyleAssignment, assign_styles, with_labels
@@ -140,7 +134,7 @@ def _prepare(
         trust=trust_map,
         energy_floors=resolved.energy_floors,
         content_map=load_content_map(
-            config, (plan.size.height, plan.size.width), faces or (), resolved.weights.face_factor, host_store
+            config, sizes.get("content map"), faces or (), resolved.weights.face_factor, host_store
         ),
         face_count=len(faces or ()) if config.keep_faces else None,
     )
@@ -194,28 +188,33 @@ def _plan(
     canvas_inputs = {"content": content, "init": init, "anchor": config.anchor, "trust": trust}
     canvas_inputs = {role: source for role, source in canvas_inputs.items() if source is not None}
     styles = {role: image.picture for role, image in with_labels(guides.styles)}
-    sizes = {  # the network does not see anchor and trust map, so these may be of any size
-        role: image_size(source, 1 if role in ("anchor", "trust") else resolved.unit, role)
-        for role, source in (styles | canvas_inputs).items()
+    maps = {} if config.content_map is None else {"content map": config.content_map}
+    sizes = {  # what the network does not see may be of any size
+        role: image_size(source, 1 if role in ("anchor", "trust", "content map") else resolved.unit, role)
+        for role, source in (styles | canvas_inputs | maps).items()
     }
     size = picture_size(config.size, sizes.get("content"))
     style_side = None if content is None else config.style_scale * max(size)  # None: the style's own size
     guides = replace(guides, canvas_size=size, style_side=style_side)
+    if config.keep_faces and config.content_map is None:
+        sizes["content map"] = faces_map_sides(size)
     # Pictures are not read larger than needed, to save memory and disk. An anchor is used at its own size.
-    sizes |= {role: oversampled_sides(sizes[role], size) for role in ("content", "init") if role in sizes}
+    reduced = {"content", "init", *maps} & sizes.keys()
+    sizes |= {role: oversampled_sides(sizes[role], size) for role in reduced}
     sizes |= {role: guides.style_sides(sizes[role]) for role in styles}
-    pictures = InputSizes(
+    pictures = PictureSizes(
+        size,
         tuple(sizes[role] for role in styles),
         sizes.get("content"),
         sizes.get("init"),
         guides.plane_numbers,
         sizes.get("anchor"),
-        content_map_sides(config, size),
+        sizes.get("content map"),
     )
     if not can_map:
         resolved.memory_limits.check_reading(sum(pictures.areas), resolved.network.device)
     plan = plan_render(
-        replace(config, size=size[::-1]),
+        config,
         replace(resolved, regions=guides.region_count),
         pictures,
         can_map=can_map,

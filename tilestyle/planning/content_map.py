@@ -46,29 +46,24 @@ def faces_in(content: ImageSource) -> tuple[Face, ...]:
     return detect_faces(load_planes(content.downsample(*sides), MemoryStore())[0])
 
 
-def content_map_sides(config: RenderConfig, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the height and width at which a content map is kept; None if the settings ask for none.
-
-    Args:
-        config: The settings.
-        size: Height and width of the finished picture.
-    """
-    if config.content_map is not None:
-        return oversampled_sides(image_size(config.content_map), size)
-    if not config.keep_faces:
-        return None
+def faces_map_sides(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of a map of faces alone, for the size of the finished picture."""
     share = min(1.0, MAX_FACES_SIDE / max(size))
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
 def load_content_map(
-    config: RenderConfig, size: tuple[int, int], faces: tuple[Face, ...], face_factor: float, store: PlaneStore
+    config: RenderConfig,
+    sides: tuple[int, int] | None,
+    faces: tuple[Face, ...],
+    face_factor: float,
+    store: PlaneStore,
 ) -> Tensor | None:
     """Load the factor of the content weight over the picture; None if it is 1 everywhere.
 
     Args:
         config: The settings.
-        size: Height and width of the finished picture.
+        sides: Height and width of the map; None without one.
         faces: Faces to keep.
         face_factor: Factor in a face (LossWeights.face_factor).
         store: Where the plane goes.
@@ -76,7 +71,6 @@ def load_content_map(
     Returns:
         Factors, [1, h, w].
     """
-    sides = content_map_sides(config, size)
     if sides is None or (config.content_map is None and not faces):
         return None
     if config.content_map is not None:
@@ -98,7 +92,11 @@ def load_content_map(
 def with_faces(job: Job, faces: tuple[Face, ...]) -> Job:
     """Return a job that keeps other faces, for another picture of a series."""
     size = job.size.height, job.size.width
-    plane = load_content_map(job.config, size, faces, job.weights.face_factor, job.local_store)
+    if job.config.content_map is None:
+        sides = faces_map_sides(size)
+    else:
+        sides = oversampled_sides(image_size(job.config.content_map), size)
+    plane = load_content_map(job.config, sides, faces, job.weights.face_factor, job.local_store)
     return replace(job, content_map=plane, face_count=len(faces))
 
 

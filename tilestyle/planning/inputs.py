@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +9,11 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore, PlaneStore, note_mapped_access
 from tilestyle.errors import PictureError, SettingError
-from tilestyle.files.paths import regular_file
 from tilestyle.images import (
     ImageSource,
     Picture,
@@ -75,20 +72,18 @@ def as_styles(style: object) -> list[Style]:
 
 
 @contextmanager
-def open_image(image: object, convert_into: Path | None) -> Iterator[ImageSource]:
-    """Open anything that holds a picture as a Source, which is read in windows.
+def open_image(image: object, convert_into: Path | None = None) -> Iterator[ImageSource]:
+    """Open anything that holds a picture as a source, which is read in windows.
 
     Args:
-        image: A path, an array, a tensor, a PIL image or a Source; a Source is not closed afterwards.
+        image: A path, an array, a tensor, a PIL image or a source; a source is not closed afterwards.
         convert_into: Folder for a converted copy of a file that cannot be read in windows; None for memory.
     """
-    if isinstance(image, ImageSource):
-        yield image
-    elif isinstance(image, str | os.PathLike):
+    if isinstance(image, str | os.PathLike):
         with open_source(image, convert_into) as source:
             yield source
     else:
-        yield as_source(picture_from(image))
+        yield as_source(image)
 
 
 def oversampled_sides(own: tuple[int, int], needed: tuple[float, float]) -> tuple[int, int]:
@@ -127,7 +122,7 @@ def load_planes(
         Pixels [3, h, w], and alpha [1, h, w] or None. They may be views of the picture's memory.
     """
     if sides is not None:
-        with open_image(image, None) as source:
+        with open_image(image) as source:
             if sides != (source.height, source.width):
                 smaller = (source if isinstance(image, ImageSource) else fill_transparent(source)).downsample(
                     *sides
@@ -179,7 +174,7 @@ def image_size(image: object, unit: int = 1, role: str = "the picture") -> tuple
     Raises:
         PictureError: The picture is too small for the layers in use.
     """
-    with open_image(image, None) as source:
+    with open_image(image) as source:
         if min(source.height, source.width) < unit:
             raise PictureError(
                 f"{role} {source.name or 'picture'} is {source.width} x {source.height} pixels, "
@@ -187,19 +182,3 @@ def image_size(image: object, unit: int = 1, role: str = "the picture") -> tuple
                 hint="give a larger picture or shallower layers",
             )
         return source.height, source.width
-
-
-def content_hash(image: object) -> str:
-    """Return the SHA-256 of a picture: of the bytes of a file, or else of the pixels.
-
-    Raises:
-        PictureError: The file cannot be read.
-    """
-    if isinstance(image, str | os.PathLike):
-        with regular_file(image).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    hasher = hashlib.sha256()
-    with open_image(image, None) as source:
-        for strip in source.strips():
-            hasher.update(np.ascontiguousarray(strip).data)
-    return hasher.hexdigest()

@@ -199,7 +199,7 @@ def _fill_planes(
         store: Where the planes go.
         sides: Height and width of the planes; None for those of the picture.
     """
-    with open_image(source, None) as image:
+    with open_image(source) as image:
         own_sides = image.height, image.width
         if sides is not None and sides != own_sides:
             means = AreaAccumulator(own_sides, sides)
@@ -219,11 +219,11 @@ def _fill_planes(
 
 def _strips(source: object) -> Iterator[NDArray[np.float32]]:
     """Yield the strips of a picture, from top to bottom."""
-    with open_image(source, None) as image:
+    with open_image(source) as image:
         yield from image.strips()
 
 
 def _name(mask: object) -> str:
     """Return the name of a mask and a space; an empty string if it has none."""
-    with open_image(mask, None) as image:
+    with open_image(mask) as image:
         return f"{image.name} " if image.name else ""

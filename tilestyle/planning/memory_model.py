@@ -69,10 +69,11 @@ DISTANCE_MATRICES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class InputSizes:
-    """Height and width of the input pictures, pixels.
+class PictureSizes:
+    """Height and width of the pictures of a render, pixels.
 
     Attributes:
+        result: Those of the finished picture.
         styles: Those of each style.
         content: Those of the content; None without one.
         init: Those of the initial picture; None without one.
@@ -81,6 +82,7 @@ class InputSizes:
         content_map: Those at which the content map is kept; None without one.
     """
 
+    result: tuple[int, int]
     styles: tuple[tuple[int, int], ...] = ()
     content: tuple[int, int] | None = None
     init: tuple[int, int] | None = None
@@ -90,7 +92,7 @@ class InputSizes:
 
     @property
     def areas(self) -> list[int]:
-        """Number of pixels of each picture."""
+        """Number of pixels of each picture that is read."""
         sizes = (*self.styles, self.content, self.init, self.anchor)
         return [height * width for height, width in filter(None, sizes)]
 
@@ -192,7 +194,11 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    inputs: MemoryInputs, levels: tuple[Level, ...], patch_side: int, input_sizes: InputSizes, style_side: float
+    inputs: MemoryInputs,
+    levels: tuple[Level, ...],
+    patch_side: int,
+    picture_sizes: PictureSizes,
+    style_side: float,
 ) -> MemoryEstimate:
     """Estimate the memory that a render needs at most; its last level needs the most.
 
@@ -200,7 +206,7 @@ def estimate_memory(
         inputs: What the render computes.
         levels: Its levels.
         patch_side: Largest patch side, pixels.
-        input_sizes: Sizes of the pictures.
+        picture_sizes: Sizes of the pictures.
         style_side: Long side at which the style is used, pixels.
     """
     extent = levels[-1].extent
@@ -209,27 +215,27 @@ def estimate_memory(
         patch_side, levels[-1].patch_side
     )  # of patches of the canvas; those of the style have `patch_side`
     window = _patch_pixels(extent, canvas_side * scale)
-    sources = (PIXEL_BYTES + LUMINANCE_BYTES * inputs.luminance_only) * sum(input_sizes.areas) + FLOAT_BYTES * (
-        input_sizes.guide_numbers + input_sizes.map_numbers
-    )
+    sources = (PIXEL_BYTES + LUMINANCE_BYTES * inputs.luminance_only) * sum(
+        picture_sizes.areas
+    ) + FLOAT_BYTES * (picture_sizes.guide_numbers + picture_sizes.map_numbers)
     regions = (
-        FLOAT_BYTES * inputs.regions if input_sizes.guide_numbers else 0
+        FLOAT_BYTES * inputs.regions if picture_sizes.guide_numbers else 0
     )  # bytes a pixel for the weights of regions
     extra = (
         ACCUMULATOR_BYTES * inputs.overlapping
-        + PIXEL_BYTES * bool(input_sizes.content)
+        + PIXEL_BYTES * bool(picture_sizes.content)
         + _extra_canvas_bytes(inputs)
         + regions
-        + FLOAT_BYTES * bool(input_sizes.map_numbers)
+        + FLOAT_BYTES * bool(picture_sizes.map_numbers)
     )
-    canvas = CANVAS_BYTES + extra + _anchor_bytes(input_sizes, extent)
+    canvas = CANVAS_BYTES + extra + _anchor_bytes(picture_sizes, extent)
     held = sources + round(canvas * extent.area) + _deferred_bytes(extent, canvas_side)
-    style = input_sizes.largest_style
-    style_area = min(style, style * (style_side / max(map(max, input_sizes.styles), default=1)) ** 2)
+    style = picture_sizes.largest_style
+    style_area = min(style, style * (style_side / max(map(max, picture_sizes.styles), default=1)) ** 2)
     if inputs.has_locality:  # all styles are in memory, at every scale
-        held += round(PIXEL_BYTES * style_area * len(input_sizes.styles) * 4 / 3)
+        held += round(PIXEL_BYTES * style_area * len(picture_sizes.styles) * 4 / 3)
     if inputs.mapped:
-        return _estimate_mapped(inputs, levels, input_sizes, window, patch_side, canvas)
+        return _estimate_mapped(inputs, levels, picture_sizes, window, patch_side, canvas)
     return MemoryEstimate(
         network=_network_bytes(inputs),
         patch=round(_patch_bytes(inputs, extent, canvas_side, scaled=scale > 1) + STEP_BYTES * window),
@@ -237,9 +243,11 @@ def estimate_memory(
         resident=held,
         style_extra=round(PIXEL_BYTES * (2 * style_area + sqrt(style_area * style)) + regions * style_area),
         transitions=max(
-            READING_BYTES * sum(input_sizes.areas),
+            READING_BYTES * sum(picture_sizes.areas),
             sources + PIXEL_BYTES * style * (inputs.recolored or inputs.luminance_only),
-            sources + _level_change_bytes(levels) + PIXEL_BYTES * bool(input_sizes.guide_numbers) * extent.area,
+            sources
+            + _level_change_bytes(levels)
+            + PIXEL_BYTES * bool(picture_sizes.guide_numbers) * extent.area,
             held + _snapshot_bytes(extent.picture.area),
             # The pixels of the canvas alone, and what they are converted to for the file.
             sources
@@ -256,7 +264,7 @@ def estimate_memory(
 def _estimate_mapped(
     inputs: MemoryInputs,
     levels: tuple[Level, ...],
-    input_sizes: InputSizes,
+    picture_sizes: PictureSizes,
     window: int,
     side: int,
     canvas_bytes: float,
@@ -266,7 +274,7 @@ def _estimate_mapped(
     Args:
         inputs: What the render computes.
         levels: Its levels.
-        input_sizes: Sizes of the pictures.
+        picture_sizes: Sizes of the pictures.
         window: Canvas pixels under a patch, at its largest scale.
         side: Largest patch side, pixels.
         canvas_bytes: Bytes of a canvas pixel.
@@ -274,20 +282,20 @@ def _estimate_mapped(
     extent, scaled = levels[-1].extent, len(levels[-1].scale_odds) > 1
     canvas_side = min(side, levels[-1].patch_side)
     small = round(canvas_bytes * MIN_MAPPED_PIXELS) + PIXEL_BYTES * sum(
-        min(area, MIN_MAPPED_PIXELS) for area in input_sizes.areas
+        min(area, MIN_MAPPED_PIXELS) for area in picture_sizes.areas
     )
-    small += FLOAT_BYTES * min(input_sizes.guide_numbers, 2 * inputs.regions * MIN_MAPPED_PIXELS)
-    small += FLOAT_BYTES * min(input_sizes.map_numbers, MIN_MAPPED_PIXELS)
+    small += FLOAT_BYTES * min(picture_sizes.guide_numbers, 2 * inputs.regions * MIN_MAPPED_PIXELS)
+    small += FLOAT_BYTES * min(picture_sizes.map_numbers, MIN_MAPPED_PIXELS)
     previous_area = levels[-2].extent.area if len(levels) > 1 else 0
-    style = input_sizes.largest_style
+    style = picture_sizes.largest_style
     largest = max(style, extent.area) if style > MIN_MAPPED_PIXELS else 0
-    largest *= len(input_sizes.styles) if inputs.has_locality else 1
+    largest *= len(picture_sizes.styles) if inputs.has_locality else 1
     changing = CANVAS_BYTES * (previous_area + extent.area)
     extra = 0
     if inputs.recolored or inputs.luminance_only:
-        extra += PIXEL_BYTES * sum(h * w for h, w in input_sizes.styles)
+        extra += PIXEL_BYTES * sum(h * w for h, w in picture_sizes.styles)
     if inputs.luminance_only:
-        extra += LUMINANCE_BYTES * sum(input_sizes.areas) + PIXEL_BYTES * extent.picture.area
+        extra += LUMINANCE_BYTES * sum(picture_sizes.areas) + PIXEL_BYTES * extent.picture.area
     if inputs.resized:
         extra += PIXEL_BYTES * extent.picture.area
     working = (canvas_bytes + JOURNAL_SHARE * CANVAS_BYTES) * extent.area + PIXEL_BYTES * largest
@@ -300,8 +308,8 @@ def _estimate_mapped(
         transitions=2 * MAX_RESIDENT_BYTES + 2 * small + STREAMING_BYTES,
         loading=_loading_bytes(inputs.network),
         disk=round(max(changing, working))
-        + PIXEL_BYTES * sum(area for area in input_sizes.areas if area > MIN_MAPPED_PIXELS)
-        + FLOAT_BYTES * (input_sizes.guide_numbers + input_sizes.map_numbers)
+        + PIXEL_BYTES * sum(area for area in picture_sizes.areas if area > MIN_MAPPED_PIXELS)
+        + FLOAT_BYTES * (picture_sizes.guide_numbers + picture_sizes.map_numbers)
         + extra,
         staging=_staging_bytes(inputs, extent, canvas_side),
     )
@@ -361,12 +369,12 @@ def _cached_content_bytes(inputs: MemoryInputs) -> float:
     return 2 * sum(layer.channels / layer.stride**2 for layer in layers)
 
 
-def _anchor_bytes(input_sizes: InputSizes, extent: CanvasExtent) -> float:
+def _anchor_bytes(picture_sizes: PictureSizes, extent: CanvasExtent) -> float:
     """Return the bytes per canvas pixel of what an anchor needs besides itself: trust map and residual."""
     return (
         0.0
-        if input_sizes.anchor is None
-        else ACCUMULATOR_BYTES * input_sizes.anchor[0] * input_sizes.anchor[1] / extent.area
+        if picture_sizes.anchor is None
+        else ACCUMULATOR_BYTES * picture_sizes.anchor[0] * picture_sizes.anchor[1] / extent.area
     )
 
 

@@ -26,13 +26,13 @@ from tilestyle.planning.memory_budget import CPU, MemoryBudget
 from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import (
     CANVAS_BYTES,
-    InputSizes,
     MemoryEstimate,
     MemoryInputs,
+    PictureSizes,
     captured_bytes,
     estimate_memory,
 )
-from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, picture_size, plan_levels
+from tilestyle.planning.schedule import Level, Pyramid, learning_rate_falloff, plan_levels
 
 # Long side of the style at the first level of a texture, pixels: its largest forms must fit into the receptive
 # field of the deepest layer.
@@ -176,7 +176,7 @@ def max_exact_halo(network: FeatureNetwork, weights: LossWeights) -> int:
 def plan_render(
     config: RenderConfig,
     resolved: ResolvedConfig,
-    input_sizes: InputSizes,
+    picture_sizes: PictureSizes,
     *,
     can_map: bool = False,
     decisions: MemoryDecisions | None = None,
@@ -187,7 +187,7 @@ def plan_render(
     Args:
         config: The settings.
         resolved: What they determine on this machine.
-        input_sizes: Sizes of the pictures.
+        picture_sizes: Sizes of the pictures.
         can_map: Whether there is a folder for memory-mapped planes.
         decisions: What was decided when the render started, if it is resumed.
         comm: Processes that render together. The first one decides for all, and all canvases are memory-mapped.
@@ -206,14 +206,14 @@ def plan_render(
             hint=f"give at least {minimum_side}",
         )
     _check_decisions(decisions, config, resolved.unit, minimum_side)
-    size = picture_size(config.size, input_sizes.content)
+    size = picture_sizes.result
     coarsest = float(config.coarsest)
-    style_side = config.style_scale * max(map(max, input_sizes.styles), default=0)
-    if input_sizes.content is None:
+    style_side = config.style_scale * max(map(max, picture_sizes.styles), default=0)
+    if picture_sizes.content is None:
         coarsest = max(coarsest, max(size) * min(1.0, COARSEST_STYLE / style_side))
     else:
         style_side = config.style_scale * max(size)
-    rate_falloff = learning_rate_falloff(config, with_content=input_sizes.content is not None)
+    rate_falloff = learning_rate_falloff(config, with_content=picture_sizes.content is not None)
     work = MemoryInputs(
         resolved.network,
         resolved.weights.style_layers,
@@ -235,7 +235,7 @@ def plan_render(
         side: int, *, cache_content: bool = False, mapped: bool = False, history: int = 0
     ) -> MemoryEstimate:
         task = replace(work, content_cached=cache_content, mapped=mapped, history=history)
-        return estimate_memory(task, levels_at(side), side, input_sizes, style_side)
+        return estimate_memory(task, levels_at(side), side, picture_sizes, style_side)
 
     device = resolved.network.device
     budget = MemoryBudget(device, resolved.memory_limits, free_bytes(device), free_bytes(CPU))

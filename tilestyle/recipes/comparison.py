@@ -20,10 +20,9 @@ from tilestyle.files.paths import read_limited
 from tilestyle.images import CaptionedRow, Picture, draw_captioned_rows, open_source, read_all, read_picture
 from tilestyle.pipeline import api
 from tilestyle.pipeline.events import Event, Finished, Observer
-from tilestyle.pipeline.fingerprint import render_fingerprint
+from tilestyle.pipeline.fingerprint import content_hash, render_fingerprint
 from tilestyle.pipeline.observers import guard_callback
 from tilestyle.pipeline.workdir import CELLS_MANIFEST, LockedWorkDir, translating_errors
-from tilestyle.planning.inputs import content_hash
 from tilestyle.planning.resolve import resolve_config
 from tilestyle.version import __version__
 

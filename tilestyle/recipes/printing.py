@@ -10,15 +10,7 @@ from tilestyle.config.render import PRINT_SCHEDULE, RenderConfig
 from tilestyle.config.validation import check_fields
 from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import DPI, Fit, Paper, cropped_share, fit_to_paper, stroke_pixels
-from tilestyle.images import (
-    ImageSource,
-    Proof,
-    as_source,
-    crop_source,
-    fill_transparent,
-    picture_from,
-    soft_proof,
-)
+from tilestyle.images import ImageSource, Proof, as_source, crop_source, fill_transparent, soft_proof
 from tilestyle.planning.inputs import Style, as_styles
 from tilestyle.planning.schedule import picture_size
 from tilestyle.recipes.stroke_width import stroke_width
@@ -234,7 +226,7 @@ def crop_masks(config: RenderConfig, box: tuple[int, int, int, int], size: tuple
     for name in ("mask", "blend_map", "content_map"):
         guide = getattr(config, name)
         if guide is not None:
-            source = guide if isinstance(guide, ImageSource) else as_source(picture_from(guide))
+            source = as_source(guide)
             rows = _scale_span(box[0], box[2], size[0], source.height)
             columns = _scale_span(box[1], box[3], size[1], source.width)
             parts[name] = crop_source(source, rows[0], columns[0], rows[1], columns[1])

@@ -109,7 +109,7 @@ def upscale(  # noqa: PLR0913  what `render` takes, and a factor
 
 def sides_of(given: object) -> tuple[int, int]:
     """Return height and width of anything that holds a picture."""
-    with open_image(given, None) as source:
+    with open_image(given) as source:
         return source.height, source.width
 
 
