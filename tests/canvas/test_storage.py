@@ -13,14 +13,8 @@ import torch
 from tests.conftest import waves
 from tilestyle.canvas import storage
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.canvas.storage import (
-    MappedStore,
-    MemoryStore,
-    file_of,
-    is_mapped,
-    note_mapped_access,
-    release_mapped_pages,
-)
+from tilestyle.canvas.mapped_pages import file_of, is_mapped, note_mapped_access, release_mapped_pages
+from tilestyle.canvas.storage import MappedStore, MemoryStore
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.geometry.boxes import Box, canvas_extent
 from tilestyle.pipeline import tensor_archive

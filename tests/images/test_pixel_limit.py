@@ -34,8 +34,8 @@ from tilestyle.images import (
     read_picture,
 )
 from tilestyle.pipeline.prepare import prepare
-from tilestyle.planning import inputs
-from tilestyle.planning.inputs import MIN_READ_PIXELS, OVERSAMPLING, oversampled_sides
+from tilestyle.planning import sizes
+from tilestyle.planning.sizes import MIN_READ_PIXELS, OVERSAMPLING, oversampled_sides
 
 QUICK: dict[str, Any] = {"sweeps": 1, "precision": "fp32", **FEW}
 FORMS = ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "TGA", "AVIF", "JPEG2000"]
@@ -170,7 +170,7 @@ def test_shrinking_costs_by_the_size_that_is_asked_for(tmp_path: Path, form: str
 @pytest.fixture
 def sparing(monkeypatch: pytest.MonkeyPatch) -> int:
     """Pictures of these tests are large ones: the number of pixels that they keep in any case."""
-    monkeypatch.setattr(inputs, "MIN_READ_PIXELS", 2**12)
+    monkeypatch.setattr(sizes, "MIN_READ_PIXELS", 2**12)
     return 2**12
 
 

@@ -11,8 +11,9 @@ import torch
 
 from tests.conftest import FEW, waves
 from tilestyle import RenderConfig, render
-from tilestyle.canvas import storage
-from tilestyle.canvas.storage import MappedStore, MemoryStore, is_mapped
+from tilestyle.canvas import mapped_pages, storage
+from tilestyle.canvas.mapped_pages import is_mapped
+from tilestyle.canvas.storage import MappedStore, MemoryStore
 from tilestyle.config.enums import NetworkName
 from tilestyle.losses.content import CachedContentTarget
 from tilestyle.networks.random_vgg import random_vgg
@@ -40,7 +41,7 @@ def test_kept_features_lie_where_the_canvas_does(
 
     monkeypatch.setattr(CachedContentTarget, "_compute_tile", filled)
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-    monkeypatch.setattr(storage, "MAX_RESIDENT_BYTES", 2**16)
+    monkeypatch.setattr(mapped_pages, "MAX_RESIDENT_BYTES", 2**16)
     monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: mapped)
     found = render(CONTENT, STYLE, CONFIG, work=tmp_path / "work").pixels
     assert kept and set(kept) == {mapped}

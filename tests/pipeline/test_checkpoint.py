@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import waves
 from tilestyle import RenderConfig, render
-from tilestyle.canvas import storage
+from tilestyle.canvas import mapped_pages, storage
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.losses.level import LevelObjective
@@ -77,7 +77,7 @@ def after(patches: int) -> Callable[[], bool]:
 def test_a_canvas_in_files_makes_the_same_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = peaceful(CONFIG)
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
-    monkeypatch.setattr(storage, "MAX_RESIDENT_BYTES", 2**16)
+    monkeypatch.setattr(mapped_pages, "MAX_RESIDENT_BYTES", 2**16)
     monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
     assert pixels(CONFIG, tmp_path / "work") == expected
     assert not (tmp_path / "work").exists()

@@ -13,7 +13,8 @@ import torch
 from tests.conftest import FEW, job, waves
 from tilestyle import RenderConfig
 from tilestyle.canvas import storage
-from tilestyle.canvas.storage import MappedStore, MemoryStore, is_mapped
+from tilestyle.canvas.mapped_pages import is_mapped
+from tilestyle.canvas.storage import MappedStore, MemoryStore
 from tilestyle.config.enums import NetworkName
 from tilestyle.errors import WorkError
 from tilestyle.images.faces import Face
@@ -21,9 +22,10 @@ from tilestyle.pipeline import prepare as preparing
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.planning.content_map import MAX_FACES_SIDE, faces_map_sides, load_content_map, with_faces
-from tilestyle.planning.inputs import image_size, oversampled_sides
+from tilestyle.planning.inputs import image_size
 from tilestyle.planning.memory_model import MemoryInputs, PictureSizes, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels
+from tilestyle.planning.sizes import oversampled_sides
 
 CONTENT, STYLE = waves(60, 80), waves(70, 90, 2)
 QUICK: dict[str, Any] = {"size": 48, "sweeps": 1, "coarsest": 48, "margin": 8, "precision": "fp32", **FEW}
@@ -48,7 +50,7 @@ def test_gray_is_the_factor() -> None:
 
 
 def test_a_large_map_is_kept_no_larger_than_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tilestyle.planning.inputs.MIN_READ_PIXELS", 1)
+    monkeypatch.setattr("tilestyle.planning.sizes.MIN_READ_PIXELS", 1)
     large = np.linspace(0, 1, 600, dtype=np.float32)[None, :, None].repeat(400, 0).repeat(3, 2)
     config = RenderConfig(content_map=large, **QUICK)
     sides = oversampled_sides(image_size(large), (32, 48))

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.resize import resize_to_plane
-from tilestyle.canvas.storage import PlaneStore, note_mapped_access
+from tilestyle.canvas.storage import PlaneStore
 from tilestyle.config.enums import Color
 from tilestyle.geometry.boxes import Box
 from tilestyle.stats.gaussian_transport import add_ridge, cholesky_or_root, gaussian_transport_map

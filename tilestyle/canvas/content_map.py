@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import read_box
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.devices.transfer import to_device
 from tilestyle.geometry.boxes import Patch
 from tilestyle.stats.sliced_wasserstein import average_blocks

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.resample import Filter, resample_into
-from tilestyle.canvas.storage import STRIP_ROWS, MemoryStore, PlaneStore, note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS, MemoryStore, PlaneStore
 from tilestyle.geometry.boxes import CanvasExtent
 
 

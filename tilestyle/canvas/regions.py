@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.canvas.canvas import read_box
-from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.devices.transfer import accumulator_dtype, to_device
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.stats.sliced_wasserstein import average_blocks

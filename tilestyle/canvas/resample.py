@@ -14,7 +14,8 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS
 
 # Rows and columns of a band. Its taps are a banded matrix that is multiplied as if it were full: larger bands
 # waste operations, and smaller ones leave the processor's matrix units idle.

@@ -145,7 +145,7 @@ class Output:
         That is another one if somebody has created a file of this name since the command began. Once it is
         there, signals change nothing, unless the command has more to do.
         """
-        from tilestyle.canvas.storage import releasing_mapped_pages
+        from tilestyle.canvas.mapped_pages import releasing_mapped_pages
         from tilestyle.images import InkMeter, WriteOptions, write_stream
 
         ink = InkMeter(self.paper.ink_limit)

@@ -418,7 +418,8 @@ class VideoConfig:
         }
 
 
-# Settings that may be a file name. The content of the file is part of the render's identity (pipeline/api.py).
+# Settings that may be a file name. The content of the file is part of the render's identity
+# (pipeline/fingerprint.py).
 FILE_FIELDS = frozenset(item.name for item in fields(RenderConfig) if FILE_KEY in item.metadata)
 
 

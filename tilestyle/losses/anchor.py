@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.resize import resize
-from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.devices.transfer import accumulator_dtype
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, split_on_torus

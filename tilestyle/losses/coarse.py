@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, pyramid_expand, pyramid_reduce, write_box
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.devices.staging import AsyncCopy
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng

@@ -6,8 +6,9 @@ from math import sqrt
 
 from torch import Tensor
 
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.resize import resize
-from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.losses.style_statistics import style_size
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level, is_finishing

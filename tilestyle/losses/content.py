@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tilestyle.canvas.canvas import Reader, fetch_box, read_box
 from tilestyle.canvas.content_map import ContentMap
-from tilestyle.canvas.storage import MemoryStore, PlaneStore, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import MemoryStore, PlaneStore
 from tilestyle.config.enums import ContentLoss
 from tilestyle.devices.bus_copies import bus_copies
 from tilestyle.devices.transfer import to_device

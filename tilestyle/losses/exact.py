@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, add_to_box, pyramid_expand, pyramid_reduce, read_box
-from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.sampling import halo_tiles
 from tilestyle.losses.objective import LossTerms

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, average_adjoint, read_box
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.config.enums import Color, Sampler, StyleLoss
 from tilestyle.devices.staging import AsyncCopy
 from tilestyle.devices.transfer import to_device

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, Reader, fetch_box, read_box
-from tilestyle.canvas.storage import MappedStore, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import MappedStore
 from tilestyle.config.enums import Normalize, Optimizer
 from tilestyle.devices.transfer import to_device
 from tilestyle.distributed import Communicator

@@ -9,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.resample import Filter
 from tilestyle.canvas.resize import resize
-from tilestyle.canvas.storage import STRIP_ROWS, PlaneStore, note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS, PlaneStore
 from tilestyle.geometry.boxes import Box, size_within
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level

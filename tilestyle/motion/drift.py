@@ -33,7 +33,7 @@ from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_limits import check_picture_fits
-from tilestyle.planning.schedule import picture_size
+from tilestyle.planning.sizes import picture_size
 
 PathLike = str | os.PathLike[str]
 

@@ -48,7 +48,7 @@ from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.content_map import detect_faces, with_faces
 from tilestyle.planning.device_choice import find_device
 from tilestyle.planning.job import Job
-from tilestyle.planning.schedule import picture_size
+from tilestyle.planning.sizes import picture_size
 
 # Ridge of the color map, per pixel: a frame with few colors does not determine the map alone.
 RIDGE = 1e-4

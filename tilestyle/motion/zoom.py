@@ -27,7 +27,7 @@ from tilestyle.pipeline.api import texture
 from tilestyle.pipeline.estimate import Repeated
 from tilestyle.pipeline.fingerprint import render_fingerprint
 from tilestyle.pipeline.prepare import outline, prepare
-from tilestyle.planning.schedule import picture_size
+from tilestyle.planning.sizes import picture_size
 
 NO_CALLBACKS, DEFAULT_PATH = SeriesCallbacks(), ZoomPath()
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import PLANES, Canvas, read_box, write_box
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.devices.staging import AsyncCopy
 from tilestyle.devices.transfer import to_device
 from tilestyle.geometry.boxes import Box, Patch

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.resample import Filter
 from tilestyle.canvas.resize import resize
-from tilestyle.canvas.storage import note_mapped_access
 from tilestyle.config.enums import Init
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import add_to_box
-from tilestyle.canvas.storage import CPU, PlaneStore, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import CPU, PlaneStore
 from tilestyle.geometry.boxes import CanvasExtent, Patch
 
 # Weights rise to 1 in the middle of a window. A pixel takes a full step where its weights sum to at least

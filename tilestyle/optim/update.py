@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas, pixel_indices
+from tilestyle.canvas.mapped_pages import MAX_RESIDENT_BYTES, note_mapped_access
 from tilestyle.canvas.regions import RegionWeights
-from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, STRIP_ROWS, MappedStore, note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS, MappedStore
 from tilestyle.config.enums import Sampler
 from tilestyle.devices.bus_copies import BusCopies, bus_copies
 from tilestyle.devices.staging import is_staged

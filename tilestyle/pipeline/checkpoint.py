@@ -24,14 +24,8 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import PLANES, Canvas
-from tilestyle.canvas.storage import (
-    MappedStore,
-    PlaneStore,
-    file_of,
-    flush_mapped,
-    is_mapped,
-    release_mapped_pages,
-)
+from tilestyle.canvas.mapped_pages import file_of, flush_mapped, is_mapped, release_mapped_pages
+from tilestyle.canvas.storage import MappedStore, PlaneStore
 from tilestyle.config.reuse import with_current_names
 from tilestyle.errors import OutputError, WorkError
 from tilestyle.files import ownership

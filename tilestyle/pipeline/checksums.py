@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from tilestyle.canvas.canvas import Canvas
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.geometry.boxes import Box
 
 BAND_ROWS = 64  # rows per checksum

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.canvas.canvas import PLANES, Canvas
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.files import ownership
 from tilestyle.files.durable import fsync_file
 from tilestyle.geometry.boxes import Box, split_on_torus

@@ -18,13 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tilestyle.canvas.color import apply_chroma
-from tilestyle.canvas.storage import (
-    MIN_MAPPED_PIXELS,
-    MemoryStore,
-    file_of,
-    is_mapped,
-    release_mapped_pages,
-)
+from tilestyle.canvas.mapped_pages import file_of, is_mapped, release_mapped_pages
+from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MemoryStore
 from tilestyle.images import FloatArray, Picture
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline.finished_picture import PictureFinish

@@ -26,11 +26,11 @@ from tilestyle.losses.anchor import check_anchor
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.outline import Outline
 from tilestyle.planning.content_map import detect_faces, faces_map_sides, load_content_map
-from tilestyle.planning.inputs import Style, as_styles, image_size, load_planes, oversampled_sides
+from tilestyle.planning.inputs import Style, as_styles, image_size, load_planes
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_model import PictureSizes
 from tilestyle.planning.resolve import RenderPlan, ResolvedConfig, plan_render, resolve_config
-from tilestyle.planning.schedule import picture_size
+from tilestyle.planning.sizes import oversampled_sides, picture_size
 from tilestyle.planning.style_assignment import StyleAssignment, assign_styles, with_labels
 
 if TYPE_CHECKING:

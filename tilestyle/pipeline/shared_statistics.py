@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tilestyle.canvas.storage import STRIP_ROWS, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.planning.job import Job
 
 # Settings that differ between pictures of one style and have no say in its statistics.

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.errors import TilestyleError, WorkError
 from tilestyle.files.durable import fsync_file
 

@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.resize import resize
-from tilestyle.canvas.storage import STRIP_ROWS, MemoryStore, PlaneStore, note_mapped_access
+from tilestyle.canvas.storage import STRIP_ROWS, MemoryStore, PlaneStore
 from tilestyle.config.render import RenderConfig
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import ImageSource
 from tilestyle.images.faces import DETECTION_SIDE, Face, face_weights, find_faces
 from tilestyle.notices import notice
-from tilestyle.planning.inputs import image_size, load_planes, oversampled_sides
+from tilestyle.planning.inputs import image_size, load_planes
 from tilestyle.planning.job import Job
 from tilestyle.planning.masks import gray_plane
+from tilestyle.planning.sizes import oversampled_sides
 
 MAX_FACES_SIDE = 1024  # long side of a map of faces alone, pixels: it has no detail finer than that
 

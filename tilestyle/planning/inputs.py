@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, sqrt
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore, PlaneStore, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore, PlaneStore
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.images import (
     ImageSource,
@@ -23,11 +23,6 @@ from tilestyle.images import (
     picture_from,
     read_all,
 )
-
-OVERSAMPLING = 4
-"""A picture that is downsampled while it is read keeps this many times the size needed, per axis."""
-MIN_READ_PIXELS = 2**22
-"""A picture that is downsampled while it is read keeps at least this many pixels."""
 
 
 @dataclass(frozen=True)
@@ -84,26 +79,6 @@ def open_image(image: object, convert_into: Path | None = None) -> Iterator[Imag
             yield source
     else:
         yield as_source(image)
-
-
-def oversampled_sides(own: tuple[int, int], needed: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width at which to read a picture that is used smaller than it is.
-
-    This is its own size if that is not much larger than needed; pictures of up to 4 x SPARED pixels are always
-    read at their own size. Otherwise it is AMPLE times the size needed, so that the quality depends on the
-    resampling that follows.
-
-    Args:
-        own: Height and width of the picture, pixels.
-        needed: Largest height and width at which it is used, pixels.
-    """
-    height, width = own
-    factor = max(
-        OVERSAMPLING * needed[0] / height,
-        OVERSAMPLING * needed[1] / width,
-        sqrt(MIN_READ_PIXELS / (height * width)),
-    )
-    return own if factor > 1 / 2 else (min(height, ceil(height * factor)), min(width, ceil(width * factor)))
 
 
 def load_planes(

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilestyle.canvas.storage import PlaneStore, note_mapped_access
+from tilestyle.canvas.mapped_pages import note_mapped_access
+from tilestyle.canvas.storage import PlaneStore
 from tilestyle.errors import PictureError
 from tilestyle.images import AreaAccumulator
 from tilestyle.planning.inputs import open_image

@@ -12,8 +12,9 @@ from math import sqrt
 
 import torch
 
+from tilestyle.canvas.mapped_pages import MAX_RESIDENT_BYTES
 from tilestyle.canvas.resample import BAND_COLUMNS, BAND_ROWS, READ_BYTES
-from tilestyle.canvas.storage import MAX_RESIDENT_BYTES, MIN_MAPPED_PIXELS
+from tilestyle.canvas.storage import MIN_MAPPED_PIXELS
 from tilestyle.devices.staging import staged_bytes
 from tilestyle.geometry.boxes import CanvasExtent
 from tilestyle.networks.base import FeatureNetwork, measuring_halo

@@ -7,7 +7,6 @@ from math import ceil, cos, log, pi
 
 from tilestyle.config.enums import NetworkName, Quality
 from tilestyle.config.render import SCHEDULES, RenderConfig
-from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import CanvasExtent, canvas_extent, round_up
 
 # Default for renders with a content and a trained network.
@@ -67,31 +66,6 @@ class Pyramid:
     def min_patch_side(self) -> int:
         """Smallest useful patch side: with fewer cells there is nothing to compare."""
         return 2 * self.unit
-
-
-def picture_size(size: int | tuple[int, int] | None, content: tuple[int, int] | None) -> tuple[int, int]:
-    """Return the height and width of the finished picture.
-
-    This is where the order of settings, width first, becomes that of tensors and boxes.
-
-    Args:
-        size: The setting: its long side, or (width, height); None for the size of the content, or 512 x 512
-            without one.
-        content: Height and width of the content; None without one.
-
-    Raises:
-        SettingError: The size is empty.
-    """
-    if isinstance(size, tuple):
-        width, height = size
-    elif content is None:
-        height = width = size or 512
-    else:
-        factor = size / max(content) if size else 1
-        height, width = (max(1, round(side * factor)) for side in content)
-    if min(height, width) < 1:
-        raise SettingError(f"invalid size {width}x{height}", hint="give a long side or WIDTHxHEIGHT")
-    return height, width
 
 
 def plan_levels(height: int, width: int, config: RenderConfig, pyramid: Pyramid) -> tuple[Level, ...]:

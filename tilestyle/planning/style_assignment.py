@@ -11,7 +11,7 @@ from torch import Tensor
 from tilestyle.canvas.storage import PlaneStore
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.planning.inputs import Style, image_size, load_planes, oversampled_sides
+from tilestyle.planning.inputs import Style, image_size, load_planes
 from tilestyle.planning.masks import (
     RgbColor,
     blend_planes,
@@ -22,6 +22,7 @@ from tilestyle.planning.masks import (
     parse_hex_color,
     same_color,
 )
+from tilestyle.planning.sizes import oversampled_sides
 from tilestyle.planning.style_images import Exemplar
 
 

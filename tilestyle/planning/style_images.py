@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.canvas.canvas import pyramid_reduce, read_box
+from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.margin import with_margin
 from tilestyle.canvas.resample import Filter
-from tilestyle.canvas.storage import PlaneStore, note_mapped_access
+from tilestyle.canvas.storage import PlaneStore
 from tilestyle.devices.transfer import to_device
 from tilestyle.geometry.boxes import Box, CanvasExtent, round_up, tile_grid
 from tilestyle.networks.base import FeatureNetwork, crop_cells

@@ -12,7 +12,7 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.paper import DPI, Fit, Paper, cropped_share, fit_to_paper, stroke_pixels
 from tilestyle.images import ImageSource, Proof, as_source, crop_source, fill_transparent, soft_proof
 from tilestyle.planning.inputs import Style, as_styles
-from tilestyle.planning.schedule import picture_size
+from tilestyle.planning.sizes import picture_size
 from tilestyle.recipes.stroke_width import stroke_width
 
 

@@ -29,7 +29,7 @@ from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.pipeline.run import render_job
 from tilestyle.planning.device_choice import find_device
-from tilestyle.planning.schedule import picture_size
+from tilestyle.planning.sizes import picture_size
 from tilestyle.recipes.printing import PreparedInputs, prepare_inputs
 from tilestyle.studio.child import Channel, Message
 from tilestyle.studio.refusals import Refused, split_message

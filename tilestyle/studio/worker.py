@@ -26,7 +26,7 @@ from typing import Any
 import filelock
 
 import tilestyle
-from tilestyle.canvas.storage import releasing_mapped_pages
+from tilestyle.canvas.mapped_pages import releasing_mapped_pages
 from tilestyle.devices.peak_memory import PeakMemory
 from tilestyle.errors import TilestyleError
 from tilestyle.images import (
