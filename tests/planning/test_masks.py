@@ -11,17 +11,20 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.conftest import FEW, job, waves
+from tilestyle import Style
 from tilestyle.canvas.storage import MemoryStore
 from tilestyle.images import write_picture
-from tilestyle.planning.masks import blend_planes, flat_colors, gray_plane, label_planes
+from tilestyle.planning import inputs, masks
+from tilestyle.planning.masks import blend_planes, gray_plane, label_planes, look_through
 
 BLACK, RED = (0, 0, 0), (255, 0, 0)
 SIDES = (6, 5)  # of smaller planes
 
 
 def planes_of(mask: Any, sides: tuple[int, int] | None) -> torch.Tensor:
-    colors = flat_colors(mask)
-    return label_planes(mask, colors, range(len(colors)), MemoryStore(), sides)
+    found = look_through(mask)
+    return label_planes(found, range(len(found.colors)), MemoryStore(), sides)
 
 
 USES: dict[str, Callable[[Any, tuple[int, int] | None], torch.Tensor]] = {
@@ -76,9 +79,9 @@ def test_the_smooth_edge_of_a_region_belongs_to_it_or_to_what_is_not_painted() -
     layer[:, 20:, :] = (0.5, 0, 0, 1)
     layer[:, 10, :] = (1, 0, 0, 0.6)
     layer[:, 11, :] = (1, 0, 0, 0.4)
-    colors = flat_colors(layer)
-    assert colors == [BLACK, (128, 0, 0), RED]
-    black, dark, red = label_planes(layer, colors, (0, 1, 2), MemoryStore())
+    mask = look_through(layer)
+    assert mask.colors == (BLACK, (128, 0, 0), RED)
+    black, dark, red = label_planes(mask, (0, 1, 2), MemoryStore())
     assert dark[:, :20].max() == 0
     assert red[:, 10].min() == 1 and black[:, 11].min() == 1
 
@@ -87,3 +90,23 @@ def test_opaque_maps_are_what_they_were() -> None:
     pixels = np.random.default_rng(0).random((6, 7, 3), np.float32)
     opaque = np.dstack([pixels, np.ones((6, 7), np.float32)])
     assert torch.equal(gray_plane(opaque, MemoryStore()), gray_plane(pixels, MemoryStore()))
+
+
+def test_a_mask_is_opened_for_its_colors_and_for_its_planes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    def noted(image: Any, folder: Path | None = None) -> Any:
+        opened.append(image)
+        return open_image(image, folder)
+
+    open_image = inputs.open_image
+    for module in (inputs, masks):
+        monkeypatch.setattr(module, "open_image", noted)
+    over_canvas, over_style = (np.zeros((24, side, 3), np.uint8) for side in (30, 32))
+    for each in (over_canvas, over_style):
+        each[:, :16] = RED
+    styles: Any = [Style(waves(30, 40, 1), over_style), Style(waves(30, 40, 2), "#000000")]
+    task = job(waves(24, 30), styles, mask=over_canvas, size=48, coarsest=48, margin=8, **FEW)
+    assert [len(style.shares) for style in task.styles] == [2, 2]
+    for mask in (over_canvas, over_style):
+        assert sum(image is mask for image in opened) == 2

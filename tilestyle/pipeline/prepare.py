@@ -188,19 +188,21 @@ def _plan(
     canvas_inputs = {"content": content, "init": init, "anchor": config.anchor, "trust": trust}
     canvas_inputs = {role: source for role, source in canvas_inputs.items() if source is not None}
     styles = {role: image.picture for role, image in with_labels(guides.styles)}
-    maps = {} if config.content_map is None else {"content map": config.content_map}
+    maps = {"blend map": config.blend_map, "content map": config.content_map}
+    maps = {role: source for role, source in maps.items() if source is not None}
     sizes = {  # what the network does not see may be of any size
-        role: image_size(source, 1 if role in ("anchor", "trust", "content map") else resolved.unit, role)
+        role: image_size(source, 1 if role in ("anchor", "trust", *maps) else resolved.unit, role)
         for role, source in (styles | canvas_inputs | maps).items()
     }
     size = picture_size(config.size, sizes.get("content"))
     style_side = None if content is None else config.style_scale * max(size)  # None: the style's own size
-    guides = replace(guides, canvas_size=size, style_side=style_side)
-    if config.keep_faces and config.content_map is None:
-        sizes["content map"] = faces_map_sides(size)
+    blend_map_size = sizes.get("blend map")
+    guides = replace(guides, canvas_size=size, style_side=style_side, blend_map_size=blend_map_size)
     # Pictures are not read larger than needed, to save memory and disk. An anchor is used at its own size.
-    reduced = {"content", "init", *maps} & sizes.keys()
+    reduced = [role for role in ("content", "init", "content map") if role in sizes]
     sizes |= {role: oversampled_sides(sizes[role], size) for role in reduced}
+    if config.keep_faces:
+        sizes.setdefault("content map", faces_map_sides(size))
     sizes |= {role: guides.style_sides(sizes[role]) for role in styles}
     pictures = PictureSizes(
         size,

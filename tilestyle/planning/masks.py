@@ -6,7 +6,8 @@ is the first style of a blend map, no photograph in a content map, and one more 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,21 @@ MAX_COLORS = 16  # largest number of colors in a mask
 COLOR_BITS = 5  # bits per channel when colors are counted
 
 
+@dataclass(frozen=True)
+class FlatMask:
+    """A mask that has been looked through: a picture of flat colors, or a single color.
+
+    Attributes:
+        colors: Its colors, sorted.
+        picture: The picture; None for a single color.
+        size: Height and width of the picture.
+    """
+
+    colors: tuple[RgbColor, ...]
+    picture: object = None
+    size: tuple[int, int] = (0, 0)
+
+
 def same_color(one: RgbColor, other: RgbColor) -> bool:
     """Return whether two colors stand for the same region."""
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= COLOR_TOLERANCE
@@ -58,27 +74,37 @@ def is_mask_picture(mask: object) -> bool:
     return mask is not None and not (isinstance(mask, str) and parse_hex_color(mask))
 
 
-def flat_colors(mask: object) -> list[RgbColor]:
-    """Return the flat colors of a mask, sorted.
+def color_or_mask(mask: object) -> FlatMask:
+    """Look through the mask of a style: a picture of flat colors, or one color "#rrggbb".
+
+    Raises:
+        PictureError: As `look_through`.
+    """
+    if isinstance(mask, str) and (single := parse_hex_color(mask)):
+        return FlatMask((single,))
+    return look_through(mask)
+
+
+def look_through(mask: object) -> FlatMask:
+    """Look through a mask for its colors.
 
     Args:
-        mask: A picture of flat colors, or one color "#rrggbb".
+        mask: A picture of flat colors.
 
     Raises:
         PictureError: The picture does not consist of flat colors, or has too many.
     """
-    if isinstance(mask, str) and (single := parse_hex_color(mask)):
-        return [single]
     counts = np.zeros(2 ** (3 * COLOR_BITS), np.int64)
     sums = np.zeros((3, counts.size))
-    total = 0
-    for strip in _strips(mask):
-        pixels = _painted(strip)
-        total += pixels.shape[0] * pixels.shape[1]
-        values = pixels[_flat_pixels(pixels)] * 255.0
-        bins = (values.astype(np.int64) >> (8 - COLOR_BITS)) @ [1 << (2 * COLOR_BITS), 1 << COLOR_BITS, 1]
-        counts += np.bincount(bins, minlength=counts.size)
-        sums += [np.bincount(bins, channel, counts.size) for channel in values.T]
+    with open_image(mask) as image:
+        name, size = image.name, (image.height, image.width)
+        for strip in image.strips():
+            pixels = _painted(strip)
+            values = pixels[_flat_pixels(pixels)] * 255.0
+            bins = (values.astype(np.int64) >> (8 - COLOR_BITS)) @ [1 << (2 * COLOR_BITS), 1 << COLOR_BITS, 1]
+            counts += np.bincount(bins, minlength=counts.size)
+            sums += [np.bincount(bins, channel, counts.size) for channel in values.T]
+    total = size[0] * size[1]
     colors: list[RgbColor] = []
     covered = 0
     for index in np.argsort(-counts, kind="stable"):
@@ -93,10 +119,10 @@ def flat_colors(mask: object) -> list[RgbColor]:
         covered += count * known
     if covered < MIN_FLAT_SHARE * total or len(colors) > MAX_COLORS:
         raise PictureError(
-            f"mask {_name(mask)}does not consist of at most {MAX_COLORS} flat colors",
+            f"mask {f'{name} ' if name else ''}does not consist of at most {MAX_COLORS} flat colors",
             hint="paint each region in one color",
         )
-    return sorted(colors)
+    return FlatMask(tuple(sorted(colors)), mask, size)
 
 
 def _flat_pixels(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -108,11 +134,7 @@ def _flat_pixels(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def label_planes(
-    mask: object,
-    colors: Sequence[RgbColor],
-    indices: Sequence[int],
-    store: PlaneStore,
-    sides: tuple[int, int] | None = None,
+    mask: FlatMask, indices: Sequence[int], store: PlaneStore, sides: tuple[int, int] | None = None
 ) -> Tensor:
     """Return a plane for each of some colors of a mask, 1 where the mask has that color and 0 elsewhere.
 
@@ -120,9 +142,8 @@ def label_planes(
     before they are averaged.
 
     Args:
-        mask: A picture of flat colors.
-        colors: All its colors; a pixel belongs to the nearest.
-        indices: Which of the colors get a plane.
+        mask: A picture of flat colors; a pixel belongs to the nearest of them.
+        indices: Which of its colors get a plane.
         store: Where the planes go.
         sides: Height and width of the planes; None for those of the mask.
 
@@ -131,11 +152,11 @@ def label_planes(
     """
 
     def values(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-        points = np.array(colors, np.float32) / 255
+        points = np.array(mask.colors, np.float32) / 255
         distance = np.square(_painted(strip)[..., None, :] - points).sum(-1)
         return np.stack([distance.argmin(-1) == index for index in indices]).astype(np.float32)
 
-    return _fill_planes(mask, len(indices), values, store, sides)
+    return _fill_planes(mask.picture, len(indices), values, store, sides)
 
 
 def blend_planes(source: object, count: int, store: PlaneStore, sides: tuple[int, int] | None = None) -> Tensor:
@@ -216,15 +237,3 @@ def _fill_planes(
             note_mapped_access(rows)
             top += len(strip)
     return plane
-
-
-def _strips(source: object) -> Iterator[NDArray[np.float32]]:
-    """Yield the strips of a picture, from top to bottom."""
-    with open_image(source) as image:
-        yield from image.strips()
-
-
-def _name(mask: object) -> str:
-    """Return the name of a mask and a space; an empty string if it has none."""
-    with open_image(mask) as image:
-        return f"{image.name} " if image.name else ""

@@ -11,14 +11,16 @@ from torch import Tensor
 from tilestyle.canvas.storage import PlaneStore
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.planning.inputs import Style, image_size, load_planes
+from tilestyle.planning.inputs import Style, load_planes
 from tilestyle.planning.masks import (
+    FlatMask,
     RgbColor,
     blend_planes,
-    flat_colors,
+    color_or_mask,
     hex_color,
     is_mask_picture,
     label_planes,
+    look_through,
     parse_hex_color,
     same_color,
 )
@@ -33,20 +35,22 @@ class StyleAssignment:
     Attributes:
         styles: The styles in use.
         shares: For each style, its share of the target of every region.
+        masks: For each style, its mask.
         mask: Mask over the canvas.
-        mask_colors: Colors of the mask.
-        region_indices: Indices of those colors that are regions with a style.
+        region_indices: Indices of its colors that are regions with a style.
         blend_map: Gray map from the first style to the last, over the canvas.
+        blend_map_size: Height and width of that map; None before they are known.
         canvas_size: Height and width of the finest canvas; None before they are known.
         style_side: Long side at which styles are used, pixels; None: their own sizes.
     """
 
     styles: tuple[Style, ...]
     shares: tuple[tuple[float, ...], ...]
-    mask: object = None
-    mask_colors: tuple[RgbColor, ...] = ()
+    masks: tuple[FlatMask | None, ...]
+    mask: FlatMask | None = None
     region_indices: tuple[int, ...] = ()
     blend_map: object = None
+    blend_map_size: tuple[int, int] | None = None
     canvas_size: tuple[int, int] | None = None
     style_side: float | None = None
 
@@ -58,9 +62,9 @@ class StyleAssignment:
     @property
     def plane_numbers(self) -> int:
         """Number of values in all guides and region weights, for the memory model."""
-        masks = [style.mask for style in self.styles if is_mask_picture(style.mask)]
-        sides = [self.style_sides(image_size(mask)) for mask in masks]
-        sides += [self._canvas_sides(source) for source in (self.mask, self.blend_map) if source is not None]
+        sides = [self.style_sides(mask.size) for mask in self.masks if mask and mask.picture is not None]
+        over_canvas = (self.mask.size if self.mask else None, self.blend_map_size)
+        sides += [self._canvas_sides(size) for size in over_canvas if size]
         return self.region_count * sum(height * width for height, width in sides)
 
     def style_sides(self, own_sides: tuple[int, int]) -> tuple[int, int]:
@@ -70,20 +74,18 @@ class StyleAssignment:
         factor = self.style_side / max(own_sides)
         return oversampled_sides(own_sides, (own_sides[0] * factor, own_sides[1] * factor))
 
-    def _canvas_sides(self, source: object) -> tuple[int, int]:
-        """Return the height and width at which a mask or map over the canvas is read."""
-        own_sides = image_size(source)
+    def _canvas_sides(self, own_sides: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width at which a mask or map over the canvas with these is read."""
         return own_sides if self.canvas_size is None else oversampled_sides(own_sides, self.canvas_size)
 
     def region_weights(self, store: PlaneStore) -> Tensor | None:
         """Load the weight of every region in each canvas pixel, [K, h, w]; None if there is only one region."""
-        if self.blend_map is not None:
-            return blend_planes(self.blend_map, self.region_count, store, self._canvas_sides(self.blend_map))
+        if self.blend_map_size is not None:
+            sides = self._canvas_sides(self.blend_map_size)
+            return blend_planes(self.blend_map, self.region_count, store, sides)
         if self.mask is None:
             return None
-        return label_planes(
-            self.mask, self.mask_colors, self.region_indices, store, self._canvas_sides(self.mask)
-        )
+        return label_planes(self.mask, self.region_indices, store, self._canvas_sides(self.mask.size))
 
     def exemplars(self, store: PlaneStore, sides: Sequence[tuple[int, int]]) -> tuple[Exemplar, ...]:
         """Load the styles with their guides.
@@ -93,21 +95,22 @@ class StyleAssignment:
             sides: Height and width at which the picture of each style is read (`style_sides`).
         """
         return tuple(
-            Exemplar(load_planes(style.picture, store, size)[0], shares, self._guide(style, store))
-            for style, shares, size in zip(self.styles, self.shares, sides, strict=True)
+            Exemplar(load_planes(style.picture, store, size)[0], shares, self._guide(mask, store))
+            for style, shares, mask, size in zip(self.styles, self.shares, self.masks, sides, strict=True)
         )
 
-    def _guide(self, style: Style, store: PlaneStore) -> Tensor | None:
-        """Load the guide of a style: the weight of every region in each pixel, [K, h, w]; None for no mask."""
-        if not is_mask_picture(style.mask):
+    def _guide(self, mask: FlatMask | None, store: PlaneStore) -> Tensor | None:
+        """Load the guide of a style: the weight of every region in each pixel, [K, h, w].
+
+        It is None if the style has no mask, or only a color.
+        """
+        if self.mask is None or mask is None or mask.picture is None:
             return None
-        style_colors = flat_colors(style.mask)
-        sides = self.style_sides(image_size(style.mask))
-        planes = label_planes(style.mask, style_colors, range(len(style_colors)), store, sides)
+        planes = label_planes(mask, range(len(mask.colors)), store, self.style_sides(mask.size))
         guide = store.zeros(self.region_count, *planes.shape[1:])
         for region, index in enumerate(self.region_indices):
-            for row, color in enumerate(style_colors):
-                if same_color(color, self.mask_colors[index]):
+            for row, color in enumerate(mask.colors):
+                if same_color(color, self.mask.colors[index]):
                     guide[region] += planes[row]
         return guide
 
@@ -134,13 +137,14 @@ def assign_styles(styles: Sequence[Style], config: RenderConfig, *, with_content
             raise SettingError("a blend map needs at least two styles", hint="give --style twice")
         _check_global(config, "a blend map")
         rows = tuple(tuple(float(i == k) for i in range(len(styles))) for k in range(len(styles)))
-        return StyleAssignment(tuple(styles), rows, blend_map=config.blend_map)
+        return StyleAssignment(tuple(styles), rows, (None,) * len(styles), blend_map=config.blend_map)
     used = [(style, weight) for style, weight in zip(styles, weights, strict=True) if weight]
     used_styles = tuple(style for style, _ in used)
     if config.mask is None:
         if masked:
             raise SettingError("a style has a mask, but the canvas has none", hint="give --mask")
-        return StyleAssignment(used_styles, tuple((weight,) for _, weight in used))
+        shares = tuple((weight,) for _, weight in used)
+        return StyleAssignment(used_styles, shares, (None,) * len(used))
     _check_global(config, "a mask")
     return _assign_by_mask(used_styles, [weight for _, weight in used], config.mask, with_content=with_content)
 
@@ -173,8 +177,9 @@ def _assign_by_mask(
 
     A style without a mask serves all colors that no style with a mask serves.
     """
-    mask_colors = flat_colors(mask)
-    style_colors = [None if style.mask is None else flat_colors(style.mask) for style in styles]
+    canvas_mask = look_through(mask)
+    masks = tuple(None if style.mask is None else color_or_mask(style.mask) for style in styles)
+    mask_colors, style_colors = canvas_mask.colors, [each.colors if each else None for each in masks]
     for style, colors_of_style in zip(styles, style_colors, strict=True):
         if colors_of_style is not None and not any(
             same_color(a, b) for a in colors_of_style for b in mask_colors
@@ -200,7 +205,7 @@ def _assign_by_mask(
                 hint="give each color a style, since a texture has no content to show there",
             )
     shares = tuple(tuple(row[style] / sum(row) for row in rows.values()) for style in range(len(styles)))
-    return StyleAssignment(tuple(styles), shares, mask, tuple(mask_colors), tuple(rows))
+    return StyleAssignment(tuple(styles), shares, masks, canvas_mask, tuple(rows))
 
 
 def with_labels(styles: Iterable[Style]) -> Iterator[tuple[str, Style]]:
