@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import FEW, waves
-from tests.support.device_cost import Cost, cost, random_vgg
+from tests.support.device_cost import Cost, cost, doubling, random_vgg
 from tests.support.fake_device import DEVICE
 from tilestyle import Color, ContentLoss, NetworkName, Precision, Sampler, StyleLoss
 from tilestyle.geometry.boxes import Patch
@@ -72,6 +72,18 @@ def test_no_patch_is_waited_for(case: str, home: str) -> None:
     found = cost(home, 90, 120, **{**FEW, "patch": 64, **CASES[case]})
     assert len(found.patches) > 1
     assert not found.stalls
+
+
+@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("locality", [0.5, 1.0])
+def test_a_patch_with_locality_is_waited_for_once(home: str, locality: float, vgg: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {"locality": locality, "palette_weight": 0, "locality_window": 1.0}
+    with doubling():
+        found = cost(home, 140, 256, patch=64, **settings, **vgg)
+    assert len(found.patches) > 4
+    # For the distances of its moments, which do not have to be ones of the sweep before.
+    assert [place.partition(":")[0] for place in found.stalls] == ["_to_copy in losses/patch_distances.py"]
+    assert found.stalls.total() == len(found.patches)
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])

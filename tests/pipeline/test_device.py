@@ -1,7 +1,5 @@
 """A render on a device that is not the host (fake_device.py): the same picture, wherever the canvas lives."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -13,8 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import FEW, waves
-from tests.support.device_cost import on_device
-from tests.support.fake_device import There
+from tests.support.device_cost import doubling, on_device
 from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
 from tilestyle.benchmark.breakdown import time_parts
 from tilestyle.benchmark.speed import network_seconds
@@ -80,23 +77,6 @@ def test_a_gpu_has_its_number(asked: str, found: str) -> None:
         mock.patch("tilestyle.planning.device_choice.unusable_reason", lambda device: ""),
     ):
         assert device_choice.find_device(asked) == torch.device(found)
-
-
-@contextmanager
-def doubling() -> Iterator[None]:
-    """The device has float64, and distances are computed on it."""
-
-    def place(device: torch.device) -> torch.device:
-        return device
-
-    with (
-        mock.patch.object(There, "doubles", True),
-        mock.patch("tilestyle.stats.moments.float64_device", place),
-        mock.patch("tilestyle.losses.running_moments.float64_device", place),
-        mock.patch("tilestyle.losses.style_local.float64_device", place),
-        mock.patch("tilestyle.losses.style_targets.float64_device", place),
-    ):
-        yield
 
 
 @pytest.mark.parametrize(("case", "home"), PLACED)

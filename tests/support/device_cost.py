@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import waves
-from tests.support.fake_device import DEVICE, Elsewhere
+from tests.support.fake_device import DEVICE, Elsewhere, There
 from tilestyle import NetworkName, Precision, RenderConfig
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.devices import staging
@@ -67,6 +67,24 @@ def on_device(home: str) -> Iterator[Elsewhere]:
             yield device
         finally:
             staging.drop_staging_buffers()
+
+
+@contextmanager
+def doubling() -> Iterator[None]:
+    """The device has float64, and distances are computed on it."""
+
+    def place(device: torch.device) -> torch.device:
+        return device
+
+    with (
+        mock.patch.object(There, "doubles", True),
+        mock.patch("tilestyle.stats.moments.float64_device", place),
+        mock.patch("tilestyle.losses.running_moments.float64_device", place),
+        mock.patch("tilestyle.losses.style_local.float64_device", place),
+        mock.patch("tilestyle.losses.patch_distances.float64_device", place),
+        mock.patch("tilestyle.losses.style_targets.float64_device", place),
+    ):
+        yield
 
 
 def random_vgg(folder: Path) -> Path:

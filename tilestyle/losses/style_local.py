@@ -13,25 +13,23 @@ The means are of the sweep before, as are the moments of the canvas. With t = 1 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.threads import run_side_by_side
 from tilestyle.devices.transfer import float64_device
 from tilestyle.distributed import Communicator
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.objective import StyleTerm
+from tilestyle.losses.patch_distances import PatchDistances
 from tilestyle.losses.running_moments import LaggedMomentLoss, LayerFactors
 from tilestyle.losses.stateful import prefixed, unprefixed
-from tilestyle.losses.style_targets import Target, check_finite, make_target
 from tilestyle.networks.base import crop_cells
 from tilestyle.networks.forward_pass import FeatureGradient
 from tilestyle.planning.style_windows import StyleWindows
-from tilestyle.stats.distances import MIN_ENERGY, Cotangent
-from tilestyle.stats.moments import Moments, MomentSum, mix_moments
+from tilestyle.stats.distances import Cotangent
+from tilestyle.stats.moments import Moments
 
 
 class LocalStyleLoss(StyleTerm):
@@ -52,12 +50,9 @@ class LocalStyleLoss(StyleTerm):
             layers: The style layers.
             config: Settings; `locality` is t above.
         """
-        self._style_moments, self._windows, self._layers = style_moments, windows, layers
-        self._config, self._locality = config, config.locality
-        targets = {layer: self._distance(layer, moments) for layer, moments in style_moments.items()}
-        # Distances are relative to the whole style. Relative to each window, flat windows would dominate.
-        self._energies = {layer: distance.energy for layer, distance in targets.items()}
-        self._canvas_loss = LaggedMomentLoss(targets, layers)  # moments of the canvas
+        self._windows, self._layers, self._locality = windows, layers, config.locality
+        self._patch_distances = PatchDistances(style_moments, layers, config)
+        self._canvas_loss = LaggedMomentLoss(self._patch_distances.canvas_targets, layers)
         self._mean_cotangents: dict[str, Cotangent] = {}  # of the last sweep
         self._reset_cotangents()
 
@@ -104,12 +99,13 @@ class LocalStyleLoss(StyleTerm):
     ) -> dict[str, FeatureGradient]:
         """Add a patch to the sums; return its gradients at every cell of each layer (StyleTerm.cotangents).
 
-        Synchronizes host and device, because the gradients depend on the patch's own moments.
+        The host waits for the device, because the gradients depend on the patch's own moments.
         """
         targets = self._windows.moments(patch)
         area = patch.owned.area / self._windows.extent.area
         owned = dict(self._owned_cells(features, patch))
-        cotangents = self._patch_cotangents(owned, targets, single_patch=single_patch)
+        canvas_moments = {} if single_patch else self._canvas_loss.moments
+        cotangents = self._patch_distances.cotangents(owned, targets, canvas_moments)
         gradients = {}
         for layer, cells in owned.items():
             if self._locality < 1:
@@ -127,52 +123,6 @@ class LocalStyleLoss(StyleTerm):
             )
         self._accumulated_area += area
         return gradients
-
-    def _patch_cotangents(
-        self, cells: Mapping[str, Tensor], targets: Mapping[str, Moments], *, single_patch: bool
-    ) -> dict[str, Cotangent]:
-        """Compute A_p, b_p of a patch for every layer; on the host in parallel, one thread per layer.
-
-        Args:
-            cells: Features that the patch owns, by layer, [1, C, h, w].
-            targets: Moments of the style at its place, by layer.
-            single_patch: Whether the patch covers the whole canvas.
-        """
-
-        def layer_cotangent(layer: str) -> Cotangent:
-            total = MomentSum()
-            total.add(cells[layer])
-            moments = total.moments()
-            check_finite({layer: moments})
-            return self._patch_cotangent(layer, moments, targets[layer], single_patch=single_patch)
-
-        largest_first = sorted(cells, key=lambda layer: -cells[layer].shape[1])
-        if self._layers.network.device.type != "cpu":
-            return {layer: layer_cotangent(layer) for layer in largest_first}
-        results = run_side_by_side([partial(layer_cotangent, layer) for layer in largest_first])
-        return dict(zip(largest_first, results, strict=True))
-
-    def _patch_cotangent(
-        self, layer: str, moments: Moments, target: Moments, *, single_patch: bool
-    ) -> Cotangent:
-        """Compute A_p, b_p of a patch for one layer: the gradient of its distance at its mixture.
-
-        Args:
-            layer: Name of the layer.
-            moments: Moments of the patch.
-            target: Moments of the style at its place.
-            single_patch: Whether the patch covers the whole canvas, whose moments are then its own.
-        """
-        canvas_moments, share = self._canvas_loss.moments.get(layer), self._locality
-        mixed_target = mix_moments([self._style_moments[layer], target], [1 - share, share])
-        if canvas_moments is not None and not single_patch:
-            moments = mix_moments([canvas_moments, moments], [1 - share, share])
-        distance = self._distance(layer, mixed_target)
-        return distance.cotangent(moments).scaled(distance.energy / self._energies[layer])
-
-    def _distance(self, layer: str, moments: Moments) -> Target:
-        """Return a layer's distance to these moments."""
-        return make_target(moments, self._config, self._layers.energy_floors.get(layer, MIN_ENERGY))
 
     def _owned_cells(self, features: Mapping[str, Tensor], patch: Patch) -> Iterator[tuple[str, Tensor]]:
         """Iterate over the layers with the features that a patch owns, [1, C, h, w]."""

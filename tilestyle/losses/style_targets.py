@@ -16,7 +16,14 @@ from tilestyle.devices.threads import run_side_by_side
 from tilestyle.devices.transfer import float64_device
 from tilestyle.errors import DivergedError
 from tilestyle.stats.affine_gradient import AffineGradient
-from tilestyle.stats.distances import MIN_ENERGY, Cotangent, GramTarget, StatisticsTarget, WassersteinTarget
+from tilestyle.stats.distances import (
+    MIN_ENERGY,
+    Cotangent,
+    GramTarget,
+    StatisticsTarget,
+    WassersteinTarget,
+    resolve_launched,
+)
 from tilestyle.stats.moments import Moments
 
 Target = WassersteinTarget | GramTarget | StatisticsTarget
@@ -156,11 +163,11 @@ class TargetDistances:
             ]
             numbers, *parts = self._launched(*inputs)
             count = len(parts) // len(self._wasserstein_targets)  # of a layer
-            for index, ((layer, target), facts) in enumerate(
-                zip(self._wasserstein_targets.items(), numbers.tolist(), strict=True)
+            for index, (layer, facts) in enumerate(
+                zip(self._wasserstein_targets, numbers.tolist(), strict=True)
             ):
                 matrix, offset, *applied = parts[count * index : count * (index + 1)]
-                cotangent = target.resolve(facts, matrix, offset)
+                cotangent = resolve_launched(facts, matrix, offset)
                 if cotangent is not None:
                     results[layer] = LayerGradient(cotangent, AffineGradient(*applied) if applied else None)
         if results.keys() != layer_moments.keys():

@@ -20,6 +20,7 @@ from tilestyle.stats.gaussian_transport import (
     cholesky_or_root,
     eye_like,
     gaussian_transport_map,
+    newton_schulz_scales,
     transport_map_from_factor,
 )
 from tilestyle.stats.moments import Moments
@@ -128,6 +129,7 @@ class WassersteinTarget:
         self._covariance_trace = covariance.trace()
         self._factor = cholesky_or_root(covariance)
         self._max_norm = MAX_NORM_RATIO * float(torch.linalg.matrix_norm(covariance))
+        self._scales = newton_schulz_scales(self._ridge / self._max_norm)
         self.energy = len(target.mean) if absolute else trace_energy(target, min_energy)
 
     def cotangent(self, moments: Moments) -> Cotangent:
@@ -147,39 +149,103 @@ class WassersteinTarget:
             second: Their second raw moment [C, C].
 
         Returns:
-            Numbers for `resolve` [3], A and b.
+            Numbers for `resolve_launched` [3], A and b.
         """
         mean, second = mean.double(), second.double()
         covariance = add_ridge(second - torch.outer(mean, mean), self._ridge)
         lower, error = torch.linalg.cholesky_ex(covariance)
-        transport_map, cross_trace, norm = transport_map_from_factor(
-            lower, self._factor, self._ridge, self._max_norm
-        )
+        transport_map, cross_trace, norm = transport_map_from_factor(lower, self._factor, self._scales)
         value, matrix, offset = self._from_map(mean, covariance, transport_map, cross_trace)
         numbers = torch.stack([value / self.energy, error.to(value), norm / self._max_norm])
         return numbers, matrix / self.energy, offset / self.energy
-
-    def resolve(self, numbers: Sequence[float], matrix: Tensor, offset: Tensor) -> Cotangent | None:
-        """Return the cotangent of `launch`; None if it has to be computed in another way.
-
-        Args:
-            numbers: Its numbers, on the host: the distance, the error, and a norm that must not exceed 1.
-            matrix: Its A.
-            offset: Its b.
-        """
-        value, error, norm = numbers
-        return None if error or not norm <= 1 or not isfinite(value) else Cotangent(value, matrix, offset)
 
     def _from_map(
         self, mean: Tensor, covariance: Tensor, transport_map: Tensor, cross_trace: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the squared distance, A and b, not divided by the energy."""
-        shift = mean - self._mean
-        bures = covariance.trace() + self._covariance_trace - 2 * cross_trace
-        matrix = eye_like(transport_map) - transport_map
-        # K = S - mu mu^T: the gradient in mu has a term through K.
-        offset = 2 * shift - 2 * matrix @ mean
-        return shift.square().sum() + bures, matrix, offset
+        traces = covariance.trace() + self._covariance_trace
+        return _wasserstein_from_map(mean, mean - self._mean, traces, transport_map, cross_trace)
+
+
+class VaryingWassersteinTarget:
+    """`WassersteinTarget` where the target is another one each time, on a device that computes in float64.
+
+    Nothing of it is waited for. Only distances relative to a known energy are computed: their ridge is a share
+    of the target's variance, which bounds the number of Newton-Schulz steps for every target.
+    """
+
+    def __init__(self, channels: int, energy: float, min_energy: float = MIN_ENERGY) -> None:
+        """Take what all targets have in common.
+
+        Args:
+            channels: C.
+            energy: What distances are divided by.
+            min_energy: Smallest energy that a target counts as having.
+        """
+        self._energy = energy
+        self._least_variance = max(1e-12, min_energy / channels)
+        # |K*| is at most its trace: C times the mean variance, with the ridge.
+        self._max_norm = MAX_NORM_RATIO * channels * (1 + RIDGE)  # relative to the mean variance
+        self._scales = newton_schulz_scales(RIDGE / self._max_norm)
+
+    def launch(
+        self, mean: Tensor, second: Tensor, target_mean: Tensor, target_second: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the distance of moments to a target, and its gradient.
+
+        Args:
+            mean: The mean of the canvas's features [C], float64.
+            second: Their second raw moment [C, C], float64.
+            target_mean: The target's mean [C], float64.
+            target_second: Its second raw moment [C, C], float64.
+
+        Returns:
+            Numbers for `resolve_launched` [3], A and b.
+        """
+        target = target_second - torch.outer(target_mean, target_mean)
+        variance = target.diagonal().mean().clamp(min=self._least_variance)
+        target = add_ridge(target, RIDGE * variance)
+        covariance = add_ridge(second - torch.outer(mean, mean), RIDGE * variance)
+        target_factor, target_error = torch.linalg.cholesky_ex(target)
+        lower, error = torch.linalg.cholesky_ex(covariance)
+        transport_map, cross_trace, norm = transport_map_from_factor(lower, target_factor, self._scales)
+        traces = covariance.trace() + target.trace()
+        value, matrix, offset = _wasserstein_from_map(
+            mean, mean - target_mean, traces, transport_map, cross_trace
+        )
+        failed = (error + target_error).to(value)
+        numbers = torch.stack([value / self._energy, failed, norm / (self._max_norm * variance)])
+        return numbers, matrix / self._energy, offset / self._energy
+
+
+def _wasserstein_from_map(
+    mean: Tensor, shift: Tensor, traces: Tensor, transport_map: Tensor, cross_trace: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the squared distance, A and b from the transport map, not divided by the energy.
+
+    Args:
+        mean: mu [C].
+        shift: mu - mu* [C].
+        traces: tr K + tr K*.
+        transport_map: T [C, C].
+        cross_trace: tr (L^T K L)^1/2.
+    """
+    matrix = eye_like(transport_map) - transport_map
+    # K = S - mu mu^T: the gradient in mu has a term through K.
+    offset = 2 * shift - 2 * matrix @ mean
+    return shift.square().sum() + traces - 2 * cross_trace, matrix, offset
+
+
+def resolve_launched(numbers: Sequence[float], matrix: Tensor, offset: Tensor) -> Cotangent | None:
+    """Return the cotangent of a `launch`; None if it has to be computed in another way.
+
+    Args:
+        numbers: Its numbers, on the host: the distance, the error, and a norm that must not exceed 1.
+        matrix: Its A.
+        offset: Its b.
+    """
+    value, error, norm = numbers
+    return None if error or not norm <= 1 or not isfinite(value) else Cotangent(value, matrix, offset)
 
 
 class GramTarget:

@@ -26,7 +26,7 @@ def eye_like(like: Tensor) -> Tensor:
     return torch.eye(len(like), dtype=like.dtype, device=like.device)
 
 
-def add_ridge(covariance: Tensor, ridge: float) -> Tensor:
+def add_ridge(covariance: Tensor, ridge: float | Tensor) -> Tensor:
     """Return a covariance [C, C] with `ridge` added to every variance."""
     return covariance + ridge * eye_like(covariance)
 
@@ -145,22 +145,22 @@ def transport_map_by_newton_schulz(
 
 
 def transport_map_from_factor(
-    lower: Tensor, target_factor: Tensor, ridge: float, max_norm: float
+    lower: Tensor, target_factor: Tensor, scales: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute `transport_map_by_newton_schulz` without waiting for the device.
 
     Args:
         lower: Cholesky factor C of K [C, C].
         target_factor: L [C, C], a lower triangular factor of K*.
-        ridge: The ridge on both covariances.
-        max_norm: The largest |L^T C| for which the steps suffice: their number must be known beforehand.
+        scales: Those of the Newton-Schulz steps, whose number must be known beforehand: for the ridge over the
+            largest |L^T C| for which they have to suffice.
 
     Returns:
-        T [C, C], tr (L^T K L)^1/2, and |L^T C| to be compared with `max_norm`.
+        T [C, C], tr (L^T K L)^1/2, and |L^T C| to be compared with that largest one.
     """
     product = target_factor.mT @ lower
     norm = torch.linalg.matrix_norm(product)
-    rotation = newton_schulz_steps(product / norm, newton_schulz_scales(ridge / max_norm))
+    rotation = newton_schulz_steps(product / norm, scales)
     transport_map = torch.linalg.solve_triangular(lower, target_factor @ rotation, upper=False, left=False)
     return (transport_map + transport_map.mT) / 2, (product * rotation).sum(), norm
 

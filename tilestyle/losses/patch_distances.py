@@ -1,0 +1,172 @@
+"""Distances of single patches to targets of their own, with their gradients in features.
+
+Both change with every patch: moments of the patch are mixed with those of the canvas, and moments of its window
+in the style with those of the whole style (style_local.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from torch import Tensor, stack
+
+from tilestyle.config.enums import Normalize, StyleLoss
+from tilestyle.config.render import RenderConfig
+from tilestyle.devices.graphs import CapturedFunction
+from tilestyle.devices.threads import run_side_by_side
+from tilestyle.devices.transfer import float64_device
+from tilestyle.losses.running_moments import LayerFactors
+from tilestyle.losses.style_targets import Target, check_finite, make_target
+from tilestyle.stats.distances import MIN_ENERGY, Cotangent, VaryingWassersteinTarget, resolve_launched
+from tilestyle.stats.moments import Moments, MomentSum, mix_moments
+
+
+class PatchDistances:
+    """The distances of patches, mixed with the canvas, to targets for their places."""
+
+    def __init__(
+        self, style_moments: Mapping[str, Moments], layers: LayerFactors, config: RenderConfig
+    ) -> None:
+        """Take what all patches share.
+
+        Args:
+            style_moments: Moments of the whole style, by layer.
+            layers: The style layers.
+            config: Settings: which distance, and the share of a patch's own moments.
+        """
+        self._style_moments, self._layers, self._config = style_moments, layers, config
+        self.canvas_targets = {layer: self._target(layer, moments) for layer, moments in style_moments.items()}
+        # Distances are relative to the whole style. Relative to each window, flat windows would dominate.
+        self._energies = {layer: target.energy for layer, target in self.canvas_targets.items()}
+        can_launch = config.style_loss is StyleLoss.W2 and config.normalize is Normalize.RELATIVE
+        launch = _Launch(style_moments, self._energies, layers.energy_floors, config.locality)
+        self._launch = (CapturedFunction(launch) if layers.captures else launch) if can_launch else None
+
+    def cotangents(
+        self,
+        cells: Mapping[str, Tensor],
+        targets: Mapping[str, Moments],
+        canvas_moments: Mapping[str, Moments],
+    ) -> dict[str, Cotangent]:
+        """Compute the gradient of each layer's distance at the mixture of the patch and the canvas.
+
+        On the host, layers are computed in parallel, one thread each. A device that computes in float64
+        launches all layers before the host waits for their distances, once.
+
+        Args:
+            cells: Features that the patch owns, by layer, [1, C, h, w].
+            targets: Moments of the style at its place, by layer.
+            canvas_moments: Moments of the canvas, by layer; empty: those of the patch stand for them.
+
+        Returns:
+            A, b of each layer; on a device valid until the next call.
+
+        Raises:
+            DivergedError: If moments are not finite.
+        """
+        device = self._layers.network.device
+        largest_first = sorted(cells, key=lambda layer: -cells[layer].shape[1])
+        if device.type == "cpu":
+            functions = [
+                partial(self._from_cells, layer, cells[layer], targets[layer], canvas_moments.get(layer))
+                for layer in largest_first
+            ]
+            return dict(zip(largest_first, run_side_by_side(functions), strict=True))
+        moments = {layer: _moments_of(cells[layer]) for layer in self._style_moments}
+        launched = {}
+        if self._launch is not None and float64_device(device).type != "cpu":
+            launched = self._launched(self._launch, moments, targets, canvas_moments)
+        return {
+            layer: launched.get(layer)
+            or self._from_moments(layer, moments[layer], targets[layer], canvas_moments.get(layer))
+            for layer in largest_first
+        }
+
+    def _launched(
+        self,
+        launch: CapturedFunction | _Launch,
+        moments: Mapping[str, Moments],
+        targets: Mapping[str, Moments],
+        canvas_moments: Mapping[str, Moments],
+    ) -> dict[str, Cotangent]:
+        """Compute `cotangents` on the device, without those that have to be computed in another way."""
+        parts = [
+            (moments[layer], canvas_moments.get(layer, moments[layer]), targets[layer]) for layer in moments
+        ]
+        numbers, *results = launch(
+            *(each for three in parts for part in three for each in (part.mean, part.second))
+        )
+        found = {}
+        for index, (layer, facts) in enumerate(zip(moments, numbers.tolist(), strict=True)):
+            cotangent = resolve_launched(facts, *results[2 * index : 2 * index + 2])
+            if cotangent is not None:
+                found[layer] = cotangent
+        return found
+
+    def _from_cells(
+        self, layer: str, cells: Tensor, target: Moments, canvas_moments: Moments | None
+    ) -> Cotangent:
+        """Compute the gradient of a layer from the features that the patch owns, [1, C, h, w]."""
+        return self._from_moments(layer, _moments_of(cells), target, canvas_moments)
+
+    def _from_moments(
+        self, layer: str, moments: Moments, target: Moments, canvas_moments: Moments | None
+    ) -> Cotangent:
+        """Compute the gradient of a layer from the moments of the patch, of its place and of the canvas."""
+        check_finite({layer: moments})
+        share = self._config.locality
+        mixed_target = mix_moments([self._style_moments[layer], target], [1 - share, share])
+        if canvas_moments is not None:
+            moments = mix_moments([canvas_moments, moments], [1 - share, share])
+        distance = self._target(layer, mixed_target)
+        return distance.cotangent(moments).scaled(distance.energy / self._energies[layer])
+
+    def _target(self, layer: str, moments: Moments) -> Target:
+        """Return a layer's distance to these moments."""
+        return make_target(moments, self._config, self._layers.energy_floors.get(layer, MIN_ENERGY))
+
+
+class _Launch:
+    """Computes the distances of all layers of a patch on a device, without waiting for it."""
+
+    def __init__(
+        self,
+        style_moments: Mapping[str, Moments],
+        energies: Mapping[str, float],
+        energy_floors: Mapping[str, float],
+        share: float,
+    ) -> None:
+        """Take what all patches share; `share` is that of a patch in its mixtures."""
+        self._share = share
+        self._style = [(each.mean, each.second) for each in style_moments.values()]
+        self._targets = [
+            VaryingWassersteinTarget(len(each.mean), energies[layer], energy_floors.get(layer, MIN_ENERGY))
+            for layer, each in style_moments.items()
+        ]
+
+    def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
+        """Compute the numbers of all layers [layers, 3], then A and b of each.
+
+        Args:
+            inputs: Of each layer, mean and second raw moment of the patch, of the canvas, and of the patch's
+                window in the style.
+        """
+        numbers, results = [], list[Tensor]()
+        for index, (target, style) in enumerate(zip(self._targets, self._style, strict=True)):
+            own, canvas, window = (inputs[6 * index + 2 * part :][:2] for part in range(3))
+            of_layer, *gradient = target.launch(*self._mixed(canvas, own), *self._mixed(style, window))
+            numbers.append(of_layer)
+            results += gradient
+        return [stack(numbers), *results]
+
+    def _mixed(self, whole: Sequence[Tensor], part: Sequence[Tensor]) -> list[Tensor]:
+        """Mix mean and second raw moment of the whole with those of a part, in float64."""
+        return [a.double().lerp(b.double(), self._share) for a, b in zip(whole, part, strict=True)]
+
+
+def _moments_of(cells: Tensor) -> Moments:
+    """Return the moments of features [1, C, h, w]."""
+    total = MomentSum()
+    total.add(cells)
+    return total.moments()
