@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_type_hints
 
@@ -151,9 +152,7 @@ class Parameter(Generic[T]):
         def converted(context: typer.Context, value: Any) -> Any:
             if self.kind is not bool:
                 absent = value in (None, (), [])
-                options = (each for each in context.command.params if each.param_type_name == "option")
-                flags = [flag for each in options for flag in (*each.opts, *each.secondary_opts)]
-                value = self.default if absent else convert(self, value, flags)
+                value = self.default if absent else convert(self, value, _flags_of(context.command))
             return self.callback(context, value) if self.callback else value
 
         return converted
@@ -319,6 +318,13 @@ def command(
     return decorate
 
 
+def _flags_of(command: Any) -> list[str]:
+    """The flags of all options of a command."""
+    options = (each for each in command.params if each.param_type_name == "option")
+    return [flag for each in options for flag in (*each.opts, *each.secondary_opts)]
+
+
+@cache  # resolving the annotations of sixty options takes milliseconds, and every option asks
 def parameters_of(callback: Callable[..., Any] | None) -> tuple[Parameter[Any], ...]:
     """The parameters of a command, by its function."""
     return tuple(_extras(callback, Parameter)) if callback else ()

@@ -157,15 +157,18 @@ def _fit(typical: tuple[float, ...], samples: Sequence[Sample], weights: Sequenc
         [amount * cost / sample.seconds for amount, cost in zip(sample.amounts, base, strict=True)]
         for sample in samples
     ]
-    factors = [1.0] * len(base)
+    # The normal equations, once: a render asks for a fit many times, and there may be a hundred samples.
+    count = len(base)
+    products = [
+        [_dot([row[i] * row[j] for row in rows], weights) + (RIDGE if i == j else 0.0) for j in range(count)]
+        for i in range(count)
+    ]
+    totals = [_dot([row[i] for row in rows], weights) + RIDGE for i in range(count)]
+    factors = [1.0] * count
     for _ in range(ITERATIONS):
-        for index in range(len(factors)):
-            above, below = RIDGE, RIDGE
-            for row, weight in zip(rows, weights, strict=True):
-                rest = 1 - _dot(row, factors) + row[index] * factors[index]
-                above += weight * row[index] * rest
-                below += weight * row[index] ** 2
-            factors[index] = max(0.0, above / below)
+        for i, (row, total) in enumerate(zip(products, totals, strict=True)):
+            rest = total - _dot(row, factors) + row[i] * factors[i]
+            factors[i] = max(0.0, rest / row[i])
     return tuple(cost * factor for cost, factor in zip(base, factors, strict=True))
 
 
