@@ -91,7 +91,7 @@ def test_a_tint_limits_luminance_and_never_chroma() -> None:
 
 def test_content_colors_come_from_the_content() -> None:
     wanted = array(CONTENT).mean((0, 1))
-    settings = {**QUICK, "sweeps": 30, "content_weight": 0.0, "init": Init.NOISE}
+    settings = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "content_weight": 0.0, "init": Init.NOISE}
     found = render(CONTENT, STYLE, RenderConfig(color=Color.CONTENT, **settings)).pixels
     plain = render(CONTENT, STYLE, RenderConfig(**settings)).pixels
     assert np.abs(found.mean((0, 1)) - wanted).max() < 0.04
@@ -129,7 +129,7 @@ def test_mapped_and_resumed_renders_are_the_same(
 ) -> None:
     alpha = np.linspace(0, 1, 80, dtype=np.float32)[None].repeat(60, 0)
     content = Picture(np.ascontiguousarray(array(CONTENT)), alpha=alpha)
-    config = RenderConfig(color=mode, size=100, **QUICK)
+    config = RenderConfig(color=mode, size=80, **{**QUICK, "sweeps": 2})
     whole = render(content, STYLE, config)
     assert whole.alpha is not None
     monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)

@@ -83,10 +83,13 @@ def check_agreement(path: Path, work: Path, seen: Seen) -> None:
     smaller = area_average(Picture(whole.pixels, whole.alpha), height // 3, width // 2)
     for folder in (None, work):
         with open_source(path, folder) as source:
+            if folder is not None and source.conversion_bytes() == 0:
+                assert not folder.exists()
+                continue  # it reads the file itself, as it did without a folder
             assert (source.height, source.width, source.has_alpha) == (height, width, seen.alpha is not None)
             assert (source.depth, source.profile, source.dpi) == (info.depth, info.profile, info.dpi)
             small = source.downsample(height // 3, width // 2)
-            assert_allclose(small.pixels, smaller.pixels, atol=max(3 * seen.atol, 1e-5), err_msg="shrunk")
+            check_close(small.pixels, smaller.pixels, max(3 * seen.atol, 1e-5), "shrunk")
             check_pixels(read_all(source), seen, "strips")
             check_pixels(source.window(0, 0, height, width), seen, "window")
             part = np.s_[height // 2 :, 1 : width - 1]
@@ -99,9 +102,14 @@ def check_pixels(found: Picture, seen: Seen, way: str) -> None:
     assert (found.alpha is None) == (seen.alpha is None), way
     visible = np.ones(seen.pixels.shape[:2], bool) if seen.alpha is None else seen.alpha > 0
     assert found.pixels.shape == seen.pixels.shape, way
-    assert_allclose(found.pixels[visible], seen.pixels[visible], atol=seen.atol, err_msg=way)
+    check_close(found.pixels[visible], seen.pixels[visible], seen.atol, way)
     if found.alpha is not None and seen.alpha is not None:
-        assert_allclose(found.alpha, seen.alpha, atol=seen.atol, err_msg=way)
+        check_close(found.alpha, seen.alpha, seen.atol, way)
+
+
+def check_close(found: NDArray[Any], expected: NDArray[Any], atol: float, way: str) -> None:
+    if not (np.abs(found - expected) <= atol).all():  # as a rule all are near: this takes a tenth of the time
+        assert_allclose(found, expected, atol=atol, err_msg=way)
 
 
 def check_refusal(path: Path, work: Path, *, decoding: bool = False) -> str:

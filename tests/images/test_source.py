@@ -25,7 +25,7 @@ from tilestyle.images import Picture, WriteOptions, as_source, open_source, read
 from tilestyle.images.area_average import PictureAccumulator, area_average
 from tilestyle.images.orientation import rotate_upright, stored_window
 
-HEIGHT, WIDTH = 301, 423
+HEIGHT, WIDTH = 151, 213
 
 
 def pattern(channels: int = 3, dtype: str = "uint8") -> NDArray[Any]:
@@ -34,7 +34,7 @@ def pattern(channels: int = 3, dtype: str = "uint8") -> NDArray[Any]:
     waves = [np.sin(x / (9 + 7 * c) + c) * np.cos(y / (13 - 2 * c)) for c in range(min(channels, 3))]
     values = 0.5 + 0.45 * np.stack(waves, axis=2) + 0.05 * np.random.default_rng(0).random((*x.shape, 1))
     if channels in (2, 4):
-        disc = np.clip(1.2 - np.hypot(y - 150, x - 200) / 150, 0, 1)
+        disc = np.clip(1.2 - np.hypot(y - 75, x - 100) / 75, 0, 1)
         values = np.dstack([values[..., : channels - 1], disc])
     top = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
     return (values.clip(0, 1) * top).astype(dtype)
@@ -140,7 +140,7 @@ def test_windows_are_those_of_the_whole(tmp_path: Path, kind: str, converted: bo
         assert source.profile == expected.profile
         # Decoders of JPEG and of 16 bits may differ in the last place.
         atol = 2.01 / 255 if "JPEG" in kind else 1e-6
-        for top, left, height, width in [(0, 0, 1, 1), (50, 60, 64, 64), (13, 7, 200, 290), (250, 270, 51, 31)]:
+        for top, left, height, width in [(0, 0, 1, 1), (25, 30, 64, 64), (13, 7, 100, 140), (100, 120, 51, 31)]:
             part = np.s_[top : top + height, left : left + width]
             pixels = source.read(top, left, height, width)
             assert pixels.dtype == np.float32 and pixels.shape == (height, width, 3)
@@ -153,7 +153,7 @@ def test_windows_are_those_of_the_whole(tmp_path: Path, kind: str, converted: bo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("size", [(60, 80), (HEIGHT - 2, 50)])
+@pytest.mark.parametrize("size", [(30, 40), (HEIGHT - 2, 50)])
 def test_small_pictures_are_means(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
     path = tmp_path / "picture"
     KINDS[kind](path)
@@ -182,11 +182,11 @@ def test_pictures_in_memory_are_sources_too(channels: int) -> None:
 def test_threads_share_a_source(tmp_path: Path) -> None:
     KINDS["tiles"](tmp_path / "a.tif")
     expected = read_picture(tmp_path / "a.tif").pixels
-    corners = np.random.default_rng(0).integers(0, 200, (60, 2))
+    corners = np.random.default_rng(0).integers(0, 100, (60, 2))
     with open_source(tmp_path / "a.tif") as source, ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda corner: source.read(int(corner[0]), int(corner[1]), 90, 90), corners)
+        found = pool.map(lambda corner: source.read(int(corner[0]), int(corner[1]), 50, 90), corners)
         for (top, left), pixels in zip(corners, found, strict=True):
-            assert_array_equal(pixels, expected[top : top + 90, left : left + 90])
+            assert_array_equal(pixels, expected[top : top + 50, left : left + 90])
 
 
 def test_conversion_happens_once_and_anew_when_the_file_changes(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_tile_that_is_damaged_is_named_when_it_is_read(tmp_path: Path) -> None
     path = tmp_path / "damaged.tif"
     tiff(tile=(64, 64), compression="zlib")(path)
     with tifffile.TiffFile(path) as file:
-        start = file.pages.first.dataoffsets[9]
+        start = file.pages.first.dataoffsets[6]
     content = bytearray(path.read_bytes())
     content[start : start + 40] = bytes(40)
     path.write_bytes(content)
@@ -352,6 +352,18 @@ def test_a_tile_that_is_damaged_is_named_when_it_is_read(tmp_path: Path) -> None
         source.read(0, 0, 64, 64)
         with pytest.raises(PictureError, match=r"damaged\.tif cannot be decoded"):
             source.read(64, 128, 64, 64)
+
+
+@pytest.mark.parametrize("sides", [(40, 50), (40, 150), (HEIGHT, WIDTH)])
+@pytest.mark.parametrize("place", [(0, 0), (-1, -1)])
+def test_floats_are_looked_at_in_every_corner(
+    tmp_path: Path, sides: tuple[int, int], place: tuple[int, int]
+) -> None:
+    values = np.full((*sides, 3), 0.5, np.float32)
+    values[place] = np.nan
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", metadata=None)
+    with open_source(tmp_path / "a.tif") as source, pytest.raises(PictureError, match="NaN"):
+        source.read(15, 20, 9, 9)
 
 
 def png_of_zeros(path: Path, height: int, width: int, content: bytes) -> None:
@@ -368,15 +380,17 @@ def test_bombs_are_refused_and_posters_are_not(tmp_path: Path) -> None:
         open_source(tmp_path / "bomb.png")
     one_line(caught.value)
     height, width = 15000, 18000  # most of a gigabyte of black, packed a thousandfold
-    packer = zlib.compressobj(1)
-    content = b"".join(packer.compress(bytes(3 * width + 1)) for _ in range(height)) + packer.flush()
+    packer = zlib.compressobj(1, wbits=-15)
+    hundredth = packer.compress(bytes(height // 100 * (3 * width + 1))) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = (height * (3 * width + 1) % 65521 << 16) + 1  # Adler-32 of zeros
+    content = b"\x78\x01" + 100 * hundredth + packer.flush() + struct.pack(">I", checksum)
     png_of_zeros(tmp_path / "poster.png", height, width, content)
     with open_source(tmp_path / "poster.png") as source:
         assert (source.height, source.width) == (height, width)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg"])
-@pytest.mark.parametrize("sides", [(7, 100_000), (100_000, 7), (3, 400)])
+@pytest.mark.parametrize("sides", [(7, 70_000), (70_000, 7), (3, 400)])
 def test_long_strips_and_low_pictures(tmp_path: Path, suffix: str, sides: tuple[int, int]) -> None:
     path = tmp_path / f"long.{suffix}"
     if max(sides) > 65500 and suffix in ("jpg", "webp"):

@@ -24,7 +24,7 @@ from tilestyle.kernels.cells import (
 )
 
 # Smallest, odd, of channels that are no multiple of a block, and wider than a program's cells.
-SHAPES = [(1, 3, 2, 2), (2, 8, 6, 4), (1, 24, 5, 7), (1, 40, 2, 3 * BLOCK // MAX_CHANNEL_BLOCK + 2)]
+SHAPES = [(1, 3, 2, 2), (2, 8, 6, 4), (1, 24, 5, 7), (1, 40, 2, 2 * BLOCK // MAX_CHANNEL_BLOCK + 2)]
 STEPS = [
     Step(pooling, 1.5 if pooling else 1.0, padding)
     for pooling, padding in itertools.product((None, *Pooling), (0, 1))

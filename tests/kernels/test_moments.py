@@ -5,23 +5,37 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tilestyle.kernels import moments
 from tilestyle.kernels.moments import CELLS, MAX_CHANNEL_BLOCK, PROGRAMS, add_moments, takes
 
-# Channels: few, no power of two, one block, several. Cells: one, fewer than a program's, more than all programs
-# take at once, in rows that are longer or shorter than what is multiplied at once.
+BLOCK = 32  # channels at most in a block, where there are several: each row of each takes the interpreter long
+
+# Channels: few, no power of two, one block; below, several. Cells: one, fewer than a program's, more than all
+# programs take at once, in rows that are longer or shorter than what is multiplied at once.
 SHAPES = [
     (8, 1, 1),
     (3, 2, 5),
     (48, 9, CELLS + 3),
     (64, PROGRAMS // 4, 4 * CELLS + 1),
     (MAX_CHANNEL_BLOCK, 20, 13),
-    (192, 7, 40),
-    (3 * MAX_CHANNEL_BLOCK, 5, 6),
 ]
+SHAPES_OF_BLOCKS = [(3 * BLOCK // 2, 7, 40), (3 * BLOCK, 5, 6)]
 
 
 @pytest.mark.parametrize(("channels", "height", "width"), SHAPES)
 def test_sums_of_a_part_of_features_are_added(channels: int, height: int, width: int) -> None:
+    check_sums(channels, height, width)
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), SHAPES_OF_BLOCKS)
+def test_sums_of_several_blocks_of_channels_are_added(
+    channels: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "MAX_CHANNEL_BLOCK", BLOCK)
+    check_sums(channels, height, width)
+
+
+def check_sums(channels: int, height: int, width: int) -> None:
     torch.manual_seed(0)
     features = torch.randn(1, channels, height + 3, width + 2).half()
     part = features.contiguous(memory_format=torch.channels_last)[:, :, 1 : 1 + height, 2 : 2 + width]

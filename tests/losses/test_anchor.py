@@ -1,5 +1,6 @@
 """The anchor term: against autograd, over patches, on every level, stopped and gone on with."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import job, waves
+from tests.conftest import FEW, job, waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
 from tilestyle.canvas.canvas import Canvas
@@ -34,7 +35,7 @@ LAYERS: dict[str, Any] = {
     "content_layers": {"contour_2": 1},
 }
 SMALL: dict[str, Any] = {"size": 80, "sweeps": 4, "margin": 8, "coarsest": 56, "patch": 48}
-SMALL |= {"level_ratio": 1.5, **LAYERS}
+SMALL |= {"level_ratio": 1.5, "palette_weight": 0, **LAYERS}
 TRUST = np.repeat(np.array([0, 1], np.float32), 30 * 80).reshape(60, 80)
 ANCHORS: dict[str, dict[str, Any]] = {
     "same size": {"anchor": waves(60, 80, 5)},
@@ -108,11 +109,11 @@ def test_the_picture_comes_near_to_its_anchor_where_it_is_trusted(name: str, set
             seen.append(event.anchor)
 
     config = RenderConfig(
-        **{**SMALL, "sweeps": 12, "coarsest": 80},
+        **{**SMALL, "sweeps": 12, "coarsest": 80, "patch": 64, **FEW},
         **settings,
         **ANCHORS[name],
         anchor_weight=300.0,
-        learning_rate=0.08,
+        learning_rate=0.1,
         precision=Precision.FP32,
     )
     pixels = torch.from_numpy(render(CONTENT, STYLE, config, observer=observe).pixels).permute(2, 0, 1)
@@ -130,14 +131,17 @@ def test_the_picture_comes_near_to_its_anchor_where_it_is_trusted(name: str, set
 def test_what_was_stopped_goes_on_to_the_same_bytes(
     name: str, mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = RenderConfig(**SMALL, **ANCHORS[name], precision=Precision.FP32)
-    expected = render(CONTENT, STYLE, config).pixels.tobytes()
+    config = RenderConfig(
+        **{**SMALL, "sweeps": 2, "patch": 64, **FEW}, **ANCHORS[name], precision=Precision.FP32
+    )
+    calls, asked = itertools.count(), itertools.count()
+    expected = render(CONTENT, STYLE, config, stop=lambda: next(calls) < 0).pixels.tobytes()
+    last = next(calls) * 3 // 4  # on the second level
     if mapped:
         monkeypatch.setattr(storage, "MIN_MAPPED_PIXELS", 0)
         monkeypatch.setattr(MemoryBudget, "should_memory_map", lambda *facts: True)
-    asked = iter(range(1_000_000))
     work = Work(tmp_path / "work", every=0.0)
-    stopped = render(CONTENT, STYLE, config, stop=lambda: next(asked) >= 31, work=work)
+    stopped = render(CONTENT, STYLE, config, stop=lambda: next(asked) >= last, work=work)
     assert stopped.pixels.tobytes() != expected
     assert np.ascontiguousarray(render(CONTENT, STYLE, config, work=work).pixels).tobytes() == expected
     with pytest.raises(ValueError, match="anchor"):

@@ -86,7 +86,7 @@ def test_it_takes_out_colored_specks() -> None:
     specks = (CONTENT + 0.05 * torch.randn(CONTENT.shape, generator=torch.Generator().manual_seed(1))).clamp(
         0, 1
     )
-    settings = {**SMALL, "coarsest": 80, "init": specks, "patch": 64, "sweeps": 32}
+    settings = {**SMALL, "coarsest": 80, "init": specks, "patch": 96, "sweeps": 24}
     left, taken = (
         roughness_sum(finished(job(CONTENT, finish=on, **settings)).picture())[0] for on in (False, True)
     )

@@ -21,9 +21,9 @@ from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.planning.memory_model import MemoryInputs, PictureSizes, estimate_memory
 from tilestyle.planning.schedule import Pyramid, plan_levels
 
-CONTENT, STYLE = waves(90, 151, 1), waves(70, 90, 2)
+CONTENT, STYLE = waves(60, 101, 1), waves(70, 90, 2)
 CONFIG = RenderConfig(
-    size=151, patch=64, coarsest=75, sweeps=2, margin=8, keep_content=True, device="cpu", **FEW
+    size=101, patch=64, coarsest=75, sweeps=2, margin=8, keep_content=True, device="cpu", **FEW
 )
 
 

@@ -128,7 +128,7 @@ def test_black_places_have_no_content(form: ContentLoss, layers: dict[str, Any],
     "settings",
     [
         {},
-        {"optimizer": Optimizer.LBFGS},
+        {"optimizer": Optimizer.LBFGS, "sweeps": 1},
         {"content_loss": ContentLoss.SELF_SIMILARITY},
         {"sampler": Sampler.WINDOWS, "patch": 32},
         {"locality": 0.5, "locality_window": 1.0},

@@ -97,7 +97,7 @@ def test_a_canvas_of_regions_has_autograds_gradient(loss: StyleLoss) -> None:
 
 
 def test_a_mask_of_one_region_is_no_mask() -> None:
-    config: dict[str, Any] = {**QUICK, "size": 128}
+    config: dict[str, Any] = {**QUICK, "size": 90}
     expected = render(CONTENT, ONE, RenderConfig(**config)).pixels
     found = render(CONTENT, ONE, RenderConfig(mask=painted(RED), **config)).pixels
     # Weights of one are multiplied in, which rounds.
@@ -107,7 +107,9 @@ def test_a_mask_of_one_region_is_no_mask() -> None:
 def test_every_region_takes_the_colors_of_its_style() -> None:
     dark, light = 0.3 * waves(80, 80, 1), 0.7 + 0.3 * waves(80, 80, 2)
     styles = [Style(dark, "#ff0000"), Style(light, "#0000ff")]
-    config = RenderConfig(mask=painted(RED, BLUE), size=(128, 96), **{**QUICK, "sweeps": 15})
+    config = RenderConfig(
+        mask=painted(RED, BLUE), size=(128, 96), **{**QUICK, "sweeps": 8, "learning_rate": 0.1}
+    )
     pixels = texture(styles, config).pixels
     assert pixels[:, :48].mean() < 0.35
     assert pixels[:, 80:].mean() > 0.65
@@ -139,7 +141,11 @@ def test_what_has_no_style_stays_the_content_to_the_byte(tmp_path: Path) -> None
 
 
 def test_a_level_that_failed_to_begin_is_begun_again_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = prepare([Style(ONE, "#ff0000")], RenderConfig(mask=painted(RED, GREEN), size=96, **QUICK), CONTENT)
+    task = prepare(
+        [Style(ONE, "#ff0000")],
+        RenderConfig(mask=painted(RED, GREEN), size=90, **{**QUICK, "sweeps": 2}),
+        CONTENT,
+    )
 
     def run(standing: RenderState) -> Canvas:
         return loop.optimize(task, lambda level: None, lambda *sweep: None, lambda: False, standing)[0]

@@ -59,7 +59,8 @@ def patches_of(task: Job, sweep: int = 0) -> list[Patch]:
 
 
 def test_everything_stays_where_it_is_in_the_style() -> None:
-    fast = {**QUICK, "sweeps": 12, "learning_rate": 0.1, "style_layers": {"color_1": 1.0, "first_2": 1.0}}
+    fast = {**QUICK, "sweeps": 10, "learning_rate": 0.2, "margin": 8}
+    fast |= {"style_layers": {"color_1": 1.0, "first_2": 1.0}, "arrangement_weight": 0}
     pixels = texture(halves(), RenderConfig(size=(128, 96), locality=1, **fast)).pixels
     assert float(pixels[:, 96:].mean()) - float(pixels[:, :32].mean()) > 0.2
     apart = texture(halves(), RenderConfig(size=(128, 96), **fast)).pixels
@@ -73,6 +74,8 @@ def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> 
         [halves(), waves(64, 80, 4)],
         size=(128, 96),
         locality=share,
+        locality_window=0.4,
+        margin=8,
         palette_weight=0,
         style_loss=loss,
         style_layers=LAYERS,
@@ -180,7 +183,7 @@ def test_patches_are_no_larger_than_the_share() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"locality": 0.5}, {"sampler": "windows", "scale_odds": (0.7, 0.3)}])
 def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
-    task = local_job(halves(), size=(128, 96), **settings)
+    task = local_job(halves(), size=(128, 96), margin=8, style_layers=LAYERS, **settings)
     objective, level = objective_of(task), task.levels[-1]
     canvas = Canvas(level.extent, initial_pixels(task, level))
     patches = patches_of(task)

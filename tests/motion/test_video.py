@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.cli.test_app import folder  # noqa: F401
 from tests.support.cli import called
-from tilestyle.config.enums import FlowName, NetworkName, Precision
-from tilestyle.config.render import FilmConfig, RenderConfig, VideoConfig
+from tilestyle.config.enums import FlowName, NetworkName, Precision, Quality
+from tilestyle.config.render import SCHEDULES, FilmConfig, RenderConfig, Schedule, VideoConfig
 from tilestyle.errors import NetworkError, OutputError, PictureError
 from tilestyle.images.faces import Face
 from tilestyle.motion import raft, video
@@ -34,10 +34,11 @@ from tilestyle.pipeline.api import render
 
 LAYERS = {"color_2": 1.0, "first_1": 1.0, "first_2": 1.0, "second_2": 1.0}
 CONFIG = RenderConfig(
-    sweeps=(40, 30),
+    sweeps=(26, 20),
     size=(104, 80),
     coarsest=74,
     margin=8,
+    palette_weight=0,
     precision=Precision.FP32,
     style_layers=LAYERS,
     network=NetworkName.WAVELET,
@@ -153,9 +154,10 @@ def sounding(path: Path, frames: list[np.ndarray[Any, Any]], codec: str = "aac")
     silent.unlink()
 
 
-def test_a_film_keeps_its_sound_and_its_rate(folder: Path) -> None:  # noqa: F811
+def test_a_film_keeps_its_sound_and_its_rate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     import av
 
+    monkeypatch.setitem(SCHEDULES, Quality.DRAFT, Schedule(coarsest_sweeps=4, ratio=0.75, min_sweeps=2))
     sounding(folder / "in.mp4", clip("pan")[0])
     words = ["video", "in.mp4", "--style", "style.png", "--size", "64", "--quality", "draft", "--sweeps", "1"]
     done = called(folder, *words, "-o", "out.mp4")

@@ -27,8 +27,8 @@ def paint(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     lay = canvas.lay
 
     def laid(on: Any, scene: Any, brush: Any, where: Any = None) -> None:
-        """One in eight strokes: they take nearly all the time, at any size."""
-        lay(on, scene, replace(brush, share=brush.share / 8), where)
+        """Few of the strokes: they take nearly all the time, at any size."""
+        lay(on, scene, replace(brush, share=brush.share / 24), where)
 
     monkeypatch.setattr(canvas, "lay", laid)
     return importlib.import_module("paint")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import waves
+from tests.conftest import FEW, waves
 from tilestyle.config.enums import Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
@@ -36,7 +36,7 @@ def ramp(height: int, width: int) -> Picture:
 
 
 def config(**settings: Any) -> RenderConfig:
-    return RenderConfig(precision=Precision.FP32, **settings)
+    return RenderConfig(**{"precision": Precision.FP32, **FEW, **settings})
 
 
 @given(st.integers(20, 90), st.integers(20, 300), st.floats(0, 1), st.integers(1, 64))

@@ -33,17 +33,21 @@ def dabs(width: float, side: int = 1024, seed: int = 0) -> FloatArray:
     """Dabs of all tones, five times as long as wide, in every direction, over one another."""
     random = np.random.default_rng(seed)
     plane = np.full((side, side), 0.5, np.float32)
-    reach = int(3.5 * width)
+    reach, seen_to = int(3.5 * width), int(2.5 * width) + 2
     for _ in range(int(0.7 * (side / width) ** 2) + 20):
         (row, column), angle = random.integers(-reach, side + reach, 2), random.uniform(0, np.pi)
-        top, left = max(0, row - reach), max(0, column - reach)
-        y, x = np.mgrid[top : min(side, row + reach), left : min(side, column + reach)]
+        top, left = max(0, row - seen_to), max(0, column - seen_to)
+        bottom, right = min(side, row + seen_to), min(side, column + seen_to)
+        tone = random.random()
+        if top >= bottom or left >= right:
+            continue
+        y, x = np.ogrid[np.float32(top) : bottom, np.float32(left) : right]
         along = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
         across = (x - column) * -np.sin(angle) + (y - row) * np.cos(angle)
         far = np.hypot(np.maximum(np.abs(along) - 2 * width, 0), across) - width / 2
         seen = np.clip(0.5 - far, 0, 1)
-        part = plane[top : row + reach, left : column + reach]
-        part += (random.random() - part) * seen.astype(np.float32)
+        part = plane[top:bottom, left:right]
+        part += (tone - part) * seen.astype(np.float32)
     return plane
 
 

@@ -39,7 +39,7 @@ def test_a_picture_gets_detail_and_agrees_with_what_it_was() -> None:
         painted = torch.from_numpy(np.asarray(image.convert("RGB")) / np.float32(255)).permute(2, 0, 1)
     truth, reference = painted[:, 100:228, 100:228], painted[:, 300:460, 500:660]
     low = box_downsample(truth, 4)
-    config = replace(UPSCALE_DEFAULTS, sweeps=20, precision=Precision.FP32)
+    config = replace(UPSCALE_DEFAULTS, sweeps=10, precision=Precision.FP32)
     made = upscale(low, reference, 4, config)
     assert made.rendered_psnr > 25
     assert made.psnr > 38

@@ -159,7 +159,7 @@ def test_it_is_measured_in_the_mean_distance_of_the_whole_content() -> None:
         assert content.energies[layer] == pytest.approx(expected, rel=1e-3)
 
 
-SEVERAL: dict[str, Any] = {**SMALL, "size": 110, "coarsest": 110, "sweeps": 8, "patch": 64}
+SEVERAL: dict[str, Any] = {**SMALL, "size": 110, "coarsest": 110, "sweeps": 6, "patch": 64, "palette_weight": 0}
 FEW: dict[str, Any] = {"network": "wavelet", "style_layers": {"first_1": 1}, "content_layers": {"contour_1": 1}}
 
 

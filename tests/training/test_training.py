@@ -38,8 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VGG-16 of random weights in half its width."""
-    network = random_vgg(NetworkName.VGG16, width_divisor=2)
+    """A VGG-16 of random weights in an eighth of its width."""
+    network = random_vgg(NetworkName.VGG16, width_divisor=8)
     tensors = {}
     for name, key in convolution_keys(NetworkName.VGG16).items():
         part = network.convolutions[name]

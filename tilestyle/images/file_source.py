@@ -280,15 +280,14 @@ def _open_cheap_raster(header: FileHeader) -> Raster | None:
 def _check_scale(raster: Raster, meaning: FileHeader, name: str) -> None:
     """Raise PictureError if float samples are not in the range of a picture, going by nine areas of it."""
     height, width = min(_SAMPLE, raster.height), min(_SAMPLE, raster.width)
+    # A side no longer than an area has that area only, not three of the same.
+    tops, lefts = (
+        (0, spare // 2, spare) if spare else (0,) for spare in (raster.height - height, raster.width - width)
+    )
     areas = [
-        interpret_samples(
-            meaning,
-            raster.read_window(
-                row * (raster.height - height) // 2, column * (raster.width - width) // 2, height, width
-            ),
-        )
-        for row in range(3)
-        for column in range(3)
+        interpret_samples(meaning, raster.read_window(top, left, height, width))
+        for top in tops
+        for left in lefts
     ]
     values = np.concatenate([area.values for area in areas])
     alphas = [area.alpha for area in areas if area.alpha is not None]
