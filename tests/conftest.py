@@ -28,9 +28,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 from torch import Tensor
 
 import tests.support.quick  # noqa: F401
+from tilestyle import pictures
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.networks import perceptual_distance
@@ -76,6 +78,26 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     timings.forget()
     yield tmp_path / "cache"
     timings.forget()
+
+
+@pytest.fixture(scope="session")
+def _small_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("thumbnails")
+    for path in (*map(pictures.picture_path, pictures.NAMES), pictures.credits_path()):
+        if path.suffix == ".md":
+            shutil.copy(path, folder)
+            continue
+        with Image.open(path) as image:
+            resampling = Image.Resampling.NEAREST if path.suffix == ".png" else None
+            image.resize((72, 48), resampling).save(folder / path.name)
+    return folder
+
+
+@pytest.fixture
+def thumbnails(_small_pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The included pictures, small, in place of themselves: a texture takes as long as its style is large."""
+    monkeypatch.setattr(pictures, "files", lambda package: _small_pictures)
+    return _small_pictures
 
 
 @pytest.fixture

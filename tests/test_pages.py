@@ -11,14 +11,12 @@ import pytest
 import pyvips
 from PIL import Image
 
-import tilestyle.pictures
 from tests.support import pages
 from tests.support.cli import called, commands
 from tilestyle.config.enums import Quality
 from tilestyle.config.render import SCHEDULES, FilmConfig, Schedule
 from tilestyle.images import output_color
 from tilestyle.motion.film import open_film
-from tilestyle.pictures import NAMES, credits_path, picture_path
 
 pytestmark = pytest.mark.skipif(not (pages.ROOT / "README.md").exists(), reason="the pages are not here")
 
@@ -26,25 +24,9 @@ LOOK = ("render", "coffee", "swirls", "--size", "16", "--sweeps", "1", "--networ
 WITH_COMMANDS = [page for page in pages.PAGES if page.exists() and any(pages.commands_of(page))]
 
 
-@pytest.fixture(scope="module")
-def thumbnails(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled pictures, small: a texture takes as long as its style is large."""
-    folder = tmp_path_factory.mktemp("thumbnails")
-    for path in (*map(picture_path, NAMES), credits_path()):
-        if path.suffix == ".md":
-            shutil.copy(path, folder)
-            continue
-        with Image.open(path) as image:
-            image.resize((72, 48), Image.Resampling.NEAREST if path.suffix == ".png" else None).save(
-                folder / path.name
-            )
-    return folder
-
-
 @pytest.fixture
 def folder(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with nothing in it but what readers have themselves."""
-    monkeypatch.setattr(tilestyle.pictures, "files", lambda package: thumbnails)
     # For commands without an option for sweeps, such as of the first frame of a video.
     monkeypatch.setitem(SCHEDULES, Quality.DRAFT, Schedule(coarsest_sweeps=1, ratio=1.0, min_sweeps=1))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -99,7 +99,7 @@ def _unhandled() -> Iterator[None]:
 
 
 @pytest.fixture
-def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+def filled(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Makes folders with two pictures, a clip and an old result."""
     renders_of = demo.renders_of
     small = RenderConfig(size=48, sweeps=1, network=NetworkName.WAVELET, precision=Precision.FP32)
