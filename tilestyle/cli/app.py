@@ -10,6 +10,11 @@ import sys
 
 from tilestyle.cli import signals, terminal
 
+# How often a thread of libgomp, torch's on Linux, asks whether the others are done before it sleeps. By itself
+# it asks for milliseconds. Where other programs run, it keeps the core from what it waits for
+# (benchmarks/waiting.py).
+SPINS_VARIABLE, SPINS = "GOMP_SPINCOUNT", "1000"
+
 
 def main(*, ends_process: bool = False) -> None:
     """Run the command line.
@@ -23,6 +28,8 @@ def main(*, ends_process: bool = False) -> None:
     # torch caches oneDNN kernels for 1024 shapes of bfloat16 tensors, hundreds of MiB. It reads this limit when
     # it is imported.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault(SPINS_VARIABLE, SPINS)
     if "WORLD_SIZE" in os.environ:  # one of several ranks, which report a lost rank in one line
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     with signals.handled(ends_process=ends_process), signals.ending_in_time():
