@@ -22,7 +22,7 @@ print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, "None")],
 )
 def test_threads_wait_briefly_unless_somebody_has_set_how(given: dict[str, str], expected: str) -> None:
     usual = {

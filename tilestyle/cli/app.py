@@ -13,7 +13,7 @@ from tilestyle.cli import signals, terminal
 # How often a thread of libgomp, torch's on Linux, asks whether the others are done before it sleeps. By itself
 # it asks for milliseconds. Where other programs run, it keeps the core from what it waits for
 # (benchmarks/waiting.py).
-SPINS_VARIABLE, SPINS = "GOMP_SPINCOUNT", "1000"
+SPINS_VARIABLE, SPINS = "GOMP_SPINCOUNT", "10000"
 
 
 def main(*, ends_process: bool = False) -> None:
