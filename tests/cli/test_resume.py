@@ -65,7 +65,10 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
     assert (tmp_path / "out.tif").exists()
     other = called(tmp_path, *RENDER, "--seed", "3")
     assert other.returncode == 2
-    assert other.stderr.startswith("tilestyle: out.tif.work was left by another render (seed); start over with")
+    assert other.stderr.startswith(
+        "tilestyle: out.tif.work was left by another render (seed); change that back"
+    )
+    assert "run the command of the render with --restart to start over" in other.stderr
     assert other.stderr.count("\n") == 1
     done = called(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr

@@ -672,6 +672,12 @@ def one_line(caught: pytest.ExceptionInfo[PictureError]) -> str:
     return text
 
 
+def test_a_color_that_was_taken_for_a_file(tmp_path: Path) -> None:
+    for name in ("#f00", "#ff00zz"):
+        with pytest.raises(PictureError, match=f"there is no file .*{name}; write a color as #rrggbb"):
+            read_picture(tmp_path / name)
+
+
 @pytest.mark.parametrize("read", [read_picture, inspect_picture])
 def test_missing_folder_and_empty(tmp_path: Path, read: Callable[[Path], object]) -> None:
     (tmp_path / "empty.png").touch()

@@ -40,7 +40,9 @@ def regular_file(path: PathLike, role: str = "", error: type[TilestyleError] = P
     except (FileNotFoundError, NotADirectoryError) as cause:
         link = f", the target of the link {path}" if path.is_symlink() else ""
         missing = os.path.realpath(path) if link else path
-        raise error(f"{prefix}there is no file {missing}{link}", hint="check the path") from cause
+        # The color of a style's region has the place of a file, in the command line and in Python.
+        hint = "write a color as #rrggbb, such as #ff0000" if path.name.startswith("#") else "check the path"
+        raise error(f"{prefix}there is no file {missing}{link}", hint=hint) from cause
     except PermissionError as cause:
         raise error(f"{prefix}{path} cannot be read (no permission)", hint="change its permissions") from cause
     except (OSError, ValueError) as cause:

@@ -98,7 +98,9 @@ class WorkDirCheckpointer:
         if about is not None and about != self._fingerprint:
             raise WorkError(
                 f"{folder.path} was left by another render ({differing_settings(about, self._fingerprint)})",
-                hint="start over with --restart, or give another --work-dir",
+                # `resume` has neither option.
+                hint="change that back, or run the command of the render with --restart to start over, or with "
+                "another --work-dir",
             )
         content = self.ranks.broadcast(asdict(earlier) if earlier else None)
         self._resumed = manifest.parse(content) if content else None
