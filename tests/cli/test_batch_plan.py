@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tilestyle import notices
 from tilestyle.cli.batch_plan import find_pictures, plan_items
 from tilestyle.errors import OutputError, PictureError, SettingError
 
@@ -81,3 +82,19 @@ def test_a_picture_is_rendered_once_whatever_leads_to_it(folder: Path) -> None:
     expected = ["a-ink.png", "b-ink.png", "c-ink.png"]
     assert names("photos/**/*") == [*expected, "sub/a-ink.png"]
     assert names("photos", str(folder / "photos")) == expected
+
+
+def test_a_map_among_the_photographs_is_no_photograph(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    maps = {"content map": Path("photos", "b.jpg")}
+    for sources in (["photos"], ["photos/*"]):
+        notices._logged.clear()
+        assert [file.name for file, _ in find_pictures(sources, Path("out"), maps)] == ["a.PNG"]
+        assert "b.jpg is the content map, and is not rendered itself" in caplog.text
+    assert len(find_pictures(["photos/b.jpg"], Path("out"), maps)) == 1
+    with pytest.raises(PictureError, match="there are no pictures"):
+        find_pictures(["photos/*.jpg"], Path("out"), maps)
+
+
+def test_an_empty_name_is_not_the_current_folder(folder: Path) -> None:
+    with pytest.raises(PictureError, match="the name of the folder is empty"):
+        find_pictures([""], Path("out"))

@@ -370,6 +370,16 @@ WRITTEN = [
 ]
 
 
+NAMED = [each[:2] for each in [*parameters(Reads), *parameters(Writes)] if each[0] in CALLS]
+NAMED += [("render", "mask_of_style")]
+
+
+@pytest.mark.parametrize(("command", "name"), NAMED)
+def test_an_empty_name_is_said_to_be_empty(refused: Path, command: str, name: str) -> None:
+    """It is the value of a variable of the shell that is not set."""
+    one_line(called(refused, *words_of(command, {name: ""})), "is empty")
+
+
 @pytest.mark.parametrize(("command", "name", "read"), WRITTEN)
 def test_an_output_that_is_an_input_is_refused(refused: Path, command: str, name: str, read: str) -> None:
     pytest.importorskip("av")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from tilestyle.cli.naming import automatic_name
 from tilestyle.errors import OutputError, PictureError, SettingError, excerpt
 from tilestyle.files.paths import file_id
+from tilestyle.notices import notice
 from tilestyle.pictures import NAMES
 
 PICTURE_SUFFIXES = frozenset(
@@ -43,24 +44,32 @@ class Item:
     name: Path
 
 
-def find_pictures(sources: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
+def find_pictures(
+    sources: Sequence[str], out: Path, maps: Mapping[str, Path] | None = None
+) -> list[tuple[Path, Path]]:
     """Find the pictures of a batch, each with its path below the folder that all sources share.
 
     Args:
         sources: Folders, patterns such as `photos/*.jpg`, and files.
         out: Output folder; what lies in it is a result and not a picture.
+        maps: Files that say where something holds, such as a mask, by what they are: they are left out, with a
+            notice, unless a source is the file itself.
 
     Raises:
         PictureError: A source does not exist, or there is no picture.
         OutputError: The output folder is a source.
     """
     pictures: dict[Path, tuple[Path, Path]] = {}  # by real path: the picture, and the folder of its source
+    roles = {file_id(path): role for role, path in (maps or {}).items()}
     for source in sources:
         folder, files = _matches(source)
         if file_id(out) is not None and file_id(folder) == file_id(out) and Path(source).is_dir():
             raise OutputError(f"out: {out} is the folder of the pictures", hint="give another --out")
         for file in files:
-            if not _is_inside(file, out):
+            role = roles.get(file_id(file)) if files != [Path(source)] else None
+            if role:
+                notice(f"{file} is the {role}, and is not rendered itself")
+            elif not _is_inside(file, out):
                 pictures.setdefault(_real_path(file), (file, folder))
     if not pictures:
         names = ", ".join(excerpt(source) for source in sources)
@@ -83,6 +92,8 @@ def _hint(sources: Sequence[str]) -> str:
 
 def _matches(source: str) -> tuple[Path, list[Path]]:
     """The folder of a source, and its pictures in order."""
+    if not source:  # Path("") would be the current folder
+        raise PictureError("the name of the folder is empty", hint="give a folder of pictures")
     path = Path(source)
     if path.is_dir():
         return path, sorted(file for file in path.iterdir() if _is_picture(file))

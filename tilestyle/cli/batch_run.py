@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tilestyle.cli.dry_run import Needs
 
 SOME_FAILED = 1  # exit code
+MAPS = (opt.MASK, opt.BLEND_MAP, opt.CONTENT_MAP)  # pictures that are not for being rendered
 SECONDS_BETWEEN_REPORTS = 10.0
 
 
@@ -89,7 +90,8 @@ class Batch:
             likely = [each for each in values[sources] if not Path(str(each)).exists()] or values[sources]
             meant = f"--style {likely[-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
             raise SettingError("no style image", hint=f"give it by {meant}; tilestyle looks PHOTO shows all")
-        files = [each.path for each in parse_styles(words)]
+        style_files = parse_styles(words)
+        files = [each.path for each in style_files]
         self._report, self._quiet, self._overwrite = values[report], values[opt.QUIET], values[opt.OVERWRITE]
         if self._report:
             check_report(self._report, overwrite=self._overwrite)
@@ -104,7 +106,9 @@ class Batch:
         self._alike = values[opt.PAPER] is not None or (config.size is not None and not is_relative)
         together = bool(config.style_blend) or config.mask is not None or config.blend_map is not None
         together = together or not values.given(styles)
-        pictures = find_pictures(values[sources], self._out)
+        maps = {each.label.lstrip("-").replace("-", " "): values[each] for each in MAPS if values[each]}
+        maps |= {f"mask of {each.path}": each.mask for each in style_files if isinstance(each.mask, Path)}
+        pictures = find_pictures(values[sources], self._out, maps)
         items = plan_items(pictures, words, self._context.params, together=together)
         self._renders = RenderWords(_own_words(), values.parameters, self._out)
         self._tasks = [

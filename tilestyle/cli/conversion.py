@@ -71,6 +71,9 @@ def _word(parameter: Parameter[Any], word: Any, flags: set[str]) -> Any:
     text = str(word)
     if text in flags:
         raise SettingError(f"{parameter.label} needs a value, before {text}", hint=allowed(parameter))
+    if not text and (kind is Path or parameter.files):
+        # Path("") would be the current folder.
+        raise SettingError(f"{parameter.label}: the name of the file is empty", hint=allowed(parameter))
     if kind is Path:
         return Path(text)
     if issubclass(kind, StrEnum):

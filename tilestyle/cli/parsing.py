@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilestyle.config.enums import Init
-from tilestyle.errors import SettingError, excerpt
+from tilestyle.errors import PictureError, SettingError, excerpt
 from tilestyle.files.paths import is_regular_file
 from tilestyle.pictures import NAMES
 
@@ -23,12 +23,15 @@ def parse_styles(texts: list[str]) -> list[StyleFile]:
     """Styles from STYLE, STYLE:MASK or STYLE:#rrggbb; file names may contain colons."""
     styles = []
     for text in texts:
-        name, colon, mask = text.rpartition(":")
-        is_color = len(mask) == 7 and mask.startswith("#")
-        if not colon or is_regular_file(text) or not (is_color or _is_picture(mask) or _is_picture(name)):
-            styles.append(StyleFile(Path(text)))
-        else:
-            styles.append(StyleFile(Path(name), mask if is_color else Path(mask)))
+        name, colon, last = text.rpartition(":")
+        is_color = len(last) == 7 and last.startswith("#")
+        mask: Path | str | None = last if is_color else Path(last)
+        if not colon or is_regular_file(text) or not (is_color or _is_picture(last) or _is_picture(name)):
+            name, mask = text, None
+        if not name or (mask is not None and not last):  # Path("") would be the current folder
+            empty = "a style's mask" if name else "a style"
+            raise PictureError(f"the name of {empty} is empty", hint="give STYLE, STYLE:MASK or STYLE:#rrggbb")
+        styles.append(StyleFile(Path(name), mask))
     return styles
 
 
