@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import waves
 from tests.support.cli import called
-from tilestyle import RenderConfig, invert, render, texture
+from tilestyle import NetworkName, RenderConfig, Style, invert, render, texture
 from tilestyle.errors import PictureError, TilestyleError
 from tilestyle.images import picture_from, read_picture
 
@@ -57,18 +57,22 @@ def refused(folder: Path, *words: str) -> str:
     ids=lambda words: " ".join((words[0], words[-1])),
 )
 def test_an_output_without_a_name_is_refused(folder: Path, words: tuple[str, ...], name: str) -> None:
-    assert "is a folder; name a file inside it" in refused(folder, *words, name)
+    expected = "is a folder; name a file inside it" if name else "the name of the file is empty"
+    assert expected in refused(folder, *words, name)
 
 
 @pytest.mark.parametrize("name", ["", ".", "/"])
 @pytest.mark.parametrize("form", ["png", "tiff", "dzi"])
 def test_a_format_does_not_give_an_output_its_name(folder: Path, name: str, form: str) -> None:
-    assert "is a folder" in refused(folder, "render", *BOTH, "--format", form, "-o", name)
+    expected = "is a folder" if name else "is empty"
+    assert expected in refused(folder, "render", *BOTH, "--format", form, "-o", name)
 
 
 @pytest.mark.parametrize("option", ["--init", "--mask", "--config", "--proof"])
 def test_an_input_without_a_name_is_refused(folder: Path, option: str) -> None:
-    assert "is a folder" in refused(folder, "render", *BOTH, "-o", "o.png", option, "")
+    assert f"{option}: the name of the file is empty" in refused(
+        folder, "render", *BOTH, "-o", "o.png", option, ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,3 +166,23 @@ def test_a_tensor_that_is_stored_negated_is_read() -> None:
 def test_none_is_no_picture(call: Any) -> None:
     with pytest.raises(TilestyleError, match="is None; give a picture"):
         call(waves(64, 64))
+
+
+@pytest.mark.parametrize(
+    "role", ["content", "style", "mask", "mask of a style", "content map", "blend map", "init", "anchor"]
+)
+@pytest.mark.parametrize(
+    "odd",
+    [np.full((9, 9, 3), np.nan, np.float32), np.zeros(4), torch.zeros(5, 7, 7), 5, object()],
+    ids=["NaN", "a row", "five channels", "a number", "an object"],
+)
+def test_it_is_said_which_picture_is_wrong(role: str, odd: Any) -> None:
+    good, flat = waves(40, 50), torch.zeros(3, 40, 50)
+    given: dict[str, Any] = {"content": good, "style": [good, good], "size": 48, "sweeps": 1}
+    if role == "mask of a style":
+        given |= {"style": [Style(good, odd), good], "mask": flat}
+    else:
+        given[role.replace(" ", "_")] = odd
+    says = rf"^{role}: .*(array|tensor|picture|shape)|^{role.replace(' ', '-')} cannot be a? ?(5|object); give"
+    with pytest.raises(TilestyleError, match=says):
+        render(given.pop("content"), given.pop("style"), network=NetworkName.WAVELET, **given)

@@ -95,9 +95,9 @@ def test_opaque_maps_are_what_they_were() -> None:
 def test_a_mask_is_opened_for_its_colors_and_for_its_planes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
 
-    def noted(image: Any, folder: Path | None = None) -> Any:
+    def noted(image: Any, *more: Any, **named: Any) -> Any:
         opened.append(image)
-        return open_image(image, folder)
+        return open_image(image, *more, **named)
 
     open_image = inputs.open_image
     for module in (inputs, masks):

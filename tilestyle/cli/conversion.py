@@ -47,9 +47,9 @@ def allowed(parameter: Parameter[Any]) -> str:
     if kind in (int, float):
         return f"give a {'whole ' if kind is int else ''}number{_range(*parameter.limits)}"
     sentence = re.split(r"(?<=[^.][^.][^.])\.(?:\s|$)|;", parameter.help)[0]
-    return (
-        f"give {parameter.metavar or 'a value'}: {sentence[:1].lower()}{sentence[1:]}{' (one or more)' * many}"
-    )
+    if not sentence[:2].isupper():  # an abbreviation
+        sentence = sentence[:1].lower() + sentence[1:]
+    return f"give {parameter.metavar or 'a value'}: {sentence}{' (one or more)' * many}"
 
 
 def either(kind: type[StrEnum]) -> str:

@@ -67,18 +67,29 @@ def as_styles(style: object) -> list[Style]:
 
 
 @contextmanager
-def open_image(image: object, convert_into: Path | None = None) -> Iterator[ImageSource]:
+def open_image(image: object, convert_into: Path | None = None, role: str = "") -> Iterator[ImageSource]:
     """Open anything that holds a picture as a source, which is read in windows.
 
     Args:
         image: A path, an array, a tensor, a PIL image or a source; a source is not closed afterwards.
         convert_into: Folder for a converted copy of a file that cannot be read in windows; None for memory.
+        role: What the picture is, such as "content": errors about one that is no file begin with it.
+
+    Raises:
+        PictureError: It cannot be used.
     """
     if isinstance(image, str | os.PathLike):
-        with open_source(image, convert_into) as source:
-            yield source
-    else:
-        yield as_source(image)
+        with open_source(image, convert_into) as file:
+            yield file
+        return
+    try:
+        source = as_source(image)
+    except PictureError as error:
+        if not role:
+            raise
+        message = str(error).removesuffix(f"; {error.hint}")
+        raise PictureError(f"{role}: {message}", hint=error.hint) from error
+    yield source
 
 
 def load_planes(
@@ -149,7 +160,7 @@ def image_size(image: object, unit: int = 1, role: str = "the picture") -> tuple
     Raises:
         PictureError: The picture is too small for the layers in use.
     """
-    with open_image(image) as source:
+    with open_image(image, role=role) as source:
         if min(source.height, source.width) < unit:
             raise PictureError(
                 f"{role} {source.name or 'picture'} is {source.width} x {source.height} pixels, "

@@ -82,21 +82,22 @@ def color_or_mask(mask: object) -> FlatMask:
     """
     if isinstance(mask, str) and (single := parse_hex_color(mask)):
         return FlatMask((single,))
-    return look_through(mask)
+    return look_through(mask, "mask of a style")
 
 
-def look_through(mask: object) -> FlatMask:
+def look_through(mask: object, role: str = "mask") -> FlatMask:
     """Look through a mask for its colors.
 
     Args:
         mask: A picture of flat colors.
+        role: What it is, for messages.
 
     Raises:
         PictureError: The picture does not consist of flat colors, or has too many.
     """
     counts = np.zeros(2 ** (3 * COLOR_BITS), np.int64)
     sums = np.zeros((3, counts.size))
-    with open_image(mask) as image:
+    with open_image(mask, role=role) as image:
         name, size = image.name, (image.height, image.width)
         for strip in image.strips():
             pixels = _painted(strip)
