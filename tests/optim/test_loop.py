@@ -297,7 +297,7 @@ def test_the_same_seed_makes_the_same_bytes() -> None:
 )
 def test_the_order_of_patches_is_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     layers = {**FEW["style_layers"], "first_4": 1.0}  # the last is seen from afar
-    common = {**SMALL, **FEW, "style_layers": layers, "patch": 64, "sweeps": 2, "size": 200}
+    common = {**SMALL, **FEW, "style_layers": layers, "patch": 64, "sweeps": 2, "size": 140}
     task = job(CONTENT, **{**common, **settings})
     forwards = finished(task)
     sampled = loop.sweep_patches
@@ -387,8 +387,8 @@ def test_rims_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: p
     ],
 )
 def test_every_way_of_covering_descends(settings: dict[str, Any]) -> None:
-    terms = terms_of(job(CONTENT, **{**SMALL, **FEW, "size": 150, "coarsest": 150, "sweeps": 20, **settings}))
-    assert len(terms) == 20
+    terms = terms_of(job(CONTENT, **{**SMALL, **FEW, "size": 110, "coarsest": 110, "sweeps": 15, **settings}))
+    assert len(terms) == 15
     assert sum(t.style for t in terms[-3:]) / 3 < 0.75 * terms[0].style
 
 
@@ -550,10 +550,10 @@ def test_a_patch_that_sees_all_of_the_canvas_comes_back_to_places_whose_content_
 def test_with_kept_content_every_pixel_is_still_seen_once_and_the_loss_descends() -> None:
     settings = {
         **SMALL,
-        "size": 150,
-        "coarsest": 150,
-        "sweeps": 20,
-        "network": NetworkName.WAVELET,
+        **FEW,
+        "size": 110,
+        "coarsest": 110,
+        "sweeps": 15,
         "content_layers": {"contour_1": 1},
     }
     terms = terms_of(job(CONTENT, patch=64, keep_content=True, **settings))
