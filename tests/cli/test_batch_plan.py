@@ -98,3 +98,9 @@ def test_a_map_among_the_photographs_is_no_photograph(folder: Path, caplog: pyte
 def test_an_empty_name_is_not_the_current_folder(folder: Path) -> None:
     with pytest.raises(PictureError, match="the name of the folder is empty"):
         find_pictures([""], Path("out"))
+
+
+def test_a_link_that_leads_nowhere_is_no_map_that_is_missing(folder: Path) -> None:
+    (folder / "photos" / "broken.jpg").symlink_to("gone.jpg")
+    found = find_pictures(["photos"], Path("out"), {"mask": Path("missing.png")})
+    assert [file.name for file, _ in found] == ["a.PNG", "b.jpg", "broken.jpg"]

@@ -13,17 +13,6 @@ import pytest
 from tilestyle.devices.malloc import KERNEL_CACHE_VARIABLE, limit_kernel_cache
 from tilestyle.pictures import picture_path
 
-LOADED = """
-import os, sys
-from tilestyle.cli.app import main
-sys.argv = ["tilestyle", "--version"]
-try:
-    main()
-except SystemExit:
-    pass
-print(os.environ["LRU_CACHE_CAPACITY"], "torch" in sys.modules)
-"""
-
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted otherwise")
 def test_a_command_stays_within_its_memory(tmp_path: Path) -> None:
@@ -49,16 +38,6 @@ def test_a_command_stays_within_its_memory(tmp_path: Path) -> None:
     peak = re.search(r"^wrote out\.png.* peak ([\d.]+) MiB", done.stderr, re.MULTILINE)
     assert foretold and peak
     assert float(peak[1]) <= float(foretold[1]) <= 256
-
-
-@pytest.mark.parametrize("given", [None, "5"])
-def test_kernels_are_few_before_torch_is_loaded(given: str | None) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "LRU_CACHE_CAPACITY"}
-    environment |= {"LRU_CACHE_CAPACITY": given} if given else {}
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == f"{given or 8} False"
 
 
 @pytest.mark.parametrize("given", [None, "5"])

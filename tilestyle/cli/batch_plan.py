@@ -66,7 +66,8 @@ def find_pictures(
         if file_id(out) is not None and file_id(folder) == file_id(out) and Path(source).is_dir():
             raise OutputError(f"out: {out} is the folder of the pictures", hint="give another --out")
         for file in files:
-            role = roles.get(file_id(file)) if files != [Path(source)] else None
+            same = file_id(file)  # None for a link that leads nowhere
+            role = roles.get(same) if same and files != [Path(source)] else None
             if role:
                 notice(f"{file} is the {role}, and is not rendered itself")
             elif not _is_inside(file, out):
