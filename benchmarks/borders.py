@@ -24,6 +24,7 @@ from tilestyle.geometry.boxes import Patch
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import PatchContext, grid_patches
 from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.scale_objective import ScaleObjective
 from tilestyle.networks.base import exact_halo
 from tilestyle.planning.job import Job
@@ -85,7 +86,7 @@ def main() -> None:
         for pair in PAIRS[: options.pairs]:
             task = job(pair, settings(options, name, quality=Quality.DRAFT))
             canvas, level = finished(task), task.levels[-1]
-            view = LevelObjective(task, level).scale_objective(1)
+            view = LevelObjective(task, level, level_planes(task, level)).scale_objective(1)
             view.measure_exact_moments(canvas, SweepRng(0, 0, 0), calibrate=False)
             for lap in options.laps:
                 row = {"network": name, "content": pair[0], "style": pair[1], "lap": lap}

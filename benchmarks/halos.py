@@ -19,7 +19,7 @@ from tilestyle.canvas.canvas import read_box
 from tilestyle.config.enums import Precision
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import APRON, PatchContext, grid_patches
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_targets import make_target
 from tilestyle.networks.base import crop_cells, exact_halo, measuring_halo
 from tilestyle.planning.job import Job
@@ -34,7 +34,7 @@ def measured(task: Job, halo: int) -> dict[str, Moments]:
         halo: Width of the halo in pixels; 0: the patches of a sweep.
     """
     level = task.levels[-1]
-    content = content_plane(task, level)
+    content = level_planes(task, level).content
     assert content is not None, "the job has a content"
     names = [name for layer, name in task.scale_groups(level)[1].items() if layer in task.weights.style_layers]
     sums = {name: MomentSum() for name in names}

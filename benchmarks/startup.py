@@ -68,7 +68,7 @@ def main() -> None:
         mock.patch.object(
             LevelObjective, "__init__", timed("before a level's sweeps", LevelObjective.__init__)
         ),
-        mock.patch.object(loop, "level_canvas", timed("canvases", initial.level_canvas)),
+        mock.patch.object(loop, "begin_level", timed("canvases", initial.begin_level)),
         mock.patch.object(run, "estimate_seconds", estimated),
         mock.patch.object(Output, "write", timed("writing", Output.write)),
     ):

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from benchmarks.gpu.core import Check, Group, Place, Row, relative_error
 from benchmarks.gpu.jobs import DEVICE, HOST, VGG19, Sized, at_home, loading_once, swept, waves
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Optimizer, Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.planes import level_planes
 from tilestyle.networks.vgg import Vgg
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.loop import sweep_patches
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.prepare import prepare
@@ -129,10 +129,11 @@ def gradients(
     with at_home(place, home if device.type != "cpu" else None), loading_once():
         job = prepare(shaken(STYLE, shake), config, shaken(CONTENT, shake))
     level = job.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
+    planes = level_planes(job, level)
+    canvas = initial_canvas(job, level, planes.regions)
     if config.optimizer is Optimizer.LBFGS:
-        return ExactObjective(job, level)(canvas)[1].cpu().flatten()
-    objective, patches = LevelObjective(job, level), sweep_patches(job, level, 0)
+        return ExactObjective(job, level, planes)(canvas)[1].cpu().flatten()
+    objective, patches = LevelObjective(job, level, planes), sweep_patches(job, level, 0)
     objective.begin_sweep(canvas, patches, 0)
     # Copied: what comes from a device is valid until the next patch only.
     return torch.cat(

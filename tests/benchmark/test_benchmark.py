@@ -34,7 +34,7 @@ from tilestyle.geometry.boxes import canvas_extent
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import PatchContext, grid_patches
 from tilestyle.geometry.sharding import shard_patches
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes
 
 SCENE = Workload(precision=Precision.FP32, device="cpu")
 
@@ -270,7 +270,7 @@ def test_losses_of_a_curve_fall() -> None:
 def test_the_exact_loss_of_the_content_has_no_content() -> None:
     task = job(waves(60, 80), sweeps=2)
     level = task.levels[-1]
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     style, kept = exact_loss(task, Canvas(level.extent, plane).pixels)
     assert style > 0

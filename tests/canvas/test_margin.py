@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import waves
-from tilestyle.canvas.margin import reflect_indices, with_margin
+from tilestyle.canvas.margin import with_margin
+from tilestyle.canvas.reflection import reflect_indices
 from tilestyle.geometry.boxes import canvas_extent
 
 

@@ -20,6 +20,7 @@ from tilestyle.config.toml import load_preset, merge_settings
 from tilestyle.errors import SettingError
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.objective import LossTerms
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.networks.random_vgg import WIDTHS, random_vgg
 from tilestyle.networks.vgg import convolution_keys
@@ -205,7 +206,7 @@ ORIGINALS: dict[str, Original] = {
 def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> None:
     task, level = made(name, tmp_path)
     canvas = Canvas(level.extent, (0.6 * waves(SIDE, SIDE, 1) + 0.4 * noise(SIDE)[0]).float())
-    terms, found = (measure := ExactObjective(task, level))(canvas)
+    terms, found = (measure := ExactObjective(task, level, level_planes(task, level)))(canvas)
     pixels = canvas.pixels.double().requires_grad_()
     scale = 1.0 if name == "crowsonkb" else CAFFE
     seen, content = (

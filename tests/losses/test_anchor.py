@@ -12,15 +12,15 @@ import torch
 from tests.conftest import FEW, job, waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import NetworkName, Optimizer, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import grid_patches
 from tilestyle.losses.anchor import AnchorLoss, box_downsample
+from tilestyle.losses.planes import region_weights
 from tilestyle.optim import loop
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.events import Event, SweepDone
 from tilestyle.pipeline.workdir import Work
@@ -51,7 +51,7 @@ def test_the_gradient_over_patches_is_autograds(name: str, level: int) -> None:
     task = job(CONTENT, **SMALL, **ANCHORS[name], anchor_weight=3.0)
     assert len(task.levels) == 2 and task.anchor is not None
     at = task.levels[level]
-    canvas = Canvas(at.extent, initial_pixels(task, at))
+    canvas = initial_canvas(task, at, region_weights(task, at))
     pixels = canvas.pixels.requires_grad_()
     (expected,) = torch.autograd.grad(3.0 * anchor_loss(task, at, canvas) * at.extent.area, pixels)
     canvas.pixels = pixels.detach()
@@ -68,7 +68,7 @@ def test_the_gradient_over_patches_is_autograds(name: str, level: int) -> None:
         canvas.pixels[:, rows[:, None], columns] += 0.5  # a step: what others are told does not change
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     assert found.abs().max() > 0.01
-    canvas = Canvas(at.extent, initial_pixels(task, at))
+    canvas = initial_canvas(task, at, region_weights(task, at))
     difference = anchored.downsampled_rows(canvas, slice(0, anchored.target.shape[1])) - anchored.target
     squared = difference.square() * (1.0 if anchored.trust is None else anchored.trust)
     expected_loss = squared.mean(0).sum() * anchored.factor**2 / at.extent.area

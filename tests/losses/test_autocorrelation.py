@@ -20,7 +20,7 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.losses.autocorrelation import StyleLossSum
 from tilestyle.losses.exact import ExactObjective
-from tilestyle.losses.planes import region_weights
+from tilestyle.losses.planes import level_planes, region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.pipeline.prepare import prepare
@@ -127,7 +127,7 @@ def test_over_tiles_the_exact_loss_is_that_of_pairs_inside_them() -> None:
     arranged = autocorrelation_loss(task, canvas_autocorrelations(task, pixels, goal), goal)
     loss = style_loss(task, canvas_moments(task, pixels), goals[0]) + arranged
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
-    terms, found = ExactObjective(task, level)(canvas)
+    terms, found = ExactObjective(task, level, level_planes(task, level))(canvas)
     assert arranged.item() > 0.05 * loss.item()
     assert terms.style == pytest.approx(loss.item(), rel=1e-4)
     assert (found - expected).norm() < 1e-3 * expected.norm()

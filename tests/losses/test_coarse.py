@@ -10,7 +10,7 @@ from tilestyle.config.enums import NetworkName
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.losses.coarse import CoarseLayersObjective
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.planning.job import Job, LevelTargets
 
@@ -22,7 +22,7 @@ def coarse_of(task: Job, draw: SweepRng) -> tuple[CoarseLayersObjective, Canvas]
     coarse = CoarseLayersObjective(
         task,
         level,
-        LevelTargets(style_moments(task, level), content_plane(task, level)),
+        LevelTargets(style_moments(task, level), level_planes(task, level).content),
         4,
         {"shape_3": "shape_1"},
     )

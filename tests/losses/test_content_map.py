@@ -20,7 +20,7 @@ from tilestyle.errors import PictureError, SettingError
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import grid_patches
 from tilestyle.losses.level import LevelObjective
-from tilestyle.losses.planes import content_factors, content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation
 from tilestyle.optim.content_weight import ContentWeightController
@@ -49,12 +49,12 @@ def even(value: float) -> np.ndarray[Any, Any]:
 def test_over_tiles_it_is_the_untiled_loss() -> None:
     task = job(waves(100, 150), content_map=ramp(), **SMALL, **NEAR)
     canvas, level = canvas_of(task)
-    pixels, factors = canvas.pixels.clone().requires_grad_(), content_factors(task, level)
+    pixels, factors = canvas.pixels.clone().requires_grad_(), level_planes(task, level).content_factors
     assert factors is not None
-    plain = content_loss(task, pixels, content_plane(task, level))
+    plain = content_loss(task, pixels, level_planes(task, level).content)
     untiled = {
         "style": style_loss(task, canvas_moments(task, pixels), style_moments(task, level)[0]),
-        "content": content_loss(task, pixels, content_plane(task, level), factors=factors),
+        "content": content_loss(task, pixels, level_planes(task, level).content, factors=factors),
         "tv": total_variation(pixels),
     }
     assert 0.1 * plain < untiled["content"] < 0.9 * plain
@@ -75,7 +75,8 @@ def content_gradients(task: Job, canvas: Canvas, level: Level) -> Tensor:
     """The content's part of the gradient of a sweep, by patches where they own it, [3, H, W]."""
 
     def gradient(each: Job) -> Tensor:
-        objective, total = LevelObjective(each, level), torch.zeros_like(canvas.pixels)
+        objective = LevelObjective(each, level, level_planes(each, level))
+        total = torch.zeros_like(canvas.pixels)
         side, unit = each.patch_side_at(level), each.unit
         patches = grid_patches(level.extent, side, unit, SweepRng(0, 0, 0), 1)
         objective.begin_sweep(canvas, patches, 0)
@@ -198,7 +199,7 @@ def adjusted(content_map: np.ndarray[Any, Any] | None) -> RenderState:
     settings = {"size": 80, "coarsest": 80, "margin": 0, "sweeps": 3, "strength": 0.5, **FEW}
     task = job(CONTENT, content_map=content_map, **settings)
     level, state = task.levels[-1], RenderState()
-    content = content_plane(task, level)
+    content = level_planes(task, level).content
     assert content is not None
     canvas = Canvas(level.extent, content)
     noise = torch.rand(canvas.pixels.shape, generator=torch.Generator().manual_seed(0))

@@ -13,10 +13,10 @@ from tilestyle.config.enums import NetworkName, Normalize, Optimizer, Precision,
 from tilestyle.geometry.boxes import Box, canvas_extent
 from tilestyle.geometry.sampling import halo_tiles
 from tilestyle.losses.exact import ExactObjective
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes, region_weights
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.total_variation import total_variation, total_variation_gradient
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
@@ -47,20 +47,21 @@ FAR: dict[str, Any] = {
 
 def canvas_of(task: Job) -> tuple[Canvas, Level]:
     level = task.levels[-1]
-    pixels = content_plane(task, level)
+    pixels = level_planes(task, level).content
     assert pixels is not None
     noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(3))
     return Canvas(level.extent, 0.7 * pixels + 0.3 * noise), level
 
 
 def check(task: Job, canvas: Canvas, level: Level, untiled: dict[str, Tensor], pixels: Tensor) -> None:
-    terms, found = ExactObjective(task, level)(canvas)
+    exact = ExactObjective(task, level, level_planes(task, level))
+    terms, found = exact(canvas)
     loss = 1.0 * untiled["style"] + 0.2 * untiled["content"] + 3.0 * untiled["tv"]
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
     for name, value in untiled.items():
         assert getattr(terms, name) == pytest.approx(value.item(), rel=2e-5)
         assert value.item() > 0
-    assert ExactObjective(task, level).loss(terms) == pytest.approx(loss.item() * level.extent.area, rel=2e-5)
+    assert exact.loss(terms) == pytest.approx(loss.item() * level.extent.area, rel=2e-5)
     torch.testing.assert_close(found.double(), expected.double(), rtol=2e-3, atol=2e-4 * float(expected.std()))
     assert (found - expected).norm() < 1e-4 * expected.norm()
 
@@ -83,7 +84,7 @@ def check_tiles(**settings: Any) -> None:
     pixels = canvas.pixels.clone().requires_grad_()
     untiled = {
         "style": style_loss(task, canvas_moments(task, pixels), style_moments(task, level)[0]),
-        "content": content_loss(task, pixels, content_plane(task, level)),
+        "content": content_loss(task, pixels, level_planes(task, level).content),
         "tv": total_variation(pixels, TvForm.NINE_POINT),
     }
     check(task, canvas, level, untiled, pixels)
@@ -94,7 +95,7 @@ def test_coarse_octaves_are_part_of_it() -> None:
     canvas, level = canvas_of(task)
     octaves = task.scale_groups(level)
     assert set(octaves) == {1, 4}
-    pixels, content = canvas.pixels.clone().requires_grad_(), content_plane(task, level)
+    pixels, content = canvas.pixels.clone().requires_grad_(), level_planes(task, level).content
     assert content is not None
     whole, goal = Box(0, 0, level.extent.height, level.extent.width), style_moments(task, level)[0]
     moments, errors = {}, torch.zeros(())
@@ -151,9 +152,9 @@ def test_what_is_of_no_region_has_no_gradient() -> None:
     config = RenderConfig(precision=Precision.FP32, sweeps=1, mask=mask, **settings)
     task = prepare(style, config, CONTENT)
     level = task.levels[0]
-    canvas = Canvas(level.extent, initial_pixels(task, level))
+    canvas = initial_canvas(task, level, region_weights(task, level))
     canvas.pixels.add_(0.05 * torch.rand_like(canvas.pixels))
-    _, gradient = ExactObjective(task, level)(canvas)
+    _, gradient = ExactObjective(task, level, level_planes(task, level))(canvas)
     box = level.extent.picture
     found = gradient[:, box.top : box.top + box.height, box.left : box.left + box.width].abs().sum(0)
     assert found[:, :50].min() > 0

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from tests.conftest import FEW, job, waves
 from tilestyle import RenderConfig, Style
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Color, Init, Normalize, Optimizer, Precision
 from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
@@ -18,7 +17,7 @@ from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_histograms, style_moments
 from tilestyle.optim import loop
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.api import render
 from tilestyle.pipeline.prepare import prepare
@@ -129,7 +128,7 @@ def test_over_patches_it_is_autograds_through_the_untiled_loss(level: int, norma
     task = job(CONTENT, normalize=normalize, **BARE)
     assert len(task.levels) == 2
     at = task.levels[level]
-    canvas = Canvas(at.extent, initial_pixels(task, at))
+    canvas = initial_canvas(task, at, region_weights(task, at))
     pixels = canvas.pixels.clone().requires_grad_()
     loss = palette_loss(task, at, pixels, canvas.pixels)
     (expected,) = torch.autograd.grad(2.0 * loss * at.extent.area, pixels)
@@ -193,7 +192,7 @@ def test_every_way_of_covering_comes_nearer(settings: dict[str, Any]) -> None:
 def test_patches_have_the_histogram_of_the_canvas() -> None:
     task = job(CONTENT, **BARE)
     level = task.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(task, level))
+    canvas = initial_canvas(task, level, region_weights(task, level))
     whole = normalized_histogram(count_histograms(canvas.pixels))
     objective = objective_of(task, level)
     assert objective.palette is not None
@@ -255,7 +254,10 @@ def test_what_it_weighs() -> None:
 def test_what_was_seen_is_restored() -> None:
     task = job(CONTENT, **BARE)
     level = task.levels[-1]
-    canvas, patches = Canvas(level.extent, initial_pixels(task, level)), quarters(level)
+    canvas, patches = (
+        initial_canvas(task, level, region_weights(task, level)),
+        quarters(level),
+    )
     one, other = objective_of(task, level), objective_of(task, level)
     for patch in patches:
         one.accumulate_moments(canvas.read(patch.read), patch)

@@ -14,11 +14,11 @@ import torch
 from tests.conftest import FEW, job, waves
 from tests.networks.test_fused_vgg import LAYERS, by_torch, network, shaped
 from tilestyle import NetworkName, Pooling
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_targets import TargetDistances
 from tilestyle.networks.captured_passes import CapturedPass
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.loop import sweep_patches
 from tilestyle.stats.distances import WassersteinTarget
 from tilestyle.stats.moments import MomentSum
@@ -51,8 +51,9 @@ def _no_collection() -> Iterator[None]:
 def test_an_objective_is_freed_with_its_last_reference(settings: dict[str, Any]) -> None:
     task = job(CONTENT, **{**SMALL, **settings})
     level = task.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(task, level), store=task.store)
-    objective, patches = LevelObjective(task, level), sweep_patches(task, level, 0)
+    planes = level_planes(task, level)
+    canvas = initial_canvas(task, level, planes.regions)
+    objective, patches = LevelObjective(task, level, planes), sweep_patches(task, level, 0)
     objective.begin_sweep(canvas, patches, 0)
     for _ in objective.gradients(canvas, patches):
         pass

@@ -23,7 +23,7 @@ from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.optim import initial, loop
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job, LevelTargets
@@ -158,7 +158,7 @@ def test_a_level_that_failed_to_begin_is_begun_again_to_the_same_bytes(monkeypat
             raise MemoryError
         expose(*facts)
 
-    monkeypatch.setattr(loop, "restore_unstyled_pixels", failing)
+    monkeypatch.setattr(initial, "restore_unstyled_pixels", failing)
     with pytest.raises(MemoryError):
         run(at)
     assert at.level == 0
@@ -206,7 +206,7 @@ def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
     task = prepare(styles, config, CONTENT)
     objective = objective_of(task)
     level = task.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(task, level))
+    canvas = initial_canvas(task, level, region_weights(task, level))
     patches = grid_patches(level.extent, 64, task.unit, SweepRng(0, 0, 3))
     for _ in range(2):  # the second time, cotangents have come some way
         for patch in patches:

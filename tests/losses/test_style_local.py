@@ -18,9 +18,10 @@ from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import grid_patches
 from tilestyle.losses.objective import Objective
+from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_moments, style_windows
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job, LevelTargets
 from tilestyle.reference.autograd_distances import gram_distance, wasserstein_distance
@@ -185,7 +186,7 @@ def test_patches_are_no_larger_than_the_share() -> None:
 def test_what_was_seen_goes_on_to_the_same_bytes(settings: dict[str, Any]) -> None:
     task = local_job(halves(), size=(128, 96), margin=8, style_layers=LAYERS, **settings)
     objective, level = objective_of(task), task.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(task, level))
+    canvas = initial_canvas(task, level, region_weights(task, level))
     patches = patches_of(task)
     for _ in range(2):  # the second time, cotangents have come some way
         for patch in patches:

@@ -17,7 +17,8 @@ from tilestyle.config.enums import NetworkName, Optimizer
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.objective import LossTerms
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.losses.planes import level_planes
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.lbfgs import BOUND_PENALTY, LBFGSOptimizer, bound_penalty, pack_state, unpack_state
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline.events import Event, Resumed
@@ -51,7 +52,7 @@ def losses(**settings: Any) -> list[list[float]]:
     exact = replace(task, config=replace(task.config, optimizer=Optimizer.LBFGS))
 
     def observe(level: Any, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
-        measure = ExactObjective(exact, level)
+        measure = ExactObjective(exact, level, level_planes(exact, level))
         found[level.index].append(measure.loss(measure(canvas)[0]))
 
     optimize(task, lambda level: None, observe, lambda: False)
@@ -107,7 +108,6 @@ def test_slopes_of_nothing_but_rounding_are_no_slopes() -> None:
     level = task.levels[0]
     for slope, steps in ((1e-15, False), (1e-6, True)):
         canvas = Canvas(level.extent, torch.full((3, level.extent.height, level.extent.width), 0.5))
-        descent = LBFGSOptimizer(task, level, canvas, {})
 
         def linear(canvas: Canvas, slope: float = slope) -> tuple[LossTerms, torch.Tensor]:
             loss = slope * float(canvas.pixels.sum(dtype=torch.float64))
@@ -115,7 +115,7 @@ def test_slopes_of_nothing_but_rounding_are_no_slopes() -> None:
 
         stub = mock.Mock(side_effect=linear)
         stub.loss = lambda terms: terms.style
-        descent._exact = stub
+        descent = LBFGSOptimizer(task, stub, canvas, {})
         descent.step()
         assert bool((canvas.pixels != 0.5).any()) == steps
         assert bool(descent.state_dict()) == steps
@@ -124,8 +124,9 @@ def test_slopes_of_nothing_but_rounding_are_no_slopes() -> None:
 def test_what_it_remembers_is_stored_whole() -> None:
     task = job(CONTENT, STYLE, **SETTINGS)
     level = task.levels[0]
-    canvas = Canvas(level.extent, initial_pixels(task, level))
-    descent = LBFGSOptimizer(task, level, canvas, {})
+    planes = level_planes(task, level)
+    canvas = initial_canvas(task, level, planes.regions)
+    descent = LBFGSOptimizer(task, ExactObjective(task, level, planes), canvas, {})
     assert descent.state_dict() == {}
     for _ in range(3):
         descent.step()
@@ -134,7 +135,7 @@ def test_what_it_remembers_is_stored_whole() -> None:
     assert set(again) == set(kept) >= {"d", "prev_flat_grad", "old_dirs 0", "old_stps 1"}
     assert all(torch.equal(again[name], kept[name]) for name in kept)
     other = Canvas(level.extent, canvas.pixels.clone())
-    twin = LBFGSOptimizer(task, level, other, kept)
+    twin = LBFGSOptimizer(task, ExactObjective(task, level, planes), other, kept)
     for _ in range(2):
         assert descent.step() == twin.step()
     assert torch.equal(canvas.pixels, other.pixels)

@@ -20,7 +20,7 @@ from tilestyle.geometry.sampling import PatchContext, grid_patches
 from tilestyle.losses.content import CachedContentTarget, ContentTarget, RecentContentTarget
 from tilestyle.losses.level import LevelObjective
 from tilestyle.losses.objective import LossTerms, Objective
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes, region_weights
 from tilestyle.losses.running_moments import LaggedMomentLoss
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_global import GlobalStyleLoss
@@ -29,7 +29,7 @@ from tilestyle.losses.total_variation import total_variation, total_variation_gr
 from tilestyle.networks.base import exact_halo, measuring_halo
 from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.optim import loop, update
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas, initial_pixels
 from tilestyle.optim.loop import optimize
 from tilestyle.optim.state import NullCheckpointer, RenderState
 from tilestyle.pipeline.prepare import prepare
@@ -126,10 +126,10 @@ def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None
     double = task.network.to(torch.device("cpu"), torch.float64)
     task = Job(**{**vars(task), "network": double})
     level = task.levels[0]
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     objective = objective_of(task, level, plane.double())
-    start = initial_pixels(task, level).double()
+    start = initial_pixels(task, level, region_weights(task, level)).double()
     pixels = (0.8 * start + 0.1).requires_grad_()
     whole = whole_of(level)
     objective.accumulate_moments(pixels.detach(), whole)
@@ -152,7 +152,7 @@ def test_the_gradient_of_total_variation_is_autograds() -> None:
 
 def tiled_objective(task: Job) -> tuple[Objective, Tensor, Level]:
     level = task.levels[-1]
-    objective = objective_of(task, level, content_plane(task, level))
+    objective = objective_of(task, level, level_planes(task, level).content)
     picture = level.extent.picture
     return objective, with_margin(waves(picture.height, picture.width, 5), level.extent), level
 
@@ -178,7 +178,7 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
     # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
     assert terms.style == pytest.approx(wasserstein_distance(moments, goal).item(), rel=0.1)
     assert terms.content == pytest.approx(
-        content_loss(task, pixels, content_plane(task, level)).item(), rel=0.1
+        content_loss(task, pixels, level_planes(task, level).content).item(), rel=0.1
     )
 
 
@@ -263,7 +263,8 @@ def test_both_samplers_are_led(sampler: str) -> None:
     }
     task = job(CONTENT, patch=64, sampler=sampler, **settings)
     level = task.levels[-1]
-    canvas, sight = Canvas(level.extent, initial_pixels(task, level)), LevelObjective(task, level)
+    planes = level_planes(task, level)
+    canvas, sight = initial_canvas(task, level, planes.regions), LevelObjective(task, level, planes)
     for sweep in range(3):
         patches = loop.sweep_patches(task, level, sweep)
         sight.begin_sweep(canvas, patches, sweep)
@@ -403,7 +404,7 @@ def test_windows_count_the_steps_of_every_pixel() -> None:
 def test_identity_leaves_the_content() -> None:
     task = job(CONTENT, style=CONTENT, style_weight=0.0, patch=64, **SMALL)
     canvas = finished(task)
-    plane = content_plane(task, task.levels[-1])
+    plane = level_planes(task, task.levels[-1]).content
     assert plane is not None
     assert (canvas.pixels - plane).abs().mean() < 0.03
 
@@ -436,7 +437,7 @@ def test_values_that_leave_the_finite_are_reported(corrected: bool) -> None:
 def test_the_content_of_the_content_is_no_loss() -> None:
     task = job(CONTENT, patch=64, **SMALL)
     level = task.levels[-1]
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     objective = objective_of(task, level, plane)
     for patch in grid_patches(level.extent, 64, task.unit, SweepRng(0, 0, 0)):
@@ -447,7 +448,7 @@ def test_the_content_of_the_content_is_no_loss() -> None:
 def test_content_is_weighed_over_the_whole_canvas() -> None:
     task = job(CONTENT, patch=64, **SMALL)
     level = task.levels[-1]
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     content = ContentTarget(plane, task.network, task.weights.content_layers, 1)
     content.measure_energies(level.extent, 128, task.unit)
@@ -468,7 +469,7 @@ def test_padding_is_kept_out_of_the_moments() -> None:
     level = task.levels[-1]
     picture = level.extent.picture
     canvas = Canvas(level.extent, with_margin(waves(picture.height, picture.width, 5), level.extent))
-    sight = LevelObjective(task, level)
+    sight = LevelObjective(task, level, level_planes(task, level))
     patches = loop.sweep_patches(task, level, 0)
     sight.begin_sweep(canvas, patches, 0)
     objective = sight.scale_objective(1).objective
@@ -493,7 +494,7 @@ def test_kept_content_is_that_of_the_whole_canvas(monkeypatch: pytest.MonkeyPatc
     task = job(CONTENT, patch=64, keep_content=True, **settings)
     level = task.levels[0]
     assert task.grid_stride(level) == 4
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     content = CachedContentTarget(plane, task.network, {"contour_1": 1.0}, level.extent, 64)
     whole = ContentTarget(plane, task.network, {"contour_1": 1.0}, 1)
@@ -520,7 +521,7 @@ def test_a_patch_that_sees_all_of_the_canvas_comes_back_to_places_whose_content_
     task = job(CONTENT, patch=128, keep_content=True, **SMALL)
     level = task.levels[-1]
     assert task.cycles_places(level)
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     layers = task.weights.content_layers
     content, plain = (
@@ -581,8 +582,8 @@ def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
         **{**SMALL, "size": 150, "coarsest": 150},
     )
     level = task.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(task, level))
-    sight = LevelObjective(task, level)
+    planes = level_planes(task, level)
+    canvas, sight = initial_canvas(task, level, planes.regions), LevelObjective(task, level, planes)
     piece = loop.sweep_patches(task, level, 0)[:1]
     sight.begin_sweep(canvas, piece, 0)
     exact = moments_of(sight.scale_objective(1).objective)["first_2"].second.clone()

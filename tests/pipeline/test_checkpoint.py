@@ -168,9 +168,9 @@ def test_memory_that_runs_out_after_going_on_does_not_bring_back_what_was_kept(
     seen: list[bool] = []
 
     class Watched(LevelObjective):
-        def __init__(self, job: Any, level: Any, state: Any = None) -> None:
+        def __init__(self, job: Any, level: Any, planes: Any, state: Any = None) -> None:
             seen.append(bool(state))
-            super().__init__(job, level, state)
+            super().__init__(job, level, planes, state)
 
     take = update.CanvasUpdater.apply
 

@@ -15,10 +15,10 @@ from tests.support.device_cost import doubling, on_device
 from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
 from tilestyle.benchmark.breakdown import time_parts
 from tilestyle.benchmark.speed import network_seconds
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Optimizer
 from tilestyle.devices.transfer import float64_device
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.losses.planes import region_weights
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.loop import sweep_patches
 from tilestyle.pipeline.api import invert, render, texture
 from tilestyle.pipeline.events import Event, SweepDone
@@ -180,6 +180,9 @@ def test_the_parts_of_a_sweep_are_timed_on_a_device(home: str) -> None:
     with on_device(home):
         job = prepare(STYLE, SMALL, CONTENT)
         level = job.levels[-1]
-        canvas, patches = Canvas(level.extent, initial_pixels(job, level)), sweep_patches(job, level, 0)
+        canvas, patches = (
+            initial_canvas(job, level, region_weights(job, level)),
+            sweep_patches(job, level, 0),
+        )
         assert min(time_parts(job, canvas, patches).values()) > 0
         assert min(network_seconds(job, canvas, patches)) > 0

@@ -19,6 +19,7 @@ from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.errors import OutputError, SettingError, WorkError
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import FloatArray, Picture, read_picture, read_provenance
+from tilestyle.losses.planes import region_weights
 from tilestyle.motion.snapshots import MIN_CHANGE, SnapshotRecorder
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.events import Event, Finished, Resumed
@@ -46,7 +47,7 @@ def test_a_shallow_layer_gives_the_picture_back() -> None:
     assert pixels.shape == WANTED.shape
     assert likeness(pixels) > 0.95
     start = prepare(None, inversion_config(RenderConfig(**QUICK)), CONTENT)
-    first = initial_pixels(start, start.levels[0])
+    first = initial_pixels(start, start.levels[0], region_weights(start, start.levels[0]))
     assert abs(float(np.corrcoef(first[0].ravel(), first[1].ravel())[0, 1])) < 0.05
     assert abs(float(first.mean()) - 0.5) < 0.01
 
@@ -201,6 +202,8 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
 
 def test_noise_is_of_the_seed() -> None:
     starts = [prepare(None, inversion_config(RenderConfig(seed=seed, **QUICK)), CONTENT) for seed in (0, 0, 1)]
-    first, again, other = (initial_pixels(job, job.levels[0]) for job in starts)
+    first, again, other = (
+        initial_pixels(job, job.levels[0], region_weights(job, job.levels[0])) for job in starts
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -17,6 +17,7 @@ from tilestyle.cli.parsing import StyleFile, parse_styles
 from tilestyle.config.enums import Precision
 from tilestyle.errors import SettingError
 from tilestyle.images import read_provenance
+from tilestyle.losses.planes import region_weights
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.optim.initial import initial_pixels
 from tilestyle.pipeline.prepare import prepare
@@ -59,7 +60,7 @@ def test_noise_has_the_colors_of_the_styles_in_proportion() -> None:
     red, blue = (torch.zeros(3, 80, 80) for _ in range(2))
     red[0], blue[2] = 1, 1
     job = prepare([red, blue], RenderConfig(style_blend=(0.8, 0.2), **QUICK))
-    start = initial_pixels(job, job.levels[0])
+    start = initial_pixels(job, job.levels[0], region_weights(job, job.levels[0]))
     assert float(start[0].mean()) == pytest.approx(0.8, abs=0.02)
     assert float(start[2].mean()) == pytest.approx(0.2, abs=0.02)
 

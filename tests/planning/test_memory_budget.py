@@ -15,15 +15,15 @@ from torch import Tensor
 
 from tests.conftest import job, waves
 from tilestyle import RenderConfig, render
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.byte_size import format_gib, parse_bytes
 from tilestyle.config.enums import NetworkName, Sampler
 from tilestyle.errors import MemoryLimit, SettingError
 from tilestyle.geometry.boxes import Box, Patch
+from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import ScaleObjective
 from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.optim import loop
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
 from tilestyle.pipeline.events import Event, PatchHalved, Started
@@ -355,7 +355,7 @@ def quiet() -> tuple[Any, Any, Any]:
 def test_a_canvas_enlarged_is_one_of_its_planes_enlarged() -> None:
     task = job(CONTENT, patch=128, **{**QUICK, "coarsest": 64, "size": 90})
     first, second = task.levels
-    canvas = Canvas(first.extent, initial_pixels(task, first))
+    canvas = initial_canvas(task, first, region_weights(task, first))
     canvas.second += 0.5
     larger = canvas.upsampled(second.extent)
     assert larger.pixels.shape[1:] == larger.steps.shape[1:] == (second.extent.height, second.extent.width)

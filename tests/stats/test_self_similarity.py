@@ -18,7 +18,7 @@ from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import halo_tiles
 from tilestyle.losses.content import ContentTarget
 from tilestyle.losses.exact import ExactObjective
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.random_vgg import random_vgg
 from tilestyle.planning.job import Job
@@ -138,9 +138,9 @@ def test_over_tiles_it_is_the_untiled_loss_within_them(
     patches = halo_tiles(level.extent, task.patch_side, unit, task.halo)
     assert len(patches) >= 6
     pixels = canvas.pixels.clone().requires_grad_()
-    loss = content_loss(task, pixels, content_plane(task, level), patches=patches)
+    loss = content_loss(task, pixels, level_planes(task, level).content, patches=patches)
     (expected,) = torch.autograd.grad(0.3 * loss * level.extent.area, pixels)
-    terms, found = ExactObjective(task, level)(canvas)
+    terms, found = ExactObjective(task, level, level_planes(task, level))(canvas)
     assert terms.content == pytest.approx(loss.item(), rel=1e-4)
     assert loss.item() > 0.01
     assert (found - expected).norm() < 1e-3 * expected.norm()
@@ -149,7 +149,7 @@ def test_over_tiles_it_is_the_untiled_loss_within_them(
 def test_it_is_measured_in_the_mean_distance_of_the_whole_content() -> None:
     task = job(CONTENT, patch=64, **SMALL)
     level = task.levels[-1]
-    plane = content_plane(task, level)
+    plane = level_planes(task, level).content
     assert plane is not None
     content = ContentTarget(plane, task.network, task.weights.content_layers, 1)
     content.loss_form = ContentLoss.SELF_SIMILARITY

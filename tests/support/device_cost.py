@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from tests.conftest import waves
 from tests.support.fake_device import DEVICE, Elsewhere, There
 from tilestyle import NetworkName, Precision, RenderConfig
-from tilestyle.canvas.canvas import Canvas
 from tilestyle.devices import staging
 from tilestyle.distributed import SINGLE
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.planes import level_planes
 from tilestyle.networks.random_vgg import WIDTHS
 from tilestyle.networks.vgg import convolution_keys
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.loop import sweep_patches
 from tilestyle.optim.state import RenderState
 from tilestyle.optim.update import CanvasUpdater
@@ -110,13 +110,14 @@ def cost(home: str, height: int, width: int, *, counted: int = 1, **settings: An
 def swept(job: Job, device: Elsewhere, counted: int) -> Cost:
     """A sweep of a job's last level, after those before it."""
     level = job.levels[-1]
-    canvas = Canvas(level.extent, initial_pixels(job, level), store=job.store)
-    sight, at = LevelObjective(job, level), RenderState()
+    planes = level_planes(job, level)
+    canvas = initial_canvas(job, level, planes.regions)
+    sight, at = LevelObjective(job, level, planes), RenderState()
     at.begin_level(level.index, canvas)
     for sweep in range(counted + 1):
         at.patches = sweep_patches(job, level, sweep)
         sight.begin_sweep(canvas, at.patches, sweep)
-        step = CanvasUpdater(job, canvas, step_size(job.config, level, sweep), at, sight.regions)
+        step = CanvasUpdater(job, canvas, step_size(job.config, level, sweep), at, planes.regions)
         at.shard(SINGLE)
         device.reset()
         for patch, gradient in sight.gradients(canvas, step.reserve(at.remaining), sweep, step.device_update):

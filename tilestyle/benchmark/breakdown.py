@@ -14,7 +14,7 @@ from tilestyle.canvas.canvas import Canvas
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.content import ContentTarget
 from tilestyle.losses.level import measurement_interval
-from tilestyle.losses.planes import content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.style_targets import TargetDistances, make_target
 from tilestyle.optim.adam import Adam
@@ -50,7 +50,7 @@ def time_parts(job: Job, canvas: Canvas, patches: list[Patch]) -> dict[str, floa
         layer: cotangent.to(network.device, network.dtype).affine(network.dtype)
         for layer, cotangent in distances.cotangents(layer_moments).items()
     }
-    plane = content_plane(job, level)
+    plane = level_planes(job, level).content
     gradient = torch.zeros(3, patch.read.height, patch.read.width, device=canvas.pixels.device)
     field = max(network.layers[layer].receptive_field for layer in job.scale_groups(level)[1].values())
     every = measurement_interval(job.patch_side, field, late=False)

@@ -10,7 +10,7 @@ from torch import Tensor
 from tilestyle.canvas.canvas import read_box
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng
-from tilestyle.losses.planes import content_factors, content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.planning.job import Job
 from tilestyle.reference.untiled_losses import canvas_moments, content_loss, style_loss
@@ -35,14 +35,16 @@ def placed_loss(job: Job, pixels: Tensor) -> tuple[float, float]:
 def _losses(job: Job, pixels: Tensor, places: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """The mean losses of style and content, with the canvas shifted by each of `places` (down, right)."""
     level = job.levels[-1]
-    layer_moments, content = style_moments(job, level)[0], content_plane(job, level)
-    factors = content_factors(job, level)
+    layer_moments, planes = style_moments(job, level)[0], level_planes(job, level)
     style_sum, content_sum = 0.0, 0.0
     for top, left in places:
         box = Box(top, left, level.extent.height, level.extent.width)
         shifted = read_box(pixels, box)
         with torch.no_grad():
             style_sum += float(style_loss(job, canvas_moments(job, shifted), layer_moments))
-            target, weights = (None if plane is None else read_box(plane, box) for plane in (content, factors))
+            target, weights = (
+                None if plane is None else read_box(plane, box)
+                for plane in (planes.content, planes.content_factors)
+            )
             content_sum += float(content_loss(job, shifted, target, factors=weights))
     return job.weights.style * style_sum / len(places), job.weights.content * content_sum / len(places)

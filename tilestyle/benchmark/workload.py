@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tilestyle.canvas.margin import reflect_indices
+from tilestyle.canvas.reflection import reflect_indices
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.images import Picture, read_picture

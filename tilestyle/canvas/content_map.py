@@ -13,11 +13,15 @@ from tilestyle.stats.sliced_wasserstein import average_blocks
 
 
 class ContentMap:
-    """Factors of the content weight over a level's canvas: a plane [1, H, W] of numbers from 0 up."""
+    """Factors of the content weight over a level's canvas.
+
+    Attributes:
+        plane: The factors, [1, H, W], numbers from 0 up.
+    """
 
     def __init__(self, plane: Tensor) -> None:
         """Take the factors, [1, H, W]."""
-        self._plane = plane
+        self.plane = plane
         self._last: tuple[Patch, torch.device, Tensor] | None = None
 
     def cell_factors(self, patch: Patch, stride: int, device: torch.device) -> Tensor:
@@ -32,7 +36,7 @@ class ContentMap:
         """
         if self._last is None or self._last[:2] != (patch, device):
             self._last = None  # freed before the next is allocated
-            window = read_box(self._plane, patch.read, patch.scale)
+            window = read_box(self.plane, patch.read, patch.scale)
             note_mapped_access(window, times=patch.scale**2)
             self._last = patch, device, to_device(window, device, torch.float32)
         return average_blocks(self._last[2], stride)[0]

@@ -20,7 +20,7 @@ from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.sampling import halo_tiles
 from tilestyle.losses.objective import LossTerms
-from tilestyle.losses.planes import content_map, content_plane, region_weights
+from tilestyle.losses.planes import LevelPlanes
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.losses.total_variation import total_variation_gradient, total_variation_sum
@@ -32,16 +32,21 @@ from tilestyle.planning.schedule import Level
 class ExactObjective:
     """The exact loss of one level, with the moments of the canvas as it is."""
 
-    def __init__(self, job: Job, level: Level) -> None:
-        """Build the losses of all scales of a level."""
+    def __init__(self, job: Job, level: Level, planes: LevelPlanes) -> None:
+        """Build the losses of all scales of a level.
+
+        Args:
+            job: The render.
+            level: Its level.
+            planes: Content and regions at the size of the level.
+        """
         self._weights = job.weights
         self._content_weight = job.weights.content
         self._extent = level.extent
-        self._regions = region_weights(job, level)
+        self._regions = planes.regions
         moments = style_moments(job, level)
         arrangement = style_autocorrelations(job, level, 1, moments)
-        content, factors = content_plane(job, level), content_map(job, level)
-        targets = LevelTargets(moments, content, self._regions, arrangement, factors)
+        targets = LevelTargets(moments, planes.content, planes.regions, arrangement, planes.content_map)
         self._scales = [
             ExactScale(job, level, targets, factor, names) for factor, names in job.scale_groups(level).items()
         ]

@@ -21,7 +21,7 @@ from tilestyle.losses.anchor import AnchorLoss
 from tilestyle.losses.coarse import CoarseLayersObjective
 from tilestyle.losses.color_fringes import FringeLoss
 from tilestyle.losses.objective import LossTerms, Objective
-from tilestyle.losses.planes import content_map, content_plane, region_weights
+from tilestyle.losses.planes import LevelPlanes
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec, all_reduce_and_end_sweep
 from tilestyle.losses.stateful import Stateful
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
@@ -72,22 +72,23 @@ class LevelObjective(Stateful):
     In each sweep: `begin_sweep`, `gradients`, `end_sweep`.
     """
 
-    def __init__(self, job: Job, level: Level, state: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(
+        self, job: Job, level: Level, planes: LevelPlanes, state: Mapping[str, Tensor] | None = None
+    ) -> None:
         """Make the objectives of a level.
 
         Args:
             job: The render.
             level: Its level.
+            planes: Content and regions at the size of the level.
             state: A saved `state_dict` of this level.
         """
         self._job = job
         self._level = level
-        self._content_plane = content_plane(job, level)
-        self._content_map = content_map(job, level)
+        self._planes = planes
         self._scale_objectives: dict[int, ScaleObjective] = {}
         self._content_weight = job.weights.content
         self._single_patch = False
-        self.regions = region_weights(job, level)
         targets = self._targets(1)
         groups = job.scale_groups(level)
         self._scale_objectives[1] = ScaleObjective(job, level, targets, ScaleSpec(groups[1]))
@@ -174,7 +175,8 @@ class LevelObjective(Stateful):
         """Return the targets of patches at this scale: style statistics, content and regions."""
         moments = style_moments(self._job, self._level, scale)
         arrangement = style_autocorrelations(self._job, self._level, scale, moments)
-        return LevelTargets(moments, self._content_plane, self.regions, arrangement, self._content_map)
+        planes = self._planes
+        return LevelTargets(moments, planes.content, planes.regions, arrangement, planes.content_map)
 
     def begin_sweep(self, canvas: Canvas, patches: list[Patch], sweep: int) -> None:
         """Measure what the gradients of a sweep need beforehand.

@@ -15,10 +15,12 @@ from tilestyle.canvas.regions import RegionWeights
 from tilestyle.canvas.resample import Filter
 from tilestyle.canvas.resize import resize
 from tilestyle.config.enums import Init
+from tilestyle.devices.malloc import release_cached_memory
 from tilestyle.geometry.boxes import Box
 from tilestyle.geometry.rng import SweepRng
-from tilestyle.losses.planes import content_plane, region_weights
+from tilestyle.losses.planes import LevelPlanes, level_planes
 from tilestyle.losses.style_statistics import style_size
+from tilestyle.optim.state import RenderState
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level
 
@@ -30,54 +32,70 @@ COLOR_NOISE = 0.1
 GRAY_NOISE = 0.05 / 255
 
 
-def level_canvas(job: Job, level: Level, previous: Canvas | None) -> Canvas:
-    """Return the initial canvas of a level.
+def begin_level(job: Job, level: Level, render_state: RenderState) -> LevelPlanes:
+    """Begin a level with its canvas; return its planes.
 
     Args:
         job: The render.
         level: The level that begins.
-        previous: The canvas of the level before, to be enlarged with its Adam state; None for the first.
+        render_state: Its canvas is the one of the level before, which is enlarged with its Adam state; None at
+            the first level, which begins with the picture of `--init` or with noise.
     """
-    if previous and previous.extent == level.extent:  # a retry: a failed attempt had made it already
-        return previous
-    if previous:
-        return previous.upsampled(level.extent, job.store)
-    return Canvas(level.extent, initial_pixels(job, level), store=job.store)
+    release_cached_memory()
+    if render_state.canvas:
+        render_state.canvas = enlarged(job, level, render_state.canvas)
+    # The planes come second: by now the smaller canvas, which takes as much memory as they, is released.
+    planes = level_planes(job, level)
+    canvas = render_state.canvas or initial_canvas(job, level, planes.regions)
+    restore_unstyled_pixels(job, planes, canvas)
+    render_state.begin_level(level.index, canvas)
+    return planes
 
 
-def restore_unstyled_pixels(job: Job, level: Level, canvas: Canvas) -> None:
-    """Set the pixels outside all regions to the content.
+def enlarged(job: Job, level: Level, canvas: Canvas) -> Canvas:
+    """Return the canvas of the level before, resampled to a level with its Adam state."""
+    if canvas.extent == level.extent:  # a retry: a failed attempt had enlarged it already
+        return canvas
+    return canvas.upsampled(level.extent, job.store)
 
-    It is a step of its own after `level_canvas`: by then the previous canvas, which takes as much memory as the
-    content plane, is released.
+
+def restore_unstyled_pixels(job: Job, planes: LevelPlanes, canvas: Canvas) -> None:
+    """Set the pixels outside all regions to the content."""
+    if planes.regions and planes.regions.has_unstyled:
+        assert planes.content is not None, "only a job with a content has pixels outside all regions"
+        job.comm.on_rank_zero(partial(planes.regions.restore_unstyled, canvas.pixels, planes.content))
+
+
+def initial_canvas(job: Job, level: Level, regions: RegionWeights | None) -> Canvas:
+    """Return the initial canvas of the first level, with the pixels of `initial_pixels`."""
+    return Canvas(level.extent, initial_pixels(job, level, regions), store=job.store)
+
+
+def initial_pixels(job: Job, level: Level, regions: RegionWeights | None) -> Tensor:
+    """Return the initial pixels of the first level, [3, H, W]: the picture of `--init`, resized, or noise.
+
+    Args:
+        job: The render.
+        level: Its first level.
+        regions: Weights of the regions, in whose colors noise is; None: the canvas is one region.
     """
-    regions = region_weights(job, level)
-    if regions and regions.has_unstyled:
-        content = content_plane(job, level)
-        assert content is not None, "only a job with a content has pixels outside all regions"
-        job.comm.on_rank_zero(partial(regions.restore_unstyled, canvas.pixels, content))
-
-
-def initial_pixels(job: Job, level: Level) -> Tensor:
-    """Return the initial pixels of the first level, [3, H, W]: the picture of `--init`, resized, or noise."""
     init = job.init
     if init is Init.CONTENT:
         init = job.content if job.content is not None else Init.NOISE
     elif init is Init.STYLE:
         init = job.styles[0].picture if job.styles else Init.NOISE
     if not isinstance(init, Tensor):
-        return _initial_noise(job, level, init)
+        return _initial_noise(job, level, init, regions)
     return with_margin(init, level.extent, job.store, clamped=True, name="pixels")
 
 
-def _initial_noise(job: Job, level: Level, init: Init) -> Tensor:
+def _initial_noise(job: Job, level: Level, init: Init, regions: RegionWeights | None) -> Tensor:
     """Return noise [3, H, W]: uniform, or in the colors of each region's styles."""
     rng = SweepRng(job.config.seed, level.index, 0)
     if init in (Init.UNIFORM, Init.GRAY):
         fill = partial(_fill_with_noise, rng=rng, spread=1.0 if init is Init.UNIFORM else GRAY_NOISE)
     else:
-        colors, regions = _region_colors(job, level), region_weights(job, level)
-        fill = partial(_fill_with_colors, rng=rng, region_colors=colors, regions=regions)
+        fill = partial(_fill_with_colors, rng=rng, region_colors=_region_colors(job, level), regions=regions)
     plane = job.store.zeros(3, level.extent.height, level.extent.width, "pixels")
     job.comm.on_rank_zero(partial(fill, plane))
     return plane

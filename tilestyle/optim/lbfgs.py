@@ -19,6 +19,7 @@ from tilestyle.canvas.canvas import Canvas
 from tilestyle.canvas.storage import STRIP_ROWS
 from tilestyle.losses.exact import ExactObjective
 from tilestyle.losses.objective import LossTerms
+from tilestyle.losses.planes import LevelPlanes
 from tilestyle.optim.content_weight import ContentWeightController
 from tilestyle.optim.state import RenderState, ShouldStop, SweepObserver
 from tilestyle.planning.job import Job
@@ -41,7 +42,7 @@ LIST_KEYS = ("old_dirs", "old_stps", "ro")
 def run_level(
     job: Job,
     level: Level,
-    canvas: Canvas,
+    planes: LevelPlanes,
     render_state: RenderState,
     on_sweep: SweepObserver,
     should_stop: ShouldStop,
@@ -51,15 +52,17 @@ def run_level(
     Args:
         job: The render.
         level: Its level, with the number of iterations.
-        canvas: Pixels of the level, changed in place.
-        render_state: The iteration to start with; kept up to date.
+        planes: Content and regions at the size of the level.
+        render_state: The canvas and the iteration to start with; kept up to date.
         on_sweep: Called after each iteration, with the loss terms from before it.
         should_stop: Called after each iteration; True ends the level early.
 
     Returns:
         Whether the level is complete, rather than stopped.
     """
-    optimizer = LBFGSOptimizer(job, level, canvas, render_state.objective_state)
+    canvas = render_state.level_canvas
+    objective = ExactObjective(job, level, planes)
+    optimizer = LBFGSOptimizer(job, objective, canvas, render_state.objective_state)
     controller = ContentWeightController(job, level, render_state)
     optimizer.set_content_weight(controller.weight)
     render_state.objective_state = {}
@@ -82,16 +85,18 @@ def run_level(
 class LBFGSOptimizer:
     """torch's L-BFGS on the exact loss of one level."""
 
-    def __init__(self, job: Job, level: Level, canvas: Canvas, state: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, job: Job, objective: ExactObjective, canvas: Canvas, state: Mapping[str, Tensor]
+    ) -> None:
         """Begin a round, or continue one.
 
         Args:
             job: The render.
-            level: Its level.
+            objective: The loss of its level.
             canvas: The canvas, changed in place.
             state: A saved `state_dict` for this canvas; empty to begin a round.
         """
-        self._exact = ExactObjective(job, level)
+        self._exact = objective
         self._canvas = canvas
         self._history = job.history
         # The first step of a round, along the gradient, changes a pixel by the learning rate on average.

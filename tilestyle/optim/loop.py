@@ -14,15 +14,15 @@ from collections.abc import Callable
 
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Optimizer, Sampler
-from tilestyle.devices.malloc import release_cached_memory
 from tilestyle.devices.torch_state import device_state, with_torch_state
 from tilestyle.geometry.boxes import Patch
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import APRON, PatchContext, grid_patches, random_windows
 from tilestyle.losses.level import LevelObjective
+from tilestyle.losses.planes import LevelPlanes, level_planes
 from tilestyle.optim import lbfgs
 from tilestyle.optim.content_weight import ContentWeightController
-from tilestyle.optim.initial import level_canvas, restore_unstyled_pixels
+from tilestyle.optim.initial import begin_level
 from tilestyle.optim.pauses import SweepRuns, save_if_due
 from tilestyle.optim.state import RenderState, SweepObserver
 from tilestyle.optim.update import CanvasUpdater, nearby_canvas, updates_immediately
@@ -55,32 +55,38 @@ def optimize(
         The canvas of the last level that was reached, and whether the render is complete.
     """
     state = render_state or RenderState()
-    optimize_level = lbfgs.run_level if job.config.optimizer is Optimizer.LBFGS else run_level
     with device_state(job.network.device, deterministic=job.config.deterministic):
         for level in job.levels[max(state.level, 0) :]:
-            if level.index > state.level:  # otherwise resumed within this level
-                on_level(level)
-                release_cached_memory()
-                # The coarser level's pixels and Adam state, enlarged; at first the content, or noise.
-                state.canvas = level_canvas(job, level, state.canvas)
-                restore_unstyled_pixels(job, level, state.canvas)  # pixels outside all regions keep the content
-                state.begin_level(level.index, state.canvas)
-                state.checkpointer.on_level_start(state)
-            if (
-                state.canvas
-                and state.sweep < level.sweeps
-                and not optimize_level(job, level, state.canvas, state, on_sweep, should_stop)
-            ):
-                return state.canvas, False
-    if state.canvas is None:
-        raise ValueError("the job has no levels; it needs at least one")
-    return state.canvas, True
+            if not optimize_level(job, level, state, on_level, on_sweep, should_stop):
+                return state.level_canvas, False
+    return state.level_canvas, True
+
+
+def optimize_level(
+    job: Job,
+    level: Level,
+    render_state: RenderState,
+    on_level: LevelObserver,
+    on_sweep: SweepObserver,
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Begin a level, or continue the one at which the render was; return whether it is complete."""
+    planes = None
+    if level.index > render_state.level:  # otherwise resumed within this level
+        on_level(level)
+        # The coarser level's pixels and Adam state, enlarged; at first the content, or noise.
+        planes = begin_level(job, level, render_state)
+        render_state.checkpointer.on_level_start(render_state)
+    if render_state.sweep >= level.sweeps:
+        return True
+    run = lbfgs.run_level if job.config.optimizer is Optimizer.LBFGS else run_level
+    return run(job, level, planes or level_planes(job, level), render_state, on_sweep, should_stop)
 
 
 def run_level(
     job: Job,
     level: Level,
-    canvas: Canvas,
+    planes: LevelPlanes,
     render_state: RenderState,
     on_sweep: SweepObserver,
     should_stop: Callable[[], bool],
@@ -90,18 +96,19 @@ def run_level(
     Args:
         job: The render.
         level: Its level, with the number of sweeps.
-        canvas: Pixels and Adam state of the level, changed in place.
-        render_state: The sweep to start with; kept up to date.
+        planes: Content and regions at the size of the level.
+        render_state: The canvas and the sweep to start with; kept up to date.
         on_sweep: Called after each sweep.
         should_stop: Called after each patch; True ends the level early.
 
     Returns:
         Whether the level is complete, rather than stopped.
     """
-    objective = LevelObjective(job, level, render_state.objective_state)
+    canvas = render_state.level_canvas
+    objective = LevelObjective(job, level, planes, render_state.objective_state)
     render_state.objective_state = {}  # a retry after an error measures the moments again
     controller = ContentWeightController(job, level, render_state)
-    nearby = nearby_canvas(job, canvas, objective.regions)
+    nearby = nearby_canvas(job, canvas, planes.regions)
     for sweep in range(render_state.sweep, level.sweeps):
         objective.set_content_weight(controller.weight)
 
@@ -116,9 +123,7 @@ def run_level(
             render_state.moments_ready = True
 
         # Per patch: features, moments added to the sums, gradient by backward pass, Adam step.
-        updater = CanvasUpdater(
-            job, nearby, step_size(job.config, level, sweep), render_state, objective.regions
-        )
+        updater = CanvasUpdater(job, nearby, step_size(job.config, level, sweep), render_state, planes.regions)
         for patches in runs:  # one run, unless a checkpoint or a stop falls within the sweep
             for patch, gradient in objective.gradients(
                 nearby, updater.reserve(patches), sweep, updater.device_update
@@ -139,7 +144,7 @@ def run_level(
             controller.adjust(canvas, step_decay(level, sweep))
         if render_state.partial_sweep:  # the sums cover only a part of the canvas: measure the moments again
             del objective
-            objective = LevelObjective(job, level)
+            objective = LevelObjective(job, level, planes)
         render_state.end_sweep()
         save_if_due(job.comm, render_state, objective)
     return True

@@ -95,6 +95,17 @@ class RenderState:
     objective_state: dict[str, Tensor] = field(default_factory=dict)
 
     @property
+    def level_canvas(self) -> Canvas:
+        """The canvas of the current level.
+
+        Raises:
+            ValueError: No level has begun.
+        """
+        if self.canvas is None:
+            raise ValueError("no level has begun; a job needs at least one")
+        return self.canvas
+
+    @property
     def remaining(self) -> list[Patch]:
         """Patches of the sweep that this rank still has to step."""
         return self.shards[self.shard_index][self.done_in_shard :] if self.shards else self.patches[self.done :]

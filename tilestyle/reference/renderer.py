@@ -12,12 +12,12 @@ from tilestyle.canvas.canvas import Canvas
 from tilestyle.config.enums import Color
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.losses.color_fringes import FRINGE_WEIGHT, style_roughness
-from tilestyle.losses.planes import content_factors, content_plane
+from tilestyle.losses.planes import level_planes
 from tilestyle.losses.style_statistics import style_autocorrelations, style_moments
 from tilestyle.losses.total_variation import total_variation
 from tilestyle.optim.adam import Adam
 from tilestyle.optim.content_weight import ContentWeightController
-from tilestyle.optim.initial import initial_pixels
+from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.state import RenderState
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import is_finishing, step_decay, step_size
@@ -88,15 +88,14 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
     """
     canvas, state = None, RenderState()
     for level in job.levels:
-        canvas = canvas.upsampled(level.extent) if canvas else Canvas(level.extent, initial_pixels(job, level))
+        canvas = canvas.upsampled(level.extent) if canvas else initial_canvas(job, level, None)
         state.begin_level(level.index, canvas)
         balance = ContentWeightController(job, level, state)
         pixels = canvas.pixels.requires_grad_()
         adam = torch.optim.Adam([pixels], betas=(Adam.beta1, Adam.beta2), eps=Adam.epsilon)
         steps = canvas.steps[0, 0, 0].cpu().clone()
         adam.state[pixels] = {"step": steps, "exp_avg": canvas.first, "exp_avg_sq": canvas.second}
-        region_moments, content = style_moments(job, level), content_plane(job, level)
-        factors = content_factors(job, level)
+        region_moments, planes = style_moments(job, level), level_planes(job, level)
         targets = ReferenceTargets(
             region_moments[0], (style_autocorrelations(job, level, 1, region_moments) or [{}])[0]
         )
@@ -104,7 +103,9 @@ def render_untiled(job: Job, lag: int = 0) -> Canvas:
         for sweep in range(level.sweeps):
             adam.param_groups[0]["lr"] = step_size(job.config, level, sweep)
             draw = SweepRng(job.config.seed, level.index, sweep)
-            loss = balance.weight * content_loss(job, pixels, content, draw, factors=factors)
+            loss = balance.weight * content_loss(
+                job, pixels, planes.content, draw, factors=planes.content_factors
+            )
             tv_form = job.weights.tv_form, job.weights.tv_exponent
             loss = loss + job.weights.tv * total_variation(pixels, *tv_form)
             roughness = style_roughness(job, level) if is_finishing(job.config, level, sweep) else None
