@@ -35,6 +35,7 @@ import tests.support.quick  # noqa: F401
 from tilestyle import pictures
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
+from tilestyle.distributed import available_cores
 from tilestyle.networks import perceptual_distance
 from tilestyle.optim import content_weight
 from tilestyle.pipeline import timings
@@ -58,6 +59,11 @@ FEW: dict[str, Any] = {
 def _remove_cache() -> Iterator[None]:
     yield
     shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: some tests wait for a browser, a server or other processes."""
+    return available_cores() + 1
 
 
 def pytest_collection_finish() -> None:

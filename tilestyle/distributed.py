@@ -320,11 +320,15 @@ def threads_per_rank(local_world_size: int) -> int:
 
     On CPUs the number of threads is left as it is, because the pixels depend on it there.
     """
+    return max(1, available_cores() // local_world_size)
+
+
+def available_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
     try:
-        cores = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
-        cores = os.cpu_count() or 1
-    return max(1, cores // local_world_size)
+        return os.cpu_count() or 1
 
 
 def join_timeout() -> float:

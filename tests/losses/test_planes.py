@@ -28,10 +28,10 @@ def masked_job(**settings: Any) -> Job:
     config = RenderConfig(
         mask=np.broadcast_to(mask, (40, 48, 3)).copy(),
         content_map=np.linspace(0, 1, 40 * 48).reshape(40, 48),
-        size=96,
-        coarsest=48,
-        sweeps=2,
-        patch=64,
+        size=64,
+        coarsest=45,
+        sweeps=1,
+        patch=96,
         precision=Precision.FP32,
         **{**FEW, **settings},
     )

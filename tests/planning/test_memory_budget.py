@@ -222,7 +222,7 @@ if narrow:
 more = {
     "plain": {},
     "wavelet": dict(network="wavelet"),
-    "narrow": dict(network="vgg19", size=1000, coarsest=708),
+    "narrow": dict(network="vgg19", size=700, coarsest=495),
     "regions": {"blend_map": ramp[None, :, None].repeat(200, 0).repeat(3, 2)},
     "local": {"locality": 0.5, "locality_window": 1.0},
 }[sys.argv[1]]

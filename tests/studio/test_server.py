@@ -87,6 +87,7 @@ def test_a_job_goes_on_after_kill_9_and_ends_in_the_same_bytes(tmp_path: Path) -
     manifest = root / "jobs" / killed / "work" / "manifest.json"
     while not (manifest.is_file() and server.job(killed)["progress"]["sweep"] >= 3):
         assert server.job(killed)["state"] in ("queued", "running")
+        time.sleep(0.02)
     tiles = server.client.get(f"/api/jobs/{killed}/tiles").json()
     assert tiles["live"] and (tiles["width"], tiles["height"]) == (48, 32)
     assert (
