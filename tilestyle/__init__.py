@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tilestyle.motion.video import stylize_video
     from tilestyle.motion.zoom import zoom
     from tilestyle.motion.zoom_path import ZoomPath
+    from tilestyle.pictures import picture_path
     from tilestyle.pipeline.api import invert, render, texture
     from tilestyle.pipeline.events import (
         CanvasMoved,
@@ -87,6 +88,7 @@ __all__ = [
     "__version__",
     "drift",
     "invert",
+    "picture_path",
     "read_picture",
     "render",
     "stylize_video",
@@ -135,6 +137,7 @@ _HOMES = {
         "Stopped",
         "SweepDone",
     ),
+    "pictures": ("picture_path",),
     "planning.inputs": ("Style",),
     "version": ("__version__",),
     "pipeline.workdir": ("Work",),

@@ -17,10 +17,10 @@ from PIL import Image
 
 from tests.config.test_toml import BESIDE
 from tilestyle.config.enums import Codec
+from tilestyle.config.paper import Paper
 from tilestyle.config.render import FILE_FIELDS, FilmConfig, RenderConfig, VideoConfig
 from tilestyle.config.toml import load_settings, merge_settings, save_settings
 from tilestyle.errors import SettingError, TilestyleError
-from tilestyle.geometry.paper import Paper
 from tilestyle.images import Picture, WriteOptions
 from tilestyle.motion.zoom_path import ZoomPath
 from tilestyle.pipeline.fingerprint import render_fingerprint

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from tilestyle.errors import MemoryLimit, PictureError
+from tilestyle.files.paths import regular_file
 from tilestyle.images import Picture, inspect_picture, picture_from, read_picture
 from tilestyle.images.color_management import srgb_profile
 
@@ -676,6 +677,20 @@ def test_a_color_that_was_taken_for_a_file(tmp_path: Path) -> None:
     for name in ("#f00", "#ff00zz"):
         with pytest.raises(PictureError, match=f"there is no file .*{name}; write a color as #rrggbb"):
             read_picture(tmp_path / name)
+    for name, hint in (("red", "check the path, or write a color as #rrggbb"), ("red.png", "check the path$")):
+        with pytest.raises(PictureError, match=f"mask of style: there is no file .*{name}; {hint}"):
+            regular_file(tmp_path / name, "mask of style", PictureError)
+
+
+def test_a_pillow_image_that_was_closed_is_not_called_damaged(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for loaded in (False, True):
+        image = Image.open(tmp_path / "a.png")
+        if loaded:
+            image.load()
+        image.close()
+        with pytest.raises(PictureError, match=r"a\.png is a Pillow image that was closed; open it again"):
+            picture_from(image)
 
 
 @pytest.mark.parametrize("read", [read_picture, inspect_picture])

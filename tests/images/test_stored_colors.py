@@ -13,8 +13,8 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 from PIL import Image
 
-from tilestyle.geometry.paper import PageCrop
-from tilestyle.geometry.print_plan import panel_spans
+from tilestyle.config.paper import PageCrop
+from tilestyle.config.print_plan import panel_spans
 from tilestyle.images import StoredColors, open_source, strips
 from tilestyle.images.color_management import srgb_profile
 from tilestyle.images.output_color import built_in_profile

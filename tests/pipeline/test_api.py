@@ -198,6 +198,14 @@ def test_pictures_that_cannot_be_used_get_one_line(content: Any, message: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_an_included_picture_is_a_file_of_which_python_is_told() -> None:
+    with pytest.raises(PictureError) as told:
+        render(CONTENT, "swirls")
+    call = "tilestyle.picture_path('swirls')"
+    assert str(told.value) == f"there is no file swirls; for the included picture give {call}"
+    assert tilestyle.picture_path("swirls").exists()
+
+
 def test_choices_go_by_their_names_too() -> None:
     config = RenderConfig(precision="bf16", sampler="windows")
     assert config.precision is Precision.BF16

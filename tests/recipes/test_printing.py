@@ -10,9 +10,9 @@ import pyvips
 from numpy.testing import assert_array_equal
 
 from tests.conftest import waves
+from tilestyle.config.paper import Fit, parse_paper, stroke_pixels
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import Fit, parse_paper, stroke_pixels
 from tilestyle.images import FloatArray, ImageSource, Picture, Proof, as_source, read_all
 from tilestyle.recipes.printing import PrintOptions, prepare_inputs
 from tilestyle.recipes.stroke_width import stroke_width

@@ -14,9 +14,7 @@ from tilestyle.cli import options
 from tilestyle.cli.file_roles import SETTINGS
 from tilestyle.cli.parsing import StyleFile
 from tilestyle.cli.terminal import say
-from tilestyle.config.render import RenderConfig
-from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import (
+from tilestyle.config.paper import (
     Fit,
     dpi_at_distance,
     parse_length,
@@ -24,6 +22,8 @@ from tilestyle.geometry.paper import (
     parse_scale,
     turned_spelling,
 )
+from tilestyle.config.render import RenderConfig
+from tilestyle.errors import SettingError
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values

@@ -42,11 +42,11 @@ from tilestyle.config.enums import (
     StyleLoss,
     Tileable,
 )
+from tilestyle.config.paper import DPI, Fit
 from tilestyle.config.presets import preset_names
 from tilestyle.config.render import ARRANGEMENT_WEIGHT, PALETTE_WEIGHT, FilmConfig
 from tilestyle.config.size import format_size
 from tilestyle.errors import SettingError, excerpt
-from tilestyle.geometry.paper import DPI, Fit
 from tilestyle.pictures import STYLES as STYLE_NAMES
 
 CONFIG_FILES, OUTPUT, LOOK, COMPUTATION = "Configuration files", "Output", "Look", "Computation"

@@ -11,8 +11,8 @@ from tilestyle.cli.inputs import color_of
 from tilestyle.cli.terminal import plain, say
 from tilestyle.config.byte_size import parse_bytes
 from tilestyle.config.enums import SUFFIXES, Compression, Format
+from tilestyle.config.paper import DPI, millimeters_to_pixels, parse_length, parse_scale
 from tilestyle.errors import OutputError, SettingError
-from tilestyle.geometry.paper import DPI, millimeters_to_pixels, parse_length, parse_scale
 
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values

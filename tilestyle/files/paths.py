@@ -41,7 +41,10 @@ def regular_file(path: PathLike, role: str = "", error: type[TilestyleError] = P
         link = f", the target of the link {path}" if path.is_symlink() else ""
         missing = os.path.realpath(path) if link else path
         # The color of a style's region has the place of a file, in the command line and in Python.
-        hint = "write a color as #rrggbb, such as #ff0000" if path.name.startswith("#") else "check the path"
+        hint = "write a color as #rrggbb, such as #ff0000"
+        if not path.name.startswith("#"):
+            may_be_color = role.startswith("mask of") and not path.suffix
+            hint = f"check the path, or {hint}" if may_be_color else "check the path"
         raise error(f"{prefix}there is no file {missing}{link}", hint=hint) from cause
     except PermissionError as cause:
         raise error(f"{prefix}{path} cannot be read (no permission)", hint="change its permissions") from cause

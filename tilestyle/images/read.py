@@ -64,6 +64,7 @@ def picture_from(source: object) -> Picture:
     if isinstance(source, Image.Image):
         name = Path(str(getattr(source, "filename", "") or "")).name
         with translating_decode_errors(name or "the image"):
+            _check_open(source, name)
             samples = _image_samples(source, name)
         return picture_from_samples(samples, name)
     if isinstance(source, np.ndarray):
@@ -74,6 +75,18 @@ def picture_from(source: object) -> Picture:
         f"cannot make a picture from {type(source).__name__}",
         hint="give a path, a Pillow image, a NumPy array or a torch tensor",
     )
+
+
+def _check_open(image: Image.Image, name: str) -> None:
+    """Refuse a Pillow image that its owner has closed; Pillow says so when it is loaded."""
+    try:
+        image.load()
+    except ValueError as error:
+        if "closed" not in str(error):
+            raise
+        raise PictureError(
+            f"{name or 'the image'} is a Pillow image that was closed", hint="open it again, or close it later"
+        ) from error
 
 
 def _image_samples(image: Image.Image, name: str) -> RawSamples:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilestyle.geometry.paper import PageCrop
+from tilestyle.config.paper import PageCrop
 from tilestyle.images.color_management import (
     MODEL_SPACES,
     UNREADABLE_PROFILE,

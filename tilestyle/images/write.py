@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tilestyle.config.enums import Compression, Format
+from tilestyle.config.paper import DPI
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import PathLike
-from tilestyle.geometry.paper import DPI
 from tilestyle.images import deepzoom, write_jpeg, write_pdf, write_png, write_tiff
 from tilestyle.images.color_management import profile_name, srgb_profile, working_profile
 from tilestyle.images.format_limits import check_color, check_writable

@@ -60,7 +60,14 @@ CREDIT_OF = {
 
 
 def picture_path(name: str) -> Path:
-    """The file of a picture; raises PictureError for a name that is not in NAMES."""
+    """Return the file of an included picture.
+
+    Args:
+        name: Its name, such as "swirls"; `tilestyle pictures` lists them.
+
+    Raises:
+        PictureError: No picture of this name is included.
+    """
     if name not in NAMES:
         raise PictureError(f"no picture {name!r} comes with tilestyle", hint=f"there are {', '.join(NAMES)}")
     return Path(str(files(__name__).joinpath(file_name(name))))

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tilestyle import pictures
 from tilestyle.canvas.mapped_pages import note_mapped_access
 from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore, PlaneStore
 from tilestyle.errors import PictureError, SettingError
@@ -79,6 +80,11 @@ def open_image(image: object, convert_into: Path | None = None, role: str = "") 
         PictureError: It cannot be used.
     """
     if isinstance(image, str | os.PathLike):
+        if image in pictures.NAMES and not os.path.lexists(image):  # a name of the command line
+            raise PictureError(
+                f"there is no file {image}",
+                hint=f"for the included picture give tilestyle.picture_path({str(image)!r})",
+            )
         with open_source(image, convert_into) as file:
             yield file
         return

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from tilestyle.config.paper import DPI, Fit, Paper, cropped_share, fit_to_paper, stroke_pixels
 from tilestyle.config.render import PRINT_SCHEDULE, RenderConfig
 from tilestyle.config.validation import check_fields
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import DPI, Fit, Paper, cropped_share, fit_to_paper, stroke_pixels
 from tilestyle.images import ImageSource, Proof, as_source, crop_source, fill_transparent, soft_proof
 from tilestyle.planning.inputs import Style, as_styles
 from tilestyle.planning.sizes import picture_size

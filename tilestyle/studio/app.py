@@ -18,11 +18,11 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from tilestyle.config.enums import FILM_SUFFIXES
+from tilestyle.config.paper_names import PAPERS
 from tilestyle.config.presets import look_names
 from tilestyle.config.toml import load_preset
 from tilestyle.devices.host_memory import available_memory
 from tilestyle.errors import TilestyleError
-from tilestyle.geometry.paper_names import PAPERS
 from tilestyle.pictures import PHOTOGRAPHS, STYLES
 from tilestyle.studio import copies, models
 from tilestyle.studio.access import Access, AccessMiddleware, problem_response

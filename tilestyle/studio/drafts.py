@@ -20,9 +20,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tilestyle.config.enums import BUILT_IN
+from tilestyle.config.paper import fit_to_paper
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import TilestyleError
-from tilestyle.geometry.paper import fit_to_paper
 from tilestyle.images import Picture, jpeg_bytes
 from tilestyle.networks.vgg_files import downloaded_file
 from tilestyle.pipeline.events import Event, SweepDone

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.config.enums import FlowName, Init, Quality
+from tilestyle.config.paper import DPI, Fit, Paper, parse_length, parse_paper, stroke_pixels
 from tilestyle.config.presets import look_names
 from tilestyle.config.render import FILE_FIELDS, RenderConfig, VideoConfig
 from tilestyle.config.settings import with_settings
 from tilestyle.config.toml import load_preset, save_settings, unknown_name_error
 from tilestyle.config.validation import setting_error
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import DPI, Fit, Paper, parse_length, parse_paper, stroke_pixels
 
 if TYPE_CHECKING:
     from tilestyle.recipes.printing import PrintOptions

@@ -22,9 +22,8 @@ from tilestyle.cli.provenance import affecting_result
 from tilestyle.cli.terminal import say
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
-from tilestyle.errors import OutputError, SettingError
-from tilestyle.geometry.paper import MILLIMETERS, parse_length, parse_paper
-from tilestyle.geometry.print_plan import (
+from tilestyle.config.paper import MILLIMETERS, parse_length, parse_paper
+from tilestyle.config.print_plan import (
     Edge,
     PanelSpan,
     Placing,
@@ -34,6 +33,7 @@ from tilestyle.geometry.print_plan import (
     panel_spans,
     plan_print,
 )
+from tilestyle.errors import OutputError, SettingError
 
 if TYPE_CHECKING:
     from tilestyle.images import ImageSource, Json, PageBoxes, StoredColors, WriteOptions

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
+from tilestyle.config.paper_names import named_paper, similar_name
 from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
-from tilestyle.geometry.paper_names import named_paper, similar_name
 
 MILLIMETERS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 """Millimeters of the supported units of length."""

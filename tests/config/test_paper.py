@@ -8,8 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import (
+from tilestyle.config.paper import (
     Fit,
     PageCrop,
     PageLayout,
@@ -20,6 +19,7 @@ from tilestyle.geometry.paper import (
     parse_paper,
     turned_spelling,
 )
+from tilestyle.errors import SettingError
 
 SIDES = st.integers(1, 5000)
 MILLIMETERS = st.floats(5, 5000)

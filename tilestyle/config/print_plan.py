@@ -10,8 +10,8 @@ from enum import StrEnum
 from itertools import pairwise
 from math import ceil, floor
 
+from tilestyle.config.paper import MILLIMETERS, PageCrop, Paper, cover_crop
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import MILLIMETERS, PageCrop, Paper, cover_crop
 
 _ROUNDING = 0.001  # share of the dots per inch
 _MOST_PANELS = 100

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilestyle.config.paper import dpi_at_distance, fit_to_paper, parse_length, parse_paper, parse_scale
+from tilestyle.config.print_plan import Edge, Placing, PrintSize, check_panels, panel_spans, plan_print
 from tilestyle.errors import SettingError
-from tilestyle.geometry.paper import dpi_at_distance, fit_to_paper, parse_length, parse_paper, parse_scale
-from tilestyle.geometry.print_plan import Edge, Placing, PrintSize, check_panels, panel_spans, plan_print
 
 MM = 25.4
 
