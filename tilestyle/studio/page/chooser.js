@@ -2,7 +2,7 @@
 
 import { upload } from "./api.js";
 import { h, refocus } from "./dom.js";
-import { complain } from "./lines.js";
+import { showProblem } from "./lines.js";
 import { forgetRecent, fromIncluded, fromUpload, recent, remember, thumbnail } from "./recipe.js";
 import { status } from "./status.js";
 import { bytes, percent } from "./words.js";
@@ -21,11 +21,11 @@ export async function uploadAll(files, progress = () => {}) {
   for (const file of files) {
     const limit = status.limits?.bytes;
     if (limit && file.size > limit) {
-      complain({ message: `${file.name} has ${bytes(file.size)}, and the studio takes ${bytes(limit)}`, hint: "choose a smaller file" });
+      showProblem({ message: `${file.name} has ${bytes(file.size)}, and the studio takes ${bytes(limit)}`, hint: "choose a smaller file" });
       continue;
     }
     if (file.size === 0) {
-      complain({ message: `${file.name} is empty or a folder`, hint: "choose a picture file" });
+      showProblem({ message: `${file.name} is empty or a folder`, hint: "choose a picture file" });
       continue;
     }
     try {
@@ -34,7 +34,7 @@ export async function uploadAll(files, progress = () => {}) {
       remember(picture);
       pictures.push(picture);
     } catch (problem) {
-      complain({ message: `${file.name}: ${problem.message}`, hint: problem.hint });
+      showProblem({ message: `${file.name}: ${problem.message}`, hint: problem.hint });
     }
   }
   return pictures;

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { h, icon } from "./dom.js";
 import { isActive, jobs } from "./jobs.js";
-import { complain } from "./lines.js";
+import { showProblem } from "./lines.js";
 import { Viewer } from "./viewer.js";
 import { select } from "./controls.js";
 import { zoomButtons } from "./zoom.js";
@@ -45,14 +45,14 @@ function divider(move) {
 export async function show(root, id, other) {
   document.title = "Compare – tilestyle studio";
   try {
-    for (const one of [id, other]) if (one !== "content" && !jobs.get(one)) jobs.set(await get(`/api/jobs/${encodeURIComponent(one)}`));
+    for (const side of [id, other]) if (side !== "content" && !jobs.get(side)) jobs.set(await get(`/api/jobs/${encodeURIComponent(side)}`));
   } catch (problem) {
-    complain(problem);
+    showProblem(problem);
     location.hash = "#/pictures";
     return () => {};
   }
   const job = jobs.get(id);
-  const nameOf = (one) => (one === "content" ? "Photograph" : (jobs.get(one)?.name ?? "Picture"));
+  const nameOf = (side) => (side === "content" ? "Photograph" : (jobs.get(side)?.name ?? "Picture"));
   const place = h("div", { class: "deep" });
   const left = h("span", { class: "tag left" }, nameOf(other));
   const right = h("span", { class: "tag right" }, job.name);
@@ -69,9 +69,9 @@ export async function show(root, id, other) {
     above.clip(x, 1);
   });
   const stage = h("section", { class: "stage comparing", "aria-label": "Comparison" }, place, line, left, right, bar);
-  const candidates = jobs.list.filter((one) => !isActive(one) && one.formats?.length && !["video", "preview"].includes(one.kind));
-  const lefts = [...((job.has_content ?? job.settings.content) ? [["content", "Photograph"]] : []), ...candidates.filter((one) => one.id !== id).map((one) => [one.id, one.name])];
-  const rights = candidates.filter((one) => one.id !== other).map((one) => [one.id, one.name]);
+  const candidates = jobs.list.filter((candidate) => !isActive(candidate) && candidate.formats?.length && !["video", "preview"].includes(candidate.kind));
+  const lefts = [...((job.has_content ?? job.settings.content) ? [["content", "Photograph"]] : []), ...candidates.filter((candidate) => candidate.id !== id).map((candidate) => [candidate.id, candidate.name])];
+  const rights = candidates.filter((candidate) => candidate.id !== other).map((candidate) => [candidate.id, candidate.name]);
   const leftBox = select("Left", lefts, (value) => { location.hash = `#/compare/${id}/${value}`; });
   const rightBox = select("Right", rights, (value) => { location.hash = `#/compare/${value}/${other}`; });
   leftBox.box.value = other;
@@ -99,7 +99,7 @@ export async function show(root, id, other) {
     stage.dataset.layers = String([below, above].filter((layer) => layer.item).length);
   };
   line.set(0.5);
-  const pathOf = (one) => (one === "content" ? `/api/jobs/${encodeURIComponent(id)}/content` : `/api/jobs/${encodeURIComponent(one)}`);
+  const pathOf = (side) => (side === "content" ? `/api/jobs/${encodeURIComponent(id)}/content` : `/api/jobs/${encodeURIComponent(side)}`);
   // One after the other: the upper layer lies on the lower one.
   below.show(pathOf(other)).then(() => viewer.closed || above.show(pathOf(id)));
   return () => viewer.close();

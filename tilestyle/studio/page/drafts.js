@@ -2,7 +2,7 @@
 
 import { post, Stream } from "./api.js";
 import { debounced } from "./dom.js";
-import { complain, forget } from "./lines.js";
+import { showProblem, removeLine } from "./lines.js";
 import { recipe } from "./recipe.js";
 
 const SESSION = "tilestyle.session";
@@ -31,25 +31,25 @@ class Drafts extends EventTarget {
   draft = null; // the newest picture: {revision, url, width, height, final, seconds}
   waiting = false; // whether the draft is not yet that of the settings
   failed = false;
-  wanted = 0;
+  wantedRevision = 0;
   sheet = null; // {revision, cells: [{index, options, url}]}
-  early = new Map(); // cells that arrived before the answer that names them
-  asked = "";
+  earlyCells = new Map(); // cells that arrived before the answer that names them
+  lastRequest = "";
   subject = null; // what the draft is of
   request = null;
   stream = null;
   users = 0;
-  broken = false; // whether the stream has been open before
+  wasConnected = false; // whether the stream has been open before
 
   /** Listen to the server while a view needs drafts; returns how to stop. */
   use() {
     this.users += 1;
     if (!this.stream) {
       this.stream = new Stream(`/api/drafts/${this.session}/events`, {
-        draft: (draft) => this.arrived(draft),
-        cell: (cell) => this.cellArrived(cell),
-        problem: (problem) => this.refused(problem),
-      }, (connected) => connected && this.connected());
+        draft: (draft) => this.onDraft(draft),
+        cell: (cell) => this.onCell(cell),
+        problem: (problem) => this.onProblem(problem),
+      }, (connected) => connected && this.onConnected());
     }
     return () => {
       this.users -= 1;
@@ -57,49 +57,49 @@ class Drafts extends EventTarget {
         if (this.users > 0) return;
         this.stream?.close();
         this.stream = null;
-        this.broken = false;
+        this.wasConnected = false;
       }, 100);
     };
   }
 
   /** The server forgets drafts that nobody looks at: after a break they are asked for once more. */
-  connected() {
-    if (this.broken && !this.sheet && !this.draft?.final) this.ask({ again: true });
-    this.broken = true;
+  onConnected() {
+    if (this.wasConnected && !this.sheet && !this.draft?.final) this.ask({ again: true });
+    this.wasConnected = true;
   }
 
   changed() {
     this.dispatchEvent(new Event("change"));
   }
 
-  arrived(draft) {
-    if (!draft || draft.revision < this.wanted) return;
+  onDraft(draft) {
+    if (!draft || draft.revision < this.wantedRevision) return;
     this.draft = draft;
     this.waiting = false;
     this.failed = false;
-    forget("draft");
+    removeLine("draft");
     this.changed();
   }
 
-  refused(problem) {
-    if (!problem || problem.revision < this.wanted) return;
+  onProblem(problem) {
+    if (!problem || problem.revision < this.wantedRevision) return;
     if (problem.index !== undefined && problem.index !== null && this.sheet) {
-      const cell = this.sheet.cells.find((one) => one.index === problem.index);
-      if (cell) cell.failed = true;
+      const failed = this.sheet.cells.find((cell) => cell.index === problem.index);
+      if (failed) failed.failed = true;
     }
     this.waiting = false;
     this.failed = true;
-    complain({ message: problem.error, hint: problem.hint }, "draft");
+    showProblem({ message: problem.error, hint: problem.hint }, "draft");
     this.changed();
   }
 
-  cellArrived(cell) {
+  onCell(cell) {
     if (!cell) return;
     if (this.sheet?.revision === cell.revision) {
-      const place = this.sheet.cells.find((one) => one.index === cell.index);
-      if (place) place.url = cell.url;
+      const known = this.sheet.cells.find(({ index }) => index === cell.index);
+      if (known) known.url = cell.url;
       this.changed();
-    } else this.early.set(`${cell.revision}/${cell.index}`, cell.url);
+    } else this.earlyCells.set(`${cell.revision}/${cell.index}`, cell.url);
   }
 
   /** Ask for a draft of the recipe, unless it is the one that was asked for last. */
@@ -108,12 +108,12 @@ class Drafts extends EventTarget {
     if (!recipe.complete) return;
     const body = { session: this.session, settings: draftSettings() };
     const text = JSON.stringify(body);
-    if (text === this.asked && !again) return;
+    if (text === this.lastRequest && !again) return;
     const subject = JSON.stringify([recipe.kind, body.settings.content]);
     // The draft before is shown while this one is made, unless it is of something else.
     if (this.subject !== null && subject !== this.subject) this.draft = null;
     this.subject = subject;
-    this.asked = text;
+    this.lastRequest = text;
     this.waiting = true;
     this.failed = false;
     this.changed();
@@ -122,14 +122,14 @@ class Drafts extends EventTarget {
     this.request = request;
     try {
       const answer = await post("/api/drafts", body, request.signal);
-      this.wanted = answer.revision; // not always more than before: a server that was started again counts from 1
-      forget("draft");
+      this.wantedRevision = answer.revision; // not always more than before: a server that was started again counts from 1
+      removeLine("draft");
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      this.asked = "";
+      this.lastRequest = "";
       this.waiting = false;
       this.failed = true;
-      complain(problem, "draft");
+      showProblem(problem, "draft");
       this.changed();
     }
   }
@@ -138,16 +138,16 @@ class Drafts extends EventTarget {
   async askSheet(vary) {
     later.cancel();
     const body = { session: this.session, settings: draftSettings(), vary };
-    this.early.clear();
+    this.earlyCells.clear();
     try {
       const answer = await post("/api/sheets", body);
-      this.asked = "";
-      this.wanted = answer.revision; // not always more than before: a server that was started again counts from 1
-      const cells = answer.cells.map((cell) => ({ ...cell, url: cell.url ?? this.early.get(`${answer.revision}/${cell.index}`) ?? null }));
+      this.lastRequest = "";
+      this.wantedRevision = answer.revision; // not always more than before: a server that was started again counts from 1
+      const cells = answer.cells.map((cell) => ({ ...cell, url: cell.url ?? this.earlyCells.get(`${answer.revision}/${cell.index}`) ?? null }));
       this.sheet = { revision: answer.revision, vary, cells };
       this.changed();
     } catch (problem) {
-      complain(problem, "draft");
+      showProblem(problem, "draft");
     }
   }
 

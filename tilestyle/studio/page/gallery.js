@@ -1,7 +1,7 @@
 // Pictures: what is being made, and all that was made.
 
 import { h } from "./dom.js";
-import { complain } from "./lines.js";
+import { showProblem } from "./lines.js";
 import { isActive, jobs } from "./jobs.js";
 import { described } from "./options.js";
 import { moreLikeThis, named } from "./picture.js";
@@ -90,6 +90,6 @@ export function show(root) {
     space.textContent = `${bytes(status.storage.used)} of ${bytes(status.storage.cap)} used in ${status.root}. When it is full, the oldest are deleted: download what you want to keep.`;
   };
   saySpace();
-  loadStatus().then(saySpace, complain);
+  loadStatus().then(saySpace, showProblem);
   return () => jobs.removeEventListener("change", refresh);
 }

@@ -1,7 +1,7 @@
 // All jobs of the server, as they are now.
 
 import { get, post, Stream } from "./api.js";
-import { complain, confirmed, forget } from "./lines.js";
+import { showProblem, confirmLoss, removeLine } from "./lines.js";
 
 const ACTIVE = ["running", "stopping", "paused", "queued"];
 
@@ -19,12 +19,12 @@ class Jobs extends EventTarget {
       },
       (connected) => {
         if (connected) {
-          forget("connection");
+          removeLine("connection");
           // Something may have been deleted since the last one.
           if (connections > 0) this.load().catch(() => {});
           connections += 1;
         } else if (!document.hidden) {
-          complain({ message: "the studio cannot be reached", hint: "this page tries again by itself; renders are not lost" }, "connection");
+          showProblem({ message: "the studio cannot be reached", hint: "this page tries again by itself; renders are not lost" }, "connection");
         }
       },
     );
@@ -68,7 +68,7 @@ class Jobs extends EventTarget {
       if (answer?.id === job.id) this.set(answer);
       return true;
     } catch (problem) {
-      complain(problem);
+      showProblem(problem);
       return false;
     }
   }
@@ -79,7 +79,7 @@ class Jobs extends EventTarget {
     const detail = isActive(job)
       ? "What has been rendered so far is deleted. To keep it, stop and write it instead."
       : "It is deleted from the studio's folder. What you have downloaded stays.";
-    if (!(await confirmed(question, detail, isActive(job) ? "Discard" : "Delete", "Keep it"))) return false;
+    if (!(await confirmLoss(question, detail, isActive(job) ? "Discard" : "Delete", "Keep it"))) return false;
     if (!(await this.act(job, "discard"))) return false;
     this.remove(job.id);
     return true;

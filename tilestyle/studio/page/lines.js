@@ -10,7 +10,7 @@ function sentence(text) {
 }
 
 /** A problem as text: what is wrong, and what to do. */
-export function told(problem) {
+export function problemText(problem) {
   return [sentence(problem.message ?? problem.error ?? problem), problem.hint ? sentence(problem.hint) : ""].join(" ").trim();
 }
 
@@ -29,9 +29,9 @@ function show(text, role, key) {
 }
 
 /** Say what went wrong. One with the same key takes the place of the one before. */
-export function complain(problem, key = told(problem)) {
+export function showProblem(problem, key = problemText(problem)) {
   if (problem?.name === "AbortError") return;
-  if (!(problem instanceof Error && !("hint" in problem))) show(told(problem), "alert", key);
+  if (!(problem instanceof Error && !("hint" in problem))) show(problemText(problem), "alert", key);
   else {
     console.error(problem);
     show("Something in this page went wrong. Reload it; nothing is lost.", "alert", key);
@@ -39,17 +39,17 @@ export function complain(problem, key = told(problem)) {
 }
 
 /** Say something that passes. */
-export function mention(text) {
+export function showNotice(text) {
   const line = show(text, "status", text);
   setTimeout(() => line.remove(), 4000);
 }
 
-export function forget(key) {
+export function removeLine(key) {
   for (const old of document.getElementById("lines").children) if (old.dataset.key === key) old.remove();
 }
 
 /** Ask before something is lost; resolves to whether to do it. */
-export function confirmed(question, detail, yes, no) {
+export function confirmLoss(question, detail, yes, no) {
   return new Promise((resolve) => {
     const dialog = h(
       "dialog",

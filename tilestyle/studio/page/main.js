@@ -1,7 +1,7 @@
 // The page: which view is shown, and what is always there.
 
 import { h } from "./dom.js";
-import { complain } from "./lines.js";
+import { showProblem } from "./lines.js";
 import { jobs } from "./jobs.js";
 import { loadStatus } from "./status.js";
 import { percent } from "./words.js";
@@ -64,17 +64,17 @@ async function start() {
   try {
     await Promise.all([loadStatus(), jobs.start()]);
   } catch (problem) {
-    complain(problem, "start");
+    showProblem(problem, "start");
     setTimeout(start, 3000);
     jobs.stream?.close();
     return;
   }
   window.addEventListener("hashchange", () => {
     // Names of files hold anything; a link that was cut off in the middle must not break the page.
-    route().catch((problem) => complain(problem));
+    route().catch((problem) => showProblem(problem));
   });
-  await route().catch((problem) => complain(problem));
+  await route().catch((problem) => showProblem(problem));
 }
 
-window.addEventListener("unhandledrejection", (event) => complain(event.reason));
+window.addEventListener("unhandledrejection", (event) => showProblem(event.reason));
 start();

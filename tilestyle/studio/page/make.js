@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { choice, control, field, select } from "./controls.js";
 import { debounced, h } from "./dom.js";
 import { drafts } from "./drafts.js";
-import { complain, forget, told } from "./lines.js";
+import { showProblem, removeLine, problemText } from "./lines.js";
 import { recipe } from "./recipe.js";
 import { status } from "./status.js";
 import { jobs } from "./jobs.js";
@@ -23,7 +23,7 @@ function paperSize(landscape) {
   const own = OWN_SIZE.exec(name);
   if (own) return { width: own[1] * MILLIMETERS[own[3]], height: own[2] * MILLIMETERS[own[3]] };
   const [base, turned] = name.split(/-(?=landscape$|portrait$)/);
-  const paper = status.papers.find((one) => one.name === base);
+  const paper = status.papers.find((each) => each.name === base);
   if (!paper) return null;
   const [short, long] = [Math.min(paper.width_mm, paper.height_mm), Math.max(paper.width_mm, paper.height_mm)];
   const lies = turned ? turned === "landscape" : landscape;
@@ -43,8 +43,8 @@ function paperStage() {
   const across = h("span", { class: "measure across" });
   const down = h("span", { class: "measure down" });
   const stand = h("div", { class: "stand" }, sheet, across, down);
-  const said = h("p", { class: "said", role: "status" });
-  const element = h("div", { class: "paper-stage" }, stand, h("div", { class: "bar" }, said));
+  const statusLine = h("p", { class: "status-line", role: "status" });
+  const element = h("div", { class: "paper-stage" }, stand, h("div", { class: "bar" }, statusLine));
   element.refresh = (estimate) => {
     const { draft } = drafts;
     if (draft && image.getAttribute("src") !== draft.url) image.setAttribute("src", draft.url);
@@ -67,7 +67,7 @@ function paperStage() {
     const round = (number) => Math.round(number).toLocaleString("en-US");
     across.textContent = paper || whole ? `${round(shape.width)} ${unit}` : "";
     down.textContent = paper || whole ? `${round(shape.height)} ${unit}` : "";
-    said.textContent = bleed ? `The paper, with ${bleed} mm at every edge to be cut off` : paper ? "The picture on its paper" : "";
+    statusLine.textContent = bleed ? `The paper, with ${bleed} mm at every edge to be cut off` : paper ? "The picture on its paper" : "";
   };
   return element;
 }
@@ -162,7 +162,7 @@ function estimateRows(estimate) {
   if (estimate.disk_bytes) rows.push(["Disk", bytes(estimate.disk_bytes)]);
   return [
     h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
-    ...(estimate.warnings ?? []).map((warning) => h("p", { class: "warning" }, told(warning))),
+    ...(estimate.warnings ?? []).map((warning) => h("p", { class: "warning" }, problemText(warning))),
   ];
 }
 
@@ -185,7 +185,7 @@ export function show(root) {
   const paper = paperStage();
   stage.append(paper);
   const target = choice("For", { screen: "Screen", paper: "Paper" }, (value) => {
-    if (value === "paper") recipe.setOptions({ paper: status.papers.some((one) => one.name === "A3") ? "A3" : status.papers[0]?.name ?? "30x40cm", size: undefined });
+    if (value === "paper") recipe.setOptions({ paper: status.papers.some((paper) => paper.name === "A3") ? "A3" : status.papers[0]?.name ?? "30x40cm", size: undefined });
     else recipe.setOptions(Object.fromEntries(PRINT_OPTIONS.map((name) => [name, undefined])));
   }, { name: "target" });
   refreshers.push(() => {
@@ -215,7 +215,7 @@ export function show(root) {
       jobs.set(job);
       location.hash = `#/picture/${job.id}`;
     } catch (problem) {
-      complain(problem, "start");
+      showProblem(problem, "start");
     } finally {
       start.disabled = preview.disabled = false;
     }
@@ -228,11 +228,11 @@ export function show(root) {
     try {
       estimate = await post("/api/estimate", { kind: recipe.kind, settings: recipe.settings() }, request.signal);
       takes.replaceChildren(...estimateRows(estimate));
-      forget("start");
+      removeLine("start");
     } catch (problem) {
       if (problem.name === "AbortError") return;
       estimate = null;
-      takes.replaceChildren(h("p", { class: "warning" }, told(problem)));
+      takes.replaceChildren(h("p", { class: "warning" }, problemText(problem)));
     }
     takes.classList.remove("old");
     start.disabled = preview.disabled = estimate === null;

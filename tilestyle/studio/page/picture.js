@@ -3,7 +3,7 @@
 import { get, getText, post, prepare } from "./api.js";
 import { h, icon } from "./dom.js";
 import { isActive, jobs } from "./jobs.js";
-import { complain, mention, told } from "./lines.js";
+import { showProblem, showNotice, problemText } from "./lines.js";
 import { described } from "./options.js";
 import { recent, recipe } from "./recipe.js";
 import { Viewer } from "./viewer.js";
@@ -33,7 +33,7 @@ export async function moreLikeThis(job) {
     const again = await post(`/api/jobs/${job.id}/again`);
     recipe.load(kindOf(job), again.settings ?? again, job.inputs);
   } catch (problem) {
-    complain(problem);
+    showProblem(problem);
     return;
   }
   location.hash = "#/try";
@@ -50,11 +50,11 @@ async function copy(text, what) {
     const copied = document.execCommand("copy");
     area.remove();
     if (!copied) {
-      complain({ message: `${what} could not be copied`, hint: "select the text and copy it by hand" });
+      showProblem({ message: `${what} could not be copied`, hint: "select the text and copy it by hand" });
       return;
     }
   }
-  mention(`${what} copied.`);
+  showNotice(`${what} copied.`);
 }
 
 function progressPart() {
@@ -77,7 +77,7 @@ function progressPart() {
     left.textContent = job.state === "running" && progress?.seconds_left ? `about ${duration(progress.seconds_left)} left` : job.state === "queued" ? (job.position > 1 ? `${job.position - 1} before it.` : "It starts in a moment.") : job.state === "paused" ? "It takes no time of your machine now." : "";
     left.hidden = left.textContent === "";
     problem.hidden = !job.error;
-    problem.textContent = job.error ? told({ message: job.error, hint: job.hint }) : "";
+    problem.textContent = job.error ? problemText({ message: job.error, hint: job.hint }) : "";
     const rows = [];
     if (job.width && job.height) rows.push(["Size", `${pixels(job.width, job.height)} pixels`]);
     if (begun) {
@@ -130,13 +130,13 @@ async function fetchFirst(event) {
   }
   event.preventDefault();
   link.dataset.waiting = "yes";
-  const later = setTimeout(() => mention(`${link.dataset.format.toUpperCase()} is being written. The download starts by itself.`), 600);
+  const later = setTimeout(() => showNotice(`${link.dataset.format.toUpperCase()} is being written. The download starts by itself.`), 600);
   try {
     await prepare(link.href);
     link.dataset.ready = "yes";
     link.click();
   } catch (problem) {
-    complain(problem);
+    showProblem(problem);
   } finally {
     clearTimeout(later);
     delete link.dataset.waiting;
@@ -205,7 +205,7 @@ async function makeIt(job) {
     const again = await post(`/api/jobs/${job.id}/again`);
     recipe.load(kindOf(job), again.settings ?? again, job.inputs);
   } catch (problem) {
-    complain(problem);
+    showProblem(problem);
     return;
   }
   location.hash = "#/make";
@@ -223,7 +223,7 @@ function settingsPart(id) {
       const [command, toml] = await Promise.all([getText(`/api/jobs/${id}/command`), getText(`/api/jobs/${id}/settings.toml`)]);
       texts.replaceChildren(block("As a command", "The command is", command.trim()), block("As a file (TOML)", "The settings are", toml.trim()));
     } catch (problem) {
-      complain(problem);
+      showProblem(problem);
     }
   });
   element.refresh = (job) => list.replaceChildren(...described(named(job)).flatMap(([name, value]) => [h("dt", {}, name[0].toUpperCase() + name.slice(1)), h("dd", {}, value)]));

@@ -4,7 +4,7 @@ import { chooseInDialog, chooser, thumb, uploadAll } from "./chooser.js";
 import { choice, control, select } from "./controls.js";
 import { h, icon, newId, refocus } from "./dom.js";
 import { drafts } from "./drafts.js";
-import { mention } from "./lines.js";
+import { showNotice } from "./lines.js";
 import { OPTIONS, offered, say, valueOf, variations } from "./options.js";
 import { recipe, sourceKey, thumbnail } from "./recipe.js";
 import { status } from "./status.js";
@@ -70,7 +70,7 @@ function peekButton(show) {
 function draftStage() {
   const image = h("img", { class: "draft", alt: "Draft of the picture", draggable: "false" });
   const original = h("img", { class: "draft original", alt: "The photograph", hidden: true, draggable: "false" });
-  const said = h("p", { class: "said", role: "status" });
+  const statusLine = h("p", { class: "status-line", role: "status" });
   let peeking = false;
   const peek = peekButton((on) => {
     peeking = on;
@@ -82,7 +82,7 @@ function draftStage() {
     element.refresh();
   } }, "Repeat it");
   const frame = h("div", { class: "frame" }, image, original, repeated);
-  const element = h("div", { class: "draft-stage" }, frame, h("div", { class: "bar" }, said, repeat, peek));
+  const element = h("div", { class: "draft-stage" }, frame, h("div", { class: "bar" }, statusLine, repeat, peek));
   let shown = "";
   element.refresh = () => {
     const { draft, waiting, failed } = drafts;
@@ -106,9 +106,9 @@ function draftStage() {
     // Enlarged many times, pixels would show as a grid.
     if (draft) image.style.setProperty("--soft", `${Math.max(frame.clientWidth / draft.width - 3, 0) * 0.5}px`);
     element.setAttribute("aria-busy", String(waiting));
-    if (failed) said.textContent = "No draft.";
-    else if (waiting || !draft) said.textContent = draft ? "Painting a new draft …" : "Painting the first draft …";
-    else said.textContent = draft.final ? `Draft, ${draft.width} × ${draft.height}` : `Draft, ${draft.width} × ${draft.height}, getting better …`;
+    if (failed) statusLine.textContent = "No draft.";
+    else if (waiting || !draft) statusLine.textContent = draft ? "Painting a new draft …" : "Painting the first draft …";
+    else statusLine.textContent = draft.final ? `Draft, ${draft.width} × ${draft.height}` : `Draft, ${draft.width} × ${draft.height}, getting better …`;
     peek.hidden = !pictured;
     peek.refresh(recipe.kind === "video" ? "Clip" : "Photograph");
     const tiles = recipe.kind === "texture" && Boolean(recipe.options.tileable);
@@ -130,8 +130,8 @@ function draftStage() {
 
 function sheetStage(leave) {
   const grid = h("div", { class: "cells" });
-  const said = h("p", { class: "said", role: "status" });
-  const element = h("div", { class: "sheet-stage" }, grid, h("div", { class: "bar" }, said, h("button", { onclick: leave }, "Back to one picture")));
+  const statusLine = h("p", { class: "status-line", role: "status" });
+  const element = h("div", { class: "sheet-stage" }, grid, h("div", { class: "bar" }, statusLine, h("button", { onclick: leave }, "Back to one picture")));
   let revision = null;
   let images = [];
   element.refresh = () => {
@@ -151,7 +151,7 @@ function sheetStage(leave) {
             onclick: () => {
               recipe.setOptions(cell.options);
               leave();
-              mention(`Taken over: ${words}.`);
+              showNotice(`Taken over: ${words}.`);
             },
           },
           h("span", { class: "picture" }, image),
@@ -175,7 +175,7 @@ function sheetStage(leave) {
     });
     const ready = sheet.cells.filter((cell) => cell.url || cell.failed).length;
     const all = sheet.cells.length;
-    said.textContent = ready < all ? `${ready} of ${all} painted …` : "Choose the one you like.";
+    statusLine.textContent = ready < all ? `${ready} of ${all} painted …` : "Choose the one you like.";
   };
   return element;
 }
@@ -199,7 +199,7 @@ function sources() {
       { class: "source" },
       thumb(picture, SMALL, () => {
         recipe.lose(picture);
-        mention(`${picture.name} is no longer in the studio's folder. Choose it again.`);
+        showNotice(`${picture.name} is no longer in the studio's folder. Choose it again.`);
       }),
       h("span", { class: "name" }, picture.name),
       ...more,
@@ -310,7 +310,7 @@ function dropsAnywhere() {
     if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
     document.body.classList.remove("dropping");
-    for (const picture of await uploadAll([...event.dataTransfer.files], (file) => mention(`Uploading ${file.name} …`))) {
+    for (const picture of await uploadAll([...event.dataTransfer.files], (file) => showNotice(`Uploading ${file.name} …`))) {
       if (picture.clip || missing() === "content") pickContent(picture);
       else recipe.addStyle(picture);
     }
@@ -386,7 +386,7 @@ export function show(root) {
   make.addEventListener("click", (event) => {
     if (recipe.complete) return;
     event.preventDefault();
-    mention("Choose a photograph and a style first.");
+    showNotice("Choose a photograph and a style first.");
   });
   recipe.addEventListener("change", onrecipe);
   drafts.addEventListener("change", refresh);

@@ -1,7 +1,7 @@
 // Deep zoom into a picture: of a job as it is now, or two of them, one clipped.
 
 import { get } from "./api.js";
-import { complain } from "./lines.js";
+import { showProblem } from "./lines.js";
 
 const OSD = window.OpenSeadragon;
 const STEP = 1.5; // zoom by one press of a button
@@ -160,7 +160,7 @@ class Layer {
       await this.replace(path, info);
       return true;
     } catch (problem) {
-      if (!quiet) complain(problem);
+      if (!quiet) showProblem(problem);
       return false;
     } finally {
       this.loading = false;
