@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def names(
     *sources: str, styles: tuple[str, ...] = ("ink.png",), out: str = "out", together: bool = False
 ) -> list[str]:
-    items = plan_items(find_pictures(sources, Path(out)), styles, {}, together=together)
+    items = plan_items(find_pictures(sources, Path(out)), styles, {}, uses_all_styles=together)
     return [item.name.as_posix() for item in items]
 
 

@@ -529,4 +529,4 @@ def test_files_are_known_by_more_than_their_names(tmp_path: Path) -> None:
         path_key(tmp_path / "new.png") == path_key(tmp_path / "." / "NEW.png") != path_key(tmp_path / "old.png")
     )
     assert Place(tmp_path / "b").holds(tmp_path / "a")
-    assert Place(tmp_path, whole=True).holds(tmp_path / "a")
+    assert Place(tmp_path, is_whole_folder=True).holds(tmp_path / "a")

@@ -299,7 +299,7 @@ def test_signals_while_the_command_ends_change_nothing(
     owner, name = {
         "cleaning up": (LockedWorkDir, "close"),
         "saying so": (signals, "farewell"),
-        "after it": (signals, "over"),
+        "after it": (signals, "mark_ended"),
     }[moment]
     function = getattr(owner, name)
 

@@ -140,7 +140,7 @@ def send_from_now_on() -> list[int]:
     turns, sent = itertools.cycle(NUMBERS), list[int]()
 
     def send(frame: Any, event: str, argument: Any) -> None:
-        if signals._state.over:
+        if signals._state.ended:
             sys.setprofile(None)
         elif frame.f_code.co_filename.startswith(PACKAGE) and frame.f_code.co_filename != signals.__file__:
             sent.append(next(turns))

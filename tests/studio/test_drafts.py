@@ -165,13 +165,13 @@ def test_a_draft_shows_strokes_and_crop_of_the_full_picture(pictures: dict[str, 
     content, style = SmallPicture.of(pictures["coffee"]), SmallPicture.of(pictures["swirls"])
     own = max(style.width, style.height)
     for options in ({"size": 4 * own}, {"size": 4 * own, "style_scale": 0.1}, {"paper": "A2", "stroke": "5mm"}):
-        wanted = resolve("render", options, [1.0])
-        height, width = full_size(wanted, content)
-        small = small_inputs(wanted, content, [style], 96)
+        job_settings = resolve("render", options, [1.0])
+        height, width = full_size(job_settings, content)
+        small = small_inputs(job_settings, content, [style], 96)
         assert max(small.height, small.width) == 96
         assert small.height / small.width == pytest.approx(height / width, abs=0.02)
         # Long side of the style as a share of the picture's; it is never enlarged beyond its own pixels.
-        share = min(wanted.config.style_scale, own / max(height, width))
+        share = min(job_settings.config.style_scale, own / max(height, width))
         if "stroke" in options:
             share = (5 / 25.4 * 300 / style.stroke) * own / max(height, width)
         assert small.config.style_scale == pytest.approx(share, rel=0.15)
@@ -179,8 +179,8 @@ def test_a_draft_shows_strokes_and_crop_of_the_full_picture(pictures: dict[str, 
 
 def test_a_texture_is_drafted_at_the_size_of_its_forms(pictures: dict[str, Message]) -> None:
     style = SmallPicture.of(pictures["swirls"])
-    wanted = resolve("texture", {"size": 4096, "network": "wavelet"}, [1.0])
-    small = small_inputs(wanted, None, [style], 64)
+    job_settings = resolve("texture", {"size": 4096, "network": "wavelet"}, [1.0])
+    small = small_inputs(job_settings, None, [style], 64)
     shown = small.config.style_scale * max(style.picture.height, style.picture.width)
     assert shown / 64 == pytest.approx(max(style.width, style.height) / 4096)
 

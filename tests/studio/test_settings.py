@@ -46,25 +46,25 @@ def test_the_command_line_makes_the_same(
     monkeypatch.chdir(tmp_path)
     Path("my photo.jpg").write_bytes(picture_path("coffee").read_bytes())
     styles = [] if "look" in options else ["swirls", "facets"]
-    wanted = resolve("render", options, [1.0, 3.0][: len(styles)])
-    words = command_words(wanted, "my photo.jpg", styles)
+    job_settings = resolve("render", options, [1.0, 3.0][: len(styles)])
+    words = command_words(job_settings, "my photo.jpg", styles)
     assert command_line(words).startswith("tilestyle render 'my photo.jpg' ")
     values = values_of(words)
-    assert config_of(values) == wanted.config
-    assert printing_of(values) == wanted.printing.options
-    assert values[opt.DEPTH] == wanted.depth
+    assert config_of(values) == job_settings.config
+    assert printing_of(values) == job_settings.printing.options
+    assert values[opt.DEPTH] == job_settings.depth
     assert len(values[opt.STYLES]) == max(1, len(styles))
 
 
 def test_the_file_of_settings_makes_the_same(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photo.jpg").write_bytes(picture_path("coffee").read_bytes())
-    wanted = resolve("render", {"strength": 0.3, "paper": "A4", "stroke": "4mm"}, [0.25, 0.75])
-    write_toml(tmp_path / "settings.toml", wanted, "photo.jpg", ["swirls", "facets"])
+    job_settings = resolve("render", {"strength": 0.3, "paper": "A4", "stroke": "4mm"}, [0.25, 0.75])
+    write_toml(tmp_path / "settings.toml", job_settings, "photo.jpg", ["swirls", "facets"])
     assert remembered_settings(tmp_path / "settings.toml").command == "render"
     values = values_of(["tilestyle", "render", "--config", "settings.toml", "-o", "result.png"])
-    assert config_of(values) == wanted.config
-    assert printing_of(values) == wanted.printing.options
+    assert config_of(values) == job_settings.config
+    assert printing_of(values) == job_settings.printing.options
     assert values[opt.CONTENT].name == "photo.jpg" and len(values[opt.STYLES]) == 2
 
 

@@ -20,7 +20,7 @@ from tilestyle.studio import convert, jobs
 from tilestyle.studio.child import Channel, Message
 from tilestyle.studio.deep_zoom import level_count, stored_tiles
 from tilestyle.studio.jobs import Job
-from tilestyle.studio.settings import Printing, Wanted
+from tilestyle.studio.settings import JobSettings, Printing
 from tilestyle.studio.worker import JobRun, Orders, Reporter
 
 TINY: dict[str, Any] = {**FEW, "network": "wavelet", "size": "48x32", "sweeps": 3}
@@ -60,7 +60,7 @@ def run(job: Job, folder: Path, mode: str = "run", ask: str = "", told: Told | N
 
     def react(message: Message) -> None:
         if ask and message.get("sweep"):
-            orders.asked = ask
+            orders.request = ask
 
     told.react = react
     return JobRun(job, folder, orders, channel, report, 600.0).run()
@@ -176,8 +176,8 @@ def test_a_film_is_stopped_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     folder = tmp_path / "job"
     job = job_in(folder, "video", None)
     config = RenderConfig(**FEW, size=48, sweeps=1)  # the interface has no layers for videos
-    wanted = Wanted("video", config, Printing(), video=VideoConfig(sweeps=1))
-    monkeypatch.setattr(Job, "wanted", lambda self: wanted)
+    job_settings = JobSettings("video", config, Printing(), video=VideoConfig(sweeps=1))
+    monkeypatch.setattr(Job, "resolved_settings", lambda self: job_settings)
     with av.open(str(folder / "content"), "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=5)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"

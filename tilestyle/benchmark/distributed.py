@@ -59,11 +59,16 @@ class Machine:
         if self.ranks == 1:
             return self.seconds_per_megapixel * megapixels + self.distance_seconds
         # A ring all-reduce sends everything twice, except a rank's own share; a border crosses the canvas once.
-        sent = 2 * (self.ranks - 1) / self.ranks * sums / self.sum_bandwidth + messages * self.latency * log2(
-            self.ranks
+        sum_seconds = 2 * (
+            self.ranks - 1
+        ) / self.ranks * sums / self.sum_bandwidth + messages * self.latency * log2(self.ranks)
+        border_seconds = width * sqrt(megapixels * 1e6) * (PIXEL_BYTES + CANVAS_BYTES) / self.file_bandwidth
+        return (
+            self.seconds_per_megapixel * megapixels / self.ranks
+            + self.distance_seconds
+            + sum_seconds
+            + border_seconds
         )
-        border = width * sqrt(megapixels * 1e6) * (PIXEL_BYTES + CANVAS_BYTES) / self.file_bandwidth
-        return self.seconds_per_megapixel * megapixels / self.ranks + self.distance_seconds + sent + border
 
     def efficiency(self, megapixels: float, sums: float, messages: float, width: float) -> float:
         """Predict the parallel efficiency: the speedup divided by the ranks; arguments as for `seconds`."""

@@ -48,11 +48,11 @@ def _run() -> int | str | None:
     code: int | str | None
     try:
         code = _called()
-        signals.over(code if isinstance(code, int) else int(bool(code)))
+        signals.mark_ended(code if isinstance(code, int) else int(bool(code)))
     except signals.Interrupted as ended:
         signals.say_farewell(ended)
         code = ended.code
-        signals.over(code)  # before the exception is gone, which holds further signals back
+        signals.mark_ended(code)  # before the exception is gone, which holds further signals back
     return code
 
 

@@ -180,5 +180,5 @@ def _is_finished_render(file: Path) -> bool:
     from tilestyle.images import read_provenance
     from tilestyle.pipeline.provenance import STOPPED
 
-    made = read_provenance(file)
-    return made is not None and STOPPED not in made
+    provenance_json = read_provenance(file)
+    return provenance_json is not None and STOPPED not in provenance_json

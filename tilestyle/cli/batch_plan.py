@@ -130,7 +130,11 @@ def _is_inside(file: Path, folder: Path) -> bool:
 
 
 def plan_items(
-    pictures: Iterable[tuple[Path, Path]], styles: Sequence[str], params: dict[str, Any], *, together: bool
+    pictures: Iterable[tuple[Path, Path]],
+    styles: Sequence[str],
+    params: dict[str, Any],
+    *,
+    uses_all_styles: bool,
 ) -> list[Item]:
     """Name the results: each picture in each style, or in all of them together.
 
@@ -138,7 +142,7 @@ def plan_items(
         pictures: Pictures, with their paths below their common folder.
         styles: The styles, as files or FILE:MASK.
         params: Parameters of the command, which decide the format.
-        together: Whether all styles are used for every picture.
+        uses_all_styles: Whether all styles are used for every picture.
 
     Raises:
         SettingError: Two results would have the same name.
@@ -146,7 +150,7 @@ def plan_items(
     pictures = list(pictures)
     style_groups: list[tuple[int | None, list[str]]] = (
         [(None, list(styles))]
-        if together or len(styles) < 2
+        if uses_all_styles or len(styles) < 2
         else [(number, [style]) for number, style in enumerate(styles)]
     )
     stems = Counter(_case_key(relative.with_suffix("")) for _, relative in pictures)
@@ -159,9 +163,9 @@ def plan_items(
             content = relative if is_unique else _with_ending(relative)
             name = automatic_name("render", {"content": content, "style": words, "form": params.get("form")})
             item = Item(file, number, relative.with_name(name.name))
-            other = by_name.setdefault(_case_key(item.name), item)
-            if other is not item:
-                first, second = (_description(each, styles) for each in (other, item))
+            same_name = by_name.setdefault(_case_key(item.name), item)
+            if same_name is not item:
+                first, second = (_description(each, styles) for each in (same_name, item))
                 raise SettingError(
                     f"{first} and {second} would both become {item.name}",
                     hint="rename one, or render them into two folders",

@@ -104,12 +104,12 @@ class Batch:
         # Results whose size depends on that of their picture take a time that does, too.
         is_relative = isinstance(parse_any_size(values[opt.SIZE]), RelativeSize)
         self._alike = values[opt.PAPER] is not None or (config.size is not None and not is_relative)
-        together = bool(config.style_blend) or config.mask is not None or config.blend_map is not None
-        together = together or not values.given(styles)
+        uses_all_styles = bool(config.style_blend) or config.mask is not None or config.blend_map is not None
+        uses_all_styles = uses_all_styles or not values.given(styles)
         maps = {each.label.lstrip("-").replace("-", " "): values[each] for each in MAPS if values[each]}
         maps |= {f"mask of {each.path}": each.mask for each in style_files if isinstance(each.mask, Path)}
         pictures = find_pictures(values[sources], self._out, maps)
-        items = plan_items(pictures, words, self._context.params, together=together)
+        items = plan_items(pictures, words, self._context.params, uses_all_styles=uses_all_styles)
         self._renders = RenderWords(_own_words(), values.parameters, self._out)
         self._tasks = [
             Task(
@@ -175,12 +175,12 @@ class Batch:
                 file_roles.CONTENT.check("content", task.item.picture)
             except (TilestyleError, OSError):
                 continue  # of this picture alone
-            with self._asked(task, overwrite=True) as asked:
-                if asked.output.film:
-                    asked.output.film.check()
-                if asked.output.settings:
-                    check_output_path(asked.output.settings.file)
-                with suppress(PictureError), asked.inputs.opened(asked.config):
+            with self._parse_render(task, overwrite=True) as render:
+                if render.output.film:
+                    render.output.film.check()
+                if render.output.settings:
+                    check_output_path(render.output.settings.file)
+                with suppress(PictureError), render.inputs.opened(render.config):
                     pass  # this raises SettingError for a wrong length, say
             return
 
@@ -222,8 +222,8 @@ class Batch:
         result = self._out / task.item.name
 
         def identity() -> dict[str, Any]:
-            with self._asked(task, overwrite=True) as asked:
-                return identity_of(asked.inputs, asked.config, asked.output.run)
+            with self._parse_render(task, overwrite=True) as render:
+                return identity_of(render.inputs, render.config, render.output.run)
 
         judged = self._ledger.judge(task.item.name, identity, overwrite=self._overwrite)
         if judged.state is State.FINISHED and judged.record is not None:
@@ -239,12 +239,12 @@ class Batch:
         return work_folder(result) if folder is None else folder / stem
 
     @contextmanager
-    def _asked(self, task: Task, *, overwrite: bool) -> Iterator[Render]:
+    def _parse_render(self, task: Task, *, overwrite: bool) -> Iterator[Render]:
         """What the render command of a result asks for; inside the block it is the command of this process."""
         words = self._renders.of(task.item, overwrite=overwrite)
         group: Any = self._context.find_root()
-        before = sys.argv
-        sys.argv = [before[0], *words]
+        previous_argv = sys.argv
+        sys.argv = [previous_argv[0], *words]
         try:
             with (
                 one_line(),
@@ -256,7 +256,7 @@ class Batch:
                 output, checkpoints = Output.of(values), CheckpointOptions.of(values)
                 yield Render(inputs, config_of(values), output, checkpoints)
         finally:
-            sys.argv = before
+            sys.argv = previous_argv
 
     # --- Rendering ---
 
@@ -296,12 +296,18 @@ class Batch:
         if not task.overwrite and self._judge(task)[0] is State.FINISHED:
             return
         start = time.monotonic()
-        with self._asked(task, overwrite=task.overwrite) as asked:
-            identity = identity_of(asked.inputs, asked.config, asked.output.run)
+        with self._parse_render(task, overwrite=task.overwrite) as render:
+            identity = identity_of(render.inputs, render.config, render.output.run)
             (self._out / task.item.name).parent.mkdir(parents=True, exist_ok=True)
             self._ledger.begin(task.item.name, identity)
             record, _ = render_part(
-                make_render, asked.inputs, asked.config, asked.output, asked.checkpoints, parts, in_batch=True
+                make_render,
+                render.inputs,
+                render.config,
+                render.output,
+                render.checkpoints,
+                parts,
+                in_batch=True,
             )
         assert record.size is not None and record.file is not None, "the picture was written"
         seconds = record.finished.seconds if record.finished else time.monotonic() - start
@@ -368,17 +374,20 @@ class Batch:
         needs: list[Needs] = []
         for task in todo:
             try:
-                with self._asked(task, overwrite=True) as asked, asked.inputs.opened(asked.config) as ready:
-                    asked.output.check(asked.output.file, ready.height, ready.width, ready.dpi)
-                    content = ready.content
+                with (
+                    self._parse_render(task, overwrite=True) as render,
+                    render.inputs.opened(render.config) as prepared,
+                ):
+                    render.output.check(render.output.file, prepared.height, prepared.width, prepared.dpi)
+                    content = prepared.content
                     read = (
                         None
                         if content is None
                         else (getattr(content, "height", 0), getattr(content, "width", 0))
                     )
-                    key = (ready.height, ready.width, read, task.item.style)
+                    key = (prepared.height, prepared.width, read, task.item.style)
                     if key not in planned:
-                        planned[key] = needs_of(ready, asked.output)
+                        planned[key] = needs_of(prepared, render.output)
                     needs.append(planned[key])
             except (TilestyleError, OSError) as error:
                 self._fail(task, error)

@@ -71,11 +71,12 @@ class CheckpointOptions:
             path, self.minutes * 60, self.restart, self.keep, command, ranks, about=about, agree=self.agree
         )
 
-    def agree(self, left: ResumePoint) -> bool:
+    def agree(self, resume_point: ResumePoint) -> bool:
         """Ask the user whether to resume; without a terminal, resume."""
         if self.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return True
         from tilestyle.cli.progress import clock
 
-        where = f"level {left.level + 1}, sweep {left.sweep + 1}, after {clock(left.seconds)}"
-        return typer.confirm(f"There is a checkpoint at {where}. Resume it?", default=True, err=True)
+        where = f"level {resume_point.level + 1}, sweep {resume_point.sweep + 1}"
+        question = f"There is a checkpoint at {where}, after {clock(resume_point.seconds)}. Resume it?"
+        return typer.confirm(question, default=True, err=True)

@@ -55,14 +55,14 @@ def config_of(values: Values) -> RenderConfig:
         if "strength" in stored:
             settings.pop("content_weight", None)
         settings |= stored
-    given = {field: value for field, (each, value) in words.items() if values.given(each)}
-    if {"strength", "content_weight"} <= given.keys():
+    given_settings = {field: value for field, (each, value) in words.items() if values.given(each)}
+    if {"strength", "content_weight"} <= given_settings.keys():
         raise SettingError("--strength and --content-weight cannot be combined", hint="give one of them")
     typed = {each.name for each in values.parameters if values.given(each)}
-    replaced = {*(REPLACES.get(field) for field in given)}
+    replaced = {*(REPLACES.get(field) for field in given_settings)}
     replaced |= {field for name in typed for field in DECIDED_BY.get(name, ())}
     settings = {field: value for field, value in settings.items() if field not in replaced}
-    settings |= given
+    settings |= given_settings
     defaults = {each.name: getattr(values.base, each.name) for each in fields(RenderConfig)}
     defaults |= {field: value for field, (_, value) in words.items()}
     if "strength" in settings:
@@ -159,5 +159,5 @@ def _styles(words: list[str]) -> list[dict[str, Any]]:
     """Styles with their masks or colors, by their files."""
     from tilestyle.cli.parsing import parse_styles
 
-    found = ({"picture": _plain(style.path), "mask": style.mask} for style in parse_styles(words))
-    return [{name: value for name, value in style.items() if value is not None} for style in found]
+    entries = ({"picture": _plain(style.path), "mask": style.mask} for style in parse_styles(words))
+    return [{name: value for name, value in style.items() if value is not None} for style in entries]

@@ -48,10 +48,10 @@ class RenderProgress:
         self._told_faces = False
         self._begin(None)
 
-    def _begin(self, left: float | None) -> None:
+    def _begin(self, seconds_left: float | None) -> None:
         """Begin a render, with an estimate of its seconds; None: there is none yet."""
         self._since = self._parts.timer()  # when a sweep ended last
-        self._seconds, self._left = 0.0, left  # at that moment: of the render so far, and to its end
+        self._seconds, self._left = 0.0, seconds_left  # at that moment: of the render so far, and to its end
         self._earlier = 0.0  # seconds of the runs before this one
         self._seconds_per_megapixel: float | None = None  # of the last sweep
         self._done, self._details = 0.0, ""
@@ -123,18 +123,28 @@ class RenderProgress:
             milestone: Whether a level ends.
         """
         waited = self._parts.timer() - self._since
-        left = self._left
-        least: float | None = None if self._seconds_per_megapixel is None and self._done < 1 else 0.0
-        if left is not None:
+        seconds_left = self._left
+        min_seconds_left: float | None = None if self._seconds_per_megapixel is None and self._done < 1 else 0.0
+        if seconds_left is not None:
             if expected is not None:  # the time left waits for a sweep that takes longer
-                least = max(0.0, left - expected)
+                min_seconds_left = max(0.0, seconds_left - expected)
                 ahead = share * expected if share else min(waited, expected)
-                before = self._earlier + self._seconds + waited
-                self._done = max(self._done, before / max(before + max(0.0, left - ahead), 1e-9))
-            left = max(least or 0.0, left - waited)
-            left = None if least is None and not left else left
+                seconds_before = self._earlier + self._seconds + waited
+                self._done = max(
+                    self._done, seconds_before / max(seconds_before + max(0.0, seconds_left - ahead), 1e-9)
+                )
+            seconds_left = max(min_seconds_left or 0.0, seconds_left - waited)
+            seconds_left = None if min_seconds_left is None and not seconds_left else seconds_left
         self._parts.show(
-            Position(where, self._done, left, least, more=more, details=self._details, milestone=milestone)
+            Position(
+                where,
+                self._done,
+                seconds_left,
+                min_seconds_left,
+                more=more,
+                details=self._details,
+                milestone=milestone,
+            )
         )
 
 
@@ -149,11 +159,11 @@ def loss_summary(event: SweepDone, peak: int | None) -> str:
     """Losses, speed and peak memory."""
     names = "style", "palette", "content", "tv", "anchor"
     terms = {name: getattr(event, name) for name in names}
-    what = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
+    summary = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
     if event.content_weight is not None:
-        what += f" content weight {event.content_weight:.3g}"
-    what += f" {event.megapixels_per_second:.2f} MP/s"
-    return what if peak is None else f"{what} peak {format_bytes(peak)}"
+        summary += f" content weight {event.content_weight:.3g}"
+    summary += f" {event.megapixels_per_second:.2f} MP/s"
+    return summary if peak is None else f"{summary} peak {format_bytes(peak)}"
 
 
 def announcement(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:

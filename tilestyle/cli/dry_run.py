@@ -63,43 +63,43 @@ def print_dry_run(
     if not values[opt.DRY_RUN]:
         return False
     output = Output.of(values) if preview is None else Output.of(values).on_screen()
-    with inputs.opened(config) as ready:
-        output.check(output.file, ready.height, ready.width, ready.dpi)
-        print_needs(inputs, ready, output, preview, verbose=values[opt.VERBOSE])
+    with inputs.opened(config) as prepared:
+        output.check(output.file, prepared.height, prepared.width, prepared.dpi)
+        print_needs(inputs, prepared, output, preview, verbose=values[opt.VERBOSE])
     return True
 
 
 def print_needs(
     inputs: Inputs,
-    ready: PreparedInputs,
+    prepared: PreparedInputs,
     output: Output | None,
     preview: PreviewRequest | None = None,
     *,
     verbose: bool = False,
 ) -> None:
     """Print what a render or a preview will take, as tables of at most 80 columns."""
-    outlines = _outlines(ready, preview)
-    needs = _needs(ready, outlines, output)
+    outlines = _outlines(prepared, preview)
+    needs = _needs(prepared, outlines, output)
     shown = console()
-    shown.print(_summary(inputs, ready, output, needs, is_preview=preview is not None))
+    shown.print(_summary(inputs, prepared, output, needs, is_preview=preview is not None))
     shown.print(_renders(outlines) if preview else _levels(needs, verbose=verbose))
     if verbose:
         shown.print(_computation(outlines))
 
 
-def _outlines(ready: PreparedInputs, preview: PreviewRequest | None) -> list[Outline]:
+def _outlines(prepared: PreparedInputs, preview: PreviewRequest | None) -> list[Outline]:
     """Plan the renders of a command."""
     from tilestyle.pipeline.prepare import outline
     from tilestyle.recipes.preview import preview_outlines
 
     if preview is not None:
-        return preview_outlines(ready, preview)
-    return [outline(ready.styles or None, ready.config, ready.content)]
+        return preview_outlines(prepared, preview)
+    return [outline(prepared.styles or None, prepared.config, prepared.content)]
 
 
-def needs_of(ready: PreparedInputs, output: Output) -> Needs:
+def needs_of(prepared: PreparedInputs, output: Output) -> Needs:
     """What one of many renders will take, without the start of the program."""
-    return _needs(ready, _outlines(ready, None), output, starts=False)
+    return _needs(prepared, _outlines(prepared, None), output, starts=False)
 
 
 def print_total(needs: Sequence[Needs], out: Path, count: int, *, done: int) -> None:
@@ -134,12 +134,12 @@ def _largest(needs: Sequence[Needs]) -> str:
 
 
 def _needs(
-    ready: PreparedInputs, outlines: Sequence[Outline], output: Output | None, *, starts: bool = True
+    prepared: PreparedInputs, outlines: Sequence[Outline], output: Output | None, *, starts: bool = True
 ) -> Needs:
     """Estimate the time of everything, from starting the program to writing the picture.
 
     Args:
-        ready: The inputs.
+        prepared: The inputs.
         outlines: The renders.
         output: Where the picture goes.
         starts: Whether the start of the program counts.
@@ -151,39 +151,41 @@ def _needs(
 
     device = outlines[0].job.network.device
     samples = timings.recall(learning.starting_kind(device)).get(START, ())
-    other = StageModel(START, samples).seconds(learning.starting_amounts(ready)) if starts else 0.0
+    other_seconds = StageModel(START, samples).seconds(learning.starting_amounts(prepared)) if starts else 0.0
     result = 0
     if output is not None:
-        result = max_disk_bytes(output.file, ready.height, ready.width, 3, output.depth)
+        result = max_disk_bytes(output.file, prepared.height, prepared.width, 3, output.depth)
         samples = timings.recall(learning.writing_kind(output, device)).get(WRITING, ())
         written = sum(each.job.size.area for each in outlines) / 1e6
-        other += StageModel(WRITING, samples).seconds((1.0, written))
+        other_seconds += StageModel(WRITING, samples).seconds((1.0, written))
     seconds = [estimate_outline(each) for each in outlines]
     known = [each for each in seconds if each is not None]
-    total = other + sum(known) if len(known) == len(seconds) else None
+    total = other_seconds + sum(known) if len(known) == len(seconds) else None
     levels = [] if total is None else [level.seconds for level in known_forecast(outlines[0]).levels]
     return Needs(outlines, total, levels, result)
 
 
 def _summary(
-    inputs: Inputs, ready: PreparedInputs, output: Output | None, needs: Needs, *, is_preview: bool
+    inputs: Inputs, prepared: PreparedInputs, output: Output | None, needs: Needs, *, is_preview: bool
 ) -> Table:
     """Size, time, memory and disk."""
     table = grid()
-    size = f"{ready.width} x {ready.height} pixels, {ready.width * ready.height / 1e6:.3g} megapixels"
+    size = (
+        f"{prepared.width} x {prepared.height} pixels, {prepared.width * prepared.height / 1e6:.3g} megapixels"
+    )
     table.add_row("picture", f"preview of {size}" if is_preview else size)
-    if ready.dpi:
-        table.add_row("print", _print_size(ready, inputs))
-    if crop := _crop(inputs, ready):
+    if prepared.dpi:
+        table.add_row("print", _print_size(prepared, inputs))
+    if crop := _crop(inputs, prepared):
         table.add_row("crop", crop)
-    if ready.config.keep_faces and ready.content is not None:
+    if prepared.config.keep_faces and prepared.content is not None:
         from tilestyle.images.faces import describe_count
         from tilestyle.planning.content_map import faces_in
 
-        table.add_row("faces", describe_count(len(faces_in(ready.content))))
-    if ready.config.enlarge_style and ready.style_enlargement > 1:
-        table.add_row("strokes", f"style enlarged {ready.style_enlargement:.1f} times beyond its own pixels")
-    if warning := inputs.enlargement_warning(ready):
+        table.add_row("faces", describe_count(len(faces_in(prepared.content))))
+    if prepared.config.enlarge_style and prepared.style_enlargement > 1:
+        table.add_row("strokes", f"style enlarged {prepared.style_enlargement:.1f} times beyond its own pixels")
+    if warning := inputs.enlargement_warning(prepared):
         table.add_row("", f"Warning: {warning}")
     time = "unknown: it could not be measured"
     table.add_row("time", time if needs.seconds is None else f"about {duration(needs.seconds)}")
@@ -193,7 +195,12 @@ def _summary(
 
         work = 0 if is_preview else work_bytes(needs.outlines[0])
         largest = max_disk_bytes(
-            output.file, ready.height, ready.width, output.paper.channels, output.depth, flat=output.paper.flat
+            output.file,
+            prepared.height,
+            prepared.width,
+            output.paper.channels,
+            output.depth,
+            flat=output.paper.flat,
         )
         folder = f"about {format_bytes(work)} while it runs; " if work else ""
         if not is_preview:
@@ -222,34 +229,39 @@ def work_bytes(outline: Outline) -> int:
     return CANVAS_BYTES * outline.job.levels[-1].extent.area
 
 
-def _print_size(ready: PreparedInputs, inputs: Inputs) -> str:
+def _print_size(prepared: PreparedInputs, inputs: Inputs) -> str:
     """The size on paper."""
-    assert ready.dpi is not None, "asked for"
-    width, height = ready.width / ready.dpi, ready.height / ready.dpi
+    assert prepared.dpi is not None, "asked for"
+    width, height = prepared.width / prepared.dpi, prepared.height / prepared.dpi
     bleed = inputs.printing.bleed if inputs.printing else 0.0
     return (
         f"{width:.4g} x {height:.4g} in "
-        f"({width * MILLIMETERS_PER_INCH:.0f} x {height * MILLIMETERS_PER_INCH:.0f} mm) at {ready.dpi:g} dpi"
+        f"({width * MILLIMETERS_PER_INCH:.0f} x {height * MILLIMETERS_PER_INCH:.0f} mm) at {prepared.dpi:g} dpi"
         + (f", with a bleed of {bleed:g} mm" if bleed else "")
     )
 
 
-def _crop(inputs: Inputs, ready: PreparedInputs) -> str:
+def _crop(inputs: Inputs, prepared: PreparedInputs) -> str:
     """What the paper cuts off the content; "" without paper or content."""
     from tilestyle.images import open_source
 
-    if inputs.content is None or ready.content is None or inputs.printing is None or not inputs.printing.paper:
+    if (
+        inputs.content is None
+        or prepared.content is None
+        or inputs.printing is None
+        or not inputs.printing.paper
+    ):
         return ""
     with open_source(inputs.content) as source:
         lost = {
-            "width": 1 - ready.content.width / source.width,
-            "height": 1 - ready.content.height / source.height,
+            "width": 1 - prepared.content.width / source.width,
+            "height": 1 - prepared.content.height / source.height,
         }
-    cut = [f"{100 * share:.1f} % of the {side}" for side, share in lost.items() if share >= 0.0005]
-    if not cut:
+    losses = [f"{100 * share:.1f} % of the {side}" for side, share in lost.items() if share >= 0.0005]
+    if not losses:
         return "none: all of the photograph is shown"
-    advice = inputs.crop_advice(ready)
-    return f"the photograph loses {' and '.join(cut)}{f'; {advice}' if advice else ''}"
+    advice = inputs.crop_advice(prepared)
+    return f"the photograph loses {' and '.join(losses)}{f'; {advice}' if advice else ''}"
 
 
 def _levels(needs: Needs, *, verbose: bool) -> Table:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tilestyle.recipes.comparison import Comparison, Sheet
 
 
-def print_several(renders: Sequence[Repeated], rows: Iterable[tuple[str, str]], made: str) -> None:
+def print_several(renders: Sequence[Repeated], rows: Iterable[tuple[str, str]], purpose: str) -> None:
     """Print what the renders of a command will take, as tables of at most 80 columns.
 
     Args:
         renders: The renders.
         rows: What else to say, after the pictures.
-        made: What the renders become, such as "on one sheet".
+        purpose: What the renders become, such as "on one sheet".
     """
     seconds = [each.seconds() for each in renders]
     # What one could not measure, a later one of the same kind may have.
@@ -33,7 +33,7 @@ def print_several(renders: Sequence[Repeated], rows: Iterable[tuple[str, str]], 
     sizes = dict.fromkeys(size(each) for each in renders)
     table = grid()
     count = sum(each.count for each in renders)
-    table.add_row("renders", f"{count} of {', '.join(sizes)} pixels, {made}")
+    table.add_row("renders", f"{count} of {', '.join(sizes)} pixels, {purpose}")
     for name, text in rows:
         table.add_row(name, plain(text))
     is_known = len(measured) == len(seconds)
@@ -86,6 +86,6 @@ def _list(renders: Sequence[Repeated], seconds: Sequence[float | None]) -> Table
         table.add_column(name, justify="left" if name in ("", "picture") else "right", no_wrap=bool(name))
     for each, time in zip(renders, seconds, strict=True):
         sweeps = str(sum(level.sweeps for level in each.outline.job.levels))
-        taken = "" if time is None else duration(time)
-        table.add_row(plain(each.name), size(each), str(each.count), sweeps, taken)
+        time_text = "" if time is None else duration(time)
+        table.add_row(plain(each.name), size(each), str(each.count), sweeps, time_text)
     return table

@@ -55,10 +55,10 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
         if isinstance(writes, Writes)
         for place in _places(writes, params.get(name), params)
     ]
-    given = [(reads, params.get(name)) for name, reads in roles.items() if isinstance(reads, Reads)]
-    given += [(reads, getattr(config, name)) for config in configs for name, reads in SETTINGS.items()]
+    values = [(reads, params.get(name)) for name, reads in roles.items() if isinstance(reads, Reads)]
+    values += [(reads, getattr(config, name)) for config in configs for name, reads in SETTINGS.items()]
     inputs: list[Named] = []
-    for reads, value in given:
+    for reads, value in values:
         for role, path in reads.of(value):
             if (role, path) not in inputs:
                 _check_input(reads, role, path)
@@ -93,7 +93,7 @@ def is_continued(context: typer.Context) -> bool:
         for role, writes in roles.items()
         if isinstance(writes, Writes) and role in ("out", "work_dir")
         for place in _places(writes, params.get(role), params)
-        if place.names is SERIES or (place.whole and role == "work_dir")
+        if place.names is SERIES or (place.is_whole_folder and role == "work_dir")
         for name in UNFINISHED
     )
 
@@ -133,12 +133,12 @@ def _check_place(writes: Writes, place: Place) -> None:
     from tilestyle.files.atomic import check_output_path
     from tilestyle.images.library_errors import translating_encode_errors
 
-    if place.whole:  # checked by whoever creates it
+    if place.is_whole_folder:  # checked by whoever creates it
         return
     with translating_encode_errors(f"{writes.role}: {place.path}"):
         try:
             if not place.is_folder:
-                check_output_path(place.path, creates_folder=place.made)
+                check_output_path(place.path, creates_folder=place.creates_folder)
                 return
             if os.path.lexists(place.path) and not place.path.is_dir():
                 raise OutputError(f"{place.path} is not a folder", hint="give another name")
@@ -152,7 +152,7 @@ def _check_apart(
 ) -> None:
     """Raise OutputError for an output that is an input, unless that is possible and allowed."""
     for writes, place in outputs:
-        if allowed and writes.last and not place.is_folder:
+        if allowed and writes.is_written_last and not place.is_folder:
             continue
         replaced = next(((role, path) for role, path in inputs if place.holds(path)), None)
         if replaced is None:
@@ -160,7 +160,7 @@ def _check_apart(
         role, path = replaced
         where = f"files in {place.path}" if place.is_folder else f"the file {place.path}"
         ways = "give another name"
-        if can_allow and writes.last and not place.is_folder:
+        if can_allow and writes.is_written_last and not place.is_folder:
             ways += f", or {FLAG} to replace it when the image is complete"
         raise OutputError(f"{writes.role}: {where} would replace an input, the {role} {path}", hint=ways)
 
@@ -175,7 +175,7 @@ def _check_unused(context: typer.Context, outputs: Sequence[tuple[Writes, Place]
     """
     continued = is_continued(context)
     for writes, place in outputs:
-        file = place.first_file() if writes.kept and place.names is not SERIES else None
+        file = place.first_file() if writes.is_kept and place.names is not SERIES else None
         if file is None:
             continue
         if any(place.holds(path) for path in replaced) or (continued and _may_be_own(writes, place)):

@@ -62,26 +62,26 @@ class Place:
     Attributes:
         path: The file or folder.
         names: Pattern of the files directly in the folder; None for a file.
-        whole: Whether all contents of the folder belong to the command.
-        made: Whether missing parent folders are created.
+        is_whole_folder: Whether all contents of the folder belong to the command.
+        creates_folder: Whether missing parent folders are created.
     """
 
     path: Path
     names: re.Pattern[str] | None = None
-    whole: bool = False
-    made: bool = False
+    is_whole_folder: bool = False
+    creates_folder: bool = False
 
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder."""
-        return self.whole or self.names is not None
+        return self.is_whole_folder or self.names is not None
 
     def holds(self, path: Path) -> bool:
         """Whether the file at a path, by any of its names, would be overwritten or removed."""
         identity = file_id(path)
         if identity is None:
             return False
-        if self.whole:
+        if self.is_whole_folder:
             folder = file_id(self.path)
             parents = Path(os.path.realpath(path)).parents
             return folder is not None and any(file_id(parent) == folder for parent in parents)
@@ -106,12 +106,14 @@ class Place:
     def overlaps(self, other: Place) -> bool:
         """Whether both would write to the same file, which may not exist yet."""
         if self.is_folder and other.is_folder:
-            return (self.whole or other.whole) and path_key(self.path) == path_key(other.path)
+            return (self.is_whole_folder or other.is_whole_folder) and path_key(self.path) == path_key(
+                other.path
+            )
         if self.is_folder:
             return other.overlaps(self)
         if not other.is_folder:
             return path_key(self.path) == path_key(other.path)
-        if other.whole:
+        if other.is_whole_folder:
             top = path_key(other.path)
             return any(
                 path_key(parent) == top for parent in [self.path, *Path(os.path.realpath(self.path)).parents]
@@ -146,14 +148,14 @@ class Writes:
 
     Attributes:
         role: Its name in messages.
-        last: Whether it is written once, at the very end, and so may replace an input.
-        kept: Whether a file that exists is replaced only with --overwrite.
+        is_written_last: Whether it is written once, at the very end, and so may replace an input.
+        is_kept: Whether a file that exists is replaced only with --overwrite.
         places: The files written for a value (which may be None), given all parameters of the command.
     """
 
     role: str
-    last: bool = False
-    kept: bool = False
+    is_written_last: bool = False
+    is_kept: bool = False
     places: Places = one_file
 
 
@@ -210,9 +212,9 @@ def _picture_places(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     if value is None:
         return
     path = with_format_suffix(value, params.get("form"))
-    yield Place(path, made=True)
+    yield Place(path, creates_folder=True)
     if SUFFIXES.get(path.suffix.lower()) is Format.DEEP_ZOOM:
-        yield Place(tiles_folder(path), whole=True)
+        yield Place(tiles_folder(path), is_whole_folder=True)
 
 
 def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -221,7 +223,7 @@ def _with_crops(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
         yield place
         if not place.is_folder:
             stem, suffix = re.escape(place.path.stem), re.escape(place.path.suffix)
-            yield Place(place.path.parent, re.compile(rf"{stem}-crop-\d+{suffix}"), made=True)
+            yield Place(place.path.parent, re.compile(rf"{stem}-crop-\d+{suffix}"), creates_folder=True)
 
 
 def _with_panels(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -231,7 +233,9 @@ def _with_panels(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
             yield place
             continue
         stem, suffix = re.escape(place.path.stem), re.escape(place.path.suffix)
-        yield Place(place.path.parent, re.compile(rf"{stem}-panel-\d+{suffix}|{stem}-plan\.png"), made=True)
+        yield Place(
+            place.path.parent, re.compile(rf"{stem}-panel-\d+{suffix}|{stem}-plan\.png"), creates_folder=True
+        )
 
 
 def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -244,32 +248,35 @@ def _film(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     if not is_frame_output(path):
         return [Place(path)]
     if pattern := NAME_PATTERN.fullmatch(path.name):
-        before, after = map(re.escape, pattern.groups())
-        return [Place(path.parent, re.compile(rf"{before}\d+{after}"), made=True)]
-    return [Place(path, FILM_FRAME, made=True)]
+        stem, ending = map(re.escape, pattern.groups())
+        return [Place(path.parent, re.compile(rf"{stem}\d+{ending}"), creates_folder=True)]
+    return [Place(path, FILM_FRAME, creates_folder=True)]
 
 
 def _video(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A video and the folder of its frames next to it; or only the folder."""
     for place in _film(value, params):
         if place.is_folder:
-            yield Place(Path(value), SERIES, made=True)
+            yield Place(Path(value), SERIES, creates_folder=True)
         else:
-            yield replace(place, made=True)
-            yield Place(place.path.with_name(f"{place.path.name}.frames"), SERIES, made=True)
+            yield replace(place, creates_folder=True)
+            yield Place(place.path.with_name(f"{place.path.name}.frames"), SERIES, creates_folder=True)
 
 
 def _work(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """The work folder, by default next to the output."""
     if value is not None:
-        return [Place(Path(value), whole=True, made=True)]
+        return [Place(Path(value), is_whole_folder=True, creates_folder=True)]
     pictures = [place.path for place in _picture_places(params.get("out"), params) if not place.is_folder]
-    return [Place(path.with_name(f"{path.name}.work"), whole=True, made=True) for path in pictures]
+    return [
+        Place(path.with_name(f"{path.name}.work"), is_whole_folder=True, creates_folder=True)
+        for path in pictures
+    ]
 
 
 def _folder(names: re.Pattern[str]) -> Places:
     """A folder in which files that match a pattern are written."""
-    return lambda value, params: [] if value is None else [Place(Path(value), names, made=True)]
+    return lambda value, params: [] if value is None else [Place(Path(value), names, creates_folder=True)]
 
 
 def _plots(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
@@ -280,12 +287,12 @@ def _plots(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
         return []
     path = with_format_suffix(value, None)
     suffixes = (".png", ".svg", *{path.suffix} & {".jpg", ".jpeg"})
-    return [Place(path.with_suffix(suffix), made=True) for suffix in suffixes]
+    return [Place(path.with_suffix(suffix), creates_folder=True) for suffix in suffixes]
 
 
 def _file_place(value: Any, params: Mapping[str, Any]) -> Iterable[Place]:
     """A file whose folder is created."""
-    return [] if value is None else [Place(Path(value), made=True)]
+    return [] if value is None else [Place(Path(value), creates_folder=True)]
 
 
 # What is written into folders: series.py, film.py, snapshots.py, demo.py.
@@ -318,15 +325,15 @@ OUTPUT_PROFILE = Reads("profile", files=_profile_files)
 CONFIG = Reads("config", SettingError)
 KEPT_RENDER = Reads("work folder", files=lambda value, role: [])  # a folder, which resume looks at itself
 
-PICTURE = Writes("out", last=True, kept=True, places=_picture_places)
-PANELS = Writes("out", last=True, kept=True, places=_with_panels)
-CROPS = Writes("out", kept=True, places=_with_crops)
+PICTURE = Writes("out", is_written_last=True, is_kept=True, places=_picture_places)
+PANELS = Writes("out", is_written_last=True, is_kept=True, places=_with_panels)
+CROPS = Writes("out", is_kept=True, places=_with_crops)
 WATCHED = Writes("preview")
-COMPARED = Writes("sheet", last=True, kept=True)
+COMPARED = Writes("sheet", is_written_last=True, is_kept=True)
 FRAMES = Writes("frames", places=_folder(FRAME))
-FILM = Writes("film", kept=True, places=_film)
+FILM = Writes("film", is_kept=True, places=_film)
 NUMBERED = Writes("out", places=_folder(SERIES))
-VIDEO = Writes("out", last=True, kept=True, places=_video)
+VIDEO = Writes("out", is_written_last=True, is_kept=True, places=_video)
 COPIED = Writes("to", places=_folder(COPY))
 DEMONSTRATED = Writes("out", places=_folder(DEMO))
 WORK = Writes("work folder", places=_work)

@@ -191,8 +191,8 @@ def _print_usage(out: Console, path: str, words: str) -> None:
 
     begin = f"Usage: {path} "
     for number, line in enumerate(_wrapped(begin + words, out.width, " " * min(len(begin), MOST_INDENT))):
-        cut = len(begin) if number == 0 else 0
-        out.print(Text.assemble((line[:cut], "bold"), line[cut:]))
+        bold_length = len(begin) if number == 0 else 0
+        out.print(Text.assemble((line[:bold_length], "bold"), line[bold_length:]))
 
 
 def _print_list(out: Console, title: str, entries: list[Entry], width: int = 0) -> None:

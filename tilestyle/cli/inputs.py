@@ -84,12 +84,14 @@ class Inputs:
             return {**render_fingerprint(config, files), **wide}
         if printing.paper is not None:
             config = with_print_schedule(config)
-        asked = {field.name: getattr(printing, field.name) for field in fields(printing)}
+        print_options = {field.name: getattr(printing, field.name) for field in fields(printing)}
         if printing.proof is not None:
-            asked["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
+            print_options["proof"] = [sha256(printing.proof.profile).hexdigest(), printing.proof.intent]
         if printing.paper is not None:
-            asked["paper"] = {name: each for name, each in asdict(printing.paper).items() if name != "text"}
-        return {**render_fingerprint(config, files), **asked, **wide}
+            print_options["paper"] = {
+                name: each for name, each in asdict(printing.paper).items() if name != "text"
+            }
+        return {**render_fingerprint(config, files), **print_options, **wide}
 
     @contextmanager
     def opened(self, config: RenderConfig) -> Iterator[PreparedInputs]:
@@ -124,42 +126,46 @@ class Inputs:
             }
             yield prepare_inputs(replace(config, **guides), styles or None, content, self.printing)
 
-    def say_stroke_scale(self, ready: PreparedInputs) -> None:
+    def say_stroke_scale(self, prepared: PreparedInputs) -> None:
         """Print the style scale that --stroke came to, and warn of strokes that will look soft."""
         if self.printing is not None and self.printing.stroke is not None:
-            text = f"strokes of {self.printing.stroke}: style scale {ready.config.style_scale:.3g}"
+            text = f"strokes of {self.printing.stroke}: style scale {prepared.config.style_scale:.3g}"
             text += (
-                f", style enlarged {ready.style_enlargement:.1f} times" if ready.style_enlargement > 1 else ""
+                f", style enlarged {prepared.style_enlargement:.1f} times"
+                if prepared.style_enlargement > 1
+                else ""
             )
             say(text)
-        if warning := self.enlargement_warning(ready):
+        if warning := self.enlargement_warning(prepared):
             say(f"tilestyle: {warning}")
 
-    def enlargement_warning(self, ready: PreparedInputs) -> str:
+    def enlargement_warning(self, prepared: PreparedInputs) -> str:
         """What to do about a style that is enlarged far beyond its own pixels; "" if it is not."""
-        if not (ready.config.enlarge_style and ready.style_enlargement > MAX_ENLARGEMENT):
+        if not (prepared.config.enlarge_style and prepared.style_enlargement > MAX_ENLARGEMENT):
             return ""
         by_stroke = self.printing is not None and self.printing.stroke is not None
         option = "--stroke" if by_stroke else "--style-scale"
         return (
-            f"the strokes are enlarged {ready.style_enlargement:.1f} times beyond the style's own pixels and "
-            f"will look soft (use a larger scan of the style, or a smaller {option})"
+            f"the strokes are enlarged {prepared.style_enlargement:.1f} times beyond the style's own pixels "
+            f"and will look soft (use a larger scan of the style, or a smaller {option})"
         )
 
-    def say_crop(self, ready: PreparedInputs) -> None:
+    def say_crop(self, prepared: PreparedInputs) -> None:
         """Print how much of the content the paper crops, if that is more than a few percent."""
-        if advice := self.crop_advice(ready):
+        if advice := self.crop_advice(prepared):
             paper = None if self.printing is None else self.printing.paper
-            say(f"{(paper and paper.text) or 'the paper'} crops {ready.cropped:.0%} of the picture: {advice}")
+            say(
+                f"{(paper and paper.text) or 'the paper'} crops {prepared.cropped:.0%} of the picture: {advice}"
+            )
 
-    def crop_advice(self, ready: PreparedInputs) -> str:
+    def crop_advice(self, prepared: PreparedInputs) -> str:
         """What to do about a paper that crops more than a few percent of the content; "" if it does not."""
         paper = None if self.printing is None else self.printing.paper
-        if paper is None or ready.cropped <= CROP_WORTH_A_LINE:
+        if paper is None or prepared.cropped <= CROP_WORTH_A_LINE:
             return ""
         ways = "--fit contain to keep all of it"
         turned = turned_spelling(paper.text)
-        if turned and ready.turned_cropped < ready.cropped:
+        if turned and prepared.turned_cropped < prepared.cropped:
             ways = f"--print {turned} to turn the paper, or {ways}"
         return f"give {ways}"
 

@@ -45,11 +45,11 @@ def writing_kind(output: Output, device: torch.device) -> dict[str, Any]:
     return {**this_machine(device), "stage": "writing", "format": how}
 
 
-def starting_amounts(ready: PreparedInputs) -> tuple[float, ...]:
+def starting_amounts(prepared: PreparedInputs) -> tuple[float, ...]:
     """Amounts of the stage before a render: megapixels that are read."""
     from tilestyle.images import ImageSource
 
-    read = [ready.content, *(style.picture for style in ready.styles)]
+    read = [prepared.content, *(style.picture for style in prepared.styles)]
     return (1.0, sum(each.height * each.width for each in read if isinstance(each, ImageSource)) / 1e6)
 
 
@@ -72,7 +72,7 @@ def note_part(event: Event) -> None:
         timings.remember(event.kind, event.taken)
 
 
-def note_render(finished: Finished | None, ready: PreparedInputs, since_start: float | None) -> None:
+def note_render(finished: Finished | None, prepared: PreparedInputs, since_start: float | None) -> None:
     """Note what a render took, and what came before it."""
     from tilestyle.pipeline import timings
     from tilestyle.planning.device_choice import find_device
@@ -82,5 +82,5 @@ def note_render(finished: Finished | None, ready: PreparedInputs, since_start: f
         return
     timings.remember(finished.kind, finished.taken)
     if since_start is not None:
-        kind = starting_kind(find_device(ready.config.device))
-        timings.remember(kind, {START: [Sample(starting_amounts(ready), since_start)]})
+        kind = starting_kind(find_device(prepared.config.device))
+        timings.remember(kind, {START: [Sample(starting_amounts(prepared), since_start)]})

@@ -139,7 +139,7 @@ class Output:
         if self.settings:
             check_output_path(self.settings.file)
 
-    def write(self, source: ImageSource, dpi: float | None, made: dict[str, Json]) -> Path:
+    def write(self, source: ImageSource, dpi: float | None, provenance_json: dict[str, Json]) -> Path:
         """Write the finished picture with its settings, in strips, and return the file.
 
         That is another one if somebody has created a file of this name since the command began. Once it is
@@ -153,7 +153,7 @@ class Output:
             depth=self.depth,
             quality=self.quality,
             compression=self.compression,
-            provenance=made,
+            provenance=provenance_json,
             ink=ink,
             **self.paper.settings(dpi, self.file.stem),
         )

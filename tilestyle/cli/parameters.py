@@ -236,18 +236,18 @@ HELP_ALL = switch("help_all", "Show all options.", eager=True, callback=_show_al
 def without(words: Iterable[str], *parameters: Parameter[Any]) -> list[str]:
     """The words of a command without these options and their values; what follows a "--" stays."""
     rest = list(words)
-    kept: list[str] = []
+    remaining: list[str] = []
     while rest:
         word = rest.pop(0)
         if word == "--":
-            return [*kept, word, *rest]
+            return [*remaining, word, *rest]
         name, equals, _ = word.partition("=")
         parameter = next((each for each in parameters if name in each.names), None)
         if parameter is None:
-            kept.append(word)
+            remaining.append(word)
         elif parameter.takes_value and not equals and rest:
             rest.pop(0)
-    return kept
+    return remaining
 
 
 class Values:

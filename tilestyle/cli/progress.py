@@ -220,23 +220,23 @@ class Parts:
 
     def show(self, position: Position) -> None:
         """Show how far the current part is as how far the command is."""
-        weight, before = self._weight(self._index), self._work_before(self._index)
-        rest = self._work_before(self._count) - before - weight
+        weight, work_before = self._weight(self._index), self._work_before(self._index)
+        work_after = self._work_before(self._count) - work_before - weight
         elapsed = self.timer() - self._start
-        left, least = position.seconds_left, position.min_seconds_left
-        if left is None and self._rates:
-            left = max(0.0, weight * median_low(self._rates) - elapsed)
+        seconds_left, min_seconds_left = position.seconds_left, position.min_seconds_left
+        if seconds_left is None and self._rates:
+            seconds_left = max(0.0, weight * median_low(self._rates) - elapsed)
         added = 0.0
-        if left is not None:
-            added = rest * median_low([*self._rates, (elapsed + left) / weight])
+        if seconds_left is not None:
+            added = work_after * median_low([*self._rates, (elapsed + seconds_left) / weight])
         self.display.show(
             replace(
                 position,
                 where=self._label or position.where,
                 more=position.where if self._label else position.more,
-                done=(before + weight * position.done) / (before + weight + rest),
-                seconds_left=None if left is None else left + added,
-                min_seconds_left=None if least is None else least + added,
+                done=(work_before + weight * position.done) / (work_before + weight + work_after),
+                seconds_left=None if seconds_left is None else seconds_left + added,
+                min_seconds_left=None if min_seconds_left is None else min_seconds_left + added,
                 milestone=position.milestone and not self._label,
             )
         )
@@ -266,8 +266,8 @@ class Steps:
     def at(self, done: float, more: str = "") -> None:
         """Show how far it is."""
         elapsed = self._timer() - self._start
-        left = elapsed * (1 - done) / done if done > 0 else None
-        self._display.show(Position(self._where, done, left, more=more))
+        seconds_left = elapsed * (1 - done) / done if done > 0 else None
+        self._display.show(Position(self._where, done, seconds_left, more=more))
 
     def track(self, items: Iterable[Item], count: int) -> Iterator[Item]:
         """Pass on the items, of which there are `count`, and show how many have been taken."""
@@ -310,10 +310,10 @@ class _Column(ProgressColumn):
         """The line at this moment."""
         position = self.position or Position("")
         if position.seconds_left is not None:
-            left = position.seconds_left - (self._timer() - self._set_at)
+            seconds_left = position.seconds_left - (self._timer() - self._set_at)
             if position.min_seconds_left is not None:
-                left = max(left, min(position.seconds_left, position.min_seconds_left))
-            position = replace(position, seconds_left=None if left < 0 else left)
+                seconds_left = max(seconds_left, min(position.seconds_left, position.min_seconds_left))
+            position = replace(position, seconds_left=None if seconds_left < 0 else seconds_left)
         return _Line(position, self._verbose)
 
 
@@ -332,9 +332,9 @@ class _Line:
         width = options.max_width
         position = self.position
         numbers = f" {position.percentage} {time_left(position.seconds_left)}"
-        room = width - cell_len(numbers)
-        where = _fitting(_texts(position), room - LEAST_BAR)
-        bar = min(WIDEST_BAR, room - cell_len(where))
+        text_width = width - cell_len(numbers)
+        where = _fitting(_texts(position), text_width - LEAST_BAR)
+        bar = min(WIDEST_BAR, text_width - cell_len(where))
         yield Segment(where)
         if bar > 1:
             yield ProgressBar(total=1.0, completed=min(position.done, 1.0), width=bar)
@@ -347,17 +347,17 @@ class _Line:
 def _texts(position: Position) -> list[tuple[str, int]]:
     """Texts for a position, the longest first, each with the columns that it must leave to a wider bar."""
     where, more = plain(position.where), plain(position.more)
-    both = ", ".join(filter(None, (where, more)))
-    return [(both, ROOMY_BAR - LEAST_BAR), (where or more, 0)]
+    full_text = ", ".join(filter(None, (where, more)))
+    return [(full_text, ROOMY_BAR - LEAST_BAR), (where or more, 0)]
 
 
-def _fitting(texts: list[tuple[str, int]], room: int) -> str:
+def _fitting(texts: list[tuple[str, int]], width: int) -> str:
     """The first text that fits into so many columns, with a space after it; else the last one, cut."""
     for text, spare in texts:
-        if text and cell_len(text) + 1 + spare <= room:
+        if text and cell_len(text) + 1 + spare <= width:
             return f"{text} "
     text = texts[-1][0]
-    return f"{_cut(text, room - 1)} " if text and room - 1 >= LEAST_TEXT else ""
+    return f"{_cut(text, width - 1)} " if text and width - 1 >= LEAST_TEXT else ""
 
 
 def _cut(text: str, width: int) -> str:

@@ -34,14 +34,14 @@ def provenance(inputs: Inputs, config: RenderConfig, run: Mapping[str, Json]) ->
 def affecting_result(words: list[str]) -> list[str]:
     """The words of a command that affect its result."""
     ignored = {name: each.takes_value for each in options.ALL if not each.affects_result for name in each.names}
-    kept, rest = [], iter(words)
+    affecting, rest = [], iter(words)
     for word in rest:
         name, equals, _ = word.partition("=")
         if ignored.get(name) and not equals:
             next(rest, None)
         elif name not in ignored:
-            kept.append(word)
-    return kept
+            affecting.append(word)
+    return affecting
 
 
 def _without_folder(word: str) -> str:

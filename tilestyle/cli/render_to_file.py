@@ -48,7 +48,7 @@ class Make(Protocol):
 
     def __call__(
         self,
-        ready: PreparedInputs,
+        prepared: PreparedInputs,
         *,
         observer: Observer,
         stop: Callable[[], bool],
@@ -58,21 +58,21 @@ class Make(Protocol):
         """Make it, and call `save` with it."""
 
 
-def make_render(ready: PreparedInputs, **how: Any) -> Picture:
+def make_render(prepared: PreparedInputs, **how: Any) -> Picture:
     """Render a content in a style."""
-    assert ready.content is not None, "the command has a content"
-    return tilestyle.render(ready.content, ready.styles, ready.config, **how)
+    assert prepared.content is not None, "the command has a content"
+    return tilestyle.render(prepared.content, prepared.styles, prepared.config, **how)
 
 
-def make_texture(ready: PreparedInputs, **how: Any) -> Picture:
+def make_texture(prepared: PreparedInputs, **how: Any) -> Picture:
     """Make a texture of a style."""
-    return tilestyle.texture(ready.styles, ready.config, **how)
+    return tilestyle.texture(prepared.styles, prepared.config, **how)
 
 
-def make_inversion(ready: PreparedInputs, **how: Any) -> Picture:
+def make_inversion(prepared: PreparedInputs, **how: Any) -> Picture:
     """Make a picture of the activations of a content."""
-    assert ready.content is not None, "the command has a content"
-    return tilestyle.invert(ready.content, ready.config, **how)
+    assert prepared.content is not None, "the command has a content"
+    return tilestyle.invert(prepared.content, prepared.config, **how)
 
 
 @dataclass
@@ -111,12 +111,12 @@ def render_to_file(
         raise typer.Exit(signals.INTERRUPTED)
 
 
-def _announce(inputs: Inputs, ready: PreparedInputs, output: Output, work: Work | None) -> None:
+def _announce(inputs: Inputs, prepared: PreparedInputs, output: Output, work: Work | None) -> None:
     """Print what the user should know before a render begins, and set the advice on how to continue it."""
     signals.kept_by(lambda: resume_command(work))
     if not output.quiet:
-        inputs.say_stroke_scale(ready)
-        inputs.say_crop(ready)
+        inputs.say_stroke_scale(prepared)
+        inputs.say_crop(prepared)
 
 
 def render_part(
@@ -157,29 +157,33 @@ def render_part(
             output = output.silent()
             parts = Parts(Display())
         peak, record = PeakMemory(find_device(config.device)), RenderRecord()
-        with inputs.opened(config) as ready, ExitStack() as folders:
+        with inputs.opened(config) as prepared, ExitStack() as folders:
             output = output.settled(
                 lambda folder: holds_render(folder, lambda: inputs.identity(config)), checkpoints.folder, ranks
             )
             if ranks.is_rank_zero:  # before a folder is made
-                output.check(output.file, ready.height, ready.width, ready.dpi)
+                output.check(output.file, prepared.height, prepared.width, prepared.dpi)
                 folders.enter_context(created_folder(output.file.parent))
             record.file = output.file
             name = output.path if output.name else None
             work = checkpoints.work(output.file, ranks, lambda: inputs.identity(config), name)
-            work = work and replace(work, agree=lambda left: parts.hidden(lambda: checkpoints.agree(left)))
+            work = work and replace(
+                work, agree=lambda resume_point: parts.hidden(lambda: checkpoints.agree(resume_point))
+            )
             if not in_batch:
-                _announce(inputs, ready, output, work)
+                _announce(inputs, prepared, output, work)
 
             def save(picture: Picture) -> None:
                 if not record.complete and replaces_input(output.file, inputs.files(config)):
                     return  # a partial picture does not replace an original
-                made = provenance(inputs, ready.config, output.run) | record.mark | {"machine": record.machine}
+                provenance_json = (
+                    provenance(inputs, prepared.config, output.run) | record.mark | {"machine": record.machine}
+                )
                 start = time.monotonic()
                 finished: ImageSource = as_source(picture)
                 if output.paper.color is None:  # else the file has the colors of the print itself
-                    finished = ready.soft_proof(finished)
-                record.file = output.write(finished, ready.dpi, made)
+                    finished = prepared.soft_proof(finished)
+                record.file = output.write(finished, prepared.dpi, provenance_json)
                 learning.note_writing(output, config, (picture.height, picture.width), time.monotonic() - start)
                 record.size = picture.width, picture.height
                 signals.wrote(record.file)
@@ -189,19 +193,19 @@ def render_part(
                     quiet=not ranks.is_rank_zero, keeps=work is not None, writes=not in_batch
                 ) as stop,
                 advice_on_failure(work, record),
-                recording(output.film, ready.height, ready.width, work.path if work else None) as film,
+                recording(output.film, prepared.height, prepared.width, work.path if work else None) as film,
             ):
                 observers: list[Observer] = [
                     record,
                     progress_display(
-                        output, (ready.height, ready.width), config, peak, parts, announces=not in_batch
+                        output, (prepared.height, prepared.width), config, peak, parts, announces=not in_batch
                     ),
                 ]
                 observers += [film.watch, note_phase, film.finish] if film else [note_phase]
                 parts.show(Position("reading the images"))
-                make(ready, observer=combined(observers), stop=stop, work=work, save=save)
+                make(prepared, observer=combined(observers), stop=stop, work=work, save=save)
     if ranks.is_rank_zero:
-        learning.note_render(record.finished, ready, record.since_start)
+        learning.note_render(record.finished, prepared, record.since_start)
         if not output.quiet and record.size:
             report(output, record, peak.bytes())
         if output.shown and record.complete and record.size and record.file:
@@ -294,8 +298,8 @@ def how_to_finish(work: Work) -> str:
     from tilestyle.pipeline.workdir import load_manifest
 
     with suppress(TilestyleError):
-        if kept := load_manifest(work.path):
-            if kept.finished:
+        if manifest := load_manifest(work.path):
+            if manifest.finished:
                 return f"nothing is lost: tilestyle resume {work.path} writes the picture"
             return f"tilestyle resume {work.path} continues from the last checkpoint"
     return ""

@@ -47,7 +47,7 @@ def run_series(
     from tilestyle.motion.drift import SeriesCallbacks
     from tilestyle.motion.series import STATISTICS
 
-    taken: FolderTakenError | None = None
+    folder_error: FolderTakenError | None = None
     with open_display(quiet=quiet, verbose=verbose) as display:
         parts = Parts(display, total)
 
@@ -58,25 +58,25 @@ def run_series(
                 parts.begin(series.count, f"image {series.count + 1} of {total}")
 
         with stop_on_interrupt() as stop:
-            asked = Remembered(stop)
-            callbacks = SeriesCallbacks(watcher(parts, quiet=quiet), begin, asked, begin)
+            stop_request = Remembered(stop)
+            callbacks = SeriesCallbacks(watcher(parts, quiet=quiet), begin, stop_request, begin)
             for folder in folders:
                 signals.kept_in(folder, "[0-9]*.png")
                 try:
-                    done = work(folder, callbacks)
+                    finished_series = work(folder, callbacks)
                     break
                 except FolderTakenError as error:
-                    taken = taken or error
+                    folder_error = folder_error or error
             else:
-                assert taken is not None, "there is at least one folder"
-                raise taken
-    state = f"{done.path}: {done.count} of {total} images"
-    if asked.answer and done.count < total:
+                assert folder_error is not None, "there is at least one folder"
+                raise folder_error
+    state = f"{finished_series.path}: {finished_series.count} of {total} images"
+    if stop_request.answer and finished_series.count < total:
         say(f"stopped: {state}; to continue: run the same command again")
         raise typer.Exit(signals.INTERRUPTED)
     if not quiet:
         say(state)
-    return done
+    return finished_series
 
 
 def write_film(

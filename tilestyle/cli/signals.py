@@ -82,7 +82,7 @@ class _State:
         self.doing = Doing.PREPARING
         self.keeps = False  # whether a render that is asked to end can save a checkpoint
         self.quiet = False
-        self.asked = False  # Ctrl-C has come once
+        self.interrupted = False  # Ctrl-C has come once
         self.writes = True  # whether Ctrl-C writes the picture as it is; otherwise it saves a checkpoint
         self.ending = 0  # the request to end that waits for a checkpoint
         self.grace = GRACE  # seconds from a request to the end
@@ -91,9 +91,9 @@ class _State:
         self.since = 0.0  # when it was raised, or the command was over
         self.result: tuple[Path, Identity | None] | None = None  # the last file, and what was there before
         self.late = 0  # the signal that came when the result was there
-        self.over = False
+        self.ended = False
         self.code = 0  # the exit code, when it is over
-        self.kept: Callable[[], str] = lambda: ""  # how to continue, if there is anything to
+        self.continue_command: Callable[[], str] = lambda: ""  # how to continue, if there is anything to
         self.written: list[str] = []
 
 
@@ -111,11 +111,11 @@ def handled(numbers: Sequence[int] = ENDING, *, ends_process: bool = False) -> I
         numbers: The signals.
         ends_process: Whether the process ends with the block, so that no other handler may see the end of it.
     """
-    before = {}
+    previous_handlers = {}
     try:
         for number in numbers:
             if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, _received)
+                previous_handlers[number] = signal.signal(number, _received)
     except ValueError:  # not the main thread
         pass
     try:
@@ -123,7 +123,7 @@ def handled(numbers: Sequence[int] = ENDING, *, ends_process: bool = False) -> I
             yield
     finally:
         if not ends_process:
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
@@ -141,12 +141,12 @@ def reset() -> None:
 @contextmanager
 def _sent_again() -> Iterator[None]:
     """Send a signal again that came inside a destructor, where Python swallows and prints exceptions."""
-    before = sys.unraisablehook
+    previous_hook = sys.unraisablehook
 
-    def hook(found: sys.UnraisableHookArgs) -> None:
-        ended = found.exc_value
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        ended = unraisable.exc_value
         if not isinstance(ended, Interrupted):
-            before(found)
+            previous_hook(unraisable)
             return
         _state.passing = None
         # From a thread, a moment later: a handler that is called here would raise in vain once more.
@@ -158,12 +158,12 @@ def _sent_again() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook = previous_hook
 
 
 def _send(number: int) -> None:
     """Send a signal to the main thread. `os.kill` would end the process on Windows."""
-    if _state.over:
+    if _state.ended:
         return
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
@@ -188,7 +188,7 @@ def ending_in_time() -> Iterator[None]:
     with reader, writer:
         writer.setblocking(False)
         try:
-            before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+            previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         except ValueError:  # not the main thread
             yield
             return
@@ -197,7 +197,7 @@ def ending_in_time() -> Iterator[None]:
         try:
             yield
         finally:
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(previous_fd)
             writer.close()
             watcher.join()
 
@@ -209,15 +209,15 @@ def _watch(requests: socket.socket) -> None:
         return
     start, grace = time.monotonic(), _state.grace
     for share in (WAITING_SHARE, 1.0):
-        while (left := start + share * grace - time.monotonic()) > 0:
-            requests.settimeout(left)
+        while (seconds_left := start + share * grace - time.monotonic()) > 0:
+            requests.settimeout(seconds_left)
             with suppress(TimeoutError):
                 if not requests.recv(64):
                     return
         if share < 1:
             _state.overdue = True
             _send(number)
-    if not _state.over:
+    if not _state.ended:
         ended = Interrupted(number)
         say_farewell(ended)
         os._exit(ended.code)
@@ -239,7 +239,7 @@ def _handles(number: int) -> bool:
 
 def kept_by(text: Callable[[], str]) -> None:
     """Set the function that says how to continue; it returns "" as long as there is no checkpoint."""
-    _state.kept = text
+    _state.continue_command = text
 
 
 def kept_in(folder: Path, files: str) -> None:
@@ -311,12 +311,12 @@ def stopping(*, quiet: bool, keeps: bool, writes: bool = True) -> Iterator[Calla
     """
     more_to_do()
     _state.doing, _state.keeps, _state.quiet, _state.writes = Doing.PREPARING, keeps, quiet, writes
-    _state.asked, _state.ending = False, 0
+    _state.interrupted, _state.ending = False, 0
 
     def stop() -> bool:
         if _state.doing is Doing.PREPARING:  # asked for the first time: a patch is done
             _state.doing = Doing.RENDERING
-        return bool(_state.ending) or (_state.asked and _state.doing is Doing.RENDERING)
+        return bool(_state.ending) or (_state.interrupted and _state.doing is Doing.RENDERING)
 
     # SIGTERM again: several processes have another handler for it while they do not render (distributed.py).
     with handled((signal.SIGINT, signal.SIGTERM)):
@@ -335,13 +335,13 @@ def end_if_asked() -> None:
 
 def was_asked() -> bool:
     """Whether Ctrl-C has come during the last render, which went on to its end."""
-    return _state.asked
+    return _state.interrupted
 
 
-def over(code: int = 0) -> None:
+def mark_ended(code: int = 0) -> None:
     """The command has ended and its exit code is set: from here on signals change nothing."""
     _state.since, _state.code = time.monotonic(), code
-    _state.over = True
+    _state.ended = True
 
 
 def say_farewell(ended: Interrupted) -> None:
@@ -352,15 +352,15 @@ def say_farewell(ended: Interrupted) -> None:
 
 def farewell(ended: Interrupted) -> str:
     """The line that says what ended the command, and what was written or how to continue."""
-    what = "interrupted" if ended.number == signal.SIGINT else f"ended by {ended}"
-    kept = _state.kept()
-    if kept:
-        return f"{what}, to continue: {kept}"
-    return f"{what}, {', '.join(_state.written) or 'nothing'} was written"
+    cause = "interrupted" if ended.number == signal.SIGINT else f"ended by {ended}"
+    command = _state.continue_command()
+    if command:
+        return f"{cause}, to continue: {command}"
+    return f"{cause}, {', '.join(_state.written) or 'nothing'} was written"
 
 
 def _received(number: int, frame: FrameType | None) -> None:
-    if _state.over:
+    if _state.ended:
         if time.monotonic() - _state.since > PATIENCE:  # what is left to do hangs, such as a full pipe
             os._exit(_state.code)
         return
@@ -394,18 +394,18 @@ def _is_passing() -> bool:
 
 
 def _interrupted() -> None:
-    if _state.doing is Doing.PREPARING or _state.asked or _state.ending:
+    if _state.doing is Doing.PREPARING or _state.interrupted or _state.ending:
         raise _ending(signal.SIGINT)
     if _state.keeps and not _state.writes and _state.doing is not Doing.WRITING:
         _state.ending = signal.SIGINT
         if not _state.quiet:
             say("saving a checkpoint after this patch; press Ctrl-C again to quit at once")
         return
-    _state.asked = True
+    _state.interrupted = True
     if _state.quiet:
         return
     if _state.doing is Doing.RENDERING:
         say("stopping after this patch; press Ctrl-C again to quit at once")
         return
-    kept = " (the checkpoint is kept)" if _state.kept() else ""
+    kept = " (the checkpoint is kept)" if _state.continue_command() else ""
     say(f"writing the image; press Ctrl-C again to quit at once{kept}")

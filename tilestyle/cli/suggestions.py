@@ -21,11 +21,11 @@ SHORTEST_START = 3  # letters that are taken for the beginning of a name
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """The name that a word is a misspelling, another spelling or the beginning of; None if there is none."""
     spelled = {_spelled(name): name for name in names}
-    wanted = _spelled(word)
-    if wanted in spelled:
-        return spelled[wanted]
-    begun = [name for name in spelled if len(wanted) >= SHORTEST_START and name.startswith(wanted)]
-    close = difflib.get_close_matches(wanted, spelled, n=1)
+    spelled_word = _spelled(word)
+    if spelled_word in spelled:
+        return spelled[spelled_word]
+    begun = [name for name in spelled if len(spelled_word) >= SHORTEST_START and name.startswith(spelled_word)]
+    close = difflib.get_close_matches(spelled_word, spelled, n=1)
     return spelled[(begun or close)[0]] if begun or close else None
 
 

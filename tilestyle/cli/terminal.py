@@ -79,8 +79,8 @@ def streams() -> Iterator[None]:
             with suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)
     sys.stdin = sys.stdin or _nowhere("r")
-    before = sys.stdout, sys.stderr
-    out, err = (Tolerant(stream or _nowhere("w")) for stream in before)
+    previous_streams = sys.stdout, sys.stderr
+    out, err = (Tolerant(stream or _nowhere("w")) for stream in previous_streams)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     try:
         yield
@@ -89,8 +89,8 @@ def streams() -> Iterator[None]:
         err.flush()
         # When it exits, Python would flush again, and exit with a code of its own.
         sys.stdout, sys.stderr = (
-            _nowhere("w") if stream is None or made.error else stream
-            for made, stream in zip((out, err), before, strict=True)
+            _nowhere("w") if stream is None or console_stream.error else stream
+            for console_stream, stream in zip((out, err), previous_streams, strict=True)
         )
     closed = isinstance(out.error, ValueError) or getattr(out.error, "errno", None) in (
         errno.EPIPE,
@@ -99,8 +99,8 @@ def streams() -> Iterator[None]:
     if out.error and not closed:
         from tilestyle.errors import OutputError
 
-        what = getattr(out.error, "strerror", None) or out.error
-        raise OutputError(f"standard output cannot be written ({what})", hint="redirect it elsewhere")
+        reason = getattr(out.error, "strerror", None) or out.error
+        raise OutputError(f"standard output cannot be written ({reason})", hint="redirect it elsewhere")
 
 
 def _nowhere(mode: str) -> TextIO:

@@ -51,10 +51,10 @@ class Command(TyperCommand):
             error.ctx = ctx  # type: ignore[attr-defined]  # the parser leaves it out
             raise
         if rest and not ctx.resilient_parsing:
-            taken = [each.label for each in parameters_of(self.callback) if not each.flags]
-            what = f"takes only {' and '.join(taken)} before its options" if taken else "takes only options"
+            labels = [each.label for each in parameters_of(self.callback) if not each.flags]
+            rule = f"takes only {' and '.join(labels)} before its options" if labels else "takes only options"
             raise SettingError(
-                f"unexpected argument {excerpt(rest[0])}", hint=f"{ctx.command_path} {what}, {see(ctx)}"
+                f"unexpected argument {excerpt(rest[0])}", hint=f"{ctx.command_path} {rule}, {see(ctx)}"
             )
         return rest
 
@@ -195,8 +195,8 @@ def _setting_error(kind: str, error: Any) -> SettingError:
     parameter = own.get(getattr(getattr(error, "param", None), "name", None) or "")
     if kind == "MissingParameter" and parameter:
         return SettingError(f"{parameter.label} is missing", hint=f"{allowed(parameter)}, {where}")
-    said = " ".join(error.format_message().split()).rstrip(".")
-    return SettingError(said[:1].lower() + said[1:], hint=where)
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return SettingError(message[:1].lower() + message[1:], hint=where)
 
 
 def _unknown_option(name: str, context: Any) -> SettingError:

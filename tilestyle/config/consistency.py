@@ -37,8 +37,8 @@ def check_color_mode(config: RenderConfig, *, with_content: bool) -> None:
 
 def check_content_map(config: RenderConfig, *, with_content: bool) -> None:
     """Raise SettingError for a content map, or faces to keep, where there is no content."""
-    wanted = {"--content-map": config.content_map is not None, "--keep-faces": config.keep_faces}
-    for option, is_set in wanted.items():
+    options = {"--content-map": config.content_map is not None, "--keep-faces": config.keep_faces}
+    for option, is_set in options.items():
         if is_set and not with_content:
             raise SettingError(f"{option} needs a content picture", hint=f"leave {option} out")
 

@@ -152,8 +152,9 @@ def graphs_enabled() -> bool:
     return not os.environ.get(OFF_VARIABLE)
 
 
-def _alike(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+def _alike(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     """Return whether tensors have the same shapes and dtypes, one by one."""
-    return len(some) == len(others) and all(
-        one.shape == other.shape and one.dtype == other.dtype for one, other in zip(some, others, strict=True)
+    return len(tensors) == len(others) and all(
+        one.shape == other.shape and one.dtype == other.dtype
+        for one, other in zip(tensors, others, strict=True)
     )

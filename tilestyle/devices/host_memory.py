@@ -50,10 +50,10 @@ def _cgroups_free(root: Path) -> Iterator[int]:
         if not path.startswith("/"):
             continue
         for mounted, mount_point in _cgroup_mounts(root, kind, controller):
-            within = PurePosixPath(path)
+            cgroup = PurePosixPath(path)
             # A container may see only its own cgroup, under a path that does not exist inside it.
-            is_inside = within.is_relative_to(mounted) and ".." not in within.parts
-            relative = within.relative_to(mounted) if is_inside else PurePosixPath()
+            is_inside = cgroup.is_relative_to(mounted) and ".." not in cgroup.parts
+            relative = cgroup.relative_to(mounted) if is_inside else PurePosixPath()
             folder = mount_point / relative
             for group in (folder, *folder.parents):
                 if group.is_relative_to(mount_point):

@@ -69,8 +69,8 @@ class SweepRng:
 
     def cycled(self, count: int, period: int) -> SweepRng:
         """Return a generator that cycles through `count` sweeps for `period` sweeps, then through others."""
-        within = self.sweep % period
-        return replace(self, sweep=self.sweep - within + within % count)
+        position = self.sweep % period
+        return replace(self, sweep=self.sweep - position + position % count)
 
     def random_offset(self, axis: int, low: int, count: int) -> int:
         """Return a random position on the grid.

@@ -70,8 +70,8 @@ def grid_patches(
         else:
             parts = _with_apron(length // scale, side, unit, context.apron, rng.stride)
         return [
-            (start + offset * scale, owned * scale, before * scale, after * scale)
-            for offset, owned, before, after in parts
+            (start + offset * scale, owned * scale, context_before * scale, context_after * scale)
+            for offset, owned, context_before, context_after in parts
         ]
 
     box = extent.picture

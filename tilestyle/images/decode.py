@@ -66,8 +66,8 @@ def decode_strips(
     sides = float(header.stored_height), float(header.stored_width)
     factor = 1
     if header.format in _SHRUNK_WHILE_DECODED:
-        room = min(sides[0] / height, sides[1] / width)
-        factor = next((factor for factor in _FACTORS if room >= 2 * factor), 1)
+        reduction = min(sides[0] / height, sides[1] / width)
+        factor = next((factor for factor in _FACTORS if reduction >= 2 * factor), 1)
     sides = sides[0] / factor, sides[1] / factor
     stream = vips.VipsStream(header, factor)
     whole = math.ceil(sides[0]), math.ceil(sides[1])

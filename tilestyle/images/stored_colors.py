@@ -73,10 +73,10 @@ class StoredColors:
         columns = _mirrored(left - self.added, width, self.crop.width)
         rows = strip_rows(max(width, int(np.ptp(columns)) + 1))
         for top in range(0, self.height, rows):
-            wanted = _mirrored(top - self.added, min(rows, self.height - top), self.crop.height)
-            first, start = int(wanted.min()), int(columns.min())
-            read = self._read(first, start, int(np.ptp(wanted)) + 1, int(np.ptp(columns)) + 1)
-            yield read[np.ix_(wanted - first, columns - start)]
+            indices = _mirrored(top - self.added, min(rows, self.height - top), self.crop.height)
+            first, start = int(indices.min()), int(columns.min())
+            read = self._read(first, start, int(np.ptp(indices)) + 1, int(np.ptp(columns)) + 1)
+            yield read[np.ix_(indices - first, columns - start)]
 
     def _read(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
         """Read a window of the crop."""

@@ -238,19 +238,19 @@ def fold_gradient_by_torch(  # noqa: PLR0913
     values = torch.zeros(count, own, *size, dtype=torch.float64, device=gradient.device)
     values = (values if features is None else features.double()).requires_grad_()
     with torch.enable_grad():
-        shown = pool_and_pad_by_torch(
+        padded = pool_and_pad_by_torch(
             values, Step(step.pooling if step else None, step.scale if step else 1.0, padding)
         )
         # Not with `grad_outputs`, which torch checks by means of sympy: its import takes two seconds.
-        (found,) = torch.autograd.grad((shown * gradient.double()).sum(), values)
+        (gradients,) = torch.autograd.grad((padded * gradient.double()).sum(), values)
     if cotangent is not None:
-        found = found + cotangent.double()
+        gradients = gradients + cotangent.double()
     if affine is not None and features is not None:
         matrix, offset = (part.double() for part in affine)
-        found = found + torch.einsum("bchw,cd->bdhw", features.double(), matrix) + offset[:, None, None]
+        gradients = gradients + torch.einsum("bchw,cd->bdhw", features.double(), matrix) + offset[:, None, None]
     if features is not None:
-        found = found * (features > 0)
-    return found[:, : channels or own].to(gradient.dtype).contiguous(memory_format=torch.channels_last)
+        gradients = gradients * (features > 0)
+    return gradients[:, : channels or own].to(gradient.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _channels_last(like: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -132,8 +132,8 @@ def fold_gradient_kernel(
         product = tl.load(offset + c, mask=known, other=0.0).to(tl.float32)[None, :] + total * 0
         for first_channel in range(0, channels, BLOCK_CHANNELS):
             k = first_channel + tl.arange(0, BLOCK_CHANNELS)
-            seen = (j < out_width)[:, None] & (k < channels)[None, :]
-            values = tl.load(start + k[None, :], mask=seen, other=0.0)
+            inside_input = (j < out_width)[:, None] & (k < channels)[None, :]
+            values = tl.load(start + k[None, :], mask=inside_input, other=0.0)
             weights = matrix + k[:, None] * (out_stride * OUT_UNIT) + c[None, :]
             factors = tl.load(weights, mask=(k < channels)[:, None] & known[None, :], other=0.0)
             product = tl.dot(values, factors, product)
@@ -239,11 +239,11 @@ def first_convolution_kernel(
     columns = tl.minimum(tl.maximum(j[:, None] + (neighbor % 3)[None, :] - 1, 0), width - 1)
     places = (rows * row_stride + channel * channel_stride)[None, :] + columns * column_stride
     start = pixels + picture.to(tl.int64) * picture_stride
-    seen = tl.load(start + places, mask=(j < width)[:, None] & (k < 27)[None, :], other=0.0)
+    neighborhood = tl.load(start + places, mask=(j < width)[:, None] & (k < 27)[None, :], other=0.0)
     units = out_channels // OUT_UNIT
     known = c < units * OUT_UNIT
     filters = tl.load(weight + k[:, None] * (units * OUT_UNIT) + c[None, :], mask=known[None, :], other=0.0)
-    values = tl.dot(seen, filters, input_precision="ieee")
+    values = tl.dot(neighborhood, filters, input_precision="ieee")
     values = tl.maximum(values + tl.load(bias + c, mask=known, other=0.0).to(tl.float32)[None, :], 0.0)
     offsets = (row * width).to(tl.int64) * (units * OUT_UNIT)
     into = out + offsets + j[:, None] * (units * OUT_UNIT) + c[None, :]

@@ -76,23 +76,23 @@ def add_parts_kernel(
     r = tl.program_id(1)
     c = tl.arange(0, BLOCK_CHANNELS)
     size = BLOCK_CHANNELS * BLOCK_CHANNELS
-    found = tl.zeros([BLOCK_CHANNELS], tl.float32)
+    block_sum = tl.zeros([BLOCK_CHANNELS], tl.float32)
     for first in range(0, count, BLOCK_PARTS):
         k = first + tl.arange(0, BLOCK_PARTS)
         rows = parts + ((k * pairs + number).to(tl.int64) * size + r * BLOCK_CHANNELS)[:, None] + c[None, :]
-        found += tl.sum(tl.load(rows, mask=(k < count)[:, None], other=0.0), 0)
+        block_sum += tl.sum(tl.load(rows, mask=(k < count)[:, None], other=0.0), 0)
     row, column = i * BLOCK_CHANNELS + r, j * BLOCK_CHANNELS + c
     known = (column < channels) & (column * 0 + row < channels)
     own = products + row * channels + column
-    tl.store(own, tl.load(own, mask=known, other=0.0) + found, mask=known)
+    tl.store(own, tl.load(own, mask=known, other=0.0) + block_sum, mask=known)
     if i != j:
         mirror = products + column * channels + row
-        tl.store(mirror, tl.load(mirror, mask=known, other=0.0) + found, mask=known)
+        tl.store(mirror, tl.load(mirror, mask=known, other=0.0) + block_sum, mask=known)
     elif r == 0:
-        mine = tl.zeros([BLOCK_CHANNELS], tl.float32)
+        part_sum = tl.zeros([BLOCK_CHANNELS], tl.float32)
         for first in range(0, count, BLOCK_PARTS):
             k = first + tl.arange(0, BLOCK_PARTS)
             rows = part_totals + ((k * blocks + i) * BLOCK_CHANNELS)[:, None] + c[None, :]
-            mine += tl.sum(tl.load(rows, mask=(k < count)[:, None], other=0.0), 0)
+            part_sum += tl.sum(tl.load(rows, mask=(k < count)[:, None], other=0.0), 0)
         into, valid = total + column, column < channels
-        tl.store(into, tl.load(into, mask=valid, other=0.0) + mine, mask=valid)
+        tl.store(into, tl.load(into, mask=valid, other=0.0) + part_sum, mask=valid)

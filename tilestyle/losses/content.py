@@ -252,11 +252,15 @@ class CachedContentTarget(ContentTarget):
             note_mapped_access(self._features[layer][_cell_slices(tile.to_cells(stride))])
         self._missing.remove(tile)
 
-    def _overlap(self, one: Box, other: Box) -> bool:
+    def _overlap(self, first: Box, second: Box) -> bool:
         """Return whether two boxes share pixels of the torus."""
         height, width = self._extent.height, self._extent.width
-        rows = (other.top - one.top) % height < one.height or (one.top - other.top) % height < other.height
-        columns = (other.left - one.left) % width < one.width or (one.left - other.left) % width < other.width
+        rows = (second.top - first.top) % height < first.height or (
+            first.top - second.top
+        ) % height < second.height
+        columns = (second.left - first.left) % width < first.width or (
+            first.left - second.left
+        ) % width < second.width
         return rows and columns
 
 
@@ -269,8 +273,8 @@ def _bfloat16_plane(store: PlaneStore, channels: int, height: int, width: int, d
     pairs = -(-width // 2)
     plane = store.zeros(1, channels * height, pairs)  # [1, C h, w / 2], float32
     if isinstance(store, MemoryStore) and store.device != device:
-        seen = zero_copy(plane, device)
-        plane = plane if seen is None else seen
+        device_plane = zero_copy(plane, device)
+        plane = plane if device_plane is None else device_plane
     return plane.view(torch.bfloat16).view(channels, height, 2 * pairs)[:, :, :width]
 
 

@@ -97,12 +97,12 @@ class PatchDistances:
         numbers, *results = launch(
             *(each for three in parts for part in three for each in (part.mean, part.second))
         )
-        found = {}
+        cotangents = {}
         for index, (layer, facts) in enumerate(zip(moments, numbers.tolist(), strict=True)):
             cotangent = resolve_launched(facts, *results[2 * index : 2 * index + 2])
             if cotangent is not None:
-                found[layer] = cotangent
-        return found
+                cotangents[layer] = cotangent
+        return cotangents
 
     def _from_cells(
         self, layer: str, cells: Tensor, target: Moments, canvas_moments: Moments | None
@@ -154,8 +154,12 @@ class _Launch:
         """
         numbers, results = [], list[Tensor]()
         for index, (target, style) in enumerate(zip(self._targets, self._style, strict=True)):
-            own, canvas, window = (inputs[6 * index + 2 * part :][:2] for part in range(3))
-            of_layer, *gradient = target.launch(*self._mixed(canvas, own), *self._mixed(style, window))
+            patch_moments, canvas_moments, window_moments = (
+                inputs[6 * index + 2 * part :][:2] for part in range(3)
+            )
+            of_layer, *gradient = target.launch(
+                *self._mixed(canvas_moments, patch_moments), *self._mixed(style, window_moments)
+            )
             numbers.append(of_layer)
             results += gradient
         return [stack(numbers), *results]

@@ -169,8 +169,8 @@ class LaggedMomentLoss(Stateful):
         value = None
         if not moments_set:
             # Copied, as a device writes the next ones to the same place.
-            needed = extrapolation and not self._exact_moments
-            previous = {k: past.copied() for k, past in self._cotangents.items()} if needed else {}
+            extrapolates = extrapolation and not self._exact_moments
+            previous = {k: past.copied() for k, past in self._cotangents.items()} if extrapolates else {}
             value = self.set_moments(self._updated_moments(ema_decay))
             if extrapolation:
                 self._extrapolate(
@@ -182,8 +182,8 @@ class LaggedMomentLoss(Stateful):
     def _extrapolate(self, extrapolations: Mapping[str, Cotangent]) -> None:
         """Add extrapolations to the cotangents."""
         self._extrapolations = dict(extrapolations)
-        for layer, lead in extrapolations.items():
-            self._applied[layer] = self._applied_at(layer, self._cotangents[layer].plus(lead))
+        for layer, extrapolation in extrapolations.items():
+            self._applied[layer] = self._applied_at(layer, self._cotangents[layer].plus(extrapolation))
 
     def _updated_moments(self, ema_decay: float) -> dict[str, Moments]:
         """Return the moments of the sweep that ends: mixed with earlier ones, or corrected for padding."""

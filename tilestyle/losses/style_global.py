@@ -89,12 +89,13 @@ class GlobalStyleLoss(StyleTerm):
 
     def end_sweep(self, ema_decay: float, extrapolation: float) -> float:
         """End a sweep (LaggedMomentLoss.end_sweep); return the loss."""
-        known = self._known_value
+        known_value = self._known_value
         values = [
-            loss.end_sweep(ema_decay, extrapolation, moments_set=known is not None) for loss in self._losses
+            loss.end_sweep(ema_decay, extrapolation, moments_set=known_value is not None)
+            for loss in self._losses
         ]
         self._known_value = None
-        return self._total([value or 0.0 for value in values]) if known is None else known
+        return self._total([value or 0.0 for value in values]) if known_value is None else known_value
 
     def _cell_weights(self, patch: Patch) -> CellWeights | None:
         """Return the weights of the regions under a patch; None without regions."""

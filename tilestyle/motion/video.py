@@ -228,8 +228,8 @@ class FrameJobs:
         if not config.keep_faces:
             return job
         # A face that is not found in a single frame is kept where it was in the frame before.
-        kept = [self._faces_in(number, current), self._faces_in(number - 1, motion.previous)]
-        return with_faces(job, tuple(face for faces in kept for face in faces or ()))
+        faces_of_frames = [self._faces_in(number, current), self._faces_in(number - 1, motion.previous)]
+        return with_faces(job, tuple(face for faces in faces_of_frames for face in faces or ()))
 
     def _faces_in(self, number: int, frame: Tensor) -> tuple[Face, ...] | None:
         """Find the faces in a frame [3, h, w], with `keep_faces`; None without."""

@@ -81,9 +81,9 @@ class ZoomPath:
         angle = 2 * pi * number * circles / length if self.loop else 2 * pi * number / WANDER_PERIOD
         position = WANDER_RADIUS * sin(angle), WANDER_RADIUS * cos(angle)
         shift = [(number % length) * step % 1 - 0.5 for step in JITTER_STEPS]  # pixels
-        lever = (1 - 1 / self.factor) / 2
+        edge_shift = (1 - 1 / self.factor) / 2
         down, across = (
-            base + jitter / (lever * side)
+            base + jitter / (edge_shift * side)
             for base, jitter, side in zip(position, shift, pixels.shape[1:], strict=True)
         )
         return down, across

@@ -28,7 +28,7 @@ class Passes(Protocol):
         """Return the responses, and what the backward pass reads."""
         ...
 
-    def backward(self, kept: list[Tensor], gradients: Mapping[str, FeatureGradient]) -> Tensor:
+    def backward(self, saved: list[Tensor], gradients: Mapping[str, FeatureGradient]) -> Tensor:
         """Return the gradient in the pixels."""
         ...
 
@@ -46,14 +46,14 @@ class CapturedPass:
         network: Passes,
         pixels: Tensor,
         responses: Mapping[str, Tensor],
-        kept: Sequence[Tensor],
+        saved: Sequence[Tensor],
         graph: torch.cuda.CUDAGraph,
     ) -> None:
         """Take the network, the places of pixels and results, and the graph of the forward pass."""
         self._network = network
         self._pixels = pixels
         self.features = responses
-        self._kept = kept  # what the backward pass reads
+        self._kept = saved  # what the backward pass reads
         self._graph = graph
         self._backward: _CapturedBackward | None = None
         self._failed = False
@@ -67,8 +67,8 @@ class CapturedPass:
         forward = capture(partial(network.forward, static, layers, keep=True), pixels.device)
         if forward is None:
             return None
-        graph, (responses, kept) = forward
-        return cls(network, static, responses, kept, graph)
+        graph, (responses, saved) = forward
+        return cls(network, static, responses, saved, graph)
 
     def run(self, pixels: Tensor) -> CapturedPass:
         """Run the forward pass."""
@@ -118,13 +118,13 @@ class _CapturedBackward:
     def run(self, by_layer: Mapping[str, FeatureGradient]) -> Tensor:
         """Run it."""
         for layer, gradient in by_layer.items():
-            mine, affine = self.static[layer], gradient.affine
-            if mine.values is not None and gradient.values is not None:
-                mine.values.copy_(gradient.values)
+            static, affine = self.static[layer], gradient.affine
+            if static.values is not None and gradient.values is not None:
+                static.values.copy_(gradient.values)
             # The same for all patches of a sweep: copied once.
-            if mine.affine is not None and affine is not None and self._current.get(layer) is not affine:
-                mine.affine.matrix.copy_(affine.matrix)
-                mine.affine.offset.copy_(affine.offset)
+            if static.affine is not None and affine is not None and self._current.get(layer) is not affine:
+                static.affine.matrix.copy_(affine.matrix)
+                static.affine.offset.copy_(affine.offset)
                 self._current[layer] = affine
         self.graph.replay()
         # Callers convert it to float32: then this is their own.

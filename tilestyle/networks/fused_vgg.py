@@ -117,7 +117,7 @@ class FusedVgg:
         self, pixels: Tensor, layers: Sequence[str], *, keep: bool
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Run the stages; return the responses, and with `keep` the rectified features of all stages."""
-        responses, kept = {}, []
+        responses, saved = {}, []
         values = pixels
         for stage in self.stages:
             if stage.rows is not None:
@@ -129,17 +129,17 @@ class FusedVgg:
             if stage.layer in layers:
                 responses[stage.layer] = values
             if keep:
-                kept.append(values)
-        return responses, kept
+                saved.append(values)
+        return responses, saved
 
-    def backward(self, kept: list[Tensor], gradients: Mapping[str, FeatureGradient]) -> Tensor:
+    def backward(self, saved: list[Tensor], gradients: Mapping[str, FeatureGradient]) -> Tensor:
         """Return the gradient in the pixels.
 
         Args:
-            kept: Rectified features of all stages; emptied, so that each is freed once it is not needed.
+            saved: Rectified features of all stages; emptied, so that each is freed once it is not needed.
             gradients: Gradients in the responses, by layer.
         """
-        values = kept.pop()
+        values = saved.pop()
         gradient = gradients.get(self.stages[-1].layer, FeatureGradient()).at(values)
         gradient = self.operations.rectify_gradient(
             gradient.contiguous(memory_format=torch.channels_last), values
@@ -149,7 +149,7 @@ class FusedVgg:
             gradient = convolve_back(gradient, stage)
             if index == 0:
                 return self.operations.fold_gradient(gradient, padding=stage.before.padding, channels=3)
-            values = kept.pop()
+            values = saved.pop()
             added = gradients.get(self.stages[index - 1].layer, FeatureGradient())
             affine = added.affine
             if affine is not None and (stage.before.pooling is not None or not takes_affine(values)):
@@ -186,9 +186,9 @@ class _FusedFeatures(torch.autograd.Function):
     def forward(ctx: Any, pixels: Tensor, network: FusedVgg, layers: tuple[str, ...]) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.network, ctx.layers = network, layers
-        responses, kept = network.forward(pixels, layers, keep=True)
+        responses, saved = network.forward(pixels, layers, keep=True)
         # Kept apart from the responses: these refer to this node, and it must not refer to them.
-        ctx.kept = [values.detach() for values in kept]
+        ctx.kept = [values.detach() for values in saved]
         return tuple(responses[layer] for layer in layers)
 
     @staticmethod

@@ -72,10 +72,10 @@ class DeviceUpdate:
                 )
             parts = [*planes.values(), *(window_at(border, patch, gradient) for border in borders)]
             ends = [0, *accumulate(part.numel() for part in parts)]
-            together = torch.empty(ends[-1], device=self.device)
+            packed = torch.empty(ends[-1], device=self.device)
             for part, (start, end) in zip(parts, pairwise(ends), strict=True):
-                together[start:end].view(part.shape).copy_(part)
-        return AsyncCopy.start(together, self.canvas.pixels.device)
+                packed[start:end].view(part.shape).copy_(part)
+        return AsyncCopy.start(packed, self.canvas.pixels.device)
 
     def unpack(self, patch: Patch, values: Tensor) -> tuple[dict[str, Tensor], dict[Box, Tensor]]:
         """Take apart what `start` sent back.

@@ -123,27 +123,27 @@ class CanvasUpdater:
             return
         self._checkpointer.flush()
         interior, borders = patch.interior_and_borders
-        at, visits = self._render_state, self.device_update
+        render_state, device_update = self._render_state, self.device_update
         planes = dict[str, Tensor]()
-        if visits:
-            planes, gradients = visits.unpack(patch, gradient)
+        if device_update:
+            planes, gradients = device_update.unpack(patch, gradient)
         else:
             gradients = {border: window_at(border, patch, gradient) for border in borders}
         try:  # allocate first: a patch is applied completely or not at all
             for border in borders:
-                at.deferred[border] = gradients[border]
-            if visits:
-                visits.write_back(patch, planes)
+                render_state.deferred[border] = gradients[border]
+            if device_update:
+                device_update.write_back(patch, planes)
             else:
                 self._step(interior, window_at(interior, patch, gradient))
         except BaseException:
             for border in borders:
-                at.deferred.pop(border, None)
+                render_state.deferred.pop(border, None)
             raise
-        at.done_in_shard += 1
-        if at.deferred.nbytes > self._deferred_limit:
+        render_state.done_in_shard += 1
+        if render_state.deferred.nbytes > self._deferred_limit:
             self._step_deferred()
-            self._deferred_limit = MIN_DEFERRED_BYTES + 2 * at.deferred.nbytes
+            self._deferred_limit = MIN_DEFERRED_BYTES + 2 * render_state.deferred.nbytes
 
     def _step(self, box: Box, gradient: Tensor) -> None:
         """Step the pixels of a box.
@@ -159,11 +159,11 @@ class CanvasUpdater:
             return
         styled = self._regions.coverage(box) if self._regions else None
         parts = [(*view, AdamBuffers.allocate(view[0])) for view in self._canvas.views(box)]
-        for views, row, column, room in parts:
+        for views, row, column, buffers in parts:
             height, width = views["pixels"].shape[1:]
             part = slice(None), slice(row, row + height), slice(column, column + width)
             self._adam.update(
-                views, gradient[part], self._learning_rate, None if styled is None else styled[part], room
+                views, gradient[part], self._learning_rate, None if styled is None else styled[part], buffers
             )
             note_mapped_access(*views.values())
 
@@ -180,29 +180,31 @@ class CanvasUpdater:
 
     def _step_deferred(self) -> None:
         """Step the borders that no remaining patch has to read."""
-        extent, at = self._canvas.extent, self._render_state
-        waiting = boxes_as_array(patch.read for patch in at.remaining + at.other_shards)
+        extent, render_state = self._canvas.extent, self._render_state
+        waiting = boxes_as_array(patch.read for patch in render_state.remaining + render_state.other_shards)
         free = [
-            border for border in at.deferred if not any_overlap(border, waiting, extent.height, extent.width)
+            border
+            for border in render_state.deferred
+            if not any_overlap(border, waiting, extent.height, extent.width)
         ]
         if self._gathers_borders:
             self._step_gathered(free)
             return
         # Borders are all over the canvas. Stepped in any order, they would load all of a mapped canvas into
         # memory; so they are stepped in bands of rows.
-        bands = group_by_rows({border: at.deferred[border] for border in free}, self._band_height)
+        bands = group_by_rows({border: render_state.deferred[border] for border in free}, self._band_height)
         for band in bands:  # borders cut by a band's edge wait as pieces
             for box, gradient in band.items():
-                if box not in at.deferred:
-                    at.deferred[box] = gradient
+                if box not in render_state.deferred:
+                    render_state.deferred[box] = gradient
         for border in set(free).difference(*bands):
-            del at.deferred[border]
+            del render_state.deferred[border]
         for band in bands:
             self._checkpointer.before_write(self._canvas, *band)
             self._checkpointer.flush()
             for box, gradient in band.items():
                 self._step(box, gradient)
-                del at.deferred[box]  # only after the step, which may run out of memory
+                del render_state.deferred[box]  # only after the step, which may run out of memory
 
     def _step_gathered(self, borders: Sequence[Box]) -> None:
         """Step many borders at once, where there is a device: gather their pixels, step them, scatter them.
@@ -211,20 +213,22 @@ class CanvasUpdater:
         threads, which each small operation would have to wake. (Where it computes all by itself, one border
         after the other is faster, because it stays in the cache.)
         """
-        at, canvas = self._render_state, self._canvas
+        render_state, canvas = self._render_state, self._canvas
         for part in batches(borders, BATCH_PIXELS):
             place = pixel_indices(part, canvas.extent, canvas.pixels.device)
             window = canvas.gather(place)
             # [3, pixels]; gradients from a checkpoint may be on the host.
-            gradient = torch.cat([at.deferred[border].flatten(1).to(place.device) for border in part], 1)
+            gradient = torch.cat(
+                [render_state.deferred[border].flatten(1).to(place.device) for border in part], 1
+            )
             styled = None if self._regions is None else self._regions.coverage_at(place)
-            room = AdamBuffers.allocate(window)
+            buffers = AdamBuffers.allocate(window)
             self._checkpointer.before_write(canvas, *part)
             self._checkpointer.flush()
-            self._adam.update(window, gradient, self._learning_rate, styled, room)
+            self._adam.update(window, gradient, self._learning_rate, styled, buffers)
             canvas.scatter(place, window)
             for border in part:
-                del at.deferred[border]
+                del render_state.deferred[border]
 
     @cached_property
     def _read_by_others(self) -> np.ndarray:

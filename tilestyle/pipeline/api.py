@@ -209,8 +209,8 @@ class _Call:
             job = with_shared_statistics(prepare(style, config, content, checkpoints))
             picture = render_job(job, facts.then(observer), self.stop, checkpoints)
             del job  # frees the network and the input pictures before the result is saved
-            made = call_provenance(config, content, as_styles(style))
-            picture = replace(picture, provenance=made | facts.mark | {"machine": facts.machine})
+            provenance_json = call_provenance(config, content, as_styles(style))
+            picture = replace(picture, provenance=provenance_json | facts.mark | {"machine": facts.machine})
             if self.save is not None and (checkpoints is None or checkpoints.ranks.is_rank_zero):
                 self.save(picture)
             return picture
@@ -256,7 +256,7 @@ def open_checkpoints(
             with translating_errors(folder.path):
                 folder.clear()
         checkpoints = WorkDirCheckpointer(folder, facts, work)
-        agree = work.agree or (lambda left: True)
+        agree = work.agree or (lambda resume_point: True)
         if checkpoints.resume_point and not ranks.broadcast(
             ranks.is_rank_zero and agree(checkpoints.resume_point)
         ):

@@ -363,20 +363,22 @@ class WorkDirCheckpointer:
                 self._folder.remove_stale_planes({file_of(plane).name for plane in mapped})
         return state
 
-    def _load_canvas(self, left: Manifest, extent: CanvasExtent, store: PlaneStore) -> Canvas:
+    def _load_canvas(self, manifest: Manifest, extent: CanvasExtent, store: PlaneStore) -> Canvas:
         """Return the canvas of a checkpoint: the memory-mapped one, or planes to load the archives into.
 
         Args:
-            left: The manifest of the checkpoint.
+            manifest: The manifest of the checkpoint.
             extent: Size of the canvas.
             store: Where the planes are allocated.
         """
-        if left.filed is not None:
-            planes = self._open_planes(left.filed, extent)
+        if manifest.filed is not None:
+            planes = self._open_planes(manifest.filed, extent)
         else:
             planes = {}
             for name, (channels, _) in PLANES.items():
-                if left.finished and name != PIXELS_PLANE:  # no more updates: a plane without memory will do
+                if (
+                    manifest.finished and name != PIXELS_PLANE
+                ):  # no more updates: a plane without memory will do
                     planes[name] = torch.zeros(()).expand(channels, extent.height, extent.width)
                 else:
                     planes[name] = store.zeros(channels, extent.height, extent.width, name)
@@ -444,12 +446,12 @@ class WorkDirCheckpointer:
                 raise ValueError("a plane does not fit this canvas")
             return view
 
-        def wanted(name: str) -> bool:
+        def is_needed(name: str) -> bool:
             return ranks.is_rank_zero or not (
                 name.startswith((BORDER_PREFIX, PLANE_PREFIX)) or name.endswith(SHARED_SUFFIX)
             )
 
-        render_state.objective_state = tensor_archive.load_tensors(archives[0], place, wanted)
+        render_state.objective_state = tensor_archive.load_tensors(archives[0], place, is_needed)
         for path in archives[ranks.rank or ranks.world_size :: ranks.world_size]:
             render_state.objective_state |= tensor_archive.load_tensors(path, place)
         try:

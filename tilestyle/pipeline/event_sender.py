@@ -86,7 +86,7 @@ class EventSender:
 
     def sweep_done(self, level: Level, sweep: int, terms: LossTerms, canvas: Canvas) -> None:
         """A sweep is done; the time in which its event is looked at does not count for the next."""
-        sweep_seconds, before = self._clock.end_sweep(), self._clock.elapsed
+        sweep_seconds, seconds_before = self._clock.end_sweep(), self._clock.elapsed
         self._tell(
             SweepDone(
                 level,
@@ -104,7 +104,7 @@ class EventSender:
                 terms.content_weight,
             )
         )
-        self._clock.pause(self._clock.elapsed - before)
+        self._clock.pause(self._clock.elapsed - seconds_before)
 
     def recovered(self, event: PatchHalved | CanvasMoved) -> None:
         """Memory ran out, and the render goes on in another way."""
@@ -113,8 +113,8 @@ class EventSender:
 
     def finished(self, ending: float, *, complete: bool) -> None:
         """The picture is made, in so many seconds after the last sweep."""
-        taken = self._outline.samples(self._clock.levels, self._resumed, ending, complete=complete)
-        self._tell(Finished(complete, self._clock.elapsed, self._outline.kind, taken))
+        samples = self._outline.samples(self._clock.levels, self._resumed, ending, complete=complete)
+        self._tell(Finished(complete, self._clock.elapsed, self._outline.kind, samples))
 
     def _look(self, canvas: Canvas) -> Picture:
         """Return the picture that a canvas shows, at a modest size."""

@@ -204,7 +204,7 @@ def _gather(plane: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64]) 
     if plane.device.type == "cpu":
         values: FloatArray = plane.numpy()[:, rows[:, None], columns[None, :]]
         return values
-    there = plane.device
-    picked = plane.index_select(1, torch.from_numpy(rows).to(there))
-    gathered: FloatArray = picked.index_select(2, torch.from_numpy(columns).to(there)).cpu().numpy()
+    device = plane.device
+    picked = plane.index_select(1, torch.from_numpy(rows).to(device))
+    gathered: FloatArray = picked.index_select(2, torch.from_numpy(columns).to(device)).cpu().numpy()
     return gathered

@@ -34,8 +34,8 @@ def measure_costs(outline: Outline) -> None:
     known = [sample.amounts[-1] for sample in samples.get(SWEEP, ())]
     # Beyond a few patches, the cost of a pixel is the same at any size.
     patch = (outline.job.patch_side + 2 * outline.job.config.margin) ** 2 / 1e6
-    wanted = KNOWN_SHARE * min(max(sizes), patch)
-    if known and max(known) >= wanted:
+    needed_megapixels = KNOWN_SHARE * min(max(sizes), patch)
+    if known and max(known) >= needed_megapixels:
         return
     probed: dict[str, list[Sample]] = {LEVEL: [], SWEEP: []}
     if not known:

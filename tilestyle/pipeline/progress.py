@@ -39,16 +39,16 @@ class ProgressBar:
         if self._progress.live.is_started:
             self._progress.stop()
 
-    def update(self, share: float | None, text: str, left: str = "") -> None:
+    def update(self, share: float | None, text: str, time_left: str = "") -> None:
         """Redraw the bar.
 
         Args:
             share: Fraction of the work that is done; None leaves it as it is.
             text: What is being done.
-            left: Time left.
+            time_left: Time left.
         """
         self._progress.start()
-        self._progress.update(self._task, completed=share, description=text, left=left)
+        self._progress.update(self._task, completed=share, description=text, left=time_left)
 
     def observe(self, event: Event) -> None:
         """Show the progress of a render; an observer."""
@@ -56,8 +56,8 @@ class ProgressBar:
             self.update(None, f"level {event.level.index + 1} of {event.levels}")
         elif isinstance(event, SweepDone):
             share = event.seconds / max(event.seconds + event.seconds_left, 1e-9)
-            left = timedelta(seconds=round(event.seconds_left))
-            self.update(share, f"level {event.level.index + 1} of {event.levels}", f"{left} left")
+            time_left = timedelta(seconds=round(event.seconds_left))
+            self.update(share, f"level {event.level.index + 1} of {event.levels}", f"{time_left} left")
         elif isinstance(event, Finished):
             took = f"{timedelta(seconds=round(event.seconds))}"
             self.update(1.0, f"done in {took}" if event.complete else f"stopped after {took}")

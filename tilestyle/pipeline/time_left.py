@@ -144,9 +144,9 @@ class TimeLeft:
         level, later = self._forecast[self._index], self._forecast[self._index + 1 :]
         overall = self._overall_ratio()
         # Other levels may have been off by their own factor, so within a level its first sweep counts already.
-        here = self._of_level.value(PRIOR_SWEEPS * level.sweep if self._prior_share else 0.0, overall)
-        rest = exp(here) * level.sweep * (level.sweeps - self._sweeps_done)
-        return rest + exp(overall) * (sum(each.seconds for each in later) + self._ending)
+        log_pace = self._of_level.value(PRIOR_SWEEPS * level.sweep if self._prior_share else 0.0, overall)
+        level_seconds = exp(log_pace) * level.sweep * (level.sweeps - self._sweeps_done)
+        return level_seconds + exp(overall) * (sum(each.seconds for each in later) + self._ending)
 
     def _overall_ratio(self) -> float:
         """Return the mean logarithm of measured over expected seconds of all sweeps, with the expectation."""
@@ -163,31 +163,31 @@ class TimeLeft:
             )
             self._end = now + (expected if believable else estimate)
         passed, self._shown_at = now - self._shown_at, now
-        left = max(self._end - now, 0.0)
-        gap = estimate - left
+        seconds_left = max(self._end - now, 0.0)
+        gap = estimate - seconds_left
         shortest = min(MIN_SECONDS, MIN_SHARE * (now - self._start + estimate))
         if gap <= 0:
             self._late_since, self._late_sweeps = None, 0
-            move = gap * _approach(passed, max(shortest, SOONER_SHARE * left))
-        elif self._is_late(now, gap, left):
+            move = gap * _approach(passed, max(shortest, SOONER_SHARE * seconds_left))
+        elif self._is_late(now, gap, seconds_left):
             move = gap * _approach(passed, max(shortest, LATER_SHARE * estimate))
         else:
             move = min(gap, (1 - HELD_PACE) * passed)
-        left = max(left + move, 0.0)
+        seconds_left = max(seconds_left + move, 0.0)
         if self._index + 1 == len(self._forecast) and self._sweeps_done >= self._forecast[-1].sweeps:
-            left = min(left, estimate)
-        self._end = now + left
+            seconds_left = min(seconds_left, estimate)
+        self._end = now + seconds_left
         return self._end - now
 
-    def _is_late(self, now: float, gap: float, left: float) -> bool:
+    def _is_late(self, now: float, gap: float, seconds_left: float) -> bool:
         """Return whether the estimate has been later than what is shown for so long that it is believed."""
-        if gap <= LATE_BY * left:
+        if gap <= LATE_BY * seconds_left:
             self._late_since, self._late_sweeps = None, 0
             return False
         self._late_sweeps += 1
         self._late_since = now if self._late_since is None else self._late_since
-        lasting = min(LATE_SHARE * (now - self._start + left + gap), MAX_LATE_SECONDS)
-        return gap > left or (self._late_sweeps >= LATE_SWEEPS and now - self._late_since >= lasting)
+        lasting = min(LATE_SHARE * (now - self._start + seconds_left + gap), MAX_LATE_SECONDS)
+        return gap > seconds_left or (self._late_sweeps >= LATE_SWEEPS and now - self._late_since >= lasting)
 
 
 @dataclass

@@ -90,14 +90,14 @@ def loss_weights(
     if with_style:
         style = _normalized_layer_weights(network, config.style_layers or network.style_layers, "style")
     content: dict[str, float] = {}
-    weight, aim = config.content_weight, None
+    weight, target = config.content_weight, None
     default_weight = network.content_weight
     if config.content_loss is ContentLoss.SELF_SIMILARITY:
         default_weight *= SIMILARITY_WEIGHT
     if weight is None:
         weight = default_weight
         if with_content and with_style and config.style_weight:
-            weight, aim = (
+            weight, target = (
                 initial_weight(weight * config.style_weight, config.strength),
                 target_distance(config.strength),
             )
@@ -113,7 +113,7 @@ def loss_weights(
         config.tv_form,
         config.tv_exponent,
         palette=_palette_weight(config) if with_style else 0.0,
-        target_distance=aim,
+        target_distance=target,
         arrangement=arrangement,
         arrangement_layers=layers,
         content_loss=config.content_loss,
@@ -168,15 +168,19 @@ def _autocorrelation_weights(
         weight = 0.0 if with_content or config.locality or not is_default_loss else ARRANGEMENT_WEIGHT
     if not weight or not style:
         return 0.0, {}
-    chosen = [layer for layer in network.arrangement_layers if layer in style]
-    chosen = chosen or [layer for layer in style if network.layers[layer].stride in AUTOCORRELATION_STRIDES]
-    if not chosen and config.arrangement_weight is not None:
+    arrangement_layers = [layer for layer in network.arrangement_layers if layer in style]
+    arrangement_layers = arrangement_layers or [
+        layer for layer in style if network.layers[layer].stride in AUTOCORRELATION_STRIDES
+    ]
+    if not arrangement_layers and config.arrangement_weight is not None:
         strides = " or ".join(map(str, AUTOCORRELATION_STRIDES))
         raise SettingError(
             f"arrangement-weight needs a style layer of stride {strides}",
             hint=f"add one, such as {next(iter(network.arrangement_layers))}, or leave the weight out",
         )
-    return weight if chosen else 0.0, {layer: 1 / len(chosen) for layer in chosen}
+    return weight if arrangement_layers else 0.0, {
+        layer: 1 / len(arrangement_layers) for layer in arrangement_layers
+    }
 
 
 def _normalized_layer_weights(

@@ -230,18 +230,18 @@ def estimate_memory(
         + FLOAT_BYTES * bool(picture_sizes.map_numbers)
     )
     canvas = CANVAS_BYTES + extra + _anchor_bytes(picture_sizes, extent)
-    held = sources + round(canvas * extent.area) + _deferred_bytes(extent, canvas_side)
+    resident = sources + round(canvas * extent.area) + _deferred_bytes(extent, canvas_side)
     style = picture_sizes.largest_style
     style_area = min(style, style * (style_side / max(map(max, picture_sizes.styles), default=1)) ** 2)
     if inputs.has_locality:  # all styles are in memory, at every scale
-        held += round(PIXEL_BYTES * style_area * len(picture_sizes.styles) * 4 / 3)
+        resident += round(PIXEL_BYTES * style_area * len(picture_sizes.styles) * 4 / 3)
     if inputs.mapped:
         return _estimate_mapped(inputs, levels, picture_sizes, window, patch_side, canvas)
     return MemoryEstimate(
         network=_network_bytes(inputs),
         patch=round(_patch_bytes(inputs, extent, canvas_side, scaled=scale > 1) + STEP_BYTES * window),
         style_pass=_style_pass_bytes(inputs, patch_side),
-        resident=held,
+        resident=resident,
         style_extra=round(PIXEL_BYTES * (2 * style_area + sqrt(style_area * style)) + regions * style_area),
         transitions=max(
             READING_BYTES * sum(picture_sizes.areas),
@@ -249,7 +249,7 @@ def estimate_memory(
             sources
             + _level_change_bytes(levels)
             + PIXEL_BYTES * bool(picture_sizes.guide_numbers) * extent.area,
-            held + _snapshot_bytes(extent.picture.area),
+            resident + _snapshot_bytes(extent.picture.area),
             # The pixels of the canvas alone, and what they are converted to for the file.
             sources
             + PIXEL_BYTES * (extent.area + (inputs.resized + inputs.luminance_only) * extent.picture.area),

@@ -101,7 +101,9 @@ class PaddedStyle:
         Args:
             side: Largest patch side, pixels.
         """
-        factories = [dict.fromkeys(self._layers, MomentSum) if wanted else {} for wanted in self._used_regions]
+        factories = [
+            dict.fromkeys(self._layers, MomentSum) if is_used else {} for is_used in self._used_regions
+        ]
         return [_moments(sums) for sums in self.accumulate(factories, side)]
 
     def accumulate(

@@ -206,8 +206,8 @@ def preview(
         window = RenderedWindow(Box(0, 0, height, width), (height, width), small)
         for index, box in crop_windows:
             if (index, box) not in rendered_windows:
-                left, place = len(finer_levels) - index - 1, 1 + renders.index((index, box))
-                on_render(PreviewStep(number, left, box.height, box.width, place, pixels))
+                finer_count, place = len(finer_levels) - index - 1, 1 + renders.index((index, box))
+                on_render(PreviewStep(number, finer_count, box.height, box.width, place, pixels))
                 rendered_windows[index, box] = _render_window(
                     inputs, model, finer_levels[index], window, box, watch
                 )
@@ -366,9 +366,9 @@ def _span(place: int, side: int, scale: float, start: int, length: int) -> tuple
     """
     first = max(0, floor(start / scale) - place - _RESAMPLE_MARGIN)
     last = min(side, ceil((start + length) / scale) - place + _RESAMPLE_MARGIN)
-    before = round(start - (place + first) * scale)
-    count = max(round((last - first) * scale), before + length)
-    return slice(first, last), max(0, min(before, count - length)), count
+    offset = round(start - (place + first) * scale)
+    count = max(round((last - first) * scale), offset + length)
+    return slice(first, last), max(0, min(offset, count - length)), count
 
 
 def _resize_array(values: Any, height: int, width: int) -> Any:
@@ -385,10 +385,10 @@ def _box_around(place: tuple[float, float], size: tuple[int, int], side: int) ->
         size: Height and width of the picture.
         side: Largest side of the box.
     """
-    height, width = (min(side, whole) for whole in size)
+    height, width = (min(side, picture_side) for picture_side in size)
     top, left = (
-        min(max(0, round(share * whole - length / 2)), whole - length)
-        for share, whole, length in zip(place, size, (height, width), strict=True)
+        min(max(0, round(share * picture_side - length / 2)), picture_side - length)
+        for share, picture_side, length in zip(place, size, (height, width), strict=True)
     )
     return Box(top, left, height, width)
 

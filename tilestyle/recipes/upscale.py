@@ -91,31 +91,31 @@ def upscale(  # noqa: PLR0913  what `render` takes, and a factor
         >>> upscale("small.jpg", "similar.jpg", 4).picture.save("large.png")
     """
     config = with_settings(config, settings, UPSCALE_DEFAULTS, CALL_KEYWORDS)
-    given: Any = low
+    low_picture: Any = low
     style: Any = reference
-    config = upscale_config(config, sides_of(given), sides_of(style), factor, given)
+    config = upscale_config(config, sides_of(low_picture), sides_of(style), factor, low_picture)
     results: list[UpscaleResult] = []
-    command = f"tilestyle upscale {file_name(given)} --reference {file_name(style)} --factor {factor}"
+    command = f"tilestyle upscale {file_name(low_picture)} --reference {file_name(style)} --factor {factor}"
 
     def finish(rendered: Picture) -> None:
-        made = {**(rendered.provenance or {}), "command": command}
-        results.append(project_result(replace(rendered, provenance=made), picture_of(given), factor))
+        entries = {**(rendered.provenance or {}), "command": command}
+        results.append(project_result(replace(rendered, provenance=entries), picture_of(low_picture), factor))
         if save is not None:
             save(results[0])
 
-    render(given, style, config, observer=observer, stop=stop, work=work, save=finish, progress=progress)
+    render(low_picture, style, config, observer=observer, stop=stop, work=work, save=finish, progress=progress)
     return results[0]
 
 
-def sides_of(given: object) -> tuple[int, int]:
+def sides_of(image: object) -> tuple[int, int]:
     """Return height and width of anything that holds a picture."""
-    with open_image(given) as source:
+    with open_image(image) as source:
         return source.height, source.width
 
 
-def picture_of(given: object) -> Picture:
+def picture_of(image: object) -> Picture:
     """Return anything that holds a picture, in memory."""
-    return read_all(given) if isinstance(given, ImageSource) else picture_from(given)
+    return read_all(image) if isinstance(image, ImageSource) else picture_from(image)
 
 
 def upscale_config(

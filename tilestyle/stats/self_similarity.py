@@ -85,11 +85,11 @@ def sample_cells(
         Rows [n] and columns [n] of the cells.
     """
     max_count = MAX_SAMPLES if max_count is None else max_count
-    chosen = np.arange(cells.area)
+    indices = np.arange(cells.area)
     if cells.area > max_count:
         stream = _STREAM + (patch_box.top % _SIDE) * _SIDE + patch_box.left % _SIDE
-        chosen = np.sort(np.argsort(rng.integers(cells.area, stream), kind="stable")[:max_count])
-    return cells.top + chosen // cells.width, cells.left + chosen % cells.width
+        indices = np.sort(np.argsort(rng.integers(cells.area, stream), kind="stable")[:max_count])
+    return cells.top + indices // cells.width, cells.left + indices % cells.width
 
 
 def pair_weights(weights: Tensor) -> tuple[Tensor, Tensor]:

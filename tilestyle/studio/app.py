@@ -225,8 +225,8 @@ def _drafts(app: FastAPI, studio: Studio) -> None:
 async def _command(studio: Studio, settings: models.Settings) -> dict[str, Any]:
     """Return settings as the process of the drafts takes them; a texture if there is no photograph."""
     kind = "texture" if settings.content is None else "render"
-    wanted = resolve(kind, settings.options, [each.weight for each in settings.styles])
-    command, _, _ = await studio.sources.command(kind, settings, wanted.look_style, clips=True)
+    job_settings = resolve(kind, settings.options, [each.weight for each in settings.styles])
+    command, _, _ = await studio.sources.command(kind, settings, job_settings.look_style, clips=True)
     return command
 
 

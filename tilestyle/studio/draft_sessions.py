@@ -189,11 +189,11 @@ class DraftSessions:
         await self._notify()
 
     async def _take(self, message: Message, payload: bytes) -> None:
-        what = message.pop("do", "")
-        if what == "ready":
+        kind = message.pop("do", "")
+        if kind == "ready":
             self.ready, self.device = True, str(message["device"])
             return
-        if what in ("planned", "problem") and "id" in message:
+        if kind in ("planned", "problem") and "id" in message:
             future = self._plans.get(message.pop("id"))
             if future is not None and not future.done():
                 future.set_result(message)
@@ -203,9 +203,9 @@ class DraftSessions:
         if state is None or message.get("revision") != state.revision:
             return  # of an earlier draft
         self._failures = 0
-        if what == "problem":
+        if kind == "problem":
             state.events.append(("problem", message))
-        elif what == "picture":
+        elif kind == "picture":
             is_cell = "index" in message
             number = message["index"] if is_cell else message.pop("n")
             state.pictures[state.revision, number] = payload

@@ -33,7 +33,7 @@ from tilestyle.planning.sizes import picture_size
 from tilestyle.recipes.printing import PreparedInputs, prepare_inputs
 from tilestyle.studio.child import Channel, Message
 from tilestyle.studio.refusals import Refused, split_message
-from tilestyle.studio.settings import Wanted, cells_of, draft_settings, preview_options, resolve
+from tilestyle.studio.settings import JobSettings, cells_of, draft_settings, preview_options, resolve
 from tilestyle.studio.stand_in import SmallPicture
 
 STAGES = ((128, 36), (192, 24), (288, 18), (416, 14), (576, 12))
@@ -103,14 +103,14 @@ class Drafts:
 
     def _begin(self, command: Message) -> None:
         """Answer a command, or begin the task that it asks for."""
-        what, session = command.get("do"), str(command.get("session", ""))
+        kind, session = command.get("do"), str(command.get("session", ""))
         try:
-            if what == "forget":
+            if kind == "forget":
                 self._tasks.pop(session, None)
-            elif what == "plan":
+            elif kind == "plan":
                 self._channel.send({"do": "planned", "id": command["id"], **plan(command)})
-            elif what in ("draft", "sheet"):
-                steps = self._draft(command) if what == "draft" else self._sheet(command)
+            elif kind in ("draft", "sheet"):
+                steps = self._draft(command) if kind == "draft" else self._sheet(command)
                 self._tasks.pop(session, None)
                 self._tasks[session] = Task(session, command["revision"], steps)
         except TilestyleError as error:
@@ -140,10 +140,10 @@ class Drafts:
 
     def _draft(self, command: Message) -> Iterator[None]:
         """Make the pictures of a draft, one stage at each step."""
-        start, wanted = time.monotonic(), _wanted(command)
+        start, job_settings = time.monotonic(), _job_settings(command)
         content, styles = _pictures(command)
         picture: Picture | None = None
-        largest = _largest_side(wanted, content)
+        largest = _largest_side(job_settings, content)
         stages = [stage for stage in STAGES if stage[0] < largest]
         if len(stages) < len(STAGES):
             stages.append((largest, STAGES[len(stages)][1]))
@@ -160,9 +160,9 @@ class Drafts:
                 number += 1
 
             early = None if picture else lambda shown: show(shown, last=False)
-            while (made := self._render(wanted, content, styles, stage, picture, early)) is None:
+            while (draft := self._render(job_settings, content, styles, stage, picture, early)) is None:
                 yield
-            picture = made
+            picture = draft
             show(picture, last=final)
             yield
 
@@ -172,33 +172,33 @@ class Drafts:
         for index, options in enumerate(cells_of(command["vary"])):
             message = {"session": command["session"], "revision": command["revision"], "index": index}
             try:
-                wanted = _wanted(command, options)
-                while (made := self._render(wanted, content, styles, SHEET_STAGE)) is None:
+                job_settings = _job_settings(command, options)
+                while (draft := self._render(job_settings, content, styles, SHEET_STAGE)) is None:
                     yield
             except TilestyleError as error:
                 problem, hint = split_message(error)
                 self._channel.send({"do": "problem", **message, "error": problem, "hint": hint})
                 continue
-            message |= {"width": made.width, "height": made.height}
-            self._channel.send({"do": "picture", **message}, jpeg_bytes(made, 88))
+            message |= {"width": draft.width, "height": draft.height}
+            self._channel.send({"do": "picture", **message}, jpeg_bytes(draft, 88))
             yield
 
     def _render(
         self,
-        wanted: Wanted,
+        job_settings: JobSettings,
         content: SmallPicture | None,
         styles: list[SmallPicture],
         stage: tuple[int, int],
-        before: Picture | None = None,
+        previous: Picture | None = None,
         early: Callable[[Picture], None] | None = None,
     ) -> Picture | None:
         """Render a stage; None if it was interrupted."""
         side, sweeps = stage
-        ready = small_inputs(wanted, content, styles, side)
-        config = replace(draft_settings(ready.config), size=(ready.width, ready.height), sweeps=sweeps)
-        if before is not None:
-            config = replace(config, init=as_job_input(before), coarsest=max(ready.width, ready.height))
-        job = prepare(list(ready.styles), config, ready.content)
+        prepared = small_inputs(job_settings, content, styles, side)
+        config = replace(draft_settings(prepared.config), size=(prepared.width, prepared.height), sweeps=sweeps)
+        if previous is not None:
+            config = replace(config, init=as_job_input(previous), coarsest=max(prepared.width, prepared.height))
+        job = prepare(list(prepared.styles), config, prepared.content)
         job = replace(job, style_cache=self._style_cache(config, content, styles))
         shown, start = False, time.monotonic()
 
@@ -245,12 +245,12 @@ def as_job_input(picture: Picture) -> Any:
 
 
 def small_inputs(
-    wanted: Wanted, content: SmallPicture | None, styles: list[SmallPicture], side: int
+    job_settings: JobSettings, content: SmallPicture | None, styles: list[SmallPicture], side: int
 ) -> PreparedInputs:
     """Return the inputs of a draft: crops, strokes and proportions as in the full picture.
 
     Args:
-        wanted: What is made.
+        job_settings: What is made.
         content: The content; None for a texture.
         styles: The styles.
         side: Long side of the draft, pixels.
@@ -258,10 +258,10 @@ def small_inputs(
     from tilestyle.images import as_source
     from tilestyle.planning.inputs import Style
 
-    height, width = full_size(wanted, content)
+    height, width = full_size(job_settings, content)
     share = min(1.0, side / max(height, width))
-    printing = wanted.printing
-    config = wanted.config
+    printing = job_settings.printing
+    config = job_settings.config
     if printing.paper is not None:
         dpi = max(1.0, (printing.dpi or 300.0) * share)  # the library refuses less
         printing = replace(printing, dpi=dpi)
@@ -295,14 +295,14 @@ def _style_scale(
     return config.style_scale if config.enlarge_style or shown <= own else own / max(full)
 
 
-def full_size(wanted: Wanted, content: SmallPicture | None) -> tuple[int, int]:
+def full_size(job_settings: JobSettings, content: SmallPicture | None) -> tuple[int, int]:
     """Return height and width of the full picture."""
     size = None if content is None else (content.height, content.width)
-    printing = wanted.printing
+    printing = job_settings.printing
     if printing.paper is not None:
         layout = fit_to_paper(printing.paper, printing.dpi or 300.0, size, printing.fit, printing.bleed)
         return layout.height, layout.width
-    return picture_size(wanted.config.size, size)
+    return picture_size(job_settings.config.size, size)
 
 
 def plan(command: Message) -> Message:
@@ -312,42 +312,42 @@ def plan(command: Message) -> Message:
     from tilestyle.planning.inputs import Style
     from tilestyle.recipes.preview import PreviewRequest, crop_centers, preview_outlines
 
-    wanted = _wanted(command)
+    job_settings = _job_settings(command)
     content, styles = _pictures(command)
-    ready = prepare_inputs(
-        wanted.config,
+    prepared = prepare_inputs(
+        job_settings.config,
         [Style(style.stand_in()) for style in styles] or None,
         None if content is None else content.stand_in(),
-        wanted.printing.options,
+        job_settings.printing.options,
     )
-    if wanted.kind == "preview":
-        sizes = preview_options(wanted)
+    if job_settings.kind == "preview":
+        sizes = preview_options(job_settings)
         request = PreviewRequest(sizes["preview_size"], sizes["crop_size"], crop_centers(sizes["crops"]))
-        outlines = preview_outlines(ready, request)
+        outlines = preview_outlines(prepared, request)
     else:
-        outlines = [outline(list(ready.styles) or None, ready.config, ready.content)]
+        outlines = [outline(list(prepared.styles) or None, prepared.config, prepared.content)]
     seconds = [estimate_outline(each, measures=bool(command.get("measures"))) for each in outlines]
     known = [each for each in seconds if each is not None]
     device = outlines[0].job.network.device
     memory = max(each.job.device_bytes for each in outlines)
     total = sum(known) if len(known) == len(seconds) else None
-    if total is not None and wanted.kind == "video":
+    if total is not None and job_settings.kind == "video":
         total *= max(1, command.get("frames", 1))
     remarks = []
-    if ready.config.enlarge_style and ready.style_enlargement > MAX_ENLARGEMENT:
+    if prepared.config.enlarge_style and prepared.style_enlargement > MAX_ENLARGEMENT:
         remarks.append(
-            f"the strokes are enlarged {ready.style_enlargement:.1f} times beyond the style's own pixels and "
-            "will look soft: use a larger scan of the style, or smaller strokes"
+            f"the strokes are enlarged {prepared.style_enlargement:.1f} times beyond the style's own pixels "
+            "and will look soft: use a larger scan of the style, or smaller strokes"
         )
-    if ready.cropped > 0.03:
+    if prepared.cropped > 0.03:
         remarks.append(
-            f"the paper crops {ready.cropped:.0%} of the photograph: choose contain to keep all of it"
+            f"the paper crops {prepared.cropped:.0%} of the photograph: choose contain to keep all of it"
         )
     mapped = outlines[0].mapped or isinstance(outlines[0].job.store, MappedStore)
     return {
-        "width": ready.width,
-        "height": ready.height,
-        "dpi": ready.dpi,
+        "width": prepared.width,
+        "height": prepared.height,
+        "dpi": prepared.dpi,
         "seconds": total,
         "memory_bytes": memory,
         "disk_bytes": outlines[0].job.memory_estimate.disk if mapped else 0,
@@ -356,21 +356,21 @@ def plan(command: Message) -> Message:
     }
 
 
-def _largest_side(wanted: Wanted, content: SmallPicture | None) -> int:
-    return max(full_size(wanted, content))
+def _largest_side(job_settings: JobSettings, content: SmallPicture | None) -> int:
+    return max(full_size(job_settings, content))
 
 
-def _wanted(command: Message, more: dict[str, Any] | None = None) -> Wanted:
+def _job_settings(command: Message, more: dict[str, Any] | None = None) -> JobSettings:
     options = command["options"] | (more or {})
-    wanted = resolve(command["kind"], options, [style["weight"] for style in command["styles"]])
-    network = wanted.config.network
+    job_settings = resolve(command["kind"], options, [style["weight"] for style in command["styles"]])
+    network = job_settings.config.network
     if network not in BUILT_IN and downloaded_file(network) is None:
         raise Refused(
             422,
             f"the weights of {network} are not on this machine",
             f"choose another network, or download them once: tilestyle render --network {network}",
         )
-    return wanted
+    return job_settings
 
 
 def _pictures(command: Message) -> tuple[SmallPicture | None, list[SmallPicture]]:

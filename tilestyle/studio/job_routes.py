@@ -157,7 +157,7 @@ def _results(routes: APIRouter, studio: Studio) -> None:
         chosen = jobs.get(job)
         file = studio.root.temporary / f"{chosen.id}.toml"
         with refusing_disk_errors(studio.root.path):
-            write_toml(file, chosen.wanted(), chosen.content, chosen.styles)
+            write_toml(file, chosen.resolved_settings(), chosen.content, chosen.styles)
             text = file.read_text(encoding="utf-8")
         file.unlink(missing_ok=True)
         return PlainTextResponse(text, headers=NO_STORE)

@@ -22,7 +22,7 @@ from tilestyle.studio.child import Child, Message, describe_end
 from tilestyle.studio.draft_sessions import DraftSessions
 from tilestyle.studio.refusals import Refused, split_message
 from tilestyle.studio.root import Root, link_or_copy, new_id, refusing_disk_errors, remove_folder, write_json
-from tilestyle.studio.settings import Wanted, command_words, resolve
+from tilestyle.studio.settings import JobSettings, command_words, resolve
 from tilestyle.studio.sources import Chosen, Sources
 from tilestyle.studio.uploads import Uploads
 
@@ -91,7 +91,7 @@ class Job:
     has_result: bool = False
     crops: list[list[int]] = field(default_factory=list)
 
-    def wanted(self) -> Wanted:
+    def resolved_settings(self) -> JobSettings:
         """What it makes; raises TilestyleError if this version does not understand it."""
         weights = [style["weight"] for style in self.settings["styles"]]
         return resolve(self.kind, self.settings["options"], weights)
@@ -233,8 +233,8 @@ class Jobs:
 
     async def plan(self, kind: str, settings: models.Settings, *, measures: bool) -> Message:
         """Return what a job would take; raises TilestyleError if it is not possible."""
-        wanted = resolve(kind, settings.options, [style.weight for style in settings.styles])
-        command, content, _ = await self._sources.command(kind, settings, wanted.look_style)
+        job_settings = resolve(kind, settings.options, [style.weight for style in settings.styles])
+        command, content, _ = await self._sources.command(kind, settings, job_settings.look_style)
         frames = 1
         if kind == "video" and content is not None:
             frames = max(1, round((content.facts.seconds or 1.0) * 25))
@@ -245,9 +245,9 @@ class Jobs:
         if len(self._jobs) >= MAX_JOBS:
             raise Refused(409, f"there are {MAX_JOBS} jobs, the most that are kept", "discard some of them")
         settings = request.settings
-        wanted = resolve(request.kind, settings.options, [style.weight for style in settings.styles])
+        job_settings = resolve(request.kind, settings.options, [style.weight for style in settings.styles])
         answer = await self.plan(request.kind, settings, measures=False)
-        _, content, styles = await self._sources.command(request.kind, settings, wanted.look_style)
+        _, content, styles = await self._sources.command(request.kind, settings, job_settings.look_style)
         area = answer["width"] * answer["height"]
         inputs = [*([content] if content else []), *styles]
         own = sum(chosen.file.stat().st_size for chosen in inputs)
@@ -259,7 +259,7 @@ class Jobs:
             settings=settings.model_dump(),
             content=content.name if content else None,
             styles=[chosen.name for chosen in styles],
-            look_style=wanted.look_style,
+            look_style=job_settings.look_style,
             width=answer["width"],
             height=answer["height"],
             dpi=answer["dpi"],
@@ -424,12 +424,12 @@ class Jobs:
             child.tell({"do": job.asked})
         end: Message = {}
         async for message, payload in child.messages():
-            what = message.pop("do", "")
-            if what == "progress":
+            kind = message.pop("do", "")
+            if kind == "progress":
                 await self._note_progress(job, message)
-            elif what == "tile":
+            elif kind == "tile":
                 self._take_tile(message, payload)
-            elif what == "end":
+            elif kind == "end":
                 end = message
         code = await child.wait()
         if job.asked == "discard" or job.id not in self._jobs:
@@ -530,7 +530,7 @@ class Jobs:
 
     def command(self, job: Job) -> list[str]:
         """Return the words of the command that makes the same."""
-        return command_words(job.wanted(), job.content, job.styles)
+        return command_words(job.resolved_settings(), job.content, job.styles)
 
     async def again(self, job: Job) -> models.Settings:
         """Return the settings of a job, with uploads that exist."""
@@ -545,15 +545,15 @@ class Jobs:
         if content is not None and task["content"] is not None:
             content = await self._source_again(content, task["content"], job)
         styles = []
-        for choice, kept in zip(settings.styles, task["styles"], strict=False):
-            source = await self._source_again(choice.source, kept, job)
+        for choice, stored in zip(settings.styles, task["styles"], strict=False):
+            source = await self._source_again(choice.source, stored, job)
             styles.append(models.StyleChoice(source=source, weight=choice.weight))
         return models.Settings(content=content, styles=styles, options=settings.options)
 
-    async def _source_again(self, source: models.Source, kept: dict[str, str], job: Job) -> models.Source:
+    async def _source_again(self, source: models.Source, stored: dict[str, str], job: Job) -> models.Source:
         if source.upload is None or self._uploads.find(source.upload) is not None:
             return source
-        facts = await self._uploads.adopt(self.folder(job) / kept["file"], kept["name"], link_or_copy)
+        facts = await self._uploads.adopt(self.folder(job) / stored["file"], stored["name"], link_or_copy)
         return models.Source(upload=facts.id)
 
     # --- Events ---
@@ -594,8 +594,12 @@ def task_files(folder: Path) -> tuple[tuple[Path, str] | None, list[tuple[Path, 
     )
 
 
-def _kept_file(kept: dict[str, str], folder: Path) -> Path:
-    return picture_path(kept["name"]) if kept["file"] == "" and kept["name"] in NAMES else folder / kept["file"]
+def _kept_file(stored: dict[str, str], folder: Path) -> Path:
+    return (
+        picture_path(stored["name"])
+        if stored["file"] == "" and stored["name"] in NAMES
+        else folder / stored["file"]
+    )
 
 
 def _keep(chosen: Chosen, place: Path) -> dict[str, str]:
@@ -611,8 +615,8 @@ def _default_name(content: Chosen | None, styles: list[Chosen] | Any) -> str:
     return "-".join(names)[:80] or "picture"
 
 
-def _wrong_state(job: Job, what: str) -> Refused:
-    return Refused(409, f"{job.name} is {job.state} and cannot be {what}", "reload the page")
+def _wrong_state(job: Job, action: str) -> Refused:
+    return Refused(409, f"{job.name} is {job.state} and cannot be {action}", "reload the page")
 
 
 def _end_hint(code: int | None) -> str:

@@ -55,10 +55,10 @@ def page_words(text: str) -> str:
     """
 
     def name_of(match: re.Match[str]) -> str:
-        lead, flag = match[1] or "", match[2]
+        article, flag = match[1] or "", match[2]
         field = FIELDS.get(flag)
         if field is None:
-            return lead + flag.replace("-", "_")
-        return f"{lead}{'a ' if lead and not field.endswith('s') else ''}{field}"
+            return article + flag.replace("-", "_")
+        return f"{article}{'a ' if article and not field.endswith('s') else ''}{field}"
 
     return _FLAG.sub(name_of, text)

@@ -74,7 +74,7 @@ class Printing:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobSettings:
     """What a job makes, resolved.
 
     Attributes:
@@ -98,7 +98,7 @@ class Wanted:
     depth: int = 8
 
 
-def resolve(kind: str, options: Mapping[str, Any], weights: Sequence[float]) -> Wanted:
+def resolve(kind: str, options: Mapping[str, Any], weights: Sequence[float]) -> JobSettings:
     """Return what options mean.
 
     Args:
@@ -109,79 +109,81 @@ def resolve(kind: str, options: Mapping[str, Any], weights: Sequence[float]) -> 
     Raises:
         SettingError: An option is unknown, cannot be set here, or has a value that is not allowed.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    _check_names(kind, given)
+    given_options = {name: value for name, value in options.items() if value is not None}
+    _check_names(kind, given_options)
     if kind == "texture":
-        given = {name: value for name, value in given.items() if name not in FOR_A_CONTENT}
-    look, preset = given.get("look", ""), None
+        given_options = {name: value for name, value in given_options.items() if name not in FOR_A_CONTENT}
+    look, preset = given_options.get("look", ""), None
     base = RenderConfig()
     if look:
         if look not in look_names():
             raise unknown_name_error("look", str(look), look_names())
         preset = load_preset(look)
-        base = replace(base, **_undecided(preset.settings, given))
-    settings = {name: _setting(name, value) for name, value in given.items() if name in _config_names()}
+        base = replace(base, **_undecided(preset.settings, given_options))
+    settings = {name: _setting(name, value) for name, value in given_options.items() if name in _config_names()}
     videos: dict[str, Any] = {}
     if kind == "video":
-        videos = {name: settings.pop(name, None) or given.get(name) for name in VIDEO if name in given}
+        videos = {
+            name: settings.pop(name, None) or given_options.get(name) for name in VIDEO if name in given_options
+        }
         if "flow" in videos and videos["flow"] != FlowName.DIS:
             raise SettingError("the studio measures motion by dis only", hint="leave flow out")
     if len(set(weights)) > 1 and "style_blend" not in settings:
         settings["style_blend"] = tuple(weights)
     config = with_settings(base, settings)
     _check_limits(config)
-    printing = _printing(given, kind)
+    printing = _printing(given_options, kind)
     _check_printing(printing, config)
-    return Wanted(
+    return JobSettings(
         kind,
         config,
         printing,
         look,
         preset.style if preset is not None and not weights else "",
-        given,
+        given_options,
         VideoConfig(**videos),
-        _depth(given),
+        _depth(given_options),
     )
 
 
-def _undecided(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _undecided(settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a look without those that an option says in another way."""
-    decided = {name for option in DECIDED_BY if option in given for name in DECIDED_BY[option]}
+    decided = {name for option in DECIDED_BY if option in options for name in DECIDED_BY[option]}
     return {name: value for name, value in settings.items() if name not in decided}
 
 
-def preview_options(wanted: Wanted) -> dict[str, int]:
+def preview_options(job_settings: JobSettings) -> dict[str, int]:
     """Return sizes and number of the details of a preview."""
     values = {}
     for name, default in PREVIEW.items():
-        value = wanted.options.get(name, default)
+        value = job_settings.options.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 4096:
             raise setting_error(name, value, "a whole number, at most 4096")
         values[name] = value
     return values
 
 
-def command_words(wanted: Wanted, content: str | None, styles: Sequence[str]) -> list[str]:
+def command_words(job_settings: JobSettings, content: str | None, styles: Sequence[str]) -> list[str]:
     """Return the command that makes the same picture.
 
     Args:
-        wanted: What is made.
+        job_settings: What is made.
         content: File or name of the content.
         styles: Files or names of the styles.
     """
     out = "-".join(Path(name).stem for name in ([content] if content else []) + list(styles)) or "result"
-    suffix = ".mp4" if wanted.kind == "video" else ".tif" if wanted.depth == 16 else ".png"
-    words = ["tilestyle", wanted.kind, *([_word(content)] if content else [])]
-    if wanted.kind == "texture" and not wanted.look:
+    suffix = ".mp4" if job_settings.kind == "video" else ".tif" if job_settings.depth == 16 else ".png"
+    words = ["tilestyle", job_settings.kind, *([_word(content)] if content else [])]
+    if job_settings.kind == "texture" and not job_settings.look:
         words += [_word(name) for name in styles]
     else:
         words += [part for name in styles for part in ("--style", name)]
-    words += ["-o", f"{out}{'-texture' if wanted.kind == 'texture' else ''}{suffix}"]
-    blend = () if "style_blend" in wanted.options else wanted.config.style_blend
+    words += ["-o", f"{out}{'-texture' if job_settings.kind == 'texture' else ''}{suffix}"]
+    blend = () if "style_blend" in job_settings.options else job_settings.config.style_blend
     if len(styles) > 1 and blend:
         words += ["--style-blend", ",".join(f"{weight:g}" for weight in blend)]
-    for name, value in sorted(wanted.options.items()):
-        words += _option_words(name, value, wanted)
+    for name, value in sorted(job_settings.options.items()):
+        words += _option_words(name, value, job_settings)
     return words
 
 
@@ -190,25 +192,25 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def run_options(wanted: Wanted, content: str | None, styles: Sequence[str]) -> dict[str, Any]:
+def run_options(job_settings: JobSettings, content: str | None, styles: Sequence[str]) -> dict[str, Any]:
     """Return the options of the command that are not settings, as files of settings and pictures keep them."""
     run: dict[str, Any] = {}
     if content is not None:
-        run["clip" if wanted.kind == "video" else "content"] = _file(content)
-    if wanted.kind == "video":
+        run["clip" if job_settings.kind == "video" else "content"] = _file(content)
+    if job_settings.kind == "video":
         run |= {"style": _file(styles[0])} if styles else {}
     else:
         run["style"] = [{"picture": _file(name)} for name in styles]
-    run |= {name: wanted.options[name] for name in (*PRINTING, *OUTPUT) if name in wanted.options}
-    if wanted.kind == "preview":
-        run |= {name: value for name, value in wanted.options.items() if name in PREVIEW}
+    run |= {name: job_settings.options[name] for name in (*PRINTING, *OUTPUT) if name in job_settings.options}
+    if job_settings.kind == "preview":
+        run |= {name: value for name, value in job_settings.options.items() if name in PREVIEW}
     return run
 
 
-def write_toml(path: Path, wanted: Wanted, content: str | None, styles: Sequence[str]) -> None:
+def write_toml(path: Path, job_settings: JobSettings, content: str | None, styles: Sequence[str]) -> None:
     """Write a file of settings for --config."""
-    run = run_options(wanted, content, styles)
-    save_settings(path, wanted.config, wanted.kind, _with_paths(run, path.parent))
+    run = run_options(job_settings, content, styles)
+    save_settings(path, job_settings.config, job_settings.kind, _with_paths(run, path.parent))
 
 
 def _with_paths(value: Any, folder: Path) -> Any:
@@ -232,14 +234,14 @@ def _config_names() -> set[str]:
     return {each.name for each in fields(RenderConfig)}
 
 
-def _check_names(kind: str, given: Mapping[str, Any]) -> None:
+def _check_names(kind: str, options: Mapping[str, Any]) -> None:
     known = {*_config_names(), *PRINTING, *OUTPUT, "look"}
     if kind == "preview":
         known |= PREVIEW.keys()
     if kind == "video":
         known = {*VIDEO_SETTINGS, *VIDEO, "look"}
     forbidden = {*(FILE_FIELDS - set(ALLOWED_FILES)), *NEVER}
-    for name in given:
+    for name in options:
         if name in forbidden:
             raise SettingError(f"{name} cannot be set in the studio", hint="use the command line for it")
         if name not in known:
@@ -262,14 +264,14 @@ def _check_limits(config: RenderConfig) -> None:
         raise setting_error("size", config.size, f"at most {MAX_SIDE} pixels a side")
 
 
-def _printing(given: Mapping[str, Any], kind: str) -> Printing:
-    texts = {name: given[name] for name in ("paper", "fit", "bleed", "stroke") if name in given}
+def _printing(options: Mapping[str, Any], kind: str) -> Printing:
+    texts = {name: options[name] for name in ("paper", "fit", "bleed", "stroke") if name in options}
     for name, text in texts.items():
         if not isinstance(text, str) or len(text) > 60:
             raise setting_error(name, text, "a short text")
     if "fit" in texts and texts["fit"] not in list(Fit):
         raise setting_error("fit", texts["fit"], f"one of {', '.join(Fit)}")
-    dpi = given.get("dpi")
+    dpi = options.get("dpi")
     if dpi is not None and (isinstance(dpi, bool) or not isinstance(dpi, int | float)):
         raise setting_error("dpi", dpi, "a number")
     return Printing(
@@ -296,14 +298,14 @@ def _check_printing(printing: Printing, config: RenderConfig) -> None:
             )
 
 
-def _depth(given: Mapping[str, Any]) -> int:
-    depth = given.get("depth", 8)
+def _depth(options: Mapping[str, Any]) -> int:
+    depth = options.get("depth", 8)
     if depth not in (8, 16) or isinstance(depth, bool):
         raise setting_error("depth", depth, "8 or 16")
     return int(depth)
 
 
-def _option_words(name: str, value: Any, wanted: Wanted) -> list[str]:
+def _option_words(name: str, value: Any, job_settings: JobSettings) -> list[str]:
     if name in SWITCHES:
         return [SWITCHES[name][0 if value else 1]]
     if name in LAYERS:
@@ -311,7 +313,7 @@ def _option_words(name: str, value: Any, wanted: Wanted) -> list[str]:
     if isinstance(value, bool):
         return [f"--{name.replace('_', '-')}"] if value else []
     if name == "size":
-        size = wanted.config.size
+        size = job_settings.config.size
         text = "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
         return ["--size", text]
     if isinstance(value, StrEnum):

@@ -214,19 +214,19 @@ async def inspect_in_process(file: Path, folder: Path, max_pixels: int, temporar
     """
     child = await Child.start(copies.INTAKE, str(file), str(folder), str(max_pixels), folder=temporary)
     try:
-        found = await _first(child.messages(), copies.INTAKE_SECONDS)
+        message = await _first(child.messages(), copies.INTAKE_SECONDS)
     finally:
         child.kill()
         code = await child.wait()
-    if found is None:
+    if message is None:
         raise Refused(
             422,
             f"the file could not be decoded ({describe_end(code)})",
             "it may be damaged, or made to exhaust memory: convert it to PNG, JPEG or TIFF",
         )
-    if "error" in found:
-        raise Refused(415, str(found["error"]), str(found["hint"]))
-    return found
+    if "error" in message:
+        raise Refused(415, str(message["error"]), str(message["hint"]))
+    return message
 
 
 async def _first(

@@ -71,7 +71,7 @@ class Orders:
     """What the server has asked for."""
 
     mode: str
-    asked: str = ""
+    request: str = ""
     tiles: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
 
     def listen(self, channel: Channel) -> None:
@@ -80,17 +80,17 @@ class Orders:
             if command.get("do") == "tile":
                 self.tiles.put(command)
             elif command.get("do") in ("pause", "stop"):
-                self.asked = command["do"]
-        self.asked = self.asked or "leave"
+                self.request = command["do"]
+        self.request = self.request or "leave"
 
     def stop(self) -> bool:
         """Whether the render should stop."""
-        return bool(self.asked) or self.mode == "stop"
+        return bool(self.request) or self.mode == "stop"
 
     @property
     def writes(self) -> bool:
         """Whether an unfinished picture is a result."""
-        return self.asked == "stop" or (self.mode == "stop" and not self.asked)
+        return self.request == "stop" or (self.mode == "stop" and not self.request)
 
 
 class Reporter:
@@ -141,9 +141,9 @@ class Reporter:
         message = {**self._progress, "seconds": round(self._before + now - self._start, 1)}
         message["memory_bytes"] = self._peak.bytes()
         if self._finish_time is not None and "share" not in message:
-            left = max(0.0, self._finish_time - now)
-            message["seconds_left"] = round(left, 1)
-            message["share"] = message["seconds"] / max(message["seconds"] + left, 1e-9)
+            seconds_left = max(0.0, self._finish_time - now)
+            message["seconds_left"] = round(seconds_left, 1)
+            message["share"] = message["seconds"] / max(message["seconds"] + seconds_left, 1e-9)
         if self.live is not None and now - self._shown >= PICTURE_SECONDS:
             self._shown, message["changed"] = now, True
         self._channel.send({"do": "progress", **message})
@@ -171,56 +171,56 @@ class JobRun:
 
     def run(self) -> Message:
         """Do the job, and return how it ended."""
-        self.wanted = self.job.wanted()
+        self.job_settings = self.job.resolved_settings()
         if self.job.kind == "video":
             return self._video()
         with ExitStack() as stack:
-            ready = self._open(stack)
-            return self._preview(ready) if self.job.kind == "preview" else self._render(ready)
+            prepared = self._open(stack)
+            return self._preview(prepared) if self.job.kind == "preview" else self._render(prepared)
 
     def _open(self, stack: ExitStack) -> PreparedInputs:
         self.report.step("reading the pictures")
         content, styles = jobs.task_files(self.folder)
         return prepare_inputs(
-            self.wanted.config,
+            self.job_settings.config,
             [Style(stack.enter_context(open_source(file))) for file, _ in styles] or None,
             None if content is None else stack.enter_context(open_source(content[0])),
-            self.wanted.printing.options,
+            self.job_settings.printing.options,
         )
 
-    def _render(self, ready: PreparedInputs) -> Message:
+    def _render(self, prepared: PreparedInputs) -> Message:
         result = self.folder / jobs.RESULT
-        check_writable(result, ready.height, ready.width, self.wanted.depth)
-        needed = max_disk_bytes(result, ready.height, ready.width, 3, self.wanted.depth)
+        check_writable(result, prepared.height, prepared.width, self.job_settings.depth)
+        needed = max_disk_bytes(result, prepared.height, prepared.width, 3, self.job_settings.depth)
         check_disk_space(self.folder, needed, "the picture")
-        if ready.content is not None:
-            self._write_content(ready.content)
-        threading.Thread(target=self._serve_tiles, args=(ready.height, ready.width), daemon=True).start()
+        if prepared.content is not None:
+            self._write_content(prepared.content)
+        threading.Thread(target=self._serve_tiles, args=(prepared.height, prepared.width), daemon=True).start()
         how: dict[str, Any] = {
             "observer": self.report,
             "stop": self.orders.stop,
             "work": Work(self.folder / jobs.WORK, every=self.checkpoint_seconds),
-            "save": lambda picture: self._save(picture, ready),
+            "save": lambda picture: self._save(picture, prepared),
         }
         if self.job.kind == "texture":
-            tilestyle.texture(list(ready.styles), ready.config, **how)
+            tilestyle.texture(list(prepared.styles), prepared.config, **how)
         else:
-            assert ready.content is not None, "checked before it was queued"
-            tilestyle.render(ready.content, list(ready.styles), ready.config, **how)
-        return self._end(ready.width, ready.height, complete=self.report.facts.complete)
+            assert prepared.content is not None, "checked before it was queued"
+            tilestyle.render(prepared.content, list(prepared.styles), prepared.config, **how)
+        return self._end(prepared.width, prepared.height, complete=self.report.facts.complete)
 
-    def _save(self, picture: Picture, ready: PreparedInputs) -> None:
+    def _save(self, picture: Picture, prepared: PreparedInputs) -> None:
         """Write what was rendered: a result, or what is shown while the job waits."""
         complete = self.report.facts.complete
         self.report.live = StillCanvas(picture)
         if complete or self.orders.writes:
             self.report.step("writing the picture")
-            self._write_result(as_source(picture), ready.dpi, self._made(ready))
-        if self.orders.asked != "leave" or complete:
+            self._write_result(as_source(picture), prepared.dpi, self._made(prepared))
+        if self.orders.request != "leave" or complete:
             self._write_shown(as_source(picture))
 
-    def _write_result(self, source: ImageSource, dpi: float | None, made: Any) -> None:
-        options = WriteOptions(depth=self.wanted.depth, dpi=dpi, provenance=made)
+    def _write_result(self, source: ImageSource, dpi: float | None, provenance_json: Any) -> None:
+        options = WriteOptions(depth=self.job_settings.depth, dpi=dpi, provenance=provenance_json)
         strips = releasing_mapped_pages(source.strips())
         write_stream(self.folder / jobs.RESULT, source.height, source.width, strips, options=options)
 
@@ -245,12 +245,12 @@ class JobRun:
         options = WriteOptions(quality=STORED_QUALITY)
         write_stream(self.folder / CONTENT, content.height, content.width, content.strips(), options=options)
 
-    def _made(self, ready: PreparedInputs) -> Any:
+    def _made(self, prepared: PreparedInputs) -> Any:
         content, styles = self.job.content, self.job.styles
-        words = command_line(command_words(self.wanted, content, styles))
-        made = provenance(ready.config, content, styles, words)
-        made |= {"run": run_options(self.wanted, content, styles)}
-        return made | self.report.facts.mark | {"machine": self.report.facts.machine}
+        words = command_line(command_words(self.job_settings, content, styles))
+        provenance_json = provenance(prepared.config, content, styles, words)
+        provenance_json |= {"run": run_options(self.job_settings, content, styles)}
+        return provenance_json | self.report.facts.mark | {"machine": self.report.facts.machine}
 
     def _end(self, width: int, height: int, *, complete: bool, **more: Any) -> Message:
         if complete:
@@ -261,7 +261,7 @@ class JobRun:
             }
         if self.orders.writes:
             return {"state": "stopped", "finished": True, "has_result": True, **more}
-        return {"state": "paused", "finished": self.orders.asked == "pause"}
+        return {"state": "paused", "finished": self.orders.request == "pause"}
 
     # --- Tiles of the canvas ---
 
@@ -290,21 +290,21 @@ class JobRun:
 
     # --- Previews ---
 
-    def _preview(self, ready: PreparedInputs) -> Message:
+    def _preview(self, prepared: PreparedInputs) -> Message:
         from tilestyle.recipes.preview import PreviewRequest, PreviewStep, crop_centers, preview
 
-        sizes = preview_options(self.wanted)
+        sizes = preview_options(self.job_settings)
         request = PreviewRequest(sizes["preview_size"], sizes["crop_size"], crop_centers(sizes["crops"]))
 
         def begin(step: PreviewStep) -> None:
-            what = f"detail {step.crop} of {len(request.at)}" if step.crop else "the whole picture"
-            self.report.step(what, share=sum(step.pixels[: step.number]) / sum(step.pixels))
+            part_name = f"detail {step.crop} of {len(request.at)}" if step.crop else "the whole picture"
+            self.report.step(part_name, share=sum(step.pixels[: step.number]) / sum(step.pixels))
 
-        result = preview(ready, request, begin, self.orders.stop, self.report)
+        result = preview(prepared, request, begin, self.orders.stop, self.report)
         if result.stopped_at is not None and not self.orders.writes:
-            return {"state": "paused", "finished": self.orders.asked == "pause"}
+            return {"state": "paused", "finished": self.orders.request == "pause"}
         sheet = as_source(result.sheet())
-        self._write_result(sheet, None, self._made(ready))
+        self._write_result(sheet, None, self._made(prepared))
         self._write_shown(as_source(result.small))
         crops = []
         for number, crop in enumerate(result.crops, 1):
@@ -331,11 +331,11 @@ class JobRun:
             if not first:
                 first.append((time.monotonic(), series.count))
             pace = (time.monotonic() - first[0][0]) / max(1, series.count - first[0][1])
-            left = (
+            time_left = (
                 {"seconds_left": round(pace * (total - series.count), 1)} if series.count > first[0][1] else {}
             )
             share = series.count / max(1, total)
-            self.report.step(f"frame {series.count} of {total}", share=share, changed=True, **left)
+            self.report.step(f"frame {series.count} of {total}", share=share, changed=True, **time_left)
             if series.count:
                 with suppress(TilestyleError, OSError):
                     self._film_thumbnail(series)
@@ -344,13 +344,13 @@ class JobRun:
             clip,
             styles[0][0],
             self.folder / "frames",
-            self.wanted.config,
-            self.wanted.video,
+            self.job_settings.config,
+            self.job_settings.video,
             SeriesCallbacks(self.report, step, self.orders.stop, step),
         )
         complete = done.count >= total
         if not complete and not (self.orders.writes and done.count):
-            return {"state": "paused", "finished": self.orders.asked == "pause"}
+            return {"state": "paused", "finished": self.orders.request == "pause"}
         self.report.step("writing the film")
         write_job_film(self.folder, self.folder / jobs.FILM)
         size = {"width": self.job.width, "height": self.job.height}
@@ -390,7 +390,7 @@ def main(folder: Path, mode: str, checkpoint_seconds: float) -> None:
         _wait_for(
             lock, orders, lambda: channel.send({"do": "progress", "step": "waiting for an earlier process"})
         )
-        report = Reporter(channel, PeakMemory(find_device(job.wanted().config.device)))
+        report = Reporter(channel, PeakMemory(find_device(job.resolved_settings().config.device)))
         end = JobRun(job, folder, orders, channel, report, checkpoint_seconds).run()
     except TilestyleError as error:
         problem, hint = split_message(error)
@@ -412,7 +412,7 @@ def _wait_for(lock: filelock.FileLock, orders: Orders, say: Callable[[], None]) 
             lock.acquire(timeout=1.0)
             return
         except filelock.Timeout:
-            if orders.asked or time.monotonic() > patience:
+            if orders.request or time.monotonic() > patience:
                 raise jobs.still_running() from None
             say()
 

@@ -201,10 +201,10 @@ def distributed(values: Values) -> None:
         raise SettingError(f"ranks {ranks} must start with 1", hint="give, for example, 1,2,4")
     parse_sizes(str(measured), "measured")
     sizes = parse_sizes(values[MEGAPIXELS])
-    asked = benchmark.DistributedSpec(counts, measured, sizes, values[PATCH], values[SWEEPS])
+    spec = benchmark.DistributedSpec(counts, measured, sizes, values[PATCH], values[SWEEPS])
     scene = scene_of(values)
     with measuring("processes") as progress:
-        result = benchmark.measure_distributed(scene, asked, tell, progress)
+        result = benchmark.measure_distributed(scene, spec, tell, progress)
     conclude(result, values[KEEP])
 
 

@@ -71,7 +71,7 @@ def demo(values: Values) -> None:
     if values[opt.DRY_RUN]:
         print_several(plans(config), (), f"and a sheet of all, in the folder {out}")
         return
-    made = not out.exists()
+    is_new_folder = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -81,7 +81,7 @@ def demo(values: Values) -> None:
     try:
         demonstrate(out, config, quiet=values[opt.QUIET], verbose=values[opt.VERBOSE])
     finally:
-        if made:
+        if is_new_folder:
             with suppress(OSError):  # it is not empty
                 out.rmdir()
 
@@ -108,8 +108,8 @@ def plans(config: RenderConfig) -> list[Repeated]:
 
     planned = []
     for _, inputs, settings, name in renders_of(config):
-        with inputs.opened(settings) as ready:
-            planned.append(Repeated(name, outline(ready.styles, ready.config, ready.content)))
+        with inputs.opened(settings) as prepared:
+            planned.append(Repeated(name, outline(prepared.styles, prepared.config, prepared.content)))
     return planned
 
 
@@ -131,9 +131,9 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) 
             if record.stopped:  # Ctrl-C is meant for all of them
                 break
     if record.stopped:
-        done = f"{number} of {len(names)} images in {out} are finished, {names[number]} is unfinished"
+        state = f"{number} of {len(names)} images in {out} are finished, {names[number]} is unfinished"
         missing = f", {' and '.join(names[number + 1 :])} missing" if names[number + 1 :] else ""
-        say(f"stopped: {done}{missing}; run the same command again to make them")
+        say(f"stopped: {state}{missing}; run the same command again to make them")
         raise typer.Exit(signals.INTERRUPTED)
     signals.more_to_do()
     signals.writes(out / SHEET)

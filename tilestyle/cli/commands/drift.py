@@ -78,30 +78,30 @@ def drift(values: Values) -> None:
         rows.append(folder_row(values[opt.OUT_FOLDER], renders, total))
         print_several(renders, rows, "each made from the one before")
         return
-    done = run_series(
+    series = run_series(
         lambda folder, watch: make_drift(values[START], styles, folder, config, values[CYCLES], watch),
         total,
         series_names(values, values[opt.OUT_FOLDER]),
         quiet=quiet,
         verbose=values[opt.VERBOSE],
     )
-    count = (done.count - 1) * (values[BETWEEN] + 1) + 1
-    write_film(film, frames(done, values[BETWEEN]), count, complete=done.count >= total, quiet=quiet)
-    if values[opt.OPEN] and done.count >= total:
-        show(film.path if film else done.path)
+    count = (series.count - 1) * (values[BETWEEN] + 1) + 1
+    write_film(film, frames(series, values[BETWEEN]), count, complete=series.count >= total, quiet=quiet)
+    if values[opt.OPEN] and series.count >= total:
+        show(film.path if film else series.path)
 
 
-def frames(done: Series, count: int) -> Iterator[Frame]:
+def frames(series: Series, count: int) -> Iterator[Frame]:
     """All pictures, `count` frames between two."""
     from tilestyle.images import read_picture
     from tilestyle.motion.film import quantize_frame
     from tilestyle.motion.optical_flow import interpolate_frames
 
-    before = None
+    previous = None
     shares = [number / (count + 1) for number in range(1, count + 1)]
-    for file in done.picture_paths:
-        now = read_picture(file).pixels
-        if before is not None:
-            yield from map(quantize_frame, interpolate_frames(before, now, shares))
-        yield quantize_frame(now)
-        before = now
+    for file in series.picture_paths:
+        current = read_picture(file).pixels
+        if previous is not None:
+            yield from map(quantize_frame, interpolate_frames(previous, current, shares))
+        yield quantize_frame(current)
+        previous = current

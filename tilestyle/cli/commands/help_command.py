@@ -31,6 +31,6 @@ def help_command(values: Values) -> None:
             raise SettingError(
                 f"{context.command_path} has no command {name!r}", hint=f"see {context.command_path} --help"
             )
-        found = find_command(context.command, name, context)
-        context = type(context)(found, info_name=name, parent=context)
+        subcommand = find_command(context.command, name, context)
+        context = type(context)(subcommand, info_name=name, parent=context)
     print_help(context)

@@ -116,8 +116,8 @@ def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool =
         table.add_row("dpi", f"{facts.dpi[0]:g} x {facts.dpi[1]:g}")
     shown, refusal = console(), None
     try:
-        made = read_provenance(file)
-        for key, value in (made or {}).items():
+        provenance_json = read_provenance(file)
+        for key, value in (provenance_json or {}).items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(plain(f"made: {key}"), plain(text))
         if facts.format != Format.DEEP_ZOOM.label:
@@ -134,8 +134,8 @@ def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool =
     shown.print("A render of it would take" if inputs.styles else "A render of it in a style of its own size")
     # Without a style, assume that it is as large as the picture.
     inputs = inputs if inputs.styles else replace(inputs, styles=[StyleFile(file)])
-    with inputs.opened(config) as ready:
-        print_needs(inputs, ready, None, verbose=verbose)
+    with inputs.opened(config) as prepared:
+        print_needs(inputs, prepared, None, verbose=verbose)
 
 
 def strokes(file: Path, pixels: int) -> str:

@@ -67,16 +67,16 @@ def looks(values: Values) -> None:
     folder = values[opt.WORK_DIR] or work_folder(output.file)
     if values[opt.RESTART]:
         discard_cells(folder)
-    made = provenance(Inputs([] if style is None else [StyleFile(style)], photo), config, output.run)
+    provenance_json = provenance(Inputs([] if style is None else [StyleFile(style)], photo), config, output.run)
     named = "" if style is None else f" --style {shlex.quote(shown_name(style))}"
     example = f"tilestyle render {shlex.quote(shown_name(photo))}{named} {sheet.looks[0].words} -o large.png"
     title = f"To get one larger, type what is above it, such as:  {example}"
-    draw(sheet, title, output, folder, made)
+    draw(sheet, title, output, folder, provenance_json)
     if not values[opt.KEEP]:
         discard_cells(folder)
 
 
-def draw(sheet: LookSheet, title: str, output: Output, folder: Path, made: dict[str, Json]) -> None:
+def draw(sheet: LookSheet, title: str, output: Output, folder: Path, provenance_json: dict[str, Json]) -> None:
     """Render the looks that are missing and write the sheet as far as it is.
 
     Raises:
@@ -107,7 +107,7 @@ def draw(sheet: LookSheet, title: str, output: Output, folder: Path, made: dict[
         picture = sheet.sheet(pictures, title)
         mark: dict[str, Json] = {} if len(pictures) == total else {STOPPED: f"after {where}"}
         with logging_temporaries(folder):
-            written = output.write(as_source(picture), None, made | mark)
+            written = output.write(as_source(picture), None, provenance_json | mark)
     signals.wrote(written)
     if mark:
         say(f"stopped: {written} shows {where}; to continue: run the same command again")

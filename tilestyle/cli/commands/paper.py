@@ -261,8 +261,10 @@ class PaperJob:
         from tilestyle.files.folders import created_folder
         from tilestyle.images import InkMeter, read_provenance, write_samples
 
-        made: dict[str, Json] = dict(read_provenance(original) or {})
-        made["paper"] = " ".join(["tilestyle", *affecting_result([Path(word).name for word in sys.argv[1:]])])
+        provenance_json: dict[str, Json] = dict(read_provenance(original) or {})
+        provenance_json["paper"] = " ".join(
+            ["tilestyle", *affecting_result([Path(word).name for word in sys.argv[1:]])]
+        )
         written: list[Path] = []
         ink = InkMeter(self.shop.ink_limit)
         with created_folder(self.file.parent), removed_unless_all(written, is_new=self.is_new):
@@ -274,7 +276,7 @@ class PaperJob:
                 if self.panels is None:
                     signals.writes(target)
                 written.append(target)
-                how = self._options(span, made, ink, target.stem)
+                how = self._options(span, provenance_json, ink, target.stem)
                 write_samples(target, (picture.height, span.width), strips, picture.profile, options=how)
             if self.panels is not None:
                 signals.writes(self.plan_file)
@@ -327,7 +329,7 @@ class PaperJob:
                 "or the file of the print shop, if it asks for PDF/X)"
             )
 
-    def _options(self, span: PanelSpan, made: dict[str, Json], ink: Any, title: str) -> WriteOptions:
+    def _options(self, span: PanelSpan, provenance_json: dict[str, Json], ink: Any, title: str) -> WriteOptions:
         from tilestyle.images import WriteOptions
 
         how = self.shop.settings(self.plan.dpi, title)
@@ -336,7 +338,7 @@ class PaperJob:
             depth=self.depth,
             quality=self.quality,
             compression=self.compression,
-            provenance=made,
+            provenance=provenance_json,
             ink=ink,
             **how,
         )
@@ -378,9 +380,9 @@ def plan_of(values: Values, source: ImageSource) -> PrintPlan:
         dpi = round(dpi) if abs(dpi - round(dpi)) < ROUNDING else dpi  # PNG states pixels per meter
     if dpi is not None and not 1 <= dpi <= 60000:
         raise SettingError(f"a resolution of {dpi:g} dpi is out of range", hint="use 1 to 60000")
-    asked = PrintSize(None if size is None else parse_paper(size), dpi, values[FIT])
+    print_size = PrintSize(None if size is None else parse_paper(size), dpi, values[FIT])
     bleed, wrap = parse_length(values[BLEED], "bleed"), parse_length(values[WRAP], "wrap")
-    return plan_print((source.height, source.width), asked, bleed, wrap, values[EDGE])
+    return plan_print((source.height, source.width), print_size, bleed, wrap, values[EDGE])
 
 
 @contextmanager

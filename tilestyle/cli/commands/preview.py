@@ -88,15 +88,15 @@ def preview(values: Values) -> None:
 
     config = config_of(values)
     inputs = Inputs(parse_styles(values[opt.STYLES]), values[CONTENT], printing_of(values))
-    at = parse_positions(values[AT]) or crop_centers(values[CROPS])
-    wanted = PreviewRequest(values[PREVIEW_SIZE], values[CROP_SIZE], at)
-    if print_dry_run(values, inputs, config, wanted):
+    positions = parse_positions(values[AT]) or crop_centers(values[CROPS])
+    request = PreviewRequest(values[PREVIEW_SIZE], values[CROP_SIZE], positions)
+    if print_dry_run(values, inputs, config, request):
         return
-    write_preview(inputs, config, Output.of(values).on_screen(), wanted, color_of(values))
+    write_preview(inputs, config, Output.of(values).on_screen(), request, color_of(values))
 
 
 def write_preview(
-    inputs: Inputs, config: RenderConfig, output: Output, wanted: PreviewRequest, color: OutputColor | None
+    inputs: Inputs, config: RenderConfig, output: Output, request: PreviewRequest, color: OutputColor | None
 ) -> None:
     """Preview, show progress, write the sheet and the crops with their settings.
 
@@ -104,7 +104,7 @@ def write_preview(
         inputs: The pictures.
         config: The settings of the render.
         output: Where the sheet goes.
-        wanted: What is seen.
+        request: What is seen.
         color: Colors of the file that the render would write; None for those of the picture.
 
     Raises:
@@ -116,47 +116,47 @@ def write_preview(
     from tilestyle.recipes.preview import PreviewStep, preview
 
     def printed(picture: Picture) -> ImageSource:
-        proofed = ready.soft_proof(as_source(picture))
+        proofed = prepared.soft_proof(as_source(picture))
         return proofed if color is None else shown_in(proofed, color)
 
-    with inputs.opened(config) as ready, ExitStack() as folders:
-        crops = [output.named(beside(output.file, number)) for number in range(1, len(wanted.at) + 1)]
+    with inputs.opened(config) as prepared, ExitStack() as folders:
+        crops = [output.named(beside(output.file, number)) for number in range(1, len(request.at) + 1)]
         for file in (output.file, *(each.file for each in crops)):
-            output.check(file, wanted.side, wanted.side, ready.dpi)
+            output.check(file, request.side, request.side, prepared.dpi)
         if not output.quiet:
-            inputs.say_crop(ready)
-            inputs.say_stroke_scale(ready)
+            inputs.say_crop(prepared)
+            inputs.say_stroke_scale(prepared)
         with open_display(quiet=output.quiet, verbose=output.verbose) as display:
             parts = Parts(display)
-            shown = watcher(parts, quiet=output.quiet)
+            progress_observer = watcher(parts, quiet=output.quiet)
 
             def begin(step: PreviewStep) -> None:
                 parts.weigh(step.pixels)
-                what = f"crop {step.crop} of {len(crops)}" if step.crop else "whole image"
-                parts.begin(step.number, what)
+                part_name = f"crop {step.crop} of {len(crops)}" if step.crop else "whole image"
+                parts.begin(step.number, part_name)
 
             with stop_on_interrupt() as stop:
-                seen = preview(ready, wanted, begin, stop, shown)
-        where = f"crop {seen.stopped_at} of {len(crops)}" if seen.stopped_at else "the whole image"
-        made = provenance(inputs, ready.config, output.run)
-        mark: dict[str, Json] = {} if seen.stopped_at is None else {STOPPED: f"at {where}"}
+                result = preview(prepared, request, begin, stop, progress_observer)
+        where = f"crop {result.stopped_at} of {len(crops)}" if result.stopped_at else "the whole image"
+        provenance_json = provenance(inputs, prepared.config, output.run)
+        mark: dict[str, Json] = {} if result.stopped_at is None else {STOPPED: f"at {where}"}
         folders.enter_context(created_folder(output.file.parent))
-        written = output.write(printed(seen.sheet()), None, made | mark)
+        written = output.write(printed(result.sheet()), None, provenance_json | mark)
         signals.wrote(written)
-        for crop_output, crop in zip(crops, seen.crops, strict=False):  # fewer, if it was stopped
-            file = crop_output.write(printed(crop.picture), ready.dpi, made)
+        for crop_output, crop in zip(crops, result.crops, strict=False):  # fewer, if it was stopped
+            file = crop_output.write(printed(crop.picture), prepared.dpi, provenance_json)
             signals.wrote(file)
             if not output.quiet:
                 box = crop.box
                 say(f"wrote {file}: {box.width} x {box.height} at {box.left},{box.top}")
-    if seen.stopped_at is not None:
+    if result.stopped_at is not None:
         say(
-            f"stopped at {where}: {written} is unfinished, with {len(seen.crops)} of {len(crops)} crops; "
+            f"stopped at {where}: {written} is unfinished, with {len(result.crops)} of {len(crops)} crops; "
             "run the same command again to make all"
         )
         raise typer.Exit(signals.INTERRUPTED)
     if not output.quiet:
-        say(f"wrote {written}: preview of {seen.width} x {seen.height}")
+        say(f"wrote {written}: preview of {result.width} x {result.height}")
     if output.shown:
         show(written)
 

@@ -30,12 +30,12 @@ def resume(values: Values) -> None:
     folder = values[FOLDER]
     if not folder.is_dir():
         raise WorkError(f"there is no folder {folder}", hint="give the work folder of a render")
-    kept = load_manifest(folder)
-    if kept is None:
+    manifest = load_manifest(folder)
+    if manifest is None:
         raise WorkError(f"{folder} has no checkpoint", hint="give the work folder of a render that was stopped")
     path = folder.resolve()
     own = (opt.RESTART, opt.YES, opt.QUIET, opt.VERBOSE, opt.WORK_DIR)
-    words = without(kept.words, *own)
+    words = without(manifest.words, *own)
     if not words:
         raise WorkError(f"{folder} was created from Python", hint="run that program again to resume")
     if words[0] not in KEPT_BY:
@@ -43,10 +43,10 @@ def resume(values: Values) -> None:
             f"{folder} is damaged (its command cannot be resumed)", hint="run the original command again"
         )
     try:
-        os.chdir(kept.folder)
+        os.chdir(manifest.folder)
     except OSError as error:
         raise WorkError(
-            f"cannot change to {printable(kept.folder)}, where the render was started ({error.strerror})",
+            f"cannot change to {printable(manifest.folder)}, where the render was started ({error.strerror})",
             hint="run the original command again",
         ) from error
     more = ["--yes", *(each.flags[0] for each in (opt.QUIET, opt.VERBOSE, opt.DEBUG) if values[each])]

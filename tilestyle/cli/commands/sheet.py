@@ -131,13 +131,15 @@ def compare(comparison: Comparison, output: Output, folder: Path, *, keep: bool)
         with stop_on_interrupt() as stop:
             pictures = render_cells(comparison, folder, begin, stop, watcher(parts, quiet=output.quiet))
     if len(pictures) < count:
-        kept = f"{len(pictures)} of {count} cells are in {folder}" if pictures else "no cell is finished"
-        say(f"stopped: {kept}, {output.file} was not written; to continue: run the same command again")
+        state = f"{len(pictures)} of {count} cells are in {folder}" if pictures else "no cell is finished"
+        say(f"stopped: {state}, {output.file} was not written; to continue: run the same command again")
         raise typer.Exit(signals.INTERRUPTED)
     picture = comparison.sheet(pictures)
-    made = provenance(Inputs([StyleFile(comparison.style)], comparison.content), comparison.config, output.run)
+    provenance_json = provenance(
+        Inputs([StyleFile(comparison.style)], comparison.content), comparison.config, output.run
+    )
     with logging_temporaries(folder):
-        written = output.write(as_source(picture), None, made)
+        written = output.write(as_source(picture), None, provenance_json)
     signals.wrote(written)
     if not keep:
         discard_cells(folder)

@@ -87,7 +87,7 @@ def style_files(styles: list[str] | None, like: Path | None) -> list[StyleFile]:
     return parse_styles(styles or []) if like is None else [StyleFile(like)]
 
 
-def config_like(like: Path, config: RenderConfig, given: set[str], *, quiet: bool) -> RenderConfig:
+def config_like(like: Path, config: RenderConfig, given_names: set[str], *, quiet: bool) -> RenderConfig:
     """The settings stored in an image, except for those that were given."""
     from tilestyle.config.reuse import look_of
     from tilestyle.config.stored import stored_settings
@@ -100,4 +100,4 @@ def config_like(like: Path, config: RenderConfig, given: set[str], *, quiet: boo
         return config
     if STOPPED in stored and not quiet:
         say(f"{like} is unfinished (stopped {stored[STOPPED]}); using it as it is")
-    return replace(config, **look_of(stored_settings(stored, like), vars(RenderConfig()), given))
+    return replace(config, **look_of(stored_settings(stored, like), vars(RenderConfig()), given_names))

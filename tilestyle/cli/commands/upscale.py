@@ -93,16 +93,16 @@ def upscale(values: Values) -> None:
     results: list[UpscaleResult] = []
 
     def make(
-        ready: PreparedInputs, *, save: Callable[[Picture], None], stop: Callable[[], bool], **how: Any
+        prepared: PreparedInputs, *, save: Callable[[Picture], None], stop: Callable[[], bool], **how: Any
     ) -> None:
-        asked = Remembered(stop)
+        stop_request = Remembered(stop)
 
         def finish(result: UpscaleResult) -> None:
             save(result.picture)
-            if sheet is not None and not asked.answer:  # compares finished pictures
+            if sheet is not None and not stop_request.answer:  # compares finished pictures
                 side_by_side([*interpolation_baselines(low, factor).values(), result.picture]).save(sheet)
 
-        results.append(make_upscaled(low, reference, factor, config, save=finish, stop=asked, **how))
+        results.append(make_upscaled(low, reference, factor, config, save=finish, stop=stop_request, **how))
 
     inputs = Inputs([StyleFile(reference)], low)
     if print_dry_run(values, inputs, full):

@@ -107,24 +107,24 @@ def video(values: Values) -> None:
             out, is_new = name, not os.path.lexists(name)
             yield out.with_name(f"{out.name}.frames") if is_film else out
 
-    done = run_series(
+    series = run_series(
         lambda folder, watch: stylize_video(clip, values[opt.STYLE], folder, config, later, watch),
         clip.count,
         folders(),
         quiet=quiet,
         verbose=values[opt.VERBOSE],
     )
-    if done.count < clip.count:
+    if series.count < clip.count:
         return
     if is_film:
         if is_new and os.path.lexists(out):
             out = aside(out)
-        write_video(done, out, film, clip.path, quiet=quiet)
+        write_video(series, out, film, clip.path, quiet=quiet)
     if values[opt.OPEN]:
         show(out)
 
 
-def write_video(done: Series, out: Path, film: FilmConfig, clip: Path, *, quiet: bool) -> None:
+def write_video(series: Series, out: Path, film: FilmConfig, clip: Path, *, quiet: bool) -> None:
     """Write the frames as a video with the sound of the clip, and remove their folder."""
     from tilestyle.motion.film_sound import write_film
     from tilestyle.motion.series import discard_series
@@ -132,9 +132,9 @@ def write_video(done: Series, out: Path, film: FilmConfig, clip: Path, *, quiet:
     signals.more_to_do()
     signals.writes(out)
     with open_display(quiet=quiet) as display:
-        files = Steps(display, f"writing {out.name}").track(done.picture_paths, done.count)
+        files = Steps(display, f"writing {out.name}").track(series.picture_paths, series.count)
         write_film(files, out, film, clip)
-    discard_series(done)
+    discard_series(series)
     if not quiet:
         say(f"wrote {out}")
 

@@ -73,7 +73,7 @@ def zoom(values: Values) -> None:
         rows.append(folder_row(values[opt.OUT_FOLDER], renders, steps))
         print_several(renders, rows, "each made from the one before")
         return
-    done = run_series(
+    series = run_series(
         lambda folder, watch: make_zoom(style, folder, config, path, values[START], watch),
         steps,
         series_names(values, values[opt.OUT_FOLDER]),
@@ -81,7 +81,7 @@ def zoom(values: Values) -> None:
         verbose=values[opt.VERBOSE],
     )
     between = values[BETWEEN]
-    count = path.frame_count(done.count, between)
-    write_film(film, path.frames(done, between), count, complete=done.count >= steps, quiet=quiet)
-    if values[opt.OPEN] and done.count >= steps:
-        show(film.path if film else done.path)
+    count = path.frame_count(series.count, between)
+    write_film(film, path.frames(series, between), count, complete=series.count >= steps, quiet=quiet)
+    if values[opt.OPEN] and series.count >= steps:
+        show(film.path if film else series.path)
