@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from tests.support.once import made_once
-from tests.support.rank_worker import CONFIG, CONTENT, STYLE, TALL, configured
+from tests.support.rank_worker import CONFIG, CONTENT, STYLE, TALL, config_with
 from tilestyle import distributed, render
 from tilestyle.canvas import storage
 from tilestyle.config.consistency import check_multiprocess
@@ -111,7 +111,7 @@ def alone() -> Callable[[str], np.ndarray]:
 
     def pixels(name: str) -> np.ndarray:
         if name not in found:
-            found[name] = render(CONTENT, STYLE, configured(CASES[name])).pixels
+            found[name] = render(CONTENT, STYLE, config_with(CASES[name])).pixels
         return found[name]
 
     return pixels
@@ -179,7 +179,7 @@ def test_when_one_dies_the_others_end_and_one_alone_goes_on(
     events: list[Event] = []
     work = tmp_path / "deterministic.work"
     assert len(list(work.glob("*.npz"))) >= 2
-    picture = render(CONTENT, STYLE, configured(case["deterministic"]), work=work, observer=events.append)
+    picture = render(CONTENT, STYLE, config_with(case["deterministic"]), work=work, observer=events.append)
     assert any(isinstance(event, Resumed) and event.level.index == 1 for event in events)
     assert picture.pixels.tobytes() == np.ascontiguousarray(alone("deterministic")).tobytes()
 
@@ -196,7 +196,7 @@ def test_what_one_has_left_two_go_on_with(
         render(
             CONTENT,
             STYLE,
-            configured(case),
+            config_with(case),
             work=tmp_path / f"{name}.work",
             stop=lambda patches=patches: next(patches) >= 14,  # type: ignore[misc]
         )
@@ -222,11 +222,11 @@ def test_what_cannot_be_is_refused_on_every_rank(rendered: tuple[int, Path]) -> 
 
 @pytest.mark.parametrize("settings", [{"optimizer": "lbfgs"}, {"anchor": "a.png"}])
 def test_what_is_for_one_process_is_said(settings: dict[str, Any]) -> None:
-    check_multiprocess(configured(settings), 1)
+    check_multiprocess(config_with(settings), 1)
     with pytest.raises(
         SettingError, match=r"does not support several processes; leave it out, or run without torchrun"
     ):
-        check_multiprocess(configured(settings), 2)
+        check_multiprocess(config_with(settings), 2)
 
 
 def test_fixed_point_together_is_that_of_each() -> None:

@@ -12,7 +12,7 @@ import pyvips
 from PIL import Image
 
 from tests.support import pages
-from tests.support.cli import called, commands
+from tests.support.cli import commands, run_cli
 from tilestyle.config.enums import Quality
 from tilestyle.config.render import SCHEDULES, FilmConfig, Schedule
 from tilestyle.images import output_color
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in pages.BROUGHT:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         if name == "liked.png":
-            assert called(place, *LOOK, name).returncode == 0
+            assert run_cli(place, *LOOK, name).returncode == 0
         elif name.endswith(".png"):
             shutil.copy(thumbnails / "coffee.jpg", place / name)
         else:

@@ -17,7 +17,17 @@ from benchmarks.gpu.apart import DIED, FAILED, GOOD, LATE, SKIPPED, campaign
 from benchmarks.gpu.core import Check, Group, Place, Row, run_check
 from benchmarks.gpu.groups import GROUPS
 from benchmarks.gpu.record import Record, figures, line, table
-from tests.support.failing_checks import Several, dying, good, hanging, looked_at, made, raising, slow, wrong
+from tests.support.failing_checks import (
+    CheckList,
+    dying,
+    good,
+    group_of,
+    hanging,
+    looked_at,
+    raising,
+    slow,
+    wrong,
+)
 
 CHEAP = ("environment", "numbers", "levels", "memory", "large")
 
@@ -57,10 +67,10 @@ def test_a_dry_run_says_something_of_every_group(tmp_path: Path, capsys: pytest.
 def test_one_group_that_ends_badly_costs_no_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "GRACE", 0.1)
     groups = [
-        made("raises", raising, wrong, looked_at, good),
-        made("dies", good, dying, good),
-        made("hangs", good, hanging, seconds=0.75),
-        made("well", good, looked_at),
+        group_of("raises", raising, wrong, looked_at, good),
+        group_of("dies", good, dying, good),
+        group_of("hangs", good, hanging, seconds=0.75),
+        group_of("well", good, looked_at),
     ]
     told: list[Row] = []
     rows = campaign(groups, place, 1e4, told.append)
@@ -92,15 +102,17 @@ def test_a_check_that_takes_too_long_is_ended_and_the_next_runs(place: Place) ->
 
 
 def test_what_no_longer_fits_is_skipped(place: Place) -> None:
-    rows = campaign([made("long", good, seconds=1e6), made("short", good)], place, 1e4, lambda row: None)
+    rows = campaign(
+        [group_of("long", good, seconds=1e6), group_of("short", good)], place, 1e4, lambda row: None
+    )
     assert [row["verdict"] for row in rows] == [SKIPPED, GOOD]
     assert rows[0]["why"].startswith("deadline: it needs 1e+06 s")
     assert run_check(place, Check("good", good), remaining=1.0)["skipped"] == "no time is left"
 
 
 def test_what_needs_cuda_is_skipped(place: Place) -> None:
-    only = Group("only", "", 10.0, Several((Check("good", good),)), cuda=True)
-    checks = Several((Check("good", good), Check("there", good, cuda=True)))
+    only = Group("only", "", 10.0, CheckList((Check("good", good),)), cuda=True)
+    checks = CheckList((Check("good", good), Check("there", good, cuda=True)))
     rows = campaign([only, Group("some", "", 100.0, checks)], place, 1e4, lambda row: None)
     assert rows[0]["verdict"] == SKIPPED
     assert rows[0]["why"] == rows[1]["checks"][1]["skipped"] == "needs CUDA"
@@ -108,7 +120,7 @@ def test_what_needs_cuda_is_skipped(place: Place) -> None:
 
 
 def test_the_exit_code_and_the_file_tell_of_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(GROUPS, "environment", made("environment", wrong))
+    monkeypatch.setitem(GROUPS, "environment", group_of("environment", wrong))
     kept = tmp_path / "gpu.json"
     assert started("--device", "cpu", "--tiny", "--group", "environment", "--keep", str(kept)) == 1
     assert json.loads(kept.read_text())["figures"]["checks failed"] == ["environment: wrong"]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import FEW, waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import render
 from tilestyle.cli.remembered import remembered_settings
 from tilestyle.config.render import RenderConfig
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def made(folder: Path, *words: str) -> str:
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -91,7 +91,7 @@ def test_what_python_saved_is_made_again(folder: Path) -> None:
 def test_a_missing_file_is_named(folder: Path) -> None:
     made(folder, "render", "my photo.png", "style.png", "-o", "first.png", "--size=32", *QUICK)
     (folder / "my photo.png").unlink()
-    done = called(folder, "again", "first.png")
+    done = run_cli(folder, "again", "first.png")
     assert done.returncode == 2
     assert "my photo.png" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -101,14 +101,14 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     "words", [("again",), ("again", "--size=4"), ("again", "style.png"), ("again", "no.png")]
 )
 def test_what_cannot_be_made_again_is_one_line(folder: Path, words: tuple[str, ...]) -> None:
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
 
 
 def test_a_wrong_option_is_refused_by_the_command_it_is_for(folder: Path) -> None:
     made(folder, "render", "my photo.png", "style.png", "-o", "first.png", "--size=32", *QUICK)
-    done = called(folder, "again", "first.png", "--sise=40")
+    done = run_cli(folder, "again", "first.png", "--sise=40")
     assert done.returncode == 2
     assert "--size" in done.stderr
 
@@ -147,9 +147,9 @@ def test_files_are_found_beside_the_picture_or_in_the_package(
 
 def test_help_with_a_picture_is_that_of_the_command_that_made_it(folder: Path) -> None:
     made(folder, "texture", "style.png", "-o", "first.png", "--size=32", *QUICK[:2], "--sweeps=1", "--quiet")
-    done = called(folder, "again", "first.png", "--help-all")
+    done = run_cli(folder, "again", "first.png", "--help-all")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == "Usage: tilestyle again first.png [OPTIONS]"
     assert "tilestyle texture" in done.stdout and "--tileable" in done.stdout
     assert "Arguments" not in done.stdout and "Required" not in done.stdout
-    assert "again PICTURE --help-all" in " ".join(called(folder, "again", "--help-all").stdout.split())
+    assert "again PICTURE --help-all" in " ".join(run_cli(folder, "again", "--help-all").stdout.split())

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called, main
-from tests.support.signals import SWEEP, signalled
+from tests.support.cli import main, run_cli
+from tests.support.signals import SWEEP, run_with_signal
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile, parse_init, parse_layers, parse_odds
 from tilestyle.cli.progress import clock
@@ -52,14 +52,14 @@ def test_render_writes_the_picture_and_what_made_it(folder: Path) -> None:
     assert made is not None
     assert made["style"] == "style.png"
     assert made["settings"] == {"size": 96, "sweeps": 2, "seed": 5}
-    shown = called(folder, "info", "out.png")
+    shown = run_cli(folder, "info", "out.png")
     assert shown.returncode == 0, shown.stderr
     assert "--seed 5" in " ".join(shown.stdout.split())
     assert "96 x 72 pixels" in " ".join(shown.stdout.split())
 
 
 def test_texture_makes_sixteen_bits(folder: Path) -> None:
-    done = called(
+    done = run_cli(
         folder,
         "texture",
         "style.png",
@@ -75,13 +75,13 @@ def test_texture_makes_sixteen_bits(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == done.stdout == ""
-    shown = called(folder, "info", "out.tif")
+    shown = run_cli(folder, "info", "out.tif")
     assert "96 x 64" in shown.stdout
     assert "16 bits" in shown.stdout
 
 
 def test_info_describes_the_machine(folder: Path) -> None:
-    done = called(folder, "info")
+    done = run_cli(folder, "info")
     assert done.returncode == 0, done.stderr
     for word in ("torch", "device", "free", "network compact", "network wavelet", "network vgg19"):
         assert word in done.stdout
@@ -128,8 +128,8 @@ def test_a_mistake_gets_one_line_and_code_2(
 def test_debug_shows_where(folder: Path) -> None:
     words = ["render", "none.png", "-s", "style.png", "-o", "o.png"]
     with pytest.raises(PictureError):
-        called(folder, *words, "--debug")
-    done = called(folder, *words)
+        run_cli(folder, *words, "--debug")
+    done = run_cli(folder, *words)
     assert (done.returncode, done.stderr) == (
         2,
         "tilestyle: content: there is no file none.png; check the path\n",
@@ -138,7 +138,7 @@ def test_debug_shows_where(folder: Path) -> None:
 
 def test_interrupted_it_still_writes_the_picture(folder: Path) -> None:
     words = ["render", "content.png", "-s", "style.png", "-o", "out.png", "--size", "256", "--preview", "p.png"]
-    done = signalled(folder, signal.SIGINT, SWEEP, 2, *words)
+    done = run_with_signal(folder, signal.SIGINT, SWEEP, 2, *words)
     assert done.returncode == 130, done.stderr
     assert "stopped at level" in done.stderr
     assert size_of(folder / "out.png") == (256, 192)

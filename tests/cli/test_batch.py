@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli import batch_run, render_to_file
 from tilestyle.cli.batch_ledger import Ledger
 from tilestyle.cli.batch_report import COLUMNS
@@ -58,7 +58,7 @@ def results(folder: Path, out: str = "out") -> dict[str, bytes]:
 def alone(folder: Path, name: str, style: str = "ink.png", *more: str) -> bytes:
     """What `tilestyle render` writes, in the same words."""
     file = f"alone/{Path(name).stem}-{Path(style).stem}.png"
-    done = called(folder, "render", f"photos/{name}", "--style", style, "-o", file, *TINY, *more)
+    done = run_cli(folder, "render", f"photos/{name}", "--style", style, "-o", file, *TINY, *more)
     assert done.returncode == 0, done.stderr
     return (folder / file).read_bytes()
 
@@ -66,7 +66,7 @@ def alone(folder: Path, name: str, style: str = "ink.png", *more: str) -> bytes:
 def test_every_result_is_that_of_render_alone(folder: Path) -> None:
     (folder / "photos" / "broken.jpg").write_bytes(b"not a picture")
     (folder / "photos" / "notes.txt").write_text("mine")
-    done = called(folder, *BATCH)
+    done = run_cli(folder, *BATCH)
     assert done.returncode == 1, done.stderr
     assert results(folder) == {f"{name}-ink.png": alone(folder, f"{name}.png") for name in "abc"}
     assert "1 of 4 pictures failed:" in done.stderr
@@ -78,16 +78,16 @@ def test_every_result_is_that_of_render_alone(folder: Path) -> None:
 
 def test_it_is_made_in_each_style_or_in_all_together(folder: Path) -> None:
     styles = ("--style=ink.png", "-soil.png")
-    done = called(folder, "batch", "photos/a.png", *styles, "-o", "out", *TINY)
+    done = run_cli(folder, "batch", "photos/a.png", *styles, "-o", "out", *TINY)
     assert done.returncode == 0, done.stderr
     assert set(results(folder)) == {"a-ink.png", "a-oil.png"}
-    done = called(folder, "batch", "photos/[ab].png", *styles, "-qoboth", *TINY, "--style-blend", "0.5,0.5")
+    done = run_cli(folder, "batch", "photos/[ab].png", *styles, "-qoboth", *TINY, "--style-blend", "0.5,0.5")
     assert (done.returncode, done.stderr) == (0, "")
     assert set(results(folder, "both")) == {"a-ink-oil.png", "b-ink-oil.png"}
 
 
 def test_without_a_name_the_folder_is_named_after_the_inputs(folder: Path) -> None:
-    done = called(folder, "batch", "photos/*.png", "--style", "ink.png", "-q", *TINY)
+    done = run_cli(folder, "batch", "photos/*.png", "--style", "ink.png", "-q", *TINY)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(results(folder, "photos-ink")) == 3
 
@@ -103,14 +103,14 @@ def test_styles_are_measured_once(folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(PaddedStyle, "moments", counted)
     alone(folder, "a.png")
     once, calls = calls, 0
-    assert called(folder, *BATCH).returncode == 0
+    assert run_cli(folder, *BATCH).returncode == 0
     assert calls == once > 0
 
 
 def test_what_is_finished_is_kept_and_what_is_not_is_rendered(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert called(folder, *BATCH).returncode == 0
+    assert run_cli(folder, *BATCH).returncode == 0
     before = results(folder)
     (folder / "out" / "b-ink.png").unlink()
     rendered: list[str] = []
@@ -121,7 +121,7 @@ def test_what_is_finished_is_kept_and_what_is_not_is_rendered(
         return make(ready, **how)
 
     monkeypatch.setattr(batch_run, "make_render", noted)
-    done = called(folder, *BATCH)
+    done = run_cli(folder, *BATCH)
     assert done.returncode == 0, done.stderr
     assert "2 of 3 pictures were finished before" in done.stderr
     assert rendered == ["b.png"]
@@ -129,25 +129,25 @@ def test_what_is_finished_is_kept_and_what_is_not_is_rendered(
 
 
 def test_a_result_of_other_settings_is_neither_kept_nor_replaced(folder: Path) -> None:
-    assert called(folder, *BATCH).returncode == 0
+    assert run_cli(folder, *BATCH).returncode == 0
     before = results(folder)
-    done = called(folder, *BATCH, "--seed", "5")
+    done = run_cli(folder, *BATCH, "--seed", "5")
     assert done.returncode == 2
     assert done.stderr == (
         "tilestyle: out/a-ink.png was made with other settings or pictures (seed), and 2 more like it; give "
         "another --out, or --overwrite to render them again and replace them\n"
     )
     assert results(folder) == before
-    assert called(folder, *BATCH, "--seed", "5", "--overwrite").returncode == 0
+    assert run_cli(folder, *BATCH, "--seed", "5", "--overwrite").returncode == 0
     assert results(folder)["a-ink.png"] == alone(folder, "a.png", "ink.png", "--seed", "5")
-    again = called(folder, *BATCH, "--seed", "5")
+    again = run_cli(folder, *BATCH, "--seed", "5")
     assert (again.returncode, "3 of 3 pictures were finished before" in again.stderr) == (0, True)
 
 
 @pytest.mark.parametrize("change", ["photo", "style", "result", "foreign"])
 def test_what_changed_since_is_noticed(folder: Path, change: str) -> None:
     if change != "foreign":
-        assert called(folder, *BATCH).returncode == 0
+        assert run_cli(folder, *BATCH).returncode == 0
     else:
         picture(folder / "out" / "a-ink.png", 8, 8, 1)
     if change == "photo":
@@ -157,7 +157,7 @@ def test_what_changed_since_is_noticed(folder: Path, change: str) -> None:
     elif change == "result":
         picture(folder / "out" / "a-ink.png", 8, 8, 1)
     before = results(folder)
-    done = called(folder, *BATCH)
+    done = run_cli(folder, *BATCH)
     assert done.returncode == 2
     assert "--overwrite to render them again" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -189,7 +189,7 @@ def test_what_all_share_is_said_in_one_line_before_anything_is_done(
     folder: Path, words: tuple[str, ...], said: str
 ) -> None:
     before = sorted(folder.rglob("*"))
-    done = called(folder, "batch", *words, *TINY)
+    done = run_cli(folder, "batch", *words, *TINY)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert said in done.stderr
     assert sorted(folder.rglob("*")) == before
@@ -198,7 +198,7 @@ def test_what_all_share_is_said_in_one_line_before_anything_is_done(
 def test_one_reason_of_all_is_said_once(folder: Path) -> None:
     style = folder / "ink.png"
     style.write_bytes(style.read_bytes()[:600])  # its header can be read
-    done = called(folder, *BATCH)
+    done = run_cli(folder, *BATCH)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("tilestyle: all 3 pictures failed: ")
     assert not (folder / "out").exists()
@@ -214,7 +214,7 @@ def test_a_failure_of_any_kind_does_not_stop_the_rest(folder: Path, monkeypatch:
         return make(ready, **how)
 
     monkeypatch.setattr(batch_run, "make_render", failing)
-    done = called(folder, *BATCH, "--report", "report.json")
+    done = run_cli(folder, *BATCH, "--report", "report.json")
     assert done.returncode == 1
     rows = json.loads((folder / "report.json").read_text())["results"]
     assert [row["state"] for row in rows] == ["failed", "failed", "done"]
@@ -226,9 +226,9 @@ def test_a_failure_of_any_kind_does_not_stop_the_rest(folder: Path, monkeypatch:
 
 def test_the_report_says_what_became_of_each(folder: Path) -> None:
     (folder / "photos" / "d.jpg").touch()
-    assert called(folder, *BATCH[:-1], "--report", "r.csv").returncode == 1
+    assert run_cli(folder, *BATCH[:-1], "--report", "r.csv").returncode == 1
     (folder / "out" / "b-ink.png").unlink()
-    done = called(folder, *BATCH[:-1], "--report", "r.csv")
+    done = run_cli(folder, *BATCH[:-1], "--report", "r.csv")
     assert done.returncode == 1, done.stderr
     with (folder / "r.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -238,18 +238,18 @@ def test_the_report_says_what_became_of_each(folder: Path) -> None:
     assert (rows[1]["width"], rows[1]["height"]) == ("24", "24")
     assert "d.jpg is empty" in rows[3]["reason"]
     (folder / "mine.csv").write_text("mine")
-    done = called(folder, *BATCH, "--report", "mine.csv")
+    done = run_cli(folder, *BATCH, "--report", "mine.csv")
     assert (done.returncode, (folder / "mine.csv").read_text()) == (2, "mine")
 
 
 def test_a_dry_run_tells_the_time_of_all_and_writes_nothing(folder: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
-    done = called(folder, *BATCH, "--style", "oil.png", "--dry-run")
+    done = run_cli(folder, *BATCH, "--style", "oil.png", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "6 of 6 to render into out" in done.stdout
     assert "time" in done.stdout
     (folder / "photos" / "d.jpg").write_text("no picture")
-    done = called(folder, *BATCH, "--dry-run")
+    done = run_cli(folder, *BATCH, "--dry-run")
     assert (done.returncode, "3 of 4" in done.stdout, "photos/d.jpg" in done.stderr) == (1, True, True)
     (folder / "photos" / "d.jpg").unlink()
     after = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
@@ -259,15 +259,15 @@ def test_a_dry_run_tells_the_time_of_all_and_writes_nothing(folder: Path) -> Non
 
 
 def test_a_picture_that_render_made_gives_the_settings(folder: Path) -> None:
-    assert called(folder, "render", "photos/a.png", "ink.png", "-o", "look.png", *TINY).returncode == 0
-    done = called(folder, "batch", "photos/[bc].png", "--config", "look.png", "-o", "out")
+    assert run_cli(folder, "render", "photos/a.png", "ink.png", "-o", "look.png", *TINY).returncode == 0
+    done = run_cli(folder, "batch", "photos/[bc].png", "--config", "look.png", "-o", "out")
     assert done.returncode == 0, done.stderr
     assert set(results(folder)) == {"b-ink.png", "c-ink.png"}
 
 
 def test_files_of_one_render_get_the_name_of_its_result(folder: Path) -> None:
     more = ("--save-config", "used.toml", "--film", "film.gif", "--work-dir", "work", "--keep")
-    done = called(folder, "batch", "photos/[ab].png", "-s", "ink.png", "-o", "out", *TINY, *more)
+    done = run_cli(folder, "batch", "photos/[ab].png", "-s", "ink.png", "-o", "out", *TINY, *more)
     assert done.returncode == 0, done.stderr
     assert {file.name for file in folder.glob("*.toml")} == {"a-ink-used.toml", "b-ink-used.toml"}
     assert {file.name for file in folder.glob("*.gif")} == {"a-ink-film.gif", "b-ink-film.gif"}
@@ -291,11 +291,11 @@ def test_a_batch_that_was_stopped_continues(
 ) -> None:
     with monkeypatch.context() as patched:
         at_call(patched, owner, name, which, lambda: signal.raise_signal(number))
-        done = called(folder, *BATCH)
+        done = run_cli(folder, *BATCH)
     assert done.returncode == code, done.stderr
     assert "to continue: run the same command again (" in done.stderr.splitlines()[-1]
     assert not any(file.suffix == ".part" for file in (folder / "out").iterdir())
-    again = called(folder, *BATCH)
+    again = run_cli(folder, *BATCH)
     assert again.returncode == 0, again.stderr
     assert results(folder) == {f"{name}-ink.png": alone(folder, f"{name}.png") for name in "abc"}
 
@@ -329,7 +329,7 @@ def test_thirty_pictures_of_which_three_are_broken_killed_twice(
     # Once between a result and its record, once within a render.
     killed(folder, Ledger, "finish", 4, monkeypatch)
     killed(folder, CanvasUpdater, "apply", 9, monkeypatch)
-    done = called(folder, *BATCH)
+    done = run_cli(folder, *BATCH)
     assert done.returncode == 1, done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("  photos")]) == 3
     made = results(folder)
@@ -347,7 +347,7 @@ def killed(folder: Path, owner: Any, name: str, which: int, monkeypatch: pytest.
         process = os.fork()
     if not process:
         at_call(monkeypatch, owner, name, which, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        called(folder, *BATCH)
+        run_cli(folder, *BATCH)
         os._exit(0)
     assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
     assert len(results(folder)) >= 3

@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from tests.support.cli import called, commands
+from tests.support.cli import commands, run_cli
 from tilestyle.cli.bundled import shown_name, with_bundled
 from tilestyle.cli.file_roles import DEMO
 from tilestyle.config.presets import look_names, preset_names
@@ -48,7 +48,7 @@ def test_a_name_is_the_bundled_picture_unless_there_is_a_file(
 
 
 def test_a_look_has_its_style_and_can_be_repeated_elsewhere(tmp_path: Path) -> None:
-    done = called(
+    done = run_cli(
         tmp_path, "render", "coffee", "--preset", "ink", *TINY, "-o", "a.png", "--save-config", "a.toml"
     )
     assert done.returncode == 0, done.stderr
@@ -57,12 +57,12 @@ def test_a_look_has_its_style_and_can_be_repeated_elsewhere(tmp_path: Path) -> N
     assert (made["content"], made["style"]) == ("coffee.jpg", "inkwash.jpg")
     assert str(picture_path("coffee").parent) not in (tmp_path / "a.toml").read_text()
     assert load_settings(tmp_path / "a.toml").run["content"] == "coffee"
-    done = called(tmp_path, "render", "--config", "a.toml", "-q", "-o", "b.png")
+    done = run_cli(tmp_path, "render", "--config", "a.toml", "-q", "-o", "b.png")
     assert done.returncode == 0, done.stderr
-    (tmp_path / "look.toml").write_text(called(tmp_path, "presets", "ink").stdout)
-    done = called(tmp_path, "render", "coffee", "--config", "look.toml", *TINY, "-o", "c.png")
+    (tmp_path / "look.toml").write_text(run_cli(tmp_path, "presets", "ink").stdout)
+    done = run_cli(tmp_path, "render", "coffee", "--config", "look.toml", *TINY, "-o", "c.png")
     assert done.returncode == 0, done.stderr
-    done = called(tmp_path, "render", "coffee", "--preset", "ink", "--style", "swirls", *TINY, "-o", "d.png")
+    done = run_cli(tmp_path, "render", "coffee", "--preset", "ink", "--style", "swirls", *TINY, "-o", "d.png")
     assert done.returncode == 0, done.stderr
     pixels = {name: read_picture(tmp_path / f"{name}.png").pixels for name in "abcd"}
     assert np.array_equal(pixels["a"], pixels["b"])
@@ -72,7 +72,7 @@ def test_a_look_has_its_style_and_can_be_repeated_elsewhere(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("command", ["render", "preview", "sheet", "video"])
 def test_a_missing_style_is_one_line(tmp_path: Path, command: str) -> None:
-    done = called(tmp_path, command, *(["coffee"] if command != "preview" else []), "-o", "a.png")
+    done = run_cli(tmp_path, command, *(["coffee"] if command != "preview" else []), "-o", "a.png")
     assert done.returncode == 2
     assert done.stderr.startswith("tilestyle: no style image")
     assert "tilestyle looks" in done.stderr
@@ -82,7 +82,7 @@ def test_a_missing_style_is_one_line(tmp_path: Path, command: str) -> None:
 def test_every_look_is_listed_and_has_a_bundled_style(tmp_path: Path) -> None:
     assert 5 <= len(look_names()) <= 8
     assert set(look_names()) < set(preset_names())
-    shown = called(tmp_path, "presets").stdout
+    shown = run_cli(tmp_path, "presets").stdout
     for name in look_names():
         assert load_preset(name).style in STYLES
         assert not {"size", "quality", "sweeps", "seed"} & load_preset(name).settings.keys()
@@ -94,17 +94,17 @@ def test_every_look_is_listed_and_has_a_bundled_style(tmp_path: Path) -> None:
 
 def test_the_bundled_pictures_are_listed_and_copied(tmp_path: Path) -> None:
     assert set(CREDIT_OF) == set(NAMES)
-    shown = called(tmp_path, "pictures").stdout
+    shown = run_cli(tmp_path, "pictures").stdout
     assert all(name in shown for name in NAMES)
-    done = called(tmp_path, "pictures", "--to", "new/folder")
+    done = run_cli(tmp_path, "pictures", "--to", "new/folder")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "new" / "folder"
     assert {file.name for file in folder.iterdir()} == {*map(file_name, NAMES), "CREDITS.md"}
     (folder / "weave.jpg").unlink()
-    assert "copied 1 file to" in called(tmp_path, "pictures", "--to", "new/folder").stderr
+    assert "copied 1 file to" in run_cli(tmp_path, "pictures", "--to", "new/folder").stderr
     (folder / "weave.jpg").unlink()
     (folder / "coffee.jpg").write_bytes(b"mine")
-    done = called(tmp_path, "pictures", "--to", "new/folder")
+    done = run_cli(tmp_path, "pictures", "--to", "new/folder")
     assert done.returncode == 2
     assert "coffee.jpg exists and differs" in done.stderr
     assert (folder / "coffee.jpg").read_bytes() == b"mine"
@@ -125,11 +125,11 @@ def test_a_stopped_sheet_of_looks_shows_what_there_is_and_is_continued(
 
     words = ["looks", "coffee", *TINY[:4]]
     with mock.patch("tilestyle.cli.display.stop_on_interrupt", lambda **_: contextlib.nullcontext(asked)):
-        stopped = called(tmp_path, *words)
+        stopped = run_cli(tmp_path, *words)
     assert stopped.returncode == 130, stopped.stderr
     assert "stopped: coffee-looks.png shows 2 of 3 looks" in stopped.stderr
     partial = read_picture(tmp_path / "coffee-looks.png").pixels
-    done = called(tmp_path, *words)
+    done = run_cli(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     assert read_picture(tmp_path / "coffee-looks.png").pixels.mean() < partial.mean()  # less white
     assert [file.name for file in tmp_path.iterdir()] == ["coffee-looks.png"]
@@ -169,12 +169,12 @@ def test_every_option_that_takes_a_picture_takes_a_name(tmp_path: Path) -> None:
         ("texture", "woodcut:woodcut-mask", "--mask=landscape-mask", "--style-scale=0.1", "-o", "b.png"),
         ("texture", "facets", "swirls", "--blend-map", "ramp", "--style-scale", "0.1", "-o", "c.png"),
     ):
-        done = called(tmp_path, *words, *quick)
+        done = run_cli(tmp_path, *words, *quick)
         assert done.returncode == 0, done.stderr
     stored = read_provenance(tmp_path / "a.png")
     assert stored is not None
     assert stored["settings"]["mask"] == "coffee-mask.png"  # type: ignore[index, call-overload]
-    done = called(tmp_path, "again", "a.png", "-q", "-o", "d.png")
+    done = run_cli(tmp_path, "again", "a.png", "-q", "-o", "d.png")
     assert done.returncode == 0, done.stderr
-    done = called(tmp_path, "render", "coffee", "swirls:#0000ff", "--mask", "cofee-mask", "-o", "e.png")
+    done = run_cli(tmp_path, "render", "coffee", "swirls:#0000ff", "--mask", "cofee-mask", "-o", "e.png")
     assert "did you mean coffee-mask" in done.stderr

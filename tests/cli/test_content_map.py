@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.images import faces, read_provenance
 from tilestyle.images.faces import Face
 from tilestyle.pipeline import prepare
@@ -35,21 +35,21 @@ def test_it_says_how_many_faces_it_found(
     folder: Path, count: int, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "detect_faces", lambda content: (Face(0.4, 0.4, 0.2, 0.2),) * count)
-    done = called(folder, *RENDER, "--keep-faces", "-o", "out.png")
+    done = run_cli(folder, *RENDER, "--keep-faces", "-o", "out.png")
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     assert sum(each.startswith("found") for each in lines) == 1
     assert any(each.startswith(line) for each in lines)
-    quiet = called(folder, *RENDER, "--keep-faces", "-o", "quiet.png", "--quiet")
+    quiet = run_cli(folder, *RENDER, "--keep-faces", "-o", "quiet.png", "--quiet")
     assert (quiet.returncode, quiet.stderr) == (0, "")
     assert read_provenance(folder / "out.png")["settings"]["keep_faces"] is True  # type: ignore[index, call-overload]
 
 
 def test_a_map_is_stored_by_its_name_and_used_again(folder: Path) -> None:
-    done = called(folder, *RENDER, "--content-map", "map.png", "-o", "out.png", "--content-weight=2")
+    done = run_cli(folder, *RENDER, "--content-map", "map.png", "-o", "out.png", "--content-weight=2")
     assert done.returncode == 0, done.stderr
     assert read_provenance(folder / "out.png")["settings"]["content_map"] == "map.png"  # type: ignore[index, call-overload]
-    assert called(folder, "again", "out.png", "-o", "again.png").returncode == 0
+    assert run_cli(folder, "again", "out.png", "-o", "again.png").returncode == 0
     one, other = (np.asarray(Image.open(folder / name)) for name in ("out.png", "again.png"))
     assert np.array_equal(one, other)
 
@@ -59,7 +59,7 @@ def test_without_the_detector_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(faces, "find_spec", lambda name: None)
     before = sorted(folder.iterdir())
-    done = called(folder, *RENDER, "--keep-faces", "-o", "out.png")
+    done = run_cli(folder, *RENDER, "--keep-faces", "-o", "out.png")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "tilestyle[faces]" in done.stderr
     assert sorted(folder.iterdir()) == before

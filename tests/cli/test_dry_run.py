@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli.dry_run import duration
 from tilestyle.images.faces import Face
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, fresh_cache: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def run(folder: Path, *words: str) -> tuple[int, str, str]:
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called, commands
+from tests.support.cli import commands, run_cli
 from tilestyle.cli import commands as application
 from tilestyle.cli import display
 from tilestyle.cli.commands import benchmark
@@ -307,7 +307,7 @@ def check_refused(folder: Path, command: str, name: str, state: str, make: Calla
     make(folder / bad)
     before = seen(folder)
     with locked(folder / bad) if state == "locked" else contextlib.nullcontext():
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     shown = {"null": "null", "dangling": "gone.png"}.get(state, bad[:150])
     one_line(done, shown)
     if not by_content and state != "null":
@@ -325,13 +325,13 @@ def test_a_file_that_settings_name_is_checked_like_an_option(folder: Path, setti
     (folder / "config_file.toml").write_text(f'network = "vgg19"\n{setting} = {{file = "gone.png"}}\n')
     before = seen(folder)
     words = "render content.png -s style.png -o out.png --config config_file.toml"
-    one_line(called(folder, *words.split()), "gone.png")
+    one_line(run_cli(folder, *words.split()), "gone.png")
     assert seen(folder) == before
 
 
 @pytest.mark.parametrize(("text", "meant"), [("nois", "noise"), ("contnt", "content"), ("graay", "gray")])
 def test_a_misspelt_beginning_is_understood(folder: Path, text: str, meant: str) -> None:
-    one_line(called(folder, *words_of("texture", {"init": text})), text, f"did you mean {meant}?", "uniform")
+    one_line(run_cli(folder, *words_of("texture", {"init": text})), text, f"did you mean {meant}?", "uniform")
 
 
 @pytest.mark.parametrize("command", ["render", "texture", "invert"])
@@ -377,7 +377,7 @@ NAMED += [("render", "mask_of_style")]
 @pytest.mark.parametrize(("command", "name"), NAMED)
 def test_an_empty_name_is_said_to_be_empty(refused: Path, command: str, name: str) -> None:
     """It is the value of a variable of the shell that is not set."""
-    one_line(called(refused, *words_of(command, {name: ""})), "is empty")
+    one_line(run_cli(refused, *words_of(command, {name: ""})), "is empty")
 
 
 @pytest.mark.parametrize(("command", "name", "read"), WRITTEN)
@@ -397,7 +397,7 @@ def test_an_output_that_is_an_input_is_refused(refused: Path, command: str, name
         words = words_of(command, {read: link.name if callable(used) else str(used), name: given})
         words += ["--network", "vgg19"] if read == "weights" else []
         before = seen(refused)
-        one_line(called(refused, *words), "would replace an input")
+        one_line(run_cli(refused, *words), "would replace an input")
         assert seen(refused) == before
         link.unlink(missing_ok=True)
     (refused / "elsewhere").unlink()
@@ -411,19 +411,19 @@ def test_a_file_of_settings_is_an_input(folder: Path) -> None:
     words = (
         "render content.png -s style.png -o out.png --config config_file.toml --save-config config_file.toml"
     )
-    one_line(called(folder, *words.split()), "would replace an input", "config_file.toml")
+    one_line(run_cli(folder, *words.split()), "would replace an input", "config_file.toml")
     text = f'mask = {{file = "{folder / "mask.png"}"}}\n'
     (folder / "config_file.toml").write_text(text)
     before = seen(folder)
     words = "render content.png -s style.png:mask.png -o mask.png --config config_file.toml"
-    one_line(called(folder, *words.split()), "would replace an input", "mask.png")
+    one_line(run_cli(folder, *words.split()), "would replace an input", "mask.png")
     assert seen(folder) == before
 
 
 def test_frames_of_a_clip_are_inputs(folder: Path) -> None:
     os.rename(folder / "clip" / "1.png", folder / "clip" / "0001.png")
     before = seen(folder)
-    done = called(folder, *["video", "clip", "-s", "style.png", "-o", "clip", "--size", "24"])
+    done = run_cli(folder, *["video", "clip", "-s", "style.png", "-o", "clip", "--size", "24"])
     one_line(done, "would replace an input", "0001.png")
     assert seen(folder) == before
 
@@ -443,7 +443,7 @@ def test_two_outputs_are_two_files(refused: Path, command: str, one: str, other:
     before = seen(refused)
     for second in (name, f"clip/../{name}", name.upper()):
         if {"film", "out"} != {one, other}:  # the endings of films and pictures differ
-            one_line(called(refused, *words_of(command, {one: name, other: second})), "would both write to")
+            one_line(run_cli(refused, *words_of(command, {one: name, other: second})), "would both write to")
             assert seen(refused) == before
 
 
@@ -454,7 +454,7 @@ def test_an_output_in_a_folder_that_is_written_is_refused(folder: Path) -> None:
     }
     (folder / "d").mkdir()
     for words, message in cases.items():
-        one_line(called(folder, *words.split()), message)
+        one_line(run_cli(folder, *words.split()), message)
 
 
 BAD_PLACES = ("no-folder/x", "content.png/x", "a-folder", "pipe")
@@ -475,7 +475,7 @@ def test_an_output_that_cannot_be_written_is_one_line(folder: Path, command: str
             continue  # made, too
         if place == "pipe" and not hasattr(os, "mkfifo"):
             continue
-        one_line(called(folder, *words_of(command, {name: f"{place}{suffix}"})))
+        one_line(run_cli(folder, *words_of(command, {name: f"{place}{suffix}"})))
         assert seen(folder) == before
 
 
@@ -485,7 +485,7 @@ def test_a_complete_picture_replaces_an_input_where_that_was_asked_for(folder: P
     words = [*words_of(command, {"out": f"{read}.png"}), "--overwrite-input", "-q"]
     words += ["--sweeps", "1"] if command == "upscale" else []
     before = (folder / f"{read}.png").read_bytes()
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 0, done.stderr
     assert (folder / f"{read}.png").read_bytes() != before
 
@@ -497,7 +497,7 @@ def test_a_stopped_render_leaves_its_input_and_can_be_resumed(
     read = {"texture": "style"}.get(command, "content")
     words = [*words_of(command, {"out": f"{read}.png"}), "--overwrite-input"]
     whole = [*words_of(command, {"out": "whole.png"}), "-q"]
-    assert called(folder, *whole).returncode == 0
+    assert run_cli(folder, *whole).returncode == 0
     expected = Image.open(folder / "whole.png").tobytes()
     before = (folder / f"{read}.png").read_bytes()
 
@@ -507,14 +507,14 @@ def test_a_stopped_render_leaves_its_input_and_can_be_resumed(
 
     with monkeypatch.context() as patched:
         patched.setattr(display, "stop_on_interrupt", stopped)
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     assert done.returncode == 130, done.stderr
     assert (
         "is an input and was not replaced" in done.stderr
         and f"to continue: tilestyle resume {read}.png.work" in done.stderr
     )
     assert (folder / f"{read}.png").read_bytes() == before
-    again = called(folder, "resume", f"{read}.png.work")
+    again = run_cli(folder, "resume", f"{read}.png.work")
     assert again.returncode == 0, again.stderr
     assert Image.open(folder / f"{read}.png").tobytes() == expected
     assert not (folder / f"{read}.png.work").exists()

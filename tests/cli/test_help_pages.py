@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_files import COMMANDS
-from tests.support.cli import called, commands
+from tests.support.cli import commands, run_cli
 from tilestyle.cli.examples import EXAMPLES
 from tilestyle.cli.help_pages import MANY, hidden
 from tilestyle.cli.parameters import HELP_ALL, REQUIRED, parameters_of
@@ -23,7 +23,7 @@ LONG = {"render", "texture", "preview", "sheet", "drift", "zoom", "upscale", "vi
 
 def page(monkeypatch: pytest.MonkeyPatch, folder: Path, width: int, *words: str) -> str:
     monkeypatch.setenv("COLUMNS", str(width))
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -126,8 +126,8 @@ def test_help_is_a_command_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     for words in ((), ("render",), ("benchmark",), ("benchmark", "memory")):
         by_flag = page(monkeypatch, tmp_path, 80, *words, "--help")
         assert page(monkeypatch, tmp_path, 80, "help", *words).strip() == by_flag.strip()
-    assert called(tmp_path, "-V").stdout == called(tmp_path, "--version").stdout
-    done = called(tmp_path, "help", "render", "more")
+    assert run_cli(tmp_path, "-V").stdout == run_cli(tmp_path, "--version").stdout
+    done = run_cli(tmp_path, "help", "render", "more")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
@@ -135,7 +135,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> lis
     monkeypatch.setenv("_TILESTYLE_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", " ".join(["tilestyle", *words]))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
-    return called(folder).stdout.split()
+    return run_cli(folder).stdout.split()
 
 
 def test_the_shell_completes_commands_options_choices_and_presets(

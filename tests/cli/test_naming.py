@@ -14,7 +14,7 @@ from PIL import Image
 
 import tilestyle
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli import display, viewer
 from tilestyle.cli.naming import automatic_name, numbered, with_options
 from tilestyle.config.enums import Format
@@ -56,7 +56,7 @@ def names(folder: Path) -> set[str]:
 
 def ran(folder: Path, *words: str) -> str:
     """What a command says that succeeds."""
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -64,7 +64,7 @@ def ran(folder: Path, *words: str) -> str:
 def refused(folder: Path, *words: str) -> str:
     """The one line of a command that is refused and changes nothing."""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 2, done.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     return done.stderr.splitlines()[-1]
@@ -182,7 +182,7 @@ def test_missing_folders_are_created_and_removed_if_nothing_is_written(
     words = ("texture", "painting.png", "-q", *QUICK, "-o")
     ran(folder, *words, "a/b/out.png")
     assert names(folder / "a" / "b") == {"out.png"}
-    assert called(folder, *words, "c/d/out.png", "--memory", "1KiB").returncode == 2
+    assert run_cli(folder, *words, "c/d/out.png", "--memory", "1KiB").returncode == 2
     assert not (folder / "c").exists()
     assert "not a folder" in refused(folder, *words, "photo.png/out.png")
 
@@ -206,7 +206,7 @@ def test_the_same_command_resumes_under_its_own_name(folder: Path, stopped: Call
     (folder / "photo-painting.png").write_text("mine")
     words = ("render", "photo.png", "painting.png", *QUICK)
     with stopped():
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     assert "stopped early" in done.stderr, done.stderr
     assert names(folder) == {"photo-painting.png", "photo-painting-2.png", "photo-painting-2.png.work"}
     # Another render of the same files has its own name, and so has one that is stopped.
@@ -222,8 +222,8 @@ def test_resume_and_a_given_work_folder_know_the_name(folder: Path, stopped: Cal
     (folder / "photo-painting.png").write_text("mine")
     words = ("render", "photo.png", "painting.png", "-q", "--work-dir", "kept", *QUICK)
     with stopped():
-        called(folder, *words)
-        called(folder, *words)  # stopped again
+        run_cli(folder, *words)
+        run_cli(folder, *words)  # stopped again
     assert names(folder) == {"photo-painting.png", "photo-painting-2.png", "kept"}
     ran(folder, "resume", "kept")
     assert names(folder) == {"photo-painting.png", "photo-painting-2.png"}
@@ -234,7 +234,7 @@ def test_what_was_put_in_place_of_an_unfinished_picture_is_kept(
 ) -> None:
     words = ("render", "photo.png", "painting.png", "-o", "out.png", "-q", *QUICK)
     with stopped():
-        called(folder, *words)
+        run_cli(folder, *words)
     (folder / "out.png").write_bytes((folder / "ink.png").read_bytes())
     assert "out.png exists" in refused(folder, *words)
     ran(folder, *words, "--overwrite")
@@ -250,7 +250,7 @@ def test_a_sheet_resumes_under_its_own_name(folder: Path, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patch:
         patch.setattr(display, "stop_on_interrupt", in_the_second_cell)
-        assert called(folder, *words).returncode == 130
+        assert run_cli(folder, *words).returncode == 130
     assert names(folder) == {"photo-painting-sheet.png.work"}
     ran(folder, "sheet", "photo.png", "ink.png", "-q", *QUICK)
     rendered = []

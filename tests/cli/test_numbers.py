@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from tests.cli.test_files import COMMANDS, filled, one_line, option_of, seen
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli.parameters import parameters_of
 from tilestyle.config.byte_size import format_bytes, parse_bytes
 from tilestyle.config.enums import SUFFIXES
@@ -190,7 +190,7 @@ def test_a_number_at_its_ends_is_taken_or_refused_in_one_line(
     for form, value in product(forms[:1] if known else forms, VALUES if command == FULL else ENDS):
         words = [*CALLS[command].split(), f"{option}={form.replace('{}', value)}", *usual, *more]
         try:
-            done = called(folder, *words)
+            done = run_cli(folder, *words)
         except BegunError:
             continue
         if command == "info" and done.returncode == 0:
@@ -209,7 +209,7 @@ def test_an_odd_number_of_a_film_or_a_zoom_is_seen_before_anything_is_made(folde
         "zoom style.png -o made --between 99999999",
         "drift start.png -s style.png -o made --between -1",
     ):
-        one_line(called(folder, *words.split()), "--between")
+        one_line(run_cli(folder, *words.split()), "--between")
     assert seen(folder) == before
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 import tilestyle
 from tests.cli.test_files import COMMANDS, filled
 from tests.conftest import FEW
-from tests.support.cli import called, commands
+from tests.support.cli import commands, run_cli
 from tilestyle.cli import options
 from tilestyle.cli.config_options import config_of
 from tilestyle.cli.parameters import Parameter, Values, parameters_of
@@ -64,8 +64,8 @@ def test_other_spellings_are_understood_and_not_shown(folder: Path) -> None:
         assert settings("render", *words).color is Color.CONTENT
     for word in ("gray", "grey"):
         assert settings("texture", "--init", word).init is Init.GRAY
-    assert "optimiser" not in called(folder, "render", "--help").stdout
-    done = called(folder, "sheet", *CALLS["sheet"], "--vary", "optimiser=adams", "--vary", "init=grey")
+    assert "optimiser" not in run_cli(folder, "render", "--help").stdout
+    done = run_cli(folder, "sheet", *CALLS["sheet"], "--vary", "optimiser=adams", "--vary", "init=grey")
     assert "optimizer cannot be 'adams'" in done.stderr
 
 
@@ -127,7 +127,7 @@ def test_a_command_of_another_kind_takes_a_preset(folder: Path) -> None:
         "zoom": ("--size", "40", "--steps", "1"),
     }.items():
         call = [f"{command}-out.png" if word.startswith("out") else word for word in CALLS[command]]
-        done = called(folder, command, *call, *words, "--config", "mine.toml")
+        done = run_cli(folder, command, *call, *words, "--config", "mine.toml")
         assert done.returncode == 0, (command, done.stderr)
 
 
@@ -145,7 +145,7 @@ def test_inputs_are_opened_once_and_strokes_measured_once(folder: Path) -> None:
         mock.patch.object(images, "open_source", wraps=images.open_source) as opened,
         mock.patch.object(printing, "stroke_width", wraps=stroke_width) as measured,
     ):
-        done = called(folder, "render", *CALLS["render"], *words)
+        done = run_cli(folder, "render", *CALLS["render"], *words)
     assert done.returncode == 0, done.stderr
     assert "strokes of 5%: style scale" in done.stderr
     assert [Path(call.args[0]).name for call in opened.call_args_list] == ["content.png", "style.png"]
@@ -191,15 +191,15 @@ def test_a_source_is_converted_into_a_work_folder_and_let_go_of(folder: Path) ->
 
 def test_a_series_takes_settings_and_style_of_a_picture(folder: Path) -> None:
     quick = ("--size", "40", "--sweeps", "1", "--network", "wavelet", "-q")
-    assert called(folder, "render", *CALLS["render"], *quick, "--seed", "5").returncode == 0
+    assert run_cli(folder, "render", *CALLS["render"], *quick, "--seed", "5").returncode == 0
     for words in (
         ("drift", "start.png", "--cycles=1", "-o", "drifted"),
         ("zoom", "--steps=1", "--start=start.png", "-o", "zoomed"),
         ("zoom", "--preset=ink", "--steps=1", "--start=start.png", "-o", "inked"),
     ):
-        done = called(folder, *words, *(() if "--preset=ink" in words else ("--config", "out.png")), *quick)
+        done = run_cli(folder, *words, *(() if "--preset=ink" in words else ("--config", "out.png")), *quick)
         assert done.returncode == 0, done.stderr
         assert (folder / words[-1] / "0001.png").exists()
-    done = called(folder, "zoom", "--steps=1", *quick)
+    done = run_cli(folder, "zoom", "--steps=1", *quick)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no style image" in done.stderr

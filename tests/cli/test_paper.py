@@ -12,7 +12,7 @@ import tifffile
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.images import output_color, read_provenance
 from tilestyle.images.output_color import built_in_profile
 
@@ -40,7 +40,7 @@ def opened(file: Path) -> Any:
 
 def test_a_pdf_for_a_print_shop(folder: Path) -> None:
     words = ("--print", "60x40mm", "--bleed", "3mm", "--edge", "mirror", "--profile", "press.icc", "--marks")
-    done = called(folder, "paper", "poster.png", *words)
+    done = run_cli(folder, "paper", "poster.png", *words)
     assert done.returncode == 0
     assert "total ink of poster-paper.pdf: at most" in done.stderr and "PDF/X" not in done.stderr
     with opened(folder / "poster-paper.pdf") as pdf:
@@ -52,23 +52,23 @@ def test_a_pdf_for_a_print_shop(folder: Path) -> None:
 
 def test_a_canvas_round_its_frame(folder: Path) -> None:
     words = ("--print", "60x40mm", "--wrap", "1in", "--edge", "mirror", "-o", "canvas.tif")
-    assert called(folder, "paper", "poster.png", *words).returncode == 0
+    assert run_cli(folder, "paper", "poster.png", *words).returncode == 0
     canvas, picture = tifffile.imread(folder / "canvas.tif"), np.asarray(Image.open(folder / "poster.png"))
     wrapped = 26  # an inch at 25.4 dots per inch, rounded up
     assert canvas.shape == (40 + 2 * wrapped, 60 + 2 * wrapped, 3)
     assert_array_equal(canvas[wrapped:-wrapped, wrapped:-wrapped], picture)
     assert_array_equal(canvas[wrapped:-wrapped, :wrapped], picture[:, wrapped - 1 :: -1])
-    carried = called(folder, "paper", "poster.png", "--print", "40x20mm", "--wrap", "1cm", "-o", "own.tif")
+    carried = run_cli(folder, "paper", "poster.png", "--print", "40x20mm", "--wrap", "1cm", "-o", "own.tif")
     assert carried.returncode == 0 and "10 mm to fold" in carried.stderr
     assert "crops" not in carried.stderr
-    square = called(folder, "paper", "poster.png", "--print", "40x40mm", "-o", "square.tif")
+    square = run_cli(folder, "paper", "poster.png", "--print", "40x40mm", "-o", "square.tif")
     assert "crops 33% of the picture: give --fit contain" in square.stderr
     assert_array_equal(tifffile.imread(folder / "own.tif"), picture)
 
 
 def test_a_wall_in_panels(folder: Path) -> None:
     words = ("--print", "3x2m", "--panels", "1.2m", "--panel-overlap", "10cm", "-o", "wall.tif")
-    done = called(folder, "paper", "poster.png", *words)
+    done = run_cli(folder, "paper", "poster.png", *words)
     assert done.returncode == 0
     files = sorted(folder.glob("wall-panel-*.tif"))
     for file in (*files, folder / "wall-plan.png"):
@@ -80,7 +80,7 @@ def test_a_wall_in_panels(folder: Path) -> None:
     assert_array_equal(joined, np.asarray(Image.open(folder / "poster.png")))
     with Image.open(folder / "wall-plan.png") as plan:
         assert plan.width > 60
-    again = called(folder, "paper", "poster.png", *words)
+    again = run_cli(folder, "paper", "poster.png", *words)
     assert again.returncode == 2 and "exists; give another name, or --overwrite" in again.stderr
 
 
@@ -88,13 +88,13 @@ def test_a_file_keeps_its_colors_unless_others_are_asked_for(folder: Path) -> No
     adobe = built_in_profile("adobe-rgb")
     with Image.open(folder / "poster.png") as image:
         image.save(folder / "wide.png", icc_profile=adobe, dpi=(300, 300))
-    assert called(folder, "paper", "wide.png", "-o", "same.tif").returncode == 0
+    assert run_cli(folder, "paper", "wide.png", "-o", "same.tif").returncode == 0
     with Image.open(folder / "same.tif") as image:
         assert image.info["icc_profile"] == adobe
         assert image.info["dpi"] == (300, 300)
         assert_array_equal(np.asarray(image), np.asarray(Image.open(folder / "wide.png")))
-    assert called(folder, "paper", "wide.png", "--profile", "press.icc", "-o", "inks.jpg").returncode == 0
-    back = called(folder, "paper", "inks.jpg", "-o", "inks.tif")
+    assert run_cli(folder, "paper", "wide.png", "--profile", "press.icc", "-o", "inks.jpg").returncode == 0
+    back = run_cli(folder, "paper", "inks.jpg", "-o", "inks.tif")
     assert back.returncode == 0
     with Image.open(folder / "inks.tif") as image, Image.open(folder / "inks.jpg") as inks:
         assert_array_equal(np.asarray(image), np.asarray(inks))
@@ -102,7 +102,7 @@ def test_a_file_keeps_its_colors_unless_others_are_asked_for(folder: Path) -> No
 
 def test_at_a_tenth_of_its_size(folder: Path) -> None:
     words = ("--print", "60x40cm", "--scale", "1:10", "-o", "small.tif")
-    done = called(folder, "paper", "poster.png", *words)
+    done = run_cli(folder, "paper", "poster.png", *words)
     assert "at 2.54 dpi" in done.stderr and "1:10" in done.stderr and "coarse" in done.stderr
     with Image.open(folder / "small.tif") as image:
         assert image.info["dpi"] == pytest.approx((25.4, 25.4))
@@ -110,15 +110,15 @@ def test_at_a_tenth_of_its_size(folder: Path) -> None:
 
 def test_much_ink_is_told(folder: Path) -> None:
     words = ("--print", "60x40mm", "--profile", "press.icc", "-o", "a.tif")
-    assert "--ink-limit" not in called(folder, "paper", "poster.png", *words).stderr
-    said = called(folder, "paper", "poster.png", *words, "--overwrite", "--ink-limit", "100").stderr
+    assert "--ink-limit" not in run_cli(folder, "paper", "poster.png", *words).stderr
+    said = run_cli(folder, "paper", "poster.png", *words, "--overwrite", "--ink-limit", "100").stderr
     assert "% of the pixels have more than 100 % of ink" in said
-    assert called(folder, "paper", "poster.png", *words, "--overwrite", "-q").stderr == ""
+    assert run_cli(folder, "paper", "poster.png", *words, "--overwrite", "-q").stderr == ""
 
 
 def test_a_render_for_print_in_one_go(folder: Path) -> None:
     words = ("--print", "30x20mm", "--dpi", "40", "--bleed", "3mm", "--profile", "press.icc", "--marks")
-    done = called(folder, "render", "poster.png", "poster.png", *FEW, *words, "-o", "a.pdf")
+    done = run_cli(folder, "render", "poster.png", "poster.png", *FEW, *words, "-o", "a.pdf")
     assert done.returncode == 0 and "total ink of a.pdf" in done.stderr
     with opened(folder / "a.pdf") as pdf:
         page = pdf.pages[0]
@@ -128,7 +128,7 @@ def test_a_render_for_print_in_one_go(folder: Path) -> None:
     assert trim[0] - bleed[0] == pytest.approx(3, abs=25.4 / 40)
     made = read_provenance(folder / "a.pdf")
     assert made is not None and "--profile press.icc" in str(made["command"])
-    again = called(folder, "again", "a.pdf", "-o", "b.tif", "--seed", "1")
+    again = run_cli(folder, "again", "a.pdf", "-o", "b.tif", "--seed", "1")
     assert again.returncode == 2 and "crop marks need a PDF" in again.stderr
 
 
@@ -138,8 +138,8 @@ def test_a_render_keeps_colors_outside_srgb(folder: Path) -> None:
     red[..., 0], red[:15, :, 1] = 255, 90
     Image.fromarray(red).save(folder / "red.png", icc_profile=wide)
     words = ("render", "red.png", "red.png", *FEW, "--size", "48", "--color", "luminance", "-q")
-    assert called(folder, *words, "-o", "wide.png", "--profile", "display-p3").returncode == 0
-    assert called(folder, *words, "-o", "plain.png").returncode == 0
+    assert run_cli(folder, *words, "-o", "wide.png", "--profile", "display-p3").returncode == 0
+    assert run_cli(folder, *words, "-o", "plain.png").returncode == 0
     with Image.open(folder / "wide.png") as image:
         assert image.info["icc_profile"] == wide
         kept = np.asarray(image).astype(int)
@@ -148,7 +148,7 @@ def test_a_render_keeps_colors_outside_srgb(folder: Path) -> None:
 
 def test_dots_per_inch_by_distance(folder: Path) -> None:
     words = ("render", "poster.png", "poster.png", "--print", "60x40cm", "--distance", "9m", "--dry-run")
-    shown = called(folder, *words, *FEW).stdout
+    shown = run_cli(folder, *words, *FEW).stdout
     assert "at 20 dpi" in shown and "472 x 315" in shown
 
 
@@ -201,7 +201,7 @@ def test_dots_per_inch_by_distance(folder: Path) -> None:
     ],
 )
 def test_a_mistake_gets_one_line(folder: Path, words: list[str], message: str) -> None:
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 2
     assert done.stderr.startswith("tilestyle: ") and message in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1

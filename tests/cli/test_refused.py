@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 
 SMALL = ("--size=64", "--sweeps=1", "--precision=fp32", "--network=wavelet", "--style-layer=first_1")
 TEXTURE = ("texture", "style.png", *SMALL)
@@ -63,7 +63,7 @@ def test_a_protected_file_is_not_replaced(
 
     if protected == 0o644:
         monkeypatch.setattr(os, "access", answered)
-    done = called(folder, *OUTPUTS[name])
+    done = run_cli(folder, *OUTPUTS[name])
     assert done.returncode == 2
     assert re.match(rf"tilestyle: [\w-]+: {re.escape(name)} is write-protected; ", done.stderr)
     assert done.stderr.count("\n") == 1
@@ -78,8 +78,8 @@ def test_info_says_why_a_render_would_refuse(folder: Path, suffix: str, share: f
     file = folder / f"cut{suffix}"
     Image.fromarray(noise).save(file)
     file.write_bytes(file.read_bytes()[: round(share * file.stat().st_size)])
-    refused = called(folder, "render", file.name, "--style", "style.png", "-o", "out.png", *SMALL)
-    told = called(folder, "info", file.name)
+    refused = run_cli(folder, "render", file.name, "--style", "style.png", "-o", "out.png", *SMALL)
+    told = run_cli(folder, "info", file.name)
     assert refused.returncode == told.returncode == 2
     # A render says what the file is for, too; a reader's own words may differ.
     reasons = [done.stderr.replace("content: ", "").partition(" (")[0] for done in (refused, told)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import called
-from tests.support.signals import CHECKPOINT, signalled
+from tests.support.cli import run_cli
+from tests.support.signals import CHECKPOINT, run_with_signal
 from tilestyle.pictures import picture_path
 
 RENDER = (
@@ -41,17 +41,17 @@ RENDER = (
 def peaceful(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The file of a render that nothing happened to."""
     folder = tmp_path_factory.mktemp("peaceful")
-    done = called(folder, *RENDER)
+    done = run_cli(folder, *RENDER)
     assert done.returncode == 0, done.stderr
     assert [file.name for file in folder.iterdir()] == ["out.tif"]
     return (folder / "out.tif").read_bytes()
 
 
 def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: bytes) -> None:
-    killed = signalled(tmp_path, signal.SIGKILL, CHECKPOINT, 6, *RENDER)
+    killed = run_with_signal(tmp_path, signal.SIGKILL, CHECKPOINT, 6, *RENDER)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out.tif").exists()
-    done = called(tmp_path, "resume", "out.tif.work")
+    done = run_cli(tmp_path, "resume", "out.tif.work")
     assert done.returncode == 0, done.stderr
     assert "continuing at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
@@ -59,18 +59,18 @@ def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: b
 
 
 def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peaceful: bytes) -> None:
-    said = signalled(tmp_path, signal.SIGINT, CHECKPOINT, 6, *RENDER).stderr
+    said = run_with_signal(tmp_path, signal.SIGINT, CHECKPOINT, 6, *RENDER).stderr
     assert "stopped at level" in said
     assert "to continue: tilestyle resume out.tif.work" in said
     assert (tmp_path / "out.tif").exists()
-    other = called(tmp_path, *RENDER, "--seed", "3")
+    other = run_cli(tmp_path, *RENDER, "--seed", "3")
     assert other.returncode == 2
     assert other.stderr.startswith(
         "tilestyle: out.tif.work was left by another render (seed); change that back"
     )
     assert "run the command of the render with --restart to start over" in other.stderr
     assert other.stderr.count("\n") == 1
-    done = called(tmp_path, *RENDER)  # the same command again
+    done = run_cli(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr
     assert "continuing at level" in done.stderr
     assert (tmp_path / "out.tif").read_bytes() == peaceful
@@ -78,7 +78,7 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
 
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
     for folder, message in [("none", "there is no folder none"), (".", "is not a work folder")]:
-        done = called(tmp_path, "resume", folder)
+        done = run_cli(tmp_path, "resume", folder)
         assert done.returncode == 2
         assert message in done.stderr
         assert done.stderr.count("\n") == 1

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import images
 from tilestyle.cli import signals
 from tilestyle.cli.app import main
@@ -160,7 +160,7 @@ def test_before_the_first_patch_is_done(
 ) -> None:
     calls = at_call(monkeypatch, owner, name, 1, number)
     (folder / "out.png").write_bytes(b"mine")
-    done = called(folder, *RENDER)
+    done = run_cli(folder, *RENDER)
     assert calls() == 1
     assert last(done) == f"tilestyle: {NAMES[number]}, nothing was written"
     assert done.returncode == 128 + number
@@ -189,7 +189,7 @@ def peaceful(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
             place = tmp_path_factory.mktemp("peaceful")
             for name in ("content.png", "style.png"):
                 (place / name).write_bytes((source / name).read_bytes())
-            done = called(place, *words)
+            done = run_cli(place, *words)
             assert done.returncode == 0, done.stderr
             made[words] = (place / "out.png").read_bytes()
         return made[words]
@@ -214,13 +214,13 @@ def test_a_request_to_end_keeps_the_work(
     (folder / "out.png").write_bytes(b"mine")
     with monkeypatch.context() as patched:
         at_call(patched, owner, name, which, *numbers)
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     how = "tilestyle resume out.png.work"
     assert last(done) == f"tilestyle: {NAMES[numbers[0]]}, to continue: {how}"
     assert done.returncode == 128 + numbers[0]
     assert (folder / "out.png").read_bytes() == b"mine"
     in_order(folder, "out.png", "out.png.work")
-    again = called(folder, "resume", "out.png.work")
+    again = run_cli(folder, "resume", "out.png.work")
     assert again.returncode == 0, again.stderr
     assert (folder / "out.png").read_bytes() == expected
     in_order(folder, "out.png")
@@ -235,13 +235,13 @@ def test_one_interrupt_writes_the_picture_as_it_is(
     expected = peaceful(folder, *words)
     with monkeypatch.context() as patched:
         at_call(patched, owner, name, which, INT)
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     assert done.returncode == 130, done.stderr
     assert "stopping after this patch; press Ctrl-C again to quit at once" in done.stderr
     assert last(done).startswith("stopped at level ")
     assert last(done).endswith("out.png is unfinished; to continue: tilestyle resume out.png.work")
     assert (folder / "out.png").read_bytes() != expected
-    again = called(folder, "resume", "out.png.work")
+    again = run_cli(folder, "resume", "out.png.work")
     assert again.returncode == 0, again.stderr
     assert (folder / "out.png").read_bytes() == expected
     in_order(folder, "out.png")
@@ -254,7 +254,7 @@ def test_one_interrupt_does_not_end_the_writing(
     owner, name, which, more = MODES[mode]
     words = (*RENDER, *more)
     at_call(monkeypatch, owner, name, which, INT)
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 0, done.stderr
     assert "writing the image; press Ctrl-C again to quit at once (the checkpoint is kept)" in done.stderr
     assert "stop" not in done.stderr
@@ -276,7 +276,7 @@ def test_a_second_interrupt_ends_at_once(
     (folder / "out.png").write_bytes(b"mine")
     with monkeypatch.context() as patched:
         at_call(patched, owner, name, which, *numbers)
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     first = TERM if mode == "writing" and numbers[0] == TERM else INT
     assert done.returncode == 128 + first
     kept = (folder / "out.png.work").exists()
@@ -284,7 +284,7 @@ def test_a_second_interrupt_ends_at_once(
     assert last(done) == f"tilestyle: {NAMES[first]}, {after}"
     assert kept or mode == "patches"  # it may come before the first checkpoint
     assert (folder / "out.png").read_bytes() == b"mine"
-    again = called(folder, *words)
+    again = run_cli(folder, *words)
     assert again.returncode == 0, again.stderr
     assert (folder / "out.png").read_bytes() == peaceful(folder, *words)
     in_order(folder, "out.png")
@@ -311,7 +311,7 @@ def test_signals_while_the_command_ends_change_nothing(
         return answer
 
     monkeypatch.setattr(owner, name, ending)
-    done = called(folder, *RENDER)
+    done = run_cli(folder, *RENDER)
     assert done.stderr.splitlines()[-1:] == [f"tilestyle: {NAMES[numbers[0]]}, nothing was written"]
     assert done.returncode == 128 + numbers[0]
     in_order(folder)
@@ -332,7 +332,7 @@ def test_a_signal_whose_exception_was_swallowed_can_be_given_again(
         return take(*arguments, **named)
 
     monkeypatch.setattr(CanvasUpdater, "apply", swallowing)
-    done = called(folder, *RENDER)
+    done = run_cli(folder, *RENDER)
     assert done.returncode == 128 + TERM
     assert calls == 1
 
@@ -357,7 +357,7 @@ def test_a_signal_inside_a_destructor_is_met_a_moment_later(
 
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     monkeypatch.setattr(CanvasUpdater, "apply", destroying)
-    done = called(folder, *RENDER)
+    done = run_cli(folder, *RENDER)
     assert done.returncode == 128 + number
     assert calls == 1
     assert "Traceback" not in done.stderr + capfd.readouterr().err
@@ -401,7 +401,7 @@ def test_a_series_keeps_its_pictures(
     words = (*SERIES[command], "--size=64", "--sweeps=2", "--network=wavelet", "--precision=fp32")
     with monkeypatch.context() as patched:
         taken = at_call(patched, CanvasUpdater, "apply", -1)
-        assert called(folder, *words).returncode == 0
+        assert run_cli(folder, *words).returncode == 0
         count = taken()
     place = folder / "out"
     expected = {each: each.read_bytes() for each in [*place.glob("*.png"), *folder.glob("out.png")]}
@@ -410,13 +410,13 @@ def test_a_series_keeps_its_pictures(
         each.unlink(missing_ok=True)
     with monkeypatch.context() as patched:
         at_call(patched, CanvasUpdater, "apply", count, number)  # in the last of its renders
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     assert done.returncode == 128 + number
     where = "out.png.work" if command == "sheet" else "out"
     how = f"run the same command again ({where} has the finished images)"
     assert last(done) == f"tilestyle: {NAMES[number]}, to continue: {how}"
     assert not list(folder.rglob("*.part"))
-    assert called(folder, *words).returncode == 0
+    assert run_cli(folder, *words).returncode == 0
     assert {each: each.read_bytes() for each in expected} == expected
 
 
@@ -432,7 +432,7 @@ def test_commands_that_keep_nothing_end_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], before: tuple[str, ...], number: int
 ) -> None:
     at_call(monkeypatch, CanvasUpdater, "apply", 1, number)
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert last(done) == f"tilestyle: {NAMES[number]}, nothing was written"
     assert done.returncode == 128 + number
     assert not list(folder.rglob("*.part"))
@@ -441,7 +441,7 @@ def test_commands_that_keep_nothing_end_at_once(
 
 def test_an_interrupt_ends_the_whole_demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_call(monkeypatch, CanvasUpdater, "apply", 3, INT)
-    done = called(folder, "demo", "--out", "demo", "--size", "64")
+    done = run_cli(folder, "demo", "--out", "demo", "--size", "64")
     assert done.returncode == 130, done.stderr
     assert [each.name for each in (folder / "demo").iterdir()] == ["raccoon-swirls.png"]
 
@@ -455,7 +455,7 @@ def test_a_request_that_finds_no_checkpoint_ends_within_its_grace(
             time.sleep(0.01)
 
     acting(monkeypatch, CanvasUpdater, "apply", 3, never_done)
-    done = called(folder, *RENDER, "--grace", "1")
+    done = run_cli(folder, *RENDER, "--grace", "1")
     assert done.returncode == 143
     assert last(done) == "tilestyle: ended by SIGTERM, nothing was written"
 
@@ -476,7 +476,7 @@ def test_a_step_that_cannot_be_interrupted_ends_within_the_grace(
 
     monkeypatch.setattr(os, "_exit", codes.append)
     acting(monkeypatch, CanvasUpdater, "apply", which, deaf)
-    done = called(folder, *RENDER, "--grace", "1")
+    done = run_cli(folder, *RENDER, "--grace", "1")
     assert codes == [143]
     assert "tilestyle: ended by SIGTERM, nothing was written" in done.stderr.splitlines()
 
@@ -520,7 +520,7 @@ def test_a_signal_that_is_ignored_stays_ignored(folder: Path, monkeypatch: pytes
     at_call(monkeypatch, CanvasUpdater, "apply", 3, HUP)
     before = signal.signal(HUP, signal.SIG_IGN)  # as nohup does
     try:
-        done = called(folder, *RENDER)
+        done = run_cli(folder, *RENDER)
         assert signal.getsignal(HUP) is signal.SIG_IGN
     finally:
         signal.signal(HUP, before)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli import signals
 from tilestyle.cli.commands import demo
 from tilestyle.config.enums import NetworkName, Precision
@@ -170,14 +170,14 @@ def test_signals_change_nothing_once_the_result_is_there(
     peaceful, disturbed = filled("peaceful"), filled("disturbed")
     with monkeypatch.context() as patched:
         renamed = watch_renames(patched, result, -1, lambda: None)
-        expected = called(peaceful, *words)
+        expected = run_cli(peaceful, *words)
         assert expected.returncode == 0, expected.stderr
         assert renamed() > 0
     sent: list[list[int]] = []
     with monkeypatch.context() as patched:
         watch_renames(patched, result, renamed(), lambda: sent.append(send_from_now_on()))
         try:
-            done = called(disturbed, *words)
+            done = run_cli(disturbed, *words)
         finally:
             sys.setprofile(None)
     assert {*sent[0]} == {*NUMBERS}
@@ -215,12 +215,12 @@ def test_a_batch_counts_what_is_written_before_it_ends(
     words, folder = COMMANDS["batch"][0], filled("folder")
     with monkeypatch.context() as patched:
         watch_renames(patched, "1-style.png", 1, lambda: signal.raise_signal(number))
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     assert done.returncode == 128 + number
     assert "run the same command again (1 of 2 pictures are finished)" in done.stderr.splitlines()[-1]
     assert not (folder / "out" / "2-style.png").exists()
     first = (folder / "out" / "1-style.png").read_bytes()
-    again = called(folder, *words)
+    again = run_cli(folder, *words)
     assert again.returncode == 0, again.stderr
     assert "1 of 2 pictures were finished before" in again.stderr
     assert (folder / "out" / "1-style.png").read_bytes() == first
@@ -235,11 +235,11 @@ def test_some_panels_are_none(
     before = contents(folder)
     with monkeypatch.context() as patched:
         watch_renames(patched, f"out-panel-{panel}.tif", 1, lambda: signal.raise_signal(number))
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
     assert done.returncode == 128 + number
     assert done.stderr.splitlines()[-1].endswith("nothing was written")
     assert contents(folder) == before
-    assert called(folder, *words).returncode == 0
+    assert run_cli(folder, *words).returncode == 0
 
 
 def test_a_film_of_a_series_still_ends_on_a_signal(
@@ -249,10 +249,10 @@ def test_a_film_of_a_series_still_ends_on_a_signal(
     with monkeypatch.context() as patched:
         at = watch_renames(patched, "0002.png", 1, lambda: None)
         watch_renames(patched, "statistics.json", 2, lambda: signal.raise_signal(signal.SIGTERM))
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
         assert at() == 1
     assert done.returncode == 143
     assert "to continue: run the same command again" in done.stderr.splitlines()[-1]
     assert not (folder / "f.gif").exists()
-    assert called(folder, *words).returncode == 0
+    assert run_cli(folder, *words).returncode == 0
     assert (folder / "f.gif").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli.commands.sheet import sizes_in_pixels
 from tilestyle.cli.sizes import in_pixels, parse_any_size
 from tilestyle.config.size import format_size, parse_size
@@ -79,7 +79,7 @@ def test_sheets_vary_sizes_of_every_kind(content: Path) -> None:
 
 def test_settings_are_saved_in_pixels(content: Path) -> None:
     words = ("render", "content.png", "content.png", "--size", "40%", "--sweeps", "1", "--network", "wavelet")
-    done = called(content.parent, *words, "-q", "--save-config", "saved.toml")
+    done = run_cli(content.parent, *words, "-q", "--save-config", "saved.toml")
     assert done.returncode == 0, done.stderr
     assert load_settings(content.parent / "saved.toml").settings["size"] == 48
     with Image.open(content.parent / "content-content.png") as result:

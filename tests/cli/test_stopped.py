@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.images import read_provenance
 
 TINY = ("--size", "48", "--sweeps", "2", "--network", "wavelet", "--precision", "fp32")
@@ -59,7 +59,7 @@ def stopped(folder: Path, after: int, *words: str) -> Any:
         return patches > after
 
     with mock.patch("tilestyle.cli.display.stop_on_interrupt", lambda **_: contextlib.nullcontext(stop)):
-        return called(folder, *words)
+        return run_cli(folder, *words)
 
 
 def last(done: Any) -> str:
@@ -80,7 +80,7 @@ def test_a_stopped_picture_is_marked_until_it_is_finished(
     made = read_provenance(folder / "out.png")
     assert made is not None
     assert str(made["stopped"]).startswith("at level 1 of ")
-    again = called(folder, "resume", "out.png.work")
+    again = run_cli(folder, "resume", "out.png.work")
     assert again.returncode == 0, again.stderr
     finished = read_provenance(folder / "out.png")
     assert finished is not None
@@ -90,10 +90,10 @@ def test_a_stopped_picture_is_marked_until_it_is_finished(
 
 def test_info_shows_the_mark_and_others_read_the_picture(folder: Path) -> None:
     stopped(folder, 1, *RENDERS["texture"])
-    shown = called(folder, "info", "out.png", "--network", "wavelet")
+    shown = run_cli(folder, "info", "out.png", "--network", "wavelet")
     assert shown.returncode == 0, shown.stderr
     assert "made: stopped" in shown.stdout and "at level 1 of" in shown.stdout
-    more = called(folder, "texture", "--like", "out.png", "-o", "more.png", "--size", "48", "--sweeps", "1")
+    more = run_cli(folder, "texture", "--like", "out.png", "-o", "more.png", "--size", "48", "--sweeps", "1")
     assert more.returncode == 0, more.stderr
     assert "out.png is unfinished (stopped at level 1 of" in more.stderr
     made = read_provenance(folder / "more.png")
@@ -108,7 +108,7 @@ def test_a_stopped_series_says_what_is_there(folder: Path, command: str) -> None
     assert count < 3
     assert last(done) == f"stopped: out: {count} of 3 images; to continue: run the same command again"
     if command != "video":  # whose first frame takes many sweeps
-        again = called(folder, *SERIES[command])
+        again = run_cli(folder, *SERIES[command])
         assert again.returncode == 0, again.stderr
         assert last(again) == "out: 3 of 3 images"
 
@@ -149,7 +149,7 @@ def stopping_in(render: int) -> Callable[..., Any]:
 @pytest.mark.parametrize("render", [0, 1])
 def test_a_stopped_preview_shows_finished_crops_only(folder: Path, render: int) -> None:
     with mock.patch("tilestyle.recipes.preview.render_job", stopping_in(render)):
-        done = called(folder, *PREVIEW)
+        done = run_cli(folder, *PREVIEW)
     assert done.returncode == 130, done.stderr
     where = "crop 1 of 2" if render else "the whole image"
     assert last(done).startswith(f"stopped at {where}: out.png is unfinished, with 0 of 2 crops")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.test_files import COMMANDS, filled
 from tests.cli.test_numbers import CALLED
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.cli.file_roles import Writes
 from tilestyle.cli.parameters import REQUIRED, Parameter, parameters_of
 
@@ -106,7 +106,7 @@ def wrong_uses(each: Parameter[Any], flag: str) -> Iterator[tuple[str, ...]]:
 def test_a_mistake_gets_one_line_that_names_it_and_says_what_is_allowed(folder: Path, command: str) -> None:
     before = sorted(folder.rglob("*"))
     for parameter, words in mistakes(command):
-        done = called(folder, *words)
+        done = run_cli(folder, *words)
         said = done.stderr
         assert (done.returncode, done.stdout, said.count("\n")) == (2, "", 1), (words, done)
         assert re.match(r"tilestyle: .+; .+\n", said), (words, said)
@@ -139,13 +139,13 @@ def test_a_mistake_gets_one_line_that_names_it_and_says_what_is_allowed(folder: 
 def test_what_was_meant_is_suggested(folder: Path, words: str, meant: str) -> None:
     name, *rest = words.split()
     call = [*usual(name), *rest] if name in COMMANDS and name != "help" else words.split()
-    done = called(folder, *call)
+    done = run_cli(folder, *call)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert meant in done.stderr.partition(";")[2]
 
 
 def test_a_file_that_looks_like_an_option_is_not_taken_for_one(folder: Path) -> None:
     (folder / "content.png").rename(folder / "-dash.png")
-    done = called(folder, "render", "-dash.png", "-s", "style.png", "-o", "out.png")
+    done = run_cli(folder, "render", "-dash.png", "-s", "style.png", "-o", "out.png")
     assert done.returncode == 2
     assert done.stderr == "tilestyle: '-dash.png' looks like an option; give ./-dash.png for the file\n"

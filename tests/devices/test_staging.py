@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.pipeline.test_device import SMALL
 from tests.support.device_cost import on_device
-from tests.support.fake_device import DEVICE, Elsewhere
+from tests.support.fake_device import DEVICE, FakeDevice
 from tilestyle.config.enums import NetworkName
 from tilestyle.devices import staging
 from tilestyle.devices.staging import (
@@ -49,7 +49,7 @@ TYPES = (torch.float32, torch.bfloat16)
 
 
 @pytest.fixture(params=[BUFFER_BYTES, 512])  # bytes of a buffer: more than a window has, and fewer than a row
-def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDevice]:
     monkeypatch.setattr(staging, "BUFFER_BYTES", request.param)
     with on_device("host") as found:
         yield found
@@ -62,7 +62,7 @@ def numbered(dtype: torch.dtype) -> Tensor:
 @pytest.mark.parametrize(("own", "asked"), [*itertools.product(TYPES, TYPES)])
 @pytest.mark.parametrize("kind", WINDOWS)
 def test_no_more_than_the_window_is_sent(
-    kind: str, own: torch.dtype, asked: torch.dtype, device: Elsewhere
+    kind: str, own: torch.dtype, asked: torch.dtype, device: FakeDevice
 ) -> None:
     window = WINDOWS[kind](numbered(own))
     found = to_device(window, DEVICE, asked)
@@ -73,38 +73,38 @@ def test_no_more_than_the_window_is_sent(
 
 
 @pytest.mark.parametrize("kind", WINDOWS)
-def test_no_more_than_the_window_lands(kind: str, device: Elsewhere) -> None:
+def test_no_more_than_the_window_lands(kind: str, device: FakeDevice) -> None:
     window = WINDOWS[kind](numbered(torch.float32))
     there = WINDOWS[kind](numbered(torch.float32).to(DEVICE))
     device.reset()
     landing = AsyncCopy.start(there, CPU)
-    assert device.landed == window.nbytes
+    assert device.received == window.nbytes
     assert not device.stalls
     assert torch.equal(landing.result(), window)
 
 
-def test_what_is_there_already_is_not_copied(device: Elsewhere) -> None:
+def test_what_is_there_already_is_not_copied(device: FakeDevice) -> None:
     there = numbered(torch.float32).to(DEVICE)
     device.reset()
     assert to_device(there, DEVICE, torch.float32) is there
     assert AsyncCopy.start(there, DEVICE).result() is there
-    assert device.sent == device.landed == 0
+    assert device.sent == device.received == 0
 
 
-def test_buffers_are_locked_once(device: Elsewhere) -> None:
+def test_buffers_are_locked_once(device: FakeDevice) -> None:
     window = numbered(torch.float32)[:, 5:21, 7:31]
     for count in range(2 * BUFFER_COUNT):
         landing = AsyncCopy.start(to_device(window + count, DEVICE, torch.float32), CPU)
         assert torch.equal(landing.result(), window + count)
         landing.release()
-    assert len(device.locked) == BUFFER_COUNT + 1
-    assert max(device.locked) <= max(staging.BUFFER_BYTES, window.nbytes)
+    assert len(device.pinned_bytes) == BUFFER_COUNT + 1
+    assert max(device.pinned_bytes) <= max(staging.BUFFER_BYTES, window.nbytes)
     drop_staging_buffers()
     to_device(window, DEVICE, torch.float32)
-    assert len(device.locked) > BUFFER_COUNT + 1
+    assert len(device.pinned_bytes) > BUFFER_COUNT + 1
 
 
-def test_what_lands_stays_until_it_is_done_with(device: Elsewhere) -> None:
+def test_what_lands_stays_until_it_is_done_with(device: FakeDevice) -> None:
     there = [numbered(torch.float32).add(count).to(DEVICE) for count in range(3)]
     one, two = (AsyncCopy.start(each, CPU) for each in there[:2])
     assert torch.equal(one.result(), there[0].cpu())
@@ -116,7 +116,7 @@ def test_what_lands_stays_until_it_is_done_with(device: Elsewhere) -> None:
 
 
 def test_a_buffer_is_written_when_what_was_in_it_has_been_copied(
-    device: Elsewhere, monkeypatch: pytest.MonkeyPatch
+    device: FakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
 

@@ -20,7 +20,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from tests.conftest import FEW
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import RenderConfig, Style, render
 from tilestyle.canvas.storage import MIN_MAPPED_PIXELS, MappedStore
 from tilestyle.errors import MemoryLimit, PictureError
@@ -120,7 +120,7 @@ def test_the_limit_is_an_option(tmp_path: Path, command: list[str]) -> None:
     noise(50, 60).save(tmp_path / "a.png")
     noise(40, 40).save(tmp_path / "s.png")
     words = [word.format(a="a.png", s="s.png", out="out") for word in command]
-    ended = called(tmp_path, *words, "--max-input-pixels", "2000")
+    ended = run_cli(tmp_path, *words, "--max-input-pixels", "2000")
     assert ended.returncode == 2 and "--max-input-pixels 3000" in ended.stderr
     assert read_picture(tmp_path / "a.png").width == 60  # the limit was that of the command
 

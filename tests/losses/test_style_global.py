@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import FEW, waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import RenderConfig, Style, render, texture
 from tilestyle.canvas.canvas import Canvas, pixel_indices
 from tilestyle.canvas.margin import with_margin
@@ -133,7 +133,7 @@ def test_what_has_no_style_stays_the_content_to_the_byte(tmp_path: Path) -> None
     Image.fromarray((ONE.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / "style.png")
     Image.fromarray(painted(RED, GREEN)).save(tmp_path / "mask.png")
     words = ["render", "content.png", "-s", "style.png:#ff0000", "--mask", "mask.png", "-o", "o.png"]
-    done = called(tmp_path, *words, "--sweeps", "3", "--init", "noise", "--patch", "64")
+    done = run_cli(tmp_path, *words, "--sweeps", "3", "--init", "noise", "--patch", "64")
     assert done.returncode == 0, done.stderr
     found = np.asarray(Image.open(tmp_path / "o.png"))
     assert np.array_equal(found[:, 66:], content[:, 66:])
@@ -273,9 +273,9 @@ def test_a_run_with_masks_is_made_again_from_its_settings(tmp_path: Path) -> Non
         "mask.png",
     ]
     (tmp_path / "kept").mkdir()
-    one = called(tmp_path, *words, "-o", "one.png", "--sweeps", "1", "--save-config", "kept/run.toml")
+    one = run_cli(tmp_path, *words, "-o", "one.png", "--sweeps", "1", "--save-config", "kept/run.toml")
     assert one.returncode == 0, one.stderr
-    again = called(tmp_path, "render", "--config", "kept/run.toml", "-o", "again.png")
+    again = run_cli(tmp_path, "render", "--config", "kept/run.toml", "-o", "again.png")
     assert again.returncode == 0, again.stderr
     first, second = (np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "again.png"))
     assert np.array_equal(first, second)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.cli.test_app import folder  # noqa: F401
 from tests.motion.test_film import pictures
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.config.enums import Animation, Codec
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError, SettingError
@@ -114,12 +114,12 @@ def test_a_stopped_render_goes_on_with_its_animation(folder: Path, name: str) ->
     with mock.patch(
         "tilestyle.cli.display.stop_on_interrupt", lambda **_: nullcontext(lambda: next(asked, True))
     ):
-        stopped = called(folder, *words)
+        stopped = run_cli(folder, *words)
     assert stopped.returncode == 130
     assert stopped.stderr.startswith("stopped at level")
     before = len(decoded(folder / name)[0])
     assert list((folder / "a.png.work").glob("film-*-frames"))
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(decoded(folder / name)[0]) > before > 0
     assert not (folder / "a.png.work").exists()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.cli.test_app import folder  # noqa: F401
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.config.enums import Codec
 from tilestyle.config.render import FilmConfig
 from tilestyle.errors import OutputError, SettingError
@@ -160,7 +160,7 @@ def test_frames_are_evenly_spaced_in_change_and_of_one_size() -> None:
 def test_a_film_is_gone_on_with(folder: Path) -> None:  # noqa: F811
     words = ["render", "content.png", "--style", "style.png", "--size", "80", "-q", "-o", "a.png"]
     words += ["--film", "a.mp4", "--film-step", "0.002", "--sweeps", "12", "--checkpoint-every", "0"]
-    whole = called(folder, *words)
+    whole = run_cli(folder, *words)
     assert whole.returncode == 0, whole.stderr
     frames = len(decoded(folder / "a.mp4"))
     for file in ("a.png", "a.mp4"):
@@ -173,12 +173,12 @@ def test_a_film_is_gone_on_with(folder: Path) -> None:  # noqa: F811
         return seen > 6
 
     with mock.patch("tilestyle.cli.display.stop_on_interrupt", lambda **_: contextlib.nullcontext(asked)):
-        stopped = called(folder, *words)
+        stopped = run_cli(folder, *words)
     assert stopped.returncode == 130, stopped.stderr
     before = len(decoded(folder / "a.mp4"))
     assert 0 < before < frames
     assert list((folder / "a.png.work").glob("film-*.mkv"))
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 0, done.stderr
     # But for those on the way of the first sweep after the stop.
     assert before < frames - 8 <= len(decoded(folder / "a.mp4")) <= frames
@@ -187,7 +187,7 @@ def test_a_film_is_gone_on_with(folder: Path) -> None:  # noqa: F811
 
 def test_render_films_itself(folder: Path) -> None:  # noqa: F811
     words = ["render", "content.png", "--style", "style.png", "--size", "80", "--sweeps", "12", "-q"]
-    done = called(folder, *words, "-o", "a.png", "--film", "a.mp4", "--film-step", "0.002")
+    done = run_cli(folder, *words, "-o", "a.png", "--film", "a.mp4", "--film-step", "0.002")
     assert done.returncode == 0, done.stderr
     frames = decoded(folder / "a.mp4")
     assert len(frames) > 40
@@ -195,12 +195,12 @@ def test_render_films_itself(folder: Path) -> None:  # noqa: F811
     with Image.open(folder / "a.png") as image:
         assert np.abs(np.asarray(image).astype(float) - frames[-1]).mean() < 9
     assert np.abs(frames[0].astype(float) - frames[-1]).mean() > 12
-    done = called(
+    done = run_cli(
         folder, "texture", "style.png", "--size", "64", "--sweeps", "8", "-q", "-o", "b.png", "--film", "b"
     )
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "b").iterdir())) > 5
-    done = called(folder, *words, "-o", "c.png", "--film", "c.txt")
+    done = run_cli(folder, *words, "-o", "c.png", "--film", "c.txt")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (folder / "c.png").exists()

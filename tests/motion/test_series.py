@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.cli.test_app import folder  # noqa: F401
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import DRIFT_DEFAULTS, ZOOM_DEFAULTS, RenderConfig
 from tilestyle.errors import SettingError, WorkError
@@ -140,27 +140,27 @@ def test_ways_that_cannot_be(way: tuple[int, float]) -> None:
 
 def test_the_commands(folder: Path) -> None:  # noqa: F811
     words = ["--size", "64", "--sweeps", "2", "--out", "d", "--film", "d.mp4"]
-    done = called(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
+    done = run_cli(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
     assert done.returncode == 0, done.stderr
     assert "d: 2 of 2 images" in done.stderr
     assert len(list(open_clip(folder / "d.mp4").frames())) == 5
     words = ["--size", "64x48", "--sweeps", "2", "-o", "z", "-q", "--steps", "2"]
-    done = called(folder, "zoom", "style.png", *words, "--film", "frames")
+    done = run_cli(folder, "zoom", "style.png", *words, "--film", "frames")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert len(list((folder / "frames").iterdir())) == 4
     with Image.open(folder / "z" / "0002.png") as image:
         assert image.size == (64, 48)
-    done = called(folder, "zoom", "style.png", *words[:-1], "3")
+    done = run_cli(folder, "zoom", "style.png", *words[:-1], "3")
     assert done.returncode == 0, done.stderr
     with Image.open(folder / "z" / "0003.png") as image:
         assert image.size == (64, 48)
     (folder / "frames" / "00002.png").write_bytes(b"somebody's")
-    done = called(folder, "zoom", "style.png", *words, "--film", "frames")  # of all that there are
+    done = run_cli(folder, "zoom", "style.png", *words, "--film", "frames")  # of all that there are
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "frames").iterdir())) == 7
     assert (folder / "frames" / "00002.png").read_bytes() == b"somebody's"
-    done = called(folder, "zoom", "style.png", *words, "--factor", "1.2")
+    done = run_cli(folder, "zoom", "style.png", *words, "--factor", "1.2")
     assert done.returncode == 2
     assert "holds another series (factor)" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests.cli.test_app import folder  # noqa: F401
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.config.enums import FlowName, NetworkName, Precision, Quality
 from tilestyle.config.render import SCHEDULES, FilmConfig, RenderConfig, Schedule, VideoConfig
 from tilestyle.errors import NetworkError, OutputError, PictureError
@@ -160,7 +160,7 @@ def test_a_film_keeps_its_sound_and_its_rate(folder: Path, monkeypatch: pytest.M
     monkeypatch.setitem(SCHEDULES, Quality.DRAFT, Schedule(coarsest_sweeps=4, ratio=0.75, min_sweeps=2))
     sounding(folder / "in.mp4", clip("pan")[0])
     words = ["video", "in.mp4", "--style", "style.png", "--size", "64", "--quality", "draft", "--sweeps", "1"]
-    done = called(folder, *words, "-o", "out.mp4")
+    done = run_cli(folder, *words, "-o", "out.mp4")
     assert done.returncode == 0, done.stderr
     assert "4 of 4 images" in done.stderr
     assert not (folder / "out.mp4.frames").exists()

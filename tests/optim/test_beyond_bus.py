@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.pipeline.test_device import CASES, CONTENT, SMALL, STYLE
 from tests.support.device_cost import on_device
-from tests.support.fake_device import DEVICE, There
+from tests.support.fake_device import DEVICE, DeviceTensor
 from tilestyle import Work
 from tilestyle.canvas.canvas import Canvas
 from tilestyle.devices.bus_copies import _is_pitched, copy_window
@@ -60,7 +60,7 @@ def bus_to_device() -> Iterator[Bus]:
     with on_device("host"), ExitStack() as stack:
         for module in ("canvas.canvas", "losses.content"):
             stack.enter_context(
-                mock.patch(f"tilestyle.{module}.zero_copy", lambda tensor, device: There(tensor))
+                mock.patch(f"tilestyle.{module}.zero_copy", lambda tensor, device: DeviceTensor(tensor))
             )
         for module in ("canvas.canvas", "losses.content", "optim.update"):
             stack.enter_context(mock.patch(f"tilestyle.{module}.bus_copies", lambda device: bus))

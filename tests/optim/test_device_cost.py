@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import FEW, waves
-from tests.support.device_cost import Cost, cost, doubling, random_vgg
+from tests.support.device_cost import Cost, cost, random_vgg, with_float64
 from tests.support.fake_device import DEVICE
 from tilestyle import Color, ContentLoss, NetworkName, Precision, Sampler, StyleLoss
 from tilestyle.geometry.boxes import Patch
@@ -53,7 +53,7 @@ def test_a_patch_costs_few_launches_and_no_waiting(
 ) -> None:
     found = cost(home, *size, patch=128, **vgg)
     assert len(found.patches) > 4
-    assert found.each <= LAUNCHES
+    assert found.launches_per_patch <= LAUNCHES
     assert not found.stalls
 
 
@@ -62,7 +62,7 @@ def test_it_costs_no_more_where_the_canvas_is_wide(home: str, vgg: dict[str, Any
     # The first sweep: content features are seen, too, and kept. A canvas on the host waits for them.
     found = cost(home, 100, 4096, patch=128, counted=0, **vgg)
     assert len(found.patches) > 30
-    assert found.each <= LAUNCHES
+    assert found.launches_per_patch <= LAUNCHES
     assert not [place for place in found.stalls if "losses/content.py" not in place or home == "device"]
 
 
@@ -78,7 +78,7 @@ def test_no_patch_is_waited_for(case: str, home: str) -> None:
 @pytest.mark.parametrize("locality", [0.5, 1.0])
 def test_a_patch_with_locality_is_waited_for_once(home: str, locality: float, vgg: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"locality": locality, "palette_weight": 0, "locality_window": 1.0}
-    with doubling():
+    with with_float64():
         found = cost(home, 140, 256, patch=64, **settings, **vgg)
     assert len(found.patches) > 4
     # For the distances of its moments, which do not have to be ones of the sweep before.
@@ -95,7 +95,7 @@ def test_a_window_travels_once_each_way(precision: Precision, vgg: dict[str, Any
         12 * patch.read.area + 28 * inner(patch) + 3 * rounded * patch.read.area for patch in found.patches
     )
     # All planes of it come back, and of rims what they are to be stepped by.
-    assert found.landed == sum(
+    assert found.received == sum(
         40 * inner(patch) + 12 * (patch.owned.area - inner(patch)) for patch in found.patches
     )
 
@@ -118,13 +118,13 @@ def test_what_is_stepped_on_the_host_travels_rounded_if_nothing_is_lost(
     )
     seen = sum(patch.read.area for patch in found.patches)
     assert found.sent == (12 if palette else 6) * seen + 6 * seen
-    assert found.landed == 12 * seen
+    assert found.received == 12 * seen
 
 
 @pytest.mark.parametrize("size", [(260, 300), (120, 1000)])
 def test_a_canvas_on_the_device_stays_there(size: tuple[int, int], vgg: dict[str, Any]) -> None:
     found = cost("device", *size, **vgg)
-    assert found.landed == 0
+    assert found.received == 0
     assert found.sent <= TABLES * len(found.patches)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import FEW, waves
-from tests.support.device_cost import doubling, on_device
+from tests.support.device_cost import on_device, with_float64
 from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler, StyleLoss, Tileable, Work
 from tilestyle.benchmark.breakdown import time_parts
 from tilestyle.benchmark.speed import network_seconds
@@ -102,7 +102,7 @@ def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
     by_products = newton_schulz_steps
     with (
         on_device("device"),
-        doubling(),
+        with_float64(),
         mock.patch("tilestyle.stats.gaussian_transport.newton_schulz_steps", wraps=by_products) as counted,
     ):
         found = render(CONTENT, STYLE, config).pixels
@@ -146,7 +146,7 @@ def test_distances_kept_of_a_device_go_on_on_it(settings: dict[str, Any], tmp_pa
     config = replace(SMALL, **{**LAYERS, **settings})
     work = Work(tmp_path / "work", every=0.0)
     asked = chain(repeat(False, 5), repeat(True))
-    with on_device("device"), doubling():
+    with on_device("device"), with_float64():
         expected = render(CONTENT, STYLE, config).pixels
         render(CONTENT, STYLE, config, work=work, stop=lambda: next(asked))
         assert work.path.exists()

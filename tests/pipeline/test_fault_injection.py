@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tests.support.file_faults import BROKEN, FULL, REFUSED, Faults, Killed
 from tilestyle import RenderConfig, notices, render
 from tilestyle.canvas import storage
@@ -162,7 +162,7 @@ def test_whatever_fails_while_the_picture_is_written_resume_writes_it(
 ) -> None:
     faults = Faults(monkeypatch, pictures)
     faults.disarm()
-    assert called(pictures, *WORDS).returncode == 0
+    assert run_cli(pictures, *WORDS).returncode == 0
     whole, old = (pictures / "out.png").read_bytes(), (pictures / "old.png").read_bytes()
     first = max(k for k, name in enumerate(faults.names, 1) if "x+b" in name)  # of the picture
     inputs = {file.name for file in pictures.iterdir()}
@@ -170,7 +170,7 @@ def test_whatever_fails_while_the_picture_is_written_resume_writes_it(
         shutil.copy(pictures / "old.png", pictures / "out.png")
         faults.arm(number, error)
         said: list[Any] = []
-        found = outcome(lambda said=said: said.append(called(pictures, *WORDS)))  # type: ignore[misc]
+        found = outcome(lambda said=said: said.append(run_cli(pictures, *WORDS)))  # type: ignore[misc]
         where = f"{number - first}: {faults.names[number - 1]}, {found}, {[each.stderr for each in said]}"
         faults.disarm()
         written = (pictures / "out.png").read_bytes()
@@ -182,7 +182,7 @@ def test_whatever_fails_while_the_picture_is_written_resume_writes_it(
                 assert said[0].returncode in (2, 130), where
                 assert "nothing is lost: tilestyle resume out.png.work writes the picture" in said[0].stderr
                 assert said[0].stderr.strip().count("\n") == 0 or error is KeyboardInterrupt, where
-            done = called(pictures, "resume", "out.png.work", "-q")
+            done = run_cli(pictures, "resume", "out.png.work", "-q")
             assert (done.returncode, done.stderr) == (0, ""), where
             assert [file.name for file in work.iterdir()] == ["letter.txt"], where
         shutil.rmtree(work, ignore_errors=True)
@@ -340,7 +340,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
     assert (work / MANIFEST).read_bytes() == content
-    done = called(tmp_path, "resume", "work")
+    done = run_cli(tmp_path, "resume", "work")
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
 
@@ -436,7 +436,7 @@ def test_a_drive_that_does_not_tell_its_size_is_written_to(
         return shutil._ntuple_diskusage(0, 0, 0)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    done = called(pictures, *WORDS)
+    done = run_cli(pictures, *WORDS)
     assert done.returncode == 0, done.stderr
 
 
@@ -462,7 +462,7 @@ def test_a_drive_that_keeps_open_files_under_another_name_is_left_tidy(
     monkeypatch.setattr(filelock, "FileLock", Lock)
     monkeypatch.setattr(os, "rmdir", rmdir)
     with contextlib.chdir(pictures):
-        done = called(pictures, *WORDS[:5], str(pictures / "out.png"), *WORDS[6:])
+        done = run_cli(pictures, *WORDS[:5], str(pictures / "out.png"), *WORDS[6:])
     assert done.returncode == 0, done.stderr
     assert tried
     assert not silly.parent.exists()
@@ -481,10 +481,10 @@ def test_a_folder_that_is_renamed_while_it_is_written_to_is_tidied_by_the_next_r
 
     with monkeypatch.context() as patch:
         patch.setattr(write_png, "encode_png", moving)
-        assert called(pictures, *words).returncode == 2
+        assert run_cli(pictures, *words).returncode == 2
     elsewhere.rename(place)
     assert list(place.glob(".tilestyle-*.part"))
-    done = called(pictures, *words)
+    done = run_cli(pictures, *words)
     assert done.returncode == 0, done.stderr
     assert [file.name for file in place.iterdir()] == ["out.png"]
 
@@ -493,7 +493,7 @@ def test_drives_that_refuse_wishes_get_all_that_is_needed(
     pictures: Path, home: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SMB and FUSE refuse permissions, fsync, replacing and locks: that is said, and the picture is there."""
-    assert called(pictures, *WORDS).returncode == 0
+    assert run_cli(pictures, *WORDS).returncode == 0
     whole = (pictures / "out.png").read_bytes()
     real = os.rename
 
@@ -519,7 +519,7 @@ def test_drives_that_refuse_wishes_get_all_that_is_needed(
                 patch.setattr(os, name, call)
             if not names:
                 patch.setattr(filelock.FileLock, "acquire", lockless)
-            done = called(pictures, *WORDS)
+            done = run_cli(pictures, *WORDS)
         assert done.returncode == 0, (names, done.stderr)
         assert (pictures / "out.png").read_bytes() == whole, names
         assert sorted(file.name for file in pictures.iterdir()) == [
@@ -569,12 +569,12 @@ def test_the_next_run_removes_what_a_killed_write_has_left_and_nobody_else_s(
     with monkeypatch.context() as patch:
         faults = Faults(patch, pictures)
         faults.disarm()
-        assert called(pictures, *WORDS).returncode == 0
+        assert run_cli(pictures, *WORDS).returncode == 0
         first = max(k for k, name in enumerate(faults.names, 1) if "x+b" in name)
         faults.arm(first + 2, Killed)
-        assert outcome(lambda: called(pictures, *WORDS)) == "killed"
+        assert outcome(lambda: run_cli(pictures, *WORDS)) == "killed"
     assert len(list(pictures.glob(".tilestyle-*.part"))) == 2
-    done = called(pictures, "resume", "out.png.work", "-q")
+    done = run_cli(pictures, "resume", "out.png.work", "-q")
     assert done.returncode == 0, done.stderr
     assert list(pictures.glob(".tilestyle-*.part")) == [foreign]
     assert read_picture(pictures / "out.png").width == 80
@@ -589,11 +589,11 @@ def test_an_input_is_not_replaced_by_a_picture_that_is_not_finished(
     stop: Any = contextlib.nullcontext(lambda: next(asked) >= 2)
     with monkeypatch.context() as patch:
         patch.setattr("tilestyle.cli.display.stop_on_interrupt", lambda **_: stop)
-        done = called(pictures, *(word for word in words if word != "-q"))
+        done = run_cli(pictures, *(word for word in words if word != "-q"))
     assert done.returncode == 130, done.stderr
     assert "content.png is an input and was not replaced" in done.stderr
     assert (pictures / "content.png").read_bytes() == before
-    done = called(pictures, "resume", "content.png.work", "-q")
+    done = run_cli(pictures, "resume", "content.png.work", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     assert (pictures / "content.png").read_bytes() != before
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import Init, RenderConfig, SweepDone, invert
 from tilestyle.canvas.resize import resize
 from tilestyle.config.consistency import inversion_config
@@ -145,7 +145,7 @@ def test_frames_of_somebody_else_stay(tmp_path: Path) -> None:
         "--frames",
         "theirs",
     ]
-    ended = called(tmp_path, *words)
+    ended = run_cli(tmp_path, *words)
     assert ended.returncode == 2
     assert (
         ended.stderr == "tilestyle: theirs holds other files; use an empty folder or a new name for --frames\n"
@@ -188,7 +188,7 @@ def test_the_command_writes_picture_and_frames(tmp_path: Path) -> None:
         "out.png",
     ]
     more = ["--sweeps", "3", "--coarsest", "100", "--frames", "frames", "--size", "100"]
-    ended = called(tmp_path, *words, *more)
+    ended = run_cli(tmp_path, *words, *more)
     assert ended.returncode == 0, ended.stderr
     assert "level 1 of 1" in ended.stderr
     made = read_provenance(tmp_path / "out.png")

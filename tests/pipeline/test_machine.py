@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import FEW, waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import RenderConfig, render
 from tilestyle.config.enums import Precision
 from tilestyle.errors import SettingError, WorkError
@@ -115,7 +115,7 @@ def test_a_picture_says_what_its_machine_decided(
         "cpu",
     ]
     words += ["--optimizer", optimizer]
-    done = called(tmp_path, *words, "-o", "out.png")
+    done = run_cli(tmp_path, *words, "-o", "out.png")
     assert done.returncode == 0, done.stderr
     made = read_provenance(tmp_path / "out.png")
     assert made is not None
@@ -132,7 +132,7 @@ def test_a_picture_says_what_its_machine_decided(
     job = prepare(STYLE, RenderConfig(size=96), CONTENT)
     assert job.chosen_settings["precision"] == ("bf16" if not fast else "fp32")
     precision = "bf16" if fast and optimizer == "adam" else "fp32"
-    done = called(tmp_path, *words, "-o", "other.png", "--precision", precision)
+    done = run_cli(tmp_path, *words, "-o", "other.png", "--precision", precision)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "out.png") as one, Image.open(tmp_path / "other.png") as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))

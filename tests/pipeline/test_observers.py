@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.conftest import FEW, waves
 from tests.motion.test_film import decoded
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import images
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile
@@ -167,7 +167,7 @@ def test_an_observer_of_a_command(
         pytest.importorskip("av")
     monkeypatch.setattr("tilestyle.cli.display.SECONDS_BETWEEN_PREVIEWS", 0.0)
     monkeypatch.setattr(place, failing(error))
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "failed" in line)
     assert line.startswith(f"tilestyle: {what} failed (")
@@ -195,7 +195,7 @@ def test_a_preview_whose_place_comes_back_is_written_again(
 ) -> None:
     monkeypatch.setattr("tilestyle.cli.display.SECONDS_BETWEEN_PREVIEWS", 0.0)
     monkeypatch.setattr(images, "write_picture", first_calls(images.write_picture, 0, 1))
-    done = called(folder, *TEXTURE, "--preview", "now.png")
+    done = run_cli(folder, *TEXTURE, "--preview", "now.png")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the preview now.png failed (Input/output error); it will be tried again") == 1
     assert (folder / "now.png").exists()
@@ -204,7 +204,7 @@ def test_a_preview_whose_place_comes_back_is_written_again(
 def test_a_film_that_fails_is_kept_as_far_as_it_got(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("av")
     monkeypatch.setattr(VideoWriter, "add", first_calls(VideoWriter.add, 3, 1))
-    done = called(folder, *TEXTURE, "--film", "f.mp4", "--film-step", "0.001")
+    done = run_cli(folder, *TEXTURE, "--film", "f.mp4", "--film-step", "0.001")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the film f.mp4 failed (Input/output error)") == 1
     assert len(decoded(folder / "f.mp4")) == 3

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import NetworkName, RenderConfig, Style, invert, render, texture
 from tilestyle.errors import PictureError, TilestyleError
 from tilestyle.images import picture_from, read_picture
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def refused(folder: Path, *words: str) -> str:
     """What a command says that refuses in one line, and leaves the folder as it was."""
     before = sorted(folder.rglob("*"))
-    done = called(folder, *words)
+    done = run_cli(folder, *words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert sorted(folder.rglob("*")) == before
     return done.stderr
@@ -93,7 +93,7 @@ def test_settings_with_a_byte_order_mark_or_a_huge_number(folder: Path, text: st
     (folder / "t.toml").write_text(text, "utf-8")
     words = ("render", *BOTH, "-o", "o.png", "--config", "t.toml")
     if taken:
-        assert called(folder, *words).returncode == 0
+        assert run_cli(folder, *words).returncode == 0
     else:
         assert "t.toml is not valid TOML" in refused(folder, *words)
 
@@ -101,7 +101,7 @@ def test_settings_with_a_byte_order_mark_or_a_huge_number(folder: Path, text: st
 @pytest.mark.parametrize("claimed", [40_000, 9_999_999])
 def test_info_refuses_as_many_pixels_as_a_render_does(folder: Path, claimed: int) -> None:
     (folder / "huge.ppm").write_bytes(b"P6 %d %d 255\n" % (claimed, claimed))
-    told = called(folder, "info", "huge.ppm")
+    told = run_cli(folder, "info", "huge.ppm")
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert "more than the" in told.stderr
     assert "more than the" in refused(folder, "render", "huge.ppm", "-s", "style.png", "-o", "o.png", *SMALL)
@@ -110,7 +110,7 @@ def test_info_refuses_as_many_pixels_as_a_render_does(folder: Path, claimed: int
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
 def test_info_describes_a_picture_of_one_color(folder: Path, mode: str) -> None:
     Image.new(mode, (64, 48)).save(folder / "flat.png")
-    done = called(folder, "info", "flat.png")
+    done = run_cli(folder, "info", "flat.png")
     assert (done.returncode, done.stderr) == (0, "")
     assert "none: a single color" in done.stdout
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from tests.conftest import FEW, waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle import RenderConfig, render, texture
 from tilestyle.cli.parsing import StyleFile, parse_styles
 from tilestyle.config.enums import Precision
@@ -97,15 +97,15 @@ def test_the_command_line_blends(tmp_path: Path) -> None:
         Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / name)
     common = ["--size", "64", "--sweeps", "1"]
     words = ["render", "content.png", "-s", "a.png", "-s", "b.png", "-o", "o.png", "--style-blend", "0.3,0.7"]
-    done = called(tmp_path, *words, *common)
+    done = run_cli(tmp_path, *words, *common)
     assert done.returncode == 0, done.stderr
     made = read_provenance(tmp_path / "o.png")
     assert made is not None
     assert made["style"] == ["a.png", "b.png"]
     assert made["settings"] == {"size": 64, "sweeps": 1, "seed": 0, "style_blend": [0.3, 0.7]}
-    done = called(tmp_path, "texture", "a.png", "b.png", "-o", "t.png", *common)
+    done = run_cli(tmp_path, "texture", "a.png", "b.png", "-o", "t.png", *common)
     assert done.returncode == 0, done.stderr
-    done = called(
+    done = run_cli(
         tmp_path, "render", "content.png", "-s", "a.png", "-o", "p.png", "--style-blend", "1,2", *common
     )
     assert done.returncode == 2

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.config.enums import Color, NetworkName, Precision
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.variations import parse_variation
@@ -193,7 +193,7 @@ def test_the_command_writes_one_file(files: tuple[Path, Path], tmp_path: Path) -
         "--vary",
         "content-weight=0.1,1",
     ]
-    ended = called(tmp_path, *words, "--size", "64", "--sweeps", "1", "--preset", "draft")
+    ended = run_cli(tmp_path, *words, "--size", "64", "--sweeps", "1", "--preset", "draft")
     assert ended.returncode == 0, ended.stderr
     assert "wrote sheet.png" in ended.stderr
     assert sorted(os.listdir(tmp_path)) == ["content.png", "sheet.png", "style.png"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.cli.test_app import folder  # noqa: F401
 from tests.conftest import waves
-from tests.support.cli import called
+from tests.support.cli import run_cli
 from tilestyle.config.enums import Precision
 from tilestyle.config.render import UPSCALE_DEFAULTS
 from tilestyle.errors import SettingError
@@ -72,7 +72,7 @@ def test_the_command(folder: Path) -> None:  # noqa: F811
         image.resize((64, 48)).save(folder / "low.png")
     words = ["upscale", "low.png", "--reference", "style.png", "-o", "high.png", "--factor", "2"]
     words += ["--sweeps", "3", "--checkpoint-every", "0"]
-    done = called(folder, *words, "--sheet", "sheet.png")
+    done = run_cli(folder, *words, "--sheet", "sheet.png")
     assert done.returncode == 0, done.stderr
     assert "wrote high.png: 128 x 96" in done.stderr
     assert "averaged down, it agrees with low.png to" in done.stderr
@@ -87,11 +87,11 @@ def test_the_command(folder: Path) -> None:  # noqa: F811
         "tilestyle.cli.display.stop_on_interrupt",
         lambda **_: contextlib.nullcontext(lambda: next(answers, True)),
     ):
-        stopped = called(folder, *words, "--overwrite")
+        stopped = run_cli(folder, *words, "--overwrite")
     assert stopped.returncode == 130, stopped.stderr
     assert "stopped at level" in stopped.stderr
     assert (folder / "high.png").read_bytes() != expected
-    done = called(folder, "resume", "high.png.work")
+    done = run_cli(folder, "resume", "high.png.work")
     assert done.returncode == 0, done.stderr
     assert "continuing at level" in done.stderr
     with Image.open(folder / "high.png") as image, Image.open(io.BytesIO(expected)) as first:

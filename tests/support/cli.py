@@ -19,7 +19,7 @@ from tilestyle.cli import commands as application
 
 @cache
 def commands() -> Any:
-    """All commands, built once: typer does so anew with every call, which takes longer than most of them."""
+    """All commands, built once: building them takes longer than most commands do."""
     return typer.main.get_command(application.app)
 
 
@@ -29,17 +29,17 @@ def main() -> None:
         app.main()
 
 
-def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """What `tilestyle WORDS` answers and says in this folder."""
-    said, told, code = io.StringIO(), io.StringIO(), 0
+def run_cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `tilestyle WORDS` in a folder; return its exit code, standard output and standard error."""
+    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
     with (
         contextlib.chdir(folder),
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(told),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
         mock.patch.object(sys, "argv", ["tilestyle", *words]),
     ):
         try:
             main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
-    return subprocess.CompletedProcess(list(words), code, said.getvalue(), told.getvalue())
+    return subprocess.CompletedProcess(list(words), code, stdout.getvalue(), stderr.getvalue())

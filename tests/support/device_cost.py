@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import waves
-from tests.support.fake_device import DEVICE, Elsewhere, There
+from tests.support.fake_device import DEVICE, DeviceTensor, FakeDevice
 from tilestyle import NetworkName, Precision, RenderConfig
 from tilestyle.devices import staging
 from tilestyle.distributed import SINGLE
@@ -44,20 +44,20 @@ class Cost:
     launches: Counter[str]
     stalls: Counter[str]
     sent: int  # bytes from the host
-    landed: int  # and to it
+    received: int  # and to it
 
     @property
-    def each(self) -> float:
+    def launches_per_patch(self) -> float:
         """Launches a patch."""
         return self.launches.total() / len(self.patches)
 
 
 @contextmanager
-def on_device(home: str) -> Iterator[Elsewhere]:
+def on_device(home: str) -> Iterator[FakeDevice]:
     """Renders compute on the device, with the canvas at `home`."""
     place = DEVICE if home == "device" else torch.device("cpu")
     with (
-        Elsewhere() as device,
+        FakeDevice() as device,
         mock.patch("tilestyle.planning.resolve.find_device", lambda name: DEVICE),
         mock.patch.object(MemoryBudget, "choose_canvas_device", lambda *facts: place),
         mock.patch.dict(budgets.PATCH_SIDES, {DEVICE.type: budgets.PATCH_SIDES["cpu"]}),
@@ -70,14 +70,14 @@ def on_device(home: str) -> Iterator[Elsewhere]:
 
 
 @contextmanager
-def doubling() -> Iterator[None]:
+def with_float64() -> Iterator[None]:
     """The device has float64, and distances are computed on it."""
 
     def place(device: torch.device) -> torch.device:
         return device
 
     with (
-        mock.patch.object(There, "doubles", True),
+        mock.patch.object(DeviceTensor, "has_float64", True),
         mock.patch("tilestyle.stats.moments.float64_device", place),
         mock.patch("tilestyle.losses.running_moments.float64_device", place),
         mock.patch("tilestyle.losses.style_local.float64_device", place),
@@ -89,12 +89,12 @@ def doubling() -> Iterator[None]:
 
 def random_vgg(folder: Path) -> Path:
     """A file of VGG-19's layers with random weights, and few channels."""
-    random, tensors, before = torch.Generator().manual_seed(0), {}, 3
+    random, tensors, in_channels = torch.Generator().manual_seed(0), {}, 3
     for layer, key in convolution_keys(NetworkName.VGG19).items():
         count = WIDTHS[NetworkName.VGG19][int(layer[4]) - 1] // NARROW
-        gain = (2 / (9 * before)) ** 0.5
-        tensors[f"{key}.weight"] = gain * torch.randn(count, before, 3, 3, generator=random)
-        tensors[f"{key}.bias"], before = torch.zeros(count), count
+        gain = (2 / (9 * in_channels)) ** 0.5
+        tensors[f"{key}.weight"] = gain * torch.randn(count, in_channels, 3, 3, generator=random)
+        tensors[f"{key}.bias"], in_channels = torch.zeros(count), count
     save_file(tensors, folder / "narrow.safetensors")
     return folder / "narrow.safetensors"
 
@@ -104,27 +104,31 @@ def cost(home: str, height: int, width: int, *, counted: int = 1, **settings: An
     usual = {"sweeps": 4, "margin": 8, "patch": 128, "precision": Precision.FP32}
     config = RenderConfig(size=(width, height), coarsest=max(height, width), **{**usual, **settings})
     with on_device(home) as device:
-        return swept(prepare(waves(80, 100, 1), config, waves(height, width)), device, counted)
+        return sweep_cost(prepare(waves(80, 100, 1), config, waves(height, width)), device, counted)
 
 
-def swept(job: Job, device: Elsewhere, counted: int) -> Cost:
+def sweep_cost(job: Job, device: FakeDevice, counted: int) -> Cost:
     """A sweep of a job's last level, after those before it."""
     level = job.levels[-1]
     planes = level_planes(job, level)
     canvas = initial_canvas(job, level, planes.regions)
-    sight, at = LevelObjective(job, level, planes), RenderState()
-    at.begin_level(level.index, canvas)
+    objective, state = LevelObjective(job, level, planes), RenderState()
+    state.begin_level(level.index, canvas)
     for sweep in range(counted + 1):
-        at.patches = sweep_patches(job, level, sweep)
-        sight.begin_sweep(canvas, at.patches, sweep)
-        step = CanvasUpdater(job, canvas, step_size(job.config, level, sweep), at, planes.regions)
-        at.shard(SINGLE)
+        state.patches = sweep_patches(job, level, sweep)
+        objective.begin_sweep(canvas, state.patches, sweep)
+        updater = CanvasUpdater(job, canvas, step_size(job.config, level, sweep), state, planes.regions)
+        state.shard(SINGLE)
         device.reset()
-        for patch, gradient in sight.gradients(canvas, step.reserve(at.remaining), sweep, step.device_update):
-            step.apply(patch, gradient)
-        at.merge_shards(SINGLE)
-        step.end_sweep()
-        found = Cost(at.patches, Counter(device.launches), Counter(device.stalls), device.sent, device.landed)
-        sight.end_sweep(at.patches, sweep)
-        at.end_sweep()
-    return found
+        for patch, gradient in objective.gradients(
+            canvas, updater.reserve(state.remaining), sweep, updater.device_update
+        ):
+            updater.apply(patch, gradient)
+        state.merge_shards(SINGLE)
+        updater.end_sweep()
+        result = Cost(
+            state.patches, Counter(device.launches), Counter(device.stalls), device.sent, device.received
+        )
+        objective.end_sweep(state.patches, sweep)
+        state.end_sweep()
+    return result

@@ -48,13 +48,13 @@ def dying(place: Place, row: Row) -> bool:
     return True
 
 
-def made(name: str, *runs: Callable[[Place, Row], bool | None], seconds: float = 100.0) -> Group:
+def group_of(name: str, *runs: Callable[[Place, Row], bool | None], seconds: float = 100.0) -> Group:
     """A group of checks, each named after its function."""
-    return Group(name, "", seconds, Several(tuple(Check(run.__name__, run) for run in runs)))
+    return Group(name, "", seconds, CheckList(tuple(Check(run.__name__, run) for run in runs)))
 
 
-class Several:
-    """What answers checks, and can be sent to another process."""
+class CheckList:
+    """Returns checks, and can be sent to another process."""
 
     def __init__(self, checks: tuple[Check, ...]) -> None:
         self.checks = checks

@@ -5,7 +5,7 @@ mixed with tensors of the host, and have no numpy arrays. It bears the name of t
 no memory of its own to be taken by mistake.
 
 Counted are kernels, and copies in both directions with their bytes. A copy that CUDA would have the host wait
-for is a stall: all but those that are asked for without waiting, between the device and contiguous pinned
+for is a stall: all but those that are asynchronous, between the device and contiguous pinned
 memory.
 """
 
@@ -41,27 +41,27 @@ FREE = {
 }
 
 
-class There(Tensor):
-    """A tensor on the device, whose numbers are those of the host's `here`."""
+class DeviceTensor(Tensor):
+    """A tensor on the device, whose numbers are in the host tensor `host`."""
 
-    here: Tensor
-    doubles = False  # whether the device has float64
+    host: Tensor
+    has_float64 = False  # whether the device has float64
 
     @staticmethod
-    def __new__(cls, here: Tensor) -> There:
+    def __new__(cls, host: Tensor) -> DeviceTensor:
         """Of the same shape and layout."""
-        if here.dtype is torch.float64 and not There.doubles:
+        if host.dtype is torch.float64 and not DeviceTensor.has_float64:
             raise TypeError("the device has no float64, as Apple's have none")
-        made: There = Tensor._make_wrapper_subclass(
+        tensor: DeviceTensor = Tensor._make_wrapper_subclass(
             cls,
-            here.shape,
-            strides=here.stride(),
-            storage_offset=here.storage_offset(),
-            dtype=here.dtype,
+            host.shape,
+            strides=host.stride(),
+            storage_offset=host.storage_offset(),
+            dtype=host.dtype,
             device=DEVICE,
         )
-        made.here = here
-        return made
+        tensor.host = host
+        return tensor
 
     def tolist(self) -> Any:
         """Its numbers, waited for."""
@@ -79,11 +79,11 @@ class There(Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Only `Elsewhere` knows how to compute with it."""
+        """Only `FakeDevice` knows how to compute with it."""
         raise RuntimeError(f"{func} of a tensor on the device, outside of it")
 
 
-class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class FakeDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, there is the device."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.computed = 0  # operations
         self.waited: Counter[str] = Counter()  # of those, that leave the device, by name
         self._pinned: dict[int, torch.UntypedStorage] = {}  # by where they begin
-        self.locked: list[int] = []  # bytes of each
+        self.pinned_bytes: list[int] = []  # bytes of each
         self.rounded: set[str] = set()  # operations with numbers that are rounded, in place or not
         self.reset()
 
@@ -99,7 +99,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Count from here on."""
         self.launches: Counter[str] = Counter()  # kernels on the device, by name
         self.stalls: Counter[str] = Counter()  # what the host waits for, by where
-        self.sent = self.landed = 0  # bytes from the host, and to it
+        self.sent = self.received = 0  # bytes from the host, and to it
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -110,48 +110,49 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Compute on the host, but as the device would."""
         kwargs = dict(kwargs or {})
         tensors = _tensors((args, kwargs))
-        there = [x for x in tensors if isinstance(x, There)]
+        on_device = [x for x in tensors if isinstance(x, DeviceTensor)]
+        on_host = [x for x in tensors if not isinstance(x, DeviceTensor)]
         name = func._schema.name
-        if there and name not in CROSSING and any(x.ndim for x in tensors if not isinstance(x, There)):
+        if on_device and name not in CROSSING and any(x.ndim for x in on_host):
             raise RuntimeError(f"{name} of tensors on two devices: {[tuple(x.shape) for x in tensors]}")
-        stays = isinstance(args[0], There) if name == "aten::copy_" else bool(there)
+        stays = isinstance(args[0], DeviceTensor) if name == "aten::copy_" else bool(on_device)
         if kwargs.get("device") is not None:
             stays = torch.device(kwargs["device"]) == DEVICE
             kwargs["device"] = torch.device("cpu")
         pinned = bool(kwargs.pop("pin_memory", False)) and not stays
-        found = func(*_mapped(_here, args), **_mapped(_here, kwargs))
+        result = func(*_mapped(_on_host, args), **_mapped(_on_host, kwargs))
         if name == "aten::_local_scalar_dense":
             stays = False
         if pinned:
-            storage = found.untyped_storage()
+            storage = result.untyped_storage()
             self._pinned[storage.data_ptr()] = storage
-            self.locked.append(storage.nbytes())
-        if (there or stays) and not func.is_view:
-            self._count(name, args, kwargs, there=there, found=None if stays else found)
-        self.computed += bool(there)
+            self.pinned_bytes.append(storage.nbytes())
+        if (on_device or stays) and not func.is_view:
+            self._count(name, args, kwargs, on_device=on_device, result=None if stays else result)
+        self.computed += bool(on_device)
         if not stays:
-            self.waited[name.removeprefix("aten::")] += bool(there)
-            return found
+            self.waited[name.removeprefix("aten::")] += bool(on_device)
+            return result
         if name.endswith("_"):  # in place
             return args[0]
-        return _mapped(lambda x: There(x) if isinstance(x, Tensor) else x, found)
+        return _mapped(lambda x: DeviceTensor(x) if isinstance(x, Tensor) else x, result)
 
-    def _count(self, name: str, args: Any, kwargs: Any, *, there: list[There], found: Any) -> None:
+    def _count(self, name: str, args: Any, kwargs: Any, *, on_device: list[DeviceTensor], result: Any) -> None:
         """Count an operation, the bytes it takes across, and whether the host has to wait for it.
 
-        `found` is what comes of it on the host, if it leaves the device.
+        `result` is its result on the host, if that leaves the device.
         """
         if name not in FREE:
             self.launches[name.removeprefix("aten::")] += 1
-        if any(x.is_floating_point() for x in there):
+        if any(x.is_floating_point() for x in on_device):
             self.rounded.add(name.removeprefix("aten::").rstrip("_"))
-        if found is not None:
-            self.landed += sum(x.nbytes for x in _tensors(found))
+        if result is not None:
+            self.received += sum(x.nbytes for x in _tensors(result))
             if name != "aten::copy_" or not self._is_free(args[0], args[2:], kwargs):
                 self._stall(name)
             return
-        host = [x for x in _tensors((args, kwargs)) if not isinstance(x, There)] if name in CROSSING else []
-        if host:
+        host = [x for x in _tensors((args, kwargs)) if not isinstance(x, DeviceTensor)]
+        if host and name in CROSSING:
             self.sent += sum(x.nbytes for x in host)
             copied = args[1] if name == "aten::copy_" else args[0]
             waiting = () if name == "aten::_to_copy" else args[2:]
@@ -162,8 +163,8 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Whether a copy from or to this memory of the host is not waited for."""
         if not memory.numel():
             return True
-        asked = kwargs.get("non_blocking") or any(waiting)
-        return bool(asked) and memory.is_contiguous() and memory.untyped_storage().data_ptr() in self._pinned
+        is_async = kwargs.get("non_blocking") or any(waiting)
+        return bool(is_async) and memory.is_contiguous() and memory.untyped_storage().data_ptr() in self._pinned
 
     def _stall(self, name: str) -> None:
         package = str(Path(tilestyle.__file__).parent) + os.sep  # a checkout may have the same name
@@ -192,5 +193,5 @@ def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value)
 
 
-def _here(value: Any) -> Any:
-    return value.here if isinstance(value, There) else value
+def _on_host(value: Any) -> Any:
+    return value.host if isinstance(value, DeviceTensor) else value

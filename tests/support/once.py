@@ -1,4 +1,4 @@
-"""What is made once in a run of the tests, however many processes of pytest-xdist need it."""
+"""Folders that are filled once in a run of the tests, however many processes of pytest-xdist need them."""
 
 from __future__ import annotations
 

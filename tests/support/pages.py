@@ -18,7 +18,7 @@ from unittest import mock
 
 import typer.main
 
-from tests.support.cli import called, commands
+from tests.support.cli import commands, run_cli
 from tilestyle.cli.parameters import parameters_of, without
 from tilestyle.errors import TilestyleError
 
@@ -164,7 +164,7 @@ def run(command: Command, folder: Path) -> None:
         with contextlib.chdir(folder):
             _parse(command, commands(), words[1:])
         if command.is_run:
-            done = called(folder, *small(words[1:]))
+            done = run_cli(folder, *small(words[1:]))
             assert done.returncode == 0, f"{command}\nas: {shlex.join(small(words[1:]))}\n{done.stderr}"
     elif words[:2] == ["python", "-c"] and command.is_run:
         with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):

@@ -52,34 +52,34 @@ TALL = {
 }
 
 
-def configured(settings: dict[str, Any]) -> RenderConfig:
+def config_with(settings: dict[str, Any]) -> RenderConfig:
     """The small render with other settings, as JSON has them."""
-    given: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
-    if "init" in given:
-        given["init"] = Init(given["init"])
-    if given.pop("masked", False):  # two regions with moments of their own
-        given["mask"] = np.zeros((90, 150, 3), np.uint8)
-        given["mask"][:, 70:] = 255
-    return replace(CONFIG, **given)
+    values: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
+    if "init" in values:
+        values["init"] = Init(values["init"])
+    if values.pop("masked", False):  # two regions with moments of their own
+        values["mask"] = np.zeros((90, 150, 3), np.uint8)
+        values["mask"][:, 70:] = 255
+    return replace(CONFIG, **values)
 
 
-class Touched:
+class TouchedPixels:
     """Which pixels of the largest canvas this process has read or stepped."""
 
     def __init__(self) -> None:
         self.rows = np.zeros((1, 1), bool)
         step, window = CanvasUpdater._step, ScaleObjective.window
 
-        def stepping(stepper: CanvasUpdater, box: Box, gradient: Tensor) -> None:
-            self.add(stepper._canvas, box)
-            step(stepper, box, gradient)
+        def recording_step(updater: CanvasUpdater, box: Box, gradient: Tensor) -> None:
+            self.add(updater._canvas, box)
+            step(updater, box, gradient)
 
-        def seeing(view: ScaleObjective, canvas: Canvas, patch: Patch) -> Tensor:
+        def recording_window(scale_objective: ScaleObjective, canvas: Canvas, patch: Patch) -> Tensor:
             self.add(canvas, patch.read)
-            return window(view, canvas, patch)
+            return window(scale_objective, canvas, patch)
 
-        CanvasUpdater._step = stepping  # type: ignore[assignment, method-assign]
-        ScaleObjective.window = seeing  # type: ignore[assignment, method-assign]
+        CanvasUpdater._step = recording_step  # type: ignore[assignment, method-assign]
+        ScaleObjective.window = recording_window  # type: ignore[assignment, method-assign]
 
     def add(self, canvas: Canvas, box: Box) -> None:
         extent = canvas.extent
@@ -97,35 +97,35 @@ class Touched:
 def kill_after(where: dict[str, int], ranks: Communicator) -> None:
     """Let a rank die in the middle of a sweep, once it has stepped a patch of it."""
     level, sweep, rank = (where[name] for name in ("level", "sweep", "rank"))
-    taken, take = 0, CanvasUpdater.apply
+    applied, apply = 0, CanvasUpdater.apply
 
-    def taking(stepper: CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
-        nonlocal taken
-        take(stepper, patch, gradient)
-        taken += (stepper._render_state.level, stepper._render_state.sweep) == (level, sweep)
-        if taken and ranks.rank == rank:
+    def counting_apply(updater: CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
+        nonlocal applied
+        apply(updater, patch, gradient)
+        applied += (updater._render_state.level, updater._render_state.sweep) == (level, sweep)
+        if applied and ranks.rank == rank:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    CanvasUpdater.apply = taking  # type: ignore[assignment, method-assign]
+    CanvasUpdater.apply = counting_apply  # type: ignore[assignment, method-assign]
 
 
 def main() -> None:
     """Render the cases, one after the other."""
-    asked = json.loads(sys.argv[1])
-    folder, facts = Path(asked["folder"]), dict[str, Any]()
+    request = json.loads(sys.argv[1])
+    folder, facts = Path(request["folder"]), dict[str, Any]()
     with process_group() as ranks:
-        touched = Touched()
-        if "kill" in asked:
-            kill_after(asked["kill"], ranks)
-        for name, settings in asked["cases"].items():
+        touched = TouchedPixels()
+        if "kill" in request:
+            kill_after(request["kill"], ranks)
+        for name, settings in request["cases"].items():
             sweeps: list[int] = []
 
             def count(event: Event, sweeps: list[int] = sweeps) -> None:
                 sweeps += [event.level.extent.area] if isinstance(event, SweepDone) else []
 
-            before = ranks.traffic.reduced_bytes
-            config = configured(settings)
-            work = Work(folder / f"{name}.work", asked.get("every", 600.0), ranks=ranks)
+            bytes_before = ranks.traffic.reduced_bytes
+            config = config_with(settings)
+            work = Work(folder / f"{name}.work", request.get("every", 600.0), ranks=ranks)
             try:
                 picture = render(CONTENT, STYLE, config, work=work, observer=count)
             except TilestyleError as error:
@@ -135,7 +135,7 @@ def main() -> None:
                 continue
             facts[name] = {
                 "share": touched.share(),
-                "sums": ranks.traffic.reduced_bytes - before,
+                "sums": ranks.traffic.reduced_bytes - bytes_before,
                 "sweeps": len(sweeps),
             }
             if ranks.is_rank_zero:

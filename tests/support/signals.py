@@ -19,7 +19,7 @@ CHECKPOINT = "tilestyle.pipeline.checkpoint:WorkDirCheckpointer.save"
 SWEEP = "tilestyle.pipeline.time_left:TimeLeft.end_sweep"
 
 
-def signalled(
+def run_with_signal(
     folder: Path, number: signal.Signals, moment: str, calls: int, *words: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `tilestyle WORDS` in a folder, with a signal after so many calls of the method of a moment."""
@@ -35,15 +35,15 @@ def main() -> None:
     module, _, path = moment.partition(":")
     owner_name, method = path.split(".")
     owner = getattr(importlib.import_module(module), owner_name)
-    original, left = getattr(owner, method), int(calls)
+    original, calls_left = getattr(owner, method), int(calls)
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        nonlocal left
-        answer = original(*arguments, **options)
-        left -= 1
-        if left == 0:
+        nonlocal calls_left
+        result = original(*arguments, **options)
+        calls_left -= 1
+        if calls_left == 0:
             os.kill(os.getpid(), signal.Signals[name])
-        return answer
+        return result
 
     setattr(owner, method, counted)
     from tilestyle.cli.app import main as tilestyle
