@@ -40,31 +40,31 @@ def distances(patch: Patch) -> Tensor:
     return torch.minimum(down[:, None], across[None])
 
 
-def owned(view: ScaleObjective, canvas: Canvas, patch: Patch) -> Tensor:
+def owned(scale_objective: ScaleObjective, canvas: Canvas, patch: Patch) -> Tensor:
     """Compute the gradient [3, height, width] of the pixels that a patch owns."""
-    gradient = view.objective.gradient(view.window(canvas, patch), patch)
+    gradient = scale_objective.objective.gradient(scale_objective.window(canvas, patch), patch)
     box = patch.owned_in_patch
     return gradient[:, box.top : box.top + box.height, box.left : box.left + box.width]
 
 
-def errors(task: Job, view: ScaleObjective, canvas: Canvas, lap: int) -> dict[str, float]:
+def errors(task: Job, scale_objective: ScaleObjective, canvas: Canvas, apron: int) -> dict[str, float]:
     """Measure the relative error of gradients at each depth, and their relative size at the border.
 
     Args:
         task: The job.
-        view: Its last level at scale 1, with measured moments.
+        scale_objective: Its last level at scale 1, with measured moments.
         canvas: The canvas.
-        lap: Width of the patches' context, in pixels.
+        apron: Width of the patches' context, in pixels.
     """
     level = task.levels[-1]
     near = [task.network.layers[name] for name in task.scale_groups(level)[1].values()]
     extent, halo = level.extent, 2 * exact_halo(near)
     sums = torch.zeros(len(DEPTHS), 3, dtype=torch.float64)
     for patch in grid_patches(
-        extent, task.patch_side, view.unit, SweepRng(3, 0, 0), context=PatchContext(apron=lap)
+        extent, task.patch_side, scale_objective.unit, SweepRng(3, 0, 0), context=PatchContext(apron=apron)
     ):
-        tiled = owned(view, canvas, patch)
-        exact = owned(view, canvas, replace(patch, read=patch.read.padded(halo)))
+        tiled = owned(scale_objective, canvas, patch)
+        exact = owned(scale_objective, canvas, replace(patch, read=patch.read.padded(halo)))
         depth_map = distances(patch)
         for index, depth in enumerate(DEPTHS):
             approximate, true = tiled[:, depth_map == depth].double(), exact[:, depth_map == depth].double()
@@ -86,11 +86,11 @@ def main() -> None:
         for pair in PAIRS[: options.pairs]:
             task = job(pair, settings(options, name, quality=Quality.DRAFT))
             canvas, level = finished(task), task.levels[-1]
-            view = LevelObjective(task, level, level_planes(task, level)).scale_objective(1)
-            view.measure_exact_moments(canvas, SweepRng(0, 0, 0), calibrate=False)
-            for lap in options.laps:
-                row = {"network": name, "content": pair[0], "style": pair[1], "lap": lap}
-                rows.append(row | errors(task, view, canvas, lap))
+            scale_objective = LevelObjective(task, level, level_planes(task, level)).scale_objective(1)
+            scale_objective.measure_exact_moments(canvas, SweepRng(0, 0, 0), calibrate=False)
+            for apron in options.laps:
+                row = {"network": name, "content": pair[0], "style": pair[1], "lap": apron}
+                rows.append(row | errors(task, scale_objective, canvas, apron))
                 print(rows[-1], flush=True)
     report(rows, "gradients near patch borders against exact ones", options.keep)
 

@@ -62,9 +62,9 @@ def main() -> None:
 
 def timed(channels: int, device: torch.device, repeats: int) -> dict[str, Any]:
     """Measure the milliseconds of both ways, and their difference."""
-    source, goal = (covariance(channels, seed).to(device) for seed in (1, 2))
-    ridge = RIDGE * float(goal.diagonal().mean())
-    source, goal_factor = add_ridge(source, ridge), cholesky_or_root(add_ridge(goal, ridge))
+    source, target = (covariance(channels, seed).to(device) for seed in (1, 2))
+    ridge = RIDGE * float(target.diagonal().mean())
+    source, goal_factor = add_ridge(source, ridge), cholesky_or_root(add_ridge(target, ridge))
     row: dict[str, Any] = {"channels": channels}
     maps = []
     for name, way in WAYS.items():

@@ -119,7 +119,7 @@ class Communicator:
         if self._link is None:
             return value
         store, self._link.message_number = self._link.store, self._link.message_number + 1
-        key = f"told {self._link.message_number}"
+        key = f"broadcast {self._link.message_number}"
         if self.is_rank_zero:
             self._translating_errors(lambda: store.set(key, json.dumps(value)))
             return value

@@ -30,22 +30,22 @@ from benchmarks.faults.scene import Scene
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
-    found = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m benchmarks.faults",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    found.add_argument("--minutes", type=float, default=10.0, help="time for all groups together")
-    found.add_argument("--seed", type=int, default=0, help="of every random choice")
-    found.add_argument("--only", default=",".join(GROUPS), help="groups, with commas between them")
-    found.add_argument("--trial", type=int, help="do one trial of one group again, and say all of it")
-    found.add_argument("--pictures", type=Path, help="folder of more pictures, for inputs")
-    found.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="trials at once")
-    found.add_argument("--work", type=Path, help="folder for the trials; by default a temporary one")
-    found.add_argument("--failed", type=Path, help="folder to keep the inputs in that failed")
-    found.add_argument("--out", "--keep", type=Path, help="JSON file for the result")
-    found.add_argument("--list", action="store_true", help="say what the groups do, and end")
-    return found
+    parser.add_argument("--minutes", type=float, default=10.0, help="time for all groups together")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
+    parser.add_argument("--only", default=",".join(GROUPS), help="groups, with commas between them")
+    parser.add_argument("--trial", type=int, help="do one trial of one group again, and say all of it")
+    parser.add_argument("--pictures", type=Path, help="folder of more pictures, for inputs")
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="trials at once")
+    parser.add_argument("--work", type=Path, help="folder for the trials; by default a temporary one")
+    parser.add_argument("--failed", type=Path, help="folder to keep the inputs in that failed")
+    parser.add_argument("--out", "--keep", type=Path, help="JSON file for the result")
+    parser.add_argument("--list", action="store_true", help="say what the groups do, and end")
+    return parser
 
 
 def main() -> int:
@@ -82,17 +82,17 @@ def resolved(folder: Path | None) -> Path | None:
 
 
 def _again(scene: Scene, seed: int, group: str, number: int) -> int:
-    found = one(scene, seed, group, number).finding
-    print(f"{group} {number}: {found.kind}\n{found.outcome}: {found.detail}")
-    print("\n".join(found.commands))
-    return 1 if found.outcome in SERIOUS else 0
+    finding = one(scene, seed, group, number).finding
+    print(f"{group} {number}: {finding.kind}\n{finding.outcome}: {finding.detail}")
+    print("\n".join(finding.commands))
+    return 1 if finding.outcome in SERIOUS else 0
 
 
 def _tell(row: Row) -> None:
     """Say what failed when it does."""
-    found = row.finding
-    if found.outcome in SERIOUS:
-        print(f"{row.group} {row.number}: {found.outcome}: {found.kind}: {found.detail}", flush=True)
+    finding = row.finding
+    if finding.outcome in SERIOUS:
+        print(f"{row.group} {row.number}: {finding.outcome}: {finding.kind}: {finding.detail}", flush=True)
 
 
 def _report(rows: list[Row], options: argparse.Namespace) -> None:

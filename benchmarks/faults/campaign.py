@@ -93,8 +93,8 @@ def _worker(scene: Scene, seed: int, group: str, numbers: Iterable[int], until: 
                 if time.monotonic() > until:
                     break
                 row = one(scene, seed, group, number)
-                found = row.finding
-                note = [group, number, found.kind, found.outcome, found.detail, found.commands]
+                finding = row.finding
+                note = [group, number, finding.kind, finding.outcome, finding.detail, finding.commands]
                 file.write(json.dumps(note) + "\n")
                 file.flush()
         os._exit(0)

@@ -30,15 +30,15 @@ HALF_WRITTEN = re.compile(re.escape(f"{WORK}/") + r"\.tilestyle-[0-9a-f]{24}\.pa
 STAGES = 4  # folders that are kept for each recipe, from the first checkpoint to the last
 
 
-def left_by_kill(scene: Scene, found: Recipe, stage: int, *, other: bool = False) -> Path | None:
+def left_by_kill(scene: Scene, recipe: Recipe, stage: int, *, other: bool = False) -> Path | None:
     """A work folder as a kill would leave it, at some stage; with `other`, that of a render with another style.
 
     Those of all stages are copied from one render, once in each process. None if there are no checkpoints.
     """
-    words = tuple({"s.png": "d.png"}.get(word, word) for word in found.words) if other else found.words
-    made = Recipe(f"{found.name}{' (another)' if other else ''}", words, found.mapped, found.out)
+    words = tuple({"s.png": "d.png"}.get(word, word) for word in recipe.words) if other else recipe.words
+    made = Recipe(f"{recipe.name}{' (another)' if other else ''}", words, recipe.mapped, recipe.out)
     name = zlib.crc32("\0".join(words).encode())
-    places = [scene.folder / f"left-{os.getpid()}-{name}-{found.mapped}-{each}" for each in range(STAGES)]
+    places = [scene.folder / f"left-{os.getpid()}-{name}-{recipe.mapped}-{each}" for each in range(STAGES)]
     moments = scene.undisturbed(made, MORE).kept_events
     if not moments:
         return None
@@ -53,19 +53,19 @@ def left_by_kill(scene: Scene, found: Recipe, stage: int, *, other: bool = False
 
 def trial(scene: Scene, draw: random.Random) -> Finding:
     """Damage one file and go on."""
-    found = scene.recipe(draw)
-    peace = scene.undisturbed(found, MORE)
+    recipe = scene.recipe(draw)
+    peace = scene.undisturbed(recipe, MORE)
     stage = draw.randrange(STAGES)
-    left = left_by_kill(scene, found, stage)
-    if left is None:
+    work_left = left_by_kill(scene, recipe, stage)
+    if work_left is None:
         return Finding("nothing was left to damage", Outcome.SAME)
     borrowed = draw.choice([""] * 6 + ["another render", "another checkpoint"])
     source = None
     if borrowed:
-        source = left_by_kill(scene, found, draw.randrange(STAGES), other=borrowed == "another render")
+        source = left_by_kill(scene, recipe, draw.randrange(STAGES), other=borrowed == "another render")
     with scene.sandbox(same=True) as here:
         work = here / WORK
-        shutil.copytree(left, work)
+        shutil.copytree(work_left, work)
         files = sorted(path.name for path in work.iterdir())
         if source is None and draw.random() < 0.4:
             kind, note = "manifest edited", _edit(work / MANIFEST, draw)
@@ -74,8 +74,8 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
             name = draw.choice([name for name in names if name not in PASSING or draw.random() < 0.1])
             kind, note = f"damaged {_role(name)}", _damage(work, name, draw, source, borrowed)
         before = tree_of(here)
-        words = ["resume", WORK, "--quiet"] if draw.random() < 0.7 else [*found.words, *MORE]
-        ran = scene.run(found, here, words=words)
+        words = ["resume", WORK, "--quiet"] if draw.random() < 0.7 else [*recipe.words, *MORE]
+        ran = scene.run(recipe, here, words=words)
         after = tree_of(here)
         outcome, detail = worst(
             [bad_end(ran) or (Outcome.SAME, ""), _judged(ran.code, before, after, peace.tree)]
@@ -85,10 +85,10 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
         elif outcome in (Outcome.TRACEBACK, Outcome.LOST, Outcome.UNTIDY):
             detail = f"{detail}; {ran.last[:160]}"
     commands = [
-        f"# killed at stage {stage + 1} of {STAGES}: {found.name}, {found.canvas}",
-        line([*found.words, *MORE]),
+        f"# killed at stage {stage + 1} of {STAGES}: {recipe.name}, {recipe.canvas}",
+        line([*recipe.words, *MORE]),
     ]
-    return Finding(f"{kind}, {found.canvas}", outcome, detail, [*commands, f"# {note}", line(ran.words)])
+    return Finding(f"{kind}, {recipe.canvas}", outcome, detail, [*commands, f"# {note}", line(ran.words)])
 
 
 def _judged(code: int, before: Tree, after: Tree, peace: Tree) -> tuple[Outcome, str]:
@@ -122,8 +122,8 @@ def _role(name: str) -> str:
 
 def _edit(manifest: Path, draw: random.Random) -> str:
     """Change one value of the manifest."""
-    found, what = edited(json.loads(manifest.read_text()), draw)
-    manifest.write_text(json.dumps(found, indent=1))
+    values, what = edited(json.loads(manifest.read_text()), draw)
+    manifest.write_text(json.dumps(values, indent=1))
     return f"{WORK}/{MANIFEST}: {what}"
 
 

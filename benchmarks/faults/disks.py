@@ -73,58 +73,57 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
 
 def _ignorant(scene: Scene, draw: random.Random) -> Finding:
     """A drive that does not know some operations."""
-    found, more = scene.recipe(draw), ("--work-dir", WORK, "--checkpoint-every", "0")
-    peace = scene.undisturbed(found, more)
+    recipe, more = scene.recipe(draw), ("--work-dir", WORK, "--checkpoint-every", "0")
+    peace = scene.undisturbed(recipe, more)
     lasting, error = draw.choice(IGNORANT)
     with scene.sandbox() as here:
-        (here / found.out).write_bytes(b"older")
-        ran = scene.run(found, here, more, Fault(error, lasting=lasting))
+        (here / recipe.out).write_bytes(b"older")
+        ran = scene.run(recipe, here, more, Fault(error, lasting=lasting))
         bad = bad_end(ran)
         outcome, detail = bad or judged_again(ran, here, peace)
     return Finding(
         f"a drive without {lasting.removeprefix('os.')}",
         outcome,
         detail,
-        [f"# every {lasting} fails with {error}; {found.name}, {found.canvas}", line(ran.words)],
+        [f"# every {lasting} fails with {error}; {recipe.name}, {recipe.canvas}", line(ran.words)],
     )
 
 
 def _answered(scene: Scene, draw: random.Random) -> Finding:
     """An error instead of one operation, or of all from there on."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     more = ("--work-dir", WORK, "--checkpoint-every", draw.choice(["0", "0", "10"]))
-    peace = scene.undisturbed(found, more)
+    peace = scene.undisturbed(recipe, more)
     error = draw.choice(ERRORS)
     phase = draw.choice(["checkpoints", "writing"])
-    places = [n for n, event in enumerate(peace.events, 1) if phase_of(event, found.out) == phase]
+    places = [n for n, event in enumerate(peace.events, 1) if phase_of(event, recipe.out) == phase]
     fault = Fault(error, event=draw.choice(places), times=draw.choice([1, 10**9]))
     kept = any(event.kept for event in peace.events[: fault.event])
     what = peace.events[fault.event - 1]
     with scene.sandbox() as here:
-        ran = scene.run(found, here, more, fault)
+        ran = scene.run(recipe, here, more, fault)
         how = "once" if fault.times == 1 else "from there on"
-        note = (
-            f"# {error} {how} at event {fault.event}, {what.what} of {what.path}; {found.name}, {found.canvas}"
-        )
-        seen, commands = _gone_on(scene, found, more, here, peace, ran, needs=kept)
-    return Finding(f"an error in {phase}, {found.canvas}", *worst(seen), [note, *commands])
+        note = f"# {error} {how} at event {fault.event}, {what.what} of {what.path}"
+        note += f"; {recipe.name}, {recipe.canvas}"
+        findings, commands = _gone_on(scene, recipe, more, here, peace, ran, needs=kept)
+    return Finding(f"an error in {phase}, {recipe.canvas}", *worst(findings), [note, *commands])
 
 
 def _limited(scene: Scene, draw: random.Random) -> Finding:
     """No file may grow beyond a size, which the system says as it does of a full disk."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     more = ("--work-dir", WORK, "--checkpoint-every", draw.choice(["0", "10"]))
-    peace = scene.undisturbed(found, more)
+    peace = scene.undisturbed(recipe, more)
     limit = int(10 ** draw.uniform(3.3, 6))  # messages are files, too
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     with scene.sandbox() as here:
-        ran = scene.run(found, here, more, prepare=limited)
-        seen, commands = _gone_on(scene, found, more, here, peace, ran, needs=False)
-    note = f"# ulimit -f for {limit} bytes; {found.name}, {found.canvas}"
-    return Finding(f"files up to a size, {found.canvas}", *worst(seen), [note, *commands])
+        ran = scene.run(recipe, here, more, prepare=limited)
+        findings, commands = _gone_on(scene, recipe, more, here, peace, ran, needs=False)
+    note = f"# ulimit -f for {limit} bytes; {recipe.name}, {recipe.canvas}"
+    return Finding(f"files up to a size, {recipe.canvas}", *worst(findings), [note, *commands])
 
 
 def apart(draw: random.Random, work: Callable[[random.Random], Finding | None]) -> Finding | None:
@@ -155,21 +154,21 @@ def apart(draw: random.Random, work: Callable[[random.Random], Finding | None]) 
 
 def _small(scene: Scene, draw: random.Random) -> Finding | None:
     """A disk that is too small for the work folder, the picture, or both."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     role = draw.choice(["work folder", "picture", "both"])
     every = draw.choice(["0", "10"])
-    out = found.out if role == "work folder" else f"{PLACE}/{found.out}"
+    out = recipe.out if role == "work folder" else f"{PLACE}/{recipe.out}"
     work = WORK if role == "picture" else f"{PLACE}/{WORK}"
-    words = tuple(out if word == found.out else word for word in found.words)
-    found = Recipe(found.name, words, found.mapped, out)
+    words = tuple(out if word == recipe.out else word for word in recipe.words)
+    recipe = Recipe(recipe.name, words, recipe.mapped, out)
     more = ("--work-dir", work, "--checkpoint-every", every)
-    peace = scene.undisturbed(found, more, PLACE)
+    peace = scene.undisturbed(recipe, more, PLACE)
     most = {"picture": 40_000, "work folder": 2_500_000, "both": 2_500_000}[role]
     size, fault = draw.randrange(4096, most), Fault("", event=10**9)
     note = f"# mount -t tmpfs -o size={size} tmpfs {PLACE}"
     if draw.random() < 0.6:  # large enough, until another program fills it
         phase = draw.choice(["checkpoints", "writing"])
-        places = [n for n, event in enumerate(peace.events, 1) if phase_of(event, found.out) == phase]
+        places = [n for n, event in enumerate(peace.events, 1) if phase_of(event, recipe.out) == phase]
         size, fault = 2**24, Fault("fill", event=draw.choice(places))
         what = peace.events[fault.event - 1]
         note = f"# {PLACE} is full from event {fault.event} on, {what.what} of {what.path}"
@@ -177,18 +176,18 @@ def _small(scene: Scene, draw: random.Random) -> Finding | None:
         (here / PLACE).mkdir()
         if not mount(here / PLACE, size):
             return None
-        ran = scene.run(found, here, more, fault)
+        ran = scene.run(recipe, here, more, fault)
         kept = any(event.kept for event in events_of(log_of(here)))
         (here / PLACE / "hog").unlink(missing_ok=True)
         mount(here / PLACE, 2**28, again=True)
-        seen, commands = _gone_on(scene, found, more, here, peace, ran, needs=kept, work=work)
-    note += f"; {found.name}, {found.canvas}"
-    return Finding(f"small disk for {role}, {found.canvas}", *worst(seen), [note, *commands])
+        findings, commands = _gone_on(scene, recipe, more, here, peace, ran, needs=kept, work=work)
+    note += f"; {recipe.name}, {recipe.canvas}"
+    return Finding(f"small disk for {role}, {recipe.canvas}", *worst(findings), [note, *commands])
 
 
 def _gone_on(
     scene: Scene,
-    found: Recipe,
+    recipe: Recipe,
     more: tuple[str, ...],
     here: Path,
     peace: Undisturbed,
@@ -199,16 +198,16 @@ def _gone_on(
 ) -> tuple[list[tuple[Outcome, str]], list[str]]:
     """What the command said, and what the next one makes of it; `needs`: a checkpoint had been there."""
     commands = [line(ran.words)]
-    seen = [bad_end(ran, lines=WARNED + 1) or (Outcome.SAME, "")]
+    findings = [bad_end(ran, lines=WARNED + 1) or (Outcome.SAME, "")]
     tree = tree_of(here)
-    done, whole = tree == peace.tree, tree.get(found.out) == peace.tree[found.out]
+    done, whole = tree == peace.tree, tree.get(recipe.out) == peace.tree[recipe.out]
     if ran.code == 0 and not done and not (whole and LEFT in ran.err):
-        seen.append(judged_again(ran, here, peace))
+        findings.append(judged_again(ran, here, peace))
     if needs and not whole and not is_kept(here, work):
-        seen.append((Outcome.LOST, f"the checkpoint is gone: {ran.last[:160]}"))
+        findings.append((Outcome.LOST, f"the checkpoint is gone: {ran.last[:160]}"))
     if not done:
-        again = ["resume", work, "--quiet"] if is_kept(here, work) else [*found.words, *more]
-        second = scene.run(found, here, words=again)
+        again = ["resume", work, "--quiet"] if is_kept(here, work) else [*recipe.words, *more]
+        second = scene.run(recipe, here, words=again)
         commands.append(line(second.words))
-        seen.append(judged_again(second, here, peace))
-    return seen, commands
+        findings.append(judged_again(second, here, peace))
+    return findings, commands

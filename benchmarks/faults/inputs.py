@@ -55,22 +55,24 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
         before = tree_of(here)
         render = run(_words(role, file), here, prepare=_filled(0x55))
         commands = [line(render.words)]
-        seen = [bad_end(render) or (Outcome.SAME if not render.code else Outcome.REFUSED, render.last[:160])]
+        findings = [
+            bad_end(render) or (Outcome.SAME if not render.code else Outcome.REFUSED, render.last[:160])
+        ]
         if role in ("content", "style"):
             info = run(["info", file], here)
             commands.insert(0, line(info.words))
-            seen.append(bad_end(info) or (Outcome.SAME, ""))
+            findings.append(bad_end(info) or (Outcome.SAME, ""))
             if role == "content" and not bad_end(info) and not bad_end(render):
-                seen.append(_agree(info, render, here))
+                findings.append(_agree(info, render, here))
         if not render.code and not bad_end(render):
             if draw.random() < 0.5:
-                seen.append(_again(role, file, here))
+                findings.append(_again(role, file, here))
         elif (here / "out.png").exists():
-            seen.append((Outcome.UNTIDY, "refused, and a picture was written"))
+            findings.append((Outcome.UNTIDY, "refused, and a picture was written"))
         changes = [name for name in differing(before, tree_of(here)) if name not in ("out.png", "again.png")]
         if changes:
-            seen.append((Outcome.UNTIDY, f"left behind or changed: {', '.join(changes)[:160]}"))
-        outcome, detail = worst(seen)
+            findings.append((Outcome.UNTIDY, f"left behind or changed: {', '.join(changes)[:160]}"))
+        outcome, detail = worst(findings)
         if outcome in (
             Outcome.UNTIDY,
             Outcome.TRACEBACK,
@@ -154,11 +156,11 @@ def _agree(info: Ran, render: Ran, here: Path) -> tuple[Outcome, str]:
     width, height = map(int, size.groups())
     if render.code:
         reason = "".join(render.last.removeprefix("tilestyle: ").split(";")[0].split())
-        told = reason in "".join((info.out + info.err).split()) or min(width, height) < SIZE
-        told = told or UNSEEN in info.out
+        is_told = reason in "".join((info.out + info.err).split()) or min(width, height) < SIZE
+        is_told = is_told or UNSEEN in info.out
         return (
             (Outcome.SAME, "")
-            if told
+            if is_told
             else (Outcome.UNTIDY, f"info exits 0, render refuses it: {render.last[:120]}")
         )
     with Image.open(here / "out.png") as out:

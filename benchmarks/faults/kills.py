@@ -77,20 +77,20 @@ def moment_of(draw: random.Random, peace: Undisturbed, out: str, action: str) ->
 
 def trial(scene: Scene, draw: random.Random) -> Finding:
     """Disturb one command and go on."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     action = draw.choice(ACTIONS)
     every = draw.choice(["0", "0", "10"])
     more = ("--work-dir", WORK, "--checkpoint-every", every)
-    peace = scene.undisturbed(found, more, calls=True)
+    peace = scene.undisturbed(recipe, more, calls=True)
     name = action.removesuffix(" twice")
-    moment = moment_of(draw, peace, found.out, name)
+    moment = moment_of(draw, peace, recipe.out, name)
     older, again = draw.random() < 0.5, draw.random() < 0.5
-    kind = f"{moment.phase}, {found.canvas}"
+    kind = f"{moment.phase}, {recipe.canvas}"
     with scene.sandbox() as here:
         before = tree_of(here)
         if older:
-            (here / found.out).write_bytes(OLDER)
-        running = scene.start(found, here, more, moment.fault)
+            (here / recipe.out).write_bytes(OLDER)
+        running = scene.start(recipe, here, more, moment.fault)
         if moment.seconds:
             running.sleep(moment.seconds)
             running.send(getattr(signal, name))
@@ -101,15 +101,18 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
             running.sleep(draw.choice([0.0, 0.02, 0.2]))
             running.send(signal.SIGINT)
         ran = running.wait()
-        seen = [_judged(ran, action, here, found, peace, moment)]
-        commands = [f"# {action} {moment.name}, {moment.phase}; {found.name}, {found.canvas}", line(ran.words)]
-        going_on = ["resume", WORK, "--quiet"] if is_kept(here) and again else [*found.words, *more]
+        findings = [_judged(ran, action, here, recipe, peace, moment)]
+        commands = [
+            f"# {action} {moment.name}, {moment.phase}; {recipe.name}, {recipe.canvas}",
+            line(ran.words),
+        ]
+        going_on = ["resume", WORK, "--quiet"] if is_kept(here) and again else [*recipe.words, *more]
         if tree_of(here) != peace.tree:
-            second = scene.run(found, here, words=going_on)
+            second = scene.run(recipe, here, words=going_on)
             commands.append(line(second.words))
-            seen.append(judged_again(second, here, peace))
-        seen.append(_belongings(here, before))
-    outcome, detail = worst(seen)
+            findings.append(judged_again(second, here, peace))
+        findings.append(_belongings(here, before))
+    outcome, detail = worst(findings)
     return Finding(kind, outcome, detail, commands)
 
 
@@ -134,7 +137,7 @@ def _fired(here: Path) -> bool:
 
 
 def _judged(
-    ran: Ran, action: str, here: Path, found: Recipe, peace: Undisturbed, moment: Moment
+    ran: Ran, action: str, here: Path, recipe: Recipe, peace: Undisturbed, moment: Moment
 ) -> tuple[Outcome, str]:
     """What the disturbed command itself did."""
     name = action.removesuffix(" twice")
@@ -144,15 +147,15 @@ def _judged(
         return bad
     events = events_of(log_of(here))
     had = any(event.kept for event in events)
-    complete = tree_of(here).get(found.out) == peace.tree[found.out]
+    complete = tree_of(here).get(recipe.out) == peace.tree[recipe.out]
     if had and not complete and not is_kept(here):
         return Outcome.LOST, f"the checkpoint is gone: {ran.last[:160]}"
-    out = here / found.out
+    out = here / recipe.out
     if out.exists() and not complete and out.read_bytes() != OLDER:
         # Ctrl-C may leave a picture as far as it came; `resume` makes it whole.
         whole = action.startswith("SIGINT") and out.stat().st_size > 0
         if not whole:
-            return Outcome.WRONG, f"{found.out} is neither the old nor the new file"
+            return Outcome.WRONG, f"{recipe.out} is neither the old nor the new file"
     if name in ("SIGTERM", "SIGHUP") and not complete:
         if ran.code < 0:
             return Outcome.CRASH, f"{name} ends it without a word"

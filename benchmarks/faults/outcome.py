@@ -102,8 +102,8 @@ def bad_end(ran: Ran, *, lines: int = 1, sent: int | None = None) -> tuple[Outco
 
 def place(err: str) -> str:
     """Where in the program a traceback ends, in brackets; nothing if it is not in the program."""
-    found = FRAME.findall(err)
-    return f" ({found[-1][0]}:{found[-1][1]})" if found else ""
+    frames = FRAME.findall(err)
+    return f" ({frames[-1][0]}:{frames[-1][1]})" if frames else ""
 
 
 def worst(findings: list[tuple[Outcome, str]]) -> tuple[Outcome, str]:

@@ -57,42 +57,42 @@ def trial(scene: Scene, draw: random.Random) -> Finding:
 
 def _together(scene: Scene, draw: random.Random) -> Finding:
     """Two commands at once."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     way = draw.choice(["the same command", "other work folders", "another picture", "resume"])
-    peace = scene.undisturbed(found, MORE)
-    second, more = found, MORE
+    peace = scene.undisturbed(recipe, MORE)
+    second, more = recipe, MORE
     if way == "other work folders":
         more = ("--work-dir", "work2", "--checkpoint-every", "0")
     elif way == "another picture":
-        second = Recipe(f"{found.name}, other", _other(found.words), found.mapped, found.out)
+        second = Recipe(f"{recipe.name}, other", _other(recipe.words), recipe.mapped, recipe.out)
     other = scene.undisturbed(second, MORE)
     delay = draw.choice([0.0, 0.0, draw.uniform(0, peace.seconds)])
     with scene.sandbox() as here:
         words = None
         if way == "resume":
-            running = scene.start(found, here, MORE, Fault())
+            running = scene.start(recipe, here, MORE, Fault())
             _until_kept(running, here)
             running.send(signal.SIGKILL)
             running.wait()
             words = ["resume", WORK, "--quiet"] if is_kept(here) else None
-        one = scene.start(found, here, () if words else MORE, words=words)
+        one = scene.start(recipe, here, () if words else MORE, words=words)
         one.sleep(delay)
         two = scene.start(second, here, () if words else more, words=words)
         rans = one.wait(), two.wait()
-        seen: Seen = [bad_end(ran) or (Outcome.SAME, "") for ran in rans]
+        findings: Seen = [bad_end(ran) or (Outcome.SAME, "") for ran in rans]
         if all(ran.code for ran in rans):
-            seen.append((Outcome.LOST, f"neither writes the picture: {rans[1].last[:160]}"))
+            findings.append((Outcome.LOST, f"neither writes the picture: {rans[1].last[:160]}"))
         now = tree_of(here)
         if min(len(differing(now, peace.tree)), len(differing(now, other.tree))):
             names = differing(now, peace.tree)
-            wrong = found.out in names and now.get(found.out) != other.tree[found.out]
+            wrong = recipe.out in names and now.get(recipe.out) != other.tree[recipe.out]
             outcome = Outcome.WRONG if wrong and not all(ran.code for ran in rans) else Outcome.UNTIDY
-            seen.append((outcome, f"other files: {', '.join(names)[:160]}"))
+            findings.append((outcome, f"other files: {', '.join(names)[:160]}"))
     commands = [
-        f"# {found.name}, {found.canvas}; the second {delay:.2f} s later",
+        f"# {recipe.name}, {recipe.canvas}; the second {delay:.2f} s later",
         *(line(ran.words) for ran in rans),
     ]
-    return Finding(f"two at once: {way}", *worst(seen), commands)
+    return Finding(f"two at once: {way}", *worst(findings), commands)
 
 
 def _other(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,9 +102,9 @@ def _other(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _place_gone(scene: Scene, draw: random.Random) -> Finding:
     """The folder of the output goes away in the middle, and comes back."""
-    found, more = _placed(scene.recipe(draw)), ("--work-dir", WORK, "--checkpoint-every", "0")
+    recipe, more = _placed(scene.recipe(draw)), ("--work-dir", WORK, "--checkpoint-every", "0")
     way = draw.choice(["removed", "renamed", "replaced by a file"])
-    peace = scene.undisturbed(found, more, PLACE)
+    peace = scene.undisturbed(recipe, more, PLACE)
 
     def change(here: Path) -> None:
         if way == "renamed":
@@ -121,14 +121,14 @@ def _place_gone(scene: Scene, draw: random.Random) -> Finding:
             (here / "elsewhere").rename(here / PLACE)
         (here / PLACE).mkdir(exist_ok=True)
 
-    return _disturbed(scene, draw, found, more, peace, f"folder of the output {way}", change, restore)
+    return _disturbed(scene, draw, recipe, more, peace, f"folder of the output {way}", change, restore)
 
 
 def _work_gone(scene: Scene, draw: random.Random) -> Finding:
     """The work folder, or a part of it, goes away in the middle."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     way = draw.choice(["removed", "renamed", "replaced by a file", "emptied", "without its lock"])
-    peace = scene.undisturbed(found, MORE)
+    peace = scene.undisturbed(recipe, MORE)
 
     def change(here: Path) -> None:
         work = here / WORK
@@ -149,19 +149,19 @@ def _work_gone(scene: Scene, draw: random.Random) -> Finding:
             (here / WORK).unlink()
         shutil.rmtree(here / "elsewhere", ignore_errors=True)
 
-    return _disturbed(scene, draw, found, MORE, peace, f"work folder {way}", change, restore, kept=False)
+    return _disturbed(scene, draw, recipe, MORE, peace, f"work folder {way}", change, restore, kept=False)
 
 
 def _read_only(scene: Scene, draw: random.Random) -> Finding:
     """The drive of output, work folder or both becomes read-only."""
     role = draw.choice(["output", "work folder"])
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     more = MORE
     if role == "output":
-        found = _placed(found)
+        recipe = _placed(recipe)
     else:
         more = ("--work-dir", f"{PLACE}/{WORK}", "--checkpoint-every", "0")
-    peace = scene.undisturbed(found, more, PLACE)
+    peace = scene.undisturbed(recipe, more, PLACE)
 
     def change(here: Path) -> None:
         for _ in range(200):  # not while a file is being written
@@ -176,7 +176,7 @@ def _read_only(scene: Scene, draw: random.Random) -> Finding:
         return _disturbed(
             scene,
             chance,
-            found,
+            recipe,
             more,
             peace,
             f"drive of the {role} read-only",
@@ -190,16 +190,16 @@ def _read_only(scene: Scene, draw: random.Random) -> Finding:
     return made or Finding("no drive can be mounted here", Outcome.SAME)
 
 
-def _placed(found: Recipe) -> Recipe:
+def _placed(recipe: Recipe) -> Recipe:
     """The same recipe, whose output is in a folder of its own."""
-    out = f"{PLACE}/{found.out}"
-    return Recipe(found.name, tuple(out if w == found.out else w for w in found.words), found.mapped, out)
+    out = f"{PLACE}/{recipe.out}"
+    return Recipe(recipe.name, tuple(out if w == recipe.out else w for w in recipe.words), recipe.mapped, out)
 
 
 def _disturbed(
     scene: Scene,
     draw: random.Random,
-    found: Recipe,
+    recipe: Recipe,
     more: tuple[str, ...],
     peace: Undisturbed,
     kind: str,
@@ -213,11 +213,11 @@ def _disturbed(
     """A command under which something changes; then all is as it was, and the command goes on."""
     seconds = draw.uniform(0.05, 1.0) * peace.seconds
     with scene.sandbox() as here:
-        if PLACE in found.out or PLACE in work:
+        if PLACE in recipe.out or PLACE in work:
             (here / PLACE).mkdir()
             if drive and not mount(here / PLACE, 2**28):
                 return Finding("no drive can be mounted here", Outcome.SAME)
-        running = scene.start(found, here, more, Fault("", event=10**9))
+        running = scene.start(recipe, here, more, Fault("", event=10**9))
         running.sleep(seconds)
         over = not running.running()
         try:
@@ -227,34 +227,34 @@ def _disturbed(
             over = True
         ran = running.wait()
         had = any(event.kept for event in events_of(log_of(here)))
-        seen: Seen = [bad_end(ran, lines=WARNED + 1) or (Outcome.SAME, "")]
+        findings: Seen = [bad_end(ran, lines=WARNED + 1) or (Outcome.SAME, "")]
         restore(here)
-        commands = [f"# {kind} after {seconds:.2f} s; {found.name}, {found.canvas}", line(ran.words)]
+        commands = [f"# {kind} after {seconds:.2f} s; {recipe.name}, {recipe.canvas}", line(ran.words)]
         done = not differing(tree_of(here), peace.tree)
         if kept and had and not done and ran.code and not is_kept(here, work):
-            seen.append((Outcome.LOST, f"the checkpoint is gone: {ran.last[:160]}"))
+            findings.append((Outcome.LOST, f"the checkpoint is gone: {ran.last[:160]}"))
         if not done and not over:
-            again = ["resume", work, "--quiet"] if is_kept(here, work) else [*found.words, *more]
-            second = scene.run(found, here, words=again)
+            again = ["resume", work, "--quiet"] if is_kept(here, work) else [*recipe.words, *more]
+            second = scene.run(recipe, here, words=again)
             commands.append(line(second.words))
-            seen.append(judged_again(second, here, peace))
+            findings.append(judged_again(second, here, peace))
         elif over and not done:
-            seen.append(judged_again(ran, here, peace))
-    return Finding(kind, *worst(seen), commands)
+            findings.append(judged_again(ran, here, peace))
+    return Finding(kind, *worst(findings), commands)
 
 
 def _input_changes(scene: Scene, draw: random.Random) -> Finding:
     """The content or the style is changed while it is rendered."""
-    found = scene.recipe(draw, draw.choice(["plain", "large file", "mask", "windows"]))
-    file = draw.choice(["s.png", "c.tif" if found.name == "large file" else "c.png"])
+    recipe = scene.recipe(draw, draw.choice(["plain", "large file", "mask", "windows"]))
+    file = draw.choice(["s.png", "c.tif" if recipe.name == "large file" else "c.png"])
     way = draw.choice(["overwritten", "replaced", "cut", "removed", "emptied"])
-    peace = scene.undisturbed(found, MORE)
+    peace = scene.undisturbed(recipe, MORE)
     seconds = draw.uniform(0.0, 0.9) * peace.seconds
     with scene.sandbox() as here:
         path = here / file
         old = path.read_bytes()
         new = (here / ("d.tif" if file.endswith("tif") else "d.png")).read_bytes()
-        running = scene.start(found, here, MORE)
+        running = scene.start(recipe, here, MORE)
         running.sleep(seconds)
         if way == "replaced":
             (here / "new").write_bytes(new)
@@ -264,33 +264,33 @@ def _input_changes(scene: Scene, draw: random.Random) -> Finding:
         else:
             path.write_bytes({"overwritten": new, "cut": old[: len(old) // 2], "emptied": b""}[way])
         ran = running.wait()
-        seen: Seen = [bad_end(ran) or (Outcome.SAME, "")]
-        commands = [f"# {file} {way} after {seconds:.2f} s; {found.name}, {found.canvas}", line(ran.words)]
+        findings: Seen = [bad_end(ran) or (Outcome.SAME, "")]
+        commands = [f"# {file} {way} after {seconds:.2f} s; {recipe.name}, {recipe.canvas}", line(ran.words)]
         if ran.code == 0 and not bad_end(ran):
-            made = tree_of(here).get(found.out)
-            fresh = _of_new(scene, found, file, new) if way in ("overwritten", "replaced") else None
-            if made not in (peace.tree[found.out], fresh):
-                seen.append((Outcome.WRONG, "a picture of neither the old input nor the new one"))
+            made = tree_of(here).get(recipe.out)
+            fresh = _of_new(scene, recipe, file, new) if way in ("overwritten", "replaced") else None
+            if made not in (peace.tree[recipe.out], fresh):
+                findings.append((Outcome.WRONG, "a picture of neither the old input nor the new one"))
         path.write_bytes(old)
         if tree_of(here) != peace.tree and not (ran.code == 0 and seconds < 0.2 * peace.seconds):
-            again = ["resume", WORK, "--quiet"] if is_kept(here) else [*found.words, *MORE]
-            second = scene.run(found, here, words=again)
+            again = ["resume", WORK, "--quiet"] if is_kept(here) else [*recipe.words, *MORE]
+            second = scene.run(recipe, here, words=again)
             commands.append(line(second.words))
-            seen.append(judged_again(second, here, peace))
-    return Finding(f"an input {way}", *worst(seen), commands)
+            findings.append(judged_again(second, here, peace))
+    return Finding(f"an input {way}", *worst(findings), commands)
 
 
-def _of_new(scene: Scene, found: Recipe, file: str, new: bytes) -> str | None:
+def _of_new(scene: Scene, recipe: Recipe, file: str, new: bytes) -> str | None:
     """Digest of the picture that comes of the new input from the start."""
     with scene.sandbox() as here:
         (here / file).write_bytes(new)
-        ran = scene.run(found, here, MORE)
-        return None if ran.code else tree_of(here).get(found.out)
+        ran = scene.run(recipe, here, MORE)
+        return None if ran.code else tree_of(here).get(recipe.out)
 
 
 def _watchers(scene: Scene, draw: random.Random) -> Finding:
     """What only watches goes away: that is no reason to end."""
-    found = scene.recipe(draw)
+    recipe = scene.recipe(draw)
     way = draw.choice(
         [
             "preview's folder removed",
@@ -302,15 +302,15 @@ def _watchers(scene: Scene, draw: random.Random) -> Finding:
             "stdin closed",
         ]
     )
-    peace = scene.undisturbed(found, MORE)
-    words = [word for word in found.words if word != "--quiet"]
+    peace = scene.undisturbed(recipe, MORE)
+    words = [word for word in recipe.words if word != "--quiet"]
     preview = ["--preview", "pv/now.jpg"] if way.startswith("preview") else []
     seconds = draw.uniform(0.1, 0.7) * peace.seconds
 
     with scene.sandbox() as here:
         if preview:
             (here / "pv").mkdir()
-        running = scene.start(found, here, [*preview, *MORE], words=words, prepare=partial(_cut_off, way))
+        running = scene.start(recipe, here, [*preview, *MORE], words=words, prepare=partial(_cut_off, way))
         if preview:
             running.sleep(seconds)
             shutil.rmtree(here / "pv", ignore_errors=True)
@@ -322,14 +322,14 @@ def _watchers(scene: Scene, draw: random.Random) -> Finding:
         shutil.rmtree(here / "pv", ignore_errors=True)
         (here / "pv").unlink(missing_ok=True)
         names = differing(tree_of(here), peace.tree)
-        seen: Seen = [bad or (Outcome.SAME, "")]
+        findings: Seen = [bad or (Outcome.SAME, "")]
         if ran.code:
-            seen.append((Outcome.LOST, f"ends the render, exit code {ran.code}: {ran.last[:160]}"))
-        elif found.out in names:
-            seen.append((Outcome.WRONG, "other bytes, or none"))
+            findings.append((Outcome.LOST, f"ends the render, exit code {ran.code}: {ran.last[:160]}"))
+        elif recipe.out in names:
+            findings.append((Outcome.WRONG, "other bytes, or none"))
         elif names:
-            seen.append((Outcome.UNTIDY, f"left behind: {', '.join(names)[:160]}"))
-    return Finding(f"{way}", *worst(seen), [f"# {way}; {found.name}, {found.canvas}", line(ran.words)])
+            findings.append((Outcome.UNTIDY, f"left behind: {', '.join(names)[:160]}"))
+    return Finding(f"{way}", *worst(findings), [f"# {way}; {recipe.name}, {recipe.canvas}", line(ran.words)])
 
 
 def _cut_off(way: str) -> None:
@@ -350,8 +350,8 @@ def _output_is_input(scene: Scene, draw: random.Random) -> Finding:
     role = draw.choice(["c.png", "s.png"])
     way = draw.choice(["by name", "by another path", "by a link", "by a hard link"])
     stopped = draw.random() < 0.5
-    found = scene.recipe(draw, "plain")
-    peace = scene.undisturbed(found, MORE)
+    recipe = scene.recipe(draw, "plain")
+    peace = scene.undisturbed(recipe, MORE)
     with scene.sandbox() as here:
         out = {"by name": role, "by another path": f"../{here.name}/./{role}"}.get(way, "out.png")
         if way == "by a link":
@@ -359,20 +359,20 @@ def _output_is_input(scene: Scene, draw: random.Random) -> Finding:
         elif way == "by a hard link":
             os.link(here / role, here / out)
         before = tree_of(here)
-        words = [out if word == "out.png" else word for word in found.words]
-        running = scene.start(found, here, MORE, words=words)
+        words = [out if word == "out.png" else word for word in recipe.words]
+        running = scene.start(recipe, here, MORE, words=words)
         if stopped:
             running.sleep(0.6 * peace.seconds)
             running.send(signal.SIGINT)
         ran: Ran = running.wait()
         changed = [name for name in before if tree_of(here).get(name) != before[name]]
-        seen: Seen = [bad_end(ran, lines=3) or (Outcome.SAME, "")]
+        findings: Seen = [bad_end(ran, lines=3) or (Outcome.SAME, "")]
         if changed:
-            seen.append((Outcome.LOST, f"an input was replaced: {', '.join(changed)}"))
+            findings.append((Outcome.LOST, f"an input was replaced: {', '.join(changed)}"))
         elif ran.code:
-            seen.append((Outcome.REFUSED, ran.last[:160]))
+            findings.append((Outcome.REFUSED, ran.last[:160]))
     note = f"# {'Ctrl-C in the middle; ' if stopped else ''}the output is {role} {way}"
-    return Finding("output is an input", *worst(seen), [note, line(ran.words)])
+    return Finding("output is an input", *worst(findings), [note, line(ran.words)])
 
 
 def _until_kept(running: Command, here: Path) -> None:

@@ -122,20 +122,20 @@ def paint(folder: Path) -> None:
 
 def tree_of(folder: Path) -> Tree:
     """Digests of all files under a folder, by name; of what is no file, its kind."""
-    found: Tree = {}
+    tree: Tree = {}
     for path in sorted(folder.rglob("*")):
         kind = path.lstat().st_mode
         name = str(path.relative_to(folder))
         if stat.S_ISREG(kind):
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            tree[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         elif stat.S_ISLNK(kind):
-            found[name] = f"link to {os.readlink(path)}"
+            tree[name] = f"link to {os.readlink(path)}"
         elif stat.S_ISDIR(kind):
             if not any(path.iterdir()):
-                found[name] = "an empty folder"
+                tree[name] = "an empty folder"
         else:
-            found[name] = "special"
-    return found
+            tree[name] = "special"
+    return tree
 
 
 def differing(one: Tree, other: Tree) -> list[str]:

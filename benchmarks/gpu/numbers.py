@@ -106,15 +106,15 @@ def _cotangents(place: Place, row: Row) -> bool:
     for channels in (16, 32) if place.tiny else CHANNELS:
         one, other = (_gaussian(channels, seed) for seed in (1, 2))
         expected = WassersteinTarget(other).cotangent(one)
-        there = [_moved(moments, place.device) for moments in (one, other)]
-        goal = WassersteinTarget(there[1])
-        actual = goal.cotangent(there[0])
+        device_moments = [_moved(moments, place.device) for moments in (one, other)]
+        target = WassersteinTarget(device_moments[1])
+        actual = target.cotangent(device_moments[0])
         away = max(
             relative_error(actual.matrix, expected.matrix),
             relative_error(actual.offset, expected.offset),
             abs(actual.value / expected.value - 1),
         )
-        milliseconds = 1e3 * best(partial(goal.cotangent, there[0]), place.device)
+        milliseconds = 1e3 * best(partial(target.cotangent, device_moments[0]), place.device)
         row[f"{channels} channels"] = {"off": away, "ms": milliseconds}
         worst = max(worst, away)
     row["says"] = f"cotangents off by {worst:.1g}"

@@ -17,7 +17,7 @@ import torch
 from tests.conftest import job, waves
 from tests.support.cli import main
 from tilestyle.benchmark.communication import border_pixels
-from tilestyle.benchmark.environment import Workdone, run_environment
+from tilestyle.benchmark.environment import ProgressCounter, run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
 from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve
 from tilestyle.benchmark.scaling import fit_exponent, measure_scaling
@@ -124,7 +124,7 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
     told: list[float] = []
 
-    def found(scene: Workload, point: RunSpec, on_sweep: Callable[[], object]) -> dict[str, Any]:
+    def found(workload: Workload, point: RunSpec, on_sweep: Callable[[], object]) -> dict[str, Any]:
         asked.append(point.megapixels)
         on_sweep()
         assert point.sweeps * point.megapixels == pytest.approx(2 * 64, rel=0.03)  # as much work at every size
@@ -260,7 +260,7 @@ def test_passes_are_counted_by_the_pixel() -> None:
 @pytest.mark.usefixtures("_placed_once")
 def test_losses_of_a_curve_fall() -> None:
     told: list[float] = []
-    rows = loss_curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6), Workdone(1, told.append))
+    rows = loss_curve(RenderConfig(size=96, patch=64, coarsest=96, sweeps=6), ProgressCounter(1, told.append))
     assert told == pytest.approx([number / 6 for number in range(1, 7)])
     assert [row["sweeps"] for row in rows] == [1, 2, 4, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -288,9 +288,9 @@ def test_circumstances_name_no_folders() -> None:
 
 
 def test_scenes_pass_between_processes() -> None:
-    scene = Workload(NetworkName.VGG19, "folder/weights.pth", Precision.BF16, "cpu")
-    assert Workload.from_json(json.loads(json.dumps(scene.to_json()))) == scene
-    assert scene.report_fields()["weights"] == "weights.pth"
+    workload = Workload(NetworkName.VGG19, "folder/weights.pth", Precision.BF16, "cpu")
+    assert Workload.from_json(json.loads(json.dumps(workload.to_json()))) == workload
+    assert workload.report_fields()["weights"] == "weights.pth"
 
 
 def test_values_are_shown_as_people_read_them() -> None:

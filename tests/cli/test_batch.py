@@ -167,10 +167,10 @@ def test_what_changed_since_is_noticed(folder: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("photos", "-o", "out"), "no style image; give it by --style, such as swirls"),
-        (("photos", "ink.png"), "no style image; give it by --style ink.png"),
-        (("photos", "swirls"), "no style image; give it by --style swirls"),
-        (("swirls", "photos"), "no style image; give it by --style swirls"),
+        (("photos", "-o", "out"), "no style image; give it with --style, such as swirls"),
+        (("photos", "ink.png"), "no style image; give it with --style ink.png"),
+        (("photos", "swirls"), "no style image; give it with --style swirls"),
+        (("swirls", "photos"), "no style image; give it with --style swirls"),
         (
             ("photos", "--style", "ink.png", "-o", "result.PNG"),
             "out: result.PNG looks like a picture; give a folder for the results",

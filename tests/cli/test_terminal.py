@@ -322,7 +322,7 @@ def test_standard_output_that_takes_nothing(
     err = capsys.readouterr().err
     if how in ("full", "terminal gone"):
         assert ended.value.code == 2
-        assert err.startswith("tilestyle: standard output cannot be written (")
+        assert err.startswith("tilestyle: cannot write to standard output (")
         assert err.count("\n") == 1
     else:  # whoever reads has had enough
         assert not ended.value.code

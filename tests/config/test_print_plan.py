@@ -126,7 +126,11 @@ def test_what_a_message_about_panels_says_to_type_works(width: float, panel: flo
         (0, 0, "more than 100 panels of 0 mm; give --panels 6mm or more"),
         (0, 15, "give --panels 30mm or more"),
         (10, 15, "give --panel-overlap 5mm or less, or --panels 30mm or more"),
-        (200, 200, "would share 200 mm, more than half of each; give --panel-overlap 100mm or less"),
+        (
+            200,
+            200,
+            "would overlap by 200 mm, more than half of their width; give --panel-overlap 100mm or less",
+        ),
         (1, 0, "more than 100 panels of 1 mm; give --panels 6mm or more"),
     ],
 )

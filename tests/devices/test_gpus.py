@@ -525,6 +525,6 @@ def test_sums_are_timed_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
         return float(len(waited))
 
     monkeypatch.setattr(rank_worker, "synchronized_time", clock)
-    asked = {"scene": Workload().to_json(), "side": 64, "patch": 64, "sweeps": 2, "folder": "none"}
+    asked = {"workload": Workload().to_json(), "side": 64, "patch": 64, "sweeps": 2, "folder": "none"}
     rank_worker.measure_rank(SINGLE, asked)
     assert set(places) == set(waited) == {"meta"}

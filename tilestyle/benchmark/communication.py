@@ -51,9 +51,9 @@ def count_communication(job: Job, count: int, sweep: int = 0) -> CommunicationCo
 def sum_bytes(job: Job) -> int:
     """Count the bytes of the sums of a sweep and of the measurements before it: C (C + 1) numbers per layer."""
     level = job.levels[-1]
-    octaves = job.scale_groups(level)
+    scale_groups = job.scale_groups(level)
     sums = 0.0
-    for factor, names in octaves.items():
+    for factor, names in scale_groups.items():
         layers = [
             job.network.layers[name] for layer, name in names.items() if layer in job.weights.style_layers
         ]

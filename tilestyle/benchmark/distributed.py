@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tilestyle.benchmark.communication import count_communication
-from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
+from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry.boxes import canvas_extent
@@ -122,7 +122,7 @@ def measure_distributed(
         TilestyleError: A measurement failed.
     """
     rows: list[dict[str, Any]] = []
-    work = Workdone(len(spec.ranks) + 1, on_progress)  # all that is counted takes about as long as one
+    counter = ProgressCounter(len(spec.ranks) + 1, on_progress)  # counting all takes about as long as one
     for ranks in spec.ranks:
         rows.append({"what": "measured", "ranks": ranks, "megapixels": spec.megapixels})
         rows[-1] |= run_ranks(workload, spec, ranks)
@@ -130,13 +130,13 @@ def measure_distributed(
         rows[-1]["efficiency"] = baseline["seconds"] * baseline["ranks"] / (ranks * rows[-1]["seconds"])
         rows[-1]["efficiency by cost"] = baseline["cost"] / rows[-1]["cost"]
         on_row(rows[-1])
-        work.end_part(1)
+        counter.end_part(1)
     measured = list(rows)
     job = workload.job(2 * spec.patch, 2 * spec.patch, 1, patch=spec.patch)
     for size in spec.counted_sizes:
         rows.append({"what": "counted", "ranks": COUNTED_RANKS, "megapixels": size} | count_sweep(job, size))
         on_row(rows[-1])
-        work.add(1 / len(spec.counted_sizes))
+        counter.add(1 / len(spec.counted_sizes))
     facts = model_inputs(measured, rows[len(measured) :])
     for machine in [
         this_machine(measured),
@@ -152,7 +152,7 @@ def run_ranks(workload: Workload, spec: DistributedSpec, ranks: int) -> dict[str
     """Measure with a number of ranks, each in its own process; return what the first one prints."""
     side = square_side(spec.megapixels)
     with TemporaryDirectory() as folder:
-        settings = {"scene": workload.to_json(), "side": side, "patch": spec.patch, "sweeps": spec.sweeps}
+        settings = {"workload": workload.to_json(), "side": side, "patch": spec.patch, "sweeps": spec.sweeps}
         words = json.dumps(settings | {"folder": str(Path(folder) / "work")})
         launcher = (
             ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []

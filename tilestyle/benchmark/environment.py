@@ -26,7 +26,7 @@ def no_progress(done: float) -> None:
     """A `Progress` that nobody watches."""
 
 
-class Workdone:
+class ProgressCounter:
     """Adds up the work of a benchmark, in any unit, and tells which fraction of it is done."""
 
     def __init__(self, total: float, tell: Progress) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
+from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.config.byte_size import format_gib
@@ -35,12 +35,12 @@ def measure_memory(
         TilestyleError: A measurement failed for another reason than memory.
     """
     rows: list[dict[str, Any]] = []
-    work = Workdone(2 * sum(megapixels) * tiled.sweeps, on_progress)
+    counter = ProgressCounter(2 * sum(megapixels) * tiled.sweeps, on_progress)
     for method in (tiled, replace(tiled, patch=None, memory=None)):
         for size in sorted(megapixels):
             spec = replace(method, side=square_side(size))
-            row = measure_in_subprocess(workload, spec, partial(work.add, size))
-            work.end_part(size * tiled.sweeps)
+            row = measure_in_subprocess(workload, spec, partial(counter.add, size))
+            counter.end_part(size * tiled.sweeps)
             rows.append(row)
             on_row(row)
             if "died" in row:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
+from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.exact_loss import placed_loss
 from tilestyle.benchmark.workload import CONTENT, STYLE, Workload
 from tilestyle.canvas.canvas import Canvas
@@ -63,7 +63,7 @@ def measure_quality(
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = workload.report_fields()
     untiled = 0.0
-    work = Workdone(len(schemes(size, patch)), on_progress)
+    counter = ProgressCounter(len(schemes(size, patch)), on_progress)
     for name, settings in schemes(size, patch).items():
         config = RenderConfig(
             size=size,
@@ -73,8 +73,8 @@ def measure_quality(
             device=workload.device,
             **{"precision": Precision.FP32} | settings,
         )
-        points = loss_curve(config, work)
-        work.end_part(1)
+        points = loss_curve(config, counter)
+        counter.end_part(1)
         rows += [{"scheme": name, **row} for row in points]
         on_row(rows[-1])
         untiled = untiled or points[-1]["loss"]
@@ -82,12 +82,12 @@ def measure_quality(
     return Result(f"exact loss against network passes, {size} pixels", rows, figures)
 
 
-def loss_curve(config: RenderConfig, work: Workdone) -> list[dict[str, Any]]:
+def loss_curve(config: RenderConfig, counter: ProgressCounter) -> list[dict[str, Any]]:
     """Measure the exact loss of a render after 1, 2, 4, ... and all sweeps of the last level.
 
     Args:
         config: Its settings.
-        work: Told of every sweep; the render is 1.
+        counter: Counts the sweeps; the render is 1.
 
     Returns:
         Rows with the sweeps, the passes of the network over the canvas so far, and the exact losses.
@@ -96,22 +96,22 @@ def loss_curve(config: RenderConfig, work: Workdone) -> list[dict[str, Any]]:
     exact = prepare(
         picture_path(STYLE), replace(config, precision=Precision.FP32, device="cpu"), picture_path(CONTENT)
     )
-    counter = PixelCountingNetwork(job.network)
+    counting_network = PixelCountingNetwork(job.network)
     # It has the whole protocol through __getattr__, which the type checker cannot see.
     weights = replace(job.weights, target_distance=None)  # the same loss for all schemes
-    job = replace(job, network=cast(FeatureNetwork, counter), weights=weights)
+    job = replace(job, network=cast(FeatureNetwork, counting_network), weights=weights)
     last, rows = job.levels[-1], []
     total = sum(level.extent.area * level.sweeps for level in job.levels)
 
     def begin(level: Level) -> None:
-        counter.pixels = 0.0
+        counting_network.pixels = 0.0
 
     def observe(level: Level, sweep: int, terms: object, canvas: Canvas) -> None:
-        work.add(level.extent.area / total)
+        counter.add(level.extent.area / total)
         count = sweep + 1
         if level is last and (count & sweep == 0 or count == level.sweeps):
             style, content = placed_loss(exact, canvas.pixels)
-            passes = counter.pixels / level.extent.area
+            passes = counting_network.pixels / level.extent.area
             loss = style + content
             rows.append({"sweeps": count, "passes": passes, "loss": loss, "style": style, "content": content})
 

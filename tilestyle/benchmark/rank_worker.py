@@ -1,6 +1,6 @@
 """One rank of a measurement, started by torchrun or alone: time sweeps of one level and their communication.
 
-    python -m tilestyle.benchmark.rank_worker '{"scene": ..., "side": 1024, "patch": 256, "sweeps": 4, ...}'
+    python -m tilestyle.benchmark.rank_worker '{"workload": ..., "side": 1024, "patch": 256, "sweeps": 4, ...}'
 
 The first rank prints the result as JSON.
 """
@@ -47,11 +47,11 @@ def measure_rank(ranks: Communicator, spec: dict[str, Any]) -> dict[str, Any]:
     Returns:
         Seconds, bytes and numbers of messages, by name.
     """
-    scene, side = Workload.from_json(spec["scene"]), int(spec["side"])
+    workload, side = Workload.from_json(spec["workload"]), int(spec["side"])
     work = Work(Path(spec["folder"]), every=float("inf"), ranks=ranks)
     # A single rank uses no folder: it is the baseline.
     with open_checkpoints(work if ranks.world_size > 1 else None, lambda: spec) as checkpoints:
-        job = scene.job(side, side, spec["sweeps"], checkpoints, patch=spec["patch"])
+        job = workload.job(side, side, spec["sweeps"], checkpoints, patch=spec["patch"])
         ends: list[tuple[float, float]] = []
         render_state = checkpoints.load_render_state(job.levels, job.store) if checkpoints else RenderState()
 

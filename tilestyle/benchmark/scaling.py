@@ -9,7 +9,7 @@ from math import log
 from statistics import median_low
 from typing import Any
 
-from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
+from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.workload import Workload, square_side
 
@@ -44,13 +44,13 @@ def measure_scaling(
     """
     sizes = sorted(megapixels)
     runs: list[list[dict[str, Any]]] = [[] for _ in sizes]
-    work = Workdone(repeats * len(sizes) * sizes[-1] * spec.sweeps, on_progress)
+    counter = ProgressCounter(repeats * len(sizes) * sizes[-1] * spec.sweeps, on_progress)
     for _ in range(repeats):
         for size, size_runs in zip(sizes, runs, strict=True):
             sweeps = round(spec.sweeps * sizes[-1] / size)
             run = replace(spec, side=square_side(size), sweeps=sweeps)
-            size_runs.append(measure_in_subprocess(workload, run, partial(work.add, size)))
-            work.end_part(sizes[-1] * spec.sweeps)
+            size_runs.append(measure_in_subprocess(workload, run, partial(counter.add, size)))
+            counter.end_part(sizes[-1] * spec.sweeps)
             on_row(size_runs[-1])
     rows = [_median_row(size_runs) for size_runs in runs]
     completed = [row for row in rows if "died" not in row]

@@ -1,6 +1,6 @@
 """One measurement in its own process: the time and the peak memory of sweeps of one level.
 
-    python -m tilestyle.benchmark.single_run '{"scene": {"network": "wavelet", ...}, "point": {...}}'
+    python -m tilestyle.benchmark.single_run '{"workload": {"network": "wavelet", ...}, "spec": {...}}'
 
 It prints an empty line after every sweep, and then the result as JSON. The tiled and the untiled method are the
 same program: the untiled method is one patch as large as the canvas.
@@ -71,7 +71,7 @@ def measure_in_subprocess(
     Raises:
         TilestyleError: The measurement failed for another reason.
     """
-    arguments = json.dumps({"scene": workload.to_json(), "point": asdict(spec)})
+    arguments = json.dumps({"workload": workload.to_json(), "spec": asdict(spec)})
     command = [sys.executable, "-m", "tilestyle.benchmark.single_run", arguments]
     output = ""
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
@@ -91,7 +91,7 @@ def measure_in_subprocess(
     # The kernel kills a process that uses up the machine's memory; it prints nothing then.
     reason = (reasons or ["killed"])[-1]
     if process.returncode > 0 and not reason.startswith("memory: "):
-        raise TilestyleError(f"a measurement failed: {reason}", hint="try a smaller one to see why")
+        raise TilestyleError(f"a measurement failed: {reason}", hint="try a smaller picture")
     return row | {"died": reason.removeprefix("memory: ")[:200]}
 
 
@@ -153,7 +153,7 @@ def main() -> None:
     """Measure what the command line specifies, and print the result."""
     arguments = json.loads(sys.argv[1])
     try:
-        workload, spec = Workload.from_json(arguments["scene"]), RunSpec(**arguments["point"])
+        workload, spec = Workload.from_json(arguments["workload"]), RunSpec(**arguments["spec"])
         row = measure(workload, spec, _print_sweep)
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or is_out_of_memory(error) or may_be_out_of_memory(error)):

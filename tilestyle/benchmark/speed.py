@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.benchmark.breakdown import time_parts
-from tilestyle.benchmark.environment import Progress, Result, Row, Workdone, no_progress
+from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.timing import LapTimer, time_call
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.canvas.canvas import Canvas
@@ -47,16 +47,16 @@ def measure_speed(
         on_row: Called with every row when it is ready.
         on_progress: Called with the fraction that is done, after every sweep.
     """
-    work = Workdone(len(workloads) * (1 + len(patches)) * sweeps, on_progress)
+    counter = ProgressCounter(len(workloads) * (1 + len(patches)) * sweeps, on_progress)
     rows: list[dict[str, Any]] = []
-    for scene in workloads:
+    for workload in workloads:
         side = square_side(megapixels)
-        untiled = _untiled_sweep(scene, side, sweeps, work)
-        work.end_part(sweeps)
+        untiled = _untiled_sweep(workload, side, sweeps, counter)
+        counter.end_part(sweeps)
         for patch in patches:
-            timed = TimedJob(scene.job(side, side, sweeps, patch=patch), work)
-            rows.append(_row(scene, timed, untiled))
-            work.end_part(sweeps)
+            timed = TimedJob(workload.job(side, side, sweeps, patch=patch), counter)
+            rows.append(_row(workload, timed, untiled))
+            counter.end_part(sweeps)
             on_row(rows[-1])
     return Result(f"speed on {megapixels:g} MP", rows, {})
 
@@ -69,14 +69,14 @@ class TimedJob:
 
     Attributes:
         job: The job; it runs when this object is made.
-        work: Told of every sweep.
+        counter: Counts the sweeps.
         sweeps: Seconds of each sweep except the first.
         forwards: Seconds of the network's forward passes for each sweep.
         backwards: Seconds of its backward passes for each sweep.
     """
 
     job: Job
-    work: Workdone
+    counter: ProgressCounter
     sweeps: list[float] = field(default_factory=list)
     forwards: list[float] = field(default_factory=list)
     backwards: list[float] = field(default_factory=list)
@@ -102,7 +102,7 @@ class TimedJob:
         forward, backward = network_seconds(self.job, canvas, self.patches(sweep))
         self.forwards.append(forward)
         self.backwards.append(backward)
-        self.work.add(1)
+        self.counter.add(1)
         self._last = synchronized_time(self.job.network.device)
 
 
@@ -145,10 +145,10 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * side**3 / min(time_call(product, device) for _ in range(5))
 
 
-def _untiled_sweep(workload: Workload, side: int, sweeps: int, work: Workdone) -> float | None:
+def _untiled_sweep(workload: Workload, side: int, sweeps: int, counter: ProgressCounter) -> float | None:
     """Median seconds of a sweep with one patch as large as the canvas; None if memory is too small."""
     try:
-        return TimedJob(workload.job(side, side, sweeps, patch=round_up(side, 64)), work).sweep
+        return TimedJob(workload.job(side, side, sweeps, patch=round_up(side, 64)), counter).sweep
     except (RuntimeError, MemoryError) as error:
         if not (is_out_of_memory(error) or may_be_out_of_memory(error)):
             raise

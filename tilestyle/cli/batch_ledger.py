@@ -27,7 +27,7 @@ FORMAT = 1
 
 
 class State(Enum):
-    """What is there of a result."""
+    """The state of a result."""
 
     MISSING = auto()  # nothing, or unfinished work
     REPLACED = auto()  # the file that it is to replace
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Judgment:
-    """What is there of a result, and why."""
+    """The state of a result, and why."""
 
     state: State
     reason: str = ""
@@ -168,7 +168,7 @@ class Ledger:
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What is made of, with the settings beside the rest."""
+    """The identity as one flat dict: settings and options next to the other entries."""
     return {**identity, **identity.get("options", {}), **identity.get("settings", {})} | {
         "settings": None,
         "options": None,

@@ -78,7 +78,9 @@ def find_pictures(
     try:
         root = Path(os.path.commonpath([os.path.abspath(folder) for _, folder in pictures.values()]))
     except ValueError as error:
-        raise SettingError("the pictures are on several drives", hint="render those of one drive") from error
+        raise SettingError(
+            "the pictures are on several drives", hint="give pictures of one drive at a time"
+        ) from error
     return [(file, Path(os.path.abspath(file)).relative_to(root)) for file, _ in pictures.values()]
 
 

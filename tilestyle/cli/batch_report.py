@@ -48,7 +48,9 @@ COLUMNS = [field.name for field in fields(Row)]
 def check_report(file: Path, *, overwrite: bool) -> None:
     """Raise a TilestyleError unless a report can be written; an earlier report is replaced."""
     if file.suffix.lower() not in (".csv", ".json"):
-        raise SettingError(f"report: {file} is neither .csv nor .json", hint="give such a name")
+        raise SettingError(
+            f"report: {file} is neither .csv nor .json", hint="give a name that ends in one of these"
+        )
     if file.exists() and not overwrite and not _is_report(file):
         raise OutputError(f"report: {file} exists", hint="give another name, or --overwrite to replace it")
 

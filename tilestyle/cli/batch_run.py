@@ -89,7 +89,7 @@ class Batch:
             # Of several words, the style is likely the one that is no file or folder.
             likely = [each for each in values[sources] if not Path(str(each)).exists()] or values[sources]
             meant = f"--style {likely[-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
-            raise SettingError("no style image", hint=f"give it by {meant}; tilestyle looks PHOTO shows all")
+            raise SettingError("no style image", hint=f"give it with {meant}; tilestyle looks PHOTO shows all")
         style_files = parse_styles(words)
         files = [each.path for each in style_files]
         self._report, self._quiet, self._overwrite = values[report], values[opt.QUIET], values[opt.OVERWRITE]

@@ -95,7 +95,7 @@ class Place:
         return any(file_id(file) == identity for file in files)
 
     def first_file(self) -> Path | None:
-        """What is there already and would be written over; None if nothing is."""
+        """A file that exists and would be overwritten; None if there is none."""
         if self.names is None:
             return self.path if os.path.lexists(self.path) else None
         try:

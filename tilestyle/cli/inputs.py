@@ -212,7 +212,9 @@ def printing_of(values: Values) -> PrintOptions:
         and parse_scale(values[options.SCALE]) > 1
         and not _dpi(values)
     ):
-        raise SettingError("a scale needs the size of the print", hint="give --print or --dpi, or no --scale")
+        raise SettingError(
+            "a scale needs the size of the print", hint="give --print or --dpi, or leave out --scale"
+        )
     has_fit = any(each.name == options.FIT.name for each in values.parameters)
     return PrintOptions(
         paper=None if paper is None else parse_paper(paper),

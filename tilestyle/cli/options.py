@@ -556,7 +556,7 @@ SCALE_ODDS = setting(
 DETERMINISTIC = setting(
     "deterministic",
     bool,
-    "The same bytes with any number of processes (CPU), or deterministic kernels (GPU).",
+    "On CPUs: the same bytes with any number of processes. On GPUs: deterministic kernels.",
     "--deterministic",
     panel=COMPUTATION,
 )
@@ -638,7 +638,7 @@ INK_LIMIT = option(
 DISTANCE = optional(
     "distance",
     str,
-    "Chooses the dots per inch by how far away the print is seen, such as 2m: 180 at a meter, 90 at two.",
+    "Distance from which the print is seen, such as 2m; sets the dots per inch: 180 at one meter, 90 at two.",
     shown="--dpi",
     panel=PRINT,
     metavar="LENGTH",
@@ -646,7 +646,7 @@ DISTANCE = optional(
 SCALE = option(
     "scale",
     str,
-    "Size of the file's page to that of the print, such as 1:10: a shop enlarges it ten times.",
+    "Scale of the page in the file: with 1:10 the shop prints it ten times as large.",
     default="1:1",
     panel=PRINT,
     metavar="SCALE",
@@ -656,7 +656,7 @@ FLAT = switch("flat", "TIFF: one plain page, without smaller copies for viewers.
 MAX_FILE_SIZE = optional(
     "max_file_size",
     str,
-    "Refuse before the render what may become a larger file, such as 2GB, and say what would fit.",
+    "Largest file, such as 2GB. If it could become larger, refuse it before the render and say what would fit.",
     panel=OUTPUT,
     metavar="SIZE",
     affects_result=False,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def remembered_run(values: Values) -> dict[str, Any]:
-    """The options that a picture stores besides the settings: not defaults, nor other written files."""
+    """The options that a picture stores in addition to the settings: not defaults, nor other written files."""
     left_out = {
         each.name
         for each in values.parameters
@@ -52,7 +52,9 @@ class Output:
     name: AutomaticName | None = None  # None: the path was given
     is_new: bool = False  # whether there was no such file when the command began, so that none is replaced
     shown: bool = False  # in the system's viewer, when it is complete
-    run: Mapping[str, Any] = field(default_factory=dict)  # options that the picture stores besides settings
+    run: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # options that the picture stores in addition to settings
     paper: PrintFile = field(default_factory=PrintFile)
 
     @classmethod
@@ -107,7 +109,7 @@ class Output:
         return replace(self, paper=replace(self.paper, color=None))
 
     def silent(self) -> Output:
-        """The same for a process that says nothing and writes nothing beside the picture."""
+        """The same for a process that says nothing and writes nothing except the picture."""
         return replace(self, quiet=True, preview=None, frames=None, film=None, settings=None)
 
     @property

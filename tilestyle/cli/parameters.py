@@ -133,7 +133,7 @@ class Parameter(Generic[T]):
 
     @property
     def typer_default(self) -> Any:
-        """The default that typer is told."""
+        """The default that is passed to typer."""
         return self.default if self.kind is bool or self.default is REQUIRED else None
 
     def _declaration(self) -> Any:

@@ -33,7 +33,7 @@ def merge_arguments(context: typer.Context) -> None:
                 f"no {option.name} image",
                 hint=f"give it after the {_first(context)}, such as swirls; tilestyle looks PHOTO shows all"
                 if option.name == "style"
-                else f"give it after the {_first(context)}, or by {option.flags[0]}",
+                else f"give it after the {_first(context)}, or with {option.flags[0]}",
             )
         takes_many = bool(get_args(option.kind))
         if len(values) > 1 and not takes_many:

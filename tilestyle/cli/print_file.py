@@ -115,9 +115,11 @@ class PrintFile:
         check_color(file, self.space)
         form = SUFFIXES.get(file.suffix.lower())
         if self.marks and form is not Format.PDF:
-            raise OutputError(f"crop marks need a PDF, not {file.name}", hint="give -o FILE.pdf, or no --marks")
+            raise OutputError(
+                f"crop marks need a PDF, not {file.name}", hint="give -o FILE.pdf, or leave out --marks"
+            )
         if form is Format.DEEP_ZOOM and self.color is not None:
-            raise OutputError("Deep Zoom is shown by browsers, in sRGB", hint="give no --profile")
+            raise OutputError("a Deep Zoom picture is always in sRGB", hint="leave out --profile")
         if form is Format.PDF:
             check_page(*size, self.file_dpi(dpi) or DPI, self.boxes(dpi))
         if self.largest is not None:

@@ -100,7 +100,7 @@ def streams() -> Iterator[None]:
         from tilestyle.errors import OutputError
 
         reason = getattr(out.error, "strerror", None) or out.error
-        raise OutputError(f"standard output cannot be written ({reason})", hint="redirect it elsewhere")
+        raise OutputError(f"cannot write to standard output ({reason})", hint="redirect it elsewhere")
 
 
 def _nowhere(mode: str) -> TextIO:

@@ -121,7 +121,7 @@ class StyleLoss(StrEnum):
 
 
 class ContentLoss(StrEnum):
-    """What is preserved of the content: its features, or which of its places look alike."""
+    """What is preserved of the content: its features, or its self-similarity."""
 
     FEATURES = "features"
     SELF_SIMILARITY = "self-similarity"

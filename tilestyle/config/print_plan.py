@@ -102,7 +102,7 @@ def plan_print(
     """
     if (size.paper is None) == (size.dpi is None):
         if size.paper is None:
-            raise SettingError("the picture does not say how large it is", hint="give --print or --dpi")
+            raise SettingError("the picture does not say how large its print is", hint="give --print or --dpi")
         raise SettingError("--print and --dpi both set the size of the print", hint="give one of them")
     outer = bleed + wrap  # millimeters
     from_picture = outer if edge is Edge.PICTURE else 0.0  # millimeters
@@ -139,7 +139,7 @@ def check_panels(width: float, panel: float, overlap: float) -> None:
     if 2 * overlap > panel:
         less = floor(panel * 5) / 10
         raise SettingError(
-            f"panels of {panel:.4g} mm would share {overlap:.4g} mm, more than half of each",
+            f"panels of {panel:.4g} mm would overlap by {overlap:.4g} mm, more than half of their width",
             hint=f"give --panel-overlap {less:g}mm or less, or {least}" if less >= 1 else f"give {least}",
         )
     if width - overlap > _MOST_PANELS * (panel - overlap):
@@ -163,7 +163,7 @@ def panel_spans(width: int, largest: int, overlap: int) -> list[PanelSpan]:
     if width <= largest:
         return [PanelSpan(0, width)]
     if largest <= overlap:
-        raise SettingError("so narrow panels have no pixels of their own", hint="give wider --panels")
+        raise SettingError("the panels would not be wider than their overlap", hint="give wider --panels")
     count = ceil((width - overlap) / (largest - overlap))
     starts = [round(number * (width - overlap) / count) for number in range(count + 1)]
     return [PanelSpan(start, following - start + overlap) for start, following in pairwise(starts)]

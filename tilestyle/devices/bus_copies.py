@@ -33,7 +33,7 @@ class BusCopies:
         self._fetched: deque[tuple[int, Any]] = deque()  # bytes, and an event of the device's work before
 
     def fetch(self, shape: Sequence[int], parts: Sequence[tuple[Tensor, int, int]]) -> Tensor:
-        """Copy parts of a window to the device's memory, beside its work.
+        """Copy parts of a window to the device's memory, while it computes.
 
         Nothing may be changing them: work on the device that is not done yet is not waited for. Where the host
         is far ahead of the device, it waits.

@@ -22,7 +22,7 @@ from tilestyle.devices.failures import is_out_of_memory
 OFF_VARIABLE = "TILESTYLE_NO_GRAPHS"
 # Calls before one is captured: what is done only once or twice is not worth it.
 CALLS_BEFORE = 2
-# Branches of a graph beside its main one.
+# Branches of a graph in addition to its main one.
 BRANCHES = 2
 
 Function = Callable[..., Sequence[Tensor]]

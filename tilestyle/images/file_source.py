@@ -237,7 +237,7 @@ class _PictureSource(FileSource):
 
     @contextmanager
     def converting_into(self, folder: Path) -> Iterator[None]:
-        """What is in memory stays there."""
+        """Do nothing: the picture is in memory and stays there."""
         yield
 
 

@@ -41,7 +41,7 @@ Pieces = Iterable[bytes]
 
 @dataclass(frozen=True, slots=True)
 class PdfFacts:
-    """What a PDF states besides its pixels.
+    """What a PDF states in addition to its pixels.
 
     Attributes:
         profile: ICC profile of the samples.

@@ -189,13 +189,13 @@ def unpool_gradient_kernel(
     total = _folded(gradient, first, pi, pj, inner_height, inner_width, c, units, UNIT, PAD, below) * scale
     top, edge = picture * out_height + 2 * pi, 2 * pj
     under = pj * 0 + 2 * pi + 1 < out_height  # the last row may have none below it
-    here, beside = known & (edge < out_width)[:, None], known & (edge + 1 < out_width)[:, None]
-    lower = known & ((edge < out_width) & under)[:, None]
-    across = known & ((edge + 1 < out_width) & under)[:, None]
-    a = _loaded(features, top, edge, out_width, c, units, UNIT, here)
-    b = _loaded(features, top, edge + 1, out_width, c, units, UNIT, beside)
-    d = _loaded(features, top + 1, edge, out_width, c, units, UNIT, lower)
-    e = _loaded(features, top + 1, edge + 1, out_width, c, units, UNIT, across)
+    upper_left, upper_right = known & (edge < out_width)[:, None], known & (edge + 1 < out_width)[:, None]
+    lower_left = known & ((edge < out_width) & under)[:, None]
+    lower_right = known & ((edge + 1 < out_width) & under)[:, None]
+    a = _loaded(features, top, edge, out_width, c, units, UNIT, upper_left)
+    b = _loaded(features, top, edge + 1, out_width, c, units, UNIT, upper_right)
+    d = _loaded(features, top + 1, edge, out_width, c, units, UNIT, lower_left)
+    e = _loaded(features, top + 1, edge + 1, out_width, c, units, UNIT, lower_right)
     if POOL == 1:  # it goes to the first of the four cells that has the maximum
         most = tl.maximum(tl.maximum(a, b), tl.maximum(d, e))
         of_a = tl.where(a == most, total, 0.0)
@@ -204,10 +204,10 @@ def unpool_gradient_kernel(
         of_e = tl.where((a < most) & (b < most) & (d < most), total, 0.0)
     else:
         of_a, of_b, of_d, of_e = total, total, total, total
-    _store_unpooled(cotangent, out, top, edge, out_width, c, units, UNIT, here, a, of_a, ADDED)
-    _store_unpooled(cotangent, out, top, edge + 1, out_width, c, units, UNIT, beside, b, of_b, ADDED)
-    _store_unpooled(cotangent, out, top + 1, edge, out_width, c, units, UNIT, lower, d, of_d, ADDED)
-    _store_unpooled(cotangent, out, top + 1, edge + 1, out_width, c, units, UNIT, across, e, of_e, ADDED)
+    _store_unpooled(cotangent, out, top, edge, out_width, c, units, UNIT, upper_left, a, of_a, ADDED)
+    _store_unpooled(cotangent, out, top, edge + 1, out_width, c, units, UNIT, upper_right, b, of_b, ADDED)
+    _store_unpooled(cotangent, out, top + 1, edge, out_width, c, units, UNIT, lower_left, d, of_d, ADDED)
+    _store_unpooled(cotangent, out, top + 1, edge + 1, out_width, c, units, UNIT, lower_right, e, of_e, ADDED)
 
 
 @triton.jit(do_not_specialize=[*_PIXEL_STRIDES, "height", "width", "out_channels"])

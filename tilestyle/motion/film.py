@@ -88,7 +88,9 @@ class FrameFolderWriter:
         try:
             self._pattern.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot make folder {self._pattern.parent}: {error.strerror}") from error
+            raise OutputError(
+                f"cannot create the folder {self._pattern.parent} ({error.strerror})", hint="use another folder"
+            ) from error
         self.count = 0
         while self._next_path.exists():
             self.count += 1
@@ -256,7 +258,9 @@ def check_film(path: Path, config: FilmConfig, *, creates_folder: bool = False) 
         )
     if form := ANIMATIONS.get(suffix):
         if config.codec is not None:
-            raise OutputError(f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv, or no --codec")
+            raise OutputError(
+                f"{path.name} cannot hold {config.codec}", hint="use .mp4 or .mkv, or leave out --codec"
+            )
         check_frame_rate(form, config.fps)
         check_output_path(path)
         return

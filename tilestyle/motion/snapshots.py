@@ -83,7 +83,7 @@ class SnapshotRecorder:
             ownership.claim(self._path(self._number))
         except OSError as error:
             raise OutputError(
-                f"cannot make folder {self._folder}: {error.strerror}", hint="use another folder"
+                f"cannot create the folder {self._folder} ({error.strerror})", hint="use another folder"
             ) from error
         frame = resize(pixels, self._size).clamp_(0, 1).permute(1, 2, 0).contiguous().numpy()  # [h, w, 3]
         Picture(frame).save(self._path(self._number))

@@ -30,7 +30,7 @@ def replicate_pad_conv(picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply a 3 x 3 convolution to pictures padded by one pixel, keeping their size.
 
     Weights and bias get no gradient. So the padded picture need not be kept, as torch's own convolution would
-    keep it besides the picture.
+    keep it in addition to the picture.
 
     Args:
         picture: [B, C, h, w].

@@ -25,7 +25,7 @@ from tilestyle.optim.content_weight import ContentWeightController
 from tilestyle.optim.initial import begin_level
 from tilestyle.optim.pauses import SweepRuns, save_if_due
 from tilestyle.optim.state import RenderState, SweepObserver
-from tilestyle.optim.update import CanvasUpdater, nearby_canvas, updates_immediately
+from tilestyle.optim.update import CanvasUpdater, canvas_for_device, updates_immediately
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import CYCLED_PLACES, GRID_PERIOD, Level, step_decay, step_size
 from tilestyle.planning.strength import is_adjustment_sweep
@@ -48,8 +48,8 @@ def optimize(
         on_level: Called before each level.
         on_sweep: Called after each sweep.
         should_stop: Called after each patch; True ends the render early.
-        render_state: Where to start, and kept up to date. To resume after an error or from a checkpoint, pass
-            the same state again or the saved one.
+        render_state: The state to start from, updated in place. To resume after an error, pass the same state
+            again; to resume from a checkpoint, pass the saved one.
 
     Returns:
         The canvas of the last level that was reached, and whether the render is complete.
@@ -70,7 +70,7 @@ def optimize_level(
     on_sweep: SweepObserver,
     should_stop: Callable[[], bool],
 ) -> bool:
-    """Begin a level, or continue the one at which the render was; return whether it is complete."""
+    """Run a level, from its beginning or from where the render was; return whether it is complete."""
     planes = None
     if level.index > render_state.level:  # otherwise resumed within this level
         on_level(level)
@@ -97,7 +97,7 @@ def run_level(
         job: The render.
         level: Its level, with the number of sweeps.
         planes: Content and regions at the size of the level.
-        render_state: The canvas and the sweep to start with; kept up to date.
+        render_state: The canvas and the sweep to start with, updated in place.
         on_sweep: Called after each sweep.
         should_stop: Called after each patch; True ends the level early.
 
@@ -108,7 +108,7 @@ def run_level(
     objective = LevelObjective(job, level, planes, render_state.objective_state)
     render_state.objective_state = {}  # a retry after an error measures the moments again
     controller = ContentWeightController(job, level, render_state)
-    nearby = nearby_canvas(job, canvas, planes.regions)
+    device_canvas = canvas_for_device(job, canvas, planes.regions)
     for sweep in range(render_state.sweep, level.sweeps):
         objective.set_content_weight(controller.weight)
 
@@ -119,14 +119,16 @@ def run_level(
 
         # Exact moments of the canvas where they are due, and the gradient of the coarse layers.
         if not render_state.moments_ready:
-            objective.begin_sweep(nearby, render_state.patches, sweep)
+            objective.begin_sweep(device_canvas, render_state.patches, sweep)
             render_state.moments_ready = True
 
         # Per patch: features, moments added to the sums, gradient by backward pass, Adam step.
-        updater = CanvasUpdater(job, nearby, step_size(job.config, level, sweep), render_state, planes.regions)
+        updater = CanvasUpdater(
+            job, device_canvas, step_size(job.config, level, sweep), render_state, planes.regions
+        )
         for patches in runs:  # one run, unless a checkpoint or a stop falls within the sweep
             for patch, gradient in objective.gradients(
-                nearby, updater.reserve(patches), sweep, updater.device_update
+                device_canvas, updater.reserve(patches), sweep, updater.device_update
             ):
                 updater.apply(patch, gradient)
             updater.wait()

@@ -24,8 +24,8 @@ ShouldStop = Callable[[], bool]
 class Checkpointer(Protocol):
     """Saves the state of a render in time, so that little is lost when the process is killed.
 
-    Where the canvas is a file that is mapped into memory, it changes between two checkpoints. So a checkpointer
-    is told about every write to it beforehand.
+    Where the canvas is a file that is mapped into memory, it changes between two checkpoints. So
+    `before_write` is called before every change of it.
     """
 
     def before_write(self, canvas: Canvas, *boxes: Box) -> None:

@@ -269,8 +269,8 @@ class CanvasUpdater:
             note_mapped_access(gradient, step_share, *views.values())
 
 
-def nearby_canvas(job: Job, canvas: Canvas, regions: RegionWeights | None) -> Canvas:
-    """Return a canvas as the network's device works on it: beyond the bus if it is in RAM, else as it is.
+def canvas_for_device(job: Job, canvas: Canvas, regions: RegionWeights | None) -> Canvas:
+    """Return the canvas as the network's device accesses it: if it is in RAM, over the bus (zero copy).
 
     A canvas in files goes through buffers (device_update.py), as does one of which some terms are computed on
     the host, or whose patches overlap.

@@ -107,7 +107,7 @@ class EventSender:
         self._clock.pause(self._clock.elapsed - seconds_before)
 
     def recovered(self, event: PatchHalved | CanvasMoved) -> None:
-        """Memory ran out, and the render goes on in another way."""
+        """Memory ran out, and the render continues in another way."""
         self._clock.levels.clear()  # what they took holds for other patches, or another place of the canvas
         self._tell(event)
 

@@ -2,7 +2,7 @@
 
 Unlike the pictures of events, which are small, a part is shown at full detail, and no more is read than that
 needs: a canvas in files may have a billion pixels. The render need not wait: another thread may look while it
-goes on, and sees patches that are just being written.
+continues, and sees patches that are just being written.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Outline:
 
     @property
     def kind(self) -> dict[str, Any]:
-        """What the costs depend on besides the amounts of work, as JSON."""
+        """What the costs depend on other than the amounts of work, as JSON."""
         job, weights = self.job, self.job.weights
         return {
             **timings.this_machine(job.network.device),

@@ -98,7 +98,7 @@ def file_name(source: object) -> str:
 
 @dataclass
 class RenderFacts:
-    """An observer that notes what a picture stores of its render besides the settings."""
+    """An observer that notes what a picture stores of its render in addition to the settings."""
 
     started: Started | None = None
     patch: int | None = None  # side of patches after memory ran out, pixels

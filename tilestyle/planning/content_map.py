@@ -78,7 +78,7 @@ def load_content_map(
     if config.content_map is not None:
         plane = gray_plane(config.content_map, store, sides)
         if not any(plane[:, top : top + STRIP_ROWS].any() for top in range(0, sides[0], STRIP_ROWS)):
-            notice("the content map is black or transparent everywhere: nothing holds the photograph")
+            notice("the content map is black or transparent everywhere: no area keeps the photograph")
     else:
         plane = store.empty(1, *sides).fill_(1.0)
     for top in range(0, sides[0] if faces else 0, STRIP_ROWS):

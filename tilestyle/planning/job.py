@@ -72,7 +72,7 @@ class Job:
         anchor: The anchor [3, h, w].
         trust: Trust map of the anchor, [1, h, w].
         energy_floors: Smallest energy of each layer (networks.energy).
-        style_cache: Measurements of the styles, shared by jobs; None: measured anew each time.
+        style_cache: Measurements of the styles, shared by jobs; None: measured again each time.
         content_map: Factor of the content weight over the picture, [1, h, w]; None: 1 everywhere.
         face_count: Number of faces that were found; None if none were looked for.
     """
@@ -125,7 +125,7 @@ class Job:
 
     @property
     def machine_settings(self) -> dict[str, Any]:
-        """What affects the pixels besides the settings, as JSON: decisions on this machine, and its kind."""
+        """What affects the pixels other than the settings, as JSON: decisions on this machine, and its kind."""
         facts = {**self.chosen_settings, "device": self.network.device.type}
         if self.network.device.type == "cpu":
             facts["threads"] = torch.get_num_threads()
@@ -174,8 +174,12 @@ class Job:
         """
         if self.config.locality:
             return {1: self.weights.layer_names}
-        octaves = self.network.scale_groups(self.weights.layer_names)
-        return {1: self.weights.layer_names} if self._fits_one_patch(level) or 1 not in octaves else octaves
+        scale_groups = self.network.scale_groups(self.weights.layer_names)
+        return (
+            {1: self.weights.layer_names}
+            if self._fits_one_patch(level) or 1 not in scale_groups
+            else scale_groups
+        )
 
     def _fits_one_patch(self, level: Level) -> bool:
         """Return whether one patch covers the canvas of a level."""

@@ -141,7 +141,7 @@ class MemoryBudget:
         return in_memory > limit and (mapped_estimate is None or memory_mapped < in_memory)
 
     def choose_canvas_device(self, estimate: MemoryEstimate) -> torch.device:
-        """Return the device of the canvas: the GPU if it has room for it besides the patches, else the CPU."""
+        """Return the device of the canvas: the GPU if both canvas and patches fit on it, else the CPU."""
         if self.device.type == "cpu":
             return self.device
         limit = self.limits.memory if self.limits.memory is not None else (1 - PATCH_MEMORY_SHARE) * self.free

@@ -28,8 +28,8 @@ PIXEL_BYTES = 3 * FLOAT_BYTES  # bytes of the colors of a pixel
 CANVAS_BYTES = 3 * PIXEL_BYTES + 4  # bytes of a canvas pixel: colors, two moments of the optimizer, step counts
 # Bytes of a canvas pixel for accumulating overlapping gradients: their sum, and its weight.
 ACCUMULATOR_BYTES = PIXEL_BYTES + 4
-# Vectors of L-BFGS besides its history: directions, gradients and pixels of an iteration and its line search.
-# Measured.
+# Vectors of L-BFGS other than its history: directions, gradients and pixels of an iteration and its line
+# search. Measured.
 LBFGS_VECTORS = 28
 LUMINANCE_BYTES = 4  # bytes of a pixel of luminance
 # Bytes per pixel of reading a picture: decoding holds the stored samples and the floats; most with a color
@@ -357,21 +357,21 @@ def _extra_canvas_bytes(inputs: MemoryInputs) -> float:
 
     These are the gradients of coarse layers, cached content features, and the history of L-BFGS.
     """
-    octaves = inputs.network.scale_groups({*inputs.style_layers, *inputs.content_layers})
+    scale_groups = inputs.network.scale_groups({*inputs.style_layers, *inputs.content_layers})
     cached = _cached_content_bytes(inputs) if inputs.content_cached else 0
     lbfgs_bytes = PIXEL_BYTES * (2 * inputs.history + LBFGS_VECTORS) if inputs.history else 0
-    return cached + lbfgs_bytes + sum(PIXEL_BYTES / factor**2 for factor in octaves if factor > 1)
+    return cached + lbfgs_bytes + sum(PIXEL_BYTES / factor**2 for factor in scale_groups if factor > 1)
 
 
 def _cached_content_bytes(inputs: MemoryInputs) -> float:
     """Return the bytes per canvas pixel of cached content features, in 16 bits."""
-    octaves = inputs.network.scale_groups({*inputs.style_layers, *inputs.content_layers}).get(1, {})
-    layers = [inputs.network.layers[name] for layer, name in octaves.items() if layer in inputs.content_layers]
+    group = inputs.network.scale_groups({*inputs.style_layers, *inputs.content_layers}).get(1, {})
+    layers = [inputs.network.layers[name] for layer, name in group.items() if layer in inputs.content_layers]
     return 2 * sum(layer.channels / layer.stride**2 for layer in layers)
 
 
 def _anchor_bytes(picture_sizes: PictureSizes, extent: CanvasExtent) -> float:
-    """Return the bytes per canvas pixel of what an anchor needs besides itself: trust map and residual."""
+    """Return the bytes per canvas pixel that an anchor needs for its trust map and residual."""
     return (
         0.0
         if picture_sizes.anchor is None
@@ -395,10 +395,10 @@ def _patch_bytes(inputs: MemoryInputs, extent: CanvasExtent, side: int, *, scale
     network = inputs.network
     scaled = scaled or inputs.has_locality
     layers = {*inputs.style_layers, *inputs.content_layers}
-    octaves = {1: {layer: layer for layer in layers}} if scaled else network.scale_groups(layers)
+    scale_groups = {1: {layer: layer for layer in layers}} if scaled else network.scale_groups(layers)
     both_passes = _patch_pixels(extent, side) * network.bytes_per_pixel(layers, network.dtype)
     peak = both_passes
-    for names in octaves.values():
+    for names in scale_groups.values():
         halo = measuring_halo([network.layers[name] for name in names.values()])
         style = [name for layer, name in names.items() if layer in inputs.style_layers]
         if style:

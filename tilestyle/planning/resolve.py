@@ -169,8 +169,8 @@ def precision_of(dtype: torch.dtype) -> Precision:
 
 def max_exact_halo(network: FeatureNetwork, weights: LossWeights) -> int:
     """Return the pixels around a patch with which all its cells equal those of the whole canvas."""
-    octaves = network.scale_groups(weights.layer_names)
-    return max(exact_halo([network.layers[name] for name in names.values()]) for names in octaves.values())
+    scale_groups = network.scale_groups(weights.layer_names)
+    return max(exact_halo([network.layers[name] for name in names.values()]) for names in scale_groups.values())
 
 
 def plan_render(

@@ -69,7 +69,7 @@ class PaddedStyle:
             size: Height and width to resample it to, pixels.
             network: Computes the features.
             scale_groups: Layers to compute, by the factor that their input is reduced by
-                (FeatureNetwork.octaves).
+                (FeatureNetwork.scale_groups).
             store: Where the resampled style is stored.
             rotations: Number of orientations, each a quarter turn from the last.
         """

@@ -220,7 +220,7 @@ def preview(
 
 
 class _Watch:
-    """What is seen of the renders of a preview, as the observer of each.
+    """The observer of each render of a preview.
 
     Attributes:
         stop: Asked whether to stop.

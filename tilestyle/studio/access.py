@@ -70,7 +70,7 @@ class Access:
         """Check a request before anything of it is read.
 
         Returns:
-            A response that answers it; None: it may go on.
+            The response to it; None: the request may proceed.
 
         Raises:
             Refused: It may not.

@@ -154,7 +154,7 @@ class DraftSessions:
     async def _send(self, command: Message) -> None:
         if self._failures >= MAX_FAILURES:
             self._failures = 0  # what asks again may be different
-            raise Refused(503, "the process of the drafts does not start", f"see {self._log}")
+            raise Refused(503, "the process that makes drafts cannot be started", f"see {self._log}")
         if self._task is None or self._task.done():
             await self.start()
         for _ in range(200):

@@ -158,7 +158,7 @@ class Jobs:
     async def _change(self, job: Job, *, save: bool = True) -> None:
         """Note that a job has changed."""
         if save:
-            with suppress(Refused):  # a full disk: the record is behind, and what is running goes on
+            with suppress(Refused):  # a full disk: the record is behind, and what is running continues
                 self._save(job)
         self._versions[job.id] = next(self._version)
         async with self._changed:
@@ -380,7 +380,7 @@ class Jobs:
             self._changed.notify_all()
 
     async def close(self) -> None:
-        """Let the job that runs save its work; it goes on at the next start."""
+        """Let the job that runs save its work; it continues at the next start."""
         self._closing = True
         self._wake.set()
         if self._child is not None:
@@ -435,7 +435,7 @@ class Jobs:
         if job.asked == "discard" or job.id not in self._jobs:
             return
         if self._closing and not end.get("finished"):
-            return  # its record says that it runs: it goes on at the next start
+            return  # its record says that it runs: it continues at the next start
         self._note_end(job, end or {"state": "failed", "error": describe_end(code), "hint": _end_hint(code)})
         await asyncio.to_thread(self._root.used, fresh=True)
         await self._change(job)
@@ -538,7 +538,9 @@ class Jobs:
             settings = models.Settings.model_validate(job.settings)
         except ValidationError as error:
             raise Refused(
-                409, f"the settings of {job.name} are of another version", "choose pictures and settings again"
+                409,
+                f"{job.name} was made by another version of tilestyle",
+                "choose pictures and settings again",
             ) from error
         task = loads((self.folder(job) / TASK).read_bytes())
         content = settings.content

@@ -92,7 +92,7 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
 
         def started() -> None:
             say(f"studio: {address}")
-            say(f"folder: {studio.root.path}; Ctrl-C stops the studio, the next start goes on with its jobs")
+            say(f"folder: {studio.root.path}; Ctrl-C stops the studio, the next start continues its jobs")
             if options.browser:
                 threading.Thread(target=_open, args=(address,), daemon=True).start()
 
@@ -117,7 +117,7 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
 def listen(host: str, port: int | None) -> socket.socket:
     """Return a socket that listens; raises SettingError if that is not possible."""
     if port is not None and not 0 <= port <= 65535:
-        raise SettingError(f"--port {port} is no port", hint="give 1 to 65535, or 0 for any that is free")
+        raise SettingError(f"--port {port} is not a port", hint="give 1 to 65535, or 0 for any that is free")
     for candidate in (PORT, 0) if port is None else (port,):
         try:
             return _bound(host, candidate)

@@ -127,7 +127,7 @@ def resolve(kind: str, options: Mapping[str, Any], weights: Sequence[float]) -> 
             name: settings.pop(name, None) or given_options.get(name) for name in VIDEO if name in given_options
         }
         if "flow" in videos and videos["flow"] != FlowName.DIS:
-            raise SettingError("the studio measures motion by dis only", hint="leave flow out")
+            raise SettingError("the studio has only one way to measure motion, dis", hint="leave flow out")
     if len(set(weights)) > 1 and "style_blend" not in settings:
         settings["style_blend"] = tuple(weights)
     config = with_settings(base, settings)

@@ -4,7 +4,7 @@ It is started as `python -m tilestyle.studio.worker FOLDER MODE SECONDS`. The mo
 write what an earlier run has left. Commands (child.py): `pause`, `stop` and `tile`; the end of the input means
 `leave`. Messages: `progress`, `tile`, and in the end `end`, with the state of the job.
 
-A process that is killed leaves its work folder; the next one goes on from its last checkpoint.
+A process that is killed leaves its work folder; the next one continues from its last checkpoint.
 """
 
 from __future__ import annotations

@@ -212,7 +212,9 @@ def _load_state(file: Path) -> dict[str, Any]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make {file.parent} ({error.strerror})", hint="use another --work") from error
+        raise OutputError(
+            f"cannot create the folder {file.parent} ({error.strerror})", hint="use another --work"
+        ) from error
     if not file.exists():
         return {}
     with torch.serialization.safe_globals([Channels]):

@@ -100,9 +100,9 @@ def memory(values: Values) -> None:
     if memory is not None:
         parse_bytes(memory, "memory")  # refused before the first measurement
     tiled = RunSpec(0, values[SWEEPS], values[PATCH], memory, wall)
-    scene, sizes = scene_of(values), parse_sizes(values[MEGAPIXELS])
+    workload, sizes = workload_of(values), parse_sizes(values[MEGAPIXELS])
     with measuring("memory") as progress:
-        result = benchmark.measure_memory(scene, sizes, tiled, tell, progress)
+        result = benchmark.measure_memory(workload, sizes, tiled, tell, progress)
     conclude(result, values[KEEP])
     if plot:
         plot_memory(result.rows, plot)
@@ -121,13 +121,13 @@ def speed(values: Values) -> None:
 
     megapixels, patches = values[SIZE_OF_SPEED], values[PATCHES]
     parse_sizes(str(megapixels))
-    scenes = [
-        made_scene(network, values[WEIGHTS], precision, values[DEVICE])
+    workloads = [
+        make_workload(network, values[WEIGHTS], precision, values[DEVICE])
         for network in values[NETWORKS]
         for precision in values[PRECISIONS]
     ]
     with measuring("speed") as progress:
-        result = benchmark.measure_speed(scenes, patches, megapixels, values[SWEEPS], tell, progress)
+        result = benchmark.measure_speed(workloads, patches, megapixels, values[SWEEPS], tell, progress)
     conclude(result, values[KEEP])
 
 
@@ -145,10 +145,10 @@ def scaling(values: Values) -> None:
     from tilestyle.benchmark import scaling as benchmark
     from tilestyle.benchmark.single_run import RunSpec
 
-    point, sizes = RunSpec(0, values[SWEEPS], values[PATCH]), parse_sizes(values[MEGAPIXELS])
-    scene, repeats = scene_of(values), values[REPEATS]
+    spec, sizes = RunSpec(0, values[SWEEPS], values[PATCH]), parse_sizes(values[MEGAPIXELS])
+    workload, repeats = workload_of(values), values[REPEATS]
     with measuring("scaling") as progress:
-        result = benchmark.measure_scaling(scene, sizes, point, repeats, tell, progress)
+        result = benchmark.measure_scaling(workload, sizes, spec, repeats, tell, progress)
     conclude(result, values[KEEP])
 
 
@@ -170,10 +170,10 @@ def quality(values: Values) -> None:
 
     plot = values[PLOT]
     check_plot(plot)
-    scene = made_scene(values[NETWORK], values[WEIGHTS], Precision.FP32, values[DEVICE])
+    workload = make_workload(values[NETWORK], values[WEIGHTS], Precision.FP32, values[DEVICE])
     size, patch, sweeps = values[SIZE_OF_QUALITY], values[PATCH], values[SWEEPS_OF_QUALITY]
     with measuring("quality") as progress:
-        result = benchmark.measure_quality(scene, size, patch, sweeps, tell, progress)
+        result = benchmark.measure_quality(workload, size, patch, sweeps, tell, progress)
     conclude(result, values[KEEP])
     if plot:
         plot_quality(result.rows, plot)
@@ -202,19 +202,19 @@ def distributed(values: Values) -> None:
     parse_sizes(str(measured), "measured")
     sizes = parse_sizes(values[MEGAPIXELS])
     spec = benchmark.DistributedSpec(counts, measured, sizes, values[PATCH], values[SWEEPS])
-    scene = scene_of(values)
+    workload = workload_of(values)
     with measuring("processes") as progress:
-        result = benchmark.measure_distributed(scene, spec, tell, progress)
+        result = benchmark.measure_distributed(workload, spec, tell, progress)
     conclude(result, values[KEEP])
 
 
-def scene_of(values: Values) -> Workload:
-    """What is rendered with, from the options of a command."""
-    return made_scene(values[NETWORK], values[WEIGHTS], values[PRECISION], values[DEVICE])
+def workload_of(values: Values) -> Workload:
+    """The workload, from the options of a command."""
+    return make_workload(values[NETWORK], values[WEIGHTS], values[PRECISION], values[DEVICE])
 
 
-def made_scene(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Workload:
-    """What is rendered with; built-in networks do not use weights."""
+def make_workload(network: NetworkName, weights: str | None, precision: Precision, device: str) -> Workload:
+    """The workload; built-in networks do not use weights."""
     from tilestyle.benchmark.workload import Workload
 
     return Workload(network, None if network in BUILT_IN else weights, precision, device)
@@ -235,7 +235,7 @@ def parse_sizes(text: str, name: str = "megapixels") -> list[float]:
 
 @contextmanager
 def measuring(what: str) -> Iterator[Progress]:
-    """Show how far a benchmark is, which is told the fraction that is done."""
+    """Show how far a benchmark is; yields a function to call with the fraction that is done."""
     with open_display() as display:
         yield Steps(display, f"measuring {what}").at
 

@@ -303,7 +303,7 @@ class PaperJob:
         write_picture(self.plan_file, draw_panel_plan(small, shares, captions, title))
 
     def facts(self, seconds: float) -> Iterator[str]:
-        """What is worth knowing about the files."""
+        """Lines about the files to print."""
         plan, color = self.plan, self.shop.color
         millimeter = plan.dpi / MILLIMETERS["in"]
         width, height = plan.width / millimeter, plan.height / millimeter

@@ -71,7 +71,9 @@ def copy_pictures(folder: Path) -> int:
             if not os.path.lexists(target):
                 missing.append(source)
             elif not target.is_file() or target.read_bytes() != source.read_bytes():
-                raise OutputError(f"{target} exists and differs", hint="give another folder")
+                raise OutputError(
+                    f"{target} exists and is not the included picture", hint="give another folder"
+                )
         folder.mkdir(parents=True, exist_ok=True)
         if missing:
             signals.writes(folder / missing[-1].name)
