@@ -149,7 +149,7 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     assert large["megapixels"] == asked[1]
 
 
-def test_many_ranks_are_counted_and_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_ranks_are_counted_and_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["distributed", "--ranks", "1", "--measured", "0.01", "--patch", "64", "--sweeps", "2"]
     found = benchmark(tmp_path, monkeypatch, *words, "--megapixels", "1,4", "--precision", "fp32")
     rows = {kind: [row for row in found["rows"] if row["what"] == kind] for kind in ("counted", "predicted")}

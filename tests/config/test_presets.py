@@ -214,8 +214,8 @@ def test_a_preset_has_the_loss_of_its_original(name: str, tmp_path: Path) -> Non
         for picture in (pixels, waves(SIDE, SIDE, 1).double())
     )
     # Targets as the job has them, by our own names of layers.
-    goal = {task.network.resolve_layer_name(k): m.double() for k, m in style_moments(task, level)[0].items()}
-    loss = ORIGINALS[name](pixels, seen, content, goal)
+    target = {task.network.resolve_layer_name(k): m.double() for k, m in style_moments(task, level)[0].items()}
+    loss = ORIGINALS[name](pixels, seen, content, target)
     (expected,) = torch.autograd.grad(loss, pixels)
     assert measure.loss(terms) / level.extent.area == pytest.approx(loss.item(), rel=1e-4)
     assert (found.double() / level.extent.area - expected).norm() < 1e-4 * expected.norm()

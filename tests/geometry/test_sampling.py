@@ -44,7 +44,7 @@ def test_aligned_draws_keep_their_grid_for_a_period(draw: SweepRng, low: int, co
 
 
 @given(st.integers(1, 300), st.integers(1, 300), units, st.integers(1, 8), st.sampled_from([1, 2, 4]), draws)
-def test_a_covering_owns_every_pixel_once(
+def test_a_grid_owns_every_pixel_once(
     height: int, width: int, unit: int, cells: int, scale: int, draw: SweepRng
 ) -> None:
     canvas = canvas_extent(height, width, 0, unit * scale)
@@ -76,7 +76,7 @@ def test_a_halo_widens_what_is_read_and_not_what_is_owned(
     st.sampled_from([1, 4]),
     draws,
 )
-def test_laps_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbors(
+def test_aprons_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbors(
     height: int, width: int, unit: int, scale: int, lap: int, stride: int, draw: SweepRng
 ) -> None:
     canvas = canvas_extent(height, width, 0, unit * scale)

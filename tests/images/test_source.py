@@ -189,7 +189,7 @@ def test_threads_share_a_source(tmp_path: Path) -> None:
             assert_array_equal(pixels, expected[top : top + 50, left : left + 90])
 
 
-def test_conversion_happens_once_and_anew_when_the_file_changes(tmp_path: Path) -> None:
+def test_conversion_happens_once_and_again_when_the_file_changes(tmp_path: Path) -> None:
     path, work = tmp_path / "a.png", tmp_path / "work"
     pillow("PNG")(path)
     with open_source(path, work) as source:

@@ -95,8 +95,8 @@ def test_a_convolution_of_a_continued_picture_is_that_of_torch(shape: tuple[int,
     expected = F.conv2d(F.pad(picture, [1] * 4, mode="replicate"), weight, bias)
     found = padding.replicate_pad_conv(picture, weight, bias)
     torch.testing.assert_close(found, expected)
-    pull = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
-    gradients = [torch.autograd.grad(each, picture, pull)[0] for each in (found, expected)]
+    gradient = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad(each, picture, gradient)[0] for each in (found, expected)]
     torch.testing.assert_close(*gradients)
 
 

@@ -67,8 +67,8 @@ def test_octaves_answer_the_same_on_the_reduced_picture() -> None:
     small = pyramid_reduce(picture, Box(0, 0, 640, 704), 4)
     from_afar = DOUBLE.features(small[None], octaves[4].values())
     for layer, name in octaves[4].items():
-        rim = DOUBLE.layers[layer].receptive_field // (2 * DOUBLE.layers[layer].stride) + 1
-        inside = (..., slice(rim, -rim), slice(rim, -rim))
+        border = DOUBLE.layers[layer].receptive_field // (2 * DOUBLE.layers[layer].stride) + 1
+        inside = (..., slice(border, -border), slice(border, -border))
         near, far = from_near[layer][inside], from_afar[name][inside]
         assert near.shape == far.shape and near.numel()
         torch.testing.assert_close(near, far)

@@ -18,7 +18,7 @@ from tilestyle.networks import padding
 HOMES = ("device", "host")
 # What a patch of VGG-19 may cost, with all that belongs to it but the distances of the sweep.
 LAUNCHES = 250
-TABLES = 256  # bytes a patch that are no window: where rims are
+TABLES = 256  # bytes a patch that are not of a window: where borders are
 HALF = np.zeros((60, 80, 3), np.uint8)
 HALF[:, 40:] = 255
 CASES: dict[str, dict[str, Any]] = {
@@ -94,7 +94,7 @@ def test_a_window_travels_once_each_way(precision: Precision, vgg: dict[str, Any
     assert found.sent == sum(
         12 * patch.read.area + 28 * inner(patch) + 3 * rounded * patch.read.area for patch in found.patches
     )
-    # All planes of it come back, and of rims what they are to be stepped by.
+    # All planes of it come back, and of borders what they are to be stepped by.
     assert found.received == sum(
         40 * inner(patch) + 12 * (patch.owned.area - inner(patch)) for patch in found.patches
     )

@@ -115,10 +115,10 @@ def test_slopes_of_nothing_but_rounding_are_no_slopes() -> None:
 
         stub = mock.Mock(side_effect=linear)
         stub.loss = lambda terms: terms.style
-        descent = LBFGSOptimizer(task, stub, canvas, {})
-        descent.step()
+        optimizer = LBFGSOptimizer(task, stub, canvas, {})
+        optimizer.step()
         assert bool((canvas.pixels != 0.5).any()) == steps
-        assert bool(descent.state_dict()) == steps
+        assert bool(optimizer.state_dict()) == steps
 
 
 def test_what_it_remembers_is_stored_whole() -> None:
@@ -126,21 +126,21 @@ def test_what_it_remembers_is_stored_whole() -> None:
     level = task.levels[0]
     planes = level_planes(task, level)
     canvas = initial_canvas(task, level, planes.regions)
-    descent = LBFGSOptimizer(task, ExactObjective(task, level, planes), canvas, {})
-    assert descent.state_dict() == {}
+    optimizer = LBFGSOptimizer(task, ExactObjective(task, level, planes), canvas, {})
+    assert optimizer.state_dict() == {}
     for _ in range(3):
-        descent.step()
-    kept = {name: tensor.clone() for name, tensor in descent.state_dict().items()}
+        optimizer.step()
+    kept = {name: tensor.clone() for name, tensor in optimizer.state_dict().items()}
     again = pack_state(unpack_state(kept)) | {"scale": kept["scale"]}
     assert set(again) == set(kept) >= {"d", "prev_flat_grad", "old_dirs 0", "old_stps 1"}
     assert all(torch.equal(again[name], kept[name]) for name in kept)
     other = Canvas(level.extent, canvas.pixels.clone())
     twin = LBFGSOptimizer(task, ExactObjective(task, level, planes), other, kept)
     for _ in range(2):
-        assert descent.step() == twin.step()
+        assert optimizer.step() == twin.step()
     assert torch.equal(canvas.pixels, other.pixels)
-    descent.end_round()
-    assert descent.state_dict() == {}
+    optimizer.end_round()
+    assert optimizer.state_dict() == {}
 
 
 @pytest.mark.parametrize("iterations", [2, 9])

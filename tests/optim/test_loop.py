@@ -135,9 +135,9 @@ def test_a_patchs_gradient_is_autograds_in_float64(network: NetworkName) -> None
     objective.accumulate_moments(pixels.detach(), whole)
     objective.end_sweep()
     found = objective.gradient(pixels.detach(), whole)
-    goal = {layer: moments.double() for layer, moments in style_moments(task, level)[0].items()}
+    target = {layer: moments.double() for layer, moments in style_moments(task, level)[0].items()}
     moments = canvas_moments(task, pixels)
-    loss = sum(w * wasserstein_distance(moments[k], goal[k]) for k, w in task.weights.style_layers.items())
+    loss = sum(w * wasserstein_distance(moments[k], target[k]) for k, w in task.weights.style_layers.items())
     loss = loss + 0.3 * content_loss(task, pixels, plane.double()) + 0.7 * total_variation(pixels)
     (expected,) = torch.autograd.grad(loss * level.extent.area, pixels)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
@@ -174,9 +174,9 @@ def test_terms_of_a_sweep_are_those_of_the_whole_canvas() -> None:
     for patch in patches:
         objective.gradient(canvas.read(patch.read), patch)
     terms = objective.end_sweep()
-    moments, goal = canvas_moments(task, pixels)["first_1"], style_moments(task, level)[0]["first_1"].double()
-    # But for the rim of the canvas, where the torus shows a patch the far side and padding the near one.
-    assert terms.style == pytest.approx(wasserstein_distance(moments, goal).item(), rel=0.1)
+    moments, target = canvas_moments(task, pixels)["first_1"], style_moments(task, level)[0]["first_1"].double()
+    # But for the border of the canvas, where the torus shows a patch the far side and padding the near one.
+    assert terms.style == pytest.approx(wasserstein_distance(moments, target).item(), rel=0.1)
     assert terms.content == pytest.approx(
         content_loss(task, pixels, level_planes(task, level).content).item(), rel=0.1
     )
@@ -229,26 +229,26 @@ def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
         with_margin(waves(picture.height, picture.width, seed), level.extent) for seed in (5, 6, 7)
     )
 
-    def pulled(*canvases: Tensor, lead: float, exact: Tensor | None = None) -> Tensor:
-        """The gradient at the third canvas after sweeps over these, the last drawn to those of `exact`."""
+    def gradient_after(*canvases: Tensor, extrapolation: float, exact: Tensor | None = None) -> Tensor:
+        """The gradient at the third canvas after sweeps over these; the last corrected to moments of `exact`."""
         objective = objective_of(task, level, None)
         for canvas in canvases:
             if exact is not None and canvas is canvases[-1]:
                 objective.accumulate_moments(exact, whole)
                 objective.use_exact_moments(calibrate=True)
             objective.gradient(canvas, whole)
-            objective.end_sweep(extrapolation=lead)
+            objective.end_sweep(extrapolation=extrapolation)
         return objective.gradient(three, whole)
 
-    of_one, of_two = (pulled(canvas, lead=0.0) for canvas in (one, two))
+    of_one, of_two = (gradient_after(canvas, extrapolation=0.0) for canvas in (one, two))
     least = 1e-4 * float(of_two.abs().max())
     close = partial(torch.testing.assert_close, rtol=1e-3, atol=least)
     assert (of_two - of_one).abs().max() > 100 * least
-    close(pulled(one, two, lead=0.5), 1.5 * of_two - 0.5 * of_one)
-    close(pulled(one, lead=0.5), of_one)  # there is no way yet
-    # What was drawn to exact moments of a canvas has seen the same canvas: the difference is padding's.
-    corrected = pulled(one, two, lead=0.0, exact=three)
-    close(pulled(one, two, lead=0.5, exact=three), corrected)
+    close(gradient_after(one, two, extrapolation=0.5), 1.5 * of_two - 0.5 * of_one)
+    close(gradient_after(one, extrapolation=0.5), of_one)  # there are no two sweeps yet
+    # Corrected and measured moments are of the same canvas: they differ by the padding only.
+    corrected = gradient_after(one, two, extrapolation=0.0, exact=three)
+    close(gradient_after(one, two, extrapolation=0.5, exact=three), corrected)
 
 
 @pytest.mark.parametrize("sampler", ["sweep", "windows"])
@@ -264,25 +264,27 @@ def test_both_samplers_are_led(sampler: str) -> None:
     task = job(CONTENT, patch=64, sampler=sampler, **settings)
     level = task.levels[-1]
     planes = level_planes(task, level)
-    canvas, sight = initial_canvas(task, level, planes.regions), LevelObjective(task, level, planes)
+    canvas, objective = initial_canvas(task, level, planes.regions), LevelObjective(task, level, planes)
     for sweep in range(3):
         patches = loop.sweep_patches(task, level, sweep)
-        sight.begin_sweep(canvas, patches, sweep)
-        assert list(sight.gradients(canvas, patches))
-        sight.end_sweep(patches, sweep)
+        objective.begin_sweep(canvas, patches, sweep)
+        assert list(objective.gradients(canvas, patches))
+        objective.end_sweep(patches, sweep)
         canvas.pixels.mul_(0.9)
-    leads = [
-        tensor for name, tensor in sight.state_dict().items() if " leads " in name and name.endswith("matrix")
+    extrapolations = [
+        tensor
+        for name, tensor in objective.state_dict().items()
+        if " leads " in name and name.endswith("matrix")
     ]
-    assert any(bool(lead.any()) for lead in leads)
+    assert any(bool(matrix.any()) for matrix in extrapolations)
 
 
-def test_the_lead_of_a_level_falls_to_nothing_with_its_steps() -> None:
+def test_extrapolation_falls_to_zero_with_the_steps_of_a_level() -> None:
     task = job(CONTENT, **{**SMALL, "sweeps": 40})
-    leads = [extrapolation(task.levels[-1], sweep) for sweep in range(41)]
-    assert leads[:21] == [EXTRAPOLATION] * 21
-    assert leads == sorted(leads, reverse=True)
-    assert leads[40] == 0
+    extrapolations = [extrapolation(task.levels[-1], sweep) for sweep in range(41)]
+    assert extrapolations[:21] == [EXTRAPOLATION] * 21
+    assert extrapolations == sorted(extrapolations, reverse=True)
+    assert extrapolations[40] == 0
 
 
 def test_the_same_seed_makes_the_same_bytes() -> None:
@@ -314,10 +316,10 @@ def test_the_host_holds_one_patch_at_a_time(
     begun, taken = [0], [0]
     launched, take = LevelObjective._launch_gradient, update.CanvasUpdater.apply
 
-    def launching(sight: LevelObjective, *arguments: Any) -> Any:
+    def launching(objective: LevelObjective, *arguments: Any) -> Any:
         assert begun == taken  # no patch begins before the one before it has stepped
         begun[0] += 1
-        return launched(sight, *arguments)
+        return launched(objective, *arguments)
 
     def taking(step: update.CanvasUpdater, patch: Patch, gradient: Tensor) -> None:
         take(step, patch, gradient)
@@ -330,7 +332,7 @@ def test_the_host_holds_one_patch_at_a_time(
     assert taken[0] > 4
 
 
-def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_borders_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
     held: dict[int, list[int]] = {}
 
@@ -350,7 +352,7 @@ def test_rims_need_not_wait_for_the_end_of_the_sweep(monkeypatch: pytest.MonkeyP
     assert 0 < max(held[0]) < 0.8 * max(held[2**40])
 
 
-def test_rims_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_borders_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     task = job(CONTENT, **{**SMALL, **FEW, "patch": 64, "sweeps": 2, "size": 300, "coarsest": 300})
 
     class Watchful(NullCheckpointer):
@@ -363,11 +365,11 @@ def test_rims_bring_no_more_than_a_band_of_the_canvas_into_memory(monkeypatch: p
 
     def banded(bytes_of_band: int) -> tuple[Canvas, list[int]]:
         monkeypatch.setattr(update, "BAND_BYTES", bytes_of_band)
-        keeper = Watchful()
+        checkpointer = Watchful()
         found = optimize(
-            task, lambda level: None, lambda *sweep: None, lambda: False, RenderState(checkpointer=keeper)
+            task, lambda level: None, lambda *sweep: None, lambda: False, RenderState(checkpointer=checkpointer)
         )
-        return found[0], keeper.high
+        return found[0], checkpointer.high
 
     width = task.levels[-1].extent.width
     whole, tall = banded(2**30)
@@ -469,10 +471,10 @@ def test_padding_is_kept_out_of_the_moments() -> None:
     level = task.levels[-1]
     picture = level.extent.picture
     canvas = Canvas(level.extent, with_margin(waves(picture.height, picture.width, 5), level.extent))
-    sight = LevelObjective(task, level, level_planes(task, level))
+    level_objective = LevelObjective(task, level, level_planes(task, level))
     patches = loop.sweep_patches(task, level, 0)
-    sight.begin_sweep(canvas, patches, 0)
-    objective = sight.scale_objective(1).objective
+    level_objective.begin_sweep(canvas, patches, 0)
+    objective = level_objective.scale_objective(1).objective
     exact = moments_of(objective)["first_2"].covariance
     for patch in patches:
         objective.accumulate_moments(canvas.read(patch.read), patch)
@@ -583,10 +585,10 @@ def test_a_piece_of_a_sweep_is_not_taken_for_the_canvas() -> None:
     )
     level = task.levels[-1]
     planes = level_planes(task, level)
-    canvas, sight = initial_canvas(task, level, planes.regions), LevelObjective(task, level, planes)
+    canvas, objective = initial_canvas(task, level, planes.regions), LevelObjective(task, level, planes)
     piece = loop.sweep_patches(task, level, 0)[:1]
-    sight.begin_sweep(canvas, piece, 0)
-    exact = moments_of(sight.scale_objective(1).objective)["first_2"].second.clone()
-    for _ in sight.gradients(canvas, piece):
+    objective.begin_sweep(canvas, piece, 0)
+    exact = moments_of(objective.scale_objective(1).objective)["first_2"].second.clone()
+    for _ in objective.gradients(canvas, piece):
         pass
-    assert torch.equal(moments_of(sight.scale_objective(1).objective)["first_2"].second, exact)
+    assert torch.equal(moments_of(objective.scale_objective(1).objective)["first_2"].second, exact)

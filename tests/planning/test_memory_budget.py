@@ -86,7 +86,7 @@ def needed_by(side: int, size: int = 1000, **work: Any) -> MemoryEstimate:
 def test_a_footprint_is_arithmetic() -> None:
     small, large, poster = needed_by(128), needed_by(512), needed_by(512, 4000)
     assert small.patch < large.patch == poster.patch
-    assert large.resident < small.resident < 1.05 * large.resident  # rims
+    assert large.resident < small.resident < 1.05 * large.resident  # borders
     area = 1072**2  # 1000 pixels with the margin, in units of 16
     without = 12 * (300 * 400 + 1000**2) + (40 + 12) * area
     assert large.resident == without + round(12 * 4 * 5 / 512 * area)
@@ -305,7 +305,7 @@ def test_a_second_shortage_in_the_same_sweep_is_survived(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "settings", [{"overlap": 32, "patch": 160}, {"sampler": Sampler.WINDOWS, "patch": 128}]
 )
-def test_blended_sweeps_are_drawn_anew(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overlapping_sweeps_are_drawn_again(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     Refusal(monkeypatch, {2: CPU_SAYS})
     task = job(CONTENT, **{**QUICK, "size": 180, "coarsest": 180}, **settings)
     canvas, complete = out_of_memory.optimize_with_oom_retry(task, *quiet())

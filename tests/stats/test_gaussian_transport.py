@@ -75,13 +75,13 @@ def test_maps_of_hard_cases_are_right_where_canvases_have_variance(case: str, tu
     variances, wanted = HARD[case]
     ridge = 1e-3 * max(float(wanted.mean()), 1e-12)
     root = (one * (variances + ridge).sqrt()) @ one.mT
-    goal = cholesky_or_root((other * (wanted + ridge)) @ other.mT)
+    target_root = cholesky_or_root((other * (wanted + ridge)) @ other.mT)
     covariance = root @ root
     # T = L U S^-1 U^T L^T with L^T K^1/2 = U S V^T, whose values do not span the square of the condition.
-    left, values, _ = torch.linalg.svd(goal.mT @ root)
-    half = goal @ left
+    left, values, _ = torch.linalg.svd(target_root.mT @ root)
+    half = target_root @ left
     expected = (half / values) @ half.mT
-    found, crossed = gaussian_transport_map(covariance, goal, ridge, torch.float32)
+    found, crossed = gaussian_transport_map(covariance, target_root, ridge, torch.float32)
     assert found.dtype == torch.float64
     error = torch.linalg.matrix_norm((found - expected) @ root)
     apart = torch.linalg.matrix_norm((torch.eye(size, dtype=torch.float64) - expected) @ root)

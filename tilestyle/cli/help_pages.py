@@ -86,7 +86,7 @@ def print_repeated(command: Any, name: str, picture: str) -> None:
         "it is stored in the picture, whatever the default."
     )
     out.print("", *_wrapped(about, out.width), sep="\n")
-    free = [each.but(default=None) if each.default is REQUIRED else each for each in options]
+    free = [each.with_changes(default=None) if each.default is REQUIRED else each for each in options]
     for title, entries in _option_lists(free, full=True):
         _print_list(out, title, entries)
 

@@ -172,7 +172,9 @@ OUT = option(
     shown="named after the inputs, in the working directory",
     files=file_roles.PICTURE,
 )
-OUT_FOLDER = OUT.but(help="Folder for the numbered pictures.", metavar="FOLDER", files=file_roles.NUMBERED)
+OUT_FOLDER = OUT.with_changes(
+    help="Folder for the numbered pictures.", metavar="FOLDER", files=file_roles.NUMBERED
+)
 OVERWRITE = switch("overwrite", "Replace an output that exists.", panel=OUTPUT, affects_result=False)
 OPEN = switch("open", "Show the result in the system's viewer.", panel=OUTPUT, affects_result=False)
 SIZE = setting(
@@ -188,7 +190,7 @@ SIZE = setting(
     metavar="SIZE",
     basic=True,
 )
-SERIES_SIZE = SIZE.but(help="Size of the pictures in pixels: the long side, or WIDTHxHEIGHT.")
+SERIES_SIZE = SIZE.with_changes(help="Size of the pictures in pixels: the long side, or WIDTHxHEIGHT.")
 DEPTH = option("depth", int, "Bits per color channel: 8, or 16 (PNG, TIFF and PDF).", default=8, panel=OUTPUT)
 COMPRESSION = option(
     "compression",
@@ -355,7 +357,7 @@ STYLE_SCALE = setting(
     panel=LOOK,
     basic=True,
 )
-SAMPLE_SCALE = STYLE_SCALE.but(
+SAMPLE_SCALE = STYLE_SCALE.with_changes(
     help="Size of strokes and shapes: 1 is that of the sample and the largest, 0.5 makes them half as large."
 )
 TURN_STYLE = setting(
@@ -703,7 +705,7 @@ FILM_STEP = option(
     panel=FILM,
     affects_result=False,
 )
-SERIES_FILM = FILM_FILE.but(help=f"Film of all pictures: {FILM_NAMES}.", basic=True)
+SERIES_FILM = FILM_FILE.with_changes(help=f"Film of all pictures: {FILM_NAMES}.", basic=True)
 BETWEEN = option(
     "between",
     int,
@@ -761,7 +763,7 @@ STYLE_TERMS = (STYLE_WEIGHT, PALETTE_WEIGHT_OPTION, TV_WEIGHT, ARRANGEMENT_TERM,
 STYLE_SHAPE = (STYLE_LOSS, STYLE_SCALE, TURN_STYLE)
 STROKE_SHAPE = (
     STYLE_LOSS,
-    STYLE_SCALE.but(help=f"{STYLE_SCALE.help[:-1]}: for bigger strokes use --stroke."),
+    STYLE_SCALE.with_changes(help=f"{STYLE_SCALE.help[:-1]}: for bigger strokes use --stroke."),
     STROKE,
     TURN_STYLE,
 )

@@ -86,7 +86,7 @@ class Parameter(Generic[T]):
     stands_for: str | None = None
     affects_result: bool = True
 
-    def but(self, **changes: Any) -> Parameter[T]:
+    def with_changes(self, **changes: Any) -> Parameter[T]:
         """The same parameter as another command has it: with another default, text or check."""
         return replace(self, **changes)
 
@@ -96,7 +96,9 @@ class Parameter(Generic[T]):
             return self
         usual, default = (self.unparse(getattr(config, self.field)) for config in (DEFAULT_CONFIG, base))
         # `shown` explains the default None; a base with a value of its own is shown as it is.
-        return self.but(default=default, shown=self.shown if usual is not None or default is None else False)
+        return self.with_changes(
+            default=default, shown=self.shown if usual is not None or default is None else False
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -73,18 +73,18 @@ def stroke_pairs(orientations: int, size: int, wavelength: float, envelope: floa
 
     A filter is a Gabor filter in place times a window over the orientation of the energies around its own angle
     (wavelets in place and angle: Sifre and Mallat 2013). The wave runs across the strokes (do they repeat?) or
-    along them (do they end?). The window is a bump, or the difference of its two sides (do they turn?). All
+    along them (do they end?). The window smooths, or takes the difference of its two sides (do they turn?). All
     filters have norm 1; the even ones come first.
 
     Returns:
         [8 * orientations, orientations, size, size].
     """
     waves = gabor_pairs(orientations, size, wavelength, envelope)
-    bump = {-1: 6**-0.5, 0: 2 * 6**-0.5, 1: 6**-0.5}
-    turn = {-1: -(2**-0.5), 1: 2**-0.5}
+    smoothing = {-1: 6**-0.5, 0: 2 * 6**-0.5, 1: 6**-0.5}
+    difference = {-1: -(2**-0.5), 1: 2**-0.5}
     even: list[Tensor] = []
     odd: list[Tensor] = []
-    for window in (bump, turn):
+    for window in (smoothing, difference):
         for quarter in (0, orientations // 2):
             for angle in range(orientations):
                 wave = (angle + quarter) % orientations

@@ -18,11 +18,11 @@ SOURCES = argument(
     "Folder of photos or other pictures, or a pattern such as 'photos/**/*.jpg'; can be repeated.",
     metavar="FOLDER",
 )
-STYLES = opt.STYLES.but(
+STYLES = opt.STYLES.with_changes(
     help="Picture whose style is used, or the name of an included one. Can be repeated: every photo is "
     "rendered in each. With --style-blend, --mask or --blend-map, every photo is rendered once, in all of them."
 )
-OUT = opt.OUT.but(
+OUT = opt.OUT.with_changes(
     help="Folder for the results, which are called PHOTO-STYLE.png. See --format for other formats.",
     metavar="FOLDER",
     shown="named after the folder and the styles",
@@ -41,21 +41,21 @@ REPORT = optional(
 
 def _for_each(option: Parameter[Any], text: str) -> Parameter[Any]:
     """An option that names what is written for every result (batch_words.py), which is checked for each."""
-    return option.but(help=f"{option.help} {text}", files=file_roles.BATCH)
+    return option.with_changes(help=f"{option.help} {text}", files=file_roles.BATCH)
 
 
 PER_PICTURE = {
-    opt.CONFIG.name: opt.CONFIG.but(callback=load_render_settings),
+    opt.CONFIG.name: opt.CONFIG.with_changes(callback=load_render_settings),
     opt.SAVE_CONFIG.name: _for_each(opt.SAVE_CONFIG, "One for each photo: RESULT-FILE."),
     opt.FILM_FILE.name: _for_each(opt.FILM_FILE, "One for each photo: RESULT-FILE."),
-    opt.WORK_DIR.name: _for_each(opt.WORK_DIR, "One in it for each photo.").but(shown="RESULT.work"),
-    opt.DRY_RUN.name: opt.DRY_RUN.but(
+    opt.WORK_DIR.name: _for_each(opt.WORK_DIR, "One in it for each photo.").with_changes(shown="RESULT.work"),
+    opt.DRY_RUN.name: opt.DRY_RUN.with_changes(
         help="Print what all renders will take (time, memory, disk) and what cannot be rendered, and stop."
     ),
-    opt.OVERWRITE.name: opt.OVERWRITE.but(
+    opt.OVERWRITE.name: opt.OVERWRITE.with_changes(
         help="Render results again that were made with other settings, and replace them."
     ),
-    opt.OPEN.name: opt.OPEN.but(help="Show the folder of the results in the system's viewer."),
+    opt.OPEN.name: opt.OPEN.with_changes(help="Show the folder of the results in the system's viewer."),
 }
 """Options of `render` as a batch has them."""
 OPTIONS = tuple(PER_PICTURE.get(each.name, each) for each in render.SETTINGS if each is not opt.OVERWRITE_INPUT)

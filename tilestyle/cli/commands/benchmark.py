@@ -29,7 +29,7 @@ app = Commands(
 )
 
 LARGEST = 100_000  # pixels per side
-NETWORK = opt.NETWORK.but(field=None, default=NetworkName.COMPACT)
+NETWORK = opt.NETWORK.with_changes(field=None, default=NetworkName.COMPACT)
 NETWORKS = option(
     "network",
     list[NetworkName],
@@ -44,14 +44,14 @@ WEIGHTS = optional(
     metavar="FILE",
     files=file_roles.NAMED_WEIGHTS,
 )
-PRECISION = opt.PRECISION.but(field=None, default=Precision.AUTO)
+PRECISION = opt.PRECISION.with_changes(field=None, default=Precision.AUTO)
 PRECISIONS = option(
     "precision",
     list[Precision],
     "Precision of the network: auto, fp32 or bf16; can be repeated.",
     default=[Precision.AUTO],
 )
-DEVICE = opt.DEVICE.but(field=None, default="auto")
+DEVICE = opt.DEVICE.with_changes(field=None, default="auto")
 MEGAPIXELS = option(
     "megapixels", str, "Sizes of the square canvas, e.g. 1,4,16.", default="4,16,64", metavar="NUMBERS"
 )
@@ -84,7 +84,17 @@ WALL = optional(
 
 @app.command()
 @command(
-    *(NETWORK, WEIGHTS, PRECISION, DEVICE, MEGAPIXELS.but(default="0.25,1,4,16"), PATCH, LIMIT, SWEEPS, WALL),
+    *(
+        NETWORK,
+        WEIGHTS,
+        PRECISION,
+        DEVICE,
+        MEGAPIXELS.with_changes(default="0.25,1,4,16"),
+        PATCH,
+        LIMIT,
+        SWEEPS,
+        WALL,
+    ),
     *(KEEP, PLOT, opt.DEBUG),
 )
 def memory(values: Values) -> None:
@@ -113,7 +123,17 @@ SIZE_OF_SPEED = option("megapixels", float, "Size of the square canvas.", defaul
 
 @app.command()
 @command(
-    *(NETWORKS, WEIGHTS, PRECISIONS, DEVICE, PATCHES, SIZE_OF_SPEED, SWEEPS.but(default=6), KEEP, opt.DEBUG)
+    *(
+        NETWORKS,
+        WEIGHTS,
+        PRECISIONS,
+        DEVICE,
+        PATCHES,
+        SIZE_OF_SPEED,
+        SWEEPS.with_changes(default=6),
+        KEEP,
+        opt.DEBUG,
+    )
 )
 def speed(values: Values) -> None:
     """Megapixels per second, next to the bare network, the untiled step and plain matrix products."""
@@ -136,8 +156,17 @@ REPEATS = option("repeats", int, "Times that all sizes are measured, in turn.", 
 
 @app.command()
 @command(
-    *(NETWORK, WEIGHTS, PRECISION, DEVICE, MEGAPIXELS.but(default="1,4,16,64"), PATCH.but(default=512)),
-    SWEEPS.but(help="Sweeps of the largest size; smaller sizes get more, for the same amount of work."),
+    *(
+        NETWORK,
+        WEIGHTS,
+        PRECISION,
+        DEVICE,
+        MEGAPIXELS.with_changes(default="1,4,16,64"),
+        PATCH.with_changes(default=512),
+    ),
+    SWEEPS.with_changes(
+        help="Sweeps of the largest size; smaller sizes get more, for the same amount of work."
+    ),
     *(REPEATS, KEEP, opt.DEBUG),
 )
 def scaling(values: Values) -> None:
@@ -160,7 +189,7 @@ SWEEPS_OF_QUALITY = optional(
 
 @app.command()
 @command(
-    *(NETWORK, WEIGHTS, DEVICE, SIZE_OF_QUALITY, PATCH.but(default=128), SWEEPS_OF_QUALITY),
+    *(NETWORK, WEIGHTS, DEVICE, SIZE_OF_QUALITY, PATCH.with_changes(default=128), SWEEPS_OF_QUALITY),
     *(KEEP, PLOT, opt.DEBUG),
 )
 def quality(values: Values) -> None:
@@ -188,8 +217,8 @@ MEASURED = option("measured", float, "Megapixels of the canvas that they render.
 @app.command()
 @command(
     *(NETWORK, WEIGHTS, PRECISION, DEVICE, RANKS, MEASURED),
-    MEGAPIXELS.but(help="Sizes of the canvases in the model."),
-    *(PATCH, SWEEPS.but(default=6), KEEP, opt.DEBUG),
+    MEGAPIXELS.with_changes(help="Sizes of the canvases in the model."),
+    *(PATCH, SWEEPS.with_changes(default=6), KEEP, opt.DEBUG),
 )
 def distributed(values: Values) -> None:
     """Speedup and communication of several processes, and a model of both for larger machines."""

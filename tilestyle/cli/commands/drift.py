@@ -35,11 +35,11 @@ STYLES = option(
     files=file_roles.STYLE_FILE,
 )
 CYCLES = option("cycles", int, "How often each style is applied.", default=10, basic=True)
-STRENGTH = opt.STRENGTH.but(
+STRENGTH = opt.STRENGTH.with_changes(
     help="How much style: 0 is nearly the picture before, 1 nearly only the style. Replaces --content-weight.",
     shown="from --content-weight",
 )
-BETWEEN = opt.BETWEEN.but(default=11)
+BETWEEN = opt.BETWEEN.with_changes(default=11)
 
 
 @command(
@@ -51,7 +51,7 @@ BETWEEN = opt.BETWEEN.but(default=11)
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.SERIES_FILM, BETWEEN, opt.FPS, opt.CODEC),
-    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN),
+    *(opt.OVERWRITE.with_changes(help="Replace a film that exists."), opt.OPEN),
     *(opt.DRY_RUN, opt.GRACE, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=DRIFT_DEFAULTS,
 )

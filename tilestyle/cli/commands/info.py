@@ -41,13 +41,13 @@ STYLES = optional(
     "-s",
     files=file_roles.STYLE,
 )
-VERBOSE = opt.VERBOSE.but(help="Print more about the computation.")
+VERBOSE = opt.VERBOSE.with_changes(help="Print more about the computation.")
 
 
 @command(
     FILE,
     STYLES,
-    opt.SIZE.but(
+    opt.SIZE.with_changes(
         help="Size of the render in pixels: the long side, or WIDTHxHEIGHT.", shown="that of the picture"
     ),
     *(opt.NETWORK, opt.WEIGHTS),

@@ -14,7 +14,7 @@ from tilestyle.cli.parameters import Values, command, setting
 from tilestyle.cli.render_to_file import make_inversion, render_to_file
 from tilestyle.config.consistency import inversion_config
 
-LAYER = opt.CONTENT_LAYERS.but(
+LAYER = opt.CONTENT_LAYERS.with_changes(
     name="layer",
     flags=("--layer",),
     help="Layer to look through, such as relu3_1, or NAME=WEIGHT; can be repeated.",
@@ -30,12 +30,12 @@ COARSEST = setting(
 
 
 @command(
-    *(opt.CONTENT.but(help="Photo or other picture to look at."), opt.OUT),
+    *(opt.CONTENT.with_changes(help="Photo or other picture to look at."), opt.OUT),
     *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
     *(LAYER, opt.SIZE, opt.TV_WEIGHT, opt.SEED),
     *opt.SCHEDULE,
     COARSEST,
-    *(opt.NETWORK.but(basic=True), opt.WEIGHTS, opt.POOLING),
+    *(opt.NETWORK.with_changes(basic=True), opt.WEIGHTS, opt.POOLING),
     *opt.HARDWARE,
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION, opt.OVERLAP),
     *opt.FILE_FORMAT,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tilestyle.images import Json
     from tilestyle.recipes.looks import LookSheet
 
-STYLE = opt.STYLE.but(
+STYLE = opt.STYLE.with_changes(
     help="Show this style only, in several strengths and stroke sizes. A file or a name.",
     shown="all looks and included styles",
 )
@@ -39,7 +39,7 @@ BASE = RenderConfig(size=224, quality=Quality.DRAFT)  # all looks take about two
 
 @command(
     *(opt.CONTENT, STYLE, opt.OUT),
-    opt.SIZE.but(help="Size of each picture in pixels: the long side, or WIDTHxHEIGHT.", shown=False),
+    opt.SIZE.with_changes(help="Size of each picture in pixels: the long side, or WIDTHxHEIGHT.", shown=False),
     *opt.SCHEDULE,
     *opt.HARDWARE,
     *(opt.MAX_INPUT_PIXELS_OPTION, opt.JPEG_QUALITY),

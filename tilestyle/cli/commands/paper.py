@@ -48,15 +48,15 @@ PICTURE = argument(
     "Finished picture, or the name of an included one.",
     files=file_roles.FINISHED,
 )
-OUT = opt.OUT.but(
+OUT = opt.OUT.with_changes(
     help="File to write: .pdf, .tif, .jpg or .png.", shown="PICTURE-paper.pdf", files=file_roles.PANELS
 )
-PAPER = opt.PAPER.but(
+PAPER = opt.PAPER.with_changes(
     help="Size of the print: A0 to A6, B0 to B6, letter, a photo size such as 4x6 or 10x15, or width x height: "
     "60x90cm, 24x36in, 3x2m.",
     shown="from the picture's dots per inch",
 )
-RESOLUTION = opt.RESOLUTION.but(
+RESOLUTION = opt.RESOLUTION.with_changes(
     help="Dots per inch of the print, instead of --print.", shown="that of the picture"
 )
 FIT = option(
@@ -66,7 +66,7 @@ FIT = option(
     default=Placing.COVER,
     panel=opt.PRINT,
 )
-BLEED = opt.BLEED.but(
+BLEED = opt.BLEED.with_changes(
     help="Part at each edge that is cut off after printing, such as 3mm. The picture gives it up, unless "
     "--edge mirror adds it.",
     basic=True,
@@ -117,9 +117,9 @@ COMPRESSION = optional(
 @command(
     *(PICTURE, OUT),
     *(PAPER, RESOLUTION, FIT, BLEED, WRAP, EDGE, PANELS, PANEL_OVERLAP),
-    opt.PROFILE.but(shown="that of the picture"),
+    opt.PROFILE.with_changes(shown="that of the picture"),
     opt.INTENT,
-    *(opt.BLACK_POINT, opt.INK_LIMIT, opt.SCALE, opt.MARKS.but(basic=True)),
+    *(opt.BLACK_POINT, opt.INK_LIMIT, opt.SCALE, opt.MARKS.with_changes(basic=True)),
     *(opt.DEPTH, COMPRESSION, opt.FORMAT, opt.JPEG_QUALITY, opt.MAX_FILE_SIZE),
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.OVERWRITE, opt.OVERWRITE_INPUT, opt.OPEN, opt.QUIET, opt.DEBUG),

@@ -50,14 +50,14 @@ AT = optional(
 )
 CROP_SIZE = option("crop_size", int, "Side of the details, in pixels.", default=512, panel=opt.PREVIEW)
 
-PROFILE = opt.PROFILE.but(
+PROFILE = opt.PROFILE.with_changes(
     help="Show the colors of a file with this profile: srgb, adobe-rgb, display-p3, press (a CMYK profile of "
     "this computer), or an ICC file. The preview itself is for your screen, in sRGB.",
 )
 
 
 @command(
-    *(CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT.but(files=file_roles.CROPS)),
+    *(CONTENT, opt.STYLE_WORDS, opt.STYLES, opt.OUT.with_changes(files=file_roles.CROPS)),
     *(PREVIEW_SIZE, CROPS, AT, CROP_SIZE),
     *(opt.PRESET, opt.CONFIG),
     opt.SIZE,

@@ -46,7 +46,7 @@ VARY = optional(
 @command(
     *(opt.CONTENT, opt.STYLE_WORDS, opt.STYLE, opt.OUT),
     *(opt.PRESET, opt.CONFIG),
-    *(VARY, opt.SIZE.but(help="Size of each picture, as --size of render.")),
+    *(VARY, opt.SIZE.with_changes(help="Size of each picture, as --size of render.")),
     *opt.STRENGTHS,
     *opt.STYLE_TERMS,
     *(opt.CONTENT_LAYERS, opt.STYLE_LAYERS),

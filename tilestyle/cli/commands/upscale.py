@@ -35,7 +35,7 @@ REFERENCE = option(
     basic=True,
     files=file_roles.REFERENCE,
 )
-REFERENCE_WORD = opt.STYLE_WORDS.but(
+REFERENCE_WORD = opt.STYLE_WORDS.with_changes(
     name="references", help="As --reference.", stands_for="reference", metavar="REFERENCE"
 )
 FACTOR = option("factor", int, "How many times larger, as a whole number.", default=4, basic=True)
@@ -55,9 +55,13 @@ ANCHOR_WEIGHT = setting(
     *(LOW, REFERENCE_WORD, REFERENCE, opt.OUT, FACTOR, SHEET),
     *(opt.PRESET, opt.CONFIG),
     ANCHOR_WEIGHT,
-    opt.CONTENT_WEIGHT.but(help="Weight of the content loss: larger keeps the lines of PICTURE better."),
+    opt.CONTENT_WEIGHT.with_changes(
+        help="Weight of the content loss: larger keeps the lines of PICTURE better."
+    ),
     *(opt.CONTENT_MAP, opt.KEEP_FACES),
-    opt.STYLE_SCALE.but(help="Scale of the reference: 1 is its own size and the largest, 0.5 half of that."),
+    opt.STYLE_SCALE.with_changes(
+        help="Scale of the reference: 1 is its own size and the largest, 0.5 half of that."
+    ),
     *(opt.TURN_STYLE, opt.SEED, opt.SWEEPS, opt.NETWORK, opt.WEIGHTS),
     *opt.HARDWARE,
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION),

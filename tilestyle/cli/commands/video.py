@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = VideoConfig()
 CLIP = argument("clip", Path, "Video, or folder of pictures.", files=file_roles.CLIP)
-OUT = opt.OUT.but(
+OUT = opt.OUT.with_changes(
     help=f"Video to write: {opt.FILM_NAMES}.",
     files=file_roles.VIDEO,
 )
@@ -54,13 +54,15 @@ FPS = optional("fps", float, "Frames per second.", shown="from the clip", panel=
 @command(
     *(CLIP, opt.STYLE_WORDS, opt.STYLE, OUT),
     *(opt.PRESET, opt.CONFIG),
-    opt.SIZE.but(
+    opt.SIZE.with_changes(
         help="Size of the frames in pixels: the long side, or WIDTHxHEIGHT.", shown="that of the video"
     ),
     *opt.STRENGTHS,
     *(opt.STYLE_SCALE, opt.SEED),
     *(
-        opt.QUALITY.but(help="How long to work on the first frame: draft (fast), normal or best (slow)."),
+        opt.QUALITY.with_changes(
+            help="How long to work on the first frame: draft (fast), normal or best (slow)."
+        ),
         SWEEPS,
     ),
     *(ANCHOR_WEIGHT, FLOW),

@@ -35,7 +35,7 @@ START = optional(
 STEPS = option("steps", int, "Number of pictures.", default=100, basic=True)
 FACTOR = option("factor", float, "Enlargement from one picture to the next.", default=1.05, basic=True)
 LOOP = switch("loop", "Make the last pictures lead back to the first.", basic=True)
-BETWEEN = opt.BETWEEN.but(default=2)
+BETWEEN = opt.BETWEEN.with_changes(default=2)
 
 
 @command(
@@ -45,7 +45,7 @@ BETWEEN = opt.BETWEEN.but(default=2)
     *opt.HARDWARE,
     opt.MAX_INPUT_PIXELS_OPTION,
     *(opt.SERIES_FILM, BETWEEN, opt.FPS, opt.CODEC),
-    *(opt.OVERWRITE.but(help="Replace a film that exists."), opt.OPEN),
+    *(opt.OVERWRITE.with_changes(help="Replace a film that exists."), opt.OPEN),
     *(opt.DRY_RUN, opt.GRACE, opt.QUIET, opt.VERBOSE, opt.DEBUG),
     base=ZOOM_DEFAULTS,
 )
