@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.cli import commands, run_cli
 from tilestyle.cli.examples import EXAMPLES
 from tilestyle.cli.help_pages import MANY, hidden
 from tilestyle.cli.parameters import HELP_ALL, REQUIRED, parameters_of
+from tilestyle.pictures import NAMES
 
 WIDTHS = (60, 80, 120)
 LONG = {"render", "texture", "preview", "sheet", "drift", "zoom", "upscale", "video", "invert"}
@@ -113,6 +115,8 @@ def test_examples_parse(command: str) -> None:
         words[0] = "render" if words[0] == "again" else words[0]  # it hands its options on
         context = commands().commands[words[0]].make_context(words[0], words[1:])
         assert not context.args
+        styles = [value for flag, value in pairwise(words) if flag == "--style"]
+        assert {style for style in styles if "." not in style} <= {*NAMES}, "styles without a file are included"
 
 
 def test_commands_are_in_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_cotangents_are_taken_on_along_the_way_they_came() -> None:
     )
 
     def gradient_after(*canvases: Tensor, extrapolation: float, exact: Tensor | None = None) -> Tensor:
-        """The gradient at the third canvas after sweeps over these; the last corrected to moments of `exact`."""
+        """The gradient at the third canvas after sweeps over these; moments corrected to those of `exact`."""
         objective = objective_of(task, level, None)
         for canvas in canvases:
             if exact is not None and canvas is canvases[-1]:

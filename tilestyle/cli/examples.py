@@ -36,7 +36,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     ),
     "batch": (
         Example("All photos of a folder", "batch photos --style painting.jpg -o painted"),
-        Example("Each photo in two styles", "batch photos --style swirls --style ink -o painted"),
+        Example("Each photo in two styles", "batch photos --style swirls --style inkwash -o painted"),
         Example("How long it will take", "batch photos --style painting.jpg -o painted --dry-run"),
     ),
     "texture": (

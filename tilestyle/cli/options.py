@@ -122,7 +122,11 @@ STYLES = option(
     files=file_roles.STYLE,
 )
 STYLE_WORDS = optional_argument(
-    "styles", list[str], "Picture whose style is used, as --style.", stands_for="style", metavar="STYLE"
+    "styles",
+    list[str],
+    "Picture whose style is used: the same as --style.",
+    stands_for="style",
+    metavar="STYLE",
 )
 
 # --- Configuration files ---
@@ -181,7 +185,7 @@ SIZE = setting(
     "size",
     str,
     "Long side of the result in pixels, or WIDTHxHEIGHT; 2k, 4k or 8k (1920, 3840 or 7680 on the long side); "
-    "50% or 2x of the photo; 12MP, megapixels in its proportions. To make a picture again larger, see "
+    "50% or 2x of the photo; 12MP (megapixels), in its proportions. To make a picture again larger, see "
     "`tilestyle again`.",
     parse=parse_any_size,
     unparse=format_size,
@@ -434,7 +438,7 @@ INIT = setting(
 SEED = setting(
     "seed",
     int,
-    "Number of the variation: any other number gives another version, the same number the same picture again.",
+    "Number of the variation: another number gives another version, the same number the same picture.",
     panel=LOOK,
     basic=True,
 )
@@ -445,7 +449,7 @@ QUALITY = setting(
     "quality",
     Quality,
     "How long to work on it: draft (fast), normal or best (slow).",
-    shown="normal; on paper, fewer sweeps on the fine levels",
+    shown="normal",
     panel=COMPUTATION,
     basic=True,
 )
@@ -770,6 +774,8 @@ STROKE_SHAPE = (
 SAMPLE_SHAPE = (STYLE_LOSS, SAMPLE_SCALE, STROKE, TURN_STYLE)
 REGIONS = (STYLE_BLEND, MASK, BLEND_MAP, LOCALITY, LOCALITY_WINDOW)
 SCHEDULE = (QUALITY, SWEEPS)
+PRINT_SCHEDULE = (QUALITY.with_changes(shown="normal; with --print, less work on fine detail"), SWEEPS)
+"""Of a command that has --print."""
 OPTIMIZATION = (OPTIMIZER, HISTORY)
 HARDWARE = (DEVICE, PRECISION, PATCH, MEMORY)
 SAMPLING = (SAMPLER, SCALE_ODDS)

@@ -51,7 +51,7 @@ VERBOSE = opt.VERBOSE.with_changes(help="Print more about the computation.")
         help="Size of the render in pixels: the long side, or WIDTHxHEIGHT.", shown="that of the picture"
     ),
     *(opt.NETWORK, opt.WEIGHTS),
-    *opt.SCHEDULE,
+    *opt.PRINT_SCHEDULE,
     *(opt.STYLE_SCALE, opt.STROKE),
     *opt.HARDWARE,
     *(opt.HOST_MEMORY, opt.MAX_INPUT_PIXELS_OPTION),

@@ -67,8 +67,8 @@ FIT = option(
     panel=opt.PRINT,
 )
 BLEED = opt.BLEED.with_changes(
-    help="Part at each edge that is cut off after printing, such as 3mm. The picture gives it up, unless "
-    "--edge mirror adds it.",
+    help="Part at each edge that is cut off after printing, such as 3mm. It is taken from the picture, "
+    "unless --edge mirror adds it.",
     basic=True,
 )
 WRAP = option(

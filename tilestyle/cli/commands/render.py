@@ -21,7 +21,7 @@ SETTINGS = (
     *opt.STROKE_SHAPE,
     *opt.REGIONS,
     *(opt.COLOR, opt.TILEABLE, opt.INIT, opt.SEED),
-    *opt.SCHEDULE,
+    *opt.PRINT_SCHEDULE,
     *opt.OPTIMIZATION,
     *(opt.NETWORK, opt.WEIGHTS, opt.POOLING),
     *opt.HARDWARE,

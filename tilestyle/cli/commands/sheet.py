@@ -35,7 +35,7 @@ VARY = optional(
     "vary",
     list[str],
     "Option to compare, with its values: strength=0.3,0.5,0.7. Give a second one to vary it downwards. If a "
-    "value is a list, join it by +, as in sweeps=40+20,80+40.",
+    "value is a list, join its parts with +, as in sweeps=40+20,80+40.",
     shown="photo, style and result side by side",
     panel=opt.LOOK,
     metavar="NAME=VALUES",

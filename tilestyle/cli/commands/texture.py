@@ -37,17 +37,23 @@ LIKE = optional(
     files=file_roles.LIKE,
 )
 
+SIZE = opt.SIZE.with_changes(
+    help="Both sides of the result in pixels, or WIDTHxHEIGHT; 2k, 4k or 8k (1920, 3840 or 7680); 50% or 2x of "
+    "the sample; 12MP (megapixels), in its proportions. To make a texture again larger, see `tilestyle again`.",
+    shown="512",
+)
+
 
 @command(
     *(opt.OUT, STYLES, LIKE),
     *(opt.PRESET, opt.CONFIG, opt.SAVE_CONFIG),
-    opt.SIZE.with_changes(shown="512"),
+    SIZE,
     *opt.STYLE_TERMS,
     opt.STYLE_LAYERS,
     *opt.SAMPLE_SHAPE,
     *opt.REGIONS,
     *(opt.TILEABLE.with_changes(basic=True), opt.INIT, opt.SEED),
-    *opt.SCHEDULE,
+    *opt.PRINT_SCHEDULE,
     *opt.OPTIMIZATION,
     *(opt.NETWORK, opt.WEIGHTS, opt.POOLING),
     *opt.HARDWARE,

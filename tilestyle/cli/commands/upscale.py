@@ -36,7 +36,7 @@ REFERENCE = option(
     files=file_roles.REFERENCE,
 )
 REFERENCE_WORD = opt.STYLE_WORDS.with_changes(
-    name="references", help="As --reference.", stands_for="reference", metavar="REFERENCE"
+    name="references", help="The same as --reference.", stands_for="reference", metavar="REFERENCE"
 )
 FACTOR = option("factor", int, "How many times larger, as a whole number.", default=4, basic=True)
 SHEET = optional(
