@@ -193,11 +193,17 @@ def _kernel(kind: Filter, distance: Tensor) -> Tensor:
     """Evaluate a filter at signed distances in pixels."""
     if kind is Filter.NEAREST:
         return ((distance > -0.5) & (distance <= 0.5)).to(distance)
-    away = distance.abs()
+    distance_abs = distance.abs()
     if kind is Filter.LINEAR:
-        return (1 - away).clamp(min=0)
+        return (1 - distance_abs).clamp(min=0)
     if kind is Filter.SPLINE:
-        return torch.where(away < 1, (0.5 * away - 1) * away**2 + 2 / 3, (2 - away).clamp(min=0) ** 3 / 6)
-    near = (1.5 * away - 2.5) * away**2 + 1
-    far = ((-0.5 * away + 2.5) * away - 4) * away + 2
-    return torch.where(away < 1, near, torch.where(away < 2, far, torch.zeros_like(away)))
+        return torch.where(
+            distance_abs < 1,
+            (0.5 * distance_abs - 1) * distance_abs**2 + 2 / 3,
+            (2 - distance_abs).clamp(min=0) ** 3 / 6,
+        )
+    near = (1.5 * distance_abs - 2.5) * distance_abs**2 + 1
+    far = ((-0.5 * distance_abs + 2.5) * distance_abs - 4) * distance_abs + 2
+    return torch.where(
+        distance_abs < 1, near, torch.where(distance_abs < 2, far, torch.zeros_like(distance_abs))
+    )

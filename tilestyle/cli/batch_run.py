@@ -87,8 +87,10 @@ class Batch:
         words = [str(style) for style in values[styles] or []]
         if not words:
             # Of several words, the style is likely the one that is no file or folder.
-            likely = [each for each in values[sources] if not Path(str(each)).exists()] or values[sources]
-            meant = f"--style {likely[-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
+            likely_styles = [each for each in values[sources] if not Path(str(each)).exists()] or values[
+                sources
+            ]
+            meant = f"--style {likely_styles[-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
             raise SettingError("no style image", hint=f"give it with {meant}; tilestyle looks PHOTO shows all")
         style_files = parse_styles(words)
         files = [each.path for each in style_files]

@@ -68,8 +68,8 @@ class RenderWords:
         words = rewritten(self._words, change)
         if not self._has_out:
             words.append(f"{opt.OUT.flags[0]}={result}")
-        more = [opt.YES.flags[0], *([opt.OVERWRITE.flags[0]] if overwrite else [])]
-        return ["render", *with_options(words, *more)]
+        resume_options = [opt.YES.flags[0], *([opt.OVERWRITE.flags[0]] if overwrite else [])]
+        return ["render", *with_options(words, *resume_options)]
 
 
 def _is(word: Word, option: Parameter[Any]) -> bool:

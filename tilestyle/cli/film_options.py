@@ -71,9 +71,9 @@ class FilmRecorder:
 
     def abandon(self) -> None:
         """Close the film because of an exception that is being handled, which is what will be reported."""
-        ends = sys.exc_info()
+        exception_info = sys.exc_info()
         with suppress(Exception):
-            self._stack.pop_all().__exit__(*ends)
+            self._stack.pop_all().__exit__(*exception_info)
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, Resumed):

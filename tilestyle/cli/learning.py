@@ -41,8 +41,8 @@ def writing_kind(output: Output, device: torch.device) -> dict[str, Any]:
     """What the time of writing a picture depends on."""
     from tilestyle.pipeline.timings import this_machine
 
-    how = [output.file.suffix.lower(), output.depth, str(output.compression)]
-    return {**this_machine(device), "stage": "writing", "format": how}
+    format_facts = [output.file.suffix.lower(), output.depth, str(output.compression)]
+    return {**this_machine(device), "stage": "writing", "format": format_facts}
 
 
 def starting_amounts(prepared: PreparedInputs) -> tuple[float, ...]:

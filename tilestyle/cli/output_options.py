@@ -151,7 +151,7 @@ class Output:
         from tilestyle.images import InkMeter, WriteOptions, write_stream
 
         ink = InkMeter(self.paper.ink_limit)
-        how = WriteOptions(
+        options = WriteOptions(
             depth=self.depth,
             quality=self.quality,
             compression=self.compression,
@@ -162,7 +162,7 @@ class Output:
         strips = releasing_mapped_pages(source.strips())
         file = aside(self.file) if self.is_new and os.path.lexists(self.file) else self.file
         signals.writes(file)
-        write_stream(file, source.height, source.width, strips, options=how, name=source.name)
+        write_stream(file, source.height, source.width, strips, options=options, name=source.name)
         if not self.quiet:
             self.paper.say_ink(file, ink)
         return file

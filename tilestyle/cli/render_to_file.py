@@ -58,21 +58,21 @@ class Make(Protocol):
         """Make it, and call `save` with it."""
 
 
-def make_render(prepared: PreparedInputs, **how: Any) -> Picture:
+def make_render(prepared: PreparedInputs, **call_options: Any) -> Picture:
     """Render a content in a style."""
     assert prepared.content is not None, "the command has a content"
-    return tilestyle.render(prepared.content, prepared.styles, prepared.config, **how)
+    return tilestyle.render(prepared.content, prepared.styles, prepared.config, **call_options)
 
 
-def make_texture(prepared: PreparedInputs, **how: Any) -> Picture:
+def make_texture(prepared: PreparedInputs, **call_options: Any) -> Picture:
     """Make a texture of a style."""
-    return tilestyle.texture(prepared.styles, prepared.config, **how)
+    return tilestyle.texture(prepared.styles, prepared.config, **call_options)
 
 
-def make_inversion(prepared: PreparedInputs, **how: Any) -> Picture:
+def make_inversion(prepared: PreparedInputs, **call_options: Any) -> Picture:
     """Make a picture of the activations of a content."""
     assert prepared.content is not None, "the command has a content"
-    return tilestyle.invert(prepared.content, prepared.config, **how)
+    return tilestyle.invert(prepared.content, prepared.config, **call_options)
 
 
 @dataclass

@@ -135,17 +135,19 @@ def check_panels(width: float, panel: float, overlap: float) -> None:
     """
     if width <= panel:
         return
-    least = f"--panels {ceil(max(2 * overlap, (width - overlap) / _MOST_PANELS + overlap))}mm or more"
+    enough_panels = f"--panels {ceil(max(2 * overlap, (width - overlap) / _MOST_PANELS + overlap))}mm or more"
     if 2 * overlap > panel:
         less = floor(panel * 5) / 10
         raise SettingError(
             f"panels of {panel:.4g} mm would overlap by {overlap:.4g} mm, more than half of their width",
-            hint=f"give --panel-overlap {less:g}mm or less, or {least}" if less >= 1 else f"give {least}",
+            hint=f"give --panel-overlap {less:g}mm or less, or {enough_panels}"
+            if less >= 1
+            else f"give {enough_panels}",
         )
     if width - overlap > _MOST_PANELS * (panel - overlap):
         raise SettingError(
             f"a print of {width:.4g} mm would have more than {_MOST_PANELS} panels of {panel:.4g} mm",
-            hint=f"give {least}",
+            hint=f"give {enough_panels}",
         )
 
 
@@ -195,8 +197,8 @@ def _dots_per_inch(crop: PageCrop, area: tuple[float, float], fit: Placing) -> f
     down, across = crop.height / area[0] * MILLIMETERS["in"], crop.width / area[1] * MILLIMETERS["in"]
     at_long_side = across if crop.width > crop.height else down
     dpi = max(down, across) if fit is Placing.CONTAIN else at_long_side
-    whole = round(dpi)
-    height, width = (length / MILLIMETERS["in"] * whole for length in area)
+    rounded_dpi = round(dpi)
+    height, width = (length / MILLIMETERS["in"] * rounded_dpi for length in area)
     errors = abs(height - crop.height), abs(width - crop.width)  # pixels
     error = min(errors) if fit is Placing.CONTAIN else max(errors)
-    return float(whole) if error < 1.5 and abs(whole - dpi) < _ROUNDING * dpi else dpi
+    return float(rounded_dpi) if error < 1.5 and abs(rounded_dpi - dpi) < _ROUNDING * dpi else dpi

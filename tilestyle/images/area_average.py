@@ -93,8 +93,8 @@ def _row_means(rows: NDArray[np.float64], extent: float, width: int) -> NDArray[
     """Average rows [h, W, C] over ``width`` equal parts of ``extent`` pixels: differences of their integral."""
     integral = np.concatenate([np.zeros_like(rows[:, :1]), rows.cumsum(axis=1)], axis=1)  # [h, W + 1, C]
     edges = np.linspace(0, extent, width + 1)
-    whole = np.minimum(edges.astype(int), rows.shape[1] - 1)
-    share = (edges - whole)[:, None]
-    at_edges = integral[:, whole] + share * rows[:, whole]
+    indices = np.minimum(edges.astype(int), rows.shape[1] - 1)
+    share = (edges - indices)[:, None]
+    at_edges = integral[:, indices] + share * rows[:, indices]
     means: NDArray[np.float64] = np.diff(at_edges, axis=1) * (width / extent)
     return means

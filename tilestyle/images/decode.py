@@ -70,13 +70,13 @@ def decode_strips(
         factor = next((factor for factor in _FACTORS if reduction >= 2 * factor), 1)
     sides = sides[0] / factor, sides[1] / factor
     stream = vips.VipsStream(header, factor)
-    whole = math.ceil(sides[0]), math.ceil(sides[1])
-    missing = whole[0] - stream.image.height, whole[1] - stream.image.width
+    decoded_size = math.ceil(sides[0]), math.ceil(sides[1])
+    missing = decoded_size[0] - stream.image.height, decoded_size[1] - stream.image.width
     if (factor == 1 and any(missing)) or not all(0 <= count <= 1 for count in missing):
         raise PictureError(
             f"{header.label} decodes to {stream.image.width} x {stream.image.height} pixels, but its header "
             "says "
-            f"{whole[1]} x {whole[0]}",
+            f"{decoded_size[1]} x {decoded_size[0]}",
             hint="it may be damaged or an unusual variant: convert it to PNG or TIFF",
         )
     return sides, _repeat_last(stream.strips(), *missing)

@@ -162,10 +162,10 @@ class TiffRaster:
         """
         page = self._page
         assert page.dtype is not None
-        whole = self._file.filehandle.memmap_array(
+        mapped = self._file.filehandle.memmap_array(
             page.parent.byteorder + page.dtype.char, page.shaped, offset=page.dataoffsets[0]
         )  # [planes, 1, H, W, C]
-        window = np.array(whole[:, 0, top : top + height, left : left + width])  # [planes, height, width, C]
+        window = np.array(mapped[:, 0, top : top + height, left : left + width])  # [planes, height, width, C]
         return np.moveaxis(window, 0, 2).reshape(height, width, -1)  # [height, width, planes * C]
 
     def _assemble(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:

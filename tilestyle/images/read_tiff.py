@@ -236,16 +236,16 @@ def has_all_segments(page: tifffile.TiffPage, file_bytes: int) -> bool:
     offsets, counts = page.dataoffsets, page.databytecounts
     if len(offsets) != expected or len(counts) != expected:
         return False
-    ends = [start + count for start, count in zip(offsets, counts, strict=True) if start and count]
+    segment_ends = [start + count for start, count in zip(offsets, counts, strict=True) if start and count]
     if page.is_contiguous and not is_sparse(page):
-        ends.append(offsets[0] + page.nbytes)  # the byte count of a single strip may be wrong
+        segment_ends.append(offsets[0] + page.nbytes)  # the byte count of a single strip may be wrong
     elif page.compression == COMPRESSION.NONE:
         channels = page.samplesperpixel // plane_count(page)
         row_bytes = -(-width * channels * page.bitspersample // 8)
         last = height if page.is_tiled else (page.imagelength - 1) % height + 1
         if any(0 < count < min(height, last) * row_bytes for count in counts):
             return False
-    return max(ends, default=0) <= file_bytes
+    return max(segment_ends, default=0) <= file_bytes
 
 
 def _palette(page: tifffile.TiffPage, path: Path) -> NDArray[np.uint8]:

@@ -106,8 +106,8 @@ def _opaque(samples: RawSamples) -> NDArray[Any]:
     values, alpha = samples.values, samples.alpha
     if alpha is None:
         return values
-    most = np.iinfo(values.dtype).max
-    white = 0 if samples.model is ColorModel.CMYK else most
+    max_value = np.iinfo(values.dtype).max
+    white = 0 if samples.model is ColorModel.CMYK else max_value
     cover = alpha[..., None] / np.float64(np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1)
     return np.rint(values * cover + white * (1 - cover)).astype(values.dtype)
 

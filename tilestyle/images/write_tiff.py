@@ -214,8 +214,8 @@ def _spool_halved(rows: Iterator[NDArray[Any]], spool: IO[bytes]) -> Iterator[ND
     for row in rows:
         for top in range(0, row.shape[0], _HALVED_ROWS):
             values = to_unit_range(row[top : top + _HALVED_ROWS])
-            half = unpremultiply(halve(premultiply(values)))
-            spool.write(quantize(half, 8 * row.itemsize).tobytes())
+            halved = unpremultiply(halve(premultiply(values)))
+            spool.write(quantize(halved, 8 * row.itemsize).tobytes())
         yield row
 
 

@@ -197,11 +197,11 @@ def unpool_gradient_kernel(
     d = _loaded(features, top + 1, edge, out_width, c, units, UNIT, lower_left)
     e = _loaded(features, top + 1, edge + 1, out_width, c, units, UNIT, lower_right)
     if POOL == 1:  # it goes to the first of the four cells that has the maximum
-        most = tl.maximum(tl.maximum(a, b), tl.maximum(d, e))
-        of_a = tl.where(a == most, total, 0.0)
-        of_b = tl.where((b == most) & (a < most), total, 0.0)
-        of_d = tl.where((d == most) & (a < most) & (b < most), total, 0.0)
-        of_e = tl.where((a < most) & (b < most) & (d < most), total, 0.0)
+        largest = tl.maximum(tl.maximum(a, b), tl.maximum(d, e))
+        of_a = tl.where(a == largest, total, 0.0)
+        of_b = tl.where((b == largest) & (a < largest), total, 0.0)
+        of_d = tl.where((d == largest) & (a < largest) & (b < largest), total, 0.0)
+        of_e = tl.where((a < largest) & (b < largest) & (d < largest), total, 0.0)
     else:
         of_a, of_b, of_d, of_e = total, total, total, total
     _store_unpooled(cotangent, out, top, edge, out_width, c, units, UNIT, upper_left, a, of_a, ADDED)
@@ -246,5 +246,5 @@ def first_convolution_kernel(
     values = tl.dot(neighborhood, filters, input_precision="ieee")
     values = tl.maximum(values + tl.load(bias + c, mask=known, other=0.0).to(tl.float32)[None, :], 0.0)
     offsets = (row * width).to(tl.int64) * (units * OUT_UNIT)
-    into = out + offsets + j[:, None] * (units * OUT_UNIT) + c[None, :]
-    tl.store(into, values.to(out.dtype.element_ty), mask=(j < width)[:, None] & known[None, :])
+    out_cells = out + offsets + j[:, None] * (units * OUT_UNIT) + c[None, :]
+    tl.store(out_cells, values.to(out.dtype.element_ty), mask=(j < width)[:, None] & known[None, :])

@@ -98,10 +98,12 @@ def palette_kernel(
         blue = tl.load(start + 2 * channel, mask=inside, other=0.0)
         for k in range(DIRECTIONS):
             x, y, z, position, index = _bins(red, green, blue, axes, k, BINS)
-            away = position - tl.load(maps + (scale * DIRECTIONS + k) * BINS + index, mask=inside, other=0.0)
-            along_x += away * x
-            along_y += away * y
-            along_z += away * z
+            difference = position - tl.load(
+                maps + (scale * DIRECTIONS + k) * BINS + index, mask=inside, other=0.0
+            )
+            along_x += difference * x
+            along_y += difference * y
+            along_z += difference * z
     tl.store(slope + n, factor * along_x, mask=inside)
     tl.store(slope + count + n, factor * along_y, mask=inside)
     tl.store(slope + 2 * count + n, factor * along_z, mask=inside)

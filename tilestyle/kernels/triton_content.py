@@ -37,12 +37,12 @@ def difference_kernel(
     target_cells = target + i.to(tl.int64) * target_row + (j * target_cell)[:, None]
     target_cells += (c.to(tl.int64) * target_channel)[None, :]
     own = tl.load(features + places, mask=inside, other=0.0).to(tl.float32)
-    away = own - tl.load(target_cells, mask=inside, other=0.0).to(tl.float32)
-    into = gradient + places
-    changed = tl.load(into, mask=inside, other=0.0).to(tl.float32) + factor * away
-    tl.store(into, changed.to(gradient.dtype.element_ty), mask=inside)
+    difference = own - tl.load(target_cells, mask=inside, other=0.0).to(tl.float32)
+    gradient_cells = gradient + places
+    changed = tl.load(gradient_cells, mask=inside, other=0.0).to(tl.float32) + factor * difference
+    tl.store(gradient_cells, changed.to(gradient.dtype.element_ty), mask=inside)
     rows = j * 0 + i
     counts = (rows >= top) & (rows < top + owned_height) & (j >= left) & (j < left + owned_width)
-    counted_squares = tl.where(counts[:, None] & inside, away * away, 0.0)
+    counted_squares = tl.where(counts[:, None] & inside, difference * difference, 0.0)
     number = (i * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(2) + tl.program_id(2)
     tl.store(squares + number, tl.sum(tl.sum(counted_squares, 1), 0))

@@ -52,8 +52,8 @@ def moments_kernel(
         b = tl.load(places + right[None, :], mask=inside & (right < channels)[None, :], other=0.0)
         products = tl.dot(tl.trans(a), b, products)
         total += tl.sum(a.to(tl.float32), 0)
-    into = parts + (program * pairs + number).to(tl.int64) * (BLOCK_CHANNELS * BLOCK_CHANNELS)
-    tl.store(into + c[:, None] * BLOCK_CHANNELS + c[None, :], products)
+    part_sums = parts + (program * pairs + number).to(tl.int64) * (BLOCK_CHANNELS * BLOCK_CHANNELS)
+    tl.store(part_sums + c[:, None] * BLOCK_CHANNELS + c[None, :], products)
     if i == j:
         tl.store(part_totals + (program * blocks + i) * BLOCK_CHANNELS + c, total)
 
@@ -94,5 +94,5 @@ def add_parts_kernel(
             k = first + tl.arange(0, BLOCK_PARTS)
             rows = part_totals + ((k * blocks + i) * BLOCK_CHANNELS)[:, None] + c[None, :]
             part_sum += tl.sum(tl.load(rows, mask=(k < count)[:, None], other=0.0), 0)
-        into, valid = total + column, column < channels
-        tl.store(into, tl.load(into, mask=valid, other=0.0) + part_sum, mask=valid)
+        total_cells, valid = total + column, column < channels
+        tl.store(total_cells, tl.load(total_cells, mask=valid, other=0.0) + part_sum, mask=valid)

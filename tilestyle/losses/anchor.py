@@ -71,12 +71,12 @@ def upsample_residual(residual: Tensor, axis: int, pixels: range, factor: int) -
     """
     position = (torch.arange(pixels.start, pixels.stop, device=residual.device) + 0.5) / factor - 0.5
     low = position.floor()
-    ends = [(low + step).long().clamp(0, residual.shape[axis] - 1) for step in (0, 1)]
+    neighbors = [(low + step).long().clamp(0, residual.shape[axis] - 1) for step in (0, 1)]
     # The part of the residual that is read (it may be mapped); in Python integers, to avoid a device sync.
     first, last = ((2 * pixel + 1 - factor) // (2 * factor) for pixel in (pixels.start, pixels.stop - 1))
     first, last = max(first, 0), min(last + 1, residual.shape[axis] - 1)
     part = residual.narrow(axis, first, last + 1 - first)
-    near, far = (part.index_select(axis, end - first) for end in ends)
+    near, far = (part.index_select(axis, end - first) for end in neighbors)
     share = (position - low).reshape([-1 if k == axis else 1 for k in range(3)]).to(part)
     return torch.lerp(near, far, share)
 

@@ -111,8 +111,8 @@ class ContentTarget:
                 continue
             variance = float(total.moments().covariance.diagonal().mean())
             floor = self.energy_floors.get(layer)
-            least = MIN_VARIANCE if floor is None else floor / self._network.layers[layer].channels
-            self.energies[layer] = max(variance, least)
+            min_variance = MIN_VARIANCE if floor is None else floor / self._network.layers[layer].channels
+            self.energies[layer] = max(variance, min_variance)
 
     def min_norm(self, layer: str) -> float:
         """Return the norm of a cell's features below which it counts as zero."""

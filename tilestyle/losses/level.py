@@ -204,8 +204,8 @@ class LevelObjective(Stateful):
                 coarse.compute_gradient(canvas, rng.fork())
         # A patch that covers the whole canvas has its moments. (Judged by area, because the rest of a sweep
         # that failed may be a single patch, too.)
-        whole = all(patch.owned.area == self._level.extent.area for patch in patches)
-        self._single_patch = self._job.config.sampler is Sampler.SWEEP and whole
+        covers_canvas = all(patch.owned.area == self._level.extent.area for patch in patches)
+        self._single_patch = self._job.config.sampler is Sampler.SWEEP and covers_canvas
         if self._single_patch or self._job.config.locality == 1:
             return
         late = 4 * sweep >= 3 * self._level.sweeps

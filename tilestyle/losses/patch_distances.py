@@ -95,7 +95,7 @@ class PatchDistances:
             (moments[layer], canvas_moments.get(layer, moments[layer]), targets[layer]) for layer in moments
         ]
         numbers, *results = launch(
-            *(each for three in parts for part in three for each in (part.mean, part.second))
+            *(each for layer_parts in parts for part in layer_parts for each in (part.mean, part.second))
         )
         cotangents = {}
         for index, (layer, facts) in enumerate(zip(moments, numbers.tolist(), strict=True)):

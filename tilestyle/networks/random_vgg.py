@@ -39,9 +39,9 @@ def repeat_channels(network: Vgg, factor: int) -> Vgg:
 
     Each layer returns the channels of the original one in order, [0..C), then [0..C) again.
     """
-    wide = {}
+    full_tensors = {}
     for layer, convolution in network.convolutions.items():
         inputs = 1 if layer == "conv1_1" else factor
         weight = convolution.weight.repeat(factor, inputs, 1, 1) / inputs
-        wide[layer] = Convolution(weight, convolution.bias.repeat(factor))
-    return Vgg(network.name, wide, network.pooling)
+        full_tensors[layer] = Convolution(weight, convolution.bias.repeat(factor))
+    return Vgg(network.name, full_tensors, network.pooling)

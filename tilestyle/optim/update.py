@@ -91,10 +91,9 @@ class CanvasUpdater:
     def _make_device_update(self, job: Job) -> DeviceUpdate | None:
         """Return the update on the network's device, for a canvas that is not there; None to step in place."""
         device, styled = job.network.device, self._regions.coverage if self._regions else None
-        away = device != self._canvas.pixels.device and is_staged(device)
-        if (
-            not away or not self.immediate or job.anchor is not None
-        ):  # the anchor's gradient is computed where the canvas is
+        is_elsewhere = device != self._canvas.pixels.device and is_staged(device)
+        # The gradient of an anchor is computed where the canvas is.
+        if not is_elsewhere or not self.immediate or job.anchor is not None:
             return None
         return DeviceUpdate(self._canvas, device, self._adam, self._learning_rate, styled)
 

@@ -65,8 +65,8 @@ def remember(kind: Kind, samples: Mapping[str, Sequence[Sample]]) -> None:
     name = _digest(kind)
     file = cache_folder() / f"{name}.json"
     total = _read(file) or recall(kind)  # another process may have added to the file
-    for stage, more in samples.items():
-        total[stage] = [*total.get(stage, ()), *more][-MAX_SAMPLES:]
+    for stage, stage_samples in samples.items():
+        total[stage] = [*total.get(stage, ()), *stage_samples][-MAX_SAMPLES:]
     _recent[name] = total
     with suppress(OSError, ValueError):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ class PatchColors:
         if weights is not None:
             parts = (torch.cat([x.flatten() for x in weights]) * WEIGHT_UNITS).round().long()
         for along in self._projections():
-            into, count = counts[:, along.axes], len(along.bins)
+            bin_counts, count = counts[:, along.axes], len(along.bins)
             # Not in deterministic mode: torch would warn, since it does not know that these are whole numbers.
             rounded = (
                 parts is None and area <= MAX_FLOAT32_COUNT and not torch.are_deterministic_algorithms_enabled()
@@ -106,13 +106,13 @@ class PatchColors:
                 plane_cells.copy_(plane[:, rows, columns])
                 start += box.area
             if rounded:  # histc counts in the shared memory of a multiprocessor
-                histogram = torch.histc(owned, into.numel(), min=-0.5, max=into.numel() - 0.5)
-                into.add_(histogram.long().view(into.shape), alpha=WEIGHT_UNITS)
+                histogram = torch.histc(owned, bin_counts.numel(), min=-0.5, max=bin_counts.numel() - 0.5)
+                bin_counts.add_(histogram.long().view(bin_counts.shape), alpha=WEIGHT_UNITS)
                 continue
             cell_weights = torch.full_like(owned[0], WEIGHT_UNITS) if parts is None else parts
-            histogram = torch.zeros(into.numel(), dtype=torch.int64, device=owned.device)
+            histogram = torch.zeros(bin_counts.numel(), dtype=torch.int64, device=owned.device)
             histogram.scatter_add_(0, owned.flatten(), cell_weights.expand(count, -1).flatten())
-            into.add_(histogram.view(into.shape))
+            bin_counts.add_(histogram.view(bin_counts.shape))
 
     def gradient(self, maps: Tensor, factor: float) -> Tensor:
         """Return `factor` times the sum of the scales' gradients, in the pixels [3, H, W].

@@ -27,9 +27,9 @@ def to_fixed(values: Tensor) -> Tensor:
     """
     good = values.abs() < MAX_VALUE
     scales, carries = (x.view(-1, *[1] * values.ndim) for x in _factors(values.device))
-    whole = (scales * torch.where(good, values, 0.0)).trunc_()
-    whole[1:] -= whole[:-1] * carries
-    parts = whole.long()
+    integers = (scales * torch.where(good, values, 0.0)).trunc_()
+    integers[1:] -= integers[:-1] * carries
+    parts = integers.long()
     parts[0].masked_fill_(~good, NOT_A_NUMBER)
     return parts
 

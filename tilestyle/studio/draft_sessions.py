@@ -175,9 +175,9 @@ class DraftSessions:
             code = await self._child.wait()
             await self._report_end(describe_end(code))
 
-    async def _report_end(self, how: str) -> None:
+    async def _report_end(self, description: str) -> None:
         problem = {
-            "error": f"the draft failed: {how}",
+            "error": f"the draft failed: {description}",
             "hint": "the picture may be too large: try other settings",
         }
         for future in self._plans.values():

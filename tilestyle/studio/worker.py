@@ -196,17 +196,17 @@ class JobRun:
         if prepared.content is not None:
             self._write_content(prepared.content)
         threading.Thread(target=self._serve_tiles, args=(prepared.height, prepared.width), daemon=True).start()
-        how: dict[str, Any] = {
+        call_options: dict[str, Any] = {
             "observer": self.report,
             "stop": self.orders.stop,
             "work": Work(self.folder / jobs.WORK, every=self.checkpoint_seconds),
             "save": lambda picture: self._save(picture, prepared),
         }
         if self.job.kind == "texture":
-            tilestyle.texture(list(prepared.styles), prepared.config, **how)
+            tilestyle.texture(list(prepared.styles), prepared.config, **call_options)
         else:
             assert prepared.content is not None, "checked before it was queued"
-            tilestyle.render(prepared.content, list(prepared.styles), prepared.config, **how)
+            tilestyle.render(prepared.content, list(prepared.styles), prepared.config, **call_options)
         return self._end(prepared.width, prepared.height, complete=self.report.facts.complete)
 
     def _save(self, picture: Picture, prepared: PreparedInputs) -> None:

@@ -276,8 +276,8 @@ class PaperJob:
                 if self.panels is None:
                     signals.writes(target)
                 written.append(target)
-                how = self._options(span, provenance_json, ink, target.stem)
-                write_samples(target, (picture.height, span.width), strips, picture.profile, options=how)
+                options = self._options(span, provenance_json, ink, target.stem)
+                write_samples(target, (picture.height, span.width), strips, picture.profile, options=options)
             if self.panels is not None:
                 signals.writes(self.plan_file)
                 self.write_plan(source)
@@ -292,13 +292,13 @@ class PaperJob:
 
         assert self.panels is not None, "there are panels"
         small = _small(source, self.plan)
-        whole, millimeter = self.plan.width, self.plan.dpi / MILLIMETERS["in"]
-        shares = [(each.left / whole, (each.left + each.width) / whole) for each in self.panels]
+        print_width, millimeter = self.plan.width, self.plan.dpi / MILLIMETERS["in"]
+        shares = [(each.left / print_width, (each.left + each.width) / print_width) for each in self.panels]
         captions = [f"{number}: {each.width / millimeter:.0f} mm" for number, each in enumerate(self.panels, 1)]
         shared = (self.panels[0].width - self.panels[1].left) / millimeter if len(self.panels) > 1 else 0.0
         title = (
-            f"{whole / millimeter:.0f} x {self.plan.height / millimeter:.0f} mm in {len(self.panels)} panels, "
-            f"from left to right; neighbors share {shared:.0f} mm (light)"
+            f"{print_width / millimeter:.0f} x {self.plan.height / millimeter:.0f} mm in {len(self.panels)} "
+            f"panels, from left to right; neighbors share {shared:.0f} mm (light)"
         )
         write_picture(self.plan_file, draw_panel_plan(small, shares, captions, title))
 
@@ -310,10 +310,10 @@ class PaperJob:
         cut = [f"{plan.trim / millimeter:.3g} mm of bleed"] if plan.trim >= 1 else []  # less is rounding
         if plan.fold:
             cut.append(f"{(plan.fold - plan.trim) / millimeter:.3g} mm to fold")
-        ends = f", with {' and '.join(cut)} at each edge" if cut else ""
+        edges_text = f", with {' and '.join(cut)} at each edge" if cut else ""
         scale = f"; the file is at 1:{self.shop.scale:g}" if self.shop.scale > 1 else ""
         yield (
-            f"print of {width:.1f} x {height:.1f} mm at {plan.dpi:.4g} dpi{ends}{scale}; "
+            f"print of {width:.1f} x {height:.1f} mm at {plan.dpi:.4g} dpi{edges_text}{scale}; "
             f"{color.name if color else 'sRGB'}, {self.depth} bits; {clock(seconds)} min"
         )
         if self.panels is not None and len(self.panels) == 1:
@@ -332,15 +332,15 @@ class PaperJob:
     def _options(self, span: PanelSpan, provenance_json: dict[str, Json], ink: Any, title: str) -> WriteOptions:
         from tilestyle.images import WriteOptions
 
-        how = self.shop.settings(self.plan.dpi, title)
-        how["boxes"] = self._boxes(span)
+        options = self.shop.settings(self.plan.dpi, title)
+        options["boxes"] = self._boxes(span)
         return WriteOptions(
             depth=self.depth,
             quality=self.quality,
             compression=self.compression,
             provenance=provenance_json,
             ink=ink,
-            **how,
+            **options,
         )
 
     def _boxes(self, span: PanelSpan) -> PageBoxes:

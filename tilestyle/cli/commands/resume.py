@@ -49,6 +49,6 @@ def resume(values: Values) -> None:
             f"cannot change to {printable(manifest.folder)}, where the render was started ({error.strerror})",
             hint="run the original command again",
         ) from error
-    more = ["--yes", *(each.flags[0] for each in (opt.QUIET, opt.VERBOSE, opt.DEBUG) if values[each])]
-    sys.argv[1:] = with_options(words, "--work-dir", str(path), *more)
+    resume_options = ["--yes", *(each.flags[0] for each in (opt.QUIET, opt.VERBOSE, opt.DEBUG) if values[each])]
+    sys.argv[1:] = with_options(words, "--work-dir", str(path), *resume_options)
     main()

@@ -97,7 +97,11 @@ def upscale(values: Values) -> None:
     results: list[UpscaleResult] = []
 
     def make(
-        prepared: PreparedInputs, *, save: Callable[[Picture], None], stop: Callable[[], bool], **how: Any
+        prepared: PreparedInputs,
+        *,
+        save: Callable[[Picture], None],
+        stop: Callable[[], bool],
+        **call_options: Any,
     ) -> None:
         stop_request = Remembered(stop)
 
@@ -106,7 +110,9 @@ def upscale(values: Values) -> None:
             if sheet is not None and not stop_request.answer:  # compares finished pictures
                 side_by_side([*interpolation_baselines(low, factor).values(), result.picture]).save(sheet)
 
-        results.append(make_upscaled(low, reference, factor, config, save=finish, stop=stop_request, **how))
+        results.append(
+            make_upscaled(low, reference, factor, config, save=finish, stop=stop_request, **call_options)
+        )
 
     inputs = Inputs([StyleFile(reference)], low)
     if print_dry_run(values, inputs, full):
