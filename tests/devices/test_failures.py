@@ -6,6 +6,7 @@ import errno
 import itertools
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ from tilestyle.pipeline import estimate, out_of_memory, timings
 from tilestyle.pipeline.events import Event, Started
 from tilestyle.pipeline.workdir import Work
 
-CONTENT, STYLE = waves(60, 80), waves(70, 90, 1)
+CONTENT, STYLE = waves(60, 80), waves(30, 32, 1)
 # Two levels; the last has several patches, rims, measured moments and a coarse layer.
 CONFIG = RenderConfig(
-    size=80,
+    size=64,
     patch=64,
-    coarsest=40,
-    sweeps=2,
+    coarsest=48,
+    sweeps=(1, 2),
     margin=8,
     device="cpu",
     network=NetworkName.WAVELET,
@@ -46,6 +47,12 @@ ERRORS = (
     MemoryError(),
     OSError(errno.ENOMEM, "Cannot allocate memory"),
 )
+
+
+@cache
+def takes_memory(func: Any) -> bool:
+    """Whether an operation is no view, and not in place. (Torch takes long to say so.)"""
+    return not func.is_view and not func._schema.name.endswith("_")
 
 
 class Running(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -65,11 +72,9 @@ class Running(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Refuse, or compute."""
         kwargs = kwargs or {}
-        takes = not func._schema.name.endswith("_") and "out" not in kwargs
-        answer = None if takes else func(*args, **kwargs)
-        if not takes:
-            return answer
         answer = func(*args, **kwargs)
+        if not takes_memory(func) or "out" in kwargs or self.count >= self._refused.stop > 0:
+            return answer
         known = {x.untyped_storage().data_ptr() for x in args if isinstance(x, Tensor)}
         made = [x for x in (answer if isinstance(answer, tuple) else (answer,)) if isinstance(x, Tensor)]
         if all(x.untyped_storage().data_ptr() in known for x in made):  # a view, or a number
@@ -102,9 +107,9 @@ class Steps:
 
 
 KINDS: dict[str, dict[str, Any]] = {
-    "plain": {},
+    "plain": {"size": 80, "coarsest": 64},
     "overlap": {"overlap": 16, **FEW},
-    "local": {"locality": 0.5, "sweeps": 1, "coarsest": 80, "patch": 96, **FEW},
+    "local": {"locality": 0.5, "sweeps": 1, "size": 80, "coarsest": 80, "patch": 96, **FEW},
     "kept": {"keep_content": True, **FEW},
     "lbfgs": {"optimizer": "lbfgs", "patch": None, **FEW},
 }

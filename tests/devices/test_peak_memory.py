@@ -34,10 +34,10 @@ def test_a_command_stays_within_its_memory(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tilestyle", *words, "--verbose"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    foretold = re.search(r"^patch \d+, ([\d.]+) MiB of 256 MiB", done.stderr, re.MULTILINE)
+    estimated = re.search(r"^patch \d+, ([\d.]+) MiB of 256 MiB", done.stderr, re.MULTILINE)
     peak = re.search(r"^wrote out\.png.* peak ([\d.]+) MiB", done.stderr, re.MULTILINE)
-    assert foretold and peak
-    assert float(peak[1]) <= float(foretold[1]) <= 256
+    assert estimated and peak
+    assert float(peak[1]) <= float(estimated[1]) <= 256
 
 
 @pytest.mark.parametrize("given", [None, "5"])

@@ -77,11 +77,11 @@ def test_a_halo_widens_what_is_read_and_not_what_is_owned(
     draws,
 )
 def test_aprons_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbors(
-    height: int, width: int, unit: int, scale: int, lap: int, stride: int, draw: SweepRng
+    height: int, width: int, unit: int, scale: int, apron: int, stride: int, draw: SweepRng
 ) -> None:
     canvas = canvas_extent(height, width, 0, unit * scale)
     draw = draw if unit % stride else draw.on_grid(stride, 16)
-    patches = grid_patches(canvas, 64, unit, draw, scale, PatchContext(apron=lap))
+    patches = grid_patches(canvas, 64, unit, draw, scale, PatchContext(apron=apron))
     full = canvas.height, canvas.width
     assert (visits(patches, *full) == 1).all()
     for index, patch in enumerate(patches):
@@ -92,12 +92,12 @@ def test_aprons_overlap_and_every_pixel_is_owned_once_and_kept_from_neighbors(
         ):
             assert count % (unit * scale) == 0
             assert count <= 64 * scale
-            assert length == whole or min(start - first, first + count - start - length) >= lap * scale
+            assert length == whole or min(start - first, first + count - start - length) >= apron * scale
             assert length == whole or scale > 1 or first % draw.stride == phase
         others = boxes_as_array(other.read for other in patches[:index] + patches[index + 1 :])
-        inner, rims = patch.interior_and_borders
+        inner, borders = patch.interior_and_borders
         assert not inner.area or not any_overlap(inner, others, *full)
-        parts = [Patch(box, box, 1) for box in (inner, *rims) if box.area]
+        parts = [Patch(box, box, 1) for box in (inner, *borders) if box.area]
         assert (visits(parts, *full) == visits([patch], *full)).all()
 
 

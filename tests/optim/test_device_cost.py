@@ -29,7 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "windows": {"sampler": Sampler.WINDOWS},
     "overlap": {"overlap": 8},
     "scales": {"scale_odds": (0.5, 0.5)},
-    "anchor": {"anchor": waves(45, 60)},
+    "anchor": {"anchor": waves(37, 50)},
     "statistics": {"style_loss": StyleLoss.STATISTICS},
     "gram": {"style_loss": StyleLoss.GRAM, "tv_weight": 0.1},
     "fixed point": {"deterministic": True},
@@ -47,11 +47,11 @@ def vgg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("home", HOMES)
-@pytest.mark.parametrize("size", [(140, 256), (275, 175), (50, 750)])
+@pytest.mark.parametrize("size", [(70, 128), (138, 88), (25, 375)])
 def test_a_patch_costs_few_launches_and_no_waiting(
     home: str, size: tuple[int, int], vgg: dict[str, Any]
 ) -> None:
-    found = cost(home, *size, patch=128, **vgg)
+    found = cost(home, *size, patch=64, **vgg)
     assert len(found.patches) > 4
     assert found.launches_per_patch <= LAUNCHES
     assert not found.stalls
@@ -60,7 +60,7 @@ def test_a_patch_costs_few_launches_and_no_waiting(
 @pytest.mark.parametrize("home", HOMES)
 def test_it_costs_no_more_where_the_canvas_is_wide(home: str, vgg: dict[str, Any]) -> None:
     # The first sweep: content features are seen, too, and kept. A canvas on the host waits for them.
-    found = cost(home, 100, 4096, patch=128, counted=0, **vgg)
+    found = cost(home, 48, 2048, patch=64, counted=0, **vgg)
     assert len(found.patches) > 30
     assert found.launches_per_patch <= LAUNCHES
     assert not [place for place in found.stalls if "losses/content.py" not in place or home == "device"]
@@ -69,7 +69,8 @@ def test_it_costs_no_more_where_the_canvas_is_wide(home: str, vgg: dict[str, Any
 @pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("case", CASES)
 def test_no_patch_is_waited_for(case: str, home: str) -> None:
-    found = cost(home, 90, 120, **{**FEW, "patch": 64, **CASES[case]})
+    size = (90, 120) if case == "scales" else (74, 100)  # a patch of twice the scale sees more
+    found = cost(home, *size, **{**FEW, "patch": 64, **CASES[case]})
     assert len(found.patches) > 1
     assert not found.stalls
 
@@ -78,8 +79,9 @@ def test_no_patch_is_waited_for(case: str, home: str) -> None:
 @pytest.mark.parametrize("locality", [0.5, 1.0])
 def test_a_patch_with_locality_is_waited_for_once(home: str, locality: float, vgg: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"locality": locality, "palette_weight": 0, "locality_window": 1.0}
+    settings["style_layers"] = {"relu1_1": 1, "relu3_1": 1}
     with with_float64():
-        found = cost(home, 140, 256, patch=64, **settings, **vgg)
+        found = cost(home, 70, 130, patch=64, **settings, **vgg)
     assert len(found.patches) > 4
     # For the distances of its moments, which do not have to be ones of the sweep before.
     assert [place.partition(":")[0] for place in found.stalls] == ["_to_copy in losses/patch_distances.py"]
@@ -89,7 +91,7 @@ def test_a_patch_with_locality_is_waited_for_once(home: str, locality: float, vg
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
 def test_a_window_travels_once_each_way(precision: Precision, vgg: dict[str, Any]) -> None:
     rounded = 2 if precision is Precision.BF16 else 4
-    found = travelled(260, 300, keep_content=False, precision=precision, **vgg)
+    found = travelled(70, 128, keep_content=False, precision=precision, **vgg)
     # Pixels, and the other planes of what the patch alone sees; the content in the network's arithmetic.
     assert found.sent == sum(
         12 * patch.read.area + 28 * inner(patch) + 3 * rounded * patch.read.area for patch in found.patches
@@ -101,7 +103,7 @@ def test_a_window_travels_once_each_way(precision: Precision, vgg: dict[str, Any
 
 
 def test_content_that_is_kept_travels_in_half_the_bytes(vgg: dict[str, Any]) -> None:
-    found = travelled(260, 300, keep_content=True, **vgg)
+    found = travelled(70, 128, keep_content=True, **vgg)
     channels, stride = 16, 8
     assert found.sent == sum(
         12 * patch.read.area + 28 * inner(patch) + 2 * channels * patch.read.area // stride**2
@@ -114,22 +116,22 @@ def test_what_is_stepped_on_the_host_travels_rounded_if_nothing_is_lost(
     palette: float, vgg: dict[str, Any]
 ) -> None:
     found = travelled(
-        260, 300, overlap=16, keep_content=False, precision=Precision.BF16, palette_weight=palette, **vgg
+        70, 128, overlap=16, keep_content=False, precision=Precision.BF16, palette_weight=palette, **vgg
     )
     seen = sum(patch.read.area for patch in found.patches)
     assert found.sent == (12 if palette else 6) * seen + 6 * seen
     assert found.received == 12 * seen
 
 
-@pytest.mark.parametrize("size", [(260, 300), (120, 1000)])
+@pytest.mark.parametrize("size", [(130, 150), (60, 500)])
 def test_a_canvas_on_the_device_stays_there(size: tuple[int, int], vgg: dict[str, Any]) -> None:
-    found = cost("device", *size, **vgg)
+    found = cost("device", *size, patch=64, **vgg)
     assert found.received == 0
     assert found.sent <= TABLES * len(found.patches)
 
 
 def travelled(height: int, width: int, **settings: Any) -> Cost:
-    found = cost("host", height, width, **settings)
+    found = cost("host", height, width, patch=64, **settings)
     assert len(found.patches) > 4
     assert not found.stalls
     return found

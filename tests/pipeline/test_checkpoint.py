@@ -25,18 +25,19 @@ from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.workdir import LockedWorkDir, Work
 from tilestyle.planning.memory_budget import MemoryBudget
 
-CONTENT, STYLE = waves(90, 150, 1), waves(70, 90, 2)
+CONTENT, STYLE = waves(66, 110, 1), waves(30, 32, 2)
 # Three levels, the last of six patches.
 CONFIG = RenderConfig(
-    size=150,
+    size=110,
     patch=64,
-    coarsest=75,
-    sweeps=2,
+    coarsest=55,
+    sweeps=(1, 1, 2),
     margin=8,
     precision=Precision.FP32,
     network=NetworkName.WAVELET,
-    style_layers={"color_2": 1, "first_1": 1, "first_4": 1},  # a coarse one, and few: they cost most
+    style_layers={"first_1": 1, "first_4": 1},  # a coarse one, and few: they cost most
     content_layers={"contour_2": 1},
+    content_weight=0.1,  # what a weight by strength leaves in a checkpoint: tests/planning/test_strength.py
 )
 
 
@@ -86,15 +87,16 @@ def test_a_canvas_in_files_makes_the_same_picture(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("patches", "settings"),
     [
+        # In the first level; within the sweeps of the last; between them.
         (1, {}),
-        (9, {}),
-        (22, {}),
+        (7, {}),
+        (10, {}),
         (1, {"sampler": "windows"}),
-        (9, {"sampler": "windows"}),
+        (8, {"sampler": "windows"}),
         (1, {"overlap": 16}),
-        (9, {"overlap": 16}),
-        (22, {"overlap": 16}),
-        (9, {"style_loss": "gram"}),
+        (10, {"overlap": 16}),
+        (18, {"overlap": 16}),
+        (7, {"style_loss": "gram"}),
     ],
 )
 def test_what_was_stopped_goes_on_to_the_same_bytes(
@@ -109,7 +111,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     assert not (tmp_path / "work").exists()
 
 
-@pytest.mark.parametrize(("sweeps", "every"), [(1, 0.0), (3, 0.0), (5, 0.0), (3, 0.05), (5, 600.0)])
+@pytest.mark.parametrize(("sweeps", "every"), [(1, 0.0), (2, 0.0), (3, 0.0), (2, 0.05), (3, 600.0)])
 def test_what_was_killed_goes_on_to_the_same_bytes(
     tmp_path: Path, home: str, sweeps: int, every: float
 ) -> None:
@@ -212,14 +214,14 @@ def test_too_little_disk_is_said_before_anything_is_done(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: (2**30, 2**30 - 1000, 1000))
     with pytest.raises(DiskError, match=r"needs \S+ [MG]iB of disk in .*, \S+ [KM]?i?B is free"):
-        pixels(CONFIG, tmp_path / "work")
+        pixels(replace(CONFIG, size=300), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Iterator[Path]:
     """The folder of a render that was stopped."""
-    pixels(CONFIG, tmp_path / "work", stop=after(20))
+    pixels(CONFIG, tmp_path / "work", stop=after(8))
     yield tmp_path / "work"
 
 
@@ -237,8 +239,8 @@ def refused(work: Path, match: str, config: RenderConfig = CONFIG) -> None:
 
 def test_another_render_is_refused(stopped: Path) -> None:
     refused(stopped, r"left by another render \(seed\)", replace(CONFIG, seed=5))
-    expected = pixels(replace(CONFIG, seed=5))
-    assert pixels(replace(CONFIG, seed=5), Work(stopped, restart=True)) == expected
+    found = pixels(replace(CONFIG, seed=5), Work(stopped, restart=True))
+    assert found == peaceful(replace(CONFIG, seed=5)) != peaceful(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_two_renders_do_not_share_a_folder(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=r"in use by process \d+ on"):
         pixels(CONFIG, tmp_path / "work")
     folder.close(remove=False)
-    assert pixels(CONFIG, tmp_path / "work") == pixels(CONFIG)
+    assert pixels(CONFIG, tmp_path / "work") == peaceful(CONFIG)
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:

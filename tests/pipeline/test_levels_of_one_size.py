@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import FEW, waves
+from tests.conftest import waves
 from tests.pipeline.test_fault_injection import STYLE, outcome
 from tests.support.file_faults import BROKEN, FULL, Faults, Killed
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import storage
-from tilestyle.config.enums import Precision
+from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.pipeline.workdir import Work
 from tilestyle.planning.memory_budget import MemoryBudget
 
@@ -26,11 +27,20 @@ def pixels(size: int, coarsest: int, work: Work | None) -> bytes:
         "patch": 64,
         "sweeps": 1,
         "precision": Precision.FP32,
-        **FEW,
+        "keep_content": False,
+        "network": NetworkName.WAVELET,
         "style_layers": {"first_1": 1, "first_5": 1},  # the last is seen from afar: its unit makes sizes equal
+        "content_layers": {"first_1": 1},
+        "content_weight": 0.1,
+        "palette_weight": 0,
     }
     config = RenderConfig(size=size, coarsest=coarsest, **known)
     return render(CONTENT, STYLE, config, work=work).pixels.copy().tobytes()
+
+
+@cache
+def pixels_in_memory(size: int, coarsest: int) -> bytes:
+    return pixels(size, coarsest, None)
 
 
 def in_files(patch: pytest.MonkeyPatch) -> None:
@@ -42,7 +52,7 @@ def in_files(patch: pytest.MonkeyPatch) -> None:
 def test_files_and_memory_make_the_same_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, coarsest: int
 ) -> None:
-    expected = pixels(size, coarsest, None)
+    expected = pixels_in_memory(size, coarsest)
     in_files(monkeypatch)
     assert pixels(size, coarsest, Work(tmp_path / "work")) == expected
     assert not (tmp_path / "work").exists()
@@ -53,7 +63,7 @@ def test_files_and_memory_make_the_same_picture(
 def test_a_fault_while_the_next_level_is_made_keeps_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | type[BaseException]
 ) -> None:
-    expected = pixels(64, 48, None)
+    expected = pixels_in_memory(64, 48)
     in_files(monkeypatch)
     faults = Faults(monkeypatch, tmp_path)
     faults.disarm()

@@ -88,7 +88,7 @@ def test_one_patch_begins_everywhere() -> None:
 
 @pytest.mark.parametrize("tileable", list(Tileable))
 def test_a_texture_has_no_seam_where_it_repeats(tileable: Tileable) -> None:
-    config = RenderConfig(size=(128, 128), sweeps=(40, 15, 12), tileable=tileable, **QUICK)
+    config = RenderConfig(size=(96, 96), sweeps=(30, 10), tileable=tileable, **QUICK)
     pixels = texture(STYLE, config).pixels
     for axis, repeats in enumerate(config.repeats):
         seam, mean, deviation = seams(pixels, axis)
@@ -99,11 +99,11 @@ def test_a_texture_has_no_seam_where_it_repeats(tileable: Tileable) -> None:
 
 
 def test_any_size_works_and_repeats() -> None:
-    config = RenderConfig(size=(150, 101), sweeps=(40, 15, 12), tileable=Tileable.BOTH, **QUICK)
+    config = RenderConfig(size=(110, 75), sweeps=(40, 12), tileable=Tileable.BOTH, **QUICK)
     job = prepare(STYLE, config)
     assert [level.extent.height % job.unit for level in job.levels] == [0] * len(job.levels)
     pixels = texture(STYLE, config).pixels
-    assert pixels.shape == (101, 150, 3)
+    assert pixels.shape == (75, 110, 3)
     for axis in (0, 1):
         seam, mean, deviation = seams(pixels, axis)
         assert abs(seam - mean) < 4 * deviation
@@ -117,9 +117,9 @@ def test_a_stopped_one_has_its_size() -> None:
 @pytest.mark.parametrize("init", [Init.NOISE, Init.STYLE, Init.CONTENT])
 def test_a_render_repeats_too(init: Init) -> None:
     # A content that repeats: only the margin's mirror would break it.
-    y, x = np.mgrid[:128, :128] * (2 * np.pi / 128)
+    y, x = np.mgrid[:96, :96] * (2 * np.pi / 96)
     content = torch.from_numpy(np.stack([np.sin(x), np.sin(y), np.cos(x + y)]) / 4 + 0.5).float()
-    config = RenderConfig(init=init, sweeps=(30, 12), tileable=Tileable.BOTH, **QUICK)
+    config = RenderConfig(init=init, sweeps=(20, 10), tileable=Tileable.BOTH, content_weight=0.1, **QUICK)
     pixels = render(content, STYLE, config).pixels
     for axis in (0, 1):
         seam, mean, deviation = seams(pixels, axis)

@@ -104,7 +104,7 @@ def cost(home: str, height: int, width: int, *, counted: int = 1, **settings: An
     usual = {"sweeps": 4, "margin": 8, "patch": 128, "precision": Precision.FP32}
     config = RenderConfig(size=(width, height), coarsest=max(height, width), **{**usual, **settings})
     with on_device(home) as device:
-        return sweep_cost(prepare(waves(80, 100, 1), config, waves(height, width)), device, counted)
+        return sweep_cost(prepare(waves(30, 32, 1), config, waves(height, width)), device, counted)
 
 
 def sweep_cost(job: Job, device: FakeDevice, counted: int) -> Cost:

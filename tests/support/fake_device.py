@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,6 +39,7 @@ FREE = {
     "aten::new_empty",
     "aten::new_empty_strided",
 }
+PLAIN = {int, float, bool, type(None), torch.dtype, torch.device}  # types of what is no tensor and holds none
 
 
 class DeviceTensor(Tensor):
@@ -109,25 +110,29 @@ class FakeDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute on the host, but as the device would."""
         kwargs = dict(kwargs or {})
-        tensors = _tensors((args, kwargs))
+        name, is_view = _facts(func)
+        tensors: list[Tensor] = []
+        host_args, host_kwargs = _on_host(args, tensors), _on_host(kwargs, tensors)
         on_device = [x for x in tensors if isinstance(x, DeviceTensor)]
-        on_host = [x for x in tensors if not isinstance(x, DeviceTensor)]
-        name = func._schema.name
-        if on_device and name not in CROSSING and any(x.ndim for x in on_host):
+        if (
+            on_device
+            and name not in CROSSING
+            and any(x.ndim for x in tensors if not isinstance(x, DeviceTensor))
+        ):
             raise RuntimeError(f"{name} of tensors on two devices: {[tuple(x.shape) for x in tensors]}")
         stays = isinstance(args[0], DeviceTensor) if name == "aten::copy_" else bool(on_device)
         if kwargs.get("device") is not None:
             stays = torch.device(kwargs["device"]) == DEVICE
-            kwargs["device"] = torch.device("cpu")
-        pinned = bool(kwargs.pop("pin_memory", False)) and not stays
-        result = func(*_mapped(_on_host, args), **_mapped(_on_host, kwargs))
+            host_kwargs["device"] = torch.device("cpu")
+        pinned = bool(host_kwargs.pop("pin_memory", False)) and not stays
+        result = func(*host_args, **host_kwargs)
         if name == "aten::_local_scalar_dense":
             stays = False
         if pinned:
             storage = result.untyped_storage()
             self._pinned[storage.data_ptr()] = storage
             self.pinned_bytes.append(storage.nbytes())
-        if (on_device or stays) and not func.is_view:
+        if (on_device or stays) and not is_view:
             self._count(name, args, kwargs, on_device=on_device, result=None if stays else result)
         self.computed += bool(on_device)
         if not stays:
@@ -135,7 +140,7 @@ class FakeDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         if name.endswith("_"):  # in place
             return args[0]
-        return _mapped(lambda x: DeviceTensor(x) if isinstance(x, Tensor) else x, result)
+        return _on_device(result)
 
     def _count(self, name: str, args: Any, kwargs: Any, *, on_device: list[DeviceTensor], result: Any) -> None:
         """Count an operation, the bytes it takes across, and whether the host has to wait for it.
@@ -184,14 +189,30 @@ def _tensors(value: Any) -> list[Tensor]:
     return _tensors([*value.values()]) if isinstance(value, dict) else []
 
 
-def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """The same with every part replaced."""
+@cache
+def _facts(func: Any) -> tuple[str, bool]:
+    """The name of an operation, and whether it makes a view: torch takes long to say so."""
+    return func._schema.name, func.is_view
+
+
+def _on_host(value: Any, tensors: list[Tensor]) -> Any:
+    """The same with memory of the host; all tensors that are in it are noted."""
+    if type(value) in PLAIN:  # most of them
+        return value
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return value.host if isinstance(value, DeviceTensor) else value
     if isinstance(value, list | tuple):
-        return type(value)(_mapped(function, part) for part in value)
+        return type(value)([part if type(part) in PLAIN else _on_host(part, tensors) for part in value])
     if isinstance(value, dict):
-        return {key: _mapped(function, part) for key, part in value.items()}
-    return function(value)
+        return {key: _on_host(part, tensors) for key, part in value.items()}
+    return value
 
 
-def _on_host(value: Any) -> Any:
-    return value.host if isinstance(value, DeviceTensor) else value
+def _on_device(value: Any) -> Any:
+    """The same with tensors on the device."""
+    if isinstance(value, Tensor):
+        return DeviceTensor(value)
+    if isinstance(value, list | tuple):
+        return type(value)([_on_device(part) for part in value])
+    return value
