@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import report
-from tilestyle.cli.dry_run import duration
+from tilestyle.cli.times import duration
 from tilestyle.pictures import picture_path
 
 COFFEE, SWIRLS, MOSAIC, FACETS = (str(picture_path(name)) for name in ("coffee", "swirls", "mosaic", "facets"))

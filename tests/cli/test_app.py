@@ -14,7 +14,6 @@ from tests.support.cli import main, run_cli
 from tests.support.signals import SWEEP, run_with_signal
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.parsing import StyleFile, parse_init, parse_layers, parse_odds
-from tilestyle.cli.progress import clock
 from tilestyle.cli.provenance import provenance
 from tilestyle.config.enums import Init
 from tilestyle.config.render import RenderConfig
@@ -178,8 +177,3 @@ def test_no_folder_gets_into_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     made = provenance(Inputs([StyleFile(Path("home/me/b.png"))], Path("home/me/a.png")), config, {})
     assert "home" not in str(made)
     assert made["command"] == "tilestyle render a.png --style=b.png --style-layer first_1=0.5"
-
-
-def test_clock() -> None:
-    assert clock(5) == "0:05"
-    assert clock(3725) == "1:02:05"

@@ -12,7 +12,6 @@ from PIL import Image
 
 from tests.conftest import waves
 from tests.support.cli import run_cli
-from tilestyle.cli.dry_run import duration
 from tilestyle.images.faces import Face
 
 FAST = ("--network=wavelet", "--style-layer=color_2", "--style-layer=first_1")
@@ -108,23 +107,6 @@ def test_strokes_far_beyond_the_pixels_of_the_style_are_warned_of(folder: Path, 
     _, out, _ = run(folder, *RENDER, *FAST, "--size=64", f"--stroke={stroke:.3f}%", "--dry-run")
     assert ("larger scan" in out) == (factor > 2)
     assert f"enlarged {factor:.1f} times" in out
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (0.5, "0.5 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (3599, "1 h"),
-        (4200, "1 h 10 min"),
-        (86399, "1 d"),
-        (90000, "1 d 1 h"),
-    ],
-)
-def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

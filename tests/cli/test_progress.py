@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.screen import Screen
 from tilestyle.cli.display import RenderProgress
-from tilestyle.cli.progress import Bar, Lines, Parts, Position, Steps, clock, open_display
+from tilestyle.cli.progress import Bar, Lines, Parts, Position, Steps, open_display
+from tilestyle.cli.times import clock
 from tilestyle.config.render import RenderConfig
 from tilestyle.images import Picture
 from tilestyle.pipeline.events import Finished, LevelStarted, PatchDone, Started, Stopped, SweepDone

@@ -63,6 +63,12 @@ class Missed(BaseException):
 
 
 @pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a busy machine takes to end a command, the next signal comes early."""
+    monkeypatch.setattr(signals, "PATIENCE", 600.0)
+
+
+@pytest.fixture(autouse=True)
 def _unhandled() -> Iterator[None]:
     """Signals that nobody handles fail the test, rather than ending the tests; ours are restored."""
 
@@ -315,6 +321,23 @@ def test_signals_while_the_command_ends_change_nothing(
     assert done.stderr.splitlines()[-1:] == [f"tilestyle: {NAMES[numbers[0]]}, nothing was written"]
     assert done.returncode == 128 + numbers[0]
     in_order(folder)
+
+
+def test_a_signal_counts_again_if_the_command_takes_long_to_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "PATIENCE", 0.0)
+    at_call(monkeypatch, CanvasUpdater, "apply", 1, TERM)
+    close = LockedWorkDir.close
+
+    def closing(work_dir: LockedWorkDir, **options: Any) -> None:
+        close(work_dir, **options)
+        send(INT)
+
+    monkeypatch.setattr(LockedWorkDir, "close", closing)
+    done = run_cli(folder, *RENDER)
+    assert done.stderr.splitlines()[-1:] == ["tilestyle: interrupted, nothing was written"]
+    assert done.returncode == 128 + INT
 
 
 def test_a_signal_whose_exception_was_swallowed_can_be_given_again(

@@ -121,7 +121,7 @@ def test_what_is_missing_is_said(tmp_path: Path, folder: Path, teacher: Path) ->
         pictures_in([tmp_path / "empty"])
     (tmp_path / "file").touch()
     setup = distillation.DistillationPaths(teacher, tmp_path / "file", tmp_path / "x", torch.device("cpu"))
-    with pytest.raises(OutputError, match="cannot make"):
+    with pytest.raises(OutputError, match="cannot create the folder"):
         distillation.distill(
             distillation.DistillationConfig((folder,), (folder,), side=32, batches=1), setup, print
         )

@@ -17,7 +17,7 @@ from tilestyle.errors import SettingError
 if TYPE_CHECKING:
     from tilestyle.cli.parameters import Values
     from tilestyle.distributed import Communicator
-    from tilestyle.pipeline.checkpoint import ResumePoint
+    from tilestyle.pipeline.resume_point import ResumePoint
     from tilestyle.pipeline.workdir import Work
 
 
@@ -75,8 +75,8 @@ class CheckpointOptions:
         """Ask the user whether to resume; without a terminal, resume."""
         if self.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return True
-        from tilestyle.cli.progress import clock
+        from tilestyle.cli.times import elapsed
 
         where = f"level {resume_point.level + 1}, sweep {resume_point.sweep + 1}"
-        question = f"There is a checkpoint at {where}, after {clock(resume_point.seconds)}. Resume it?"
+        question = f"There is a checkpoint at {where}, after {elapsed(resume_point.seconds)}. Resume it?"
         return typer.confirm(question, default=True, err=True)

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from tilestyle.cli import learning, signals
-from tilestyle.cli.dry_run import duration
-from tilestyle.cli.progress import Parts, Position, clock
-from tilestyle.cli.terminal import say
+from tilestyle.cli.progress import Parts, Position
+from tilestyle.cli.terminal import say, warn
+from tilestyle.cli.times import duration, elapsed
 from tilestyle.config.byte_size import format_bytes
 from tilestyle.images.faces import describe_count
 from tilestyle.pipeline.events import (
@@ -177,7 +177,7 @@ def announcement(event: Started | Resumed | PatchHalved | CanvasMoved) -> str:
         where = f"level {event.level.index + 1} of {event.levels}, {box.width} x {box.height}"
         sweep = event.sweep + 1
         at = f"{where}, sweep {sweep}" if sweep <= event.level.sweeps else f"{where}, all sweeps done"
-        return f"continuing at {at}, after {clock(event.seconds)}"
+        return f"continuing at {at}, after {elapsed(event.seconds)}"
     memory = memory_use(event.need, event.limit)
     memory += "" if event.device == "cpu" else f" on {event.device}"
     canvas = memory_use(event.held, event.host_limit)
@@ -221,11 +221,6 @@ def combined(observers: list[Observer]) -> Observer:
             observer(event)
 
     return tell
-
-
-def warn(text: str) -> None:
-    """Print what went wrong without ending the command."""
-    say(f"tilestyle: {text}")
 
 
 def watcher(

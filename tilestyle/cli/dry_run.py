@@ -13,6 +13,7 @@ from tilestyle.cli import learning
 from tilestyle.cli import options as opt
 from tilestyle.cli.output_options import Output
 from tilestyle.cli.terminal import console, plain
+from tilestyle.cli.times import duration
 from tilestyle.config.byte_size import format_bytes
 
 if TYPE_CHECKING:
@@ -310,20 +311,6 @@ def _computation(outlines: Sequence[Outline]) -> Table:
     table.add_row("convolutions", f"{work / 1e12:.1f} Tflop")
     table.add_row("canvas", f"{format_bytes(job.memory_estimate.resident)}, with optimizer and pictures")
     return table
-
-
-def duration(seconds: float) -> str:
-    """A time in two units at most: 45 s, 12 min, 1 h 10 min, 2 d 3 h."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s" if seconds >= 0.95 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(seconds / 3600), 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def grid() -> Table:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from tilestyle.cli.dry_run import add_memory, duration, grid
+from tilestyle.cli.dry_run import add_memory, grid
 from tilestyle.cli.terminal import console, plain
+from tilestyle.cli.times import duration
 from tilestyle.config.byte_size import format_bytes
 
 if TYPE_CHECKING:

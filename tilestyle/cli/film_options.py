@@ -47,7 +47,7 @@ class FilmRecorder:
 
     def __init__(self, film: FilmOptions, height: int, width: int, folder: Path | None) -> None:
         """`height` and `width` are those of the finished picture, `folder` is the work folder."""
-        from tilestyle.cli.display import warn
+        from tilestyle.cli.terminal import warn
 
         self._film, self._size, self._folder = film, (height, width), folder
         self._stack = ExitStack()

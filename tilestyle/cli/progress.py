@@ -22,6 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 
 from tilestyle.cli.terminal import console, plain, say
+from tilestyle.cli.times import time_left
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -275,18 +276,6 @@ class Steps:
             if number:
                 self.at(min(1.0, number / max(count, 1)), f"frame {number + 1} of {count}")
             yield item
-
-
-def clock(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds: 1:02:03, or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def time_left(seconds: float | None) -> str:
-    """The time left in words."""
-    return "estimating time" if seconds is None else f"{clock(max(0.0, seconds))} left"
 
 
 def _stderr() -> Console:

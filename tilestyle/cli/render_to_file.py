@@ -24,9 +24,10 @@ from tilestyle.cli.film_options import recording
 from tilestyle.cli.inputs import Inputs
 from tilestyle.cli.naming import holds_render
 from tilestyle.cli.output_options import Output
-from tilestyle.cli.progress import Display, Parts, Position, clock, open_display
+from tilestyle.cli.progress import Display, Parts, Position, open_display
 from tilestyle.cli.provenance import provenance
 from tilestyle.cli.terminal import say
+from tilestyle.cli.times import elapsed
 from tilestyle.cli.viewer import show
 from tilestyle.config.byte_size import format_bytes
 from tilestyle.config.render import RenderConfig
@@ -223,7 +224,8 @@ def progress_display(
     announces: bool,
 ) -> Observer:
     """What shows a render and writes files on its way: progress, preview, frames and settings."""
-    from tilestyle.cli.display import combined, warn, watcher
+    from tilestyle.cli.display import combined, watcher
+    from tilestyle.cli.terminal import warn
     from tilestyle.motion.snapshots import SnapshotRecorder
     from tilestyle.pipeline.observers import guard_callback
 
@@ -259,11 +261,10 @@ def report(output: Output, record: RenderRecord, peak: int) -> None:
     """Say what was written."""
     assert record.finished is not None and record.size is not None, "a picture was rendered"
     seconds = record.finished.seconds
-    unit = "h" if round(seconds) >= 3600 else "min"
     width, height = record.size
     stopped = "" if record.complete else "stopped early, "
     memory = f", peak {format_bytes(peak)}" if output.verbose else ""
-    say(f"wrote {record.file}: {width} x {height}, {stopped}{clock(seconds)} {unit}{memory}")
+    say(f"wrote {record.file}: {width} x {height}, {stopped}{elapsed(seconds)}{memory}")
 
 
 def say_stopped(file: Path, record: RenderRecord, work: Work | None) -> None:

@@ -133,6 +133,11 @@ def say(line: object) -> None:
             os.write(2, f"{text}\n".encode(errors="backslashreplace"))
 
 
+def warn(text: str) -> None:
+    """Print what went wrong without ending the command."""
+    say(f"tilestyle: {text}")
+
+
 def console(*, stderr: bool = False, width: int | None = None) -> Console:
     """A console of rich that prints text literally: no markup, no emoji names, no control characters."""
     from rich.console import Console

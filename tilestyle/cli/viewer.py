@@ -11,7 +11,7 @@ import typer
 
 def show(path: Path) -> None:
     """Open a file or folder in the system's viewer; a failure is one warning."""
-    from tilestyle.cli.display import warn
+    from tilestyle.cli.terminal import warn
 
     # xdg-open would fall back to a browser in the terminal, or print several lines.
     if sys.platform.startswith("linux") and not (

@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from tilestyle.pipeline.checkpoint_tensors import (
 from tilestyle.pipeline.checksums import BandChecksums
 from tilestyle.pipeline.journal import Journal
 from tilestyle.pipeline.manifest import RESTART_HINT, ArchiveEntry, Manifest, MappedCanvas, RenderPosition
+from tilestyle.pipeline.resume_point import ResumePoint
 from tilestyle.pipeline.workdir import LockedWorkDir, Work, translating_errors
 from tilestyle.planning.resolve import MemoryDecisions
 from tilestyle.planning.schedule import Level
@@ -55,23 +56,6 @@ MAX_JOURNAL_SHARE, MIN_JOURNAL_BYTES = 1 / 4, 2**30
 MAX_DIFFERENCES = 8  # settings that a message names
 SHARED_SUFFIX = " gradient"  # suffix of planes of gradients, which rank 0 restores for all
 PIXELS_PLANE = "pixels"  # the only plane that a finished render keeps
-
-
-@dataclass(frozen=True)
-class ResumePoint:
-    """How far an earlier run came.
-
-    Attributes:
-        decisions: What was decided from free memory when the render started.
-        level: The level to continue in.
-        sweep: The next sweep, counted from 0.
-        seconds: Time that earlier runs took.
-    """
-
-    decisions: MemoryDecisions
-    level: int
-    sweep: int
-    seconds: float
 
 
 class WorkDirCheckpointer:

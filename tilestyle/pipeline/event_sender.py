@@ -7,7 +7,6 @@ from tilestyle.devices.malloc import trim
 from tilestyle.images import Picture
 from tilestyle.losses.objective import LossTerms
 from tilestyle.optim.state import RenderState
-from tilestyle.pipeline.checkpoint import ResumePoint
 from tilestyle.pipeline.estimate import known_forecast
 from tilestyle.pipeline.events import (
     CanvasMoved,
@@ -22,6 +21,7 @@ from tilestyle.pipeline.events import (
 from tilestyle.pipeline.finished_picture import PictureFinish
 from tilestyle.pipeline.live_canvas import LiveCanvas
 from tilestyle.pipeline.outline import Outline
+from tilestyle.pipeline.resume_point import ResumePoint
 from tilestyle.pipeline.time_left import TimeLeft
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level

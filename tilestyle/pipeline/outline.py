@@ -13,7 +13,7 @@ from tilestyle.losses.level import measurement_interval
 from tilestyle.losses.style_statistics import sizes_shown
 from tilestyle.networks.base import exact_halo
 from tilestyle.pipeline import timings
-from tilestyle.pipeline.checkpoint import ResumePoint
+from tilestyle.pipeline.resume_point import ResumePoint
 from tilestyle.pipeline.time_left import LevelTimes
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Level, patch_count

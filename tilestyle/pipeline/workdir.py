@@ -29,7 +29,7 @@ from tilestyle.pipeline.manifest import Manifest
 MANIFEST, CELLS_MANIFEST = "manifest.json", "cells.json"
 
 if TYPE_CHECKING:
-    from tilestyle.pipeline.checkpoint import ResumePoint
+    from tilestyle.pipeline.resume_point import ResumePoint
 LOCK, OWNER = "lock", "owner.json"
 # File systems on which a machine may see late what another machine has written.
 INCOHERENT_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")

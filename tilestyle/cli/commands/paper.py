@@ -17,9 +17,10 @@ from tilestyle.cli.inputs import CROP_WORTH_A_LINE, color_of
 from tilestyle.cli.naming import aside
 from tilestyle.cli.parameters import Values, argument, command, option, optional
 from tilestyle.cli.print_file import PrintFile
-from tilestyle.cli.progress import Display, Steps, clock, open_display
+from tilestyle.cli.progress import Display, Steps, open_display
 from tilestyle.cli.provenance import affecting_result
 from tilestyle.cli.terminal import say
+from tilestyle.cli.times import clock
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
 from tilestyle.config.paper import MILLIMETERS, parse_length, parse_paper
