@@ -40,6 +40,7 @@ NOT_RUN = {
     r"examples/paint\.py": "paints for minutes; tests/pictures tries it",
     r"examples/contact\.py \w+00 ": "needs what a benchmark makes",
     r"-m pytest|-m http\.server|^tilestyle studio": "does not end soon",
+    r"/(ruff|mypy|lint-imports)\b": "checks the code; .ci/run runs it",
     r"^(sbatch|openjd|sky|docker) ": "programs of render farms; tests/examples tries what can be tried",
 }
 """Commands whose options are only parsed, and why."""
