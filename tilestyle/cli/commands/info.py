@@ -131,7 +131,8 @@ def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool =
     if facts.format == Format.DEEP_ZOOM.label:  # cannot be rendered from
         return
     shown.print()
-    shown.print("A render of it would take" if inputs.styles else "A render of it in a style of its own size")
+    style = "this style" if inputs.styles else "a style of the same size"
+    shown.print(f"To render this picture in {style}:")
     # Without a style, assume that it is as large as the picture.
     inputs = inputs if inputs.styles else replace(inputs, styles=[StyleFile(file)])
     with inputs.opened(config) as prepared:
