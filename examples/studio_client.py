@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 photo, style, result, *more = sys.argv[1:]
 address, token = [*more, *("http://127.0.0.1:8420", "")[len(more) :]]
 headers = {"Authorization": f"Bearer {token}"} if token else {}
