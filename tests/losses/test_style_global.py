@@ -27,7 +27,7 @@ from tilestyle.optim.initial import initial_canvas
 from tilestyle.optim.state import RenderState
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job, LevelTargets
-from tilestyle.planning.masks import look_through
+from tilestyle.planning.masks import read_flat_mask
 from tilestyle.reference.autograd_distances import gram_distance, statistics_distance, wasserstein_distance
 from tilestyle.stats.moments import Moments, MomentSum
 
@@ -222,9 +222,9 @@ def test_many_patches_go_on_from_what_was_kept_to_the_same_bytes() -> None:
 
 def test_masks_are_read_whatever_they_were_packed_with(tmp_path: Path) -> None:
     Image.fromarray(painted(RED, (128, 128, 128), BLUE)).resize((500, 300)).save(tmp_path / "m.jpg", quality=80)
-    assert len(look_through(tmp_path / "m.jpg").colors) == 3
+    assert len(read_flat_mask(tmp_path / "m.jpg").colors) == 3
     with pytest.raises(PictureError, match="flat colors"):
-        look_through(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+        read_flat_mask(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ from tilestyle import Style
 from tilestyle.canvas.storage import MemoryStore
 from tilestyle.images import write_picture
 from tilestyle.planning import inputs, masks
-from tilestyle.planning.masks import blend_planes, gray_plane, label_planes, look_through
+from tilestyle.planning.masks import blend_planes, gray_plane, label_planes, read_flat_mask
 
 BLACK, RED = (0, 0, 0), (255, 0, 0)
 SIDES = (6, 5)  # of smaller planes
 
 
 def planes_of(mask: Any, sides: tuple[int, int] | None) -> torch.Tensor:
-    found = look_through(mask)
+    found = read_flat_mask(mask)
     return label_planes(found, range(len(found.colors)), MemoryStore(), sides)
 
 
@@ -79,7 +79,7 @@ def test_the_smooth_edge_of_a_region_belongs_to_it_or_to_what_is_not_painted() -
     layer[:, 20:, :] = (0.5, 0, 0, 1)
     layer[:, 10, :] = (1, 0, 0, 0.6)
     layer[:, 11, :] = (1, 0, 0, 0.4)
-    mask = look_through(layer)
+    mask = read_flat_mask(layer)
     assert mask.colors == (BLACK, (128, 0, 0), RED)
     black, dark, red = label_planes(mask, (0, 1, 2), MemoryStore())
     assert dark[:, :20].max() == 0

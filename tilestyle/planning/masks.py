@@ -78,15 +78,15 @@ def color_or_mask(mask: object) -> FlatMask:
     """Look through the mask of a style: a picture of flat colors, or one color "#rrggbb".
 
     Raises:
-        PictureError: As `look_through`.
+        PictureError: As `read_flat_mask`.
     """
     if isinstance(mask, str) and (single := parse_hex_color(mask)):
         return FlatMask((single,))
-    return look_through(mask, "mask of a style")
+    return read_flat_mask(mask, "mask of a style")
 
 
-def look_through(mask: object, role: str = "mask") -> FlatMask:
-    """Look through a mask for its colors.
+def read_flat_mask(mask: object, role: str = "mask") -> FlatMask:
+    """Read a mask of flat colors, and find its colors.
 
     Args:
         mask: A picture of flat colors.

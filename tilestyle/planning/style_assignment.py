@@ -20,8 +20,8 @@ from tilestyle.planning.masks import (
     hex_color,
     is_mask_picture,
     label_planes,
-    look_through,
     parse_hex_color,
+    read_flat_mask,
     same_color,
 )
 from tilestyle.planning.sizes import oversampled_sides
@@ -177,7 +177,7 @@ def _assign_by_mask(
 
     A style without a mask serves all colors that no style with a mask serves.
     """
-    canvas_mask = look_through(mask)
+    canvas_mask = read_flat_mask(mask)
     masks = tuple(None if style.mask is None else color_or_mask(style.mask) for style in styles)
     mask_colors, style_colors = canvas_mask.colors, [each.colors if each else None for each in masks]
     for style, colors_of_style in zip(styles, style_colors, strict=True):
