@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -276,3 +277,11 @@ def test_a_plane_that_cannot_be_mapped(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(mmap, "mmap", fail)
     with pytest.raises(MemoryLimit, match=r"map 24 MiB"):
         MappedStore(tmp_path).zeros(3, 1, MIN_MAPPED_PIXELS + 1)
+
+
+def test_a_pillow_image_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image, mock.patch.object(image, "load") as load:
+        with pixel_limit(1199), pytest.raises(PictureError, match="limit of 1199"):
+            picture_from(image)
+        load.assert_not_called()

@@ -19,10 +19,9 @@ def duration(seconds: float) -> str:
 
 def elapsed(seconds: float) -> str:
     """A time that has passed, to the second: 45 s, 2:03 min, 1:02:03 h."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 0.95 else f"{seconds:.1f} s"
-    return f"{clock(whole)} {'h' if whole >= 3600 else 'min'}"
+    if seconds < 59.5:
+        return duration(seconds)
+    return f"{clock(seconds)} {'h' if round(seconds) >= 3600 else 'min'}"
 
 
 def clock(seconds: float) -> str:

@@ -64,7 +64,6 @@ def picture_from(source: object) -> Picture:
     if isinstance(source, Image.Image):
         name = Path(str(getattr(source, "filename", "") or "")).name
         with translating_decode_errors(name or "the image"):
-            _check_open(source, name)
             samples = _image_samples(source, name)
         return picture_from_samples(samples, name)
     if isinstance(source, np.ndarray):
@@ -77,8 +76,8 @@ def picture_from(source: object) -> Picture:
     )
 
 
-def _check_open(image: Image.Image, name: str) -> None:
-    """Refuse a Pillow image that its owner has closed; Pillow says so when it is loaded."""
+def _load(image: Image.Image, name: str) -> None:
+    """Load a Pillow image; refuse one that was closed, which Pillow says now."""
     try:
         image.load()
     except ValueError as error:
@@ -92,7 +91,7 @@ def _check_open(image: Image.Image, name: str) -> None:
 def _image_samples(image: Image.Image, name: str) -> RawSamples:
     """Decode the current frame of an opened Pillow image without changing the image."""
     check_pixel_count(name or "the image", image.height, image.width)
-    image.load()  # some formats state the orientation at the end of the file, or rotate the image by it
+    _load(image, name)  # some formats state the orientation at the end of the file, or rotate the image by it
     header = read_pillow.describe_image(image, Path(name))
     return interpret_samples(
         header, header.check_samples(read_pillow.decode(image, header), image.height, image.width)
