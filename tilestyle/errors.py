@@ -31,6 +31,7 @@ class TilestyleError(Exception):
             hint: What to do about it.
         """
         super().__init__(f"{message}; {hint}" if hint else message)
+        self.message = message
         self.hint = hint
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,14 @@ import pytest
 from tests.conftest import waves
 from tilestyle import RenderConfig, render
 from tilestyle.canvas import mapped_pages, storage
-from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.config.enums import NetworkName, Optimizer, Precision
 from tilestyle.errors import DiskError, WorkError
 from tilestyle.losses.level import LevelObjective
 from tilestyle.optim import loop, update
 from tilestyle.pipeline import manifest, tensor_archive
 from tilestyle.pipeline.events import Event, Resumed, SweepDone
 from tilestyle.pipeline.journal import Journal
-from tilestyle.pipeline.workdir import LockedWorkDir, Work
+from tilestyle.pipeline.workdir import MANIFEST, LockedWorkDir, Work
 from tilestyle.planning.memory_budget import MemoryBudget
 
 CONTENT, STYLE = waves(66, 110, 1), waves(30, 32, 2)
@@ -188,11 +189,8 @@ def test_memory_that_runs_out_after_going_on_does_not_bring_back_what_was_kept(
     assert not any(seen[1:])
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(
-    tmp_path: Path, home: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = peaceful(CONFIG)
-    work = Work(tmp_path / "work", every=0.0)
+def full_at(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+    """Fill the disk whenever one of these checkpoints is written."""
     written = 0
     save = tensor_archive.save_tensors
 
@@ -200,13 +198,68 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         nonlocal written
         written += 1
         save(file, tensors)
-        if written == 6:
+        if written in numbers:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tensor_archive, "save_tensors", full)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    tmp_path: Path, home: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A canvas in memory needs no disk to go on; one in files does, for its journal."""
+    expected = peaceful(CONFIG)
+    work = Work(tmp_path / "work", every=0.0)
+    full_at(monkeypatch, 6)
+    if home == "memory":
+        monkeypatch.setattr("tilestyle.notices._logged", set())
+        assert pixels(CONFIG, work) == expected
+        assert "the render continues and tries again later; the last checkpoint is kept" in caplog.text
+        assert "run the same command" not in caplog.text
+        return
     with pytest.raises(DiskError, match=r"No space left on device.*the last checkpoint is kept"):
         pixels(CONFIG, work)
     assert pixels(CONFIG, work) == expected
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIG, replace(CONFIG, optimizer=Optimizer.LBFGS, sweeps=3, patch=128)], ids=["adam", "lbfgs"]
+)
+def test_a_render_resumes_from_the_checkpoint_before_the_disk_was_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: RenderConfig
+) -> None:
+    """Stopping is another matter: whoever stops a render is told that its last patches are lost."""
+    work = Work(tmp_path / "work", every=0.0)
+    with monkeypatch.context() as patch:
+        full_at(patch, *range(4, 1000))
+        with pytest.raises(DiskError, match=r"No space left on device.*the last checkpoint is kept"):
+            pixels(config, work, stop=after(7))
+    kept = manifest.read_manifest(tmp_path / "work" / MANIFEST)
+    assert kept is not None
+    assert kept.number == 3
+    assert [file.name for file in (tmp_path / "work").glob("*.npz")] == ["checkpoint-3.npz"]
+    assert pixels(config, work) == peaceful(config)
+
+
+def test_a_full_disk_is_tried_again_when_the_next_checkpoint_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, tried = 0.0, []
+
+    def full(*_: Any) -> None:
+        tried.append(now)
+        raise OSError(28, "No space left on device")
+
+    def second(event: Event) -> None:
+        nonlocal now
+        now += 1.0
+
+    monkeypatch.setattr(tensor_archive, "save_tensors", full)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pixels(CONFIG, Work(tmp_path / "work", every=5.0), observer=second)
+    gaps = np.diff(tried[:-1])  # the last one is that of the finished render
+    assert len(gaps) > 1
+    assert gaps.min() >= 5.0
 
 
 def test_too_little_disk_is_said_before_anything_is_done(

@@ -634,7 +634,7 @@ def test_a_disk_without_room_for_the_finished_canvas_is_no_reason_not_to_write_i
     monkeypatch.setattr(tensor_archive, "save_tensors", full)
     assert pixels(tmp_path / "work") == expected
     assert not (tmp_path / "work").exists()
-    assert "no checkpoint of the finished render could be saved" in caplog.text
+    assert "the finished render could not be saved in the work folder" in caplog.text
 
 
 @pytest.mark.parametrize("error", [BROKEN, Killed])

@@ -76,7 +76,7 @@ def run_level(
         render_state.end_sweep()
         stopped = should_stop()
         if stopped or render_state.checkpointer.is_due():
-            render_state.checkpointer.save(render_state, optimizer.state_dict())
+            render_state.checkpointer.save(render_state, optimizer.state_dict(), optional=not stopped)
         if stopped:
             return False
     return True

@@ -59,19 +59,19 @@ class SweepRuns:
             self._state.merge_shards(self._comm)
             if decision == DONE:
                 return
-            self._save()
+            self._save(optional=decision == PAUSE)
             if decision == STOP:
                 self.stopped = True
                 return
 
-    def _save(self) -> None:
-        """Save a checkpoint within the sweep."""
+    def _save(self, *, optional: bool) -> None:
+        """Save a checkpoint within the sweep (Checkpointer.save)."""
         if self._beginning is None:
             self._objective.reduce_to_rank_zero()
-            self._state.checkpointer.save(self._state, self._objective.state_dict())
+            self._state.checkpointer.save(self._state, self._objective.state_dict(), optional=optional)
             return
         self._state.begin_sweep(self._state.patches, partial_sweep=self._state.partial_sweep)
-        self._state.checkpointer.save(self._state, self._beginning)
+        self._state.checkpointer.save(self._state, self._beginning, optional=optional)
 
     def _until_pause(self) -> Iterator[Patch]:
         """Iterate over the remaining patches, at least one, until a pause is wanted."""
@@ -107,4 +107,4 @@ class SweepRuns:
 def save_if_due(comm: Communicator, render_state: RenderState, objective: LevelObjective) -> None:
     """Save a checkpoint between two sweeps, if rank 0 finds that it is time."""
     if comm.all_max(comm.is_rank_zero and render_state.checkpointer.is_due()):
-        render_state.checkpointer.save(render_state, objective.state_dict())
+        render_state.checkpointer.save(render_state, objective.state_dict(), optional=True)

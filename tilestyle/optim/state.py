@@ -37,12 +37,15 @@ class Checkpointer(Protocol):
     def is_due(self) -> bool:
         """Return whether it is time to save."""
 
-    def save(self, render_state: RenderState, objective_state: Mapping[str, Tensor]) -> None:
+    def save(
+        self, render_state: RenderState, objective_state: Mapping[str, Tensor], *, optional: bool = False
+    ) -> None:
         """Save the state between two patches.
 
         Args:
             render_state: The state of the render.
             objective_state: The state of the level's objective: its moments and sums.
+            optional: Whether the render continues if the state cannot be saved.
         """
 
     def on_level_start(self, render_state: RenderState) -> None:
@@ -62,7 +65,9 @@ class NullCheckpointer:
         """Return False."""
         return False
 
-    def save(self, render_state: RenderState, objective_state: Mapping[str, Tensor]) -> None:
+    def save(
+        self, render_state: RenderState, objective_state: Mapping[str, Tensor], *, optional: bool = False
+    ) -> None:
         """Do nothing."""
 
     def on_level_start(self, render_state: RenderState) -> None:

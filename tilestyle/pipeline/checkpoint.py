@@ -164,8 +164,9 @@ class WorkDirCheckpointer:
         self._checksums = None
         mapped = render_state.canvas is not None and self._stays_mapped(render_state.canvas)
         is_old = time.monotonic() - self._last_save >= min(LEVEL_INTERVAL, self._work.every)
-        if self.ranks.broadcast(mapped or self._journal is not None or is_old):
-            self.save(render_state, {})
+        must_save = mapped or self._journal is not None
+        if self.ranks.broadcast(must_save or is_old):
+            self.save(render_state, {}, optional=not must_save)
 
     def save_finished(self, render_state: RenderState) -> None:
         """Save the pixels of the finished render, so that it can be resumed if writing the picture fails.
@@ -179,11 +180,13 @@ class WorkDirCheckpointer:
         except OutputError as error:
             if self.ranks.world_size > 1:  # the others wait for this one
                 raise
-            notice(f"no checkpoint of the finished render could be saved: {error}")
+            notice(f"the finished render could not be saved in the work folder: {error.message}")
             return
         self.holds_finished = True
 
-    def save(self, render_state: RenderState, objective_state: Mapping[str, Tensor]) -> None:
+    def save(
+        self, render_state: RenderState, objective_state: Mapping[str, Tensor], *, optional: bool = False
+    ) -> None:
         """Save a checkpoint; if that fails, the one before stays valid.
 
         Every rank saves its rows of the canvas, and its gradients of borders that are still to be applied. The
@@ -192,11 +195,22 @@ class WorkDirCheckpointer:
         Args:
             render_state: The state of the render.
             objective_state: Tensors of the losses.
+            optional: Whether a single process whose canvas is in memory only gives a notice if it cannot save,
+                and continues. A memory-mapped canvas needs the disk for its journal anyway.
 
         Raises:
+            OutputError: The folder cannot be written.
             DiskError: The disk is full.
         """
-        self._save(render_state, objective_state, finished=False)
+        try:
+            self._save(render_state, objective_state, finished=False)
+        except OutputError as error:
+            if not optional or self._journal or self.ranks.world_size > 1:
+                raise
+            kept = "; the last checkpoint is kept" if self.has_checkpoint else ""
+            then = f"the render continues and tries again later{kept}"
+            notice(f"no checkpoint could be saved: {error.message}; {then}")
+            self._last_save = time.monotonic()
 
     def _save(
         self, render_state: RenderState, objective_state: Mapping[str, Tensor], *, finished: bool

@@ -93,8 +93,7 @@ def open_image(image: object, convert_into: Path | None = None, role: str = "") 
     except PictureError as error:
         if not role:
             raise
-        message = str(error).removesuffix(f"; {error.hint}")
-        raise PictureError(f"{role}: {message}", hint=error.hint) from error
+        raise PictureError(f"{role}: {error.message}", hint=error.hint) from error
     yield source
 
 
