@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilestyle.kernels.support import LAUNCH_OPTIONS
+
 BLOCK = 512  # pixels of one program
 
 
@@ -56,6 +58,7 @@ def adam_step(
         rates.learning_rate,
         SHARED=step_share is not None,
         BLOCK=BLOCK,
+        **LAUNCH_OPTIONS,
     )
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilestyle.config.enums import Pooling
+from tilestyle.kernels.support import LAUNCH_OPTIONS
 
 # Cells times channels of one program of a kernel, and the most channels of it.
 BLOCK = 2048
@@ -68,6 +69,7 @@ def pool_and_pad(features: Tensor, step: Step) -> Tensor:
         PAD=step.padding,
         BLOCK_CELLS=BLOCK // block,
         BLOCK_CHANNELS=block,
+        **LAUNCH_OPTIONS,
     )
     return out
 
@@ -132,6 +134,7 @@ def fold_gradient(  # noqa: PLR0913
             BLOCK_CELLS=BLOCK // block if affine is None else PRODUCT_CELLS,
             BLOCK_CHANNELS=block,
             **shared,
+            **LAUNCH_OPTIONS,
         )
         return out
     assert affine is None, "pooled features have no kernel for affine gradients"
@@ -147,6 +150,7 @@ def fold_gradient(  # noqa: PLR0913
         BLOCK_CELLS=BLOCK // 2 // block,
         BLOCK_CHANNELS=block,
         **shared,
+        **LAUNCH_OPTIONS,
     )
     return out
 
@@ -191,6 +195,7 @@ def convolve_pixels(pixels: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         OUT_UNIT=_unit(len(bias)),
         BLOCK_CELLS=CONVOLVED,
         BLOCK_CHANNELS=block,
+        **LAUNCH_OPTIONS,
     )
     return out
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.geometry.boxes import Box
+from tilestyle.kernels.support import LAUNCH_OPTIONS
 
 COUNTED, MAPPED = 2048, 1024  # cells of one program
 
@@ -42,6 +43,7 @@ def count_colors(planes: Sequence[Tensor], boxes: Sequence[Box], axes: Tensor, b
                 BINS=bins,
                 BLOCK=COUNTED,
                 num_warps=8,
+                **LAUNCH_OPTIONS,
             )
     return counts
 
@@ -74,5 +76,6 @@ def palette_slope(planes: Sequence[Tensor], maps: Tensor, axes: Tensor, factor: 
         DIRECTIONS=len(axes),
         BINS=maps.shape[2],
         BLOCK=MAPPED,
+        **LAUNCH_OPTIONS,
     )
     return slope

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.geometry.boxes import Box
+from tilestyle.kernels.support import LAUNCH_OPTIONS
 
 CELLS, CHANNELS = 64, 32  # of one program
 
@@ -44,6 +45,7 @@ def add_difference(features: Tensor, target: Tensor, gradient: Tensor, factor: f
         cells.width,
         BLOCK_CELLS=CELLS,
         BLOCK_CHANNELS=CHANNELS,
+        **LAUNCH_OPTIONS,
     )
     return squares.sum()
 

@@ -6,10 +6,18 @@ and the sums of the features themselves would be a second pass.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
+from tilestyle.kernels.support import LAUNCH_OPTIONS
+
 CELLS = 128  # cells that are multiplied at once
+# The same where a program has 99 KiB of shared memory: with 128 cells it needs 130 KiB and cannot start. These
+# compute capabilities have more (CUDA C++ Programming Guide, technical specifications).
+FEW_CELLS = 64
+LARGE_SHARED_MEMORY_CAPABILITIES = {(8, 0), (8, 7), (9, 0), (10, 0), (10, 3), (11, 0)}
 MAX_CHANNEL_BLOCK = 128
 PROGRAMS = 132  # one for every multiprocessor of a large GPU; twice as many are slower with many channels
 MIN_PROGRAM_CELLS = 4 * CELLS
@@ -20,6 +28,15 @@ STAGES = 3  # loads under way
 def takes(features: Tensor) -> bool:
     """Return whether `add_moments` can sum these features [1, C, h, w]: 16 bits, a cell's channels together."""
     return features.dtype in (torch.bfloat16, torch.float16) and features.stride(1) == 1 and len(features) == 1
+
+
+@cache
+def cells_at_once(device: torch.device) -> int:
+    """Return how many cells a program on a device multiplies at once."""
+    if device.type != "cuda":  # the interpreter of Triton
+        return CELLS
+    capability = torch.cuda.get_device_capability(device)
+    return CELLS if capability in LARGE_SHARED_MEMORY_CAPABILITIES else FEW_CELLS
 
 
 def add_moments(features: Tensor, total: Tensor, products: Tensor) -> None:
@@ -52,10 +69,11 @@ def add_moments(features: Tensor, total: Tensor, products: Tensor) -> None:
         features.stride(2),
         features.stride(3),
         blocks,
-        BLOCK_CELLS=CELLS,
+        BLOCK_CELLS=cells_at_once(features.device),
         BLOCK_CHANNELS=block,
         num_warps=8 if block == MAX_CHANNEL_BLOCK else 4,
         num_stages=STAGES,
+        **LAUNCH_OPTIONS,
     )
     triton_moments.add_parts_kernel[pairs, block](
         parts,
@@ -68,4 +86,5 @@ def add_moments(features: Tensor, total: Tensor, products: Tensor) -> None:
         BLOCK_CHANNELS=block,
         BLOCK_PARTS=ADDED_PARTS,
         num_warps=2,
+        **LAUNCH_OPTIONS,
     )
