@@ -1,5 +1,6 @@
 """Patches held to the style at their own place."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,9 @@ from tilestyle.errors import SettingError
 from tilestyle.geometry.boxes import Box, Patch
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import grid_patches
+from tilestyle.losses import patch_distances
 from tilestyle.losses.objective import Objective
+from tilestyle.losses.patch_distances import _Launch
 from tilestyle.losses.planes import region_weights
 from tilestyle.losses.scale_objective import ScaleObjective, ScaleSpec
 from tilestyle.losses.style_statistics import style_moments, style_windows
@@ -25,6 +28,7 @@ from tilestyle.optim.initial import initial_canvas
 from tilestyle.pipeline.prepare import prepare
 from tilestyle.planning.job import Job, LevelTargets
 from tilestyle.reference.autograd_distances import gram_distance, wasserstein_distance
+from tilestyle.stats.distances import WassersteinTarget
 from tilestyle.stats.moments import Moments, mix_moments
 
 QUICK: dict[str, Any] = {
@@ -119,6 +123,42 @@ def test_the_gradient_is_autograds_in_float64(loss: StyleLoss, share: float) -> 
         there = rolled(expected, patch.read)
         torch.testing.assert_close(found_there, there, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
     assert terms.style == pytest.approx(total.item(), rel=1e-4)
+
+
+def test_distances_of_layers_are_launched_side_by_side_the_largest_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    channels, sizes = {"few": 3, "many": 8, "some": 5}, list[int]()
+    parts = [{layer: moments_of(count) for layer, count in channels.items()} for _ in range(4)]
+    style, *others = parts
+    launch = _Launch(style, dict.fromkeys(channels, 2.0), {}, 0.3)
+    inputs = [x for layer in channels for part in others for x in (part[layer].mean, part[layer].second)]
+
+    def run(
+        functions: Sequence[Callable[[], Sequence[Tensor]]], device: torch.device
+    ) -> list[Sequence[Tensor]]:
+        results = [function() for function in functions]
+        sizes.extend(len(offset) for _, _, offset in results)
+        return results
+
+    monkeypatch.setattr(patch_distances, "run_in_branches", run)
+    numbers, *gradients = launch(*inputs)
+    assert sizes == [8, 5, 3]
+    for index, layer in enumerate(channels):
+        patch, canvas, window = (part[layer].double() for part in others)
+        aim = mix_moments([style[layer].double(), window], [0.7, 0.3])
+        expected = WassersteinTarget(aim).cotangent(mix_moments([canvas, patch], [0.7, 0.3]))
+        scaled = expected.scaled(float(aim.second.trace()) / 2.0)
+        assert float(numbers[index, 0]) == pytest.approx(scaled.value, rel=1e-5)
+        torch.testing.assert_close(gradients[2 * index], scaled.matrix, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients[2 * index + 1], scaled.offset, rtol=1e-4, atol=1e-5)
+
+
+def moments_of(channels: int) -> Moments:
+    """Of random cells."""
+    cells = torch.rand(100, channels) @ torch.rand(channels, channels)
+    return Moments(100, cells.mean(0), cells.mT @ cells / 100)
 
 
 def rolled(plane: Tensor, box: Box) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,16 @@ def test_no_patch_is_waited_for(case: str, home: str) -> None:
 
 @pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("locality", [0.5, 1.0])
-def test_a_patch_with_locality_is_waited_for_once(home: str, locality: float, vgg: dict[str, Any]) -> None:
+@pytest.mark.parametrize("float64", [True, False])
+def test_a_patch_with_locality_is_waited_for_once(
+    home: str, locality: float, float64: bool, vgg: dict[str, Any]
+) -> None:
     settings: dict[str, Any] = {"locality": locality, "palette_weight": 0, "locality_window": 1.0}
     settings["style_layers"] = {"relu1_1": 1, "relu3_1": 1}
-    with with_float64():
+    with with_float64() if float64 else nullcontext():
         found = cost(home, 70, 130, patch=64, **settings, **vgg)
     assert len(found.patches) > 4
-    # For the distances of its moments, which do not have to be ones of the sweep before.
+    # For its moments or their distances, which do not have to be ones of the sweep before.
     assert [place.partition(":")[0] for place in found.stalls] == ["_to_copy in losses/patch_distances.py"]
     assert found.stalls.total() == len(found.patches)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from torch import Tensor, stack
+from torch import Tensor, cat, stack
 
 from tilestyle.config.enums import Normalize, StyleLoss
 from tilestyle.config.render import RenderConfig
-from tilestyle.devices.graphs import CapturedFunction
+from tilestyle.devices.graphs import CapturedFunction, run_in_branches
 from tilestyle.devices.threads import run_side_by_side
 from tilestyle.devices.transfer import float64_device
 from tilestyle.losses.running_moments import LayerFactors
@@ -35,7 +35,8 @@ class PatchDistances:
             layers: The style layers.
             config: Settings: which distance, and the share of a patch's own moments.
         """
-        self._style_moments, self._layers, self._config = style_moments, layers, config
+        self._style_moments = {layer: each.on_float64_device() for layer, each in style_moments.items()}
+        self._layers, self._config = layers, config
         self.canvas_targets = {layer: self._target(layer, moments) for layer, moments in style_moments.items()}
         # Distances are relative to the whole style. Relative to each window, flat windows would dominate.
         self._energies = {layer: target.energy for layer, target in self.canvas_targets.items()}
@@ -52,7 +53,8 @@ class PatchDistances:
         """Compute the gradient of each layer's distance at the mixture of the patch and the canvas.
 
         On the host, layers are computed in parallel, one thread each. A device that computes in float64
-        launches all layers before the host waits for their distances, once.
+        launches all layers before the host waits for their distances, once. Another device sends their moments
+        to the host, once.
 
         Args:
             cells: Features that the patch owns, by layer, [1, C, h, w].
@@ -74,8 +76,10 @@ class PatchDistances:
             ]
             return dict(zip(largest_first, run_side_by_side(functions), strict=True))
         moments = {layer: _moments_of(cells[layer]) for layer in self._style_moments}
+        if float64_device(device).type == "cpu":
+            return self._from_device(largest_first, moments, targets, canvas_moments)
         launched = {}
-        if self._launch is not None and float64_device(device).type != "cpu":
+        if self._launch is not None:
             launched = self._launched(self._launch, moments, targets, canvas_moments)
         return {
             layer: launched.get(layer)
@@ -103,6 +107,24 @@ class PatchDistances:
             if cotangent is not None:
                 cotangents[layer] = cotangent
         return cotangents
+
+    def _from_device(
+        self,
+        layers: Sequence[str],
+        moments: Mapping[str, Moments],
+        targets: Mapping[str, Moments],
+        canvas_moments: Mapping[str, Moments],
+    ) -> dict[str, Cotangent]:
+        """Compute `cotangents` on the host, from moments on a device, in the order of these layers."""
+        sources = (moments, targets, canvas_moments)
+        keys = [(index, layer) for index, each in enumerate(sources) for layer in layers if layer in each]
+        copies = _copied_to_host([sources[index][layer] for index, layer in keys])
+        on_host = dict(zip(keys, copies, strict=True))
+        functions = [
+            partial(self._from_moments, layer, on_host[0, layer], on_host[1, layer], on_host.get((2, layer)))
+            for layer in layers
+        ]
+        return dict(zip(layers, run_side_by_side(functions), strict=True))
 
     def _from_cells(
         self, layer: str, cells: Tensor, target: Moments, canvas_moments: Moments | None
@@ -152,17 +174,20 @@ class _Launch:
             inputs: Of each layer, mean and second raw moment of the patch, of the canvas, and of the patch's
                 window in the style.
         """
-        numbers, results = [], list[Tensor]()
-        for index, (target, style) in enumerate(zip(self._targets, self._style, strict=True)):
-            patch_moments, canvas_moments, window_moments = (
-                inputs[6 * index + 2 * part :][:2] for part in range(3)
-            )
-            of_layer, *gradient = target.launch(
-                *self._mixed(canvas_moments, patch_moments), *self._mixed(style, window_moments)
-            )
-            numbers.append(of_layer)
-            results += gradient
-        return [stack(numbers), *results]
+        largest_first = sorted(range(len(self._targets)), key=lambda index: -len(inputs[6 * index]))
+        functions = [partial(self._layer, index, inputs[6 * index :][:6]) for index in largest_first]
+        results = run_in_branches(functions, inputs[0].device)
+        by_index = dict(zip(largest_first, results, strict=True))
+        in_order = [by_index[index] for index in range(len(self._targets))]
+        numbers = stack([layer_numbers for layer_numbers, *_ in in_order])
+        return [numbers, *(part for _, *gradient in in_order for part in gradient)]
+
+    def _layer(self, index: int, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Compute the numbers of a layer [3], its A and its b."""
+        patch_moments, canvas_moments, window_moments = (inputs[2 * part :][:2] for part in range(3))
+        return self._targets[index].launch(
+            *self._mixed(canvas_moments, patch_moments), *self._mixed(self._style[index], window_moments)
+        )
 
     def _mixed(self, whole: Sequence[Tensor], part: Sequence[Tensor]) -> list[Tensor]:
         """Mix mean and second raw moment of the whole with those of a part, in float64."""
@@ -174,3 +199,15 @@ def _moments_of(cells: Tensor) -> Moments:
     total = MomentSum()
     total.add(cells)
     return total.moments()
+
+
+def _copied_to_host(parts: Sequence[Moments]) -> list[Moments]:
+    """Copy moments on a device to the host, all at once: it is waited for once."""
+    tensors = [tensor for part in parts for tensor in (part.mean, part.second)]
+    sizes = [tensor.numel() for tensor in tensors]
+    pieces = cat([tensor.flatten() for tensor in tensors]).cpu().split(sizes)
+    copies = [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
+    return [
+        Moments(part.count, mean, second)
+        for part, mean, second in zip(parts, copies[::2], copies[1::2], strict=True)
+    ]

@@ -13,6 +13,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from tilestyle.devices.transfer import to_device
 from tilestyle.stats.affine_gradient import AffineGradient
 from tilestyle.stats.gaussian_transport import (
     MAX_NORM_RATIO,
@@ -81,9 +82,8 @@ class Cotangent:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Cotangent:
         """Return the cotangent with its tensors on `device` in `dtype`."""
-        return Cotangent(
-            self.value, self.matrix.to(device=device, dtype=dtype), self.offset.to(device=device, dtype=dtype)
-        )
+        matrix, offset = (to_device(part, device, dtype) for part in (self.matrix, self.offset))
+        return Cotangent(self.value, matrix, offset)
 
     def affine(self, dtype: torch.dtype) -> AffineGradient:
         """Return the gradient N dL/dF = 2 A F + b as a function of features in `dtype`."""
