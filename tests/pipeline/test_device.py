@@ -1,5 +1,6 @@
 """A render on a device that is not the host (fake_device.py): the same picture, wherever the canvas lives."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain, repeat
@@ -10,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.conftest import FEW, waves
 from tests.support.device_cost import on_device, with_float64
@@ -17,8 +19,10 @@ from tilestyle import Color, Init, NetworkName, Precision, RenderConfig, Sampler
 from tilestyle.benchmark.breakdown import time_parts
 from tilestyle.benchmark.speed import network_seconds
 from tilestyle.config.enums import Optimizer
+from tilestyle.devices.graphs import CapturedFunction
 from tilestyle.devices.transfer import float64_device
 from tilestyle.images import FloatArray
+from tilestyle.losses import patch_distances, style_targets
 from tilestyle.losses.planes import region_weights
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.random_vgg import random_vgg
@@ -140,6 +144,32 @@ def test_distances_on_a_device_are_those_of_the_host(case: str) -> None:
         found = render(CONTENT, STYLE, config).pixels
     assert counted.called == (config.style_loss is StyleLoss.W2)
     assert np.quantile(np.abs(found - expected), 0.99) < 1e-3
+
+
+class Replayed(CapturedFunction):
+    """A captured function as a GPU has it: each call writes its results where those of the last one were."""
+
+    def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
+        results = self._function(*inputs)
+        if not self._outputs:
+            self._outputs = [torch.empty_like(result) for result in results]
+        for output, result in zip(self._outputs, results, strict=True):
+            output.copy_(result)
+        return self._outputs
+
+
+@pytest.mark.parametrize("case", ["coarse layers", "windows", "locality", "one patch"])
+def test_nothing_is_kept_where_a_graph_writes_its_next_results(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(SMALL, **{**CASES[case], "sweeps": 3})
+    monkeypatch.setattr(resolve, "should_capture", lambda *facts: True)
+    with on_device("device"), with_float64():
+        expected = render(CONTENT, STYLE, config).pixels
+        for module in (patch_distances, style_targets):
+            monkeypatch.setattr(module, "CapturedFunction", Replayed)
+        found = render(CONTENT, STYLE, config).pixels
+    assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ from tilestyle.pipeline.outline import measurement_count
 from tilestyle.planning.memory_budget import MemoryBudget
 from tilestyle.planning.memory_limits import MemoryLimits
 from tilestyle.planning.memory_model import (
+    GRAPH_BYTES,
+    LOCALITY_GRAPH_BYTES,
     MemoryEstimate,
     MemoryInputs,
     PictureSizes,
@@ -103,6 +105,17 @@ def test_regions_and_locality_cost_the_device_the_same_on_any_canvas(work: dict[
     small, large = needed_by(512, 1000, **work), needed_by(512, 4000, **work)
     assert small.device_total == large.device_total > needed_by(512).device_total
     assert large.resident <= 16 * small.resident
+
+
+@pytest.mark.parametrize("locality", [0.0, 0.5])
+def test_graphs_take_what_a_patch_of_the_canvas_takes(locality: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tilestyle.planning.resolve.should_capture", lambda *facts: True)
+    task = job(waves(60, 80), network=NetworkName.COMPACT, size=320, patch=256, locality=locality)
+    side, network, layers = task.patch_side_at(task.levels[-1]), task.network, task.weights.layer_names
+    assert (side < 256) == (locality > 0)
+    graphs = GRAPH_BYTES + (LOCALITY_GRAPH_BYTES if locality else 0)
+    passes = side**2 * network.bytes_per_pixel(layers, network.dtype)
+    assert task.memory_estimate.captured == graphs + round(passes)
 
 
 def test_what_says_where_regions_are_is_counted() -> None:

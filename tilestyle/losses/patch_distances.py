@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from torch import Tensor, cat, stack
+from torch import Tensor, cat, split, stack
 
 from tilestyle.config.enums import Normalize, StyleLoss
 from tilestyle.config.render import RenderConfig
@@ -205,7 +205,7 @@ def _copied_to_host(parts: Sequence[Moments]) -> list[Moments]:
     """Copy moments on a device to the host, all at once: it is waited for once."""
     tensors = [tensor for part in parts for tensor in (part.mean, part.second)]
     sizes = [tensor.numel() for tensor in tensors]
-    pieces = cat([tensor.flatten() for tensor in tensors]).cpu().split(sizes)
+    pieces = split(cat([tensor.flatten() for tensor in tensors]).cpu(), sizes)
     copies = [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
     return [
         Moments(part.count, mean, second)

@@ -42,6 +42,9 @@ STEP_BYTES = 60
 RUNTIME_BYTES = {torch.float32: 72 * 2**20, torch.bfloat16: 152 * 2**20}
 # What the stream of captures, and the graph of the distances of moments with its branches, take on a GPU.
 GRAPH_BYTES = 160 * 2**20
+# With locality, what the graph of the distances of single patches takes in addition: a dozen float64 matrices
+# in each of three branches, the largest of 512 rows. Not measured.
+LOCALITY_GRAPH_BYTES = 96 * 2**20
 # Copies of the weights in memory: convolutions have layouts of their own, and need work space. Measured.
 WEIGHT_COPIES = 2.5
 # Factor for heap fragmentation, by freed blocks of other sizes: of glibc, and of CUDA's caching allocator.
@@ -328,7 +331,8 @@ def captured_bytes(inputs: MemoryInputs, extent: CanvasExtent, side: int) -> int
     """
     network = inputs.network
     per_pixel = network.bytes_per_pixel({*inputs.style_layers, *inputs.content_layers}, network.dtype)
-    return GRAPH_BYTES + round(_patch_pixels(extent, side) * per_pixel)
+    graphs = GRAPH_BYTES + LOCALITY_GRAPH_BYTES * inputs.has_locality
+    return graphs + round(_patch_pixels(extent, side) * per_pixel)
 
 
 def forward_bytes(network: FeatureNetwork, layers: Collection[str]) -> float:

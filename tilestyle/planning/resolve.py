@@ -279,7 +279,7 @@ def plan_render(
     on_host = mapped or decisions.history > 0
     home = CPU if on_host else budget.choose_canvas_device(estimate)
     levels = levels_at(decisions.side)
-    captured = captured_bytes(work, levels[-1].extent, decisions.side)
+    captured = captured_bytes(work, levels[-1].extent, min(decisions.side, levels[-1].patch_side))
     total = estimate.device_bytes(device, home) + captured
     captured *= should_capture(resolved.network, budget, total)
     estimate = replace(estimate, captured=captured)
