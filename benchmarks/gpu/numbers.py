@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from benchmarks.gpu.jobs import exact, waves
 from benchmarks.maps import covariance
 from tilestyle.config.enums import BUILT_IN, NetworkName
 from tilestyle.config.render import RenderConfig
+from tilestyle.devices.graphs import CALLS_BEFORE, CapturedFunction
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.registry import RANDOM, load_network
-from tilestyle.stats.distances import WassersteinTarget
+from tilestyle.stats.distances import VaryingWassersteinTarget, WassersteinTarget
 from tilestyle.stats.moments import Moments, MomentSum
 
 # Most that results may be off by, relative to their size.
@@ -36,6 +38,7 @@ def _checks(place: Place) -> list[Check]:
         ),
         Check("moments", _moments, 40),
         Check("cotangents", _cotangents, 20),
+        Check("cotangents to targets that change", _varying, 30),
     ]
 
 
@@ -119,6 +122,42 @@ def _cotangents(place: Place, row: Row) -> bool:
         worst = max(worst, away)
     row["says"] = f"cotangents off by {worst:.1g}"
     return worst < COTANGENTS
+
+
+def _varying(place: Place, row: Row) -> bool:
+    """The same where the target is another one each time, as with locality: launched, and as a graph."""
+    worst, captured = 0.0, True
+    for channels in (16, 32) if place.tiny else CHANNELS:
+        one, other = (_gaussian(channels, seed) for seed in (1, 2))
+        host = WassersteinTarget(other)
+        expected = host.cotangent(one)
+        launch = VaryingWassersteinTarget(channels, host.energy).launch
+        graph = CapturedFunction(launch)
+        inputs = [
+            part.double()
+            for moments in (_moved(each, place.device) for each in (one, other))
+            for part in (moments.mean, moments.second)
+        ]
+        milliseconds = [
+            1e3 * best(partial(way, *inputs), place.device, 2 * CALLS_BEFORE) for way in (launch, graph)
+        ]
+        numbers, matrix, offset = graph(*inputs)
+        value, failed, norm = numbers.tolist()
+        away = max(
+            relative_error(matrix, expected.matrix),
+            relative_error(offset, expected.offset),
+            abs(value / expected.value - 1),
+            inf if failed or norm > 1 else 0.0,
+        )
+        row[f"{channels} channels"] = {
+            "off": away,
+            "launched, ms": milliseconds[0],
+            "graph, ms": milliseconds[1],
+            "captured": graph.captured,
+        }
+        worst, captured = max(worst, away), captured and graph.captured
+    row["says"] = f"with changing targets {worst:.1g}{', not captured' if captured != place.cuda else ''}"
+    return worst < COTANGENTS and captured == place.cuda
 
 
 def _gaussian(channels: int, seed: int) -> Moments:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
+from unittest import mock
 
 import torch
 
@@ -11,6 +13,8 @@ from benchmarks.gpu.environment import peak_of
 from benchmarks.gpu.jobs import COMPACT, DEVICE, FITTING, HOST, VGG19, WAVELET, Sized, swept
 from benchmarks.maps import timed
 from tilestyle.config.enums import NetworkName, Precision
+from tilestyle.devices import graphs
+from tilestyle.devices.graphs import capture
 from tilestyle.devices.peak_memory import PeakMemory
 from tilestyle.networks.vgg import Vgg
 
@@ -107,9 +111,21 @@ def _local(place: Place) -> list[Check]:
 
 
 def _localized(network: NetworkName, place: Place, row: Row) -> None:
+    """Sweeps whose patches have distances of their own; and whether these are graphs, as the passes are."""
     side = 96 if place.tiny else 1024
-    sweeps = swept(Sized(side, side, network, sweeps=3, settings={"locality": 1.0}).job(place))
+    captures: list[bool] = []
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        captured = capture(*arguments, **named)
+        captures.append(captured is not None)
+        return captured
+
+    with mock.patch.object(graphs, "capture", noted):  # passes are captured by that name elsewhere
+        sweeps = swept(Sized(side, side, network, sweeps=3, settings={"locality": 1.0}).job(place))
     row.update(sweeps.facts)
+    row["distances are captured"] = bool(captures) and all(captures)
+    if isinstance(sweeps.job.network, Vgg):
+        row["passes are captured"] = sweeps.job.network.has_captured_passes
     row["says"] = f"{network} {row['MP/s']:.3g} MP/s in {row['patches']} patches"
 
 

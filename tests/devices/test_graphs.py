@@ -18,6 +18,7 @@ def test_on_a_host_it_is_called() -> None:
     for number in range(5):
         assert captured(torch.tensor([float(number)]))[0] == 2 * number
     assert function.call_count == 5
+    assert not captured.captured
 
 
 @pytest.mark.parametrize("variable", ["", "1"])

@@ -45,6 +45,11 @@ class CapturedFunction:
         self._inputs: list[Tensor] = []
         self._outputs: Sequence[Tensor] = ()
 
+    @property
+    def captured(self) -> bool:
+        """Whether it is a graph now."""
+        return self._graph is not None
+
     def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
         """Return the function's results, which are valid until the next call."""
         if self._failed or inputs[0].device.type != "cuda":
