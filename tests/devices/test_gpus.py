@@ -384,6 +384,7 @@ CERTAIN = (
 BESIDE = (
     "CUDA error: out of memory",
     "HIP error: out of memory",
+    "Triton Error [CUDA]: out of memory",
     "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
     "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
@@ -416,6 +417,7 @@ BROKEN = (
     "CUDA error: device-side assert triggered",
     "CUDA driver error: unspecified launch failure",
     "HIP error: invalid device function",
+    "Triton Error [CUDA]: an illegal memory access was encountered",
     "cuDNN error: CUDNN_STATUS_VERSION_MISMATCH",
     "MPS backend is supported on MacOS 14.0+",
 )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tests.devices.test_gpus import BESIDE, BROKEN, CERTAIN, DOUBTFUL, OURS
-from tests.pipeline.test_device import CASES, CONTENT, SMALL, STYLE
+from tests.pipeline.test_device import CASES, CONTENT, HALF, SMALL, STYLE
 from tests.support.device_cost import on_device
 from tests.support.fake_device import DEVICE
 from tilestyle import CanvasMoved, PatchHalved, RenderConfig, Work, render
@@ -28,11 +28,15 @@ from tilestyle.distributed import Communicator
 from tilestyle.errors import DeviceError, MemoryLimit
 from tilestyle.geometry.boxes import Patch
 from tilestyle.losses.objective import Objective
+from tilestyle.losses.planes import LevelPlanes, level_planes
+from tilestyle.optim import initial
 from tilestyle.optim.state import RenderState
 from tilestyle.optim.update import CanvasUpdater
 from tilestyle.pipeline import out_of_memory
 from tilestyle.pipeline.events import Event
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.job import Job
+from tilestyle.planning.schedule import Level
 
 # Two levels; the last of several patches, with rims.
 CONFIG = replace(SMALL, size=80, coarsest=64, **CASES["coarse layers"])
@@ -132,6 +136,29 @@ def test_planes_of_a_level_that_do_not_fit_are_made_in_ram(
     assert events == [CanvasMoved()]
     monkeypatch.setattr(MemoryStore, "zeros", zeros)
     assert np.array_equal(found, told(CONFIG, []))
+
+
+def test_content_and_regions_that_do_not_fit_beside_a_canvas_are_made_in_ram(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the last level, whose canvas has been enlarged by then."""
+    made: list[int] = []
+    events: list[Event] = []
+
+    def refused(job: Job, level: Level) -> LevelPlanes:
+        made.append(level.index)
+        if level.index and job.store.device == DEVICE:
+            raise torch.OutOfMemoryError(CERTAIN[0])
+        return level_planes(job, level)
+
+    monkeypatch.setattr(initial, "level_planes", refused)
+    monkeypatch.setattr(out_of_memory, "MIN_FREED_SHARE", 1e9)
+    monkeypatch.setattr("tilestyle.pipeline.run.estimate_seconds", lambda job: None)
+    config = replace(CONFIG, mask=HALF)
+    with on_device("device"):
+        found = told(config, events)
+    assert (events, made) == ([CanvasMoved()], [0, 1, 1])
+    assert np.quantile(np.abs(found - told(config, [])), 0.99) < 1e-3
 
 
 def test_where_the_canvas_would_free_little_patches_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:

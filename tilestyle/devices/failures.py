@@ -48,6 +48,7 @@ DEVICE_FAILURE_MESSAGES = (
     "NVIDIA driver",
     "HIP error",
     "HIP GPUs",
+    "Triton Error",
     "cuDNN error",
     "cusolver error",
     "cuFFT error",
@@ -99,6 +100,7 @@ def is_library_failure(error: BaseException) -> bool:
         "rocblas_status_memory_error",
         "CUDA error: out of memory",
         "HIP error: out of memory",
+        "Triton Error [CUDA]: out of memory",  # of a kernel's code, which is loaded outside of torch's cache
     )
     return is_out_of_memory(error) and any(text in str(error) for text in messages)
 
