@@ -2,6 +2,7 @@
 
 Start it with `tilestyle studio`, then:
 
+    pip install httpx
     python examples/studio_client.py photo.jpg painting.jpg result.png [ADDRESS] [TOKEN]
 """
 

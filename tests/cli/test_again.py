@@ -98,6 +98,27 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("role", "missing", "option"), [("content", "my photo.png", ""), ("style", "style.png", "--style ")]
+)
+def test_a_picture_whose_photograph_or_style_lies_elsewhere_says_how_to_give_it(
+    folder: Path, role: str, missing: str, option: str
+) -> None:
+    """Pictures store names without folders."""
+    made(folder, "render", "my photo.png", "style.png", "-o", "first.png", "--size=32", *QUICK)
+    (folder / "elsewhere").mkdir()
+    (folder / missing).rename(folder / "elsewhere" / missing)
+    stderr = run_cli(folder, "again", "first.png").stderr
+    place = f"'FOLDER/{missing}'" if " " in missing else f"FOLDER/{missing}"
+    assert stderr == (
+        f"tilestyle: {role}: there is no file {missing}; pictures store no folders; "
+        f"give its folder: tilestyle again first.png {option}{place}\n"
+    )
+    assert "check the path" in run_cli(folder, "again", "first.png", *option.split(), missing).stderr
+    made(folder, "again", "first.png", *option.split(), f"elsewhere/{missing}", "-o", "second.png", "--quiet")
+    assert np.array_equal(pixels(folder / "first.png"), pixels(folder / "second.png"))
+
+
+@pytest.mark.parametrize(
     "words", [("again",), ("again", "--size=4"), ("again", "style.png"), ("again", "no.png")]
 )
 def test_what_cannot_be_made_again_is_one_line(folder: Path, words: tuple[str, ...]) -> None:

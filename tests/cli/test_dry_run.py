@@ -104,9 +104,22 @@ def test_strokes_far_beyond_the_pixels_of_the_style_are_warned_of(folder: Path, 
         width = measure_stroke_width(source)
     assert width is not None
     stroke = 100 * factor * width / 64
-    _, out, _ = run(folder, *RENDER, *FAST, "--size=64", f"--stroke={stroke:.3f}%", "--dry-run")
+    words = (*RENDER, *FAST, "--size=64", "--dry-run")
+    _, out, _ = run(folder, *words, f"--stroke={stroke:.3f}%")
     assert ("larger scan" in out) == (factor > 2)
-    assert f"enlarged {factor:.1f} times" in out
+    assert out.count(f"enlarged {factor:.1f} times") == 1
+    if factor > 2:
+        advice = re.search(r"--stroke\s+([0-9.]+)%", out)
+        assert advice is not None
+        assert 0.9 < float(advice[1]) / (stroke * 2 / factor) <= 1
+        assert "larger scan" not in run(folder, *words, f"--stroke={advice[1]}%")[1]
+
+
+def test_windows_of_a_preview_that_are_alike_are_one_row(folder: Path) -> None:
+    words = ("preview", "content.png", "--style", "style.png", "-o", "out.png", *FAST, "--size=2000")
+    _, out, _ = run(folder, *words, "--sweeps=2", "--crops=2", "--preview-size=1000", "--dry-run")
+    rows = [line.split() for line in out.splitlines() if line.startswith(("whole picture", "around"))]
+    assert [row[-2:] for row in rows] == [["1", "14"], ["4", "2"]]
 
 
 @pytest.mark.parametrize(

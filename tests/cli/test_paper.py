@@ -43,6 +43,7 @@ def test_a_pdf_for_a_print_shop(folder: Path) -> None:
     done = run_cli(folder, "paper", "poster.png", *words)
     assert done.returncode == 0
     assert "total ink of poster-paper.pdf: at most" in done.stderr and "PDF/X" not in done.stderr
+    assert " s\n" in done.stderr and "0:0" not in done.stderr  # a few seconds, not minutes
     with opened(folder / "poster-paper.pdf") as pdf:
         page = pdf.pages[0]
         trim, bleed = box(page, "/TrimBox"), box(page, "/BleedBox")

@@ -91,7 +91,7 @@ def test_a_texture_is_of_styles_or_like_a_picture(
     monkeypatch.setattr(sys, "argv", ["tilestyle", "texture", *words, "-o", "out.png"])
     with pytest.raises(SystemExit):
         main()
-    assert "give a style image or --like IMAGE" in capsys.readouterr().err
+    assert "such as weave, or --like FILE" in capsys.readouterr().err
 
 
 def test_weights_are_looked_for_beside_the_picture(tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from tilestyle.cli.inputs import MAX_ENLARGEMENT
 from tilestyle.errors import PictureError
 from tilestyle.images import FloatArray, Picture, as_source, read_picture
 from tilestyle.pictures import picture_path
@@ -80,6 +84,16 @@ def test_the_light_does_not_matter() -> None:
 @pytest.mark.parametrize(("name", "least", "most"), [("woodcut", 3, 8), ("swirls", 18, 45), ("weave", 10, 30)])
 def test_styles_that_come_along(name: str, least: float, most: float) -> None:
     assert least < stroke_width(as_source(read_picture(picture_path(name)))) < most
+
+
+def test_the_widest_strokes_of_the_included_styles_that_printing_md_names() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "printing.md").read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("| swirls"))
+    names, values = ([cell.strip() for cell in lines[n].strip("|").split("|")] for n in (start, start + 2))
+    assert len(names) == len(values) == 9
+    for name, value in zip(names, values, strict=True):
+        millimeters = stroke_width(as_source(read_picture(picture_path(name)))) * MAX_ENLARGEMENT / 300 * 25.4
+        assert math.floor(millimeters * 10) / 10 == float(value), name
 
 
 def test_strips_and_pictures_of_nothing() -> None:

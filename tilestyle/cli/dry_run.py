@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,10 @@ def _summary(
         from tilestyle.planning.content_map import faces_in
 
         table.add_row("faces", describe_count(len(faces_in(prepared.content))))
-    if prepared.config.enlarge_style and prepared.style_enlargement > 1:
-        table.add_row("strokes", f"style enlarged {prepared.style_enlargement:.1f} times beyond its own pixels")
     if warning := inputs.enlargement_warning(prepared):
-        table.add_row("", f"Warning: {warning}")
+        table.add_row("strokes", f"Warning: {warning}")
+    elif prepared.config.enlarge_style and prepared.style_enlargement > 1:
+        table.add_row("strokes", f"style enlarged {prepared.style_enlargement:.1f} times beyond its own pixels")
     time = "unknown: it could not be measured"
     table.add_row("time", time if needs.seconds is None else f"about {duration(needs.seconds)}")
     add_memory(table, needs.outlines)
@@ -285,14 +286,17 @@ def _levels(needs: Needs, *, verbose: bool) -> Table:
 
 
 def _renders(outlines: Sequence[Outline]) -> Table:
-    """The renders of a preview."""
+    """The renders of a preview; those of the same size and sweeps, at other places, in one row."""
     table = Table(box=None, padding=(0, 2, 0, 0), title="Renders", title_justify="left")
-    for name in ("", "picture", "sweeps"):
-        table.add_column(name, justify="right" if name == "sweeps" else "left", no_wrap=True)
-    for number, each in enumerate(outlines):
-        name = f"window {number} of the crops" if number else "whole picture"
-        sweeps = sum(level.sweeps for level in each.job.levels)
-        table.add_row(name, f"{each.job.size.width} x {each.job.size.height}", str(sweeps))
+    for name in ("", "picture", "count", "sweeps"):
+        table.add_column(name, justify="right" if name in ("count", "sweeps") else "left", no_wrap=True)
+    whole, *windows = (
+        (f"{each.job.size.width} x {each.job.size.height}", str(sum(level.sweeps for level in each.job.levels)))
+        for each in outlines
+    )
+    table.add_row("whole picture", whole[0], "1", whole[1])
+    for (size, sweeps), count in Counter(windows).items():
+        table.add_row("around the details", size, str(count), sweeps)
     return table
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,12 +56,13 @@ def check_files(context: typer.Context, *configs: RenderConfig) -> None:
         if isinstance(writes, Writes)
         for place in _places(writes, params.get(name), params)
     ]
-    values = [(reads, params.get(name)) for name, reads in roles.items() if isinstance(reads, Reads)]
-    values += [(reads, getattr(config, name)) for config in configs for name, reads in SETTINGS.items()]
+    values = [(name, reads, params.get(name)) for name, reads in roles.items() if isinstance(reads, Reads)]
+    values += [("", reads, getattr(config, name)) for config in configs for name, reads in SETTINGS.items()]
     inputs: list[Named] = []
-    for reads, value in values:
+    for name, reads, value in values:
         for role, path in reads.of(value):
             if (role, path) not in inputs:
+                _check_stored(context, name, role, path)
                 _check_input(reads, role, path)
                 inputs.append((role, path))
     for writes, place in outputs:
@@ -110,6 +112,32 @@ def _places(writes: Writes, value: Any, params: Mapping[str, Any]) -> list[Place
         return list(writes.places(value, params))
     except OutputError as error:
         raise OutputError(f"{writes.role}: {error}") from error
+
+
+def _check_stored(context: typer.Context, name: str, role: str, path: Path) -> None:
+    """Say how to give a file that a picture names and that is not there: pictures store names without folders.
+
+    Args:
+        context: The context of the command, with its parameters.
+        name: The parameter that names the file, or "".
+        role: The name of the file in messages.
+        path: The file.
+
+    Raises:
+        PictureError: The photograph or a style of the picture of --config is missing.
+    """
+    picture = context.params.get("config_file")
+    if picture is None or picture.suffix.lower() not in SUFFIXES or role not in ("content", "style"):
+        return
+    source = context.get_parameter_source(name)
+    is_typed = source is not None and source.name == "COMMANDLINE"
+    if is_typed or path.parent != Path() or file_id(path) is not None:
+        return
+    words = ["tilestyle", "again", str(picture), *(["--style"] if role == "style" else []), f"FOLDER/{path}"]
+    raise PictureError(
+        f"{role}: there is no file {path}",
+        hint=f"pictures store no folders; give its folder: {shlex.join(words)}",
+    )
 
 
 def _check_input(reads: Reads, role: str, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -143,11 +145,12 @@ class Inputs:
         """What to do about a style that is enlarged far beyond its own pixels; "" if it is not."""
         if not (prepared.config.enlarge_style and prepared.style_enlargement > MAX_ENLARGEMENT):
             return ""
-        by_stroke = self.printing is not None and self.printing.stroke is not None
-        option = "--stroke" if by_stroke else "--style-scale"
+        stroke = None if self.printing is None else self.printing.stroke
+        option, value = ("--stroke", stroke) if stroke else ("--style-scale", f"{prepared.config.style_scale}")
+        smaller = _times(value, MAX_ENLARGEMENT / prepared.style_enlargement)
         return (
             f"the strokes are enlarged {prepared.style_enlargement:.1f} times beyond the style's own pixels "
-            f"and will look soft (use a larger scan of the style, or a smaller {option})"
+            f"and will look soft (use a larger scan of the style, or {option} {smaller})"
         )
 
     def say_crop(self, prepared: PreparedInputs) -> None:
@@ -224,3 +227,12 @@ def printing_of(values: Values) -> PrintOptions:
         stroke=stroke,
         proof=None if proof is None else open_proof(proof, values[options.INTENT]),
     )
+
+
+def _times(length: str, factor: float) -> str:
+    """A number, and the unit that may follow it, times a factor; two digits, rounded down."""
+    number = re.match(r"[0-9.]+", length.strip())
+    assert number is not None, "the length has been parsed before"
+    value = float(number[0]) * factor
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.floor(value / step) * step:.2g}{length.strip()[number.end() :].strip()}"

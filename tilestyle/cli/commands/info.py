@@ -132,7 +132,7 @@ def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool =
         return
     shown.print()
     style = "this style" if inputs.styles else "a style of the same size"
-    shown.print(f"To render this picture in {style}:")
+    shown.print(f"A render of this picture in {style} would take:")
     # Without a style, assume that it is as large as the picture.
     inputs = inputs if inputs.styles else replace(inputs, styles=[StyleFile(file)])
     with inputs.opened(config) as prepared:

@@ -20,7 +20,7 @@ from tilestyle.cli.print_file import PrintFile
 from tilestyle.cli.progress import Display, Steps, open_display
 from tilestyle.cli.provenance import affecting_result
 from tilestyle.cli.terminal import say
-from tilestyle.cli.times import clock
+from tilestyle.cli.times import elapsed
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
 from tilestyle.config.paper import MILLIMETERS, parse_length, parse_paper
@@ -315,7 +315,7 @@ class PaperJob:
         scale = f"; the file is at 1:{self.shop.scale:g}" if self.shop.scale > 1 else ""
         yield (
             f"print of {width:.1f} x {height:.1f} mm at {plan.dpi:.4g} dpi{edges_text}{scale}; "
-            f"{color.name if color else 'sRGB'}, {self.depth} bits; {clock(seconds)} min"
+            f"{color.name if color else 'sRGB'}, {self.depth} bits; {elapsed(seconds)}"
         )
         if self.panels is not None and len(self.panels) == 1:
             yield f"one panel is enough for {width:.0f} mm: without --panels the print is one file, {self.file}"

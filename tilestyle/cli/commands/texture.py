@@ -87,8 +87,8 @@ def style_files(styles: list[str] | None, like: Path | None) -> list[StyleFile]:
     """The images that a texture is made from."""
     if bool(styles) == (like is not None):
         raise SettingError(
-            "no style image" if like is None else "PICTURE and --like cannot be combined",
-            hint="give a style image or --like IMAGE",
+            "no picture to make a texture of" if like is None else "PICTURE and --like cannot be combined",
+            hint="give one, such as weave, or --like FILE",
         )
     return parse_styles(styles or []) if like is None else [StyleFile(like)]
 
@@ -102,7 +102,7 @@ def config_like(like: Path, config: RenderConfig, given_names: set[str], *, quie
     stored = read_provenance(like)
     if stored is None:
         if not quiet:
-            say(f"{like} has no stored settings; using it as a plain style image")
+            say(f"{like} has no stored settings; using it as a plain style")
         return config
     if STOPPED in stored and not quiet:
         say(f"{like} is unfinished (stopped {stored[STOPPED]}); using it as it is")
