@@ -91,6 +91,7 @@ def test_info_plans_with_a_style(folder: Path) -> None:
     assert code == 0
     assert "at 30 dpi" in out
     assert "about" in out
+    assert "A render of this picture in this style would take:" in out
     assert "patch" not in out
     assert "patch" in run(folder, "info", "content.png", "--network=wavelet", "--verbose")[1]
 

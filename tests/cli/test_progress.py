@@ -198,7 +198,7 @@ def test_a_terminal_may_be_resized(before: int, after: int) -> None:
 def test_no_width_and_no_text_wraps(columns: int) -> None:
     screen = Screen(columns)
     bar = Bar(console=screen.console)
-    position = Position("image 12 of 100 in 絵画.png" + "\x1b[2J" * 3, 0.5, 3 * DAY, more="level 3 of 5")
+    position = Position("picture 12 of 100 in 絵画.png" + "\x1b[2J" * 3, 0.5, 3 * DAY, more="level 3 of 5")
     bar.show(position)
     bar.refresh()
     bar.refresh()

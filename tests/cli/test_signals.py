@@ -436,7 +436,7 @@ def test_a_series_keeps_its_pictures(
         done = run_cli(folder, *words)
     assert done.returncode == 128 + number
     where = "out.png.work" if command == "sheet" else "out"
-    how = f"run the same command again ({where} has the finished images)"
+    how = f"run the same command again ({where} has the finished pictures)"
     assert last(done) == f"tilestyle: {NAMES[number]}, to continue: {how}"
     assert not list(folder.rglob("*.part"))
     assert run_cli(folder, *words).returncode == 0

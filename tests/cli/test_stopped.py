@@ -106,11 +106,11 @@ def test_a_stopped_series_says_what_is_there(folder: Path, command: str) -> None
     assert done.returncode == 130, done.stderr
     count = len(list((folder / "out").glob("[0-9]*.png")))
     assert count < 3
-    assert last(done) == f"stopped: out: {count} of 3 images; to continue: run the same command again"
+    assert last(done) == f"stopped: out: {count} of 3 pictures; to continue: run the same command again"
     if command != "video":  # whose first frame takes many sweeps
         again = run_cli(folder, *SERIES[command])
         assert again.returncode == 0, again.stderr
-        assert last(again) == "out: 3 of 3 images"
+        assert last(again) == "out: 3 of 3 pictures"
 
 
 def test_a_stopped_sheet_says_what_is_there(folder: Path) -> None:
@@ -163,8 +163,8 @@ def test_a_stopped_demo_says_what_is_missing(folder: Path, monkeypatch: pytest.M
     done = stopped(folder, 0, "demo", "--out", "demo", "--size", "48", "--device", "cpu")
     assert done.returncode == 130, done.stderr
     assert last(done) == (
-        "stopped: 0 of 3 images in demo are finished, raccoon-swirls.png is unfinished, pagoda-impasto.png and "
-        "texture-mosaic.png missing; run the same command again to make them"
+        "stopped: 0 of 3 pictures in demo are finished, raccoon-swirls.png is unfinished, "
+        "pagoda-impasto.png and texture-mosaic.png missing; run the same command again to make them"
     )
     made = read_provenance(folder / "demo" / "raccoon-swirls.png")
     assert made is not None and "stopped" in made

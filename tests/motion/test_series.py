@@ -142,7 +142,7 @@ def test_the_commands(folder: Path) -> None:  # noqa: F811
     words = ["--size", "64", "--sweeps", "2", "--out", "d", "--film", "d.mp4"]
     done = run_cli(folder, "drift", "content.png", "-s", "style.png", *words, "--cycles", "2", "--between", "3")
     assert done.returncode == 0, done.stderr
-    assert "d: 2 of 2 images" in done.stderr
+    assert "d: 2 of 2 pictures" in done.stderr
     assert len(list(open_clip(folder / "d.mp4").frames())) == 5
     words = ["--size", "64x48", "--sweeps", "2", "-o", "z", "-q", "--steps", "2"]
     done = run_cli(folder, "zoom", "style.png", *words, "--film", "frames")

@@ -162,7 +162,7 @@ def test_a_film_keeps_its_sound_and_its_rate(folder: Path, monkeypatch: pytest.M
     words = ["video", "in.mp4", "--style", "style.png", "--size", "64", "--quality", "draft", "--sweeps", "1"]
     done = run_cli(folder, *words, "-o", "out.mp4")
     assert done.returncode == 0, done.stderr
-    assert "4 of 4 images" in done.stderr
+    assert "4 of 4 pictures" in done.stderr
     assert not (folder / "out.mp4.frames").exists()
     with av.open(str(folder / "out.mp4")) as found, av.open(str(folder / "in.mp4")) as given:
         assert found.streams.video[0].average_rate == 10

@@ -202,7 +202,7 @@ class Parts:
 
         Args:
             index: Which part, from 0.
-            label: What it is, such as "image 3 of 12".
+            label: What it is, such as "picture 3 of 12".
         """
         now = self.timer()
         if index > self._index and self._label:

@@ -55,7 +55,7 @@ def run_series(
             if series.count + 1 == total:  # the series is complete when its last image is counted
                 signals.writes(series.path / STATISTICS)
             if series.count < total:
-                parts.begin(series.count, f"image {series.count + 1} of {total}")
+                parts.begin(series.count, f"picture {series.count + 1} of {total}")
 
         with stop_on_interrupt() as stop:
             stop_request = Remembered(stop)
@@ -70,7 +70,7 @@ def run_series(
             else:
                 assert folder_error is not None, "there is at least one folder"
                 raise folder_error
-    state = f"{finished_series.path}: {finished_series.count} of {total} images"
+    state = f"{finished_series.path}: {finished_series.count} of {total} pictures"
     if stop_request.answer and finished_series.count < total:
         say(f"stopped: {state}; to continue: run the same command again")
         raise typer.Exit(signals.INTERRUPTED)

@@ -243,7 +243,7 @@ def kept_by(text: Callable[[], str]) -> None:
 
 
 def kept_in(folder: Path, files: str) -> None:
-    """The same command continues from the finished images in a folder.
+    """The same command continues from the finished pictures in a folder.
 
     Args:
         folder: Where a series keeps its images.
@@ -251,7 +251,9 @@ def kept_in(folder: Path, files: str) -> None:
     """
     kept_by(
         lambda: (
-            f"run the same command again ({folder} has the finished images)" if any(folder.glob(files)) else ""
+            f"run the same command again ({folder} has the finished pictures)"
+            if any(folder.glob(files))
+            else ""
         )
     )
 

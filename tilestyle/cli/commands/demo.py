@@ -125,13 +125,13 @@ def demonstrate(out: Path, config: RenderConfig, *, quiet: bool, verbose: bool) 
         parts = Parts(display, len(renders))
         for number, (make, inputs, settings, name) in enumerate(renders):
             signals.more_to_do()
-            parts.begin(number, f"image {number + 1} of {len(renders)}")
+            parts.begin(number, f"picture {number + 1} of {len(renders)}")
             output = Output(out / name, quiet=quiet, verbose=verbose)
             record, _ = render_part(make, inputs, settings, output, CheckpointOptions(enabled=False), parts)
             if record.stopped:  # Ctrl-C is meant for all of them
                 break
     if record.stopped:
-        state = f"{number} of {len(names)} images in {out} are finished, {names[number]} is unfinished"
+        state = f"{number} of {len(names)} pictures in {out} are finished, {names[number]} is unfinished"
         missing = f", {' and '.join(names[number + 1 :])} missing" if names[number + 1 :] else ""
         say(f"stopped: {state}{missing}; run the same command again to make them")
         raise typer.Exit(signals.INTERRUPTED)
