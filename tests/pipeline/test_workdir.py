@@ -1,17 +1,21 @@
-"""Removing work folders on a system like Windows, which does not remove files that are open."""
+"""Work folders that cannot be set up, or not be removed at once."""
 
 from __future__ import annotations
 
 import atexit
+import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.file_faults import Faults
+from tilestyle.errors import OutputError
 from tilestyle.files import durable, ownership
 from tilestyle.pipeline import workdir
-from tilestyle.pipeline.workdir import LOCK, LockedWorkDir
+from tilestyle.pipeline.workdir import LOCK, OWNER, LockedWorkDir
 
 
 @pytest.fixture
@@ -65,3 +69,34 @@ def test_what_is_mapped_is_removed_when_the_program_ends(
     remove()
     assert not (tmp_path / "work").exists()
     workdir.remove_finished(tmp_path / "work")  # nothing is left to do
+
+
+def test_a_new_folder_that_cannot_be_set_up_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is refused, such as on a full disk."""
+    faults = Faults(monkeypatch, tmp_path)
+    LockedWorkDir(tmp_path / "trial")
+    refused = 0
+    for step in range(1, faults.count + 1):
+        faults.arm(step, OSError(errno.ENOSPC, "No space left on device"))
+        try:
+            folder = LockedWorkDir(tmp_path / "work")
+        except OutputError as error:
+            refused += 1
+            assert re.search("work cannot be .*No space left", str(error))
+            assert not (tmp_path / "work").exists(), faults.names
+        else:  # not every step is needed
+            folder.close(remove=True)
+        faults.disarm()
+    assert refused >= 5
+
+
+def test_a_folder_that_was_there_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LockedWorkDir(tmp_path / "work").close(remove=False)
+    before = sorted(each.name for each in (tmp_path / "work").iterdir())
+    faults = Faults(monkeypatch, tmp_path)
+    LockedWorkDir(tmp_path / "work").close(remove=False)
+    step = 1 + next(index for index, name in enumerate(faults.names) if OWNER in name)
+    faults.arm(step, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OutputError, match="cannot be written to"):
+        LockedWorkDir(tmp_path / "work")
+    assert sorted(each.name for each in (tmp_path / "work").iterdir()) == before

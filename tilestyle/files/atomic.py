@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from tilestyle.errors import OutputError
 from tilestyle.files import ownership
 from tilestyle.files.durable import copy_mode, fsync_file, replace_file, temporary_path
 from tilestyle.files.folders import nearest_folder
+from tilestyle.files.mounts import mounted_types
 
 
 @contextmanager
@@ -64,6 +66,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 ownership.release_temporary(temporary)
 
 
+def _check_replaceable(path: Path) -> None:
+    """Raise OutputError if a file may be written to, but no other file can take its name."""
+    real = Path(os.path.realpath(path))
+    if str(real) in mounted_types():
+        raise OutputError(
+            f"{path} is mounted by itself, as containers do it, so that it cannot be replaced",
+            hint="mount its folder instead, or choose another name",
+        )
+    file, folder = real.stat(), real.parent.stat()
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    if folder.st_mode & stat.S_ISVTX and user not in (0, file.st_uid, folder.st_uid):
+        raise OutputError(
+            f"{path} belongs to another user, and {real.parent} lets only its owner replace it (sticky bit)",
+            hint="choose another name or folder",
+        )
+
+
 def check_output_path(path: Path, *, creates_folder: bool = False) -> None:
     """Raise OutputError if a file clearly cannot be written at ``path``; nothing is written.
 
@@ -82,6 +101,8 @@ def check_output_path(path: Path, *, creates_folder: bool = False) -> None:
     # may write to every file, but someone has protected this one.
     if path.exists() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222):
         raise OutputError(f"{path} is write-protected", hint="choose another name, or remove the protection")
+    if path.exists():
+        _check_replaceable(path)
     if not folder.exists():
         raise OutputError(f"there is no folder {folder}", hint="create it first")
     if not folder.is_dir():

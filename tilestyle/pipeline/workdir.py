@@ -20,6 +20,7 @@ from tilestyle.distributed import SINGLE, Communicator
 from tilestyle.errors import DiskError, OutputError, TilestyleError, WorkError
 from tilestyle.files import durable, ownership
 from tilestyle.files.atomic import atomic_write
+from tilestyle.files.mounts import file_system_type
 from tilestyle.files.paths import read_limited
 from tilestyle.notices import notice
 from tilestyle.pipeline import manifest
@@ -66,19 +67,6 @@ class Work:
     ranks: Communicator = SINGLE
     about: Callable[[], Mapping[str, Any]] | None = None
     agree: Callable[[ResumePoint], bool] | None = None
-
-
-def file_system_type(path: Path) -> str:
-    """Return the type of the file system of a path, such as "nfs4"; empty on systems other than Linux."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.exists():
-        return ""
-    types = {}
-    for line in mounts.read_text(encoding="utf-8").splitlines():
-        _, mount_point, kind, *_ = line.split()
-        types[mount_point] = kind
-    parents = [path.resolve(), *path.resolve().parents]
-    return next((types[str(mount_point)] for mount_point in parents if str(mount_point) in types), "")
 
 
 @contextmanager
@@ -235,7 +223,7 @@ class LockedWorkDir:
 
     def _claim(self) -> None:
         """Create or open the folder, lock it, and write down which process owns it."""
-        path = self.path
+        path, is_new = self.path, not os.path.lexists(self.path)
         try:
             self.path.mkdir(exist_ok=True)
         except FileExistsError:
@@ -245,18 +233,10 @@ class LockedWorkDir:
                 f"{path} cannot be created ({error.strerror})", hint="choose another --work-dir"
             ) from error
         try:
-            self._mark()
-            for name in (LOCK, OWNER):  # must not write through a link, or wait for a pipe
-                if ownership.is_special(path / name):
-                    ownership.claim(path / name)
-            self._acquire()
-            for name in {MANIFEST, CELLS_MANIFEST} - {self._manifest_name}:
-                if name in ownership.owned_names(path):
-                    raise WorkError(f"{path} holds the work of another command", hint=OTHER_FOLDER_HINT)
-            owner = {"process": os.getpid(), "host": socket.gethostname()}
-            (path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
-            ownership.recover(path / self._manifest_name)
+            self._set_up()
         except OSError as error:
+            if is_new:
+                self._remove_unused()
             self._release()
             if isinstance(error, TilestyleError):
                 raise
@@ -266,6 +246,29 @@ class LockedWorkDir:
         except BaseException:
             self._release()
             raise
+
+    def _set_up(self) -> None:
+        """Mark the folder, lock it, and write down which process owns it. Raises WorkError or OSError."""
+        self._mark()
+        for name in (LOCK, OWNER):  # must not write through a link, or wait for a pipe
+            if ownership.is_special(self.path / name):
+                ownership.claim(self.path / name)
+        self._acquire()
+        for name in {MANIFEST, CELLS_MANIFEST} - {self._manifest_name}:
+            if name in ownership.owned_names(self.path):
+                raise WorkError(f"{self.path} holds the work of another command", hint=OTHER_FOLDER_HINT)
+        owner = {"process": os.getpid(), "host": socket.gethostname()}
+        (self.path / OWNER).write_text(json.dumps(owner), encoding="utf-8")
+        ownership.recover(self.path / self._manifest_name)
+
+    def _remove_unused(self) -> None:
+        """Remove a new folder that could not be set up, as on a full disk; not if another process has it."""
+        if self._lock is None and os.path.lexists(self.path / LOCK):
+            return
+        with suppress(OSError):
+            for name in (OWNER, ownership.MARKER, LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
 
     def reclaim(self) -> None:
         """Set the folder up again if somebody has emptied or removed it in the meantime.
