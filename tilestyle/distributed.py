@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from tilestyle.config.torchrun import LOCAL_RANK, LOCAL_WORLD_SIZE, RANK, environment_number, world_size
 from tilestyle.devices.device_memory import current_cuda_device, restore_cuda_device
 from tilestyle.errors import RankError, SettingError, TilestyleError
 
@@ -243,10 +244,10 @@ def process_group() -> Iterator[Communicator]:
     the other ranks are told.
 
     Raises:
-        SettingError: There are fewer GPUs than processes.
+        SettingError: There are fewer GPUs than processes, or a variable has no number that is possible.
         RankError: The processes cannot connect, or another one has stopped.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if world_size() < 2:
         yield SINGLE
         return
     cuda_device, threads = current_cuda_device(), torch.get_num_threads()
@@ -268,10 +269,10 @@ def process_group() -> Iterator[Communicator]:
 
 def _init_process_group() -> Communicator:
     """Connect to the other ranks and select this one's GPU."""
-    local, local_world_size = (
-        int(os.environ.get("LOCAL_RANK", "0")),
-        int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-    )
+    processes = world_size()
+    # torch would wait for a rank that never comes.
+    environment_number(RANK, 0, end=processes)
+    local_world_size = environment_number(LOCAL_WORLD_SIZE, 1, lowest=1, end=processes + 1)
     gpus = torch.cuda.device_count()
     if gpus and local_world_size > gpus:
         raise SettingError(
@@ -279,11 +280,11 @@ def _init_process_group() -> Communicator:
             hint=f"use torchrun --nproc-per-node {gpus}, or set CUDA_VISIBLE_DEVICES= to render on CPUs",
         )
     if gpus:
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(environment_number(LOCAL_RANK, 0, end=gpus))
         if os.environ.get("OMP_NUM_THREADS") == "1":  # torchrun's default
             torch.set_num_threads(threads_per_rank(local_world_size))
     # torchrun keeps its store when it restarts the ranks: messages of the previous attempt must not be read.
-    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {os.environ['WORLD_SIZE']}"
+    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {processes}"
     seconds = join_timeout()
 
     def join() -> tuple[Store, int, int]:
@@ -305,7 +306,7 @@ def _init_process_group() -> Communicator:
     except (RuntimeError, ValueError, TimeoutError) as error:
         if isinstance(error, TimeoutError | dist.DistStoreError) or "timed out" in str(error):
             raise RankError(
-                f"not all of the {os.environ['WORLD_SIZE']} processes started within {seconds:g} seconds",
+                f"not all of the {processes} processes started within {seconds:g} seconds",
                 hint=f"check whether one has failed, or set {JOIN_TIMEOUT_VARIABLE} to more seconds",
             ) from error
         raise RankError(

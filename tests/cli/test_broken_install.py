@@ -12,8 +12,17 @@ import sys
 class Broken:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            raise ImportError("libcudart.so.12: cannot open shared object file", name="torch._C")
+            raise {}
 sys.meta_path.insert(0, Broken())
+"""
+NO_LIBRARY = 'ImportError("libcudart.so.12: cannot open shared object file", name="torch._C")'
+# A package whose own code fails while it is imported.
+FAILING = """
+import sys, tempfile, pathlib
+folder = pathlib.Path(tempfile.mkdtemp())
+(folder / "torch").mkdir()
+(folder / "torch" / "__init__.py").write_text("def check():\\n    raise {}\\ncheck()\\n")
+sys.path.insert(0, str(folder))
 """
 MISSING = "import sys\nsys.modules[{!r}] = None\n"
 PROGRAM = "sys.argv = ['tilestyle', 'info', *{!r}]\nfrom tilestyle.__main__ import program\nprogram()\n"
@@ -35,7 +44,7 @@ def test_a_missing_package_is_one_line(package: str) -> None:
 
 
 def test_a_package_that_does_not_load_says_why() -> None:
-    done = start(BROKEN)
+    done = start(BROKEN.format(NO_LIBRARY))
     assert done.returncode == 2
     assert done.stderr.startswith("tilestyle: the package torch does not load (libcudart.so.12: cannot open")
     assert done.stderr.count("\n") == 1
@@ -45,3 +54,25 @@ def test_debug_shows_the_traceback() -> None:
     done = start(MISSING.format("torch"), "--debug")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "hint"),
+    [
+        ("ValueError('invalid TORCH_LOGS')", "does not load (invalid TORCH_LOGS)", "environment variables"),
+        ("KeyError('TORCH_HOME')", "does not load ('TORCH_HOME')", "environment variables"),
+        (
+            "OSError('x.so: undefined symbol')",
+            "does not load (x.so: undefined symbol)",
+            "install tilestyle again",
+        ),
+        ("ImportError('x.so: failed to map segment', name='_C')", "not enough memory to load", "ulimit -v"),
+        ("OSError(12, 'Cannot allocate memory')", "not enough memory to load", "ulimit -v"),
+        ("MemoryError()", "not enough memory to load", "ulimit -v"),
+    ],
+)
+def test_whatever_a_package_raises_while_it_is_loaded_is_one_line(error: str, reason: str, hint: str) -> None:
+    done = start(FAILING.format(error))
+    assert done.returncode == 2, done.stderr
+    assert reason in done.stderr and "package torch" in done.stderr and hint in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1

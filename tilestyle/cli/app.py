@@ -6,14 +6,19 @@ Commands are imported after signals are handled, because Ctrl-C may come at any 
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from tilestyle.cli import signals, terminal
 
+KERNELS_VARIABLE, KERNELS = "LRU_CACHE_CAPACITY", "8"
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 # How often a thread of libgomp, torch's on Linux, asks whether the others are done before it sleeps. By itself
 # it asks for milliseconds. Where other programs run, it keeps the core from what it waits for
 # (benchmarks/waiting.py).
 SPINS_VARIABLE, SPINS = "GOMP_SPINCOUNT", "10000"
+# What the loader of Linux says when a library does not fit into memory.
+NO_ROOM = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
 
 
 def main(*, ends_process: bool = False) -> None:
@@ -26,8 +31,9 @@ def main(*, ends_process: bool = False) -> None:
         ends_process: Whether the process ends with the command: then signals are handled until it has.
     """
     # torch caches oneDNN kernels for 1024 shapes of bfloat16 tensors, hundreds of MiB. It reads this limit when
-    # it is imported.
-    os.environ.setdefault("LRU_CACHE_CAPACITY", "8")
+    # it is imported; it crashes if that is not a number.
+    if not WHOLE_NUMBER.fullmatch(os.environ.get(KERNELS_VARIABLE, "")):
+        os.environ[KERNELS_VARIABLE] = KERNELS
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault(SPINS_VARIABLE, SPINS)
     if "WORLD_SIZE" in os.environ:  # one of several ranks, which report a lost rank in one line
@@ -65,32 +71,48 @@ def _called() -> int | str | None:
         app(prog_name="tilestyle")  # also for `python -m tilestyle`
     except SystemExit as ended:
         return ended.code or 0
-    except ImportError as error:
-        if "--debug" in sys.argv or not _is_dependency(error):
-            raise
-        terminal.say(f"tilestyle: {_incomplete(error)}")
-        return 2
-    except (TilestyleError, OSError, MemoryError, RuntimeError, AssertionError) as error:
+    except Exception as error:
         if "--debug" in sys.argv:
             raise
-        terminal.say(f"tilestyle: {said(error)}")
+        package = _unloaded_package(error)
+        if package is None and not isinstance(
+            error, TilestyleError | OSError | MemoryError | RuntimeError | AssertionError
+        ):
+            raise
+        terminal.say(f"tilestyle: {said(error) if package is None else _incomplete(package, error)}")
         return 2
     return 0
 
 
-def _is_dependency(error: ImportError) -> bool:
-    """Whether what cannot be imported is another package, not a part of this one."""
-    return bool(error.name) and not str(error.name).startswith("tilestyle")
+def _unloaded_package(error: Exception) -> str | None:
+    """The package of somebody else that could not be imported; None if the error is another one."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and package not in ("tilestyle", "__main__"):
+            break
+        trace = trace.tb_next
+    if isinstance(error, ModuleNotFoundError) or (trace is None and isinstance(error, ImportError)):
+        package = str(error.name).partition(".")[0]
+        return package if error.name and package != "tilestyle" else None
+    return package if trace is not None else None
 
 
-def _incomplete(error: ImportError) -> str:
+def _incomplete(package: str, error: Exception) -> str:
     """The line about a package that is missing or does not load."""
-    package = str(error.name).partition(".")[0]
+    again = "install tilestyle again in an environment of its own (docs/install.md)"
     if isinstance(error, ModuleNotFoundError):
-        reason = f"the package {package} is not installed"
-    else:
-        reason = f"the package {package} does not load ({' '.join(str(error).split())})"
-    return f"{reason}; install tilestyle again in an environment of its own (docs/install.md)"
+        return f"the package {package} is not installed; {again}"
+    from tilestyle.devices.failures import is_out_of_memory
+
+    reason = " ".join(str(error).split())
+    if is_out_of_memory(error) or any(each in reason for each in NO_ROOM):
+        hint = "close other programs, or raise the limit of memory (ulimit -v)"
+        return f"there is not enough memory to load the package {package} ({reason[:200]}); {hint}"
+    if not isinstance(error, ImportError):
+        again = f"check the environment variables that it reads, or {again}"
+    return f"the package {package} does not load ({reason[:200]}); {again}"
 
 
 def said(error: BaseException) -> str:

@@ -5,6 +5,7 @@ Usage errors, which typer would print in a box, become errors of our own. Help i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,6 +61,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Make it ready, then run it."""
+        check_working_directory()
         make_ready(ctx)
         return super().invoke(ctx)
 
@@ -77,6 +79,17 @@ def make_ready(context: Any) -> None:
     name_pictures(context)
     name_output(context)
     check_files(context)
+
+
+def check_working_directory() -> None:
+    """Raise SettingError if it is gone: torch's libraries then end the process while they are loaded."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise SettingError(
+            f"the working directory cannot be found ({error.strerror}): it may have been removed",
+            hint="change to another folder (cd)",
+        ) from error
 
 
 class ForwardingCommand(Command):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -31,6 +30,7 @@ from tilestyle.cli.commands import (
     zoom,
 )
 from tilestyle.cli.typer_app import Commands, ForwardingCommand
+from tilestyle.config.torchrun import world_size
 from tilestyle.errors import SettingError
 from tilestyle.version import __version__
 
@@ -84,7 +84,7 @@ def _common(
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in MULTIPLE_PROCESSES:
+    if world_size() > 1 and context.invoked_subcommand not in MULTIPLE_PROCESSES:
         raise SettingError(
             f"{context.invoked_subcommand} does not support multiple processes", hint="run it without torchrun"
         )
