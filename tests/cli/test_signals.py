@@ -33,7 +33,7 @@ from tilestyle.pipeline.workdir import LockedWorkDir
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
 
-INT, TERM, HUP = 2, 15, 1
+INT, TERM, HUP, XCPU = 2, 15, 1, 24
 SMALL = (
     "--size=72",
     "--patch=64",
@@ -55,7 +55,7 @@ RENDER = (
     "--memory",
     "1GiB",
 )
-NAMES = {INT: "interrupted", TERM: "ended by SIGTERM", HUP: "ended by SIGHUP"}
+NAMES = {INT: "interrupted", TERM: "ended by SIGTERM", HUP: "ended by SIGHUP", XCPU: "ended by SIGXCPU"}
 
 
 class Missed(BaseException):
@@ -75,7 +75,7 @@ def _unhandled() -> Iterator[None]:
     def missed(number: int, frame: Any) -> None:
         raise Missed(number)
 
-    before = {number: signal.signal(number, missed) for number in (INT, TERM, HUP)}
+    before = {number: signal.signal(number, missed) for number in (INT, TERM, HUP, XCPU)}
     try:
         yield
         assert all(signal.getsignal(number) is missed for number in before)
@@ -205,7 +205,10 @@ def peaceful(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
 
 @pytest.mark.parametrize(
     ("mode", "numbers"),
-    [(mode, numbers) for mode in MODES for numbers in ((TERM,), (HUP, TERM, HUP))][:-1],
+    [
+        *[(mode, numbers) for mode in MODES for numbers in ((TERM,), (HUP, TERM, HUP))][:-1],
+        ("patches", (XCPU, XCPU)),
+    ],
 )
 def test_a_request_to_end_keeps_the_work(
     folder: Path,

@@ -1,10 +1,10 @@
 """What Ctrl-C and requests to end do to a command, depending on what it is doing.
 
 Before rendering, a command ends at once. While it renders, it ends after the current patch: Ctrl-C then writes
-the picture as far as it is done, a request to end (SIGTERM, SIGHUP; on Windows, Ctrl-Break) saves a checkpoint
-and writes nothing. While the picture is written, only a second Ctrl-C ends the command. Once the result is
-there, signals change nothing any more: the command does what little is left and ends as usual, because the same
-command would now find that its result exists.
+the picture as far as it is done, a request to end (SIGTERM, SIGHUP, SIGXCPU; on Windows, Ctrl-Break) saves a
+checkpoint and writes nothing. While the picture is written, only a second Ctrl-C ends the command. Once the
+result is there, signals change nothing any more: the command does what little is left and ends as usual,
+because the same command would now find that its result exists.
 
 A command that was asked to end does so within its grace (`--grace`), whatever it is doing: schedulers and spot
 machines kill it later. A thread sees to that, because Python handles signals between two steps of the main
@@ -33,9 +33,12 @@ from tilestyle.cli.terminal import say
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Requests to end; SIGBREAK is Ctrl-Break on Windows, or its closed window.
+# Requests to end. SIGBREAK is Ctrl-Break on Windows, or its closed window; SIGXCPU comes at a limit of CPU time
+# (ulimit -t, Grid Engine), some time before SIGKILL.
 ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGXCPU")
+    if hasattr(signal, name)
 ]
 
 
