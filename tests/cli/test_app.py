@@ -13,7 +13,7 @@ from tests.conftest import waves
 from tests.support.cli import main, run_cli
 from tests.support.signals import SWEEP, run_with_signal
 from tilestyle.cli.inputs import Inputs
-from tilestyle.cli.parsing import StyleFile, parse_init, parse_layers, parse_odds
+from tilestyle.cli.parsing import StyleFile, parse_blend, parse_init, parse_layers, parse_odds
 from tilestyle.cli.provenance import provenance
 from tilestyle.config.enums import Init
 from tilestyle.config.render import RenderConfig
@@ -166,6 +166,10 @@ def test_layers_odds_and_beginnings() -> None:
     assert parse_init("noise.png") == Path("noise.png")
     with pytest.raises(SettingError, match="invalid weight"):
         parse_layers(["a=b"])
+    with pytest.raises(SettingError, match="invalid weight"):
+        parse_layers(["a="])
+    with pytest.raises(SettingError, match="invalid style-blend"):
+        parse_blend("")
     with pytest.raises(SettingError, match="invalid scale-odds"):
         parse_odds("some")
 

@@ -187,6 +187,14 @@ def test_dots_per_inch_by_distance(folder: Path) -> None:
         (["paper", "gone.png", "--dpi", "25.4"], "there is no file gone.png"),
         (["paper", "press.icc", "--dpi", "25.4"], "press.icc"),
         (["paper", "poster.png", "--dpi", "25.4", "-o", "a.tif", "--max-file-size", "9kB"], "smaller picture"),
+        *(
+            (["render", "poster.png", "poster.png", "--print", "A4", f"--dpi={dpi}", "--dry-run"], "use 1 to")
+            for dpi in ("0", "-1")
+        ),
+        (
+            ["render", "poster.png", "poster.png", "-o", "a.png", "--max-file-size", "1"],
+            "larger --max-file-size",
+        ),
         (
             ["render", "poster.png", "poster.png", "--print", "A4", "--distance", "2m", "--dpi", "9"],
             "give one of",

@@ -62,8 +62,6 @@ class CheckpointOptions:
                     "several processes need a work folder", hint="run this command without torchrun"
                 )
             return None
-        if not self.minutes >= 0:
-            raise SettingError(f"invalid checkpoint-every {self.minutes}", hint="give minutes, 0 or more")
         path = self.folder or work_folder(file)
         words = sys.argv[1:] if name is None else with_options(sys.argv[1:], f"--out={name}")
         command = {"words": words, "folder": str(Path.cwd())}

@@ -94,4 +94,6 @@ def _word(parameter: Parameter[Any], word: Any, flags: set[str]) -> Any:
         ):
             raise SettingError(f"{parameter.label} cannot be {excerpt(text)}", hint=allowed(parameter))
         return number
+    if not text:  # which would be taken for an option that was not given
+        raise SettingError(f"{parameter.label} cannot be ''", hint=allowed(parameter))
     return text

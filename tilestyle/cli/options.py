@@ -736,6 +736,7 @@ CHECKPOINT_EVERY = option(
     float,
     "Minutes after which unfinished work is saved again.",
     default=10.0,
+    limits=(0, None),
     panel=CHECKPOINTS,
     metavar="MINUTES",
     affects_result=False,

@@ -42,7 +42,7 @@ def _is_picture(name: str) -> bool:
 def parse_blend(text: str | None) -> tuple[float, ...]:
     """Weights of several styles."""
     try:
-        return tuple(float(part) for part in text.split(",")) if text else ()
+        return () if text is None else tuple(float(part) for part in text.split(","))
     except ValueError:
         raise SettingError(
             f"invalid style-blend {excerpt(text)}", hint="give numbers such as 0.3,0.7"
@@ -71,9 +71,9 @@ def parse_layers(texts: list[str] | None) -> dict[str, float]:
     """Layer names with their weights, from NAME or NAME=WEIGHT."""
     layers: dict[str, float] = {}
     for text in texts or []:
-        name, _, weight = text.partition("=")
+        name, equals, weight = text.partition("=")
         try:
-            layers[name.strip()] = float(weight) if weight else 1.0
+            layers[name.strip()] = float(weight) if equals else 1.0
         except ValueError:
             raise SettingError(
                 f"invalid weight in layer {excerpt(text)}", hint="give NAME or NAME=0.5"

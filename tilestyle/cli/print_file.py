@@ -139,10 +139,13 @@ class PrintFile:
         ways = list(plan.smaller(self.largest))
         if self.is_rendered:
             share = plan.fitting_share(self.largest)
-            ways.append(f"--dpi {int(dpi * share)}" if dpi else f"--size {int(max(size) * share)}")
+            option, largest = ("--dpi", dpi * share) if dpi else ("--size", max(size) * share)
+            ways += [f"{option} {int(largest)}"] if largest >= 1 else []
         raise OutputError(
             f"{file.name} may become {decimal(most)}, more than --max-file-size {decimal(self.largest)}",
-            hint=f"give {' or '.join(ways)}" if ways else "render a smaller picture",
+            hint=f"give {' or '.join(ways)}"
+            if ways
+            else "render a smaller picture, or give a larger --max-file-size",
         )
 
     def say_ink(self, file: Path, ink: InkMeter) -> None:

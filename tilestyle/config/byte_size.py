@@ -38,16 +38,14 @@ def parse_bytes(amount: float | str, name: str = "memory") -> int:
     match = _SIZE_PATTERN.fullmatch(text)
     if match is None or match[2] not in UNITS:
         raise SettingError(
-            f"invalid {name} size {excerpt(amount)}", hint="give bytes, or a number with MB, MiB, GB or GiB"
+            f"{name} cannot be {excerpt(amount)}", hint="give bytes, or a number with MB, MiB, GB or GiB"
         )
     count = float(match[1]) * UNITS[match[2]]
     if count < 1:
-        raise SettingError(
-            f"{name} size {excerpt(amount)} is not positive", hint="give a size above 0, such as 2GiB"
-        )
+        raise SettingError(f"{name} cannot be {excerpt(amount)}", hint="give a size above 0, such as 2GiB")
     if count > MAX_BYTES:
         raise SettingError(
-            f"{name} size {excerpt(amount)} is too large",
+            f"{name} {excerpt(amount)} is too large",
             hint="give at most what the machine has, such as 64GiB",
         )
     return int(count)

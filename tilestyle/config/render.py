@@ -83,7 +83,7 @@ ARRANGEMENT_WEIGHT = 0.5
 
 POSITIVE_HINT = "a number above 0"
 WEIGHT_HINT = "a number from 0 up, 1e15 at most"
-COUNT_HINT = "a whole number, 1 or more"
+COUNT_HINT = f"a whole number from 1 to {MAX_INT32}"
 BYTES_HINT = "bytes, or a number with MB, MiB, GB or GiB"
 
 

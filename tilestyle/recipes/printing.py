@@ -106,7 +106,7 @@ def prepare_inputs(
     dpi = options.dpi
     cropped = (0.0, 0.0)
     if options.paper is not None:
-        dpi = dpi or DPI
+        dpi = DPI if dpi is None else dpi
         cropped = _cropped_shares(options, options.paper, dpi, content)
         config, content = _fit_to_paper(config, options, options.paper, dpi, content)
         config = with_print_schedule(config)
