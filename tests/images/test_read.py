@@ -605,6 +605,31 @@ def test_arrays_are_copied_and_pictures_are_not() -> None:
     assert picture_from(picture) is picture
 
 
+class OwnArray(np.ndarray):
+    """A subclass whose parts have another shape than those of an array."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.asarray(self)[key].ravel()
+
+
+@pytest.mark.parametrize(
+    "subclass",
+    [
+        np.asmatrix,  # NumPy itself crashes if it gets a third axis
+        np.ma.masked_array,
+        lambda values: values.view(OwnArray),
+        lambda values: values.view(np.recarray),
+    ],
+)
+@pytest.mark.parametrize("kind", ["uint8", "float32", "bool"])
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_arrays_of_other_classes_are_read_as_arrays(
+    subclass: Callable[[NDArray[Any]], NDArray[Any]], kind: str
+) -> None:
+    values = (noise("uint8")[..., 0] % 2).astype(kind)
+    assert_array_equal(picture_from(subclass(values)).pixels, picture_from(values).pixels)
+
+
 def test_pillow_images_with_profile_and_orientation(tmp_path: Path) -> None:
     values = noise("uint8")
     exif = Image.Exif()

@@ -1,5 +1,6 @@
 """From Python: every kind of source, every kind of mistake."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ from tilestyle import (
     Picture,
     RenderConfig,
     SweepDone,
+    TilestyleError,
+    drift,
     render,
+    stylize_video,
     texture,
+    zoom,
 )
 from tilestyle.canvas.resize import resize
 from tilestyle.config.enums import Precision, Sampler
@@ -251,3 +256,27 @@ def test_an_enlarged_style_is_seen_large_by_coarse_layers_alone() -> None:
     found, fine, coarse = (style_moments(job, job.levels[-1])[0] for job in (ours, plain, enlarged))
     torch.testing.assert_close(found["first_1"].second, fine["first_1"].second)
     torch.testing.assert_close(found["first_3"].second, coarse["first_3"].second, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda picture: render(picture, picture, work=""),
+        lambda picture: drift(picture, [picture], ""),
+        lambda picture: zoom(picture, ""),
+        lambda picture: stylize_video(picture, picture, ""),
+        lambda picture: render("", picture),
+        lambda picture: render(picture, [""]),
+    ],
+)
+def test_an_empty_name_is_not_the_working_directory(
+    call: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files would be written there, or a folder would be read."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    with pytest.raises(TilestyleError, match=r"the name of .* is empty"):
+        call(tmp_path / "a.png")
+    assert not list(empty.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,16 @@ def test_a_folder_that_was_there_is_left(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OutputError, match="cannot be written to"):
         LockedWorkDir(tmp_path / "work")
     assert sorted(each.name for each in (tmp_path / "work").iterdir()) == before
+
+
+@pytest.mark.parametrize("gone", ["work", ""])
+def test_a_folder_that_somebody_has_removed_is_set_up_again(tmp_path: Path, gone: str) -> None:
+    """Also with the folder above it: of all that was rendered, nothing is lost."""
+    path = tmp_path / "results" / "work"
+    path.parent.mkdir()
+    folder = LockedWorkDir(path)
+    shutil.rmtree(path.parent / gone)
+    folder.reclaim()
+    assert ownership.is_marked(path)
+    folder.close(remove=True)
+    assert not path.exists()

@@ -7,12 +7,28 @@ import os
 import stat
 from pathlib import Path
 
-from tilestyle.errors import PictureError, TilestyleError
+from tilestyle.errors import OutputError, PictureError, TilestyleError
 
 PathLike = str | os.PathLike[str]
 
 FileId = tuple[int, int]
 """Device and inode number: equal for all paths and links of the same file."""
+
+
+def named_path(path: PathLike, what: str, error: type[TilestyleError] = OutputError) -> Path:
+    """Return a path as a Path, if it has a name: `Path("")` would be the working directory.
+
+    Args:
+        path: The path.
+        what: What has this path, for the message.
+        error: Class of the error.
+
+    Raises:
+        TilestyleError: An error of the given class; the name is empty.
+    """
+    if not os.fspath(path):
+        raise error(f"the name of {what} is empty", hint="give a name, or . for the working directory")
+    return Path(path)
 
 
 def regular_file(path: PathLike, role: str = "", error: type[TilestyleError] = PictureError) -> Path:
@@ -31,8 +47,8 @@ def regular_file(path: PathLike, role: str = "", error: type[TilestyleError] = P
     Raises:
         TilestyleError: An error of the given class, which says what is wrong with the path.
     """
-    path = Path(path)
     prefix = f"{role}: " if role else ""
+    path = named_path(path, f"the file of the {role}" if role else "the file", error)
     try:
         status = path.stat()
         if stat.S_ISREG(status.st_mode):

@@ -36,6 +36,7 @@ def samples_from_array(array: NDArray[Any]) -> RawSamples:
     Raises:
         PictureError: The array has another shape or type. For other integer types, white is not defined.
     """
+    array = np.asarray(array)  # subclasses slice differently: a matrix always has two axes
     if array.dtype.name not in _DEPTHS:
         raise PictureError(
             f"the array has unsupported type {array.dtype}", hint="use uint8, uint16, or floats in [0, 1]"

@@ -20,6 +20,7 @@ from tilestyle.config.render import DRIFT_DEFAULTS, RenderConfig
 from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import SettingError
+from tilestyle.files.paths import named_path
 from tilestyle.geometry.boxes import Box
 from tilestyle.images import open_source
 from tilestyle.images.faces import check_detector
@@ -146,7 +147,7 @@ def drift(  # noqa: PLR0913
     fingerprint |= {"styles": [content_hash(style) for style in styles]}
     total = cycles * len(styles)
     with (
-        open_series(Path(folder), fingerprint) as output,
+        open_series(named_path(folder, "the folder of the series"), fingerprint) as output,
         showing_steps(callbacks, total, progress=progress) as callbacks,
     ):
         callbacks.on_begin(output)

@@ -20,6 +20,7 @@ from tilestyle.config.enums import FlowName
 from tilestyle.config.render import RenderConfig, VideoConfig
 from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.files.paths import named_path
 from tilestyle.images.faces import Face, check_detector
 from tilestyle.motion.clip import Clip, open_clip
 from tilestyle.motion.drift import (
@@ -138,7 +139,7 @@ def stylize_video(  # noqa: PLR0913
         "clip": clip_digests(clip),
     }
     with (
-        open_series(Path(folder), fingerprint) as output,
+        open_series(named_path(folder, "the folder of the series"), fingerprint) as output,
         showing_steps(callbacks, clip.count if progress else 0, progress=progress) as callbacks,
     ):
         callbacks.on_begin(output)

@@ -18,6 +18,7 @@ from tilestyle.config.enums import Quality
 from tilestyle.config.render import ZOOM_DEFAULTS, RenderConfig
 from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.files.paths import named_path
 from tilestyle.images import open_source
 from tilestyle.motion.drift import SERIES_KEYWORDS, PathLike, SeriesCallbacks, resize_to, showing_steps
 from tilestyle.motion.repeated_job import render_step, step_job, with_style_cache
@@ -73,7 +74,7 @@ def zoom(  # noqa: PLR0913
     pictures = {"style": style} | ({} if start is None else {"start": start})
     fingerprint = {"kind": "zoom", **zoom_path.fingerprint, **render_fingerprint(config, pictures)}
     with (
-        open_series(Path(folder), fingerprint) as output,
+        open_series(named_path(folder, "the folder of the series"), fingerprint) as output,
         showing_steps(callbacks, zoom_path.steps, progress=progress) as callbacks,
     ):
         callbacks.on_begin(output)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from tilestyle import images
@@ -16,6 +15,7 @@ from tilestyle.config.settings import Settings, with_settings
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.errors import PictureError
 from tilestyle.files.ownership import logging_temporaries
+from tilestyle.files.paths import named_path
 from tilestyle.images import Picture
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.events import Observer
@@ -245,7 +245,7 @@ def open_checkpoints(
     if work is None:
         yield None
         return
-    work = work if isinstance(work, Work) else Work(Path(work))
+    work = work if isinstance(work, Work) else Work(named_path(work, "the work folder"))
     ranks = work.ranks
     # An unreadable input is refused before the folder is created.
     facts = (work.about or fingerprint)() if ranks.is_rank_zero else {}

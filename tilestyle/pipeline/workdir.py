@@ -281,6 +281,8 @@ class LockedWorkDir:
         """
         if not ownership.is_marked(self.path):
             self._release()
+            with suppress(OSError):  # of the folder above it, which was there, too
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             self._claim()
 
     def _mark(self) -> None:
