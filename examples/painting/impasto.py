@@ -1,6 +1,8 @@
-"""A river at evening, laid on thick: warm lights against cool shadows, a sky in slabs, a bank of flowers."""
+"""A river at evening, laid on thick: slabs of warm light against cool shadows, a bank of flowers."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
@@ -14,23 +16,21 @@ SUN = (0.30, 0.47)  # center (y, x), picture heights
 
 def impasto(random: Generator, height: int, width: int) -> Array:
     """Paint it."""
-    canvas = Canvas(random, height, width, colors("8a4f33")[0])
+    canvas = Canvas(random, height, width, colors("8a4f33")[0], tooth=0.3)
     scene, meadow, water = evening(random, canvas.height // 2, canvas.width // 2)
     canvas.wash(scene, 0.45)
-    canvas.lay(
-        scene, Brush(78, 190, 1.6, wander=0.3, tone=0.06, tint=0.05, split=0.07, body=0.7, dry=0.5, loose=0.4)
-    )
-    canvas.lay(
-        scene, Brush(48, 110, 1.2, wander=0.25, tone=0.06, tint=0.05, split=0.08, body=1.0, dry=0.5, loose=0.25)
-    )
-    canvas.lay(
-        scene,
-        Brush(28, 70, 0.9, wander=0.25, tone=0.07, tint=0.06, split=0.09, body=1.2, dry=0.5, missing=0.03),
-    )
-    canvas.lay(scene, Brush(15, 40, 1.0, wander=0.25, tone=0.08, tint=0.06, body=1.4, loose=0.2, missing=0.06))
-    fine = 0.03 + 0.35 * water + 0.2 * meadow
-    canvas.lay(scene, Brush(8, 28, 0.6, wander=0.2, tone=0.10, tint=0.08, body=1.6, loose=0.2), fine)
-    canvas.lay(scene, Brush(7, 22, 0.9, wander=0.2, tone=0.08, tint=0.06, body=1.5, loose=0.2, missing=0.11))
+    # Slabs of one color with edges, and few bristles: these become ripples in renders.
+    slab = Brush(110, 220, 1.8, wander=0.3, split=0.06, body=0.7, dry=0.22, wet=0.1, loose=0.4, hair=0.12)
+    slab = replace(slab, tone=0.06, tint=0.05)
+    canvas.lay(scene, slab)
+    canvas.lay(scene, replace(slab, width=70, length=140, share=1.4, split=0.07, body=0.9, loose=0.25))
+    slab = replace(slab, tone=0.07, tint=0.06, loose=0.25)
+    canvas.lay(scene, replace(slab, width=44, length=90, share=1.2, split=0.07, body=1.0))
+    canvas.lay(scene, replace(slab, width=28, length=62, share=0.8, body=1.2, missing=0.05))
+    fine = 0.25 + 0.5 * water + 0.3 * meadow
+    canvas.lay(scene, replace(slab, width=17, length=44, share=0.9, split=0.05, body=1.3, missing=0.08), fine)
+    slab = replace(slab, tone=0.06, tint=0.05, loose=0.2)
+    canvas.lay(scene, replace(slab, width=12, length=34, share=0.8, split=0.05, body=1.4, missing=0.14))
     flowers(canvas, meadow)
     return canvas.lit(depth=0.12)
 
@@ -152,10 +152,10 @@ def flowers(canvas: Canvas, meadow: Array) -> None:
         ("c8301e", "e8623a"),
         ("d8482a", "f08a54"),
         ("4a5fae", "8aa0d8"),
-        ("f2e6c8", "fffaf0"),
+        ("e6d2a4", "f6e6c2"),
         ("e8a83a", "f8dc7a"),
     )
-    for _ in range(1100):
+    for _ in range(800):
         place = random.uniform((0.55, 0), (1, canvas.width / canvas.height)) * canvas.height
         row, column = (place / canvas.height * len(meadow)).astype(int).clip(0, np.array(meadow.shape) - 1)
         if meadow[row, column] < 0.5 or drift[row, column] + random.normal(0, 0.5) < 0.15:
