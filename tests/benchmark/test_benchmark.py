@@ -203,7 +203,7 @@ def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "message"),
     [
         (["scaling", "--megapixels", "1,x"], "invalid megapixels '1,x'"),
-        (["memory", "--limit", "much"], "invalid limit size 'much'"),
+        (["memory", "--limit", "much"], "limit cannot be 'much'"),
         (["speed", "--device", "toaster"], "is unknown"),
     ],
 )

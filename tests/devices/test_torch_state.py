@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import random
 import signal
@@ -282,3 +283,38 @@ def test_thresholds_of_the_c_library_go_back(monkeypatch: pytest.MonkeyPatch) ->
     with required_torch_state():
         pass
     assert len(told) == 2
+
+
+def summed() -> float:
+    """The result of something that torch divides among its threads."""
+    with required_torch_state():
+        return float(torch.ones(2**20).square().sum())
+
+
+def answered(queue: Any) -> None:
+    queue.put((summed(), torch.get_num_threads()))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_was_forked_after_a_call_does_not_wait_for_threads_that_it_has_not(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tilestyle.notices._logged", set())
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        expected = summed()
+        child = context.Process(target=answered, args=(queue,))
+        child.start()
+        try:
+            assert queue.get(timeout=60) == (expected, 1)
+        finally:
+            child.kill()
+            child.join()
+        assert torch.get_num_threads() == 2
+        assert not caplog.records  # the child has a notice, this process has not
+    finally:
+        torch.set_num_threads(threads)

@@ -25,6 +25,7 @@ import torch
 from tilestyle.devices import malloc
 from tilestyle.devices.device_memory import current_cuda_device, restore_cuda_device
 from tilestyle.devices.float32_precision import disable_reduced_precision
+from tilestyle.notices import notice
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +52,7 @@ def with_torch_state(call: Callable[P, R]) -> Callable[P, R]:
 @contextmanager
 def required_torch_state() -> Iterator[None]:
     """Set the state that computations need inside the block, and restore the previous state afterwards."""
+    _forks.note_call()
     with ExitStack() as stack:
         stack.enter_context(_torch_state.applied())
         stack.enter_context(_keeping_cuda_device())
@@ -93,6 +95,34 @@ def device_state(device: torch.device, *, deterministic: bool = False) -> Iterat
         if deterministic and device.type != "cpu":
             stack.enter_context(_deterministic_kernels.applied())
         yield
+
+
+class _Forks:
+    """Whether this process was forked from one that had computed.
+
+    Such a process has one thread, and libgomp waits forever for the others. With one thread it does not ask for
+    them.
+    """
+
+    def __init__(self) -> None:
+        """Begin in a process that has not computed."""
+        self._has_computed = False
+        self._is_forked = False
+
+    def note_call(self) -> None:
+        """Note that the process computes; a notice says if it has to do so with one thread."""
+        self._has_computed = True
+        if self._is_forked:
+            notice(
+                "this process was forked from one that has rendered, so it computes with one thread; start "
+                'processes with multiprocessing.get_context("spawn") to use all cores'
+            )
+
+    def after_in_child(self) -> None:
+        """Compute with one thread from now on, if the parent has computed."""
+        if self._has_computed:
+            self._is_forked = True
+            torch.set_num_threads(1)
 
 
 class _ProcessState:
@@ -202,3 +232,6 @@ _torch_state, _deterministic_kernels = (
     _ProcessState(_apply_process_state),
     _ProcessState(_apply_deterministic_kernels),
 )
+_forks = _Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forks.after_in_child)
