@@ -12,7 +12,7 @@ INK, PALE = "4a4c50", "8a8e92"
 
 
 def inkwash(random: Generator, height: int, width: int) -> Array:
-    """Paint it."""
+    """Paint it. No brush runs dry: renders turn the holes into strings of beads."""
     paper = Paper(random, height, width, "efe9db")
     y, x = np.mgrid[:height, :width].astype(np.float32) / height
     paper.wash(
@@ -37,14 +37,14 @@ def inkwash(random: Generator, height: int, width: int) -> Array:
     pines(random, paper, y, x)
     boat(paper, y, x)
     seal(random, paper, y, x)
-    paper.spatter("5a5a5a", 40, 1.8, 0.9)
+    paper.spatter("5a5a5a", 12, 1.8, 0.9)
     return paper.seen(relief=0.025)
 
 
 def peak(
     random: Generator, paper: Paper, shape: tuple[float, float, float, float, float], y: Array, x: Array
 ) -> None:
-    """A peak: a wash that fades into mist, a contour that breaks, dry strokes down its sides."""
+    """A peak: a wash that fades into mist, a contour that breaks, strokes down its sides."""
     middle, top, spread, foot, strength = shape
     height, width = y.shape
     jag = (
@@ -55,14 +55,14 @@ def peak(
     below = y - ridge
     mist = smooth(foot, top + 0.06, y + 0.035 * clouds(random, height, width, height * 0.16))
     paper.wash(below, PALE, strength * mist * 0.9, rim=0.45, granular=0.2, flow=0.5)
-    # Dry strokes that follow the fall of the rock, dark on the side away from the moon.
+    # Strokes that follow the fall of the rock, dark on the side away from the moon.
     lean = np.sign(x - middle) * 0.9
     flow = resized(noise(random, max(8, height // 7), width, height * 0.010), height, width)
     rock = np.clip(x - lean * 0.5 * below, 0, width / height - 1e-3)
     texture = flow[np.arange(height)[:, None], (rock * height).astype(int).clip(0, width - 1)]
     side = smooth(-0.25, 0.6, (x - middle) / spread + 0.6 * clouds(random, height, width, height * 0.09))
     strokes = 0.006 * (texture + 1.5 * side - 1.15 - 2.4 * smooth(0.0, 0.30, below))
-    paper.wash(np.minimum(strokes, below), INK, strength * mist, rim=0.4, granular=0.35, dry=0.55, flow=0.5)
+    paper.wash(np.minimum(strokes, below), INK, strength * mist, rim=0.4, granular=0.2, flow=0.5)
     broad = 0.05 * (
         clouds(random, height, width, height * 0.06) + 1.2 * side - 0.9 - 3 * smooth(0, 0.22, below)
     )
@@ -70,7 +70,7 @@ def peak(
         np.minimum(broad, below - 0.004), PALE, 0.9 * strength * mist, soft=0.012, granular=0.25, flow=0.5
     )
     line = 0.0030 * (1.1 + 0.8 * noise(random, 8, width, height * 0.05)[0]) - np.abs(below)
-    paper.wash(line, "2c2d30", 1.1 * strength * mist, rim=0.2, dry=0.4, granular=0.3, rough=0.4)
+    paper.wash(line, "2c2d30", 1.1 * strength * mist, rim=0.2, granular=0.2, rough=0.4)
 
 
 def water(random: Generator, paper: Paper, y: Array, x: Array) -> None:
@@ -84,7 +84,7 @@ def water(random: Generator, paper: Paper, y: Array, x: Array) -> None:
         bent = level + 0.003 * np.sin(8 * x + 30 * level)
         reach = smooth(0.1, 0.9, noise(random, 8, width, height * 0.3)[0])
         band = 0.0045 * (0.5 + long) * reach - np.abs(y - bent) - 0.002 * (1 - reach)
-        paper.wash(band, PALE, 0.5 + 0.9 * (level - 0.7), rim=0.4, dry=0.45)
+        paper.wash(band, PALE, 0.5 + 0.9 * (level - 0.7), rim=0.4)
 
 
 def pines(random: Generator, paper: Paper, y: Array, x: Array) -> None:
@@ -93,12 +93,11 @@ def pines(random: Generator, paper: Paper, y: Array, x: Array) -> None:
     edge = 0.93 - 0.20 * smooth(0.75, 1.33, x) + 0.014 * noise(random, 8, width, height * 0.05)[0]
     paper.wash(y - edge, PALE, 1.0, rim=0.7, flow=0.6, granular=0.3)
     rough = clouds(random, height, width, height * 0.05)
-    paper.wash(np.minimum(y - edge - 0.006, 0.02 * (rough - 0.2)), INK, 1.0, rim=0.5, dry=0.5, flow=0.5)
+    paper.wash(np.minimum(y - edge - 0.006, 0.02 * (rough - 0.2)), INK, 1.0, rim=0.5, flow=0.5)
     paper.wash(
         0.004 * (1.2 + noise(random, 8, width, height * 0.04)[0]) - np.abs(y - edge),
         "26272a",
         1.3,
-        dry=0.35,
         rim=0.2,
     )
     for foot, right, tall, bend in ((0.80, 1.17, 0.50, -0.12), (0.83, 1.03, 0.30, -0.09)):
@@ -111,7 +110,6 @@ def pines(random: Generator, paper: Paper, y: Array, x: Array) -> None:
             INK,
             1.5,
             rim=0.7,
-            dry=0.25,
             flow=0.6,
             rough=0.5,
         )
@@ -135,10 +133,10 @@ def pines(random: Generator, paper: Paper, y: Array, x: Array) -> None:
                         columns[spot] + fan * ray * np.cos(turn),
                         0.0011 * (1.2 - ray),
                     )
-        paper.wash(boughs, "303134", 1.2, rim=0.3, dry=0.2, rough=0.3)
+        paper.wash(boughs, "303134", 1.2, rim=0.3, rough=0.3)
         cloud = softly(fans, height)
         paper.wash(0.12 * (cloud - 0.4), PALE, 0.7, soft=0.02, granular=0.2)
-        paper.wash(fans, "26272a", 1.0, rim=0.0, dry=0.12, granular=0.2, rough=0.15)
+        paper.wash(fans, "26272a", 1.0, rim=0.0, granular=0.2, rough=0.15)
 
 
 def softly(lines: Array, height: int) -> Array:
@@ -164,7 +162,7 @@ def boat(paper: Paper, y: Array, x: Array) -> None:
     right, down = 0.50, 0.815
     along = (x - right) / 0.06
     hull = np.minimum(0.0075 * (1 - along**2) - np.abs(y - down + 0.010 * along**2), 0.9 - np.abs(along))
-    paper.wash(hull, "2a2b2e", 1.3, rim=0.4, dry=0.1, rough=0.12)
+    paper.wash(hull, "2a2b2e", 1.3, rim=0.4, rough=0.12)
     body = 0.008 - np.hypot((x - right - 0.012), (y - down + 0.018) * 0.55)
     paper.wash(body, INK, 1.4, rim=0.4, rough=0.12)
     hat = np.minimum(0.55 * (y - down + 0.043) - np.abs(x - right - 0.012) * 0.55 + 0.004, down - 0.031 - y)
@@ -172,13 +170,13 @@ def boat(paper: Paper, y: Array, x: Array) -> None:
     pole = 0.0011 - np.abs(y - down + 0.02 + 0.75 * (x - right - 0.015))
     paper.wash(np.where((x > right - 0.02) & (x < right + 0.075), pole, -1), INK, 1.0, rim=0, rough=0.08)
     shade = 0.003 - np.abs(y - down - 0.016 - 0.002 * np.sin(90 * x))
-    paper.wash(np.where(np.abs(along) < 1.1, shade, -1), PALE, 0.9, rim=0.2, dry=0.3, rough=0.2)
+    paper.wash(np.where(np.abs(along) < 1.1, shade, -1), PALE, 0.9, rim=0.2, rough=0.2)
 
 
 def seal(random: Generator, paper: Paper, y: Array, x: Array) -> None:
     """A red seal cut with strokes that are no writing."""
     height, width = y.shape
-    down, right, half = 0.90, 0.10, 0.026
+    down, right, half = 0.84, 0.10, 0.026
     block = (
         half
         - np.maximum(np.abs(y - down), np.abs(x - right))

@@ -88,7 +88,7 @@ def test_styles_that_come_along(name: str, least: float, most: float) -> None:
 
 def test_the_widest_strokes_of_the_included_styles_that_printing_md_names() -> None:
     lines = (Path(__file__).parents[2] / "docs" / "printing.md").read_text(encoding="utf-8").splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("| swirls"))
+    start = next(number for number, line in enumerate(lines) if " swirls |" in line)
     names, values = ([cell.strip() for cell in lines[n].strip("|").split("|")] for n in (start, start + 2))
     assert len(names) == len(values) == 9
     for name, value in zip(names, values, strict=True):
