@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tilestyle.pipeline.time_left import PRIOR_SHARE_LEARNED, PRIOR_SHARE_PROBED, TimeLeft
+from tilestyle.pipeline.time_left import PRIOR_SHARE_LEARNED, PRIOR_SHARE_PROBED, LevelTimes, TimeLeft
 from tilestyle.planning.time_model import LevelForecast
 
 Clock = Callable[[float], None]
@@ -162,3 +162,23 @@ def test_what_observers_take_belongs_to_no_sweep(passing: Clock) -> None:
     passing(1)
     assert clock.end_sweep() == pytest.approx(1)
     assert clock.elapsed == pytest.approx(52)
+
+
+def test_it_tells_for_how_much_of_a_level_the_threads_ran(
+    passing: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = [100.0]
+    monkeypatch.setattr(time, "process_time", lambda: cpu[0])
+    clock = TimeLeft([LevelForecast(0, 1, 3)])
+    clock.start_level()
+    for seconds, cpu_seconds in ((5, 0.1), (2, 3.0), (2, 1.0)):  # the first sweep does not count
+        passing(seconds)
+        cpu[0] += cpu_seconds
+        clock.end_sweep()
+        passing(50)
+        cpu[0] += 30  # of observers
+        clock.pause(50)
+    (level,) = clock.levels
+    assert level.processor_share(2) == pytest.approx(0.5)
+    assert level.processor_share(1) == pytest.approx(1.0)
+    assert LevelTimes(0, 1.0, [1e-4]).processor_share(8) == 1  # shorter than a step of the clock

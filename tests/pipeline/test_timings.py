@@ -16,7 +16,7 @@ from tilestyle.pipeline.time_left import PRIOR_SHARE_LEARNED
 from tilestyle.planning.time_model import END, LEVEL, SWEEP, Sample
 
 KIND = {"network": "compact", "patch": 512}
-SAMPLES = {SWEEP: [Sample((1.0, 0.1), 0.25), Sample((1.0, 0.2), 0.5, probed=True)]}
+SAMPLES = {SWEEP: [Sample((1.0, 0.1), 0.25, processor_share=0.5), Sample((1.0, 0.2), 0.5, probed=True)]}
 SMALL = dict(size=48, coarsest=24, sweeps=2, margin=8, **FEW)
 
 
@@ -96,6 +96,7 @@ def test_a_render_teaches_what_its_work_took(fresh_cache: Path) -> None:
     assert isinstance(finished, Finished)
     assert json.loads(json.dumps(finished.kind)) == finished.kind
     assert [len(finished.taken[stage]) for stage in (SWEEP, LEVEL, END)] == [3, 3, 1]
+    assert all(0 < sample.processor_share <= 1 for sample in finished.taken[SWEEP])
     assert not timings.recall(finished.kind)  # only commands write into the cache
     timings.remember(finished.kind, finished.taken)
     known = known_forecast(Outline.of(job(waves(48, 48), **SMALL)))

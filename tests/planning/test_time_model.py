@@ -1,6 +1,7 @@
 """Costs fitted to what work took."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -61,8 +62,18 @@ def test_newer_samples_count_more() -> None:
     assert StageModel(SWEEP, old + new).seconds((1.0, 1.0)) < StageModel(SWEEP, new + old).seconds((1.0, 1.0))
 
 
+def test_renders_on_a_busy_machine_say_little_of_an_idle_one() -> None:
+    idle = replace(sweep(1.0), processor_share=0.9)
+    busy = [replace(sweep(1.0, 2.3), processor_share=0.4)] * 3
+    truth = sweep(1.0).seconds
+    for samples in ([*busy, idle], [idle, *busy]):
+        assert StageModel(SWEEP, samples).seconds((1.0, 1.0)) == pytest.approx(truth, rel=0.25)
+    assert StageModel(SWEEP, busy).seconds((1.0, 1.0)) == pytest.approx(2.3 * truth, rel=0.05)
+
+
 def test_nonsense_is_left_out() -> None:
     nonsense = [Sample((1.0,), 3.0), Sample((0.0, 0.0), 1.0), Sample((1.0, 1.0), 0.0)]
+    nonsense.append(Sample((1.0, 1.0), 1.0, processor_share=0.0))
     assert not StageModel(SWEEP, nonsense).is_measured
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from tilestyle.canvas.storage import MappedStore
 from tilestyle.config.enums import Optimizer, StyleLoss
 from tilestyle.geometry.sampling import halo_tiles
@@ -117,16 +119,20 @@ class Outline:
             complete: Whether it ran to its end, rather than being stopped.
         """
         works = self.works
+        # What a render waits for on another device does not tell how busy the processor is.
+        threads = torch.get_num_threads() if self.job.network.device.type == "cpu" else None
         samples: dict[str, list[Sample]] = {LEVEL: [], SWEEP: [], END: []}
         for level in levels:
             work = works[level.index]
             if level.sweep is None:
                 continue
-            samples[SWEEP].append(Sample(work.sweep, level.sweep))
+            share = level.processor_share(threads) if threads else 1.0
+            samples[SWEEP].append(Sample(work.sweep, level.sweep, processor_share=share))
             if level.first is None or self.style_measured:
                 continue
             if not (resumed and level.index == resumed.level):
-                samples[LEVEL].append(Sample(work.preparation, max(level.first - level.sweep, 1e-6)))
+                seconds = max(level.first - level.sweep, 1e-6)
+                samples[LEVEL].append(Sample(work.preparation, seconds, processor_share=share))
         if complete:
             samples[END].append(Sample(self.ending, max(ending, 1e-6)))
         return samples

@@ -49,16 +49,24 @@ class LevelTimes:
         index: The level.
         first: Seconds from its start to the end of its first sweep.
         others: Seconds of each further sweep.
+        cpu_seconds: CPU time of this process in these further sweeps.
     """
 
     index: int
     first: float | None = None
     others: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
 
     @property
     def sweep(self) -> float | None:
         """Mean seconds of a sweep; None if there was only the first, which includes the preparation."""
         return sum(self.others) / len(self.others) if self.others else None
+
+    def processor_share(self, threads: int) -> float:
+        """Return the share of the further sweeps in which so many threads ran, 1 if that is not known."""
+        if not self.cpu_seconds:  # sweeps shorter than the steps of the system's clock
+            return 1.0
+        return min(1.0, self.cpu_seconds / (threads * sum(self.others)))
 
 
 class TimeLeft:
@@ -89,6 +97,7 @@ class TimeLeft:
         self._sweeps_before, self._partial_sweep = done_before[1], min(partial_sweep, MAX_PARTIAL_SWEEP)
         self._resumed_level = done_before[0] if any(done_before) or partial_sweep else -1
         self._start = self._last = time.monotonic()
+        self._last_cpu = time.process_time()
         self._is_first = True  # whether the next sweep is the first of its level, or since the render resumed
         self.levels: list[LevelTimes] = []
         self._overall = _Ratio()
@@ -107,7 +116,7 @@ class TimeLeft:
         """Note that a level starts."""
         self._index += 1
         self._sweeps_done, self._sweeps_before = self._sweeps_before, 0
-        self._last = time.monotonic()
+        self._last, self._last_cpu = time.monotonic(), time.process_time()
         self._of_level = _Ratio()
         self._is_first = True
         self.levels.append(LevelTimes(self._index))
@@ -116,7 +125,9 @@ class TimeLeft:
         """Note the end of a sweep, and return its seconds, extrapolated if part of it was done before."""
         now = time.monotonic()
         seconds = (now - self._last) / (1 - self._partial_sweep)
-        self._last, self._partial_sweep = now, 0.0
+        cpu_now = time.process_time()
+        cpu_seconds = cpu_now - self._last_cpu
+        self._last, self._last_cpu, self._partial_sweep = now, cpu_now, 0.0
         self._sweeps_done += 1
         level, expected = self._forecast[self._index], self._forecast[self._index].sweep
         if self._is_first:
@@ -125,6 +136,7 @@ class TimeLeft:
             self.levels[-1].first = seconds
         elif self.levels:
             self.levels[-1].others.append(seconds)
+            self.levels[-1].cpu_seconds += cpu_seconds
         self._is_first = False
         if expected > 0 and seconds > 0:
             ratio = log(seconds / expected)
@@ -136,8 +148,9 @@ class TimeLeft:
         return seconds
 
     def pause(self, seconds: float) -> None:
-        """Leave out seconds that observers took: they belong to no sweep."""
+        """Leave out the seconds since the last sweep, which observers took: they belong to no sweep."""
         self._last += seconds
+        self._last_cpu = time.process_time()
 
     def estimated_left(self) -> float:
         """Estimate the seconds to the end from all that is known, without regard to what was shown before."""

@@ -72,7 +72,7 @@ def remember(kind: Kind, samples: Mapping[str, Sequence[Sample]]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         _make_room(file.parent)
         stages = {
-            stage: [[list(each.amounts), each.seconds, each.probed] for each in group]
+            stage: [[list(each.amounts), each.seconds, each.probed, each.processor_share] for each in group]
             for stage, group in total.items()
         }
         with atomic_write(file) as handle:
@@ -96,9 +96,9 @@ def _read(file: Path) -> Samples:
         stages = json.loads(file.read_bytes())["stages"]
         return {
             str(stage): [
-                Sample(tuple(float(amount) for amount in amounts), float(seconds), bool(probed))
-                for amounts, seconds, probed in rows
-                if isfinite(seconds) and seconds > 0 and all(isfinite(each) and each >= 0 for each in amounts)
+                Sample(tuple(float(amount) for amount in amounts), float(seconds), bool(probed), float(share))
+                for amounts, seconds, probed, share in rows
+                if all(isfinite(each) and each >= 0 for each in (*amounts, seconds, share))
             ]
             for stage, rows in stages.items()
         }

@@ -33,6 +33,9 @@ TYPICAL_COSTS: dict[str, tuple[float, ...]] = {
 RIDGE, TRUST_IN_FIT = 0.05, 0.3
 # Weight of a sample relative to the next: machines change.
 AGING = 0.97
+# A sample that got half of the processor time of another, because other programs ran, counts this power of 1/2
+# as much: renders on a busy machine say little about an idle one, unless there are no others.
+BUSY_POWER = 3.0
 # Samples within about this factor of a size say how far the fit is off there.
 NEAR = 1.6
 ITERATIONS = 100  # of coordinate descent; two or three numbers are fitted
@@ -46,11 +49,14 @@ class Sample:
         amounts: Its amounts, in the order of the stage; the last one tells small work from large.
         seconds: The time that it took.
         probed: Whether it was timed in a short measurement rather than in a render.
+        processor_share: Share of its time in which the render's threads ran; they wait where other programs use
+            the processor. 1 where that is not known.
     """
 
     amounts: tuple[float, ...]
     seconds: float
     probed: bool = False
+    processor_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ class StageModel:
             samples: The samples, from the oldest to the newest.
         """
         usable = _usable([sample for sample in samples if len(sample.amounts) == len(TYPICAL_COSTS[stage])])
-        self._weights = [AGING ** (len(usable) - 1 - index) for index in range(len(usable))]
+        self._weights = _sample_weights(usable)
         self._samples = usable
         self.costs = _fit(TYPICAL_COSTS[stage], usable, self._weights)
 
@@ -141,9 +147,22 @@ class StageModel:
 
 def _usable(samples: Sequence[Sample]) -> list[Sample]:
     """Return the samples without those of short measurements at sizes that renders have been timed at."""
-    timed = [sample for sample in samples if 0 < sample.seconds < inf and any(sample.amounts)]
+    timed = [
+        sample
+        for sample in samples
+        if 0 < sample.seconds < inf and any(sample.amounts) and 0 < sample.processor_share < inf
+    ]
     largest = max((sample.amounts[-1] for sample in timed if not sample.probed), default=0.0)
     return [sample for sample in timed if not sample.probed or sample.amounts[-1] > 1.5 * largest]
+
+
+def _sample_weights(samples: Sequence[Sample]) -> list[float]:
+    """Return the weight of each sample: less for older ones, and for those of a busy machine."""
+    most = max((sample.processor_share for sample in samples), default=1.0)
+    return [
+        AGING ** (len(samples) - 1 - index) * (sample.processor_share / most) ** BUSY_POWER
+        for index, sample in enumerate(samples)
+    ]
 
 
 def _fit(typical: tuple[float, ...], samples: Sequence[Sample], weights: Sequence[float]) -> tuple[float, ...]:
