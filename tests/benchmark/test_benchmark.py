@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +19,13 @@ import pytest
 import torch
 
 from tests.conftest import job, waves
-from tests.support.cli import main
+from tests.support.cli import main, run_cli
 from tilestyle.benchmark.communication import border_pixels
-from tilestyle.benchmark.environment import ProgressCounter, run_environment
+from tilestyle.benchmark.environment import ProgressCounter, Result, run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
 from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve
 from tilestyle.benchmark.scaling import fit_exponent, measure_scaling
-from tilestyle.benchmark.single_run import RunSpec
+from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.speed import matrix_peak
 from tilestyle.benchmark.workload import Workload, content_picture, square_side
 from tilestyle.canvas.canvas import Canvas
@@ -29,7 +33,7 @@ from tilestyle.cli.benchmark_report import flattened, shown
 from tilestyle.cli.commands.benchmark import parse_sizes
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.errors import SettingError
+from tilestyle.errors import OutputError, SettingError, TilestyleError
 from tilestyle.geometry.boxes import canvas_extent
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import PatchContext, grid_patches
@@ -137,7 +141,9 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
         return row | clocks | {"peak": 100 + turn, "beyond": (10, 30, 20)[turn]}
 
     monkeypatch.setattr("tilestyle.benchmark.scaling.measure_in_subprocess", found)
-    result = measure_scaling(Workload(), [16, 4, 64], RunSpec(0, 2, 64), 3, lambda row: None, told.append)
+    result = measure_scaling(
+        Workload(), [16, 4, 64], RunSpec(0, 2, 64), 3, lambda row, so_far: None, told.append
+    )
     assert told == sorted(told) and told[-1] == pytest.approx(1)
     assert [round(size) for size in asked] == [4, 16, 64] * 3
     small, large, dead = result.rows
@@ -147,6 +153,93 @@ def test_scaling_is_that_of_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.figures["exponent of processor seconds, from 4 MP"] == pytest.approx(2)
     assert result.figures["growth of memory beyond the canvas"] == 0
     assert large["megapixels"] == asked[1]
+
+
+@pytest.fixture
+def _points(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Sizes that are measured, at no cost; a test adds what happens at one of them."""
+    measured: list[float] = []
+
+    def found(workload: Workload, point: RunSpec, on_sweep: Callable[[], object]) -> dict[str, Any]:
+        measured.append(point.megapixels)
+        clocks = {"seconds": 1.0, "seconds_per_megapixel": 1.0, "processor_seconds": 1.0}
+        return {"megapixels": point.megapixels, "method": "tiled", "peak": 2**20, "beyond": 1} | clocks
+
+    for name in ("memory", "scaling"):
+        monkeypatch.setattr(f"tilestyle.benchmark.{name}.measure_in_subprocess", found)
+    return measured
+
+
+@pytest.mark.parametrize("name", ["memory", "scaling"])
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "failure"])
+def test_what_was_measured_is_kept(
+    name: str, ending: str, _points: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a benchmark ends, the file has every measurement until then."""
+    kept = tmp_path / "kept.json"
+    module = import_module(f"tilestyle.benchmark.{name}")
+    measure = module.measure_in_subprocess
+
+    def third(*arguments: Any) -> dict[str, Any]:
+        if len(_points) == 2:
+            assert len(json.loads(kept.read_text())["rows"]) == 2
+            if ending == "failure":
+                raise TilestyleError("a measurement failed: of itself")
+            os.kill(os.getpid(), getattr(signal, ending))
+        row: dict[str, Any] = measure(*arguments)
+        return row
+
+    monkeypatch.setattr(module, "measure_in_subprocess", third)
+    ended = run_cli(tmp_path, "benchmark", name, "--megapixels", "1,2,4", "--keep", "kept.json")
+    assert ended.returncode == {"SIGINT": 130, "SIGTERM": 143, "failure": 2}[ending]
+    assert "kept.json has what was measured so far (2 rows)" in ended.stderr
+    assert "nothing was written" not in ended.stderr
+    found = json.loads(kept.read_text())
+    assert found["unfinished"] is True
+    assert [round(row["megapixels"]) for row in found["rows"]] == [1, 2]
+    assert sorted(os.listdir(tmp_path)) == ["kept.json"]
+
+
+def test_a_finished_benchmark_is_not_called_unfinished(_points: list[float], tmp_path: Path) -> None:
+    ended = run_cli(tmp_path, "benchmark", "scaling", "--megapixels", "1,2", "--keep", "kept.json")
+    assert ended.returncode == 0
+    assert "unfinished" not in json.loads((tmp_path / "kept.json").read_text())
+
+
+def test_a_disk_that_is_full_for_a_moment_does_not_end_a_benchmark(
+    _points: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, tries = Result.save, []
+
+    def full_once(result: Result, *arguments: Any) -> None:
+        tries.append(result)
+        if len(tries) == 1:
+            raise OutputError("cannot write kept.json: no space left on device")
+        save(result, *arguments)
+
+    monkeypatch.setattr(Result, "save", full_once)
+    ended = run_cli(tmp_path, "benchmark", "scaling", "--megapixels", "1,2", "--keep", "kept.json")
+    assert ended.returncode == 0
+    assert "no space left" in ended.stderr
+    assert len(json.loads((tmp_path / "kept.json").read_text())["rows"]) == 2
+
+
+def test_a_measurement_that_is_no_longer_wanted_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sweep of it may take minutes."""
+    processes: list[subprocess.Popen[str]] = []
+
+    class Recorded(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            processes.append(self)
+
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    with pytest.raises(KeyboardInterrupt):
+        measure_in_subprocess(SCENE, RunSpec(64, 1_000_000, 64), end)
+    assert [process.returncode for process in processes] == [-signal.SIGKILL]
 
 
 def test_many_ranks_are_counted_and_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

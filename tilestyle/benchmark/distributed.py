@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, log2, sqrt
 from pathlib import Path
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tilestyle.benchmark.communication import count_communication
-from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
+from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry.boxes import canvas_extent
@@ -107,7 +107,7 @@ class DistributedSpec:
 def measure_distributed(
     workload: Workload,
     spec: DistributedSpec,
-    on_row: Callable[[Row], None],
+    on_row: OnRow,
     on_progress: Progress = no_progress,
 ) -> Result:
     """Measure with every number of ranks, count communication at every size, and predict other machines.
@@ -115,13 +115,19 @@ def measure_distributed(
     Args:
         workload: Network, weights, precision and device.
         spec: What to measure.
-        on_row: Called with every row when it is ready.
+        on_row: Called with every row when it is ready, and the result so far.
         on_progress: Called with the fraction that is done, after every measurement.
 
     Raises:
         TilestyleError: A measurement failed.
     """
     rows: list[dict[str, Any]] = []
+    figures = workload.report_fields()
+    result = Result(f"many ranks, {workload.network}", rows, figures)
+
+    def tell() -> None:
+        on_row(rows[-1], replace(result, unfinished=True))
+
     counter = ProgressCounter(len(spec.ranks) + 1, on_progress)  # counting all takes about as long as one
     for ranks in spec.ranks:
         rows.append({"what": "measured", "ranks": ranks, "megapixels": spec.megapixels})
@@ -129,23 +135,24 @@ def measure_distributed(
         baseline = rows[0]
         rows[-1]["efficiency"] = baseline["seconds"] * baseline["ranks"] / (ranks * rows[-1]["seconds"])
         rows[-1]["efficiency by cost"] = baseline["cost"] / rows[-1]["cost"]
-        on_row(rows[-1])
+        tell()
         counter.end_part(1)
     measured = list(rows)
     job = workload.job(2 * spec.patch, 2 * spec.patch, 1, patch=spec.patch)
     for size in spec.counted_sizes:
         rows.append({"what": "counted", "ranks": COUNTED_RANKS, "megapixels": size} | count_sweep(job, size))
-        on_row(rows[-1])
+        tell()
         counter.add(1 / len(spec.counted_sizes))
     facts = model_inputs(measured, rows[len(measured) :])
+    figures |= facts
     for machine in [
         this_machine(measured),
         *(replace(assumed, distance_seconds=facts["distances"]) for assumed in ASSUMED_MACHINES),
     ]:
         for size in PREDICTED_SIZES:
             rows.append(predict(machine, size, facts))
-            on_row(rows[-1])
-    return Result(f"many ranks, {workload.network}", rows, {**workload.report_fields(), **facts})
+            tell()
+    return result
 
 
 def run_ranks(workload: Workload, spec: DistributedSpec, ranks: int) -> dict[str, Any]:
@@ -157,22 +164,25 @@ def run_ranks(workload: Workload, spec: DistributedSpec, ranks: int) -> dict[str
         launcher = (
             ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
         )
-        process = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, *launcher, "-m", "tilestyle.benchmark.rank_worker", words],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
             env=os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
-        )
+        ) as process:
+            try:
+                output, errors = process.communicate()
+            except BaseException:
+                process.terminate()  # not kill: torchrun has to end its own processes
+                raise
     if process.returncode:
-        lines = [
-            line for line in process.stderr.splitlines() if "Error" in line or line.startswith("tilestyle")
-        ]
+        lines = [line for line in errors.splitlines() if "Error" in line or line.startswith("tilestyle")]
         raise TilestyleError(
             f"the measurement with {ranks} ranks failed: {(lines or ['killed'])[0]}",
             hint="try fewer ranks, or --device cpu",
         )
-    row: dict[str, Any] = json.loads(process.stdout.strip().splitlines()[-1])
+    row: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     return row
 
 

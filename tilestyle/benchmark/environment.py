@@ -19,6 +19,7 @@ from tilestyle.errors import OutputError
 from tilestyle.files.atomic import atomic_write
 
 Row = Mapping[str, Any]
+OnRow = Callable[[Row, "Result"], None]  # called with every row when it is ready, and the result so far
 Progress = Callable[[float], None]  # called with the fraction of a benchmark that is done
 
 
@@ -52,11 +53,13 @@ class Result:
         title: Title for the report.
         rows: Table of measurements.
         figures: Numbers derived from the table, and settings, by name.
+        unfinished: Whether more rows were to come.
     """
 
     title: str
     rows: Sequence[Row]
     figures: Row
+    unfinished: bool = False
 
     def save(self, file: Path, command: Sequence[str]) -> None:
         """Write the result as JSON, with the environment.
@@ -68,7 +71,9 @@ class Result:
         Raises:
             OutputError: The file cannot be written.
         """
-        report = {**run_environment(command), "title": self.title, "figures": self.figures, "rows": self.rows}
+        state = {"unfinished": True} if self.unfinished else {}
+        table = {"title": self.title, **state, "figures": self.figures, "rows": self.rows}
+        report = {**run_environment(command), **table}
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(file) as handle:

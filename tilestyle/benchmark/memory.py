@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
+from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.config.byte_size import format_gib
-
-RowCallback = Callable[[Row], None]
 
 
 def measure_memory(
     workload: Workload,
     megapixels: Sequence[float],
     tiled: RunSpec,
-    on_row: RowCallback,
+    on_row: OnRow,
     on_progress: Progress = no_progress,
 ) -> Result:
     """Measure both methods at every size.
@@ -28,13 +26,18 @@ def measure_memory(
         workload: Network, weights, precision and device.
         megapixels: Sizes of the canvas.
         tiled: What to measure of the tiled method; its side is replaced by each size.
-        on_row: Called with every row when it is ready.
+        on_row: Called with every row when it is ready, and the result so far.
         on_progress: Called with the fraction that is done, after every sweep.
 
     Raises:
         TilestyleError: A measurement failed for another reason than memory.
     """
     rows: list[dict[str, Any]] = []
+
+    def so_far(*, unfinished: bool = True) -> Result:
+        title = f"memory against resolution, {workload.network}"
+        return Result(title, rows, {**workload.report_fields(), **_figures(rows)}, unfinished)
+
     counter = ProgressCounter(2 * sum(megapixels) * tiled.sweeps, on_progress)
     for method in (tiled, replace(tiled, patch=None, memory=None)):
         for size in sorted(megapixels):
@@ -42,12 +45,10 @@ def measure_memory(
             row = measure_in_subprocess(workload, spec, partial(counter.add, size))
             counter.end_part(size * tiled.sweeps)
             rows.append(row)
-            on_row(row)
+            on_row(row, so_far())
             if "died" in row:
                 break
-    return Result(
-        f"memory against resolution, {workload.network}", rows, {**workload.report_fields(), **_figures(rows)}
-    )
+    return so_far(unfinished=False)
 
 
 def _figures(rows: Sequence[Row]) -> dict[str, Any]:

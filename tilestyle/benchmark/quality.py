@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from torch import Tensor
 
-from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
+from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Result, no_progress
 from tilestyle.benchmark.exact_loss import placed_loss
 from tilestyle.benchmark.workload import CONTENT, STYLE, Workload
 from tilestyle.canvas.canvas import Canvas
@@ -47,7 +47,7 @@ def measure_quality(
     size: int,
     patch: int,
     sweeps: int | None,
-    on_row: Callable[[Row], None],
+    on_row: OnRow,
     on_progress: Progress = no_progress,
 ) -> Result:
     """Render the same pictures with every scheme, from coarse to fine, and measure losses at the last level.
@@ -57,11 +57,12 @@ def measure_quality(
         size: Long side of the picture, in pixels.
         patch: Side of a patch, in pixels.
         sweeps: Sweeps of each level; None: the default.
-        on_row: Called with the last row of every scheme when it is ready.
+        on_row: Called with the last row of every scheme when it is ready, and the result so far.
         on_progress: Called with the fraction that is done, after every sweep.
     """
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = workload.report_fields()
+    result = Result(f"exact loss against network passes, {size} pixels", rows, figures)
     untiled = 0.0
     counter = ProgressCounter(len(schemes(size, patch)), on_progress)
     for name, settings in schemes(size, patch).items():
@@ -76,10 +77,10 @@ def measure_quality(
         points = loss_curve(config, counter)
         counter.end_part(1)
         rows += [{"scheme": name, **row} for row in points]
-        on_row(rows[-1])
         untiled = untiled or points[-1]["loss"]
         figures[f"{name}: loss over untiled"] = points[-1]["loss"] / untiled
-    return Result(f"exact loss against network passes, {size} pixels", rows, figures)
+        on_row(rows[-1], replace(result, unfinished=True))
+    return result
 
 
 def loss_curve(config: RenderConfig, counter: ProgressCounter) -> list[dict[str, Any]]:

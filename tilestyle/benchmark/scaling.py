@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from math import log
 from statistics import median_low
 from typing import Any
 
-from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
+from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Result, Row, no_progress
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.workload import Workload, square_side
 
@@ -21,7 +21,7 @@ def measure_scaling(
     megapixels: Sequence[float],
     spec: RunSpec,
     repeats: int,
-    on_row: Callable[[Row], None],
+    on_row: OnRow,
     on_progress: Progress = no_progress,
 ) -> Result:
     """Measure every size, each in its own process.
@@ -36,7 +36,7 @@ def measure_scaling(
         megapixels: Sizes of the canvas.
         spec: What to measure; its side is replaced by each size.
         repeats: Number of measurements of each size.
-        on_row: Called with every single measurement when it is ready.
+        on_row: Called with every single measurement when it is ready, and the result so far.
         on_progress: Called with the fraction that is done, after every sweep.
 
     Raises:
@@ -51,11 +51,16 @@ def measure_scaling(
             run = replace(spec, side=square_side(size), sweeps=sweeps)
             size_runs.append(measure_in_subprocess(workload, run, partial(counter.add, size)))
             counter.end_part(sizes[-1] * spec.sweeps)
-            on_row(size_runs[-1])
-    rows = [_median_row(size_runs) for size_runs in runs]
+            on_row(size_runs[-1], replace(_result(workload, runs), unfinished=True))
+    return _result(workload, runs)
+
+
+def _result(workload: Workload, runs: Sequence[Sequence[Row]]) -> Result:
+    """The medians of the runs of every size that has any, and the exponents of their growth."""
+    rows = [_median_row(size_runs) for size_runs in runs if size_runs]
     completed = [row for row in rows if "died" not in row]
     large = [row for row in completed if row["megapixels"] >= SMALLEST * 0.9]
-    figures: dict[str, Any] = workload.report_fields() | {"repeats": repeats}
+    figures: dict[str, Any] = workload.report_fields() | {"repeats": min(map(len, runs))}
     for clock in ("seconds", "processor_seconds"):
         name = clock.replace("_", " ")
         figures[f"exponent of {name}, of all"] = fit_exponent(completed, clock)

@@ -77,11 +77,15 @@ def measure_in_subprocess(
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             assert process.stdout is not None, "it is a pipe"
-            for line in process.stdout:
-                if line == "\n":
-                    on_sweep()
-                else:
-                    output += line
+            try:
+                for line in process.stdout:
+                    if line == "\n":
+                        on_sweep()
+                    else:
+                        output += line
+            except BaseException:
+                process.kill()  # leaving the block waits for it, and a sweep may take minutes
+                raise
         errors.seek(0)
         reasons = errors.read().strip().splitlines()
     row = {"megapixels": round(spec.megapixels, 3), "method": "untiled" if spec.patch is None else "tiled"}

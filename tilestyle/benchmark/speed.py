@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from operator import truediv
 from statistics import median
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tilestyle.benchmark.breakdown import time_parts
-from tilestyle.benchmark.environment import Progress, ProgressCounter, Result, Row, no_progress
+from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Result, no_progress
 from tilestyle.benchmark.timing import LapTimer, time_call
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.canvas.canvas import Canvas
@@ -34,7 +34,7 @@ def measure_speed(
     patches: Sequence[int],
     megapixels: float,
     sweeps: int,
-    on_row: Callable[[Row], None],
+    on_row: OnRow,
     on_progress: Progress = no_progress,
 ) -> Result:
     """Measure every workload with every size of patches.
@@ -44,11 +44,12 @@ def measure_speed(
         patches: Sides of the patches, in pixels.
         megapixels: Size of the canvas.
         sweeps: Sweeps of each measurement.
-        on_row: Called with every row when it is ready.
+        on_row: Called with every row when it is ready, and the result so far.
         on_progress: Called with the fraction that is done, after every sweep.
     """
     counter = ProgressCounter(len(workloads) * (1 + len(patches)) * sweeps, on_progress)
     rows: list[dict[str, Any]] = []
+    result = Result(f"speed on {megapixels:g} MP", rows, {})
     for workload in workloads:
         side = square_side(megapixels)
         untiled = _untiled_sweep(workload, side, sweeps, counter)
@@ -57,8 +58,8 @@ def measure_speed(
             timed = TimedJob(workload.job(side, side, sweeps, patch=patch), counter)
             rows.append(_row(workload, timed, untiled))
             counter.end_part(sweeps)
-            on_row(rows[-1])
-    return Result(f"speed on {megapixels:g} MP", rows, {})
+            on_row(rows[-1], replace(result, unfinished=True))
+    return result
 
 
 @dataclass

@@ -98,6 +98,7 @@ class _State:
         self.code = 0  # the exit code, when it is over
         self.continue_command: Callable[[], str] = lambda: ""  # how to continue, if there is anything to
         self.written: list[str] = []
+        self.part: tuple[str, Callable[[], str]] | None = None  # a file that has a part of the result
 
 
 _state = _State()
@@ -264,6 +265,12 @@ def kept_in(folder: Path, files: str) -> None:
 def wrote(file: os.PathLike[str]) -> None:
     """Note that an output file was written."""
     _state.written.append(os.fspath(file))
+    _state.part = None
+
+
+def wrote_part(file: os.PathLike[str], part: Callable[[], str]) -> None:
+    """Note that an output file has a part of the result, until the whole is written; `part` says which."""
+    _state.part = os.fspath(file), part
 
 
 def writes(file: Path) -> None:
@@ -361,6 +368,9 @@ def farewell(ended: Interrupted) -> str:
     command = _state.continue_command()
     if command:
         return f"{cause}, to continue: {command}"
+    if _state.part:
+        file, part = _state.part
+        return f"{cause}, {file} has {part()}"
     return f"{cause}, {', '.join(_state.written) or 'nothing'} was written"
 
 

@@ -7,21 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilestyle.cli import file_roles
+from tilestyle.cli import file_roles, signals
 from tilestyle.cli import options as opt
 from tilestyle.cli.benchmark_report import show, shown
 from tilestyle.cli.parameters import Values, command, option, optional
 from tilestyle.cli.progress import Steps, open_display
-from tilestyle.cli.terminal import say
+from tilestyle.cli.terminal import say, warn
 from tilestyle.cli.typer_app import Commands
 from tilestyle.config.byte_size import parse_bytes
 from tilestyle.config.enums import BUILT_IN, NetworkName, Precision
-from tilestyle.errors import SettingError, excerpt
+from tilestyle.errors import OutputError, SettingError, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tilestyle.benchmark.environment import Progress, Result, Row
+    from tilestyle.benchmark.environment import OnRow, Progress, Result, Row
     from tilestyle.benchmark.workload import Workload
 
 app = Commands(
@@ -111,7 +111,7 @@ def memory(values: Values) -> None:
         parse_bytes(memory, "memory")  # refused before the first measurement
     tiled = RunSpec(0, values[SWEEPS], values[PATCH], memory, wall)
     workload, sizes = workload_of(values), parse_sizes(values[MEGAPIXELS])
-    with measuring("memory") as progress:
+    with measuring("memory", values[KEEP]) as (tell, progress):
         result = benchmark.measure_memory(workload, sizes, tiled, tell, progress)
     conclude(result, values[KEEP])
     if plot:
@@ -146,7 +146,7 @@ def speed(values: Values) -> None:
         for network in values[NETWORKS]
         for precision in values[PRECISIONS]
     ]
-    with measuring("speed") as progress:
+    with measuring("speed", values[KEEP]) as (tell, progress):
         result = benchmark.measure_speed(workloads, patches, megapixels, values[SWEEPS], tell, progress)
     conclude(result, values[KEEP])
 
@@ -176,7 +176,7 @@ def scaling(values: Values) -> None:
 
     spec, sizes = RunSpec(0, values[SWEEPS], values[PATCH]), parse_sizes(values[MEGAPIXELS])
     workload, repeats = workload_of(values), values[REPEATS]
-    with measuring("scaling") as progress:
+    with measuring("scaling", values[KEEP]) as (tell, progress):
         result = benchmark.measure_scaling(workload, sizes, spec, repeats, tell, progress)
     conclude(result, values[KEEP])
 
@@ -201,7 +201,7 @@ def quality(values: Values) -> None:
     check_plot(plot)
     workload = make_workload(values[NETWORK], values[WEIGHTS], Precision.FP32, values[DEVICE])
     size, patch, sweeps = values[SIZE_OF_QUALITY], values[PATCH], values[SWEEPS_OF_QUALITY]
-    with measuring("quality") as progress:
+    with measuring("quality", values[KEEP]) as (tell, progress):
         result = benchmark.measure_quality(workload, size, patch, sweeps, tell, progress)
     conclude(result, values[KEEP])
     if plot:
@@ -232,7 +232,7 @@ def distributed(values: Values) -> None:
     sizes = parse_sizes(values[MEGAPIXELS])
     spec = benchmark.DistributedSpec(counts, measured, sizes, values[PATCH], values[SWEEPS])
     workload = workload_of(values)
-    with measuring("processes") as progress:
+    with measuring("processes", values[KEEP]) as (tell, progress):
         result = benchmark.measure_distributed(workload, spec, tell, progress)
     conclude(result, values[KEEP])
 
@@ -263,20 +263,51 @@ def parse_sizes(text: str, name: str = "megapixels") -> list[float]:
 
 
 @contextmanager
-def measuring(what: str) -> Iterator[Progress]:
-    """Show how far a benchmark is; yields a function to call with the fraction that is done."""
+def measuring(what: str, keep: Path | None) -> Iterator[tuple[OnRow, Progress]]:
+    """Show how far a benchmark is, and keep what is measured so far.
+
+    Args:
+        what: What is measured.
+        keep: File to write after every measurement; None: only print.
+
+    Yields:
+        A function to call with every row and the result so far, and one with the fraction that is done.
+    """
+    kept = 0  # rows in the file
+
+    def so_far() -> str:
+        return f"what was measured so far ({kept} row{'s' if kept > 1 else ''})"
+
+    def tell(row: Row, result: Result) -> None:
+        nonlocal kept
+        say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
+        if keep is None:
+            return
+        try:
+            result.save(keep, command_line())
+        except OutputError as error:  # perhaps the next one can be written; the last one has to be
+            warn(str(error))
+            return
+        kept = len(result.rows)
+        signals.wrote_part(keep, so_far)
+
     with open_display() as display:
-        yield Steps(display, f"measuring {what}").at
-
-
-def tell(row: Row) -> None:
-    """Print one line per measurement."""
-    say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
+        try:
+            yield tell, Steps(display, f"measuring {what}").at
+        except Exception:
+            if kept:
+                warn(f"{keep} has {so_far()}")
+            raise
 
 
 def conclude(result: Result, keep: Path | None) -> None:
     """Print the result, and write it to a file if there is one."""
-    command = ["tilestyle", *sys.argv[1:]]
-    show(result, command)
+    show(result, command_line())
     if keep:
-        result.save(keep, command)
+        result.save(keep, command_line())
+        signals.wrote(keep)
+
+
+def command_line() -> list[str]:
+    """The command, for the record."""
+    return ["tilestyle", *sys.argv[1:]]
