@@ -225,7 +225,7 @@ def test_an_odd_number_of_a_film_or_a_zoom_is_seen_before_anything_is_made(folde
         (1023 * 2**20, "0.999 GiB"),
         (2**31, "2 GiB"),
         (int(2.51e15), "2.23 PiB"),
-        (10**30, "8.67e+11 EiB"),
+        (10**30, "867361737988 EiB"),
     ],
 )
 def test_sizes_have_three_digits(count: int, shown: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.benchmark.environment import Row
+from tilestyle.config.readable import format_number
 from tilestyle.errors import OutputError, SettingError
 from tilestyle.files.atomic import atomic_write
 
@@ -66,10 +67,10 @@ def plot_memory(rows: Sequence[Row], plot: Path) -> None:
         _finish(axes, label)
         axes.set(xlabel="megapixels", xscale="log")
         axes.set_xticks(sorted({row["megapixels"] for row in rows}))
-        axes.xaxis.set_major_formatter("{x:.2g}")
+        axes.xaxis.set_major_formatter(lambda x, _: format_number(x, 2))
         axes.xaxis.minorticks_off()
     memory_axes.set_yscale("log", base=2)
-    memory_axes.yaxis.set_major_formatter("{x:g}")
+    memory_axes.yaxis.set_major_formatter(lambda y, _: format_number(y))
     time_axes.set_ylim(0, 1.1 * time_axes.get_ylim()[1])  # from 0, so that noise looks small
     _save(figure, plot)
 
@@ -90,9 +91,9 @@ def plot_quality(rows: Sequence[Row], plot: Path) -> None:
         axes.plot([row["passes"] for row in line], [row["loss"] for row in line], "o-", label=name)
     _finish(axes, "exact loss")
     axes.set(xlabel="passes of the network over the canvas", xscale="log", yscale="log")
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_formatter(lambda x, _: format_number(x))
     for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        formatted("{x:g}")
+        formatted(lambda y, _: format_number(y))
     _save(figure, plot)
 
 

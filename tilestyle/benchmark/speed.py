@@ -16,6 +16,7 @@ from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Re
 from tilestyle.benchmark.timing import LapTimer, time_call
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.readable import format_number
 from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
 from tilestyle.devices.timer import synchronized_time
 from tilestyle.devices.torch_state import with_torch_state
@@ -49,7 +50,7 @@ def measure_speed(
     """
     counter = ProgressCounter(len(workloads) * (1 + len(patches)) * sweeps, on_progress)
     rows: list[dict[str, Any]] = []
-    result = Result(f"speed on {megapixels:g} MP", rows, {})
+    result = Result(f"speed on {format_number(megapixels)} MP", rows, {})
     for workload in workloads:
         side = square_side(megapixels)
         untiled = _untiled_sweep(workload, side, sweeps, counter)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from tilestyle.cli.terminal import console
+from tilestyle.config.readable import format_number
 
 if TYPE_CHECKING:
     from tilestyle.benchmark.environment import Result, Row
@@ -52,7 +53,7 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return format_number(value, 4)
     if isinstance(value, int) and abs(value) >= 2**20:
         return f"{value / 2**20:.0f} MiB"
     return "" if value is None else str(value)

@@ -14,6 +14,7 @@ from tilestyle.cli.progress import Parts, Position
 from tilestyle.cli.terminal import say, warn
 from tilestyle.cli.times import duration, elapsed
 from tilestyle.config.byte_size import format_bytes
+from tilestyle.config.readable import format_number
 from tilestyle.images.faces import describe_count
 from tilestyle.pipeline.events import (
     CanvasMoved,
@@ -161,7 +162,7 @@ def loss_summary(event: SweepDone, peak: int | None) -> str:
     terms = {name: getattr(event, name) for name in names}
     summary = " ".join(f"{name} {value:.4f}" for name, value in terms.items() if value)
     if event.content_weight is not None:
-        summary += f" content weight {event.content_weight:.3g}"
+        summary += f" content weight {format_number(event.content_weight, 3)}"
     summary += f" {event.megapixels_per_second:.2f} MP/s"
     return summary if peak is None else f"{summary} peak {format_bytes(peak)}"
 

@@ -16,6 +16,7 @@ from tilestyle.cli.output_options import Output
 from tilestyle.cli.terminal import console, plain
 from tilestyle.cli.times import duration
 from tilestyle.config.byte_size import format_bytes
+from tilestyle.config.readable import format_megapixels, format_number
 
 if TYPE_CHECKING:
     from tilestyle.cli.inputs import Inputs
@@ -117,7 +118,7 @@ def print_total(needs: Sequence[Needs], out: Path, count: int, *, done: int) -> 
     finished = f", {done} are finished" if done else ""
     table.add_row("pictures", f"{len(needs)} of {count} to render into {plain(out)}{finished}")
     pixels = sum(each.outlines[0].job.size.area for each in needs)
-    table.add_row("size", f"{pixels / 1e6:.3g} megapixels in all")
+    table.add_row("size", f"{format_megapixels(pixels)} in all")
     known = [each.seconds for each in needs if each.seconds is not None]
     if len(known) == len(needs):
         table.add_row("time", f"about {duration(sum(known))}")
@@ -172,9 +173,8 @@ def _summary(
 ) -> Table:
     """Size, time, memory and disk."""
     table = grid()
-    size = (
-        f"{prepared.width} x {prepared.height} pixels, {prepared.width * prepared.height / 1e6:.3g} megapixels"
-    )
+    pixels = format_megapixels(prepared.width * prepared.height)
+    size = f"{prepared.width} x {prepared.height} pixels, {pixels}"
     table.add_row("picture", f"preview of {size}" if is_preview else size)
     if prepared.dpi:
         table.add_row("print", _print_size(prepared, inputs))
@@ -237,9 +237,10 @@ def _print_size(prepared: PreparedInputs, inputs: Inputs) -> str:
     width, height = prepared.width / prepared.dpi, prepared.height / prepared.dpi
     bleed = inputs.printing.bleed if inputs.printing else 0.0
     return (
-        f"{width:.4g} x {height:.4g} in "
-        f"({width * MILLIMETERS_PER_INCH:.0f} x {height * MILLIMETERS_PER_INCH:.0f} mm) at {prepared.dpi:g} dpi"
-        + (f", with a bleed of {bleed:g} mm" if bleed else "")
+        f"{format_number(width, 4)} x {format_number(height, 4)} in "
+        f"({width * MILLIMETERS_PER_INCH:.0f} x {height * MILLIMETERS_PER_INCH:.0f} mm) "
+        f"at {format_number(prepared.dpi)} dpi"
+        + (f", with a bleed of {format_number(bleed)} mm" if bleed else "")
     )
 
 
@@ -311,8 +312,8 @@ def _computation(outlines: Sequence[Outline]) -> Table:
     work = 3 * 2 * job.network.multiply_adds_per_pixel(job.weights.layer_names) * pixels
     table = grid()
     table.add_row("patch", f"{job.patch_side} pixels a side")
-    table.add_row("patch passes", f"{passes} over {pixels / 1e6:.0f} megapixels")
-    table.add_row("convolutions", f"{work / 1e12:.1f} Tflop")
+    table.add_row("patch passes", f"{passes:,} over {pixels / 1e6:,.0f} megapixels")
+    table.add_row("convolutions", f"{work / 1e12:,.1f} Tflop")
     table.add_row("canvas", f"{format_bytes(job.memory_estimate.resident)}, with optimizer and pictures")
     return table
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tilestyle.cli.examples import EXAMPLES, Example
 from tilestyle.cli.parameters import HELP_ALL, REQUIRED, Parameter, parameters_of
 from tilestyle.cli.terminal import console
+from tilestyle.config.readable import format_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +136,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
     if isinstance(value, float):
-        return f"{value:g}"
+        return format_number(value)
     return str(value.value if isinstance(value, Enum) else value)
 
 

@@ -24,6 +24,7 @@ from tilestyle.config.paper import (
     parse_scale,
     turned_spelling,
 )
+from tilestyle.config.readable import format_number
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 
@@ -131,7 +132,8 @@ class Inputs:
     def say_stroke_scale(self, prepared: PreparedInputs) -> None:
         """Print the style scale that --stroke came to, and warn of strokes that will look soft."""
         if self.printing is not None and self.printing.stroke is not None:
-            text = f"strokes of {self.printing.stroke}: style scale {prepared.config.style_scale:.3g}"
+            scale = format_number(prepared.config.style_scale, 3)
+            text = f"strokes of {self.printing.stroke}: style scale {scale}"
             text += (
                 f", style enlarged {prepared.style_enlargement:.1f} times"
                 if prepared.style_enlargement > 1
@@ -146,7 +148,9 @@ class Inputs:
         if not (prepared.config.enlarge_style and prepared.style_enlargement > MAX_ENLARGEMENT):
             return ""
         stroke = None if self.printing is None else self.printing.stroke
-        option, value = ("--stroke", stroke) if stroke else ("--style-scale", f"{prepared.config.style_scale}")
+        option, value = (
+            ("--stroke", stroke) if stroke else ("--style-scale", format_number(prepared.config.style_scale))
+        )
         smaller = _times(value, MAX_ENLARGEMENT / prepared.style_enlargement)
         return (
             f"the strokes are enlarged {prepared.style_enlargement:.1f} times beyond the style's own pixels "
@@ -235,4 +239,4 @@ def _times(length: str, factor: float) -> str:
     assert number is not None, "the length has been parsed before"
     value = float(number[0]) * factor
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return f"{math.floor(value / step) * step:.2g}{length.strip()[number.end() :].strip()}"
+    return f"{format_number(math.floor(value / step) * step, 2)}{length.strip()[number.end() :].strip()}"

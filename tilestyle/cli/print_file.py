@@ -12,6 +12,7 @@ from tilestyle.cli.terminal import plain, say
 from tilestyle.config.byte_size import parse_bytes
 from tilestyle.config.enums import SUFFIXES, Compression, Format
 from tilestyle.config.paper import DPI, millimeters_to_pixels, parse_length, parse_scale
+from tilestyle.config.readable import format_number
 from tilestyle.errors import OutputError, SettingError
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class PrintFile:
         """From the options of a command; those it does not have are as if they were not given."""
         limit = values[options.INK_LIMIT]
         if not 100 <= limit <= LARGEST_INK:
-            raise SettingError(f"an ink limit of {limit:g} % is out of range", hint="give 100 to 400")
+            raise SettingError(
+                f"an ink limit of {format_number(limit)} % is out of range", hint="give 100 to 400"
+            )
         largest = values[options.MAX_FILE_SIZE]
         bleed = parse_length(values[options.BLEED], "bleed") if values[options.PAPER] else 0.0
         return cls(
@@ -157,14 +160,14 @@ class PrintFile:
         if ink.above:
             share = max(0.01, 100 * ink.above / ink.pixels)
             say(
-                f"tilestyle: {share:.2f} % of the pixels have more than {self.ink_limit:g} % of ink (ask the "
-                "print shop for a profile of its paper, or for its limit, and give --ink-limit)"
+                f"tilestyle: {share:.2f} % of the pixels have more than {format_number(self.ink_limit)} % "
+                "of ink (ask the print shop for a profile of its paper, or for its limit, and give --ink-limit)"
             )
 
 
 def decimal(count: float) -> str:
     """A number of bytes as file managers and print shops count them: 1.25 GB."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= 0.9995 * size:  # else 1000 kB
+            return f"{format_number(count / size, 3)} {unit}"
     return f"{count:.0f} bytes"

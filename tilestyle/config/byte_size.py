@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tilestyle.config.readable import format_number
 from tilestyle.errors import SettingError, excerpt
 
 # "MB" and the like are decimal; "MiB" and bare letters such as "M" are binary.
@@ -56,7 +57,7 @@ def format_bytes(count: float) -> str:
     value, unit = float(count), 0
     while abs(value) >= 999.5 and unit < len(_BINARY_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{value:.3g} {_BINARY_UNITS[unit]}"
+    return f"{format_number(value, 3)} {_BINARY_UNITS[unit]}"
 
 
 def format_gib(count: float) -> str:

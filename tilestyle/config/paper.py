@@ -12,6 +12,7 @@ from enum import StrEnum
 from math import inf
 
 from tilestyle.config.paper_names import named_paper, similar_name
+from tilestyle.config.readable import format_number
 from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
 
@@ -199,7 +200,8 @@ def dpi_at_distance(millimeters: float) -> float:
     """
     if not 100 <= millimeters <= 1_000_000:
         raise SettingError(
-            f"a distance of {millimeters / 1000:g} m is out of range", hint="give 10cm to 1000m, such as 2m"
+            f"a distance of {format_number(millimeters / 1000)} m is out of range",
+            hint="give 10cm to 1000m, such as 2m",
         )
     return min(DPI, max(1.0, round(_DPI_METERS / (millimeters / 1000))))
 
@@ -231,7 +233,8 @@ def stroke_pixels(text: str, long_side: int, dpi: float | None) -> float:
         width = parse_length(text) / MILLIMETERS["in"] * dpi
     if not 0 < width <= long_side:
         raise SettingError(
-            f"stroke width {excerpt(text)} is {width:.4g} pixels, the picture's long side {long_side}",
+            f"stroke width {excerpt(text)} is {format_number(width, 4)} pixels, "
+            f"the picture's long side {long_side}",
             hint="give a width above 0 that fits the picture",
         )
     return width
@@ -266,11 +269,12 @@ def fit_to_paper(
         SettingError: The resolution or the bleed is out of range, or the print has no pixels.
     """
     if not 1 <= dpi <= 60000:
-        raise SettingError(f"a resolution of {dpi:g} dpi is out of range", hint="use 1 to 60000")
+        raise SettingError(f"a resolution of {format_number(dpi)} dpi is out of range", hint="use 1 to 60000")
     sheet = paper.oriented_for(content)
     if not 0 <= bleed <= min(sheet.height, sheet.width):
         raise SettingError(
-            f"a bleed of {bleed:g} mm is out of range", hint="use 0 mm up to the short side of the paper"
+            f"a bleed of {format_number(bleed)} mm is out of range",
+            hint="use 0 mm up to the short side of the paper",
         )
     bleed_pixels = millimeters_to_pixels(bleed, dpi)
     height = millimeters_to_pixels(sheet.height, dpi) + 2 * bleed_pixels

@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import ceil, floor
 
 from tilestyle.config.paper import MILLIMETERS, PageCrop, Paper, cover_crop
+from tilestyle.config.readable import format_number
 from tilestyle.errors import SettingError
 
 _ROUNDING = 0.001  # share of the dots per inch
@@ -120,7 +121,8 @@ def plan_print(
     trim, fold = bleed * per_millimeter, outer * per_millimeter
     if 2 * fold >= min(crop.height, crop.width):
         raise SettingError(
-            f"bleed and wrap of {outer:g} mm leave nothing of the picture", hint="give --edge mirror, or less"
+            f"bleed and wrap of {format_number(outer)} mm leave nothing of the picture",
+            hint="give --edge mirror, or less",
         )
     return PrintPlan(crop, 0, dpi, trim, fold if wrap else 0.0)
 
@@ -139,14 +141,16 @@ def check_panels(width: float, panel: float, overlap: float) -> None:
     if 2 * overlap > panel:
         less = floor(panel * 5) / 10
         raise SettingError(
-            f"panels of {panel:.4g} mm would overlap by {overlap:.4g} mm, more than half of their width",
-            hint=f"give --panel-overlap {less:g}mm or less, or {enough_panels}"
+            f"panels of {format_number(panel, 4)} mm would overlap by {format_number(overlap, 4)} mm, "
+            "more than half of their width",
+            hint=f"give --panel-overlap {format_number(less)}mm or less, or {enough_panels}"
             if less >= 1
             else f"give {enough_panels}",
         )
     if width - overlap > _MOST_PANELS * (panel - overlap):
         raise SettingError(
-            f"a print of {width:.4g} mm would have more than {_MOST_PANELS} panels of {panel:.4g} mm",
+            f"a print of {format_number(width, 4)} mm would have more than {_MOST_PANELS} panels "
+            f"of {format_number(panel, 4)} mm",
             hint=f"give {enough_panels}",
         )
 

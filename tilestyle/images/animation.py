@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tilestyle.config.enums import Animation
+from tilestyle.config.readable import format_number
 from tilestyle.errors import OutputError, SettingError
 
 LONGEST_SIDE = {Animation.GIF: 2**16 - 1, Animation.WEBP: 16_383}
@@ -46,7 +47,7 @@ def check_frame_rate(form: Animation, fps: float) -> None:
     """Raise SettingError for more frames per second than the format can show."""
     if fps > FASTEST[form]:
         raise SettingError(
-            f"{form.label} shows at most {FASTEST[form]} frames per second, not {fps:g}",
+            f"{form.label} shows at most {FASTEST[form]} frames per second, not {format_number(fps)}",
             hint=f"give --fps {FASTEST[form]} or less, or use .mp4",
         )
 

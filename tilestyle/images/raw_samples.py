@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilestyle.config.readable import format_number
 from tilestyle.errors import PictureError
 from tilestyle.images.cicp import Cicp
 from tilestyle.images.color_management import ColorModel, srgb_from_samples, to_unit_range
@@ -141,7 +142,7 @@ def _check_floats(values: NDArray[Any], label: str, *, bounded: bool) -> None:
     outside = np.count_nonzero((values < 0.0) | (values > 1.0))
     if low < _LOWEST or outside > values.size / 2:
         raise PictureError(
-            f"{label} contains floats from {low:g} to {high:g} instead of [0, 1]",
+            f"{label} contains floats from {format_number(low)} to {format_number(high)} instead of [0, 1]",
             hint="scale them (divide by 255?), or undo a normalization",
         )
 

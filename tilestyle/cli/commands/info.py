@@ -18,6 +18,7 @@ from tilestyle.cli.parsing import StyleFile, parse_styles
 from tilestyle.cli.terminal import console, plain
 from tilestyle.config.byte_size import format_bytes
 from tilestyle.config.enums import Format, NetworkName
+from tilestyle.config.readable import format_number
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import PictureError, SettingError
 from tilestyle.version import __version__
@@ -113,7 +114,7 @@ def picture(file: Path, config: RenderConfig, inputs: Inputs, *, verbose: bool =
     table.add_row("pixels", plain(f"{facts.mode}, {facts.depth} bits per channel"))
     table.add_row("profile", plain(facts.profile))
     if facts.dpi:
-        table.add_row("dpi", f"{facts.dpi[0]:g} x {facts.dpi[1]:g}")
+        table.add_row("dpi", f"{format_number(facts.dpi[0])} x {format_number(facts.dpi[1])}")
     shown, refusal = console(), None
     try:
         provenance_json = read_provenance(file)

@@ -34,6 +34,7 @@ from tilestyle.config.print_plan import (
     panel_spans,
     plan_print,
 )
+from tilestyle.config.readable import format_number
 from tilestyle.errors import OutputError, SettingError
 
 if TYPE_CHECKING:
@@ -308,13 +309,15 @@ class PaperJob:
         plan, color = self.plan, self.shop.color
         millimeter = plan.dpi / MILLIMETERS["in"]
         width, height = plan.width / millimeter, plan.height / millimeter
-        cut = [f"{plan.trim / millimeter:.3g} mm of bleed"] if plan.trim >= 1 else []  # less is rounding
+        cut = (
+            [f"{format_number(plan.trim / millimeter, 3)} mm of bleed"] if plan.trim >= 1 else []
+        )  # less is rounding
         if plan.fold:
-            cut.append(f"{(plan.fold - plan.trim) / millimeter:.3g} mm to fold")
+            cut.append(f"{format_number((plan.fold - plan.trim) / millimeter, 3)} mm to fold")
         edges_text = f", with {' and '.join(cut)} at each edge" if cut else ""
-        scale = f"; the file is at 1:{self.shop.scale:g}" if self.shop.scale > 1 else ""
+        scale = f"; the file is at 1:{format_number(self.shop.scale)}" if self.shop.scale > 1 else ""
         yield (
-            f"print of {width:.1f} x {height:.1f} mm at {plan.dpi:.4g} dpi{edges_text}{scale}; "
+            f"print of {width:.1f} x {height:.1f} mm at {format_number(plan.dpi, 4)} dpi{edges_text}{scale}; "
             f"{color.name if color else 'sRGB'}, {self.depth} bits; {elapsed(seconds)}"
         )
         if self.panels is not None and len(self.panels) == 1:
@@ -322,7 +325,7 @@ class PaperJob:
         if self.cropped > CROP_WORTH_A_LINE:
             yield (f"the print crops {self.cropped:.0%} of the picture: give --fit contain to keep all of it")
         if plan.dpi < LOW_DPI:
-            dots = f"{plan.dpi:.0f}" if plan.dpi >= 1 else f"{plan.dpi:.1g}"
+            dots = f"{plan.dpi:.0f}" if plan.dpi >= 1 else format_number(plan.dpi, 1)
             yield f"tilestyle: {dots} dpi look coarse from nearer than {180 / plan.dpi:.0f} m"
         if SUFFIXES.get(self.file.suffix.lower()) is Format.PDF and color is not None and not color.is_printer:
             yield (
@@ -380,7 +383,7 @@ def plan_of(values: Values, source: ImageSource) -> PrintPlan:
         dpi = source.dpi[0]
         dpi = round(dpi) if abs(dpi - round(dpi)) < ROUNDING else dpi  # PNG states pixels per meter
     if dpi is not None and not 1 <= dpi <= 60000:
-        raise SettingError(f"a resolution of {dpi:g} dpi is out of range", hint="use 1 to 60000")
+        raise SettingError(f"a resolution of {format_number(dpi)} dpi is out of range", hint="use 1 to 60000")
     print_size = PrintSize(None if size is None else parse_paper(size), dpi, values[FIT])
     bleed, wrap = parse_length(values[BLEED], "bleed"), parse_length(values[WRAP], "wrap")
     return plan_print((source.height, source.width), print_size, bleed, wrap, values[EDGE])

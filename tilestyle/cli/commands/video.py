@@ -18,6 +18,7 @@ from tilestyle.cli.series_display import run_series
 from tilestyle.cli.terminal import say
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import FlowName
+from tilestyle.config.readable import format_number
 from tilestyle.config.render import FilmConfig, VideoConfig
 from tilestyle.errors import SettingError
 
@@ -143,7 +144,7 @@ def write_video(series: Series, out: Path, film: FilmConfig, clip: Path, *, quie
 
 def print_plan(renders: Sequence[Repeated], out: Path, film: FilmConfig | None) -> None:
     """Print what a video will take; without a film, its frames are the result."""
-    rows = [("film", f"{out}, {film.fps:g} frames per second")] if film else []
+    rows = [("film", f"{out}, {format_number(film.fps)} frames per second")] if film else []
     folder = out.with_name(f"{out.name}.frames") if film else out
     count = sum(each.count for each in renders)
     print_several(renders, [*rows, folder_row(folder, renders, count)], "one for each frame")
