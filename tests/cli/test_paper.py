@@ -59,12 +59,36 @@ def test_a_canvas_round_its_frame(folder: Path) -> None:
     assert canvas.shape == (40 + 2 * wrapped, 60 + 2 * wrapped, 3)
     assert_array_equal(canvas[wrapped:-wrapped, wrapped:-wrapped], picture)
     assert_array_equal(canvas[wrapped:-wrapped, :wrapped], picture[:, wrapped - 1 :: -1])
-    carried = run_cli(folder, "paper", "poster.png", "--print", "40x20mm", "--wrap", "1cm", "-o", "own.tif")
-    assert carried.returncode == 0 and "10 mm to fold" in carried.stderr
+    carried = run_cli(folder, "paper", "poster.png", "--print", "4x2cm", "--wrap", "1cm", "-o", "own.tif")
+    assert (
+        carried.returncode == 0
+        and "print of 4 x 2 cm (6 x 4 cm with 1 cm to fold at each edge)" in carried.stderr
+    )
     assert "crops" not in carried.stderr
     square = run_cli(folder, "paper", "poster.png", "--print", "40x40mm", "-o", "square.tif")
-    assert "crops 33% of the picture: give --fit contain" in square.stderr
+    assert "crops 33 % of the picture: give --fit contain" in square.stderr
     assert_array_equal(tifffile.imread(folder / "own.tif"), picture)
+
+
+def test_sizes_are_said_as_they_were_given(folder: Path) -> None:
+    """A shop that was asked for inches does not have to convert millimeters."""
+    Image.open(folder / "poster.png").resize((650, 450)).save(folder / "large.png")
+    done = run_cli(folder, "paper", "large.png", "--print", "12x8in", "--bleed", "0.25in", "-o", "a.tif")
+    assert "print of 12 x 8 in (12.5 x 8.5 in with 0.25 in of bleed at each edge) at 52 dpi" in done.stderr
+    assert "mm" not in done.stderr
+    assert (
+        "seen from nearer than 3 m, the print will look coarse: an inch of it has only 52 pixels" in done.stderr
+    )
+
+
+def test_all_say_the_same_of_what_is_cropped(folder: Path) -> None:
+    share = "5.7 %"
+    Image.open(folder / "poster.png").resize((1500, 1000)).save(folder / "large.png")
+    paper = run_cli(folder, "paper", "large.png", "--print", "A2", "-o", "a.tif")
+    words = ("render", "large.png", "poster.png", "--print", "A2", "--dpi", "25.4", "-o", "b.png")
+    planned = run_cli(folder, *words, "--dry-run")
+    assert f"the print crops {share} of the picture" in paper.stderr
+    assert f"the photograph loses {share} of the width" in planned.stdout
 
 
 def test_a_wall_in_panels(folder: Path) -> None:
@@ -169,7 +193,7 @@ def test_dots_per_inch_by_distance(folder: Path) -> None:
         (["paper", "poster.png", "--dpi", "25.4", "--marks", "-o", "a.tif"], "give -o FILE.pdf"),
         (
             ["paper", "poster.png", "--dpi", "25.4", "--panels", "1cm", "--panel-overlap", "2cm"],
-            "give --panel-overlap 5mm or less, or --panels 40mm or more",
+            "give --panel-overlap 0.5cm or less, or --panels 4cm or more",
         ),
         (["paper", "poster.png", "--dpi", "25.4", "--panel-overlap", "2cm"], "give --panels"),
         (["paper", "poster.png", "--dpi", "25.4", "--bleed", "3"], "invalid bleed '3'"),

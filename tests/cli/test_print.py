@@ -66,8 +66,8 @@ def test_what_the_paper_crops_is_told(
 ) -> None:
     words = ("render", "content.png", "style.png", "--sweeps", "1", "--network", "wavelet", "--dpi", "40")
     lines = {
-        "30x40mm": r"30x40mm crops 4\d% of the picture: give --print 40x30mm to turn the paper, or",
-        "40x20mm": r"40x20mm crops 3\d% of the picture: give --fit contain to keep all of it",
+        "30x40mm": r"30x40mm crops 4\d % of the picture: give --print 40x30mm to turn the paper, or",
+        "40x20mm": r"40x20mm crops 3\d % of the picture: give --fit contain to keep all of it",
         "40x30mm": None,  # as it is
     }
     for paper, line in lines.items():

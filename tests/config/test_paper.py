@@ -15,9 +15,12 @@ from tilestyle.config.paper import (
     Paper,
     cropped_share,
     fit_to_paper,
+    format_area,
+    format_length,
     parse_length,
     parse_paper,
     turned_spelling,
+    unit_of,
 )
 from tilestyle.errors import SettingError
 
@@ -112,6 +115,33 @@ def test_lengths() -> None:
     for text in ("3", "mm", "-3mm", "3 feet"):
         with pytest.raises(SettingError, match="invalid length"):
             parse_length(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("24x36in", "in"),
+        ("20 x 30 CM-landscape", "cm"),
+        ("3x2m", "m"),
+        ("594x841mm", "mm"),
+        ("A2", "mm"),
+        ("letter-portrait", "in"),
+        ("6x4", "in"),
+        ("10x15", "cm"),
+        ("0.125in", "in"),
+        ("4cm", "cm"),
+    ],
+)
+def test_the_unit_in_which_a_size_was_given(text: str, unit: str) -> None:
+    assert unit_of(text) == unit
+
+
+def test_lengths_are_written_in_their_unit() -> None:
+    assert format_length(3.175, "in") == "0.125 in"
+    assert format_length(3, "mm") == "3 mm"
+    assert format_area(609.6, 914.4, "in", coarse=True) == "24 x 36 in"
+    assert format_area(593.96, 420.04, "mm", coarse=True) == "594 x 420 mm"
+    assert format_area(10_000, 2000.4, "m", coarse=True) == "10 x 2 m"
 
 
 def test_the_poster_everyone_asks_for() -> None:

@@ -140,6 +140,19 @@ def test_panels_that_nobody_would_hang(panel: float, overlap: float, message: st
     assert message in str(caught.value)
 
 
+def test_panels_are_spoken_of_in_their_own_units() -> None:
+    with pytest.raises(SettingError) as caught:
+        check_panels(3048, 25.4, 15, "in")
+    assert str(caught.value).startswith("panels of 1 in would overlap by 15 mm, more than half of their width")
+    ways = re.findall(r"--panels (\S+in)|--panel-overlap (\S+in)", str(caught.value))
+    assert len(ways) == 2
+    check_panels(3048, parse_length(ways[1][0]), 15)
+    with pytest.raises(SettingError, match=r"a print of 10 m would have more than 100 panels of 0.01 m"):
+        check_panels(10_000, 10, 0, "m")
+    with pytest.raises(SettingError, match="bleed and wrap of 20 in leave nothing"):
+        plan_print((200, 300), PrintSize(dpi=10), wrap=508, unit="in")
+
+
 def test_panels_narrower_than_their_overlap() -> None:
     with pytest.raises(SettingError, match="give wider --panels"):
         panel_spans(1000, 20, 20)

@@ -16,7 +16,7 @@ from tilestyle.cli.output_options import Output
 from tilestyle.cli.terminal import console, plain
 from tilestyle.cli.times import duration
 from tilestyle.config.byte_size import format_bytes
-from tilestyle.config.readable import format_megapixels, format_number
+from tilestyle.config.readable import format_megapixels, format_number, format_percent
 
 if TYPE_CHECKING:
     from tilestyle.cli.inputs import Inputs
@@ -260,7 +260,7 @@ def _crop(inputs: Inputs, prepared: PreparedInputs) -> str:
             "width": 1 - prepared.content.width / source.width,
             "height": 1 - prepared.content.height / source.height,
         }
-    losses = [f"{100 * share:.1f} % of the {side}" for side, share in lost.items() if share >= 0.0005]
+    losses = [f"{format_percent(share)} of the {side}" for side, share in lost.items() if share >= 0.0005]
     if not losses:
         return "none: all of the photograph is shown"
     advice = inputs.crop_advice(prepared)

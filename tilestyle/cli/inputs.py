@@ -24,7 +24,7 @@ from tilestyle.config.paper import (
     parse_scale,
     turned_spelling,
 )
-from tilestyle.config.readable import format_number
+from tilestyle.config.readable import format_number, format_percent
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import SettingError
 
@@ -162,7 +162,8 @@ class Inputs:
         if advice := self.crop_advice(prepared):
             paper = None if self.printing is None else self.printing.paper
             say(
-                f"{(paper and paper.text) or 'the paper'} crops {prepared.cropped:.0%} of the picture: {advice}"
+                f"{(paper and paper.text) or 'the paper'} crops {format_percent(prepared.cropped)} of the "
+                f"picture: {advice}"
             )
 
     def crop_advice(self, prepared: PreparedInputs) -> str:

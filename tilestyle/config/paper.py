@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
-from tilestyle.config.paper_names import named_paper, similar_name
+from tilestyle.config.paper_names import named_paper, similar_name, unit_of_named
 from tilestyle.config.readable import format_number
 from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
 
 MILLIMETERS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 """Millimeters of the supported units of length."""
+
+_DECIMALS = {
+    "mm": 1,
+    "cm": 2,
+    "m": 4,
+    "in": 3,
+}  # of a length in a message
 
 DPI = 300.0
 """Default dots per inch of a print: the finest detail that the eye resolves at reading distance."""
@@ -179,6 +186,37 @@ def parse_length(text: str, name: str = "length") -> float:
             f"invalid {name} {excerpt(text)}", hint=f"give a number with a unit, such as {units}"
         )
     return float(match[1]) * MILLIMETERS[match[2]]
+
+
+def unit_of(text: str) -> str:
+    """Return the unit of a length or of a print size that has been parsed: in for 24x36in and letter."""
+    plain = text.strip().lower()
+    if given := _SIDES.fullmatch(plain):
+        return given[3]
+    if given := _LENGTH.fullmatch(plain):
+        return given[2]
+    name = _NAME.fullmatch(plain)
+    return unit_of_named(name[1]) if name else "mm"
+
+
+def format_length(millimeters: float, unit: str, *, coarse: bool = False) -> str:
+    """Format a length in a unit: "0.125 in".
+
+    Args:
+        millimeters: The length.
+        unit: Its unit.
+        coarse: Whether a millimeter or so does not matter, as in the size of a poster.
+    """
+    return f"{_in_unit(millimeters, unit, coarse)} {unit}"
+
+
+def format_area(width: float, height: float, unit: str, *, coarse: bool = False) -> str:
+    """Format two lengths in millimeters in a unit, as `format_length` does: "24 x 36 in"."""
+    return f"{_in_unit(width, unit, coarse)} x {_in_unit(height, unit, coarse)} {unit}"
+
+
+def _in_unit(millimeters: float, unit: str, coarse: bool) -> str:
+    return format_number(round(millimeters / MILLIMETERS[unit], max(1, _DECIMALS[unit] - coarse)), 7)
 
 
 def parse_scale(text: str) -> float:

@@ -48,6 +48,14 @@ def named_paper(text: str) -> tuple[float, float] | None:
     return None if name is None else PAPERS[name]
 
 
+def unit_of_named(text: str) -> str:
+    """Return the unit in which a paper is sold: mm for A2 and for names that are not known."""
+    name = _KEYS.get(_key(text))
+    if name in _INCHES or name in _PHOTOS_INCHES:
+        return "in"
+    return "cm" if name in _PHOTOS_CENTIMETERS else "mm"
+
+
 def similar_name(text: str) -> str | None:
     """Return the paper whose name is most similar to a misspelled one; None if none is."""
     near = difflib.get_close_matches(_key(text), _KEYS, n=1, cutoff=0.7)

@@ -10,12 +10,12 @@ from enum import StrEnum
 from itertools import pairwise
 from math import ceil, floor
 
-from tilestyle.config.paper import MILLIMETERS, PageCrop, Paper, cover_crop
-from tilestyle.config.readable import format_number
+from tilestyle.config.paper import MILLIMETERS, PageCrop, Paper, cover_crop, format_length
 from tilestyle.errors import SettingError
 
 _ROUNDING = 0.001  # share of the dots per inch
 _MOST_PANELS = 100
+_STEPS = {"mm": 1.0, "cm": 1.0, "m": 10.0, "in": 2.54}  # millimeters to which a suggested width is rounded
 _OFF_SHAPE = 0.05  # share by which whole pixels may change the shape of a print
 
 
@@ -86,7 +86,12 @@ class PanelSpan:
 
 
 def plan_print(
-    picture: tuple[int, int], size: PrintSize, bleed: float = 0.0, wrap: float = 0.0, edge: Edge = Edge.PICTURE
+    picture: tuple[int, int],
+    size: PrintSize,
+    bleed: float = 0.0,
+    wrap: float = 0.0,
+    edge: Edge = Edge.PICTURE,
+    unit: str = "mm",
 ) -> PrintPlan:
     """Place a finished picture on its print.
 
@@ -96,6 +101,7 @@ def plan_print(
         bleed: Millimeters at every edge that are cut off.
         wrap: Millimeters at every edge, inside the bleed, that are folded round the edge of a canvas.
         edge: Whether bleed and wrap are the edge of the picture, or a mirror image of it.
+        unit: The unit of lengths in messages.
 
     Raises:
         SettingError: Neither paper nor dots per inch say how large the print is, or both do; or the picture is
@@ -121,38 +127,49 @@ def plan_print(
     trim, fold = bleed * per_millimeter, outer * per_millimeter
     if 2 * fold >= min(crop.height, crop.width):
         raise SettingError(
-            f"bleed and wrap of {format_number(outer)} mm leave nothing of the picture",
+            f"bleed and wrap of {format_length(outer, unit)} leave nothing of the picture",
             hint="give --edge mirror, or less",
         )
     return PrintPlan(crop, 0, dpi, trim, fold if wrap else 0.0)
 
 
-def check_panels(width: float, panel: float, overlap: float) -> None:
+def check_panels(
+    width: float, panel: float, overlap: float, unit: str = "mm", overlap_unit: str = "mm"
+) -> None:
     """Raise SettingError for panels that nobody would hang, with lengths to give instead.
 
     Args:
         width: Width of the print, millimeters.
         panel: Largest width of a panel, millimeters.
         overlap: What two neighbors share, millimeters.
+        unit: The unit of lengths in messages.
+        overlap_unit: That of the overlap.
     """
     if width <= panel:
         return
-    enough_panels = f"--panels {ceil(max(2 * overlap, (width - overlap) / _MOST_PANELS + overlap))}mm or more"
+    step = _STEPS[unit]
+    enough = step * ceil(max(2 * overlap, (width - overlap) / _MOST_PANELS + overlap) / step)
+    enough_panels = f"--panels {_typed(enough, unit)} or more"
     if 2 * overlap > panel:
-        less = floor(panel * 5) / 10
+        less = step / 10 * floor(panel / 2 / (step / 10))
         raise SettingError(
-            f"panels of {format_number(panel, 4)} mm would overlap by {format_number(overlap, 4)} mm, "
+            f"panels of {format_length(panel, unit)} would overlap by {format_length(overlap, overlap_unit)}, "
             "more than half of their width",
-            hint=f"give --panel-overlap {format_number(less)}mm or less, or {enough_panels}"
+            hint=f"give --panel-overlap {_typed(less, unit)} or less, or {enough_panels}"
             if less >= 1
             else f"give {enough_panels}",
         )
     if width - overlap > _MOST_PANELS * (panel - overlap):
         raise SettingError(
-            f"a print of {format_number(width, 4)} mm would have more than {_MOST_PANELS} panels "
-            f"of {format_number(panel, 4)} mm",
+            f"a print of {format_length(width, unit)} would have more than {_MOST_PANELS} panels "
+            f"of {format_length(panel, unit)}",
             hint=f"give {enough_panels}",
         )
+
+
+def _typed(millimeters: float, unit: str) -> str:
+    """A length as the value of an option: 2.5cm."""
+    return format_length(millimeters, unit).replace(" ", "")
 
 
 def panel_spans(width: int, largest: int, overlap: int) -> list[PanelSpan]:

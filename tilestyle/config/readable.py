@@ -23,6 +23,11 @@ def format_number(value: float, digits: int = 6) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def format_percent(share: float) -> str:
+    """Format a share in percent with two digits: "56 %", "5.7 %"."""
+    return f"{format_number(100 * share, 2)} %"
+
+
 def format_megapixels(pixels: float) -> str:
     """Format a number of pixels: "0.25 megapixels", "38.4 megapixels", "2,210 megapixels"."""
     megapixels = pixels / 1e6

@@ -21,6 +21,7 @@ from typing import Any
 
 from tilestyle.config.enums import BUILT_IN
 from tilestyle.config.paper import fit_to_paper
+from tilestyle.config.readable import format_percent
 from tilestyle.config.render import RenderConfig
 from tilestyle.errors import TilestyleError
 from tilestyle.images import Picture, jpeg_bytes
@@ -341,7 +342,8 @@ def plan(command: Message) -> Message:
         )
     if prepared.cropped > 0.03:
         remarks.append(
-            f"the paper crops {prepared.cropped:.0%} of the photograph: choose contain to keep all of it"
+            f"the paper crops {format_percent(prepared.cropped)} of the photograph: "
+            "choose contain to keep all of it"
         )
     mapped = outlines[0].mapped or isinstance(outlines[0].job.store, MappedStore)
     return {

@@ -23,7 +23,7 @@ from tilestyle.cli.terminal import say
 from tilestyle.cli.times import elapsed
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
-from tilestyle.config.paper import MILLIMETERS, parse_length, parse_paper
+from tilestyle.config.paper import MILLIMETERS, format_area, format_length, parse_length, parse_paper, unit_of
 from tilestyle.config.print_plan import (
     Edge,
     PanelSpan,
@@ -34,7 +34,7 @@ from tilestyle.config.print_plan import (
     panel_spans,
     plan_print,
 )
-from tilestyle.config.readable import format_number
+from tilestyle.config.readable import format_number, format_percent
 from tilestyle.errors import OutputError, SettingError
 
 if TYPE_CHECKING:
@@ -166,6 +166,31 @@ def paper(values: Values) -> None:
 
 
 @dataclass(frozen=True)
+class Units:
+    """The units of lengths in messages: those in which they were given.
+
+    Attributes:
+        size: Of the print.
+        bleed: Of the bleed.
+        wrap: Of what is folded.
+        panels: Of the panels.
+    """
+
+    size: str = "mm"
+    bleed: str = "mm"
+    wrap: str = "mm"
+    panels: str = "mm"
+
+    @classmethod
+    def of(cls, values: Values) -> Units:
+        """From the options of the command."""
+        bleed, wrap, panels = values[BLEED], values[WRAP], values[PANELS]
+        others = [panels] * values.given(PANELS) + [bleed] * values.given(BLEED) + [wrap] * values.given(WRAP)
+        size = next((each for each in (values[PAPER], *others) if each), "0mm")
+        return cls(*(unit_of(each or "0mm") for each in (size, bleed, wrap, panels)))
+
+
+@dataclass(frozen=True)
 class PaperJob:
     """What is written, and how.
 
@@ -180,6 +205,7 @@ class PaperJob:
         quiet: Whether nothing is said.
         is_new: Whether the file did not exist, so that none is replaced.
         cropped: Share of the picture that the shape of the print crops.
+        units: The units of the print, its bleed, its wrap and its panels, as they were given.
     """
 
     file: Path
@@ -192,6 +218,7 @@ class PaperJob:
     quiet: bool
     is_new: bool
     cropped: float = 0.0
+    units: Units = Units()
 
     @classmethod
     def of(cls, values: Values, file: Path, plan: PrintPlan, pixels: int) -> PaperJob:
@@ -209,6 +236,7 @@ class PaperJob:
             quiet=values[opt.QUIET],
             is_new=not values[opt.OVERWRITE] and not values[opt.OVERWRITE_INPUT],
             cropped=1 - plan.crop.height * plan.crop.width / pixels,
+            units=Units.of(values),
         )
 
     @property
@@ -296,42 +324,67 @@ class PaperJob:
         small = _small(source, self.plan)
         print_width, millimeter = self.plan.width, self.plan.dpi / MILLIMETERS["in"]
         shares = [(each.left / print_width, (each.left + each.width) / print_width) for each in self.panels]
-        captions = [f"{number}: {each.width / millimeter:.0f} mm" for number, each in enumerate(self.panels, 1)]
+        unit = self.units.panels
+        captions = [
+            f"{number}: {format_length(each.width / millimeter, unit, coarse=True)}"
+            for number, each in enumerate(self.panels, 1)
+        ]
         shared = (self.panels[0].width - self.panels[1].left) / millimeter if len(self.panels) > 1 else 0.0
         title = (
-            f"{print_width / millimeter:.0f} x {self.plan.height / millimeter:.0f} mm in {len(self.panels)} "
-            f"panels, from left to right; neighbors share {shared:.0f} mm (light)"
+            f"{self._area()} in {len(self.panels)} panels, from left to right; "
+            f"neighbors share {format_length(shared, unit, coarse=True)} (light)"
         )
         write_picture(self.plan_file, draw_panel_plan(small, shares, captions, title))
 
     def facts(self, seconds: float) -> Iterator[str]:
         """Lines about the files to print."""
         plan, color = self.plan, self.shop.color
-        millimeter = plan.dpi / MILLIMETERS["in"]
-        width, height = plan.width / millimeter, plan.height / millimeter
-        cut = (
-            [f"{format_number(plan.trim / millimeter, 3)} mm of bleed"] if plan.trim >= 1 else []
-        )  # less is rounding
-        if plan.fold:
-            cut.append(f"{format_number((plan.fold - plan.trim) / millimeter, 3)} mm to fold")
-        edges_text = f", with {' and '.join(cut)} at each edge" if cut else ""
+        dots = format_number(plan.dpi, 3)
         scale = f"; the file is at 1:{format_number(self.shop.scale)}" if self.shop.scale > 1 else ""
         yield (
-            f"print of {width:.1f} x {height:.1f} mm at {format_number(plan.dpi, 4)} dpi{edges_text}{scale}; "
+            f"print of {self._size} at {dots} dpi{scale}; "
             f"{color.name if color else 'sRGB'}, {self.depth} bits; {elapsed(seconds)}"
         )
         if self.panels is not None and len(self.panels) == 1:
-            yield f"one panel is enough for {width:.0f} mm: without --panels the print is one file, {self.file}"
+            width = format_length(plan.width / self._millimeter, self.units.size, coarse=True)
+            yield f"one panel is enough for {width}: without --panels the print is one file, {self.file}"
         if self.cropped > CROP_WORTH_A_LINE:
-            yield (f"the print crops {self.cropped:.0%} of the picture: give --fit contain to keep all of it")
+            cropped = format_percent(self.cropped)
+            yield f"the print crops {cropped} of the picture: give --fit contain to keep all of it"
         if plan.dpi < LOW_DPI:
-            dots = f"{plan.dpi:.0f}" if plan.dpi >= 1 else format_number(plan.dpi, 1)
-            yield f"tilestyle: {dots} dpi look coarse from nearer than {180 / plan.dpi:.0f} m"
+            yield (
+                f"seen from nearer than {180 / plan.dpi:.0f} m, the print will look coarse: "
+                f"an inch of it has only {dots} pixels of the picture"
+            )
         if SUFFIXES.get(self.file.suffix.lower()) is Format.PDF and color is not None and not color.is_printer:
             yield (
                 f"the PDF is not a PDF/X-4: {color.name} is not the profile of a press (give --profile press, "
                 "or the file of the print shop, if it asks for PDF/X)"
             )
+
+    @property
+    def _millimeter(self) -> float:
+        """Pixels per millimeter of the print."""
+        return self.plan.dpi / MILLIMETERS["in"]
+
+    def _area(self, hidden: float = 0.0) -> str:
+        """The size of all that is printed, without so many pixels at each edge."""
+        width, height = ((side - 2 * hidden) / self._millimeter for side in (self.plan.width, self.plan.height))
+        return format_area(width, height, self.units.size, coarse=True)
+
+    @property
+    def _size(self) -> str:
+        """The size that is seen from the front, and that of all that is printed if it is larger."""
+        plan, edges = self.plan, []
+        if plan.trim >= 1:  # less is rounding
+            edges.append(f"{format_length(plan.trim / self._millimeter, self.units.bleed)} of bleed")
+        if plan.fold:
+            folded = (plan.fold - plan.trim) / self._millimeter
+            edges.append(f"{format_length(folded, self.units.wrap)} to fold")
+        if not edges:
+            return self._area()
+        front = self._area(max(plan.trim, plan.fold))
+        return f"{front} ({self._area()} with {' and '.join(edges)} at each edge)"
 
     def _options(self, span: PanelSpan, provenance_json: dict[str, Json], ink: Any, title: str) -> WriteOptions:
         from tilestyle.images import WriteOptions
@@ -386,7 +439,9 @@ def plan_of(values: Values, source: ImageSource) -> PrintPlan:
         raise SettingError(f"a resolution of {format_number(dpi)} dpi is out of range", hint="use 1 to 60000")
     print_size = PrintSize(None if size is None else parse_paper(size), dpi, values[FIT])
     bleed, wrap = parse_length(values[BLEED], "bleed"), parse_length(values[WRAP], "wrap")
-    return plan_print((source.height, source.width), print_size, bleed, wrap, values[EDGE])
+    units = Units.of(values)
+    unit = units.wrap if wrap else units.bleed
+    return plan_print((source.height, source.width), print_size, bleed, wrap, values[EDGE], unit)
 
 
 @contextmanager
@@ -414,7 +469,7 @@ def _panels(values: Values, plan: PrintPlan) -> list[PanelSpan] | None:
     millimeter = plan.dpi / MILLIMETERS["in"]
     largest = parse_length(widest, "panels")
     overlap = parse_length(values[PANEL_OVERLAP], "panel-overlap")
-    check_panels(plan.width / millimeter, largest, overlap)
+    check_panels(plan.width / millimeter, largest, overlap, unit_of(widest), unit_of(values[PANEL_OVERLAP]))
     return panel_spans(plan.width, int(largest * millimeter), round(overlap * millimeter))
 
 
