@@ -170,6 +170,7 @@ def test_what_changed_since_is_noticed(folder: Path, change: str) -> None:
         (("photos", "-o", "out"), "no style image; give it with --style, such as swirls"),
         (("photos", "ink.png"), "no style image; give it with --style ink.png"),
         (("photos", "swirls"), "no style image; give it with --style swirls"),
+        (("photos", "swrils"), "no style image; give it with --style swirls"),
         (("swirls", "photos"), "no style image; give it with --style swirls"),
         (
             ("photos", "--style", "ink.png", "-o", "result.PNG"),

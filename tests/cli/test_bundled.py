@@ -43,6 +43,11 @@ def test_a_name_is_the_bundled_picture_unless_there_is_a_file(
     assert with_bundled("raccoon", "init") == str(picture_path("raccoon"))
     with pytest.raises(PictureError, match=r"style: there is no file swirl, .*did you mean swirls"):
         with_bundled(Path("swirl"), "style")
+    with pytest.raises(
+        PictureError, match=r"style: there is no file xyzzy, .* name; tilestyle pictures lists them"
+    ):
+        with_bundled("xyzzy", "style")
+    assert with_bundled("xyzzy", "init") == "xyzzy"  # which may be a misspelled kind of start
     assert shown_name(swirls) == bundled_name(swirls) == "swirls"
     assert shown_name(Path("swirls.jpg")) == "swirls.jpg"
 

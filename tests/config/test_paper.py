@@ -76,6 +76,13 @@ def test_misspelled_names_are_understood(text: str, meant: str) -> None:
         parse_paper(text)
 
 
+def test_what_is_no_paper_gets_all_papers() -> None:
+    with pytest.raises(
+        SettingError, match=r"invalid print size 'x'; give a size such as .* A0 to A6, .* letter"
+    ):
+        parse_paper("x")
+
+
 @pytest.mark.parametrize(
     ("text", "turned"),
     [

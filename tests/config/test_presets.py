@@ -247,5 +247,7 @@ def test_every_preset_is_said_and_understood() -> None:
         assert stored.source
         assert isinstance(merge_settings(stored.settings), RenderConfig)
     assert merge_settings(load_preset("surma").settings).optimizer is Optimizer.LBFGS
-    with pytest.raises(SettingError, match="did you mean 'gatys'"):
+    with pytest.raises(SettingError, match=r"did you mean 'gatys'[?] the presets are"):
         load_preset("gaty")
+    with pytest.raises(SettingError, match="no preset 'x'; the presets are"):
+        load_preset("x")

@@ -104,6 +104,7 @@ def test_files_are_told_from_the_folder_of_the_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("x = 2", "no setting 'x' in .*; --save-config FILE writes all of them"),
         ("styel_weight = 2", "no setting 'styel_weight'.*did you mean 'style_weight'"),
         ("style_weight = 'much'", "style_weight cannot be 'much'"),
         ("seed = true", "seed cannot be True"),

@@ -131,6 +131,8 @@ def test_default_layers_exist() -> None:
 def test_an_unknown_layer_is_named_with_its_neighbor() -> None:
     with pytest.raises(LayerError, match="did you mean 'first_1'"):
         DOUBLE.resolve_layer_name("first1")
+    with pytest.raises(LayerError, match="no layer 'x'; the layers are "):
+        DOUBLE.resolve_layer_name("x")
 
 
 def test_filters_are_computed_once_and_serve_every_network() -> None:

@@ -74,6 +74,7 @@ def test_every_kind_of_setting_is_read(text: str, setting: str, values: list[Any
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("x=1", "no setting 'x' to vary; give an option of a render, such as"),
         ("contnt-weight=1", "no setting 'contnt-weight' to vary; did you mean 'content-weight'"),
         ("color=sepia", "color cannot be 'sepia'; give one of style, content, luminance"),
         ("seed=one", "seed cannot be 'one'; give a number"),

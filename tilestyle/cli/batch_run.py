@@ -36,8 +36,10 @@ from tilestyle.cli.typer_app import make_ready, one_line
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES
 from tilestyle.config.render import RenderConfig
+from tilestyle.config.suggestions import nearest
 from tilestyle.errors import OutputError, PictureError, SettingError, TilestyleError
 from tilestyle.files.folders import created_folder
+from tilestyle.pictures import STYLES
 
 if TYPE_CHECKING:
     from tilestyle.cli.dry_run import Needs
@@ -90,7 +92,8 @@ class Batch:
             likely_styles = [each for each in values[sources] if not Path(str(each)).exists()] or values[
                 sources
             ]
-            meant = f"--style {likely_styles[-1]}" if len(values[sources]) > 1 else "--style, such as swirls"
+            likely_style = nearest(str(likely_styles[-1]), STYLES) or likely_styles[-1]
+            meant = f"--style {likely_style}" if len(values[sources]) > 1 else "--style, such as swirls"
             raise SettingError("no style image", hint=f"give it with {meant}; tilestyle looks PHOTO shows all")
         style_files = parse_styles(words)
         files = [each.path for each in style_files]

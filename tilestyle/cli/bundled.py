@@ -6,13 +6,13 @@ among its arguments and options become the files, so everything that follows kno
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tilestyle.cli.file_roles import Reads
 from tilestyle.cli.parameters import parameters_of
 from tilestyle.cli.parsing import parse_init, parse_styles
+from tilestyle.config.suggestions import did_you_mean
 from tilestyle.errors import PictureError
 from tilestyle.files.paths import file_id, is_regular_file
 from tilestyle.pictures import NAMES, bundled_name, picture_path
@@ -74,11 +74,15 @@ def _file_of(path: Path, role: str) -> Path:
     name = str(path)
     if name in NAMES and not is_regular_file(path):
         return picture_path(name)
-    near = difflib.get_close_matches(name, NAMES, n=1)
-    if near and file_id(path) is None:
+    if file_id(path) is not None:
+        return path
+    question = did_you_mean(name, NAMES)
+    # Words that may also be something else get the hint of their option.
+    looks_like_name = path.parent == Path() and not path.suffix and role != "init" and "mask" not in role
+    if question or (looks_like_name and name):
         raise PictureError(
             f"{role}: there is no file {name}, and no bundled picture of that name",
-            hint=f"did you mean {near[0]}? tilestyle pictures lists them",
+            hint=f"{question}tilestyle pictures lists them",
         )
     return path
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilestyle.cli.suggestions import did_you_mean
+from tilestyle.config.suggestions import did_you_mean
 from tilestyle.errors import SettingError, excerpt
 
 if TYPE_CHECKING:

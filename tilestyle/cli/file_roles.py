@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tilestyle.cli.parsing import parse_init, parse_styles
-from tilestyle.cli.suggestions import did_you_mean
 from tilestyle.config.enums import READABLE_SUFFIXES, SUFFIXES, Format
+from tilestyle.config.suggestions import did_you_mean
 from tilestyle.errors import NetworkError, PictureError, SettingError, TilestyleError
 from tilestyle.files.paths import file_id, regular_file
 from tilestyle.pictures import CREDITS, NAMES, file_name

@@ -19,7 +19,7 @@ from tilestyle.cli.file_checks import check_files
 from tilestyle.cli.naming import name_output
 from tilestyle.cli.parameters import HELP_ALL, parameters_of
 from tilestyle.cli.positional import merge_arguments
-from tilestyle.cli.suggestions import did_you_mean
+from tilestyle.config.suggestions import did_you_mean
 from tilestyle.errors import SettingError, excerpt
 from tilestyle.files.paths import is_regular_file
 

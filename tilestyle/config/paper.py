@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
-from tilestyle.config.paper_names import named_paper, similar_name, unit_of_named
+from tilestyle.config.paper_names import PAPERS_IN_WORDS, named_paper, similar_name, unit_of_named
 from tilestyle.config.readable import format_number
 from tilestyle.config.validation import check_fields, setting_error
 from tilestyle.errors import SettingError, excerpt
@@ -152,7 +152,7 @@ def _invalid_paper(text: str) -> SettingError:
     question = f"did you mean {similar}? " if similar else ""
     return SettingError(
         f"invalid print size {excerpt(text)}",
-        hint=f"{question}give a size such as 24x36in, 594x841mm, A2 or letter",
+        hint=f"{question}give a size such as 24x36in or 594x841mm, or {PAPERS_IN_WORDS}",
     )
 
 

@@ -35,6 +35,10 @@ PAPERS: dict[str, tuple[float, float]] = {
 }
 """The short and the long side of each paper, in millimeters."""
 
+PAPERS_IN_WORDS = (
+    "A0 to A6, B0 to B6, A3+, letter, legal, tabloid, ledger, or a photo size such as 4x6 or 10x15"
+)
+
 _KEYS = {name.lower(): name for name in PAPERS} | {"a3plus": "A3+", "super-b": "A3+", "superb": "A3+"}
 _KEYS |= {"x".join(reversed(name.split("x"))): name for name in (*_PHOTOS_INCHES, *_PHOTOS_CENTIMETERS)}
 

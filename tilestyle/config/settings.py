@@ -127,7 +127,7 @@ def with_settings(
         keywords: Other names that the caller takes; a misspelled one is recognized.
 
     Raises:
-        SettingError: A setting is unknown (the hint is the most similar name), has a value that is not allowed,
+        SettingError: A setting is unknown (the hint is a similar name), has a value that is not allowed,
             or contradicts another one.
     """
     if not isinstance(config, RenderConfig | None):

@@ -10,7 +10,6 @@ format.
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Collection, Mapping
@@ -26,12 +25,14 @@ from tilestyle.config.presets import preset_path
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.reuse import with_current_names
 from tilestyle.config.size import parse_size, stored_size
+from tilestyle.config.suggestions import did_you_mean
 from tilestyle.errors import OutputError, SettingError, excerpt
 from tilestyle.files.atomic import atomic_write
 from tilestyle.files.paths import regular_file
 from tilestyle.pictures import STYLES
 from tilestyle.version import __version__
 
+FEW_NAMES = 30  # that fit into a message
 TEXT_KEYS = ("about", "source", "command", "style")  # keys that are not settings; their values are text
 
 
@@ -99,7 +100,7 @@ def load_settings(path: Path) -> SettingsFile:
 
 
 def load_preset(name: str) -> SettingsFile:
-    """Load a preset by name; raises SettingError with the most similar name if there is none."""
+    """Load a preset by name; raises SettingError with a similar name if there is none."""
     return load_settings(preset_path(name))
 
 
@@ -141,7 +142,7 @@ def save_settings(
 
 
 def unknown_name_error(kind: str, name: str, known: Collection[str], where: str = "") -> SettingError:
-    """Build the error for an unknown name, with the most similar known name as the hint.
+    """Build the error for an unknown name, with a similar one as the hint, or with all if they are few.
 
     Args:
         kind: What the name stands for, such as "setting".
@@ -149,8 +150,11 @@ def unknown_name_error(kind: str, name: str, known: Collection[str], where: str 
         known: All known names, at least one.
         where: Text after the name, such as " in a.toml".
     """
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return SettingError(f"there is no {kind} {name!r}{where}", hint=f"did you mean {nearest[0]!r}?")
+    hint = did_you_mean(name, known, quoted=True).rstrip()
+    if not hint:
+        few = f"give {', '.join(known)}"
+        hint = few if len(known) <= FEW_NAMES else "--save-config FILE writes all of them"
+    return SettingError(f"there is no {kind} {excerpt(name)}{where}", hint=hint)
 
 
 def matches_type(value: Any, hint: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.size import parse_size
-from tilestyle.errors import SettingError
+from tilestyle.config.suggestions import did_you_mean
+from tilestyle.errors import SettingError, excerpt
 from tilestyle.pictures import bundled_name
 
 # Settings whose command line options have another name.
@@ -55,15 +55,18 @@ def parse_variation(text: str) -> Variation:
         text: An option of any setting of RenderConfig, "=", and its values separated by commas.
 
     Raises:
-        SettingError: The setting is unknown (the hint is the most similar name), or there are no values, or a
+        SettingError: The setting is unknown (the hint is a similar name), or there are no values, or a
             value is malformed.
     """
     name, equals, rest = text.partition("=")
     settings = {OPTION_NAMES.get(name, name.replace("_", "-")): name for name in get_type_hints(RenderConfig)}
     option = name.strip().removeprefix("--")
     if option not in settings:
-        nearest = difflib.get_close_matches(option, settings, n=1, cutoff=0.0)
-        raise SettingError(f"there is no setting {option!r} to vary", hint=f"did you mean {nearest[0]!r}?")
+        question = did_you_mean(option, settings, quoted=True).rstrip()
+        raise SettingError(
+            f"there is no setting {excerpt(option)} to vary",
+            hint=question or "give an option of a render, such as strength, style-scale or network",
+        )
     if not equals or not all(value.strip() for value in rest.split(",")):
         raise SettingError(f"no values in {text!r}", hint=f"give values, such as {option}=1,2")
     parse = value_parser(option, get_type_hints(RenderConfig)[settings[option]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tilestyle.errors import LayerError
+from tilestyle.config.suggestions import did_you_mean
+from tilestyle.errors import LayerError, excerpt
 from tilestyle.geometry.boxes import Box, round_up
 from tilestyle.networks.forward_pass import ForwardPass
 
@@ -151,10 +151,9 @@ class FeatureNetwork(Protocol):
 
 def unknown_layer_error(network: str, name: str, known: Collection[str]) -> LayerError:
     """Return the error for a layer that the network does not have, suggesting the nearest of the known."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return LayerError(
-        f"network {network} has no layer {name!r}",
-        hint=f"did you mean {nearest[0]!r}? the layers are {', '.join(known)}",
+        f"network {network} has no layer {excerpt(name)}",
+        hint=f"{did_you_mean(name, known, quoted=True)}the layers are {', '.join(known)}",
     )
 
 

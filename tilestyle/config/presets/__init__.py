@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 
-from tilestyle.errors import SettingError
+from tilestyle.config.suggestions import did_you_mean
+from tilestyle.errors import SettingError, excerpt
 
 
 def preset_names() -> list[str]:
@@ -15,12 +15,12 @@ def preset_names() -> list[str]:
 
 
 def preset_path(name: str) -> Path:
-    """Return the file of a preset; raises SettingError with the most similar name if there is none."""
+    """Return the file of a preset; raises SettingError with a similar name if there is none."""
     if name not in preset_names():
-        nearest = difflib.get_close_matches(name, preset_names(), n=1, cutoff=0.0)[0]
+        question = did_you_mean(name, preset_names(), quoted=True)
         raise SettingError(
-            f"there is no preset {name!r}",
-            hint=f"did you mean {nearest!r}? the presets are {', '.join(preset_names())}",
+            f"there is no preset {excerpt(name)}",
+            hint=f"{question}the presets are {', '.join(preset_names())}",
         )
     return Path(str(files(__name__).joinpath(f"{name}.toml")))
 

@@ -1,4 +1,4 @@
-"""What a misspelled command, option or choice was meant to be."""
+"""What a misspelled command, option, choice or name was meant to be."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return spelled[(begun or close)[0]] if begun or close else None
 
 
-def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
+def did_you_mean(word: str, names: Iterable[str], prefix: str = "", *, quoted: bool = False) -> str:
     """The beginning of a hint, "did you mean render? "; empty if no name is near."""
     name = nearest(word, names)
-    return "" if name is None else f"did you mean {prefix}{name}? "
+    if name is None:
+        return ""
+    return f"did you mean {name!r}? " if quoted else f"did you mean {prefix}{name}? "
 
 
 def _spelled(word: str) -> str:
