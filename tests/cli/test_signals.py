@@ -20,13 +20,13 @@ from PIL import Image
 from tests.conftest import waves
 from tests.support.cli import run_cli
 from tilestyle import images
-from tilestyle.cli import signals
+from tilestyle.cli import app, output_options, signals
 from tilestyle.cli.app import main
 from tilestyle.images import write_png
 from tilestyle.losses.level import LevelObjective
 from tilestyle.optim.lbfgs import LBFGSOptimizer
 from tilestyle.optim.update import CanvasUpdater
-from tilestyle.pipeline import api, tensor_archive
+from tilestyle.pipeline import api, tensor_archive, workdir
 from tilestyle.pipeline import run as rendering
 from tilestyle.pipeline.finished_picture import PictureFinish
 from tilestyle.pipeline.workdir import LockedWorkDir
@@ -567,3 +567,35 @@ def test_another_thread_handles_no_signals(monkeypatch: pytest.MonkeyPatch) -> N
     thread.start()
     thread.join()
     assert codes == [0]
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("place", ["manifest", "render"])
+def test_a_resume_that_ends_before_it_renders_says_how_to_continue(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str
+) -> None:
+    """What is kept stays kept, also while the pictures are read again."""
+    owner, name, which, more = MODES["checkpoint"]
+    with monkeypatch.context() as patched:
+        at_call(patched, owner, name, which, TERM)
+        assert run_cli(folder, *RENDER, *more, "--checkpoint-every", "0").returncode == 128 + TERM
+    module, name = {"manifest": (workdir, "load_manifest"), "render": (output_options.Output, "of")}[place]
+    with monkeypatch.context() as patched:
+        at_call(patched, module, name, 1, number)
+        done = run_cli(folder, "resume", "out.png.work")
+    assert done.returncode == 128 + number
+    assert last(done) == f"tilestyle: {NAMES[number]}, to continue: tilestyle resume out.png.work"
+    assert run_cli(folder, "resume", "out.png.work").returncode == 0
+    in_order(folder, "out.png")
+    done = run_cli(folder, "resume", "nowhere")
+    assert "there is no folder nowhere" in done.stderr
+
+
+def test_only_a_resume_of_kept_work_continues(tmp_path: Path) -> None:
+    assert app.MANIFEST == workdir.MANIFEST
+    (tmp_path / "a.work").mkdir()
+    words = ["resume", "-q", f"{tmp_path}/a.work"]
+    assert app.resume_typed(words) == ""
+    (tmp_path / "a.work" / workdir.MANIFEST).touch()
+    assert app.resume_typed(words) == f"tilestyle resume {tmp_path}/a.work"
+    assert app.resume_typed(["info", *words[1:]]) == app.resume_typed(["resume"]) == app.resume_typed([]) == ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 
 from tilestyle.cli import signals, terminal
 
@@ -17,11 +18,12 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 # it asks for milliseconds. Where other programs run, it keeps the core from what it waits for
 # (benchmarks/waiting.py).
 SPINS_VARIABLE, SPINS = "GOMP_SPINCOUNT", "10000"
+MANIFEST = "manifest.json"  # that of pipeline/workdir.py, which takes a while to import
 # What the loader of Linux says when a library does not fit into memory.
 NO_ROOM = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
 
 
-def main(*, ends_process: bool = False) -> None:
+def main(*, ends_process: bool = False, continues: Callable[[], str] | None = None) -> None:
     """Run the command line.
 
     Errors print one line and exit with code 2, signals print one line and exit with 128 plus their number (130
@@ -29,6 +31,7 @@ def main(*, ends_process: bool = False) -> None:
 
     Args:
         ends_process: Whether the process ends with the command: then signals are handled until it has.
+        continues: Says how to continue until the command knows it; by default, a `resume` as it was typed.
     """
     # torch caches oneDNN kernels for 1024 shapes of bfloat16 tensors, hundreds of MiB. It reads this limit when
     # it is imported; it crashes if that is not a number.
@@ -41,16 +44,18 @@ def main(*, ends_process: bool = False) -> None:
     with signals.handled(ends_process=ends_process), signals.ending_in_time():
         try:
             with terminal.streams():
-                code = _run()
+                code = _run(continues)
         except OSError as error:  # standard output
             terminal.say(f"tilestyle: {error}")
             code = 2
     sys.exit(code)
 
 
-def _run() -> int | str | None:
+def _run(continues: Callable[[], str] | None) -> int | str | None:
     """Run the command and return its exit code."""
     signals.reset()
+    words = sys.argv[1:]
+    signals.kept_by(continues or (lambda: resume_typed(words)))
     code: int | str | None
     try:
         code = _called()
@@ -60,6 +65,14 @@ def _run() -> int | str | None:
         code = ended.code
         signals.mark_ended(code)  # before the exception is gone, which holds further signals back
     return code
+
+
+def resume_typed(words: Sequence[str]) -> str:
+    """The command to type again if it resumes a render; "" otherwise."""
+    folders = [each for each in words[1:] if not each.startswith("-")]
+    if words[:1] != ["resume"] or not folders or not os.path.isfile(os.path.join(folders[0], MANIFEST)):
+        return ""
+    return f"tilestyle resume {folders[0]}"
 
 
 def _called() -> int | str | None:

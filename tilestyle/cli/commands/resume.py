@@ -25,7 +25,7 @@ FOLDER = argument(
 def resume(values: Values) -> None:
     """Continue a render that was stopped, from its work folder."""
     from tilestyle.cli.app import main
-    from tilestyle.pipeline.workdir import load_manifest, printable
+    from tilestyle.pipeline.workdir import MANIFEST, load_manifest, printable
 
     folder = values[FOLDER]
     if not folder.is_dir():
@@ -51,4 +51,4 @@ def resume(values: Values) -> None:
         ) from error
     resume_options = ["--yes", *(each.flags[0] for each in (opt.QUIET, opt.VERBOSE, opt.DEBUG) if values[each])]
     sys.argv[1:] = with_options(words, "--work-dir", str(path), *resume_options)
-    main()
+    main(continues=lambda: f"tilestyle resume {folder}" if (path / MANIFEST).is_file() else "")
