@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.support.cli import run_cli
 from tests.support.signals import CHECKPOINT, run_with_signal
+from tilestyle.cli.output_options import Output
+from tilestyle.cli.render_to_file import RenderRecord, report
 from tilestyle.pictures import picture_path
+from tilestyle.pipeline.events import Finished, Resumed
 
 RENDER = (
     *(
@@ -54,8 +60,22 @@ def test_a_killed_render_is_resumed_to_the_same_file(tmp_path: Path, peaceful: b
     done = run_cli(tmp_path, "resume", "out.tif.work")
     assert done.returncode == 0, done.stderr
     assert "continuing at level" in done.stderr
+    assert re.search(
+        r"wrote .*: 96 x \d+, [0-9.:]+ (s|min) in all, [0-9.:]+ (s|min) since it was continued", done.stderr
+    )
     assert (tmp_path / "out.tif").read_bytes() == peaceful
     assert [file.name for file in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_the_time_of_a_continued_render_is_that_of_all_its_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    level: Any = SimpleNamespace(index=0)
+    record = RenderRecord(size=(8, 8), file=tmp_path / "out.png")
+    record(Resumed(level, 1, 3, 3600.0))
+    record(Finished(True, 12.0))
+    report(Output(tmp_path / "out.png"), record, 0)
+    assert "out.png: 8 x 8, 1:00:12 h in all, 12 s since it was continued" in capsys.readouterr().err
 
 
 def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peaceful: bytes) -> None:
@@ -73,6 +93,9 @@ def test_an_interrupted_render_is_written_and_gone_on_with(tmp_path: Path, peace
     done = run_cli(tmp_path, *RENDER)  # the same command again
     assert done.returncode == 0, done.stderr
     assert "continuing at level" in done.stderr
+    assert re.search(
+        r"wrote .*: 96 x \d+, [0-9.:]+ (s|min) in all, [0-9.:]+ (s|min) since it was continued", done.stderr
+    )
     assert (tmp_path / "out.tif").read_bytes() == peaceful
 
 

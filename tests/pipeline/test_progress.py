@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tilestyle.pipeline.events import Event, Finished, LevelStarted, SweepDone
+from tilestyle.pipeline.events import Event, Finished, LevelStarted, Resumed, SweepDone
 from tilestyle.pipeline.progress import ProgressBar, showing_progress
 
 LEVEL: Any = SimpleNamespace(index=0)
@@ -36,6 +36,13 @@ def test_it_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         bar.observe(sweep(30, 90))
     err = capsys.readouterr().err
     assert "level 1 of 2" in err and "25%" in err and "0:01:30 left" in err
+
+
+def test_it_says_the_time_of_all_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar() as bar:
+        bar.observe(Resumed(LEVEL, 2, 0, 3600.0))
+        bar.observe(Finished(True, 12))
+    assert "done in 1:00:12" in capsys.readouterr().err
 
 
 def test_a_failing_observer_does_not_stop_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -315,7 +315,7 @@ class Batch:
                 in_batch=True,
             )
         assert record.size is not None and record.file is not None, "the picture was written"
-        seconds = record.finished.seconds if record.finished else time.monotonic() - start
+        seconds = record.seconds if record.finished else time.monotonic() - start
         row = task.row
         row.state, (row.width, row.height), row.seconds = DONE, record.size, round(seconds, 3)
         row.result = str(record.file)

@@ -260,11 +260,13 @@ class SettingsSaver:
 def report(output: Output, record: RenderRecord, peak: int) -> None:
     """Say what was written."""
     assert record.finished is not None and record.size is not None, "a picture was rendered"
-    seconds = record.finished.seconds
+    took = elapsed(record.seconds)
+    if record.seconds_before:
+        took += f" in all, {elapsed(record.finished.seconds)} since it was continued"
     width, height = record.size
     stopped = "" if record.complete else "stopped early, "
     memory = f", peak {format_bytes(peak)}" if output.verbose else ""
-    say(f"wrote {record.file}: {width} x {height}, {stopped}{elapsed(seconds)}{memory}")
+    say(f"wrote {record.file}: {width} x {height}, {stopped}{took}{memory}")
 
 
 def say_stopped(file: Path, record: RenderRecord, work: Work | None) -> None:

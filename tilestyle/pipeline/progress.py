@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from tilestyle.pipeline.events import Event, Finished, LevelStarted, Observer, SweepDone
+from tilestyle.pipeline.events import Event, Finished, LevelStarted, Observer, Resumed, SweepDone
 from tilestyle.pipeline.observers import guard_callback
 
 
@@ -27,6 +27,7 @@ class ProgressBar:
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task("starting", total=1.0, left="")
+        self._seconds_before = 0.0  # that earlier runs of the same render took
 
     def __enter__(self) -> Self:
         """Return the bar itself; it appears with the first update."""
@@ -52,14 +53,16 @@ class ProgressBar:
 
     def observe(self, event: Event) -> None:
         """Show the progress of a render; an observer."""
-        if isinstance(event, LevelStarted):
+        if isinstance(event, Resumed):
+            self._seconds_before = event.seconds
+        elif isinstance(event, LevelStarted):
             self.update(None, f"level {event.level.index + 1} of {event.levels}")
         elif isinstance(event, SweepDone):
             share = event.seconds / max(event.seconds + event.seconds_left, 1e-9)
             time_left = timedelta(seconds=round(event.seconds_left))
             self.update(share, f"level {event.level.index + 1} of {event.levels}", f"{time_left} left")
         elif isinstance(event, Finished):
-            took = f"{timedelta(seconds=round(event.seconds))}"
+            took = f"{timedelta(seconds=round(self._seconds_before + event.seconds))}"
             self.update(1.0, f"done in {took}" if event.complete else f"stopped after {took}")
 
 

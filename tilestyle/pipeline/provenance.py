@@ -103,6 +103,7 @@ class RenderFacts:
     started: Started | None = None
     patch: int | None = None  # side of patches after memory ran out, pixels
     finished: Finished | None = None
+    seconds_before: float = 0.0  # that earlier runs of the same render took
     level: str = ""  # the last one that was reached
 
     @property
@@ -114,6 +115,11 @@ class RenderFacts:
     def stopped(self) -> bool:
         """Whether it ended before it was complete; only the process that writes the picture knows."""
         return self.finished is not None and not self.finished.complete
+
+    @property
+    def seconds(self) -> float:
+        """The time of the render, with that of the runs that it continued."""
+        return self.seconds_before + (self.finished.seconds if self.finished else 0.0)
 
     @property
     def machine(self) -> dict[str, Any]:
@@ -139,6 +145,8 @@ class RenderFacts:
 
     def __call__(self, event: Event) -> None:
         """Note what happens."""
+        if isinstance(event, Resumed):
+            self.seconds_before = event.seconds
         if isinstance(event, Started):
             self.started = event
         elif isinstance(event, PatchHalved):
