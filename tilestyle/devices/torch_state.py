@@ -54,6 +54,7 @@ def required_torch_state() -> Iterator[None]:
     """Set the state that computations need inside the block, and restore the previous state afterwards."""
     _forks.note_call()
     with ExitStack() as stack:
+        stack.enter_context(_unguarded())
         stack.enter_context(_torch_state.applied())
         stack.enter_context(_keeping_cuda_device())
         stack.enter_context(torch.inference_mode(False))
@@ -65,6 +66,70 @@ def required_torch_state() -> Iterator[None]:
         ):  # a default device is set; otherwise the mode would only cost time
             stack.enter_context(torch.device("cpu"))
         yield
+
+
+@contextmanager
+def unchanged_torch_state() -> Iterator[None]:
+    """Undo what the block changes of these settings: it runs code of the calling program during a render.
+
+    The render would fail in another default dtype or without gradients, and give other pixels with another
+    number of threads.
+    """
+    if _guarded.by_outer_block:
+        yield
+        return
+    before = [(get, put, get()) for get, put in _changeable_settings()]
+    with _keeping_cuda_device(), np.errstate():
+        try:
+            _guarded.by_outer_block = True
+            yield
+        finally:
+            _guarded.by_outer_block = False
+            for get, put, value in before:
+                if get() != value:
+                    put(value)
+
+
+def _changeable_settings() -> list[tuple[Callable[[], Any], Callable[[Any], Any]]]:
+    """How to get and set what an observer can change for good; inside `required_torch_state`."""
+    return [
+        (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.get_num_threads, torch.set_num_threads),
+        (torch.is_grad_enabled, torch.set_grad_enabled),
+        # Without a default device it is the CPU.
+        (torch.get_default_device, lambda device: torch.set_default_device(None)),
+        (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+        (_anomaly_mode, lambda mode: torch.set_anomaly_enabled(*mode)),
+        *(
+            (partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device))
+            for device in AUTOCAST_DEVICES
+        ),
+        *(
+            (partial(getattr, torch.backends.cudnn, flag), partial(setattr, torch.backends.cudnn, flag))
+            for flag in CUDNN_FLAGS
+        ),
+    ]
+
+
+def _anomaly_mode() -> tuple[bool, bool]:
+    """Whether autograd looks for anomalies, and for NaN."""
+    return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+
+
+class _Guarded(threading.local):
+    """Whether a thread is inside `unchanged_torch_state`, where another one would only cost time."""
+
+    by_outer_block = False
+
+
+@contextmanager
+def _unguarded() -> Iterator[None]:
+    """A call of the library, perhaps by an observer of another call, guards its own settings."""
+    previous, _guarded.by_outer_block = _guarded.by_outer_block, False
+    try:
+        yield
+    finally:
+        _guarded.by_outer_block = previous
 
 
 @contextmanager
@@ -175,7 +240,7 @@ def _apply_process_state() -> list[Callable[[], Any]]:
     # `RenderConfig.deterministic` needs of it is set by `_apply_deterministic_kernels`.
     hold(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode, 0)
     hold(
-        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        _anomaly_mode,
         lambda value: torch.set_anomaly_enabled(*value),
         (False, True),
     )
@@ -233,5 +298,6 @@ _torch_state, _deterministic_kernels = (
     _ProcessState(_apply_deterministic_kernels),
 )
 _forks = _Forks()
+_guarded = _Guarded()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forks.after_in_child)

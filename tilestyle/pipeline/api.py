@@ -61,7 +61,8 @@ def render(  # noqa: PLR0913
             or as a `Style`, which adds a mask for the regions of `mask`.
         config: The settings; the defaults if None.
         observer: Called with an event after every patch, sweep and level (`pipeline.events`). If it raises an
-            exception, it is not called again: a RuntimeWarning says so, and the render continues.
+            exception, it is not called again: a RuntimeWarning says so, and the render continues. Settings of
+            torch that it changes are as they were after it.
         stop: Called after every patch. When it returns True, the picture is returned as far as it has got, at
             its full size.
         work: Folder for checkpoints, or a `Work` with more options; it is created if need be. The render is

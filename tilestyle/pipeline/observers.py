@@ -20,6 +20,8 @@ def guard_callback(
 ) -> Callable[P, None]:
     """Wrap a callback so that its failure is reported once and does not end the render.
 
+    Settings of torch that it changes are as they were after it.
+
     Only subclasses of Exception are caught. KeyboardInterrupt, SystemExit and other direct children of
     BaseException end the render, as they are meant to.
 
@@ -33,6 +35,8 @@ def guard_callback(
     Returns:
         A callback that takes the same arguments.
     """
+    from tilestyle.devices.torch_state import unchanged_torch_state  # not above: torch takes long to import
+
     failed = False
 
     def tell(*arguments: P.args, **named: P.kwargs) -> None:
@@ -40,7 +44,8 @@ def guard_callback(
         if failed and not retry:
             return
         try:
-            callback(*arguments, **named)
+            with unchanged_torch_state():
+                callback(*arguments, **named)
         except Exception as error:
             if not failed:
                 failed = True
@@ -48,6 +53,19 @@ def guard_callback(
                 report(f"{label} failed ({error_text(error)}); {consequence}, and the render continues")
 
     return tell
+
+
+def guard_stop(stop: Callable[[], bool] | None) -> Callable[[], bool]:
+    """Wrap a function that says whether to stop: what it changes of torch is as it was after it."""
+    from tilestyle.devices.torch_state import unchanged_torch_state
+
+    def should_stop() -> bool:
+        if stop is None:
+            return False
+        with unchanged_torch_state():
+            return stop()
+
+    return should_stop
 
 
 def error_text(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from tilestyle.pipeline.estimate import estimate_seconds
 from tilestyle.pipeline.event_sender import EventSender
 from tilestyle.pipeline.events import Observer, Started, Stopped
 from tilestyle.pipeline.finished_picture import PictureFinish, as_picture
-from tilestyle.pipeline.observers import guard_callback
+from tilestyle.pipeline.observers import guard_callback, guard_stop
 from tilestyle.pipeline.out_of_memory import optimize_with_oom_retry
 from tilestyle.planning.job import Job
 
@@ -53,9 +53,11 @@ def render_job(
     state = checkpointer.load_render_state(job.levels, job.store) if checkpointer else RenderState()
     events = EventSender(job, state, resumed, finish, tell)
 
+    asked_to_stop = guard_stop(stop)
+
     def should_stop() -> bool:
         events.patch_done()
-        return stop is not None and stop()
+        return asked_to_stop()
 
     canvas, complete = optimize_with_oom_retry(
         job, events.level_started, events.sweep_done, should_stop, events.recovered, state
