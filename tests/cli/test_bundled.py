@@ -47,6 +47,7 @@ def test_a_name_is_the_bundled_picture_unless_there_is_a_file(
         PictureError, match=r"style: there is no file xyzzy, .* name; tilestyle pictures lists them"
     ):
         with_bundled("xyzzy", "style")
+    assert with_bundled(Path("xyzzy"), "content", stored=True) == Path("xyzzy")
     assert with_bundled("xyzzy", "init") == "xyzzy"  # which may be a misspelled kind of start
     assert shown_name(swirls) == bundled_name(swirls) == "swirls"
     assert shown_name(Path("swirls.jpg")) == "swirls.jpg"

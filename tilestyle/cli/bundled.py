@@ -46,18 +46,25 @@ def name_pictures(context: typer.Context) -> None:
         if isinstance(each.files, Reads) and each.files.bundled and params.get(each.name) is not None:
             value, role = params[each.name], each.files.role
             many = isinstance(value, list | tuple)
-            words = [with_bundled(word, role) for word in (value if many else [value])]
+            stored = params.get("config_file") is not None  # check_files knows more of what a picture names
+            words = [with_bundled(word, role, stored=stored) for word in (value if many else [value])]
             params[each.name] = words if many else words[0]
 
 
-def with_bundled(word: Any, role: str) -> Any:
-    """A file name, or STYLE:MASK, with the files of the bundled pictures that it names."""
+def with_bundled(word: Any, role: str, *, stored: bool = False) -> Any:
+    """A file name, or STYLE:MASK, with the files of the bundled pictures that it names.
+
+    Args:
+        word: The name.
+        role: What it is for, in messages.
+        stored: Whether it may be a name that a picture stores.
+    """
     if isinstance(word, Path):
-        return _file_of(word, role)
+        return _file_of(word, role, stored=stored)
     if not isinstance(parse_init(word), Path):
         return word  # a kind of starting image
     style = parse_styles([word])[0]
-    files = [_file_of(style.path, role)]
+    files = [_file_of(style.path, role, stored=stored)]
     if isinstance(style.mask, Path):
         files.append(_file_of(style.mask, f"mask of {role}"))
     if files == [style.path, style.mask][: len(files)]:
@@ -70,7 +77,7 @@ def shown_name(path: Path) -> str:
     return bundled_name(path) or str(path)
 
 
-def _file_of(path: Path, role: str) -> Path:
+def _file_of(path: Path, role: str, *, stored: bool = False) -> Path:
     name = str(path)
     if name in NAMES and not is_regular_file(path):
         return picture_path(name)
@@ -78,7 +85,9 @@ def _file_of(path: Path, role: str) -> Path:
         return path
     question = did_you_mean(name, NAMES)
     # Words that may also be something else get the hint of their option.
-    looks_like_name = path.parent == Path() and not path.suffix and role != "init" and "mask" not in role
+    looks_like_name = (
+        path.parent == Path() and not path.suffix and not stored and role != "init" and "mask" not in role
+    )
     if question or (looks_like_name and name):
         raise PictureError(
             f"{role}: there is no file {name}, and no bundled picture of that name",
