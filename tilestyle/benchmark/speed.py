@@ -58,7 +58,8 @@ def measure_speed(
             rows.append(_row(workload, timed, untiled))
             counter.end_part(sweeps)
             on_row(rows[-1])
-    return Result(f"speed on {megapixels:g} MP", rows, {})
+    fields = workloads[0].report_fields()
+    return Result(f"speed on {megapixels:g} MP", rows, {name: fields[name] for name in ("weights", "device")})
 
 
 @dataclass

@@ -271,7 +271,7 @@ def measuring(what: str) -> Iterator[Progress]:
 
 def tell(row: Row) -> None:
     """Print one line per measurement."""
-    say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
+    say(", ".join(f"{key} {shown(value, key)}" for key, value in row.items()))
 
 
 def conclude(result: Result, keep: Path | None) -> None:
