@@ -54,6 +54,27 @@ def test_every_command_runs_in_an_empty_folder(page: Path, folder: Path) -> None
         pages.run(command, folder)
 
 
+CODE = {
+    f"{page.name}:{number}": code
+    for page in pages.PAGES
+    if page.exists()
+    for number, code in pages.code_of(page)
+}
+
+
+@pytest.mark.parametrize("place", CODE)
+def test_every_block_of_python_runs_by_itself(
+    place: str, folder: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each begins with its imports, so that it can be pasted."""
+    for quality in Quality:
+        monkeypatch.setitem(SCHEDULES, quality, Schedule(coarsest_sweeps=1, ratio=1.0, min_sweeps=1))
+    monkeypatch.chdir(folder)
+    for name in ("photo", "painting", "bricks", "a", "b"):
+        shutil.copy(thumbnails / "coffee.jpg", f"{name}.jpg")
+    pages.run_code(CODE[place], place)
+
+
 def test_every_picture_is_made_by_a_command_that_is_shown() -> None:
     shown = (each.text for page in WITH_COMMANDS for each in pages.commands_of(page))
     made = set(re.findall(r"[\w.-]+\.jpg", " ".join(shown))) | pages.OF_SCRIPTS

@@ -1,8 +1,16 @@
 """Rendering style at any resolution: style transfer and texture synthesis by patches.
 
-Every name is imported when it is first used: torch takes seconds, and the command line must be able to handle
-signals before anything else is loaded.
+Example:
+    >>> from tilestyle import render
+    >>> picture = render("photo.jpg", "painting.jpg", size=2048, strength=0.6)
+    >>> picture.save("poster.png")
+
+`render`, `texture`, `invert` and `upscale` return pictures; `drift`, `zoom` and `stylize_video` write series of
+them. `RenderConfig` has all settings. What cannot be used raises a `TilestyleError`.
 """
+
+# Every name is imported when it is first used: torch takes seconds, and the command line must be able to handle
+# signals before anything else is loaded.
 
 from __future__ import annotations
 

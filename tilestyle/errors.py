@@ -21,7 +21,12 @@ from __future__ import annotations
 
 
 class TilestyleError(Exception):
-    """Base class: something is wrong with the user's input or machine, not with this program."""
+    """Base class: something is wrong with the user's input or machine, not with this program.
+
+    Attributes:
+        message: What is wrong, and where.
+        hint: What to do about it; may be empty.
+    """
 
     def __init__(self, message: str, hint: str = "") -> None:
         """Join the message and the hint into one line.

@@ -21,6 +21,7 @@ import torch
 from tests.conftest import job, waves
 from tests.support.cli import main, run_cli
 from tilestyle.benchmark.communication import border_pixels
+from tilestyle.benchmark.distributed import DistributedSpec, run_ranks
 from tilestyle.benchmark.environment import ProgressCounter, Result, run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
 from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve
@@ -312,6 +313,39 @@ def test_a_mistake_gets_one_line(
     assert shown_error.count("\n") == 1
 
 
+NO_CUDA = "device 'cuda' is not in this machine; give --device auto or cpu"
+
+
+@pytest.mark.parametrize("name", ["memory", "speed", "scaling", "quality", "distributed"])
+def test_a_refusal_is_the_same_in_all_benchmarks(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where another process measures."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(sys, "argv", ["tilestyle", "benchmark", name, "--network=wavelet", "--device=cuda"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("measuring ")]
+    assert said == [f"tilestyle: {NO_CUDA}"]
+
+
+def test_a_refusal_by_several_processes_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    workload = Workload(NetworkName.WAVELET, device="cuda")
+    with pytest.raises(TilestyleError) as refused:
+        run_ranks(workload, DistributedSpec([2], 0.01, [], 64, 2), 2)
+    assert str(refused.value) == NO_CUDA
+
+
+def test_a_report_says_what_auto_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast, precision in (("0", "fp32"), ("1", "bf16")):
+        monkeypatch.setenv("TILESTYLE_FAST_BF16", fast)
+        monkeypatch.setattr("tilestyle.planning.device_choice._best_device", lambda: torch.device("cpu"))
+        fields = Workload(NetworkName.WAVELET).report_fields()
+        assert fields == {"network": "wavelet", "weights": None, "precision": precision, "device": "cpu"}
+
+
 def test_without_matplotlib_one_line_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,7 +421,9 @@ def test_scenes_pass_between_processes() -> None:
 
 
 def test_values_are_shown_as_people_read_them() -> None:
-    assert [shown(value) for value in (None, 3, 0.123456, 2**24, "x")] == ["", "3", "0.1235", "16 MiB", "x"]
+    assert [shown(value) for value in (None, 3, 0.123456, 2**24, "x")] == ["", "3", "0.1235", "16777216", "x"]
+    assert [shown(value, "peak") for value in (None, 0, 655360, 2**24)] == ["", "0 B", "640 KiB", "16 MiB"]
+    assert shown({"sums": 2048.0, "border pixels": 2**21}) == "sums 2 KiB, border pixels 2097152"
     assert flattened({"a": 1, "b": {"c": 2}}) == {"a": 1, "b: c": 2}
     assert parse_sizes("1, 0.5") == [1, 0.5]
     with pytest.raises(SettingError):

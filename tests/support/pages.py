@@ -21,6 +21,7 @@ import typer.main
 from tests.support.cli import commands, run_cli
 from tilestyle.cli.parameters import parameters_of, without
 from tilestyle.errors import TilestyleError
+from tilestyle.motion.zoom_path import ZoomPath
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
@@ -148,6 +149,27 @@ def _command_lines(text: str) -> Iterator[tuple[int, str]]:
         if not is_open:
             yield start, " ".join(parts).replace("\\", "/")
             parts = []
+
+
+def code_of(page: Path) -> Iterator[tuple[int, str]]:
+    """The blocks of Python of a page, with the numbers of their first lines."""
+    text = page.read_text(encoding="utf-8")
+    for block in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, block.start(1)) + 1, block[1]
+
+
+def run_code(code: str, place: str) -> None:
+    """Run a block of Python in the working folder, with small pictures and few of them.
+
+    Args:
+        code: The block.
+        place: Where it is from.
+    """
+    code = re.sub(r"\bsize=(\d+|\(\d+, \d+\))", "size=48", code)
+    code = re.sub(r"\bcycles=\d+", "cycles=1", code)
+    code = re.sub(r"^(zoom\(.*)\)$", r"\1, zoom_path=short_path)", code, flags=re.MULTILINE)
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(code, place, "exec"), {"__name__": "__main__", "short_path": ZoomPath(steps=6)})
 
 
 def run(command: Command, folder: Path) -> None:

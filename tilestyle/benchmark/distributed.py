@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,13 +15,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tilestyle.benchmark.communication import count_communication
-from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Result, Row, no_progress
+from tilestyle.benchmark.environment import (
+    REFUSED,
+    OnRow,
+    Progress,
+    ProgressCounter,
+    Result,
+    Row,
+    no_progress,
+)
 from tilestyle.benchmark.workload import Workload, square_side
 from tilestyle.errors import TilestyleError
 from tilestyle.geometry.boxes import canvas_extent
 from tilestyle.planning.job import Job
 from tilestyle.planning.memory_model import CANVAS_BYTES, PIXEL_BYTES
 
+ERROR_LINE = re.compile(r"(\[rank\d+\]: *)?[\w.]*(Error|Exception)\b")  # of a traceback, its last
 COUNTED_RANKS = 8  # ranks for which communication is counted
 COUNTED_SWEEPS = 3  # sweeps over which it is averaged: each starts its patches at another corner
 
@@ -177,9 +187,13 @@ def run_ranks(workload: Workload, spec: DistributedSpec, ranks: int) -> dict[str
                 process.terminate()  # not kill: torchrun has to end its own processes
                 raise
     if process.returncode:
-        lines = [line for line in errors.splitlines() if "Error" in line or line.startswith("tilestyle")]
+        lines = errors.splitlines()
+        refusals = [line.removeprefix(REFUSED) for line in lines if line.startswith(REFUSED)]
+        if refusals:
+            raise TilestyleError(refusals[0])
+        failures = [line for line in lines if ERROR_LINE.match(line)]
         raise TilestyleError(
-            f"the measurement with {ranks} ranks failed: {(lines or ['killed'])[0]}",
+            f"a measurement failed, number of ranks {ranks}: {(failures or ['killed'])[0]}",
             hint="try fewer ranks, or --device cpu",
         )
     row: dict[str, Any] = json.loads(output.strip().splitlines()[-1])

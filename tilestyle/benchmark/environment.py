@@ -20,6 +20,8 @@ from tilestyle.files.atomic import atomic_write
 
 Row = Mapping[str, Any]
 OnRow = Callable[[Row, "Result"], None]  # called with every row when it is ready, and the result so far
+REFUSED = "refused: "
+"""What the last line of a process that measures begins with, if a TilestyleError ended it."""
 Progress = Callable[[float], None]  # called with the fraction of a benchmark that is done
 
 
@@ -84,9 +86,9 @@ class Result:
 
 def run_environment(command: Sequence[str]) -> dict[str, Any]:
     """Return the machine, versions, commit and command; paths in the command are cut to file names."""
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
+    card = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     return {
-        "machine": f"{machine}, {torch.get_num_threads()} threads",
+        "machine": f"{card}{processor_name()}, {torch.get_num_threads()} threads",
         "versions": {
             "tilestyle": tilestyle.__version__,
             "torch": torch.__version__,

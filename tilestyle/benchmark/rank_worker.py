@@ -20,11 +20,13 @@ from typing import Any
 import torch
 
 from tilestyle.benchmark.communication import sum_bytes
+from tilestyle.benchmark.environment import REFUSED
 from tilestyle.benchmark.workload import Workload
 from tilestyle.devices.peak_memory import peak_resident_bytes
 from tilestyle.devices.timer import synchronized_time
 from tilestyle.devices.torch_state import with_torch_state
 from tilestyle.distributed import Communicator, process_group
+from tilestyle.errors import TilestyleError
 from tilestyle.losses.style_statistics import style_moments
 from tilestyle.losses.style_targets import TargetDistances, make_target
 from tilestyle.optim.loop import optimize
@@ -100,8 +102,11 @@ def _median_seconds(run: Callable[[], object], clock: Callable[[], float] = time
 def main() -> None:
     """Measure what the command line specifies, and print the result."""
     spec = json.loads(sys.argv[1])
-    with process_group() as ranks:
-        row = measure_rank(ranks, spec)
+    try:
+        with process_group() as ranks:
+            row = measure_rank(ranks, spec)
+    except TilestyleError as error:
+        sys.exit(f"{REFUSED}{error}")
     if ranks.is_rank_zero:
         sys.stdout.write(json.dumps(row))
 

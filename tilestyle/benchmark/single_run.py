@@ -19,6 +19,7 @@ from statistics import median
 from tempfile import TemporaryFile
 from typing import Any
 
+from tilestyle.benchmark.environment import REFUSED
 from tilestyle.benchmark.memory_cap import cap_memory
 from tilestyle.benchmark.workload import Workload
 from tilestyle.devices.failures import is_out_of_memory, may_be_out_of_memory
@@ -94,6 +95,8 @@ def measure_in_subprocess(
         return row | result
     # The kernel kills a process that uses up the machine's memory; it prints nothing then.
     reason = (reasons or ["killed"])[-1]
+    if reason.startswith(REFUSED):
+        raise TilestyleError(reason.removeprefix(REFUSED))
     if process.returncode > 0 and not reason.startswith("memory: "):
         raise TilestyleError(f"a measurement failed: {reason}", hint="try a smaller picture")
     return row | {"died": reason.removeprefix("memory: ")[:200]}
@@ -159,10 +162,12 @@ def main() -> None:
     try:
         workload, spec = Workload.from_json(arguments["workload"]), RunSpec(**arguments["spec"])
         row = measure(workload, spec, _print_sweep)
-    except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, MemoryError) or is_out_of_memory(error) or may_be_out_of_memory(error)):
+    except (RuntimeError, MemoryError, TilestyleError) as error:
+        if isinstance(error, MemoryError) or is_out_of_memory(error) or may_be_out_of_memory(error):
+            sys.exit("memory: " + (str(error).splitlines() or ["refused"])[0])
+        if not isinstance(error, TilestyleError):
             raise
-        sys.exit("memory: " + (str(error).splitlines() or ["refused"])[0])
+        sys.exit(f"{REFUSED}{error}")
     sys.stdout.write(json.dumps(row))
 
 

@@ -50,7 +50,9 @@ def measure_speed(
     """
     counter = ProgressCounter(len(workloads) * (1 + len(patches)) * sweeps, on_progress)
     rows: list[dict[str, Any]] = []
-    result = Result(f"speed on {format_number(megapixels)} MP", rows, {})
+    fields = workloads[0].report_fields()
+    figures = {name: fields[name] for name in ("weights", "device")}
+    result = Result(f"speed on {format_number(megapixels)} MP", rows, figures)
     for workload in workloads:
         side = square_side(megapixels)
         untiled = _untiled_sweep(workload, side, sweeps, counter)

@@ -16,6 +16,7 @@ from tilestyle.images import Picture, read_picture
 from tilestyle.pictures import picture_path
 from tilestyle.pipeline.checkpoint import WorkDirCheckpointer
 from tilestyle.pipeline.prepare import prepare
+from tilestyle.planning.device_choice import choose_precision, find_device
 from tilestyle.planning.job import Job
 
 CONTENT, STYLE = "coffee", "swirls"
@@ -54,9 +55,14 @@ class Workload:
         }
 
     def report_fields(self) -> dict[str, Any]:
-        """Return the settings for a report; only the name of a weights file, not its folder."""
-        weights = None if self.weights is None else Path(self.weights).name
-        return self.to_json() | {"weights": weights}
+        """Return the settings for a report: what "auto" means here, and a weights file without its folder."""
+        device = find_device(self.device)
+        return {
+            "network": str(self.network),
+            "weights": None if self.weights is None else Path(self.weights).name,
+            "precision": str(choose_precision(self.precision, device)),
+            "device": str(device),
+        }
 
     def job(
         self,

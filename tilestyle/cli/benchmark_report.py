@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from tilestyle.cli.terminal import console
+from tilestyle.config.byte_size import format_bytes
 from tilestyle.config.readable import format_number
 
 if TYPE_CHECKING:
     from tilestyle.benchmark.environment import Result, Row
+
+BYTES = ("peak", "canvas", "beyond", "predicted", "sums", "border bytes")
+"""Columns and figures that are numbers of bytes."""
 
 
 def show(result: Result, command: Sequence[str]) -> None:
@@ -26,14 +30,14 @@ def show(result: Result, command: Sequence[str]) -> None:
     table = Table(*([""] * (len(flat) + 1) if wide else columns), title=result.title, show_header=not wide)
     if wide:
         for column in columns:
-            table.add_row(column, *(shown(row.get(column)) for row in flat))
+            table.add_row(column, *(shown(row.get(column), column) for row in flat))
     else:
         for row in flat:
-            table.add_row(*(shown(row.get(column)) for column in columns))
+            table.add_row(*(shown(row.get(column), column) for column in columns))
     shown_on = console(width=None if sys.stdout.isatty() else 160)
     shown_on.print(table)
     for key, value in {**result.figures, **run_environment(command)}.items():
-        shown_on.print(f"{key}: {shown(value)}")
+        shown_on.print(f"{key}: {shown(value, key)}")
 
 
 def flattened(row: Row) -> dict[str, Any]:
@@ -48,12 +52,12 @@ def flattened(row: Row) -> dict[str, Any]:
     return flat
 
 
-def shown(value: Any) -> str:
-    """A value as text, large integers (bytes) in MiB."""
+def shown(value: Any, name: str = "") -> str:
+    """A value of this name as text, bytes with a unit."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {shown(part, key)}" for key, part in value.items())
+    if name in BYTES and isinstance(value, int | float):
+        return format_bytes(value)
     if isinstance(value, float):
         return format_number(value, 4)
-    if isinstance(value, int) and abs(value) >= 2**20:
-        return f"{value / 2**20:.0f} MiB"
     return "" if value is None else str(value)

@@ -113,13 +113,13 @@ class Picture:
         write_picture(path, self, options=options)
 
     def numpy(self) -> FloatArray:
-        """Return the picture as float32 [H, W, 3], or [H, W, 4] with alpha; without alpha it is not copied."""
+        """Return the values in [0, 1] as float32 [H, W, 3], or [H, W, 4] with alpha; without it, no copy."""
         from tilestyle.images.source import stack_channels
 
         return stack_channels(self)
 
     def tensor(self) -> Tensor:
-        """Return the picture as a torch tensor, float32 [3, H, W], or [4, H, W] with alpha."""
+        """Return the values in [0, 1] as a torch tensor, float32 [3, H, W], or [4, H, W] with alpha."""
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(self.numpy().transpose(2, 0, 1)))

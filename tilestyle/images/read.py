@@ -30,6 +30,12 @@ def read_picture(path: PathLike) -> Picture:
     P3, BT.2020, PQ and HLG, whose highlights are compressed). Gamma and chromaticity fields of a PNG without a
     profile are ignored, as in most programs.
 
+    Args:
+        path: The file.
+
+    Returns:
+        The picture, with pixels float32 [H, W, 3].
+
     Raises:
         PictureError: The file is missing, empty, broken or in an unknown format, has fewer than two pixels or
             more than `pixel_limit` allows, or contains NaN or infinity.

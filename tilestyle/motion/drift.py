@@ -128,6 +128,7 @@ def drift(  # noqa: PLR0913
     Raises:
         SettingError: There is no style, or `cycles` is below 1.
         WorkError: The folder holds another series.
+        TilestyleError: As in `render`.
 
     Example:
         >>> from tilestyle import drift

@@ -123,6 +123,7 @@ def stylize_video(  # noqa: PLR0913
     Raises:
         PictureError: A frame has another size than the first.
         WorkError: The folder holds another series.
+        TilestyleError: As in `render`.
 
     Example:
         >>> from tilestyle import stylize_video

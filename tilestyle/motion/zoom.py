@@ -65,6 +65,7 @@ def zoom(  # noqa: PLR0913
 
     Raises:
         WorkError: The folder holds another series.
+        TilestyleError: As in `render`.
 
     Example:
         >>> from tilestyle import ZoomPath, zoom

@@ -65,6 +65,9 @@ def picture_path(name: str) -> Path:
     Args:
         name: Its name, such as "swirls"; `tilestyle pictures` lists them.
 
+    Returns:
+        Its path.
+
     Raises:
         PictureError: No picture of this name is included.
     """

@@ -280,7 +280,7 @@ def measuring(what: str, keep: Path | None) -> Iterator[tuple[OnRow, Progress]]:
 
     def tell(row: Row, result: Result) -> None:
         nonlocal kept
-        say(", ".join(f"{key} {shown(value)}" for key, value in row.items()))
+        say(", ".join(f"{key} {shown(value, key)}" for key, value in row.items()))
         if keep is None:
             return
         try:
