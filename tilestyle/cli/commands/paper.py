@@ -23,7 +23,7 @@ from tilestyle.cli.terminal import say
 from tilestyle.cli.times import elapsed
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
-from tilestyle.config.paper import MILLIMETERS, parse_length, parse_paper
+from tilestyle.config.paper import MILLIMETERS, check_dpi, parse_length, parse_paper
 from tilestyle.config.print_plan import (
     Edge,
     PanelSpan,
@@ -379,8 +379,8 @@ def plan_of(values: Values, source: ImageSource) -> PrintPlan:
     if size is None and dpi is None and source.dpi is not None:
         dpi = source.dpi[0]
         dpi = round(dpi) if abs(dpi - round(dpi)) < ROUNDING else dpi  # PNG states pixels per meter
-    if dpi is not None and not 1 <= dpi <= 60000:
-        raise SettingError(f"a resolution of {dpi:g} dpi is out of range", hint="use 1 to 60000")
+    if dpi is not None:
+        check_dpi(dpi)
     print_size = PrintSize(None if size is None else parse_paper(size), dpi, values[FIT])
     bleed, wrap = parse_length(values[BLEED], "bleed"), parse_length(values[WRAP], "wrap")
     return plan_print((source.height, source.width), print_size, bleed, wrap, values[EDGE])
