@@ -23,6 +23,7 @@ from tilestyle.cli.batch_report import COLUMNS
 from tilestyle.errors import DeviceError
 from tilestyle.images import write_png
 from tilestyle.optim.update import CanvasUpdater
+from tilestyle.pipeline import workdir
 from tilestyle.planning.style_images import PaddedStyle
 
 TINY = (
@@ -223,6 +224,58 @@ def test_a_failure_of_any_kind_does_not_stop_the_rest(folder: Path, monkeypatch:
     assert "a bug" in rows[1]["reason"]
     assert set(results(folder)) == {"c-ink.png"}
     assert {file.name for file in (folder / "out" / ".batch").iterdir()} == {"c-ink.png.json"}
+
+
+@pytest.mark.parametrize("options", [(), ("--seed=5",)])
+def test_two_batches_of_one_folder_leave_each_other_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """The second starts while the first renders, with the same settings or with others."""
+    make = render_to_file.make_render
+    second: list[Any] = []
+
+    def overtaken(ready: Any, **how: Any) -> Any:
+        if not second:
+            second.append(None)  # the second renders, too
+            with monkeypatch.context() as patched:
+                # As from another process: this one holds the lock already.
+                patched.setattr(workdir, "is_locked", lambda work: work.name == "a-ink.png.work")
+                second[0] = run_cli(folder, *BATCH, *options, "--report", "second.json")
+        return make(ready, **how)
+
+    monkeypatch.setattr(batch_run, "make_render", overtaken)
+    first = run_cli(folder, *BATCH, "--report", "first.json")
+    reasons = [row["reason"] for row in json.loads((folder / "second.json").read_text())["results"]]
+    assert second[0].returncode == 1 and "in use" in reasons[0] and "bug" not in first.stderr + str(reasons)
+    rows = json.loads((folder / "first.json").read_text())["results"]
+    assert rows[0]["state"] == "done", first.stderr
+    record = Ledger(folder / "out")._read(Path("a-ink.png"))
+    assert record is not None and record.identity["settings"].get("seed") != 5 and record.digest
+    again = run_cli(folder, *BATCH, "--overwrite")
+    assert again.returncode == 0 and "bug" not in again.stderr
+
+
+@pytest.mark.parametrize("change", ["removed", "of others"])
+def test_a_result_is_its_own_whatever_others_did_to_its_record(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    make = render_to_file.make_render
+
+    def disturbed(ready: Any, **how: Any) -> Any:
+        record = folder / "out" / ".batch" / f"{Path(ready.content.name).stem}-ink.png.json"
+        if change == "removed":
+            record.unlink()
+        else:
+            record.write_text(
+                json.dumps({**json.loads(record.read_text()), "identity": {"settings": {"seed": 5}}})
+            )
+        return make(ready, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch_run, "make_render", disturbed)
+        assert run_cli(folder, *BATCH).returncode == 0
+    again = run_cli(folder, *BATCH)
+    assert again.returncode == 0 and "3 of 3 pictures were finished before" in again.stderr
 
 
 def test_the_report_says_what_became_of_each(folder: Path) -> None:

@@ -53,6 +53,20 @@ def test_help_fits_and_breaks_no_word(
                 assert {choice.value for choice in each.item_kind} <= parts, (each.name, shown)
 
 
+@pytest.mark.parametrize("width", [0, 1, 2, 5, 8, 20, 40])
+def test_help_is_shown_however_narrow_the_terminal_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int
+) -> None:
+    """Programs that start others set COLUMNS=0 if they have no terminal."""
+    for command in ["", "benchmark", *COMMANDS]:
+        shown = page(monkeypatch, tmp_path, width, *command.split(), "--help")
+        if width in (20, 40):
+            assert max(map(len, shown.splitlines())) <= width, (command, shown)
+        if not width:
+            assert shown == page(monkeypatch, tmp_path, 80, *command.split(), "--help")
+            monkeypatch.setenv("COLUMNS", "0")
+
+
 def own_of(command: str) -> list[Any]:
     return [each for each in parameters_of(COMMANDS[command]) if each is not HELP_ALL]
 

@@ -6,16 +6,20 @@ import struct
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.studio.conftest import ADDRESS, LIMITS, PORT, Client
+from tilestyle.config.render import RenderConfig
 from tilestyle.errors import OutputError
 from tilestyle.studio.access import MAX_JSON_BYTES
+from tilestyle.studio.draft_sessions import MAX_SESSIONS
 from tilestyle.studio.refusals import Refused
 from tilestyle.studio.root import refusing_disk_errors
+from tilestyle.studio.settings import OUTPUT, PREVIEW, PRINTING, VIDEO
 from tilestyle.studio.studio import Studio
 from tilestyle.studio.uploads import FormFile, UploadFacts, display_name
 
@@ -77,6 +81,9 @@ BAD_OPTIONS: tuple[dict[str, Any], ...] = (
     {"max_input_pixels": 2**62},
     {"look": "../../secret"},
     {"look": 5},
+    {"look": 0},
+    {"look": False},
+    {"look": []},
     {"look": "gatys"},
     {"paper": "A99"},
     {"paper": "../../etc"},
@@ -85,6 +92,12 @@ BAD_OPTIONS: tuple[dict[str, Any], ...] = (
     {"paper": "A4", "size": 64},
     {"paper": "A4", "dpi": "fine"},
     {"dpi": True},
+    {"dpi": -1},
+    {"dpi": 0},
+    {"dpi": 0.5},
+    {"dpi": 1e300},
+    {"dpi": float("inf")},
+    {"dpi": 10**400},
     {"fit": "squeeze"},
     {"bleed": "3"},
     {"bleed": "3mm"},
@@ -232,6 +245,39 @@ def test_wrong_settings_are_refused(client: Client, guarded: Path, path: str) ->
     lives(client)
 
 
+@pytest.mark.parametrize("kind", ["render", "texture", "video", "preview"])
+def test_no_option_has_a_value_that_cannot_be_sent_back(client: Client, guarded: Path, kind: str) -> None:
+    """Also not one that is ignored: the list of all jobs has it."""
+    names = [*(each.name for each in fields(RenderConfig)), *PRINTING, *OUTPUT, *PREVIEW, *VIDEO, "look"]
+    nested: Any = [1]
+    for _ in range(400):
+        nested = [nested]
+    for value in (float("nan"), -float("inf"), 10**400, "\ud800", {"\udfff": 1}, [{"a": float("nan")}], nested):
+        for name in names:
+            settings = {
+                **GOOD,
+                "content": None if kind == "texture" else GOOD["content"],
+                "options": {name: value},
+            }
+            body = dumps({"kind": kind, "settings": settings})
+            refused(client.post("/api/jobs", content=body, headers={"content-type": "application/json"}), 422)
+    lives(client)
+
+
+def test_what_was_asked_is_quoted_in_one_line(client: Client, guarded: Path) -> None:
+    refused(client.post("/api/jobs", json={"settings": GOOD, "a\nb\u2028\x1b[31mc": 1}), 422)
+    refused(client.post("/api/jobs", json={"settings": {**GOOD, "styles": []}, "name": "a\nb"}), 422)
+
+
+def test_too_many_open_pages_are_refused(client: Client, guarded: Path) -> None:
+    sessions = client.studio.drafts
+    for number in range(MAX_SESSIONS):
+        sessions._session(f"page-{number}").listeners = 1
+    refused(client.get("/api/drafts/one-more/events"), 429)
+    refused(client.post("/api/drafts", json={"session": "one-more", "settings": GOOD}), 429)
+    sessions._sessions.clear()
+
+
 def test_wrong_requests_are_refused(client: Client, guarded: Path) -> None:
     bodies: tuple[bytes, ...] = (
         b"",
@@ -263,6 +309,7 @@ def test_wrong_requests_are_refused(client: Client, guarded: Path) -> None:
         {"strength": [9]},
         {"weights": ["/etc/passwd"]},
         {name: [1] for name in ("a", "b", "c", "d")},
+        {name: [0] * 20_000 for name in ("strength", "locality", "style_scale")},  # too many to be listed
     )
     for vary in sheets:
         refused(client.post("/api/sheets", json={"session": "a", "settings": GOOD, "vary": vary}), 422)
@@ -292,6 +339,8 @@ def test_forms_that_are_no_upload_are_refused(client: Client, guarded: Path) -> 
     refused(client.post("/api/uploads", json={}), 415)
     refused(client.post("/api/uploads", content=part, headers={"content-type": "multipart/form-data"}), 415)
     refused(client.post("/api/uploads", content=b"rubbish", headers=form), 400)
+    long = {"content-type": f"multipart/form-data; boundary={'x' * 5000}"}
+    refused(client.post("/api/uploads", content=b"rubbish", headers=long), 400)
     refused(client.post("/api/uploads", content=part + b"data", headers=form), 400)
     refused(client.post("/api/uploads", content=part + b"\r\n--x--\r\n", headers=form), 422)
     refused(client.post("/api/uploads", content=part + b"a\r\n" + part + b"b\r\n--x--\r\n", headers=form), 422)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +12,20 @@ import pytest
 
 from tests.studio.conftest import LIMITS, Client
 from tilestyle.errors import WorkError
-from tilestyle.studio import jobs, models
-from tilestyle.studio.root import Root
+from tilestyle.studio import copies, jobs, models
+from tilestyle.studio.root import Root, new_id, write_json
 from tilestyle.studio.studio import Studio
+from tilestyle.studio.uploads import FACTS, FILE, UploadFacts
 
 SETTINGS: dict[str, Any] = {
     "content": {"included": "coffee"},
     "styles": [{"source": {"included": "swirls"}}],
     "options": {"size": 48, "network": "wavelet"},
 }
+PARTS = (
+    *(f"jobs/{{job}}/{name}" for name in ("job.json", "task.json", "result.tif", "input-thumbnail.jpg")),
+    *(f"uploads/{{upload}}/{name}" for name in ("upload.data", "facts.json", "thumbnail.jpg", "small.png")),
+)
 PLAN = {"width": 48, "height": 32, "dpi": None, "memory_bytes": 10**6, "seconds": 5.0, "disk_bytes": 0}
 
 
@@ -35,6 +43,18 @@ def add(client: Client, **more: Any) -> dict[str, Any]:
     answer = client.post("/api/jobs", json={"kind": "render", "settings": SETTINGS, **more})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
+
+
+def uploaded(client: Client, photograph: Path) -> str:
+    """Make an upload without the process that looks at it."""
+    uploads, name = client.studio.uploads, new_id()
+    folder = client.studio.root.uploads / name
+    folder.mkdir()
+    for file in (FILE, copies.THUMBNAIL, copies.SMALL):
+        shutil.copyfile(photograph, folder / file)
+    uploads._facts[name] = UploadFacts(name, "a.jpg", "picture", 600, 400, created=float(len(uploads._facts)))
+    write_json(folder / FACTS, asdict(uploads._facts[name]))
+    return name
 
 
 def ended(client: Client, job: dict[str, Any], state: str = "done") -> None:
@@ -131,7 +151,60 @@ def test_the_oldest_finished_jobs_go_first_and_unfinished_ones_never(client: Cli
     assert refusal.status_code in (415, 507)
     with pytest.raises(Exception, match="--storage"):
         client.studio.make_room(10**9)
-    assert {job.id for job in client.studio.jobs.all()} == {paused["id"]}
+    assert {job.id for job in client.studio.jobs.all()} == {paused["id"], new["id"]}  # it would not be enough
+
+
+def test_nothing_is_removed_for_what_needs_it(client: Client, photograph: Path) -> None:
+    content, style = (uploaded(client, photograph) for _ in range(2))
+    root = client.studio.root
+    root.cap = root.used(fresh=True) + 1000
+    settings = {**SETTINGS, "content": {"upload": content}, "styles": [{"source": {"upload": style}}]}
+    refusal = client.post("/api/jobs", json={"kind": "render", "settings": settings})
+    assert refusal.status_code == 507, refusal.text
+    assert {facts.id for facts in client.studio.uploads.oldest_first()} == {content, style}
+    root.cap = 2**30
+    job = add(client)
+    ended(client, job)
+    root.cap = root.used(fresh=True) + 1000
+    assert client.get(f"/api/jobs/{job['id']}/download", params={"format": "jpg"}).status_code == 422  # zeros
+    assert client.get(f"/api/jobs/{job['id']}").status_code == 200
+    assert len(client.studio.uploads.oldest_first()) < 2  # these may go
+
+
+def test_nothing_is_removed_if_the_disk_is_too_small(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = add(client)
+    ended(client, job)
+    root = client.studio.root
+    root.cap = root.used(fresh=True) + 1000
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 100, 0))
+    root.cap = 2**40
+    with pytest.raises(Exception, match="the disk of"):
+        client.studio.make_room(10**9)
+    root.cap = root.used() + 1000
+    monkeypatch.setattr(root, "bytes_of", lambda folder: 10**6)
+    with pytest.raises(Exception, match="the disk of"):
+        client.studio.make_room(10**6 + 500)
+    assert client.get(f"/api/jobs/{job['id']}").status_code == 200
+
+
+def test_jobs_that_make_room_are_told_to_be_gone(client: Client) -> None:
+    job = add(client)
+    ended(client, job)
+
+    async def told() -> list[Any]:
+        stream: AsyncIterator[Any] = client.studio.jobs.events()
+        heard = [await anext(stream)]
+        client.studio.jobs.remove(client.studio.jobs.get(job["id"]))
+        return [*heard, await anext(stream)]
+
+    assert client.run(told())[1] == ("gone", {"id": job["id"]})
+
+
+def test_a_job_that_was_discarded_stays_away(client: Client) -> None:
+    job = client.studio.jobs.get(add(client)["id"])
+    client.run(client.studio.jobs.discard(job))
+    client.run(client.studio.jobs._change(job))  # its process says a last word
+    assert job.id not in client.studio.jobs._versions  # or its events would never end
 
 
 def test_jobs_are_told_as_they_change(client: Client) -> None:
@@ -174,6 +247,103 @@ def test_records_of_other_versions_are_read(client: Client, tmp_path: Path) -> N
     assert len(again.jobs.all()) == 1
     assert other.exists()  # nothing is removed because it cannot be read
     again.root.close()
+
+
+def test_a_damaged_record_does_not_hide_the_others(client: Client, tmp_path: Path) -> None:
+    whole = add(client)["id"]
+    record = client.studio.root.jobs / add(client)["id"] / jobs.RECORD
+    content = json.loads(record.read_text())
+    client.studio.root.close()
+    for name in content:
+        values: tuple[Any, ...] = (None, "text", [1], {"a": []}, [[1]], "\ud800", float("nan"))
+        for value in values:
+            record.write_text(json.dumps({**content, name: value}))
+            again = Studio(tmp_path / "root", 2**30, LIMITS, warm=False)
+            other = Client(again)
+            listed = other.get("/api/jobs")
+            assert listed.status_code == 200 and whole in {job["id"] for job in listed.json()}, (name, value)
+            assert record.exists()
+            again.root.close()
+            other.close()
+
+
+@pytest.mark.parametrize(
+    "gone", ["jobs/{job}", "jobs", "uploads/{upload}", "uploads", "temporary", "included", "", *PARTS]
+)
+def test_what_is_gone_from_the_folder_is_one_message(
+    client: Client, photograph: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = uploaded(client, photograph)
+    settings = {**SETTINGS, "content": {"upload": upload}}
+    job = add(client, settings=settings)
+    ended(client, job)
+    root, path = client.studio.root.path, f"/api/jobs/{job['id']}"
+    place = root / gone.format(job=job["id"], upload=upload)
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+    monkeypatch.setattr(client.studio.drafts, "_failures", 99)  # no process is needed to find out
+    for name in ("", "/tiles", "/tiles/0/0_0.jpg", "/content/tiles", "/thumbnail", "/crops/1.jpg", "/command"):
+        answers(client, "GET", f"{path}{name}")
+    for form in ("tif", "png"):
+        answers(client, "GET", f"{path}/download?format={form}")
+    answers(client, "GET", f"{path}/settings.toml")
+    answers(client, "POST", f"{path}/again")
+    answers(client, "GET", f"/api/uploads/{upload}/thumbnail")
+    answers(client, "GET", "/api/pictures/coffee/thumbnail")
+    if gone in ("temporary", "uploads", ""):
+        answers(client, "POST", "/api/uploads", files={"file": ("a.jpg", photograph.read_bytes())})
+    answers(client, "POST", "/api/jobs", json={"kind": "render", "settings": settings})
+    answers(client, "POST", "/api/drafts", json={"session": "a", "settings": settings})
+    answers(client, "GET", "/api/status")
+    answers(client, "GET", "/api/jobs")
+    for action in ("pause", "resume", "stop", "discard"):
+        answers(client, "POST", f"{path}/{action}")
+    answers(client, "DELETE", f"/api/uploads/{upload}")
+
+
+def answers(client: Client, method: str, path: str, **more: Any) -> None:
+    """Check that a request is answered, if need be with one line that says what is wrong."""
+    answer = client.request(method, path, **more)
+    assert answer.status_code in (200, 201, 204, 404, 409, 415, 422, 503), (path, answer.text)
+    if answer.status_code >= 400:
+        problem = answer.json()
+        assert problem["error"].isprintable() and " --" not in answer.text, problem
+
+
+def test_no_download_of_an_earlier_result_is_kept(client: Client) -> None:
+    job = client.studio.jobs.get(add(client)["id"])
+    folder = client.studio.jobs.folder(job)
+    ended(client, {"id": job.id}, "stopped")
+    for form in ("png", "jpg", "webp"):
+        (folder / f"download.{form}").write_bytes(b"of an earlier result")
+        os.utime(folder / f"download.{form}", (4e9, 4e9))  # before the clock was set back
+    client.studio.jobs._note_end(job, {"state": "done", "complete": True, "has_result": True})
+    assert not list(folder.glob("download.*")) and (folder / jobs.RESULT).exists()
+
+
+def test_a_damaged_task_is_one_message(client: Client) -> None:
+    job = add(client)
+    for text in ("", "{", "[]", "{}", "5", '{"content": 5, "styles": 5}', '{"content": null, "styles": [5]}'):
+        (client.studio.root.jobs / job["id"] / jobs.TASK).write_text(text)
+        answers(client, "POST", f"/api/jobs/{job['id']}/again")
+
+
+def test_drafts_without_a_process_are_one_message(client: Client) -> None:
+    shutil.rmtree(client.studio.root.temporary)  # where it works
+    answer = client.post("/api/drafts", json={"session": "a", "settings": SETTINGS})
+    assert answer.status_code == 503 and "cannot be started" in answer.json()["error"]
+
+
+def test_a_damaged_marker_is_no_reason_to_stay_closed(tmp_path: Path) -> None:
+    Root(tmp_path, 1000).close()
+    for text in ("", "{", "[]", "5", '{"format": "later"}', '{"format": null}', "\0"):
+        (tmp_path / "studio.json").write_text(text)
+        Root(tmp_path, 1000).close()
+    (tmp_path / "studio.json").write_text('{"format": 99}')
+    with pytest.raises(WorkError, match="later version"):
+        Root(tmp_path, 1000)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

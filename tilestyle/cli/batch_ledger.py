@@ -116,24 +116,27 @@ class Ledger:
                 return Judgment(State.FINISHED, record=record)
         return Judgment(State.OTHER, "has changed since it was made")
 
-    def begin(self, name: Path, identity: dict[str, Any]) -> None:
-        """Note that a result is about to be rendered. Raises OSError."""
+    def begin(self, name: Path, identity: dict[str, Any]) -> Record:
+        """Note that a result is about to be rendered, and return the record. Raises OSError."""
         from tilestyle.pipeline.fingerprint import content_hash
 
         file = self._out / name
-        self._write(name, Record(identity, content_hash(file) if os.path.lexists(file) else None))
+        record = Record(identity, content_hash(file) if os.path.lexists(file) else None)
+        self._write(name, record)
+        return record
 
-    def finish(self, name: Path, size: tuple[int, int], seconds: float) -> None:
-        """Note that a result is there, with its width and height. Raises OSError."""
+    def finish(self, name: Path, begun: Record, size: tuple[int, int], seconds: float) -> None:
+        """Note that a result is there, with its width and height. Raises OSError.
+
+        Another batch of the folder may have replaced or removed the record that was begun.
+        """
         from tilestyle.pipeline.fingerprint import content_hash
 
-        record = self._read(name)
-        assert record is not None, "it was begun"
         digest, (width, height) = content_hash(self._out / name), size
-        self._write(name, replace(record, digest=digest, width=width, height=height, seconds=seconds))
+        self._write(name, replace(begun, digest=digest, width=width, height=height, seconds=seconds))
 
     def forget(self, name: Path) -> None:
-        """Remove the record of a result that has failed, unless there is a file of its name."""
+        """Remove the record of a result that was begun and has failed, unless there is a file of its name."""
         if os.path.lexists(self._out / name):
             return
         with suppress(OSError):

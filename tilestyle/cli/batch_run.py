@@ -37,7 +37,7 @@ from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES
 from tilestyle.config.render import RenderConfig
 from tilestyle.config.suggestions import nearest
-from tilestyle.errors import OutputError, PictureError, SettingError, TilestyleError
+from tilestyle.errors import OutputError, PictureError, SettingError, TilestyleError, WorkError
 from tilestyle.files.folders import created_folder
 from tilestyle.pictures import STYLES
 
@@ -286,7 +286,6 @@ class Batch:
                     self._render_one(task, parts)
                 except Exception as error:
                     self._fail(task, error)
-                    self._ledger.forget(task.item.name)
                     parts.abandon()
                     if self._values[opt.DEBUG]:
                         for line in traceback.format_exc().splitlines():
@@ -298,29 +297,38 @@ class Batch:
 
     def _render_one(self, task: Task, parts: Parts) -> None:
         """Render one result, unless another process has finished it in the meantime."""
+        from tilestyle.pipeline.workdir import is_locked
+
         if not task.overwrite and self._judge(task)[0] is State.FINISHED:
             return
         start = time.monotonic()
         with self._parse_render(task, overwrite=task.overwrite) as render:
             identity = identity_of(render.inputs, render.config, render.output.run)
+            work = self._work_of(task, self._out / task.item.name)
+            if is_locked(work):  # the record is that of the other process
+                raise WorkError(f"{work} is in use", hint="another process makes this picture: wait for it")
             (self._out / task.item.name).parent.mkdir(parents=True, exist_ok=True)
-            self._ledger.begin(task.item.name, identity)
-            record, _ = render_part(
-                make_render,
-                render.inputs,
-                render.config,
-                render.output,
-                render.checkpoints,
-                parts,
-                in_batch=True,
-            )
+            begun = self._ledger.begin(task.item.name, identity)
+            try:
+                record, _ = render_part(
+                    make_render,
+                    render.inputs,
+                    render.config,
+                    render.output,
+                    render.checkpoints,
+                    parts,
+                    in_batch=True,
+                )
+            except Exception:
+                self._ledger.forget(task.item.name)
+                raise
         assert record.size is not None and record.file is not None, "the picture was written"
         seconds = record.seconds if record.finished else time.monotonic() - start
         row = task.row
         row.state, (row.width, row.height), row.seconds = DONE, record.size, round(seconds, 3)
         row.result = str(record.file)
         if record.file == self._out / task.item.name:
-            self._ledger.finish(task.item.name, record.size, round(seconds, 3))
+            self._ledger.finish(task.item.name, begun, record.size, round(seconds, 3))
 
     def _weight(self, task: Task) -> float:
         """The work of a render, in pixels as far as they are known."""

@@ -237,7 +237,7 @@ def _lines(entry: Entry, width: int) -> list[str]:
 def _wrapped(text: str, width: int, later: str = "") -> list[str]:
     """Lines of a text, which break between words only; `later` begins all but the first."""
     return textwrap.wrap(
-        text, width, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+        text, max(1, width), subsequent_indent=later, break_long_words=False, break_on_hyphens=False
     ) or [""]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Characters that reorder the text around them: a name could show as another one.
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, surrogates, separators of lines
+UNKNOWN_WIDTH = 80  # letters in a line, where nobody says how many
 
 
 class Tolerant:
@@ -147,7 +148,10 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
         def render_str(self, text: str, *arguments: object, **named: object) -> Text:
             return super().render_str(plain(text, lines=True), *arguments, **named)  # type: ignore[arg-type]
 
-    return Literal(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    made = Literal(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    if made.width < 1:  # COLUMNS=0 says that nobody knows
+        made.width = UNKNOWN_WIDTH
+    return made
 
 
 def _unshown(character: str) -> bool:

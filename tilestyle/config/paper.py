@@ -283,6 +283,12 @@ def millimeters_to_pixels(length: float, dpi: float) -> int:
     return round(length / MILLIMETERS["in"] * dpi)
 
 
+def check_dpi(dpi: float) -> None:
+    """Refuse a resolution that no print has, dots per inch."""
+    if not 1 <= dpi <= 60000:
+        raise SettingError(f"a resolution of {format_number(dpi)} dpi is out of range", hint="use 1 to 60000")
+
+
 def fit_to_paper(
     paper: Paper,
     dpi: float,
@@ -306,8 +312,7 @@ def fit_to_paper(
     Raises:
         SettingError: The resolution or the bleed is out of range, or the print has no pixels.
     """
-    if not 1 <= dpi <= 60000:
-        raise SettingError(f"a resolution of {format_number(dpi)} dpi is out of range", hint="use 1 to 60000")
+    check_dpi(dpi)
     sheet = paper.oriented_for(content)
     if not 0 <= bleed <= min(sheet.height, sheet.width):
         raise SettingError(

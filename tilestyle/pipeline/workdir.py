@@ -136,6 +136,21 @@ def is_unused(path: Path) -> bool:
     return True
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether another process uses a work folder now."""
+    if not (path / LOCK).exists():
+        return False
+    try:
+        lock = try_lock(path / LOCK)
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False
+    if lock is not None:
+        lock.release()
+    return False
+
+
 def load_manifest(path: Path) -> Manifest | None:
     """Return the manifest of a work folder; None if it has none.
 

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tilestyle.studio.refusals import Refused
+from tilestyle.studio.refusals import Refused, one_line
 
 COOKIE = "tilestyle_token"
 MAX_JSON_BYTES = 2**18
@@ -180,7 +180,8 @@ class AccessMiddleware:
 
 def problem_response(error: Refused) -> JSONResponse:
     """Return the response for a refused request."""
-    return JSONResponse({"error": error.problem, "hint": error.hint}, status_code=error.status)
+    content = {"error": one_line(error.problem), "hint": one_line(error.hint)}
+    return JSONResponse(content, status_code=error.status)
 
 
 def _problem_page(error: Refused) -> HTMLResponse:

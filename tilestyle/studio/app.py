@@ -27,9 +27,9 @@ from tilestyle.pictures import PHOTOGRAPHS, STYLES
 from tilestyle.studio import copies, models
 from tilestyle.studio.access import Access, AccessMiddleware, problem_response
 from tilestyle.studio.job_routes import job_routes
-from tilestyle.studio.refusals import Refused, split_message
-from tilestyle.studio.settings import cells_of, resolve
-from tilestyle.studio.streams import NO_STORE, sse
+from tilestyle.studio.refusals import Refused, split_message, unusable
+from tilestyle.studio.settings import cell_count, cells_of, resolve
+from tilestyle.studio.streams import NO_STORE, sse, stored_file
 from tilestyle.studio.studio import Studio
 from tilestyle.version import __version__
 
@@ -186,9 +186,10 @@ def _drafts(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/sheets")
     async def sheet(request: models.SheetRequest) -> models.SheetAccepted:
         """Begin drafts of several settings, in place of the session's draft. They come as `cell` events."""
+        count = cell_count(request.vary)
+        if not 1 <= count <= models.MAX_CELLS:
+            raise Refused(422, f"the sheet would have {count} cells", f"give 1 to {models.MAX_CELLS}")
         cells = cells_of(request.vary)
-        if not 1 <= len(cells) <= models.MAX_CELLS:
-            raise Refused(422, f"the sheet would have {len(cells)} cells", f"give 1 to {models.MAX_CELLS}")
         for options in cells:
             resolve(
                 "render", request.settings.options | options, [each.weight for each in request.settings.styles]
@@ -236,7 +237,7 @@ def _picture(folder: Path, size: int) -> FileResponse:
     if not file.is_file():
         raise Refused(404, "there is no such picture", "reload the page")
     kind = "image/jpeg" if file.suffix == ".jpg" else "image/png"
-    return FileResponse(file, media_type=kind, headers={"cache-control": "private, max-age=3600"})
+    return stored_file(file, media_type=kind, headers={"cache-control": "private, max-age=3600"})
 
 
 def has_video() -> bool:
@@ -265,6 +266,10 @@ def _handle_errors(app: FastAPI) -> None:
         if not isinstance(error, Refused):
             error = Refused(422, *split_message(error))
         return problem_response(error)
+
+    @app.exception_handler(OSError)
+    async def lost(request: Request, error: OSError) -> JSONResponse:
+        return problem_response(unusable(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -113,9 +113,15 @@ class DraftSessions:
             raise Refused(404, "there is no such draft", "ask for a new one")
         return picture
 
-    async def events(self, session: str) -> AsyncIterator[tuple[str, Message] | None]:
-        """Yield the events of a session: first those of its present draft. None means that all is quiet."""
-        state = self._session(session)
+    def events(self, session: str) -> AsyncIterator[tuple[str, Message] | None]:
+        """Return the events of a session: first those of its present draft. None means that all is quiet.
+
+        Raises:
+            Refused: There are too many sessions.
+        """
+        return self._events(session, self._session(session))
+
+    async def _events(self, session: str, state: Session) -> AsyncIterator[tuple[str, Message] | None]:
         state.listeners += 1
         revision, place = -1, 0
         try:
@@ -154,19 +160,28 @@ class DraftSessions:
     async def _send(self, command: Message) -> None:
         if self._failures >= MAX_FAILURES:
             self._failures = 0  # what asks again may be different
-            raise Refused(503, "the process that makes drafts cannot be started", f"see {self._log}")
+            raise self._cannot_start()
         if self._task is None or self._task.done():
             await self.start()
         for _ in range(200):
             if self._child is not None and self._child.returncode is None:
+                self._child.tell(command)
+                return
+            if self._task is None or self._task.done():
                 break
             await asyncio.sleep(0.05)
-        assert self._child is not None, "started above"
-        self._child.tell(command)
+        raise self._cannot_start()
+
+    def _cannot_start(self) -> Refused:
+        return Refused(503, "the process that makes drafts cannot be started", f"see {self._log}")
 
     async def _keep_running(self) -> None:
         while self._failures < MAX_FAILURES:
-            self._child = await Child.start(MODULE, folder=self._temporary, log=self._log)
+            try:
+                self._child = await Child.start(MODULE, folder=self._temporary, log=self._log)
+            except OSError:  # their folder is gone, or the system has no more processes
+                self._failures += 1
+                continue
             self.ready = False
             async for message, payload in self._child.messages():
                 await self._take(message, payload)

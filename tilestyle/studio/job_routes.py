@@ -15,7 +15,7 @@ from tilestyle.studio.jobs import Job
 from tilestyle.studio.refusals import Refused
 from tilestyle.studio.root import refusing_disk_errors
 from tilestyle.studio.settings import command_line, write_toml
-from tilestyle.studio.streams import NO_STORE, sse
+from tilestyle.studio.streams import NO_STORE, sse, stored_file
 from tilestyle.studio.studio import Studio
 from tilestyle.studio.uploads import display_name
 
@@ -126,7 +126,7 @@ def _small_pictures(routes: APIRouter, studio: Studio) -> None:
         folder = jobs.folder(jobs.get(job))
         for name in ("thumbnail.jpg", "input-thumbnail.jpg"):
             if (folder / name).is_file():
-                return FileResponse(
+                return stored_file(
                     folder / name, media_type="image/jpeg", headers={"cache-control": "no-cache"}
                 )
         raise Refused(404, "there is no picture yet", "wait until it has begun")
@@ -137,7 +137,7 @@ def _small_pictures(routes: APIRouter, studio: Studio) -> None:
         file = jobs.folder(jobs.get(job)) / f"crop-{number}.jpg"
         if not file.is_file():
             raise Refused(404, "there is no such detail", "reload the page")
-        return FileResponse(file, media_type="image/jpeg", headers=KEPT)
+        return stored_file(file, media_type="image/jpeg", headers=KEPT)
 
 
 def _results(routes: APIRouter, studio: Studio) -> None:
@@ -149,7 +149,7 @@ def _results(routes: APIRouter, studio: Studio) -> None:
         chosen = jobs.get(job)
         file = await jobs.download(chosen, form)
         name = f"{display_name(chosen.name)}.{form}"
-        return FileResponse(file, filename=name, headers={"cache-control": "no-cache"})
+        return stored_file(file, filename=name, headers={"cache-control": "no-cache"})
 
     @routes.get("/jobs/{job}/settings.toml", response_class=PlainTextResponse)
     async def settings(job: Id) -> PlainTextResponse:
@@ -190,4 +190,4 @@ def _stored(descriptor: Path, level: int, x: int, y: int, *, fresh: bool) -> Res
     if file is None:
         raise Refused(404, "there is no such tile", "reload the page")
     kind = "image/png" if file.suffix == ".png" else "image/jpeg"
-    return FileResponse(file, media_type=kind, headers=NO_STORE if fresh else KEPT)
+    return stored_file(file, media_type=kind, headers=NO_STORE if fresh else KEPT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from itertools import count
@@ -20,7 +20,7 @@ from tilestyle.pictures import NAMES, picture_path
 from tilestyle.studio import copies, models
 from tilestyle.studio.child import Child, Message, describe_end
 from tilestyle.studio.draft_sessions import DraftSessions
-from tilestyle.studio.refusals import Refused, split_message
+from tilestyle.studio.refusals import Refused, split_message, unusable
 from tilestyle.studio.root import Root, link_or_copy, new_id, refusing_disk_errors, remove_folder, write_json
 from tilestyle.studio.settings import JobSettings, command_words, resolve
 from tilestyle.studio.sources import Chosen, Sources
@@ -106,7 +106,7 @@ class Jobs:
         sources: Sources,
         uploads: Uploads,
         drafts: DraftSessions,
-        make_room: Callable[[int], None],
+        make_room: Callable[[int, Collection[str]], None],
         checkpoint_seconds: float,
     ) -> None:
         self._root, self._sources, self._uploads, self._drafts = root, sources, uploads, drafts
@@ -140,6 +140,8 @@ class Jobs:
                 models.Settings.model_validate(job.settings)
                 if job.id != folder.name:
                     raise ValueError
+                self.info(job).model_dump_json()
+                job.created, job.order = float(job.created), float(job.order)
             except (OSError, ValueError, TypeError, AttributeError):
                 continue  # of another version, or damaged: it is left as it is
             if job.state in ("running", "stopping"):
@@ -160,7 +162,8 @@ class Jobs:
         if save:
             with suppress(Refused):  # a full disk: the record is behind, and what is running continues
                 self._save(job)
-        self._versions[job.id] = next(self._version)
+        if job.id in self._jobs:  # not discarded in the meantime
+            self._versions[job.id] = next(self._version)
         async with self._changed:
             self._changed.notify_all()
 
@@ -181,6 +184,7 @@ class Jobs:
     def remove(self, job: Job) -> None:
         """Remove a job that does not run, with its files."""
         self._jobs.pop(job.id, None)
+        self._versions.pop(job.id, None)  # whoever follows its events is told that it is gone
         folder = self.folder(job)
         with suppress(OSError):
             (folder / RECORD).unlink()  # first: what is left of the rest goes at the next start
@@ -251,7 +255,8 @@ class Jobs:
         area = answer["width"] * answer["height"]
         inputs = [*([content] if content else []), *styles]
         own = sum(chosen.file.stat().st_size for chosen in inputs)
-        self._make_room(RESULT_BYTES * area + answer["disk_bytes"] + own)
+        keep = [chosen.facts.id for chosen in inputs]
+        self._make_room(RESULT_BYTES * area + answer["disk_bytes"] + own, keep)
         job = Job(
             id=new_id(),
             kind=request.kind,
@@ -343,10 +348,6 @@ class Jobs:
                 await asyncio.sleep(0.02)
         if job.id in self._jobs:
             self.remove(job)
-        await self._gone(job)
-
-    async def _gone(self, job: Job) -> None:
-        self._versions.pop(job.id, None)
         async with self._changed:
             self._changed.notify_all()
 
@@ -403,7 +404,8 @@ class Jobs:
             try:
                 await self._run(job)
             except (TilestyleError, OSError) as error:
-                problem, hint = split_message(error) if isinstance(error, TilestyleError) else (str(error), "")
+                known = error if isinstance(error, TilestyleError) else unusable(error)
+                problem, hint = split_message(known)
                 job.state, job.error, job.hint = "failed", problem, hint
                 await self._change(job)
             finally:
@@ -448,6 +450,9 @@ class Jobs:
         job.has_result = bool(end.get("has_result", job.has_result))
         job.crops = end.get("crops", job.crops)
         job.revision += 1
+        for file in self.folder(job).glob("download.*"):  # of an earlier result, however the clock was set
+            with suppress(OSError):
+                file.unlink()
         if job.state == "done":
             job.progress |= {"share": 1.0, "seconds_left": 0.0, "step": ""}
             job.width, job.height = end.get("width", job.width), end.get("height", job.height)
@@ -511,9 +516,8 @@ class Jobs:
         async with self._converting:
             if file.is_file() and file.stat().st_mtime_ns >= (folder / own).stat().st_mtime_ns:
                 return file
-            self._make_room(
-                4 * job.width * job.height if job.kind != "video" else (folder / own).stat().st_size
-            )
+            needed = 4 * job.width * job.height if job.kind != "video" else (folder / own).stat().st_size
+            self._make_room(needed, [job.id])
             child = await Child.start(CONVERTER, str(folder), form, folder=folder, log=folder / LOG)
             answer: Message = {}
             try:
@@ -542,12 +546,18 @@ class Jobs:
                 f"{job.name} was made by another version of tilestyle",
                 "choose pictures and settings again",
             ) from error
-        task = loads((self.folder(job) / TASK).read_bytes())
+        try:
+            task = loads((self.folder(job) / TASK).read_bytes())
+            content_stored, styles_stored = task["content"], list(task["styles"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(
+                409, f"the record of {job.name} is damaged", "choose pictures and settings again"
+            ) from error
         content = settings.content
-        if content is not None and task["content"] is not None:
-            content = await self._source_again(content, task["content"], job)
+        if content is not None and content_stored is not None:
+            content = await self._source_again(content, content_stored, job)
         styles = []
-        for choice, stored in zip(settings.styles, task["styles"], strict=False):
+        for choice, stored in zip(settings.styles, styles_stored, strict=False):
             source = await self._source_again(choice.source, stored, job)
             styles.append(models.StyleChoice(source=source, weight=choice.weight))
         return models.Settings(content=content, styles=styles, options=settings.options)

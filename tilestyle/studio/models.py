@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 SessionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -13,6 +14,32 @@ OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")
 Kind = Literal["render", "texture", "video", "preview"]
 State = Literal["queued", "running", "paused", "stopping", "done", "stopped", "failed"]
 MAX_STYLES, MAX_OPTIONS, MAX_CELLS = 8, 64, 24
+MAX_WHOLE, MAX_DEPTH = 2**64, 3  # of values of options
+
+
+def _check_value(value: Any) -> Any:
+    """Refuse a value of an option that no option has, and that the studio could not give out again.
+
+    Options that have no effect on what is made are not looked at later.
+    """
+    pending = [(value, 0)]
+    while pending:
+        each, depth = pending.pop()
+        if isinstance(each, str) and any("\ud800" <= letter <= "\udfff" for letter in each):
+            raise ValueError("Input should be text, without halves of surrogate pairs")
+        if isinstance(each, float) and not isfinite(each):
+            raise ValueError("Input should be a finite number")
+        if isinstance(each, int) and abs(each) > MAX_WHOLE:
+            raise ValueError("Input is too large a number")
+        if isinstance(each, list | dict):
+            if depth == MAX_DEPTH:
+                raise ValueError("Input is nested too deeply")
+            inner = [*each, *each.values()] if isinstance(each, dict) else each
+            pending += [(part, depth + 1) for part in inner]
+    return value
+
+
+Value = Annotated[Any, AfterValidator(_check_value)]
 
 
 class _Request(BaseModel):
@@ -44,7 +71,7 @@ class Settings(_Request):
 
     content: Source | None = None
     styles: list[StyleChoice] = Field(default_factory=list, max_length=MAX_STYLES)
-    options: dict[OptionName, Any] = Field(default_factory=dict, max_length=MAX_OPTIONS)
+    options: dict[OptionName, Value] = Field(default_factory=dict, max_length=MAX_OPTIONS)
 
 
 class DraftRequest(_Request):
@@ -57,7 +84,7 @@ class DraftRequest(_Request):
 class SheetRequest(DraftRequest):
     """Ask for several drafts side by side: every combination of the values of some options."""
 
-    vary: dict[OptionName, list[Any]] = Field(min_length=1, max_length=3)
+    vary: dict[OptionName, list[Value]] = Field(min_length=1, max_length=3)
 
 
 class EstimateRequest(_Request):

@@ -37,6 +37,14 @@ class Refused(TilestyleError):
         self.problem = message
 
 
+def unusable(error: OSError) -> Refused:
+    """Return the refusal of what needs a file of the studio that is gone, or cannot be used."""
+    file, reason = error.filename or "a file of the studio", error.strerror or str(error)
+    if isinstance(error.__cause__ or error, FileNotFoundError):
+        return Refused(404, f"{file} is gone", "start the studio again, or discard what it belonged to")
+    return Refused(500, f"{file} cannot be used ({reason})", "check the drive and try again")
+
+
 def split_message(error: TilestyleError) -> tuple[str, str]:
     """Return an error as what is wrong and what to do, for somebody who sees the page."""
     text, hint = str(error), error.hint
@@ -46,6 +54,11 @@ def split_message(error: TilestyleError) -> tuple[str, str]:
     if any(flag in hint for flag in WORK_FOLDER):
         hint = "make it again, as a new job"
     return page_words(problem), page_words(hint)
+
+
+def one_line(text: str) -> str:
+    """Return a message as one line that can be sent; it may quote what was asked."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def page_words(text: str) -> str:

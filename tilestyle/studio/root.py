@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ import filelock
 import platformdirs
 
 from tilestyle.config.byte_size import format_bytes
-from tilestyle.errors import OutputError, WorkError
+from tilestyle.errors import OutputError, TilestyleError, WorkError
 from tilestyle.files.atomic import atomic_write
-from tilestyle.studio.refusals import Refused
+from tilestyle.studio.refusals import Refused, split_message, unusable
 
 MARKER, LOCK, FORMAT = "studio.json", "lock", 1
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -88,11 +88,10 @@ class Root:
                 f"another studio uses {self.path}", hint="use its page, or give another --root"
             ) from None
         if marker.is_file():
-            with suppress(ValueError, OSError, AttributeError):
-                if json.loads(marker.read_bytes()).get("format", FORMAT) > FORMAT:
-                    raise WorkError(
-                        f"{self.path} was made by a later version of tilestyle", hint="give another --root"
-                    )
+            if _format_of(marker) > FORMAT:
+                raise WorkError(
+                    f"{self.path} was made by a later version of tilestyle", hint="give another --root"
+                )
         else:
             write_json(marker, {"format": FORMAT})
         shutil.rmtree(self.temporary, ignore_errors=True)
@@ -120,31 +119,40 @@ class Root:
         """Note that a folder is gone."""
         self._sizes.pop(folder, None)
 
-    def make_room(self, needed: int, oldest: Callable[[], Iterator[Callable[[], None]]]) -> None:
+    def make_room(self, needed: int, oldest: Iterable[tuple[Path, Callable[[], None]]]) -> None:
         """Remove finished work, oldest first, until there is room for so many bytes.
+
+        Nothing is removed if that would not be enough.
 
         Args:
             needed: Bytes.
-            oldest: Returns what removes something that may go, in order.
+            oldest: Folders that may go, in order, each with what removes it.
 
         Raises:
             Refused: There is not enough that may go.
         """
         if self.used() + needed > self.cap:
             self.used(fresh=True)
-        removals = oldest()
-        while self.used() + needed > self.cap:
-            remove = next(removals, None)
-            if remove is None:
+        removals, freed, going = iter(oldest), 0, []
+        while self.used() + needed - freed > self.cap:
+            folder, remove = next(removals, (None, None))
+            if folder is None or remove is None:
                 raise Refused(
                     507,
                     f"this needs {format_bytes(needed)}, and the studio may hold {format_bytes(self.cap)}, of "
                     f"which {format_bytes(self.used())} are in use",
                     "discard what you do not need, or start the studio with a larger --storage",
                 )
+            freed += self.bytes_of(folder)
+            going.append(remove)
+        self._check_disk(needed, freed)
+        for remove in going:
             remove()
+        self._check_disk(needed)  # what has gone may have had other names
+
+    def _check_disk(self, needed: int, freed: int = 0) -> None:
         with suppress(OSError):
-            free = shutil.disk_usage(self.path).free
+            free = shutil.disk_usage(self.path).free + freed
             if needed > free:
                 raise disk_full(self.path, f"{format_bytes(needed)} are needed, {format_bytes(free)} are free")
 
@@ -162,7 +170,10 @@ def refusing_disk_errors(path: Path) -> Iterator[None]:
     except Refused:
         raise
     except OSError as error:
-        reason, full = error.strerror or str(error), os.strerror(errno.ENOSPC)
+        if isinstance(error.__cause__ or error, FileNotFoundError):
+            raise unusable(error) from error
+        own = split_message(error)[0] if isinstance(error, TilestyleError) else str(error)
+        reason, full = error.strerror or own, os.strerror(errno.ENOSPC)
         if error.errno in FULL:
             raise disk_full(path, reason) from error
         if full in reason:  # libvips has errors of the system as text only
@@ -198,6 +209,13 @@ def link_or_copy(file: Path, copy: Path) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a folder of the studio; what cannot be removed now goes with the next one."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _format_of(marker: Path) -> float:
+    """Return the format of the folder that a file marks; ours if it does not say."""
+    with suppress(ValueError, OSError, AttributeError, TypeError):
+        return float(json.loads(marker.read_bytes())["format"])
+    return FORMAT
 
 
 def _entries(folder: Path) -> list[Path]:

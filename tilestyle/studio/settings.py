@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilestyle.config.enums import FlowName, Init, Quality
-from tilestyle.config.paper import DPI, Fit, Paper, parse_length, parse_paper, stroke_pixels
+from tilestyle.config.paper import DPI, Fit, Paper, check_dpi, parse_length, parse_paper, stroke_pixels
 from tilestyle.config.presets import look_names
 from tilestyle.config.render import FILE_FIELDS, RenderConfig, VideoConfig
 from tilestyle.config.settings import with_settings
@@ -115,7 +116,7 @@ def resolve(kind: str, options: Mapping[str, Any], weights: Sequence[float]) -> 
         given_options = {name: value for name, value in given_options.items() if name not in FOR_A_CONTENT}
     look, preset = given_options.get("look", ""), None
     base = RenderConfig()
-    if look:
+    if look != "":
         if look not in look_names():
             raise unknown_name_error("look", str(look), look_names())
         preset = load_preset(look)
@@ -272,8 +273,10 @@ def _printing(options: Mapping[str, Any], kind: str) -> Printing:
     if "fit" in texts and texts["fit"] not in list(Fit):
         raise setting_error("fit", texts["fit"], f"one of {', '.join(Fit)}")
     dpi = options.get("dpi")
-    if dpi is not None and (isinstance(dpi, bool) or not isinstance(dpi, int | float)):
-        raise setting_error("dpi", dpi, "a number")
+    if dpi is not None:
+        if isinstance(dpi, bool) or not isinstance(dpi, int | float):
+            raise setting_error("dpi", dpi, "a number")
+        check_dpi(dpi)  # without a paper, too: the file keeps it
     return Printing(
         paper=parse_paper(texts["paper"]) if "paper" in texts else None,
         dpi=None if dpi is None else float(dpi),
@@ -338,6 +341,11 @@ def draft_settings(config: RenderConfig) -> RenderConfig:
         keep_content=None,
         overlap=0,
     )
+
+
+def cell_count(vary: Mapping[str, Sequence[Any]]) -> int:
+    """Return the number of cells of a sheet, which may be far too many to list."""
+    return prod(len(values) for values in vary.values())
 
 
 def cells_of(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

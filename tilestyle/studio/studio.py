@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -60,13 +60,15 @@ class Studio:
         await self.drafts.close()
         self.root.close()
 
-    def make_room(self, needed: int) -> None:
-        """Make room for so many bytes; raises Refused if there is none."""
-        self.root.make_room(needed, self._removals)
+    def make_room(self, needed: int, keep: Collection[str] = ()) -> None:
+        """Make room for so many bytes; raises Refused if there is none without removing what to keep."""
+        self.root.make_room(needed, self._removals(keep))
 
-    def _removals(self) -> Iterator[Callable[[], None]]:
+    def _removals(self, keep: Collection[str]) -> Iterator[tuple[Path, Callable[[], None]]]:
         """Yield what may go: finished jobs, oldest first, then uploads."""
         for job in self.jobs.finished_oldest_first():
-            yield partial(self.jobs.remove, job)
+            if job.id not in keep:
+                yield self.jobs.folder(job), partial(self.jobs.remove, job)
         for facts in self.uploads.oldest_first():
-            yield partial(self.uploads.remove, facts.id)
+            if facts.id not in keep:
+                yield self.uploads.folder(facts), partial(self.uploads.remove, facts.id)

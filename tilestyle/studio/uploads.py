@@ -6,14 +6,14 @@ import asyncio
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from json import loads
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
@@ -72,13 +72,16 @@ class UploadFacts:
 class Uploads:
     """The uploaded files of a studio."""
 
-    def __init__(self, root: Root, limits: UploadLimits, make_room: Callable[[int], None]) -> None:
+    def __init__(
+        self, root: Root, limits: UploadLimits, make_room: Callable[[int, Collection[str]], None]
+    ) -> None:
         """Load what is there.
 
         Args:
             root: The folder.
             limits: What is accepted.
-            make_room: Called before so many bytes are stored; raises Refused if they do not fit.
+            make_room: Called before so many bytes are stored, with the ids of what must not go for them;
+                raises Refused if they do not fit.
         """
         self._root, self.limits, self._make_room = root, limits, make_room
         self._facts: dict[str, UploadFacts] = {}
@@ -151,7 +154,7 @@ class Uploads:
             raise Refused(
                 409, f"there are {len(self._facts)} uploads, the most that are kept", "remove some of them"
             )
-        self._make_room(2 * (length or 2**20))
+        self._make_room(2 * (length or 2**20), ())
         upload = new_id()
         folder = self._root.temporary / upload
         try:
@@ -271,7 +274,7 @@ class FormFile:
                     "on_end": self._end,
                 },
             )
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise _bad_form() from error
 
     def feed(self, piece: bytes) -> None:
@@ -280,7 +283,7 @@ class FormFile:
             return
         try:
             self._parser.write(piece)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise _bad_form() from error
 
     def finish(self) -> str:

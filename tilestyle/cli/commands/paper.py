@@ -23,7 +23,15 @@ from tilestyle.cli.terminal import say
 from tilestyle.cli.times import elapsed
 from tilestyle.cli.viewer import show
 from tilestyle.config.enums import SUFFIXES, Compression, Format
-from tilestyle.config.paper import MILLIMETERS, format_area, format_length, parse_length, parse_paper, unit_of
+from tilestyle.config.paper import (
+    MILLIMETERS,
+    check_dpi,
+    format_area,
+    format_length,
+    parse_length,
+    parse_paper,
+    unit_of,
+)
 from tilestyle.config.print_plan import (
     Edge,
     PanelSpan,
@@ -435,8 +443,8 @@ def plan_of(values: Values, source: ImageSource) -> PrintPlan:
     if size is None and dpi is None and source.dpi is not None:
         dpi = source.dpi[0]
         dpi = round(dpi) if abs(dpi - round(dpi)) < ROUNDING else dpi  # PNG states pixels per meter
-    if dpi is not None and not 1 <= dpi <= 60000:
-        raise SettingError(f"a resolution of {format_number(dpi)} dpi is out of range", hint="use 1 to 60000")
+    if dpi is not None:
+        check_dpi(dpi)
     print_size = PrintSize(None if size is None else parse_paper(size), dpi, values[FIT])
     bleed, wrap = parse_length(values[BLEED], "bleed"), parse_length(values[WRAP], "wrap")
     units = Units.of(values)
