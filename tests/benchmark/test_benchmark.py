@@ -24,7 +24,7 @@ from tilestyle.benchmark.communication import border_pixels
 from tilestyle.benchmark.distributed import DistributedSpec, run_ranks
 from tilestyle.benchmark.environment import ProgressCounter, Result, run_environment
 from tilestyle.benchmark.exact_loss import exact_loss
-from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve
+from tilestyle.benchmark.quality import PixelCountingNetwork, loss_curve, measure_quality
 from tilestyle.benchmark.scaling import fit_exponent, measure_scaling
 from tilestyle.benchmark.single_run import RunSpec, measure_in_subprocess
 from tilestyle.benchmark.speed import matrix_peak
@@ -34,7 +34,7 @@ from tilestyle.cli.benchmark_report import flattened, shown
 from tilestyle.cli.commands.benchmark import parse_sizes
 from tilestyle.config.enums import NetworkName, Precision
 from tilestyle.config.render import RenderConfig
-from tilestyle.errors import OutputError, SettingError, TilestyleError
+from tilestyle.errors import MemoryLimit, OutputError, SettingError, TilestyleError
 from tilestyle.geometry.boxes import canvas_extent
 from tilestyle.geometry.rng import SweepRng
 from tilestyle.geometry.sampling import PatchContext, grid_patches
@@ -291,6 +291,15 @@ def test_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["sweeps"] for row in found["rows"][:2]] == [1, 2]
     assert found["figures"]["untiled: loss over untiled"] == 1
     assert all((tmp_path / f"p.{suffix}").exists() for suffix in ("png", "svg", "jpg"))
+
+
+def test_quality_refuses_what_cannot_be_rendered_untiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tilestyle.benchmark.quality.free_bytes", lambda device: 2**20)
+    monkeypatch.setattr("tilestyle.benchmark.quality.prepare", pytest.fail)
+    with pytest.raises(
+        MemoryLimit, match=r"also rendered untiled, which needs .* only 1 MiB is free; .*--size"
+    ):
+        measure_quality(Workload(), 64, 64, 1, lambda row, result: None)
 
 
 @pytest.mark.parametrize(

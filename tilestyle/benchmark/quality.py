@@ -12,15 +12,18 @@ from tilestyle.benchmark.environment import OnRow, Progress, ProgressCounter, Re
 from tilestyle.benchmark.exact_loss import placed_loss
 from tilestyle.benchmark.workload import CONTENT, STYLE, Workload
 from tilestyle.canvas.canvas import Canvas
+from tilestyle.config.byte_size import format_bytes
 from tilestyle.config.enums import Precision, Sampler
 from tilestyle.config.render import RenderConfig
+from tilestyle.devices.device_memory import free_bytes
 from tilestyle.devices.torch_state import with_torch_state
+from tilestyle.errors import MemoryLimit
 from tilestyle.geometry.boxes import round_up
 from tilestyle.networks.base import FeatureNetwork
 from tilestyle.networks.forward_pass import ForwardPass
 from tilestyle.optim.loop import optimize
 from tilestyle.pictures import picture_path
-from tilestyle.pipeline.prepare import prepare
+from tilestyle.pipeline.prepare import outline, prepare
 from tilestyle.planning.schedule import Level
 
 
@@ -59,14 +62,12 @@ def measure_quality(
         sweeps: Sweeps of each level; None: the default.
         on_row: Called with the last row of every scheme when it is ready, and the result so far.
         on_progress: Called with the fraction that is done, after every sweep.
+
+    Raises:
+        MemoryLimit: The untiled picture does not fit into the free memory.
     """
-    rows: list[dict[str, Any]] = []
-    figures: dict[str, Any] = workload.report_fields()
-    result = Result(f"exact loss against network passes, {size} pixels", rows, figures)
-    untiled = 0.0
-    counter = ProgressCounter(len(schemes(size, patch)), on_progress)
-    for name, settings in schemes(size, patch).items():
-        config = RenderConfig(
+    configs = {
+        name: RenderConfig(
             size=size,
             sweeps=sweeps,
             network=workload.network,
@@ -74,6 +75,15 @@ def measure_quality(
             device=workload.device,
             **{"precision": Precision.FP32} | settings,
         )
+        for name, settings in schemes(size, patch).items()
+    }
+    _check_untiled_fits(configs["untiled"])
+    rows: list[dict[str, Any]] = []
+    figures: dict[str, Any] = workload.report_fields()
+    result = Result(f"exact loss against network passes, {size} pixels", rows, figures)
+    untiled = 0.0
+    counter = ProgressCounter(len(configs), on_progress)
+    for name, config in configs.items():
         points = loss_curve(config, counter)
         counter.end_part(1)
         rows += [{"scheme": name, **row} for row in points]
@@ -81,6 +91,18 @@ def measure_quality(
         figures[f"{name}: loss over untiled"] = points[-1]["loss"] / untiled
         on_row(rows[-1], replace(result, unfinished=True))
     return result
+
+
+def _check_untiled_fits(config: RenderConfig) -> None:
+    """Refuse a picture that is too large for one patch, before anything is computed."""
+    job = outline(picture_path(STYLE), config, picture_path(CONTENT)).job
+    need, free = job.device_bytes, free_bytes(job.network.device)
+    if need > free:
+        raise MemoryLimit(
+            f"the picture is also rendered untiled, which needs {format_bytes(need)} of memory, "
+            f"but only {format_bytes(free)} is free",
+            hint="give a smaller --size",
+        )
 
 
 def loss_curve(config: RenderConfig, counter: ProgressCounter) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ app = Commands(
     help="Measure how fast tilestyle is on this computer, and how much memory it needs.", no_args_is_help=True
 )
 
-LARGEST = 100_000  # pixels per side
+SMALLEST, LARGEST = 32, 100_000  # pixels per side
 NETWORK = opt.NETWORK.with_changes(field=None, default=NetworkName.COMPACT)
 NETWORKS = option(
     "network",
@@ -181,7 +181,9 @@ def scaling(values: Values) -> None:
     conclude(result, values[KEEP])
 
 
-SIZE_OF_QUALITY = option("size", int, "Long side of the image, in pixels.", default=512, limits=(1, LARGEST))
+SIZE_OF_QUALITY = option(
+    "size", int, "Long side of the image, in pixels.", default=512, limits=(SMALLEST, LARGEST)
+)
 SWEEPS_OF_QUALITY = optional(
     "sweeps", int, "Sweeps per level.", shown="those of normal quality", limits=(1, None)
 )
