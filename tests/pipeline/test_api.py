@@ -147,7 +147,8 @@ def test_a_thin_picture_works() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"style_layers": {"shape_3": 1.0}}, LayerError, "no layer 'shape_3'; did you mean"),
+        ({"style_layers": {"rleu3_1": 1.0}}, LayerError, "no layer 'rleu3_1'; did you mean 'relu3_1'?"),
+        ({"style_layers": {"shape_3": 1.0}}, LayerError, "no layer 'shape_3'; the layers are conv1_1, relu1_1"),
         ({"style_layers": {"relu1_1": 0.0}}, SettingError, "no style layer has any weight"),
         ({"content_layers": {"first_1": -1.0}}, SettingError, "give a number from 0 up"),
         ({"patch": 16}, SettingError, "patch 16 is too small"),
