@@ -251,20 +251,20 @@ def test_records_of_other_versions_are_read(client: Client, tmp_path: Path) -> N
 
 def test_a_damaged_record_does_not_hide_the_others(client: Client, tmp_path: Path) -> None:
     whole = add(client)["id"]
-    record = client.studio.root.jobs / add(client)["id"] / jobs.RECORD
-    content = json.loads(record.read_text())
+    values: tuple[Any, ...] = (None, "text", [1], {"a": []}, [[1]], "\ud800", float("nan"))
+    records = [client.studio.root.jobs / add(client)["id"] / jobs.RECORD for _ in values]
+    contents = [json.loads(record.read_text()) for record in records]
     client.studio.root.close()
-    for name in content:
-        values: tuple[Any, ...] = (None, "text", [1], {"a": []}, [[1]], "\ud800", float("nan"))
-        for value in values:
+    for name in contents[0]:
+        for record, content, value in zip(records, contents, values, strict=True):
             record.write_text(json.dumps({**content, name: value}))
-            again = Studio(tmp_path / "root", 2**30, LIMITS, warm=False)
-            other = Client(again)
-            listed = other.get("/api/jobs")
-            assert listed.status_code == 200 and whole in {job["id"] for job in listed.json()}, (name, value)
-            assert record.exists()
-            again.root.close()
-            other.close()
+        again = Studio(tmp_path / "root", 2**30, LIMITS, warm=False)
+        other = Client(again)
+        listed = other.get("/api/jobs")
+        assert listed.status_code == 200 and whole in {job["id"] for job in listed.json()}, name
+        assert all(record.exists() for record in records)
+        again.root.close()
+        other.close()
 
 
 @pytest.mark.parametrize(
