@@ -1,9 +1,11 @@
 """What renders took, in the user's cache folder."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import FEW, job, waves
 from tilestyle import Event, Finished, RenderConfig, Started, render
@@ -86,6 +88,19 @@ def test_a_kind_is_measured_once(fresh_cache: Path, monkeypatch: pytest.MonkeyPa
     timings.forget()
     monkeypatch.setattr(probe, "optimize", lambda *arguments: pytest.fail("measured again"))
     assert estimate_seconds(task)
+
+
+def test_a_measurement_tells_how_busy_the_processor_was(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(estimate, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(time, "process_time", lambda: 0.25 * threads * time.perf_counter())
+    task = job(waves(48, 48), **SMALL)
+    assert estimate_seconds(task)
+    samples = timings.recall(Outline.of(task).kind)
+    for sample in [*samples[SWEEP], *samples[LEVEL]]:
+        assert 0.1 < sample.processor_share < 0.6
 
 
 def test_a_render_teaches_what_its_work_took(fresh_cache: Path) -> None:

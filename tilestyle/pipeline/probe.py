@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from tilestyle.geometry.boxes import Box
 from tilestyle.optim.loop import optimize
 from tilestyle.pipeline import timings
 from tilestyle.pipeline.outline import Outline
+from tilestyle.pipeline.time_left import LevelTimes
 from tilestyle.planning.job import Job
 from tilestyle.planning.schedule import Pyramid, plan_levels
 from tilestyle.planning.style_images import Exemplar
@@ -71,6 +73,7 @@ def _probe(outline: Outline, side: int, sweeps: int, samples: dict[str, list[Sam
     """
     small = _noise_job(outline, side, sweeps)
     ends = [synchronized_time(small.network.device)]
+    cpu_start = time.process_time()
     optimize(
         small,
         lambda level: None,
@@ -80,11 +83,14 @@ def _probe(outline: Outline, side: int, sweeps: int, samples: dict[str, list[Sam
     laps = [after - before for before, after in pairwise(ends)]
     if not samples or not laps:
         return
+    took = LevelTimes(0, others=laps, cpu_seconds=time.process_time() - cpu_start)
+    share = took.processor_share(torch.get_num_threads()) if small.network.device.type == "cpu" else 1.0
     (work,) = Outline.of(small).works
     fastest = min(laps[1:] or laps)  # a busy machine may not get beyond the first
-    samples[SWEEP].append(Sample(work.sweep, fastest, probed=True))
+    samples[SWEEP].append(Sample(work.sweep, fastest, probed=True, processor_share=share))
     _, *others = work.preparation
-    samples[LEVEL].append(Sample((1.0, 0.0, *others[1:]), max(laps[0] - fastest, 1e-6), probed=True))
+    seconds = max(laps[0] - fastest, 1e-6)
+    samples[LEVEL].append(Sample((1.0, 0.0, *others[1:]), seconds, probed=True, processor_share=share))
 
 
 def _noise_job(outline: Outline, side: int, sweeps: int) -> Job:
