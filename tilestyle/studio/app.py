@@ -29,7 +29,8 @@ from tilestyle.studio.access import Access, AccessMiddleware, problem_response
 from tilestyle.studio.job_routes import job_routes
 from tilestyle.studio.refusals import Refused, split_message, unusable
 from tilestyle.studio.settings import cell_count, cells_of, resolve
-from tilestyle.studio.streams import NO_STORE, sse, stored_file
+from tilestyle.studio.stored_file import stored_file
+from tilestyle.studio.streams import NO_STORE, sse
 from tilestyle.studio.studio import Studio
 from tilestyle.version import __version__
 

@@ -15,7 +15,8 @@ from tilestyle.studio.jobs import Job
 from tilestyle.studio.refusals import Refused
 from tilestyle.studio.root import refusing_disk_errors
 from tilestyle.studio.settings import command_line, write_toml
-from tilestyle.studio.streams import NO_STORE, sse, stored_file
+from tilestyle.studio.stored_file import stored_file
+from tilestyle.studio.streams import NO_STORE, sse
 from tilestyle.studio.studio import Studio
 from tilestyle.studio.uploads import display_name
 
