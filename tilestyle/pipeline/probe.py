@@ -72,18 +72,22 @@ def _probe(outline: Outline, side: int, sweeps: int, samples: dict[str, list[Sam
         samples: Gets the samples, by stage; empty: they are not wanted.
     """
     small = _noise_job(outline, side, sweeps)
-    ends = [synchronized_time(small.network.device)]
-    cpu_start = time.process_time()
+    ends, cpu_ends = [synchronized_time(small.network.device)], [time.process_time()]
+
+    def observe(*progress: object) -> None:
+        ends.append(synchronized_time(small.network.device))
+        cpu_ends.append(time.process_time())
+
     optimize(
         small,
         lambda level: None,
-        lambda *progress: ends.append(synchronized_time(small.network.device)),
+        observe,
         lambda: synchronized_time(small.network.device) - ends[0] > 2 * MAX_PROBE_SECONDS,
     )
     laps = [after - before for before, after in pairwise(ends)]
     if not samples or not laps:
         return
-    took = LevelTimes(0, others=laps, cpu_seconds=time.process_time() - cpu_start)
+    took = LevelTimes(0, others=laps, cpu_seconds=cpu_ends[-1] - cpu_ends[0])
     share = took.processor_share(torch.get_num_threads()) if small.network.device.type == "cpu" else 1.0
     (work,) = Outline.of(small).works
     fastest = min(laps[1:] or laps)  # a busy machine may not get beyond the first
