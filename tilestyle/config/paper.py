@@ -19,12 +19,8 @@ from tilestyle.errors import SettingError, excerpt
 MILLIMETERS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 """Millimeters of the supported units of length."""
 
-_DECIMALS = {
-    "mm": 1,
-    "cm": 2,
-    "m": 4,
-    "in": 3,
-}  # of a length in a message
+# Of a length in a message.
+_DECIMALS = {"mm": 1, "cm": 2, "m": 4, "in": 3}
 
 DPI = 300.0
 """Default dots per inch of a print: the finest detail that the eye resolves at reading distance."""

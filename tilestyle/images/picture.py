@@ -113,7 +113,7 @@ class Picture:
         write_picture(path, self, options=options)
 
     def numpy(self) -> FloatArray:
-        """Return the values in [0, 1] as float32 [H, W, 3], or [H, W, 4] with alpha; without it, no copy."""
+        """Return the values in [0, 1]: float32 [H, W, 3], which is no copy, or [H, W, 4] if there is alpha."""
         from tilestyle.images.source import stack_channels
 
         return stack_channels(self)
